@@ -1,0 +1,93 @@
+//! What a domain's actor needs to know of its database: where it is, who asks, how many connections, how long to wait.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::types::DomainName;
+
+/// The configuration of one domain.
+#[derive(Debug, Clone)]
+pub struct DomainConfig {
+    /// Its name: `oms_db`, `default` for the `DB_*` connection, or made from the node for an inline `connection:`.
+    pub name: DomainName,
+    /// Where its database is and who asks.
+    pub connection: Connection,
+    /// How many connections it may keep.
+    pub pool: PoolConfig,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+}
+
+/// Where a database is and who asks. No password ever shows in its `Debug`.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Host names, addresses, or directories of Unix sockets, each with its port, in the order to try them.
+    pub hosts: Vec<(String, u16)>,
+    /// The role.
+    pub user: String,
+    /// Where its password comes from.
+    pub password: Password,
+    /// The database.
+    pub database: String,
+    /// `application_name`, as `pg_stat_activity` shows it.
+    pub application_name: String,
+    /// libpq's `options`, empty for none.
+    pub options: String,
+}
+
+/// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// None is sent.
+    None,
+    /// This one.
+    Given(SecretString),
+    /// The first line of this file.
+    File(PathBuf),
+}
+
+/// How many connections a domain may keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolConfig {
+    /// Connections kept open while idle. Default 5.
+    pub min: usize,
+    /// The most connections at once. Default 20.
+    pub max: usize,
+    /// Queries that may wait for a connection before more are refused. Default 1,024.
+    pub max_waiting: usize,
+}
+
+/// How long to wait for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection to be made and authenticated. Default 3 s.
+    pub connect: Duration,
+    /// For a free connection of the pool. Default 2 s.
+    pub acquire: Duration,
+    /// For a query, where its node names no `timeout_ms`; also the session's `statement_timeout`. Default 5 s.
+    pub query: Duration,
+    /// For a probe to be answered. Default 1 s.
+    pub probe: Duration,
+    /// Between two probes. Default 2 s.
+    pub probe_interval: Duration,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self { min: 5, max: 20, max_waiting: 1_024 }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(3),
+            acquire: Duration::from_secs(2),
+            query: Duration::from_secs(5),
+            probe: Duration::from_secs(1),
+            probe_interval: Duration::from_secs(2),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Floor 1: service configuration, environment and secrets.

@@ -1,0 +1,28 @@
+//! "Did you mean": the known name nearest to a misspelt one.
+
+/// The name among `known` that `word` most likely meant, if any is near enough to be worth proposing: within a third of
+/// its length in edits (Damerau-Levenshtein, so a swap of neighbours is one edit), case aside.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let limit = (word.chars().count() / 3).max(1);
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&lower, &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_near_names_are_proposed() {
+        let known = ["database", "query", "params", "timeout_ms"];
+        assert_eq!(nearest("datbase", known), Some("database"));
+        assert_eq!(nearest("qurey", known), Some("query"));
+        assert_eq!(nearest("Timeout_ms", known), Some("timeout_ms"));
+        assert_eq!(nearest("edges", known), None);
+    }
+}

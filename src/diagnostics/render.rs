@@ -1,0 +1,187 @@
+//! Diagnostics as text with carets, or as JSON for editors.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet as Excerpt};
+use serde::Serialize;
+
+use super::{Diagnostic, Diagnostics, Place, Position, Severity, Span};
+
+/// Whether text may have colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// For a terminal.
+    Coloured,
+    /// For a pipe or a file.
+    Plain,
+}
+
+/// All of them as text, each with its source line and a caret, separated by blank lines.
+pub fn render_text(diagnostics: &Diagnostics, style: Style) -> String {
+    let renderer = match style {
+        Style::Coloured => Renderer::styled(),
+        Style::Plain => Renderer::plain(),
+    };
+    let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| render_one(diagnostic, &renderer)).collect();
+    rendered.join("\n\n")
+}
+
+fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = match &diagnostic.place {
+        Place::Span(_) => diagnostic.message.clone(),
+        place => format!("{}: {}", describe(place), diagnostic.message),
+    };
+    let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code));
+    for excerpt in excerpts(diagnostic) {
+        group = group.element(excerpt);
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// One excerpt a file: the file of the complaint first.
+fn excerpts(diagnostic: &Diagnostic) -> Vec<Excerpt<'_, annotate_snippets::Annotation<'_>>> {
+    let mut spans: Vec<(&Span, &str, AnnotationKind)> = Vec::new();
+    if let Place::Span(span) = &diagnostic.place {
+        spans.push((span, diagnostic.label.as_deref().unwrap_or(""), AnnotationKind::Primary));
+    }
+    spans.extend(diagnostic.related.iter().map(|(span, label)| (span, label.as_str(), AnnotationKind::Context)));
+    let mut files: Vec<&str> = Vec::new();
+    for (span, ..) in &spans {
+        if !files.contains(&span.source().name()) {
+            files.push(span.source().name());
+        }
+    }
+    let excerpt = |file: &str| {
+        let mut inside = spans.iter().filter(|(span, ..)| span.source().name() == file).peekable();
+        let source = inside.peek().map(|(span, ..)| span.source())?;
+        let excerpt = Excerpt::source(source.text()).path(source.name()).fold(true);
+        Some(excerpt.annotations(inside.map(|(span, label, kind)| kind.span(span.range()).label(*label))))
+    };
+    files.into_iter().filter_map(excerpt).collect()
+}
+
+fn describe(place: &Place) -> String {
+    match place {
+        Place::Span(span) => span.to_string(),
+        Place::File(name) => name.clone(),
+        Place::Variable(name) => format!("environment variable {name}"),
+        Place::Argument(name) => format!("argument {name}"),
+        Place::Database(name) => format!("database {name}"),
+    }
+}
+
+/// A diagnostic as editors want it: lines and columns from 1, columns in characters, ends exclusive.
+#[derive(Serialize)]
+struct Json<'a> {
+    severity: Severity,
+    code: &'a str,
+    message: &'a str,
+    #[serde(flatten)]
+    place: JsonPlace<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    related: Vec<JsonRelated<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum JsonPlace<'a> {
+    Span(JsonSpan<'a>),
+    File { file: &'a str },
+    Variable { variable: &'a str },
+    Argument { argument: &'a str },
+    Database { database: &'a str },
+}
+
+#[derive(Serialize)]
+struct JsonSpan<'a> {
+    file: &'a str,
+    start: Position,
+    end: Position,
+}
+
+#[derive(Serialize)]
+struct JsonRelated<'a> {
+    #[serde(flatten)]
+    span: JsonSpan<'a>,
+    message: &'a str,
+}
+
+/// All of them as one JSON document: `{"errors": n, "warnings": n, "diagnostics": [..]}`.
+pub fn render_json(diagnostics: &Diagnostics) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        errors: usize,
+        warnings: usize,
+        diagnostics: Vec<Json<'a>>,
+    }
+    let (errors, warnings) = diagnostics.counts();
+    let diagnostics = diagnostics.iter().map(json).collect();
+    serde_json::to_string_pretty(&Document { errors, warnings, diagnostics }).unwrap_or_default()
+}
+
+fn json(diagnostic: &Diagnostic) -> Json<'_> {
+    let place = match &diagnostic.place {
+        Place::Span(span) => JsonPlace::Span(json_span(span)),
+        Place::File(file) => JsonPlace::File { file },
+        Place::Variable(variable) => JsonPlace::Variable { variable },
+        Place::Argument(argument) => JsonPlace::Argument { argument },
+        Place::Database(database) => JsonPlace::Database { database },
+    };
+    let related = diagnostic.related.iter();
+    Json {
+        severity: diagnostic.severity,
+        code: diagnostic.code,
+        message: &diagnostic.message,
+        place,
+        label: diagnostic.label.as_deref(),
+        help: diagnostic.help.as_deref(),
+        related: related.map(|(span, message)| JsonRelated { span: json_span(span), message }).collect(),
+    }
+}
+
+fn json_span(span: &Span) -> JsonSpan<'_> {
+    let source = span.source();
+    let range = span.range();
+    JsonSpan { file: source.name(), start: source.position(range.start), end: source.position(range.end) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Source;
+    use super::*;
+
+    #[test]
+    fn text_shows_the_place_the_caret_and_the_remedy() {
+        let source = Source::new("rules/a.grl", "rule \"A\" {\n    when lead_tme > 3\n    then x = 1;\n}\n");
+        let at = source.text().find("lead_tme").unwrap();
+        let diagnostic = Diagnostic::error("unknown-fact", source.span(at..at + 8), "there is no fact `lead_tme`")
+            .label("not a fact")
+            .help("did you mean `lead_time`?");
+        let text = render_text(&diagnostic.into(), Style::Plain);
+        assert!(text.contains("error[unknown-fact]: there is no fact `lead_tme`"), "{text}");
+        assert!(text.contains("rules/a.grl:2:10"), "{text}");
+        assert!(text.contains("^^^^^^^^ not a fact"), "{text}");
+        assert!(text.contains("help: did you mean `lead_time`?"), "{text}");
+    }
+
+    #[test]
+    fn json_has_positions_an_editor_can_use() {
+        let source = Source::new("graph.yaml", "nodes:\n  größe: 1\n");
+        let diagnostic = Diagnostic::error("unknown-key", source.span(9..16), "unknown key");
+        let json: serde_json::Value = serde_json::from_str(&render_json(&diagnostic.into())).unwrap();
+        let place = &json["diagnostics"][0];
+        assert_eq!(place["file"], "graph.yaml");
+        assert_eq!(place["start"]["line"].to_string(), "2");
+        assert_eq!(place["start"]["column"].to_string(), "3");
+        assert_eq!(place["end"]["column"].to_string(), "8");
+    }
+}

@@ -1,0 +1,1 @@
+//! Floor 2: the walk over a compiled flow.

@@ -1,0 +1,1 @@
+//! Floor 1: flow files, from YAML to a checked plan.

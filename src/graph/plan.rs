@@ -1,0 +1,158 @@
+//! A compiled flow: the only thing the executor takes. Whatever could be wrong with it was refused before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::input::InputSchema;
+use crate::config::Connection;
+use crate::diagnostics::Span;
+use crate::grl::{Expression, FactRef, Ruleset};
+use crate::postgres::Query;
+use crate::types::{DomainName, FieldName, FlowName, NodeId, Value};
+
+/// A compiled flow.
+#[derive(Debug)]
+pub struct Flow {
+    /// Its name.
+    pub name: FlowName,
+    /// The path its decisions are asked at, such as `/purchasing/flow`.
+    pub path: String,
+    /// What its author says of it.
+    pub description: Option<String>,
+    /// What it takes.
+    pub inputs: InputSchema,
+    /// Its nodes; every node stands after those it depends on.
+    pub nodes: Vec<Node>,
+    /// The ways it can end, in the order they are tried.
+    pub outcomes: Vec<Outcome>,
+    /// The first 16 hexadecimal digits of the SHA-256 of the graph file.
+    pub graph_hash: String,
+    /// The same over its rule files, in the order of the nodes that name them.
+    pub rules_hash: String,
+    /// The connections that nodes wrote inline (`connection:`), by the name of the domain made for each.
+    pub connections: Vec<(DomainName, Connection)>,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name.
+    pub id: NodeId,
+    /// What its author says of it.
+    pub description: Option<String>,
+    /// Where it stands in the graph file.
+    pub span: Span,
+    /// The nodes that must end (or be skipped) before it starts, by index.
+    pub depends_on: Vec<usize>,
+    /// The nodes that wait for it, by index.
+    pub dependents: Vec<usize>,
+    /// Conditions of the edges that lead to it: where one is not true the node is skipped.
+    pub guards: Vec<Guard>,
+    /// What it does.
+    pub work: Work,
+}
+
+/// The condition of an edge.
+#[derive(Debug)]
+pub struct Guard {
+    /// The node the edge comes from, by index.
+    pub from: usize,
+    /// The condition.
+    pub rule: Expression,
+}
+
+/// What a node does.
+#[derive(Debug)]
+pub enum Work {
+    /// Asks a database.
+    Query(QueryNode),
+    /// Runs rules.
+    Rules(RuleNode),
+}
+
+/// A node that asks a database.
+#[derive(Debug)]
+pub struct QueryNode {
+    /// The domain it asks.
+    pub domain: DomainName,
+    /// What it asks.
+    pub query: Arc<Query>,
+    /// The facts that become `$1`, `$2`, ...
+    pub params: Vec<FactRef>,
+    /// How many rows it expects.
+    pub rows: Rows,
+    /// Its own time limit, below the request's.
+    pub timeout: Option<Duration>,
+    /// What happens where the database gives no answer.
+    pub on_error: OnError,
+}
+
+/// How many rows a query node expects, and so what its value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Exactly one: a map. None is the outcome `not_found`, two are an error.
+    One,
+    /// One or none: a map, or null. Two are an error.
+    Optional,
+    /// Any number: a list of maps.
+    Many,
+}
+
+/// What happens where a query node's database gives no answer.
+#[derive(Debug, Clone)]
+pub enum OnError {
+    /// The flow fails.
+    Fail,
+    /// The node has this value, and the decision is marked degraded. A missing row (`not_found`) is an answer and never
+    /// comes here.
+    Default(Value),
+}
+
+/// A node that runs rules.
+#[derive(Debug)]
+pub struct RuleNode {
+    /// Its compiled rules. What they read from outside is [`Ruleset::reads`].
+    pub ruleset: Arc<Ruleset>,
+}
+
+/// A way the flow can end.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The `status` of the answer.
+    pub status: String,
+    /// When it is this one. Without a condition: always.
+    pub when: Option<Expression>,
+    /// The `message` of the answer.
+    pub message: Option<Message>,
+    /// The rest of the answer: a map.
+    pub body: Vec<(FieldName, Template)>,
+    /// Where it stands in the graph file.
+    pub span: Span,
+}
+
+/// Text with expressions in it: `"Order {calc.quantity} now"`. `{{` and `}}` stand for braces.
+#[derive(Debug)]
+pub struct Message {
+    /// Its parts, in order.
+    pub parts: Vec<MessagePart>,
+}
+
+/// A part of a [`Message`].
+#[derive(Debug)]
+pub enum MessagePart {
+    /// Text as it is.
+    Text(String),
+    /// The value of an expression.
+    Expression(Expression),
+}
+
+/// What an answer's body is made from.
+#[derive(Debug)]
+pub enum Template {
+    /// Named fields.
+    Map(Vec<(FieldName, Template)>),
+    /// Elements.
+    List(Vec<Template>),
+    /// The value of an expression.
+    Leaf(Expression),
+}

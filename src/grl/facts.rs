@@ -1,0 +1,40 @@
+//! Where rules and expressions find facts: who owns one, how it is addressed, and what reading it can give.
+
+use crate::types::{FieldName, Value};
+
+/// Who owns a fact that comes from outside the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// The flow's inputs.
+    Input,
+    /// The node of this index in its flow.
+    Node(usize),
+}
+
+/// The address of a fact: its owner and the fields below it. No fields: the owner's whole value.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FactRef {
+    /// Who owns it.
+    pub owner: Owner,
+    /// The fields that lead to it.
+    pub path: Box<[FieldName]>,
+    /// How its author may write it (`supplier_info.lead_time`), for messages.
+    pub written: FieldName,
+}
+
+/// What reading a fact gives.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Lookup {
+    /// Its value, null included.
+    Value(Value),
+    /// Nobody has given it a value yet, and perhaps nobody will (its node was skipped, no rule wrote it).
+    Unset,
+    /// The owner's value has no such field: a column that its query did not select.
+    Missing,
+}
+
+/// Reads facts for an expression.
+pub trait Facts {
+    /// Reads the fact at `fact`.
+    fn read(&self, fact: &FactRef) -> Lookup;
+}

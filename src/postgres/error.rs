@@ -1,0 +1,130 @@
+//! Why a query gave no rows, told apart by what the caller may do about it.
+
+use std::time::Duration;
+
+use crate::types::{DomainName, NodeId};
+
+/// Why a query gave no rows. The messages name domain and node and hold no SQL text, parameter or secret: what
+/// PostgreSQL itself said is in `detail`, for logs and checks only.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("domain `{domain}`: {kind}")]
+pub struct QueryError {
+    /// The domain that was asked.
+    pub domain: DomainName,
+    /// The node that asked; `None` for probes and descriptions.
+    pub node: Option<NodeId>,
+    /// What happened.
+    pub kind: QueryErrorKind,
+}
+
+/// What happened to a query.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueryErrorKind {
+    /// The domain is down: nothing was sent.
+    #[error("the database is unavailable: {why}")]
+    Unavailable {
+        /// Why, redacted.
+        why: String,
+        /// When it will be tried again.
+        retry_after: Duration,
+    },
+    /// All connections were busy and the queue was full, or no connection came free in time: nothing was sent.
+    #[error("the database has no free connection")]
+    Overloaded {
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+    /// The deadline of the query passed; it was cancelled.
+    #[error("no answer within {} ms", after.as_millis())]
+    Timeout {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The connection broke under the query.
+    #[error("the connection was lost")]
+    ConnectionLost {
+        /// Whether the query had been sent.
+        sent: bool,
+        /// What broke, redacted.
+        detail: String,
+    },
+    /// PostgreSQL refused the query.
+    #[error("the database refused the query with SQLSTATE {sqlstate}")]
+    Sql {
+        /// The five characters of SQLSTATE.
+        sqlstate: String,
+        /// PostgreSQL's message: for logs and checks, never for an HTTP body.
+        detail: String,
+    },
+    /// A parameter's value does not fit the type that PREPARE found.
+    #[error("parameter ${number} takes {expected}, not {found}")]
+    Parameter {
+        /// Its number, from 1.
+        number: usize,
+        /// PostgreSQL's name of its type.
+        expected: String,
+        /// What was given: the type of the value, or what is wrong with it; never the value.
+        found: String,
+    },
+    /// A column's value cannot be represented.
+    #[error("column `{column}` of type {ty} {reason}")]
+    Column {
+        /// The column.
+        column: String,
+        /// PostgreSQL's name of its type.
+        ty: String,
+        /// Why not, such as `cannot be mapped` or `holds NaN`.
+        reason: String,
+    },
+    /// The number of parameters differs from what PREPARE found.
+    #[error("the query takes {expected} parameters, not {given}")]
+    ParameterCount {
+        /// What PREPARE found.
+        expected: usize,
+        /// What the graph gives.
+        given: usize,
+    },
+}
+
+impl QueryErrorKind {
+    /// Whether the same query may succeed if it is simply asked again: nothing was sent, or the database undid it for
+    /// reasons of its own (serialization failure, deadlock).
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ConnectionLost { sent, .. } => !sent,
+            Self::Sql { sqlstate, .. } => matches!(sqlstate.as_str(), "40001" | "40P01"),
+            Self::Unavailable { .. }
+            | Self::Overloaded { .. }
+            | Self::Timeout { .. }
+            | Self::Parameter { .. }
+            | Self::Column { .. }
+            | Self::ParameterCount { .. } => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_not_sent_or_was_undone_is_retried() {
+        let sql = |sqlstate: &str| QueryErrorKind::Sql { sqlstate: sqlstate.into(), detail: String::new() };
+        let lost = |sent| QueryErrorKind::ConnectionLost { sent, detail: String::new() };
+        let second = Duration::from_secs(1);
+        for (kind, retryable) in [
+            (sql("40001"), true),
+            (sql("40P01"), true),
+            (sql("42P01"), false),
+            (sql("57014"), false),
+            (lost(false), true),
+            (lost(true), false),
+            (QueryErrorKind::Unavailable { why: String::new(), retry_after: second }, false),
+            (QueryErrorKind::Overloaded { retry_after: second }, false),
+            (QueryErrorKind::Timeout { after: second }, false),
+            (QueryErrorKind::ParameterCount { expected: 1, given: 0 }, false),
+        ] {
+            assert_eq!(kind.is_retryable(), retryable, "{kind:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! A query as the graph wrote it, and what its database answers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::types::{NodeId, Type, Value};
+
+/// One node's query. Made once, when its flow is compiled; its identity is the key of every cache about it.
+#[derive(Debug)]
+pub struct Query {
+    id: u64,
+    node: NodeId,
+    text: Box<str>,
+}
+
+impl Query {
+    /// The query `text` of `node`.
+    pub fn new(node: NodeId, text: impl Into<Box<str>>) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), node, text: text.into() })
+    }
+
+    /// A number no other query of this process has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The node that asks it.
+    pub fn node(&self) -> &NodeId {
+        &self.node
+    }
+
+    /// Its SQL, with `$1`, `$2`, ... for parameters.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// What a database answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The rows, each a map from column to value; all share their column names.
+    pub rows: Vec<Value>,
+    /// How long the query waited for a connection.
+    pub waited: Duration,
+    /// How long the database took, the way there and back included.
+    pub took: Duration,
+}
+
+/// What PREPARE says of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its parameters in order.
+    pub params: Vec<ColumnType>,
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+}
+
+/// One column of a query's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: ColumnType,
+}
+
+/// A PostgreSQL type and what it becomes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnType {
+    /// Its name in PostgreSQL, such as `numeric` or `text[]`.
+    pub name: String,
+    /// The type of the values it becomes; `None` where there is no mapping.
+    pub ty: Option<Type>,
+}

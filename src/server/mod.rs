@@ -1,0 +1,1 @@
+//! Floor 1: private PostgreSQL servers, for the demo and the tests.

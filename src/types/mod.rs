@@ -1,0 +1,17 @@
+//! Floor 0: the words every other floor speaks.
+//!
+//! Names that were checked once ([`NodeId`], [`DomainName`], [`FlowName`]), the values that travel from a column to a
+//! JSON answer ([`Value`], [`Decimal`]), the types they are checked against ([`Type`]) and the clock of one decision
+//! ([`Clock`]). Nothing here does I/O, knows YAML, SQL or HTTP, or imports another floor.
+
+mod clock;
+mod decimal;
+mod names;
+mod ty;
+mod value;
+
+pub use clock::{Clock, Deadline};
+pub use decimal::{Decimal, DecimalError};
+pub use names::{DomainName, FlowName, NameError, NodeId};
+pub use ty::{Field, Shape, Type};
+pub use value::{FieldName, Record, Value};
