@@ -1,1 +1,5 @@
 //! Floor 1: service configuration, environment and secrets.
+
+mod domain;
+
+pub use domain::{Connection, DomainConfig, Password, PoolConfig, Timeouts};
