@@ -195,7 +195,10 @@ impl Reading<'_> {
             }
             Complaint::UnknownWord { known } => unknown_word(&place, known),
             Complaint::Unexpected { expected, wrong_type } => unexpected(&place, expected, *wrong_type),
-            Complaint::Other { message } => Diagnostic::error("invalid-value", place.value, message.clone()),
+            Complaint::Other { message } => {
+                let message = place.name.iter().chain([message]).map(String::as_str).collect::<Vec<_>>().join(": ");
+                Diagnostic::error("invalid-value", place.value, message)
+            }
         };
         self.found.push(diagnostic);
     }
