@@ -1,5 +1,28 @@
 //! Floor 1: service configuration, environment and secrets.
+//!
+//! [`Config`] is read once at start, from the command line, the environment, `.env` and `config/service.yaml`, in this
+//! order of precedence; everything that is wrong is told at once. [`Config::domain`] says where the database of a domain
+//! is; it answers for no name that nothing configures, and never with another database. Secrets are held so that no
+//! `Debug`, message or log shows them. Nothing here sets a variable of the process or connects to anything.
 
 mod domain;
+mod domains;
+mod dotenv;
+mod env;
+mod file;
+mod hosts;
+mod interpolate;
+mod load;
+mod service;
+mod url;
+mod variables;
+mod words;
 
 pub use domain::{Connection, DomainConfig, Password, PoolConfig, Timeouts};
+pub use env::Env;
+pub use hosts::HostError;
+pub use interpolate::ReferenceError;
+pub use load::Arguments;
+pub use service::{Config, HttpConfig, LogConfig, LogFormat, RuleLimits, RulesConfig, Threads};
+pub use url::{SslModeError, UrlConnection, UrlError};
+pub use variables::DEFAULT_DOMAIN;

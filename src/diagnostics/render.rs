@@ -59,7 +59,7 @@ fn excerpts(diagnostic: &Diagnostic) -> Vec<Excerpt<'_, annotate_snippets::Annot
     let excerpt = |file: &str| {
         let mut inside = spans.iter().filter(|(span, ..)| span.source().name() == file).peekable();
         let source = inside.peek().map(|(span, ..)| span.source())?;
-        let excerpt = Excerpt::source(source.text()).path(source.name()).fold(true);
+        let excerpt = Excerpt::source(source.shown()).path(source.name()).fold(true);
         Some(excerpt.annotations(inside.map(|(span, label, kind)| kind.span(span.range()).label(*label))))
     };
     files.into_iter().filter_map(excerpt).collect()

@@ -1,0 +1,103 @@
+//! What a domain's actor is given: its connection from the environment, its pool and timeouts from the file.
+
+use super::domain::{DomainConfig, PoolConfig, Timeouts};
+use super::env::Env;
+use super::service::Config;
+use super::url::UrlConnection;
+use super::variables;
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span, nearest};
+use crate::types::DomainName;
+
+impl Config {
+    /// The configuration of `domain`, which a flow names at `used_at`.
+    ///
+    /// # Errors
+    /// `unknown-domain` where nothing configures it, listing what is configured: no other database ever stands in. Else
+    /// everything that is wrong with its variables.
+    pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
+        let configured = variables::read(domain, &self.env)?;
+        let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
+        let (pool, mut timeouts) = self.sizes(domain);
+        if let Some(connect) = configured.connect_timeout {
+            timeouts.connect = connect;
+        }
+        Ok(DomainConfig { name: domain.clone(), connection: configured.connection, pool, timeouts })
+    }
+
+    /// The configurations of several domains, or all that is wrong with any of them.
+    ///
+    /// # Errors
+    /// As [`Self::domain`].
+    pub fn domains<'a>(
+        &self,
+        domains: impl IntoIterator<Item = (&'a DomainName, Option<&'a Span>)>,
+    ) -> Result<Vec<DomainConfig>, Diagnostics> {
+        let (mut configs, mut complaints) = (Vec::new(), Diagnostics::new());
+        for (domain, used_at) in domains {
+            match self.domain(domain, used_at) {
+                Ok(config) => configs.push(config),
+                Err(diagnostics) => complaints.extend(diagnostics),
+            }
+        }
+        complaints.into_result(configs).map(|(configs, _)| configs)
+    }
+
+    /// The configuration of a domain made for an inline `connection:`.
+    pub fn inline_domain(&self, name: DomainName, url: UrlConnection) -> DomainConfig {
+        let (pool, mut timeouts) = self.sizes(&name);
+        if let Some(connect) = url.connect_timeout {
+            timeouts.connect = connect;
+        }
+        DomainConfig { name, connection: url.connection, pool, timeouts }
+    }
+
+    /// The domains that the environment configures, as far as names can tell.
+    pub fn configured_domains(&self) -> Vec<DomainName> {
+        variables::configured(&self.env)
+    }
+
+    /// Warnings about sections of the file for domains that no flow uses: most likely misspelt ones.
+    pub fn unused_sections<'a>(&self, used: impl IntoIterator<Item = &'a DomainName>) -> Diagnostics {
+        let used: Vec<&DomainName> = used.into_iter().collect();
+        let unused = self.domains.named.iter().filter(|(name, _)| !used.contains(name));
+        unused
+            .map(|(name, (_, _, span))| {
+                let meant = nearest(name.as_str(), used.iter().map(|name| name.as_str()));
+                let help = meant.map(|meant| format!("did you mean `{meant}`?"));
+                let message = format!("no flow uses the domain `{name}`, so these settings have no effect");
+                Diagnostic::warning("unused-domain", span, message).maybe_help(help)
+            })
+            .collect()
+    }
+
+    /// The environment that references (`${NAME}`) are replaced from.
+    pub fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn sizes(&self, domain: &DomainName) -> (PoolConfig, Timeouts) {
+        match self.domains.named.get(domain) {
+            Some((pool, timeouts, _)) => (*pool, *timeouts),
+            None => self.domains.defaults,
+        }
+    }
+
+    fn unknown(&self, domain: &DomainName, used_at: Option<&Span>) -> Diagnostics {
+        let prefix = variables::prefix(domain);
+        let known = self.configured_domains();
+        let place = used_at.map_or_else(|| Place::Variable(format!("{prefix}HOST")), Place::from);
+        let meant = nearest(domain.as_str(), known.iter().map(DomainName::as_str));
+        let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+        let known = if known.is_empty() {
+            "no domain is configured".to_owned()
+        } else {
+            let names: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+            format!("configured domains: {}", names.join(", "))
+        };
+        let help = format!("{meant}set {prefix}HOST, {prefix}NAME, ... or {prefix}URL; {known}");
+        Diagnostic::error("unknown-domain", place, format!("nothing configures the domain `{domain}`"))
+            .label(format!("no variable {prefix}* is set"))
+            .help(help)
+            .into()
+    }
+}

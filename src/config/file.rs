@@ -1,0 +1,224 @@
+//! The shape of `config/service.yaml`, and how what stands there replaces the defaults.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::domain::{PoolConfig, Timeouts};
+use super::env::Env;
+use super::interpolate;
+use super::service::{Config, LogFormat, Threads};
+use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Zone};
+use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span};
+use crate::types::DomainName;
+use crate::yaml::{self, Marked};
+
+/// The key of `domains` that is no domain.
+const DEFAULTS: &str = "defaults";
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    http: Http,
+    rules: Rules,
+    graph: Graph,
+    time_zone: Option<Zone>,
+    log: Log,
+    domains: BTreeMap<String, Domain>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Http {
+    bind: Option<Bind>,
+    workers: Option<Threads>,
+    request_timeout_ms: Option<Milliseconds>,
+    body_limit_bytes: Option<Count>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Rules {
+    threads: Option<Threads>,
+    limits: RuleLimits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct RuleLimits {
+    file_bytes: Option<Count>,
+    nesting: Option<Count>,
+    terms: Option<Count>,
+    rules: Option<Count>,
+    cycles: Option<Count>,
+    evaluation_ms: Option<Milliseconds>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Graph {
+    limits: GraphLimits,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct GraphLimits {
+    file_bytes: Option<Count>,
+    nodes: Option<Count>,
+    nesting: Option<Nesting>,
+}
+
+/// Levels of YAML; bounded, because trees of that depth are walked by recursion.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(try_from = "u64")]
+struct Nesting(usize);
+
+impl TryFrom<u64> for Nesting {
+    type Error = &'static str;
+
+    fn try_from(number: u64) -> Result<Self, Self::Error> {
+        let nesting = usize::try_from(number).ok().filter(|levels| (1..=200).contains(levels));
+        nesting.map(Self).ok_or("this must be a whole number from 1 to 200")
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    format: Option<LogFormat>,
+    filter: Option<Filter>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Domain {
+    pool: Pool,
+    timeouts: TimeoutKeys,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Pool {
+    min: Option<CountOrNone>,
+    max: Option<Count>,
+    max_waiting: Option<CountOrNone>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the keys of the file, whose unit belongs to their names")]
+struct TimeoutKeys {
+    connect_ms: Option<Milliseconds>,
+    acquire_ms: Option<Milliseconds>,
+    query_ms: Option<Milliseconds>,
+    probe_ms: Option<Milliseconds>,
+    probe_interval_ms: Option<Milliseconds>,
+}
+
+/// Reads `source` over what `config` has.
+pub(super) fn apply(source: &Arc<Source>, env: &Env, config: &mut Config, complaints: &mut Diagnostics) {
+    let root = match yaml::parse(source, yaml::Limits::default()) {
+        Ok(root) if root.is_null() => return,
+        Ok(root) => expand(&root, env, complaints),
+        Err(diagnostics) => return complaints.extend(diagnostics),
+    };
+    if let Some(file) = yaml::deserialize::<File>(&root, complaints) {
+        file.apply(&root, config, complaints);
+    }
+}
+
+/// Replaces references in texts.
+fn expand(root: &Marked, env: &Env, complaints: &mut Diagnostics) -> Marked {
+    root.map_text(&mut |node, text| {
+        if !interpolate::has_references(text) {
+            return None;
+        }
+        match env.expand(text) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                let diagnostic = Diagnostic::error("bad-reference", node.head(), error.to_string());
+                complaints.push(diagnostic.help(error.help()));
+                None
+            }
+        }
+    })
+}
+
+impl File {
+    fn apply(self, root: &Marked, config: &mut Config, complaints: &mut Diagnostics) {
+        set(&mut config.http.bind, self.http.bind.map(|bind| bind.0));
+        set(&mut config.http.workers, self.http.workers);
+        set(&mut config.http.request_timeout, self.http.request_timeout_ms.map(|time| time.0));
+        set(&mut config.http.body_limit, self.http.body_limit_bytes.map(|count| count.0));
+        set(&mut config.rules.threads, self.rules.threads);
+        let (limits, given) = (&mut config.rules.limits, self.rules.limits);
+        set(&mut limits.file_bytes, given.file_bytes.map(|count| count.0));
+        set(&mut limits.nesting, given.nesting.map(|count| count.0));
+        set(&mut limits.terms, given.terms.map(|count| count.0));
+        set(&mut limits.rules, given.rules.map(|count| count.0));
+        set(&mut limits.cycles, given.cycles.map(|count| count.0));
+        set(&mut limits.evaluation, given.evaluation_ms.map(|time| time.0));
+        let (limits, given) = (&mut config.graph_limits, self.graph.limits);
+        set(&mut limits.bytes, given.file_bytes.map(|count| count.0));
+        set(&mut limits.nodes, given.nodes.map(|count| count.0));
+        set(&mut limits.depth, given.nesting.map(|nesting| nesting.0));
+        set(&mut config.time_zone, self.time_zone.map(|zone| zone.0));
+        set(&mut config.log.format, self.log.format);
+        set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
+        domains(&self.domains, root, config, complaints);
+    }
+}
+
+fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
+}
+
+fn domains(given: &BTreeMap<String, Domain>, root: &Marked, config: &mut Config, complaints: &mut Diagnostics) {
+    let Some(section) = root.get("domains") else {
+        return;
+    };
+    if let (Some(defaults), Some(node)) = (given.get(DEFAULTS), section.get(DEFAULTS)) {
+        config.domains.defaults = defaults.over(config.domains.defaults);
+        complaints.extend(check_pool(config.domains.defaults.0, node));
+    }
+    for entry in section.entries().iter().filter(|entry| entry.key() != DEFAULTS) {
+        let Some(domain) = given.get(entry.key()) else {
+            continue;
+        };
+        match DomainName::parse(entry.key()) {
+            Ok(name) => {
+                let (pool, timeouts) = domain.over(config.domains.defaults);
+                complaints.extend(check_pool(pool, entry.value()));
+                config.domains.named.insert(name, (pool, timeouts, entry.key_span().clone()));
+            }
+            Err(error) => complaints.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string())),
+        }
+    }
+}
+
+fn check_pool(pool: PoolConfig, node: &Marked) -> Option<Diagnostic> {
+    if pool.min <= pool.max {
+        return None;
+    }
+    let key = |name| node.get("pool").and_then(|pool| pool.entry(name));
+    let span: Span = key("min").or_else(|| key("max")).map_or_else(|| node.head(), |entry| entry.value().head());
+    let message = format!("`pool.min` is {} and more than `pool.max`, which is {}", pool.min, pool.max);
+    Some(Diagnostic::error("bad-pool", span, message).help("a value that is not given is that of `defaults`"))
+}
+
+impl Domain {
+    fn over(&self, (mut pool, mut timeouts): (PoolConfig, Timeouts)) -> (PoolConfig, Timeouts) {
+        set(&mut pool.min, self.pool.min.map(|count| count.0));
+        set(&mut pool.max, self.pool.max.map(|count| count.0));
+        set(&mut pool.max_waiting, self.pool.max_waiting.map(|count| count.0));
+        set(&mut timeouts.connect, self.timeouts.connect_ms.map(|time| time.0));
+        set(&mut timeouts.acquire, self.timeouts.acquire_ms.map(|time| time.0));
+        set(&mut timeouts.query, self.timeouts.query_ms.map(|time| time.0));
+        set(&mut timeouts.probe, self.timeouts.probe_ms.map(|time| time.0));
+        set(&mut timeouts.probe_interval, self.timeouts.probe_interval_ms.map(|time| time.0));
+        (pool, timeouts)
+    }
+}

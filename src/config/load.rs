@@ -1,0 +1,224 @@
+//! From the command line, the environment, `.env` and `config/service.yaml` to one [`Config`], in this order of
+//! precedence, with every complaint of all of them at once.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::env::Env;
+use super::file;
+use super::service::{Config, LogFormat, Threads};
+use super::variables::read_secret;
+use super::words::{Bind, Count, Filter, FromText, Milliseconds, Zone};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
+
+/// Where the file is looked for when nothing names one.
+const DEFAULT_FILE: &str = "config/service.yaml";
+/// The `.env` file, in the directory the service is started in.
+const DOTENV_FILE: &str = ".env";
+/// Variables of the service start so.
+const PREFIX: &str = "TRIBUTARY_";
+/// The settings that may come as variables.
+const KEYS: [&str; 9] = [
+    "CONFIG",
+    "BIND",
+    "WORKERS",
+    "RULE_THREADS",
+    "REQUEST_TIMEOUT_MS",
+    "BODY_LIMIT_BYTES",
+    "TIME_ZONE",
+    "LOG",
+    "LOG_FORMAT",
+];
+/// Variables of this prefix that others read: the command line (`GRAPH`), `demo` and the scripts (`STATE`).
+const ELSEWHERE: [&str; 2] = ["GRAPH", "STATE"];
+
+/// What the command line says; it wins over everything else.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    /// `--config`: the file, which must then be there.
+    pub config: Option<PathBuf>,
+    /// `--bind`: address and port.
+    pub bind: Option<String>,
+    /// `--log-format`.
+    pub log_format: Option<LogFormat>,
+}
+
+/// The variables of the service as they were set. All text, so that reading them cannot fail with a message of envy's,
+/// which would repeat the value.
+#[derive(Default, Deserialize)]
+struct Variables {
+    config: Option<String>,
+    bind: Option<String>,
+    workers: Option<String>,
+    rule_threads: Option<String>,
+    request_timeout_ms: Option<String>,
+    body_limit_bytes: Option<String>,
+    time_zone: Option<String>,
+    log: Option<String>,
+    log_format: Option<String>,
+}
+
+impl Config {
+    /// Reads all there is: the environment of the process, `.env` and `config/service.yaml` of the working directory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn read(arguments: &Arguments) -> Result<Self, Diagnostics> {
+        let mut complaints = Diagnostics::new();
+        let env = Env::of_process().with_dotenv(Path::new(DOTENV_FILE), &mut complaints);
+        Self::load(arguments, env, complaints)
+    }
+
+    /// Reads the file and takes the environment from `env`; `complaints` are those of reading that.
+    ///
+    /// # Errors
+    /// Everything that is wrong.
+    pub fn load(arguments: &Arguments, env: Env, complaints: Diagnostics) -> Result<Self, Diagnostics> {
+        let mut loading = Loading { config: Self { env, ..Self::default() }, complaints };
+        loading.refuse_unknown();
+        let variables = loading.variables();
+        loading.file(arguments, &variables);
+        loading.environment(&variables);
+        loading.arguments(arguments);
+        loading.config.admin_token = loading.admin_token();
+        loading.complaints.into_result(loading.config).map(|(config, _)| config)
+    }
+}
+
+struct Loading {
+    config: Config,
+    complaints: Diagnostics,
+}
+
+impl Loading {
+    fn refuse_unknown(&mut self) {
+        let env = &self.config.env;
+        for (name, key) in env.names().filter_map(|name| Some((name, name.strip_prefix(PREFIX)?))) {
+            if KEYS.contains(&key) || ELSEWHERE.contains(&key) {
+                continue;
+            }
+            let help = match nearest(key, KEYS) {
+                Some(meant) => format!("did you mean {PREFIX}{meant}?"),
+                None => format!("known: {}", KEYS.map(|key| format!("{PREFIX}{key}")).join(", ")),
+            };
+            let message = format!("{name} is not a setting of the service");
+            let diagnostic = Diagnostic::error("unknown-variable", env.place(name), message).help(help);
+            self.complaints.push(diagnostic);
+        }
+    }
+
+    fn variables(&mut self) -> Variables {
+        let mut pairs = Vec::new();
+        for key in KEYS {
+            if let Some(value) = self.value(&format!("{PREFIX}{key}")) {
+                pairs.push((format!("{PREFIX}{key}"), value));
+            }
+        }
+        envy::prefixed(PREFIX).from_iter(pairs).unwrap_or_default()
+    }
+
+    fn value(&mut self, name: &str) -> Option<String> {
+        self.config.env.value(name).unwrap_or_else(|refused| {
+            self.complaints.extend(refused);
+            None
+        })
+    }
+
+    fn file(&mut self, arguments: &Arguments, variables: &Variables) {
+        let (path, named_by) = match (&arguments.config, &variables.config) {
+            (Some(path), _) => (path.clone(), Some(Place::Argument("--config".to_owned()))),
+            (None, Some(path)) => (PathBuf::from(path), Some(self.config.env.place("TRIBUTARY_CONFIG"))),
+            (None, None) => (PathBuf::from(DEFAULT_FILE), None),
+        };
+        let name = path.display().to_string();
+        match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                let env = self.config.env.clone();
+                file::apply(&Source::new(name, text), &env, &mut self.config, &mut self.complaints);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named_by.is_none() => {}
+            Err(error) => {
+                let message = format!("`{name}` cannot be read: {error}");
+                let place = named_by.unwrap_or(Place::File(name));
+                self.complaints.push(Diagnostic::error("unreadable-file", place, message));
+            }
+        }
+    }
+
+    fn environment(&mut self, variables: &Variables) {
+        let http = self.config.http.clone();
+        self.config.http.bind = self.setting("BIND", variables.bind.as_ref(), http.bind, |bind: Bind| bind.0);
+        self.config.http.workers =
+            self.setting("WORKERS", variables.workers.as_ref(), http.workers, |count: Threads| count);
+        self.config.http.request_timeout = self.setting(
+            "REQUEST_TIMEOUT_MS",
+            variables.request_timeout_ms.as_ref(),
+            http.request_timeout,
+            |time: Milliseconds| time.0,
+        );
+        self.config.http.body_limit =
+            self.setting("BODY_LIMIT_BYTES", variables.body_limit_bytes.as_ref(), http.body_limit, |count: Count| {
+                count.0
+            });
+        let threads = self.config.rules.threads;
+        self.config.rules.threads =
+            self.setting("RULE_THREADS", variables.rule_threads.as_ref(), threads, |count: Threads| count);
+        let zone = self.config.time_zone.clone();
+        self.config.time_zone = self.setting("TIME_ZONE", variables.time_zone.as_ref(), zone, |zone: Zone| zone.0);
+        let log = self.config.log.clone();
+        self.config.log.format =
+            self.setting("LOG_FORMAT", variables.log_format.as_ref(), log.format, |format: LogFormat| format);
+        let rust_log = self.value("RUST_LOG");
+        let filter = self.variable("RUST_LOG", rust_log.as_ref(), log.filter, |filter: Filter| filter.0);
+        self.config.log.filter = self.setting("LOG", variables.log.as_ref(), filter, |filter: Filter| filter.0);
+    }
+
+    fn setting<W: FromText, T>(&mut self, key: &str, text: Option<&String>, before: T, to: impl Fn(W) -> T) -> T {
+        self.variable(&format!("{PREFIX}{key}"), text, before, to)
+    }
+
+    /// What the variable says, or what was there before.
+    fn variable<W: FromText, T>(&mut self, name: &str, text: Option<&String>, before: T, to: impl Fn(W) -> T) -> T {
+        match text.map(|text| W::from_text(text)) {
+            None => before,
+            Some(Ok(word)) => to(word),
+            Some(Err(message)) => {
+                self.complaints.push(self.config.env.complaint(name, "invalid-value", message));
+                before
+            }
+        }
+    }
+
+    fn arguments(&mut self, arguments: &Arguments) {
+        if let Some(format) = arguments.log_format {
+            self.config.log.format = format;
+        }
+        match arguments.bind.as_deref().map(Bind::from_text) {
+            None => {}
+            Some(Ok(bind)) => self.config.http.bind = bind.0,
+            Some(Err(message)) => {
+                let place = Place::Argument("--bind".to_owned());
+                self.complaints.push(Diagnostic::error("invalid-value", place, message));
+            }
+        }
+    }
+
+    fn admin_token(&mut self) -> Option<SecretString> {
+        let (token, file) = (self.value("ADMIN_TOKEN"), self.value("ADMIN_TOKEN_FILE"));
+        let complaint = match (token, file) {
+            (None, None) => return None,
+            (Some(token), None) => return Some(SecretString::from(token)),
+            (None, Some(file)) => match read_secret(Path::new(&file)) {
+                Ok(token) => return Some(token),
+                Err(problem) => ("unreadable-file", problem),
+            },
+            (Some(_), Some(_)) => {
+                ("contradicting-variables", "ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set; set one".to_owned())
+            }
+        };
+        self.complaints.push(self.config.env.complaint("ADMIN_TOKEN_FILE", complaint.0, &complaint.1));
+        None
+    }
+}

@@ -1,0 +1,166 @@
+//! The settings of the service, every one with a default: an absent or empty `config/service.yaml` works.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::domain::{PoolConfig, Timeouts};
+use super::env::Env;
+use crate::diagnostics::Span;
+use crate::types::DomainName;
+use crate::yaml;
+
+/// The settings of the service. No secret shows in its `Debug`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How requests come in.
+    pub http: HttpConfig,
+    /// How rules are run and how much they may ask for.
+    pub rules: RulesConfig,
+    /// How much a flow file may ask for.
+    pub graph_limits: yaml::Limits,
+    /// The zone that says which day it is.
+    pub time_zone: TimeZone,
+    /// What is logged and how.
+    pub log: LogConfig,
+    /// The bearer token of the admin endpoints; they are off without one.
+    pub admin_token: Option<SecretString>,
+    pub(super) domains: DomainSettings,
+    pub(super) env: Env,
+}
+
+/// How requests come in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where to listen. Default 127.0.0.1:8080; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// Threads that serve requests. Default: one a core.
+    pub workers: Threads,
+    /// From a request's arrival to its answer. Default 10 s.
+    pub request_timeout: Duration,
+    /// The largest request body in bytes. Default 256 KiB.
+    pub body_limit: usize,
+}
+
+/// How many threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Threads {
+    /// One for each core that this process may use.
+    #[default]
+    PerCore,
+    /// This many.
+    Exactly(NonZeroUsize),
+}
+
+impl Threads {
+    /// The number on this machine.
+    pub fn count(self) -> usize {
+        match self {
+            Self::PerCore => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Self::Exactly(count) => count.get(),
+        }
+    }
+}
+
+/// How rules are run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RulesConfig {
+    /// Threads that evaluate rules, each with an engine of its own. Default: one a core.
+    pub threads: Threads,
+    /// How much rules may ask for.
+    pub limits: RuleLimits,
+}
+
+/// How much rules may ask for. Crossing one is an error that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleLimits {
+    /// The size of a rule file in bytes. Default 4 MiB.
+    pub file_bytes: usize,
+    /// Levels of parentheses, negations and calls within each other. Default 200.
+    pub nesting: usize,
+    /// Operands of one expression. Default 10,000.
+    pub terms: usize,
+    /// Rules in a file. Default 20,000.
+    pub rules: usize,
+    /// Rounds of firing before rules that keep each other going are stopped. Default 100.
+    pub cycles: usize,
+    /// The time one evaluation may take. Default 1 s.
+    pub evaluation: Duration,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Default `pretty`.
+    pub format: LogFormat,
+    /// A filter of `tracing`, such as `info` or `tributary=debug,info`. Default `info`.
+    pub filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Pool sizes and timeouts: the defaults, and what single domains have instead.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DomainSettings {
+    pub(super) defaults: (PoolConfig, Timeouts),
+    pub(super) named: BTreeMap<DomainName, (PoolConfig, Timeouts, Span)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: HttpConfig::default(),
+            rules: RulesConfig::default(),
+            graph_limits: yaml::Limits::default(),
+            time_zone: TimeZone::UTC,
+            log: LogConfig::default(),
+            admin_token: None,
+            domains: DomainSettings::default(),
+            env: Env::default(),
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            workers: Threads::PerCore,
+            request_timeout: Duration::from_secs(10),
+            body_limit: 256 * 1024,
+        }
+    }
+}
+
+impl Default for RuleLimits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 4 * 1024 * 1024,
+            nesting: 200,
+            terms: 10_000,
+            rules: 20_000,
+            cycles: 100,
+            evaluation: Duration::from_secs(1),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Pretty, filter: "info".to_owned() }
+    }
+}

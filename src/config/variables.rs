@@ -1,0 +1,314 @@
+//! The settings of one domain: `X_DB_HOST`, `X_DB_PORT`, ... for the domain `x_db`, `DB_*` for the domain `default`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::domain::{Connection, Password};
+use super::env::Env;
+use super::hosts::{self, HostError};
+use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, SslModeError, UrlError, parse_seconds};
+use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
+use crate::types::DomainName;
+
+/// The domain of nodes that name none.
+pub const DEFAULT_DOMAIN: &str = "default";
+
+/// The settings a domain may have.
+const KEYS: [&str; 11] = [
+    "HOST",
+    "PORT",
+    "USER",
+    "PASSWORD",
+    "PASSWORD_FILE",
+    "NAME",
+    "URL",
+    "APPLICATION_NAME",
+    "CONNECT_TIMEOUT",
+    "OPTIONS",
+    "SSLMODE",
+];
+
+/// The settings of a domain as they were set. All text, so that reading them cannot fail with a message of envy's, which
+/// would repeat the value.
+#[derive(Default, Deserialize)]
+struct Variables {
+    host: Option<String>,
+    port: Option<String>,
+    user: Option<String>,
+    password: Option<SecretString>,
+    password_file: Option<String>,
+    name: Option<String>,
+    url: Option<SecretString>,
+    application_name: Option<String>,
+    connect_timeout: Option<String>,
+    options: Option<String>,
+    sslmode: Option<String>,
+}
+
+/// What the environment says of a domain.
+#[derive(Debug)]
+pub(super) struct Configured {
+    pub(super) connection: Connection,
+    pub(super) connect_timeout: Option<Duration>,
+}
+
+/// `OMS_DB_` for `oms_db`, `DB_` for `default`.
+pub(super) fn prefix(domain: &DomainName) -> String {
+    if domain.as_str() == DEFAULT_DOMAIN { "DB_".to_owned() } else { format!("{}_", domain.as_str().to_uppercase()) }
+}
+
+/// Whether a variable is a setting of a domain by its name alone: `DB_HOST`, `OMS_DB_PASSWORD`, ...
+pub(super) fn is_domain_variable(name: &str) -> bool {
+    split(name).is_some_and(|(owner, _)| owner == "DB" || owner.ends_with("_DB"))
+}
+
+/// `OMS_DB_HOST` is the key `HOST` of `OMS_DB`; the longest key that fits.
+fn split(name: &str) -> Option<(&str, &'static str)> {
+    let owner = |key: &str| name.strip_suffix(key)?.strip_suffix('_').filter(|owner| !owner.is_empty());
+    KEYS.into_iter().filter_map(|key| Some((owner(key)?, key))).max_by_key(|(_, key)| key.len())
+}
+
+/// The domains for which something is set, as far as names can tell: whatever ends in `_DB`, and any other that has a
+/// PostgreSQL URL, or a host and a database.
+pub(super) fn configured(env: &Env) -> Vec<DomainName> {
+    let mut domains: Vec<DomainName> = Vec::new();
+    for name in env.names() {
+        let Some((owner, _)) = split(name).filter(|_| env.raw(name).is_some()) else {
+            continue;
+        };
+        let has = |key: &str| env.raw(&format!("{owner}_{key}")).is_some();
+        let has_url = || env.raw(&format!("{owner}_URL")).is_some_and(|url| url.starts_with("postgres"));
+        let is_domain = is_domain_variable(name) || has_url() || has("HOST") && has("NAME");
+        let domain = if owner == "DB" { DEFAULT_DOMAIN.to_owned() } else { owner.to_lowercase() };
+        if let Ok(domain) = DomainName::parse(&domain)
+            && is_domain
+            && !domains.contains(&domain)
+        {
+            domains.push(domain);
+        }
+    }
+    domains
+}
+
+/// What `env` says of `domain`; `None` where it says nothing.
+///
+/// # Errors
+/// Everything that is wrong with it, at each variable.
+pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>, Diagnostics> {
+    let mut reading = Reading { domain, env, prefix: prefix(domain), complaints: Diagnostics::new() };
+    reading.refuse_unknown();
+    let set: Vec<&str> = KEYS.into_iter().filter(|key| env.raw(&reading.variable(key)).is_some()).collect();
+    let variables = reading.variables(&set);
+    let configured = match variables.url.as_ref() {
+        Some(url) => reading.read_url(url, &variables, &set),
+        None => Some(reading.read_parts(&variables)),
+    };
+    reading.complaints.sort();
+    if reading.complaints.has_errors() {
+        return Err(reading.complaints);
+    }
+    Ok(configured.filter(|_| !set.is_empty()))
+}
+
+struct Reading<'a> {
+    domain: &'a DomainName,
+    env: &'a Env,
+    prefix: String,
+    complaints: Diagnostics,
+}
+
+impl Reading<'_> {
+    fn variable(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    fn complain(&mut self, key: &str, code: &'static str, message: &str, help: Option<String>) {
+        let name = self.variable(key);
+        self.complaints.push(self.env.complaint(&name, code, message).maybe_help(help));
+    }
+
+    /// The settings, references replaced. `envy::prefixed` would cut a prefix off more than once where a name repeats
+    /// it, so it is cut off here.
+    fn variables(&mut self, set: &[&str]) -> Variables {
+        let mut pairs = Vec::new();
+        for key in set {
+            let name = self.variable(key);
+            // A URL is taken apart before its references are replaced.
+            let value = match self.env.raw(&name) {
+                Some(raw) if *key == "URL" && raw.contains("://") => Ok(Some(raw.to_owned())),
+                _ => self.env.value(&name),
+            };
+            match value {
+                Ok(Some(value)) => pairs.push(((*key).to_owned(), value)),
+                Ok(None) => {}
+                Err(refused) => self.complaints.extend(refused),
+            }
+        }
+        envy::from_iter(pairs).unwrap_or_default()
+    }
+
+    /// Variables with the domain's prefix that are no setting: most likely misspelt ones.
+    fn refuse_unknown(&mut self) {
+        let names: Vec<&str> = self.env.names().filter(|name| name.starts_with(&self.prefix)).collect();
+        for name in names {
+            let key = name.get(self.prefix.len()..).unwrap_or("");
+            if KEYS.contains(&key) || self.belongs_elsewhere(name, key) {
+                continue;
+            }
+            let meant = nearest(key, KEYS);
+            let names_a_database = self.prefix.ends_with("DB_");
+            if meant.is_none() && !names_a_database && !self.env.is_from_dotenv(name) {
+                continue;
+            }
+            let help = match meant {
+                Some(meant) => format!("did you mean {}{meant}?", self.prefix),
+                None => format!("known: {}", KEYS.map(|key| format!("{}{key}", self.prefix)).join(", ")),
+            };
+            let message = format!("{name} is not a setting of the domain `{}`", self.domain);
+            self.complaints.push(Diagnostic::error("unknown-variable", self.env.place(name), message).help(help));
+        }
+    }
+
+    /// Whether a variable with this domain's prefix is another's: `OMS_DB_HOST` is not `oms`'s `DB_HOST`, and
+    /// Kubernetes adds `OMS_DB_SERVICE_HOST` and `OMS_DB_PORT_5432_TCP` where a service is called `oms-db`.
+    fn belongs_elsewhere(&self, name: &str, key: &str) -> bool {
+        let other_domain =
+            is_domain_variable(name) && split(name).is_some_and(|(owner, _)| owner.len() >= self.prefix.len());
+        let service_link = ["SERVICE_", "PORT_"].iter().any(|start| key.starts_with(start));
+        other_domain || service_link && !self.env.is_from_dotenv(name)
+    }
+
+    fn read_url(&mut self, url: &SecretString, variables: &Variables, set: &[&str]) -> Option<Configured> {
+        let allowed = ["URL", "PASSWORD", "PASSWORD_FILE", "APPLICATION_NAME", "CONNECT_TIMEOUT", "OPTIONS"];
+        for key in set.iter().filter(|key| !allowed.contains(key)) {
+            let message = format!("{}URL already says this; set one or the other", self.prefix);
+            self.complain(key, "contradicting-variables", &message, None);
+        }
+        let parsed = match Connection::from_url(url.expose_secret(), self.env) {
+            Ok(parsed) => parsed,
+            Err(errors) => {
+                for error in errors {
+                    self.complain("URL", url_code(&error), &error.to_string(), error.help());
+                }
+                return None;
+            }
+        };
+        let mut connection = parsed.connection;
+        if !parsed.names_database {
+            connection.database = self.database(&connection.user);
+        }
+        let password = self.password(variables);
+        match (&connection.password, password) {
+            (Password::None, password) => connection.password = password,
+            (_, Password::None) => {}
+            _ => {
+                let message = format!("{}URL has a password too; give it once", self.prefix);
+                let key = if variables.password.is_some() { "PASSWORD" } else { "PASSWORD_FILE" };
+                self.complain(key, "contradicting-variables", &message, None);
+            }
+        }
+        if let Some(name) = &variables.application_name {
+            connection.application_name.clone_from(name);
+        }
+        if let Some(options) = &variables.options {
+            connection.options.clone_from(options);
+        }
+        let connect_timeout = self.connect_timeout(variables).or(parsed.connect_timeout);
+        Some(Configured { connection, connect_timeout })
+    }
+
+    fn read_parts(&mut self, variables: &Variables) -> Configured {
+        if let Some(Err(error)) = variables.sslmode.as_deref().map(SslModeError::check) {
+            let error = UrlError::from(error);
+            self.complain("SSLMODE", url_code(&error), &error.to_string(), error.help());
+        }
+        let host = variables.host.as_deref().unwrap_or("");
+        let hosts = hosts::lists(host, variables.port.as_deref()).map_err(|error| self.host_error(&error, variables));
+        let user = variables.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
+        let database = variables.name.clone().unwrap_or_else(|| self.database(&user));
+        let connect_timeout = self.connect_timeout(variables);
+        let connection = Connection {
+            hosts: hosts.unwrap_or_default(),
+            user,
+            password: self.password(variables),
+            database,
+            application_name: variables.application_name.clone().unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
+            options: variables.options.clone().unwrap_or_default(),
+        };
+        Configured { connection, connect_timeout }
+    }
+
+    fn host_error(&mut self, error: &HostError, variables: &Variables) {
+        let (key, code, help) = match error {
+            HostError::Character { found: ':' } => {
+                ("HOST", "bad-host", Some(format!("the port goes into {}PORT", self.prefix)))
+            }
+            HostError::Character { found: '?' } => {
+                ("HOST", "bad-host", Some(format!("parameters go into {}URL", self.prefix)))
+            }
+            HostError::Character { .. } => ("HOST", "bad-host", None),
+            _ if variables.port.as_ref().is_some_and(|port| port.starts_with("tcp://")) => {
+                let help = "Kubernetes sets this for a service of that name; turn it off with \
+                            `enableServiceLinks: false`, or set the port in the pod's `env`";
+                ("PORT", "bad-port", Some(help.to_owned()))
+            }
+            _ => ("PORT", "bad-port", None),
+        };
+        self.complain(key, code, &error.to_string(), help);
+    }
+
+    fn connect_timeout(&mut self, variables: &Variables) -> Option<Duration> {
+        let timeout = parse_seconds(variables.connect_timeout.as_ref()?);
+        if timeout.is_none() {
+            let message = "this must be a whole number of seconds from 0 to 3,600";
+            self.complain("CONNECT_TIMEOUT", "bad-timeout", message, None);
+        }
+        timeout.filter(|timeout| !timeout.is_zero())
+    }
+
+    /// The database where none is named: the domain's own name; for the default connection the role's, as in libpq.
+    fn database(&self, user: &str) -> String {
+        if self.domain.as_str() == DEFAULT_DOMAIN { user.to_owned() } else { self.domain.to_string() }
+    }
+
+    fn password(&mut self, variables: &Variables) -> Password {
+        match (&variables.password, &variables.password_file) {
+            (None, None) => Password::None,
+            (Some(password), None) => Password::Given(password.clone()),
+            (None, Some(file)) => {
+                let path = PathBuf::from(file);
+                if let Err(problem) = read_secret(&path) {
+                    self.complain("PASSWORD_FILE", "unreadable-file", &problem, None);
+                }
+                Password::File(path)
+            }
+            (Some(_), Some(_)) => {
+                let message = format!("{0}PASSWORD and {0}PASSWORD_FILE are both set; set one", self.prefix);
+                self.complain("PASSWORD_FILE", "contradicting-variables", &message, None);
+                Password::None
+            }
+        }
+    }
+}
+
+/// The first line of a file that holds a secret, or why there is none. The path is not repeated: a secret may have been
+/// written there by mistake.
+pub(super) fn read_secret(path: &Path) -> Result<SecretString, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
+        _ => Err("the file it names has an empty first line where a secret was expected".to_owned()),
+    }
+}
+
+fn url_code(error: &UrlError) -> &'static str {
+    match error {
+        UrlError::SslMode(_) => "unsupported-sslmode",
+        UrlError::UnknownParameter { .. } => "unknown-parameter",
+        UrlError::Reference(_) => "bad-reference",
+        _ => "bad-url",
+    }
+}

@@ -1,0 +1,140 @@
+//! Text becomes a tree, or the complaints why not.
+
+use std::sync::Arc;
+
+use saphyr_parser::{Parser, ScanError};
+
+use super::builder::Builder;
+use super::marked::Marked;
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
+
+/// How much a document may ask for. Crossing one is an error that says so, never a hang or an overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The size of the file in bytes. Default 1 MiB.
+    pub bytes: usize,
+    /// Nodes (scalars, lists, mappings), those that aliases repeat counted each time. Default 100,000.
+    pub nodes: usize,
+    /// Levels of lists and mappings within each other. Default 64.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: 1024 * 1024, nodes: 100_000, depth: 64 }
+    }
+}
+
+/// Reads the one document of `source`. An empty file is a null.
+///
+/// # Errors
+/// Everything that is wrong with it: `yaml-syntax` (the first alone: what follows it would be guesses), `duplicate-key`,
+/// `key-not-text`, `several-documents`, `unknown-tag`, `not-finite`, `bad-merge`, `recursive-alias`,
+/// `control-character`, and the limits `file-too-large`, `too-many-nodes`, `too-deep`.
+pub fn parse(source: &Arc<Source>, limits: Limits) -> Result<Marked, Diagnostics> {
+    if source.text().len() > limits.bytes {
+        let message = format!("the file has {} bytes; at most {} are read", source.text().len(), limits.bytes);
+        return Err(Diagnostic::error("file-too-large", Place::File(source.name().to_owned()), message).into());
+    }
+    if let Some(diagnostic) = control_character(source) {
+        return Err(diagnostic.into());
+    }
+    let offsets = Offsets::new(source);
+    let mut builder = Builder::new(source, &offsets, limits);
+    for event in Parser::new_from_str(source.text()) {
+        match event {
+            Ok((event, span)) => {
+                if builder.event(event, span).is_break() {
+                    break;
+                }
+            }
+            Err(error) => {
+                builder.complain(syntax_error(&error, &offsets));
+                break;
+            }
+        }
+    }
+    builder.finish()
+}
+
+/// YAML allows no control characters but tab and line breaks.
+fn control_character(source: &Arc<Source>) -> Option<Diagnostic> {
+    let forbidden = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    let (at, found) = source.text().char_indices().find(|(_, c)| forbidden(*c))?;
+    let message = format!("the file has the control character U+{:04X}, which YAML does not allow", u32::from(found));
+    let span = source.span(at..at + found.len_utf8());
+    Some(Diagnostic::error("control-character", span, message).help("in double quotes it can be written as an escape"))
+}
+
+/// From the parser's positions, which count characters, to ours, which count bytes.
+pub(super) struct Offsets<'a> {
+    source: &'a Arc<Source>,
+    /// The offset of every character; `None` where every character is one byte.
+    bytes: Option<Vec<usize>>,
+}
+
+impl<'a> Offsets<'a> {
+    fn new(source: &'a Arc<Source>) -> Self {
+        let text = source.text();
+        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        Self { source, bytes }
+    }
+
+    fn byte(&self, index: usize) -> usize {
+        match &self.bytes {
+            None => index,
+            Some(bytes) => bytes.get(index).copied().unwrap_or(self.source.text().len()),
+        }
+    }
+
+    pub(super) fn span(&self, span: saphyr_parser::Span) -> Span {
+        self.source.span(self.byte(span.start.index())..self.byte(span.end.index()))
+    }
+}
+
+fn syntax_error(error: &ScanError, offsets: &Offsets<'_>) -> Diagnostic {
+    let at = offsets.byte(error.marker().index());
+    let text = offsets.source.text();
+    let width = text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| *c != '\n').map_or(0, char::len_utf8);
+    // At the end of the file the complaint is about the last character that is there.
+    let (start, end) = if at >= text.len() {
+        let last = text.trim_end();
+        (last.char_indices().next_back().map_or(0, |(at, _)| at), last.len())
+    } else {
+        (at, at + width)
+    };
+    let info = error.info();
+    if info.contains("recursion limit") {
+        return Diagnostic::error(
+            "too-deep",
+            offsets.source.span(start..end),
+            "lists and mappings are nested too deep",
+        );
+    }
+    Diagnostic::error("yaml-syntax", offsets.source.span(start..end), format!("this is not YAML: {info}"))
+        .maybe_help(remedy(info).map(str::to_owned))
+}
+
+/// How to mend the mistakes that people make most.
+fn remedy(info: &str) -> Option<&'static str> {
+    let remedies = [
+        ("mapping values are not allowed", "a text with `: ` in it must stand in quotes"),
+        ("tabs disallowed", "indent with spaces"),
+        (
+            "unknown anchor",
+            "an alias `*name` needs an anchor `&name` before it; a text that starts with `*` needs quotes",
+        ),
+        ("unexpected end of stream", "a quote is opened and never closed"),
+        ("unknown escape", "in double quotes `\\` starts an escape: write `\\\\`, or use single quotes"),
+        ("unexpected character", "a text that starts with this character must stand in quotes"),
+        (
+            "expected <document start>",
+            "this line is indented less than the first; all keys of a mapping start in one column",
+        ),
+        ("expected ',' or ']'", "a `[` is opened and never closed, or a comma is missing"),
+        ("expected ',' or '}'", "a `{` is opened and never closed, or a comma is missing"),
+        ("block mapping", "keys of one mapping start in the same column"),
+        ("could not find expected ':'", "a key is followed by `: ` and its value"),
+    ];
+    remedies.into_iter().find(|(part, _)| info.contains(part)).map(|(_, remedy)| remedy)
+}
