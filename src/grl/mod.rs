@@ -1,5 +1,44 @@
 //! Floor 1: the rule language.
+//!
+//! GRL text becomes compiled rules by a front end of our own: words ([`lexer`]), what they say ([`parse_rule`],
+//! [`parse_expression`]), names and types ([`check`]), values ([`program`]). rust-rule-engine schedules them
+//! ([`engine`]) and never sees their text. A rule file that loads means exactly what it says: whatever could be read in
+//! two ways, or belongs to another dialect, is refused with its place. This room knows nothing of graphs, rows or
+//! files; names come to it as a [`Scope`], values as [`Facts`].
 
+mod ast;
+mod check;
+mod cursor;
+mod engine;
+mod error;
+mod expression;
 mod facts;
+mod functions;
+mod lexer;
+mod limits;
+mod lint;
+mod operators;
+mod parse_expression;
+mod parse_rule;
+mod program;
+mod ruleset;
+mod scope;
+mod token;
 
+pub use engine::{Engine, Evaluation};
+pub use error::{EvalError, EvalErrorKind, RuleError};
+pub use expression::Expression;
 pub use facts::{FactRef, Facts, Lookup, Owner};
+pub use limits::Limits;
+pub use ruleset::{LocalFact, RuleInfo, Ruleset};
+pub use scope::{Scope, ScopeError};
+
+#[cfg(test)]
+mod tests;
+
+use crate::diagnostics::{Diagnostic, Snippet};
+
+fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {
+    let message = format!("the text has {} bytes; the limit is {}", text.text().len(), limits.max_file_bytes);
+    Diagnostic::error("file-too-long", text.span(0..0), message).help("split it, or raise the limit `max_file_bytes`")
+}

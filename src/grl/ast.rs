@@ -1,0 +1,177 @@
+//! What a rule file says, before anybody asks whether its names exist.
+
+use std::ops::Range;
+
+use crate::types::Value;
+
+/// A stretch of the snippet, in bytes.
+pub(super) type At = Range<usize>;
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) name_at: At,
+    pub(super) description: Option<String>,
+    pub(super) salience: i32,
+    pub(super) no_loop: bool,
+    /// Not before this moment: the text and where it stands.
+    pub(super) effective: Option<(String, At)>,
+    /// Not from this moment on.
+    pub(super) expires: Option<(String, At)>,
+    pub(super) when: Expr,
+    pub(super) then: Vec<Statement>,
+}
+
+/// One statement of a `then`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Statement {
+    /// `target = value;`, also with `+=` and `-=`.
+    Assign { target: Path, operator: Assign, value: Expr, at: At },
+    /// `Log(values);`
+    Log { values: Vec<Expr>, at: At },
+}
+
+/// How a statement assigns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Assign {
+    Set,
+    Add,
+    Subtract,
+}
+
+/// A dotted name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Path {
+    pub(super) names: Vec<String>,
+    pub(super) at: At,
+}
+
+impl Path {
+    pub(super) fn written(&self) -> String {
+        self.names.join(".")
+    }
+}
+
+/// An expression. Chains of one precedence are lists, so that their length costs no depth.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Expr {
+    Literal {
+        value: Value,
+        at: At,
+    },
+    Path(Path),
+    List {
+        items: Vec<Expr>,
+        at: At,
+    },
+    /// `first op a op b ...` from the left: all of `+ -`, or all of `* / %`.
+    Arithmetic {
+        first: Box<Expr>,
+        rest: Vec<(Arithmetic, Expr)>,
+        at: At,
+    },
+    /// `a && b && ...`
+    And {
+        items: Vec<Expr>,
+        at: At,
+    },
+    /// `a || b || ...`
+    Or {
+        items: Vec<Expr>,
+        at: At,
+    },
+    Compare {
+        operator: Compare,
+        left: Box<Expr>,
+        right: Box<Expr>,
+        at: At,
+    },
+    Not {
+        of: Box<Expr>,
+        at: At,
+    },
+    Negate {
+        of: Box<Expr>,
+        at: At,
+    },
+    Call {
+        name: String,
+        name_at: At,
+        arguments: Vec<Expr>,
+        at: At,
+    },
+}
+
+/// `+ - * / %`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+}
+
+/// Comparisons and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    Equal,
+    NotEqual,
+    Less,
+    LessEqual,
+    Greater,
+    GreaterEqual,
+    In,
+    Contains,
+    StartsWith,
+    EndsWith,
+    Matches,
+}
+
+impl Arithmetic {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Add => "+",
+            Self::Subtract => "-",
+            Self::Multiply => "*",
+            Self::Divide => "/",
+            Self::Remainder => "%",
+        }
+    }
+}
+
+impl Compare {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::Less => "<",
+            Self::LessEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterEqual => ">=",
+            Self::In => "in",
+            Self::Contains => "contains",
+            Self::StartsWith => "startsWith",
+            Self::EndsWith => "endsWith",
+            Self::Matches => "matches",
+        }
+    }
+}
+
+impl Expr {
+    pub(super) fn at(&self) -> At {
+        match self {
+            Self::Path(path) => path.at.clone(),
+            Self::Literal { at, .. }
+            | Self::List { at, .. }
+            | Self::Arithmetic { at, .. }
+            | Self::And { at, .. }
+            | Self::Or { at, .. }
+            | Self::Compare { at, .. }
+            | Self::Not { at, .. }
+            | Self::Negate { at, .. }
+            | Self::Call { at, .. } => at.clone(),
+        }
+    }
+}

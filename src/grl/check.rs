@@ -1,0 +1,437 @@
+//! Names and types: from what an expression says to what can be evaluated, or to complaints.
+
+use std::collections::HashMap;
+
+use regex::Regex;
+
+use super::ast::{Arithmetic, Compare, Expr, Path};
+use super::facts::FactRef;
+use super::functions::{FUNCTIONS, function};
+use super::program::{LOCAL, Node};
+use super::scope::{Scope, ScopeError, field_of};
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, nearest};
+use crate::types::{FieldName, Type, Value};
+
+/// The facts of the rule node itself, by how they are written.
+#[derive(Default)]
+pub(super) struct Locals {
+    slots: HashMap<String, usize>,
+    types: Vec<Type>,
+}
+
+impl Locals {
+    /// The slot of `name`, made where it is new. The second result: whether it is.
+    pub(super) fn slot(&mut self, name: &str) -> (usize, bool) {
+        if let Some(slot) = self.slots.get(name) {
+            return (*slot, false);
+        }
+        let slot = self.types.len();
+        self.slots.insert(name.to_owned(), slot);
+        self.types.push(Type::Any);
+        (slot, true)
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.slots.get(name).copied()
+    }
+
+    pub(super) fn ty(&self, slot: usize) -> &Type {
+        self.types.get(slot).unwrap_or(&Type::Any)
+    }
+
+    pub(super) fn set_ty(&mut self, slot: usize, ty: Type) {
+        if let Some(known) = self.types.get_mut(slot) {
+            *known = ty;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.keys().map(String::as_str)
+    }
+
+    /// Whether some fact stands below `name`: `order.total` below `order`.
+    pub(super) fn is_group(&self, name: &str) -> bool {
+        self.slots.keys().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
+    }
+}
+
+/// The facts that are read from outside, each once.
+#[derive(Default)]
+pub(super) struct Reads {
+    facts: Vec<FactRef>,
+    index: HashMap<FactRef, usize>,
+}
+
+impl Reads {
+    pub(super) fn slot(&mut self, fact: FactRef) -> usize {
+        if let Some(slot) = self.index.get(&fact) {
+            return *slot;
+        }
+        let slot = self.facts.len();
+        self.index.insert(fact.clone(), slot);
+        self.facts.push(fact);
+        slot
+    }
+
+    pub(super) fn into_facts(self) -> Vec<FactRef> {
+        self.facts
+    }
+}
+
+/// Turns expressions into nodes. Facts from outside have the slots below [`LOCAL`], own facts those from there on.
+pub(super) struct Checker<'a> {
+    pub(super) snippet: &'a Snippet,
+    pub(super) scope: &'a Scope,
+    pub(super) locals: &'a Locals,
+    pub(super) reads: &'a mut Reads,
+    pub(super) found: &'a mut Diagnostics,
+}
+
+impl Checker<'_> {
+    fn complain(
+        &mut self,
+        code: &'static str,
+        at: &std::ops::Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) -> (Node, Type) {
+        let diagnostic = Diagnostic::error(code, self.snippet.span(at.clone()), message);
+        self.found.push(diagnostic.maybe_help(help));
+        (Node::Constant(Value::Null), Type::Any)
+    }
+
+    /// The node and type of `expr`; `each` where a comparison compares each element of a list.
+    pub(super) fn check(&mut self, expr: &Expr, each: bool) -> (Node, Type) {
+        match expr {
+            Expr::Literal { value, .. } => (Node::Constant(value.clone()), value.ty()),
+            Expr::Path(path) => self.path(path),
+            Expr::List { items, .. } => self.list(items),
+            Expr::Arithmetic { first, rest, at } => self.arithmetic(first, rest, at),
+            Expr::And { items, .. } => (Node::And(self.conditions("&&", items)), Type::Boolean),
+            Expr::Or { items, .. } => (Node::Or(self.conditions("||", items)), Type::Boolean),
+            Expr::Not { of, at } => {
+                let (node, ty) = self.check(of, false);
+                self.want_boolean("`!`", &ty, of);
+                (Node::Not(Box::new(node), at.clone()), Type::Boolean)
+            }
+            Expr::Negate { of, at } => self.negate(of, at),
+            Expr::Compare { operator, left, right, at } => self.compare(*operator, left, right, each, at),
+            Expr::Call { name, name_at, arguments, at } => self.call(name, name_at, arguments, at),
+        }
+    }
+
+    fn path(&mut self, path: &Path) -> (Node, Type) {
+        let written = path.written();
+        if let Some(resolved) = self.local(path) {
+            if let [name] = path.names.as_slice() {
+                self.refuse_shadowing(name, path, &resolved.0);
+            }
+            return resolved;
+        }
+        if self.locals.is_group(&written) && !self.scope.has_owner(&written) {
+            let help = "name one of its facts".to_owned();
+            return self.complain(
+                "group-of-facts",
+                &path.at,
+                format!("`{written}` is a group of facts, not a value"),
+                Some(help),
+            );
+        }
+        let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
+        match self.scope.resolve(&names) {
+            Ok((fact, ty)) => (Node::Slot { slot: self.reads.slot(fact), at: path.at.clone() }, ty),
+            Err(error) => self.unknown(path, &error),
+        }
+    }
+
+    /// An own fact, or a field below one whose value is a map.
+    fn local(&mut self, path: &Path) -> Option<(Node, Type)> {
+        for length in (1..=path.names.len()).rev() {
+            let (head, below) = path.names.split_at_checked(length)?;
+            let Some(local) = self.locals.find(&head.join(".")) else { continue };
+            let slot = LOCAL + local;
+            let mut ty = self.locals.ty(local).clone();
+            if below.is_empty() {
+                return Some((Node::Slot { slot, at: path.at.clone() }, ty));
+            }
+            for name in below {
+                match field_of(&ty, name) {
+                    Some(field) => ty = field,
+                    None => {
+                        let message = format!("`{}` has no field `{name}`: it is of type {ty}", head.join("."));
+                        return Some(self.complain("unknown-field", &path.at, message, None));
+                    }
+                }
+            }
+            let path_below = below.iter().map(|name| FieldName::from(name.as_str())).collect();
+            return Some((Node::Below { slot, path: path_below, at: path.at.clone() }, ty));
+        }
+        None
+    }
+
+    /// A bare name that is an own fact and somebody else's field as well would be read differently by different people.
+    fn refuse_shadowing(&mut self, name: &str, path: &Path, node: &Node) {
+        let Node::Slot { slot, .. } = node else { return };
+        let owners = self.scope.owners_of(name);
+        let Some(owner) = owners.first() else { return };
+        if self.locals.find(name).map(|local| LOCAL + local) != Some(*slot) || self.mapped_from(name, &owners) {
+            return;
+        }
+        let message = format!("`{name}` is a fact of these rules and a field of `{owner}`");
+        let help = format!("write `{owner}.{name}` for the field, and give the fact another name");
+        self.complain("ambiguous-name", &path.at, message, Some(help));
+    }
+
+    fn mapped_from(&self, name: &str, owners: &[&str]) -> bool {
+        self.locals.slots.contains_key(&mapped_key(name)) && owners.len() == 1
+    }
+
+    fn unknown(&mut self, path: &Path, error: &ScopeError) -> (Node, Type) {
+        let written = path.written();
+        match error {
+            ScopeError::Unknown { nearest: known } => {
+                let own =
+                    nearest(&written, self.locals.names().filter(|name| !name.starts_with('<'))).map(str::to_owned);
+                let help = own.or_else(|| known.clone()).map(|name| format!("did you mean `{name}`?"));
+                let help = help.unwrap_or_else(|| "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule".to_owned());
+                self.complain("unknown-fact", &path.at, format!("there is no fact `{written}`"), Some(help))
+            }
+            ScopeError::Ambiguous { owners } => {
+                let message = format!(
+                    "`{written}` is a field of {}",
+                    owners.iter().map(|owner| format!("`{owner}`")).collect::<Vec<_>>().join(" and of ")
+                );
+                let help = owners.first().map(|owner| format!("say whose it is, such as `{owner}.{written}`"));
+                self.complain("ambiguous-name", &path.at, message, help)
+            }
+            ScopeError::UnknownColumns { owner } => {
+                let message = format!(
+                    "there is no fact `{written}`, unless it is a column of `{owner}`, whose columns are not known"
+                );
+                self.complain(
+                    "unknown-fact",
+                    &path.at,
+                    message,
+                    Some(format!("write `{owner}.{written}`, or name the columns in its query")),
+                )
+            }
+            ScopeError::NoField { owner, field, known } => {
+                let meant = nearest(field, known.iter().map(String::as_str));
+                let help = match meant {
+                    Some(name) => format!("did you mean `{owner}.{name}`?"),
+                    None => format!("it has: {}", known.join(", ")),
+                };
+                self.complain("unknown-fact", &path.at, format!("`{owner}` has no field `{field}`"), Some(help))
+            }
+        }
+    }
+
+    fn list(&mut self, items: &[Expr]) -> (Node, Type) {
+        let mut nodes = Vec::with_capacity(items.len());
+        let mut joined: Option<Type> = None;
+        for item in items {
+            let (node, ty) = self.check(item, false);
+            nodes.push(node);
+            if let Some(known) = &joined {
+                if !known.comparable_with(&ty) {
+                    self.complain(
+                        "mixed-list",
+                        &item.at(),
+                        format!("the list holds values of type {known}; this one is {ty}"),
+                        None,
+                    );
+                }
+            }
+            joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
+        }
+        (Node::List(nodes.into()), Type::List(joined.unwrap_or(Type::Any).into()))
+    }
+
+    fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &std::ops::Range<usize>) -> (Node, Type) {
+        let (first_node, mut ty) = self.check(first, false);
+        let operator = rest.first().map_or("+", |(operator, _)| operator.text());
+        self.want_number(operator, &ty, first);
+        let mut nodes = Vec::with_capacity(rest.len());
+        for (operator, operand) in rest {
+            let (node, other) = self.check(operand, false);
+            self.want_number(operator.text(), &other, operand);
+            nodes.push((*operator, node));
+            ty = match (*operator, ty.join(&other)) {
+                (Arithmetic::Divide, _) | (_, Type::Decimal) => Type::Decimal,
+                (_, Type::Integer) => Type::Integer,
+                _ => Type::Any,
+            };
+        }
+        (Node::Arithmetic { first: Box::new(first_node), rest: nodes.into(), at: at.clone() }, ty)
+    }
+
+    fn want_number(&mut self, operator: &str, ty: &Type, operand: &Expr) {
+        if ty.may_be_number() && !is_null(operand) {
+            return;
+        }
+        let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
+        let help = (*ty == Type::Text).then(|| "join texts with `concat(a, b)`".to_owned());
+        self.complain("not-a-number", &operand.at(), format!("`{operator}` takes numbers; this is {found}"), help);
+    }
+
+    fn want_boolean(&mut self, operator: &str, ty: &Type, operand: &Expr) {
+        if matches!(ty, Type::Any | Type::Boolean) && !is_null(operand) {
+            return;
+        }
+        let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
+        let help = "compare it, such as `x > 0`".to_owned();
+        self.complain(
+            "not-a-condition",
+            &operand.at(),
+            format!("{operator} takes conditions; this is {found}"),
+            Some(help),
+        );
+    }
+
+    fn conditions(&mut self, operator: &str, items: &[Expr]) -> Box<[(Node, std::ops::Range<usize>)]> {
+        let mut nodes = Vec::with_capacity(items.len());
+        for item in items {
+            let (node, ty) = self.check(item, false);
+            self.want_boolean(&format!("`{operator}`"), &ty, item);
+            nodes.push((node, item.at()));
+        }
+        nodes.into()
+    }
+
+    fn negate(&mut self, of: &Expr, at: &std::ops::Range<usize>) -> (Node, Type) {
+        let (node, ty) = self.check(of, false);
+        self.want_number("-", &ty, of);
+        (Node::Negate(Box::new(node), at.clone()), ty)
+    }
+
+    fn compare(
+        &mut self,
+        operator: Compare,
+        left: &Expr,
+        right: &Expr,
+        each: bool,
+        at: &std::ops::Range<usize>,
+    ) -> (Node, Type) {
+        if operator == Compare::Matches {
+            return self.matches(left, right, at);
+        }
+        let (left_node, left_ty) = self.check(left, false);
+        let (right_node, right_ty) = self.check(right, false);
+        let element = match &left_ty {
+            Type::List(element) if each && !matches!(right_ty, Type::List(_)) => Some(element.as_ref().clone()),
+            _ => None,
+        };
+        let null = is_null(left) || is_null(right);
+        if let Some(problem) = unfit(operator, element.as_ref().unwrap_or(&left_ty), &right_ty, null) {
+            let help = "both sides must be of types that can be compared".to_owned();
+            self.complain("type-mismatch", at, problem, Some(help));
+        }
+        let ty = if element.is_some() { Type::List(Type::Boolean.into()) } else { Type::Boolean };
+        let (left, right) = (Box::new(left_node), Box::new(right_node));
+        (Node::Compare { operator, left, right, each, at: at.clone() }, ty)
+    }
+
+    fn matches(&mut self, left: &Expr, right: &Expr, at: &std::ops::Range<usize>) -> (Node, Type) {
+        let (of, ty) = self.check(left, false);
+        if !matches!(ty, Type::Any | Type::Text) {
+            return self.complain("type-mismatch", &left.at(), format!("`matches` takes a text; this is {ty}"), None);
+        }
+        let Expr::Literal { value: Value::Text(text), at: text_at } = right else {
+            let help = "write the pattern as a text, such as \"^PROD-[0-9]+$\"".to_owned();
+            return self.complain(
+                "bad-pattern",
+                &right.at(),
+                "`matches` takes a pattern written as a text".to_owned(),
+                Some(help),
+            );
+        };
+        match Regex::new(text) {
+            Ok(pattern) => (Node::Matches { of: Box::new(of), pattern, at: at.clone() }, Type::Boolean),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+                self.complain("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
+            }
+        }
+    }
+
+    fn call(
+        &mut self,
+        name: &str,
+        name_at: &std::ops::Range<usize>,
+        arguments: &[Expr],
+        at: &std::ops::Range<usize>,
+    ) -> (Node, Type) {
+        let Some(function) = function(name) else {
+            let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+            let help = nearest(name, known.iter().copied()).map_or_else(
+                || format!("the functions are: {}", known.join(", ")),
+                |name| format!("did you mean `{name}`?"),
+            );
+            return self.complain("unknown-function", name_at, format!("there is no function `{name}`"), Some(help));
+        };
+        if !(function.least..=function.most).contains(&arguments.len()) {
+            let message = format!("`{}` is given {} arguments", function.signature, arguments.len());
+            return self.complain("wrong-arguments", at, message, Some(format!("write {}", function.signature)));
+        }
+        let mut nodes = Vec::with_capacity(arguments.len());
+        let mut types = Vec::with_capacity(arguments.len());
+        for (index, argument) in arguments.iter().enumerate() {
+            let (node, ty) = self.check(argument, function.each);
+            if let Some(expected) = function.takes.refuses(index, arguments.len(), &ty) {
+                let message = format!("`{name}` takes {expected}; this is {ty}");
+                self.complain("wrong-argument", &argument.at(), message, Some(format!("write {}", function.signature)));
+            }
+            nodes.push(node);
+            types.push(ty);
+        }
+        (Node::Call { function, arguments: nodes.into(), at: at.clone() }, function.gives.of(&types))
+    }
+}
+
+/// Under which name a mapped fact is remembered as one; no name in a rule can look like this.
+pub(super) fn mapped_key(name: &str) -> String {
+    format!("<mapped {name}>")
+}
+
+fn is_null(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal { value: Value::Null, .. })
+}
+
+/// What is wrong with comparing values of these types, if anything.
+fn unfit(operator: Compare, left: &Type, right: &Type, null: bool) -> Option<String> {
+    let text = operator.text();
+    match operator {
+        Compare::Equal | Compare::NotEqual => (!null && !left.comparable_with(right))
+            .then(|| format!("`{text}` compares {left} with {right}, which are never equal")),
+        Compare::Less | Compare::LessEqual | Compare::Greater | Compare::GreaterEqual => {
+            let ordered = |ty: &Type| !matches!(ty, Type::Boolean | Type::List(_) | Type::Map(_));
+            if null {
+                return Some(format!("`{text}` does not take null"));
+            }
+            (!left.comparable_with(right) || !ordered(left) || !ordered(right))
+                .then(|| format!("`{text}` cannot order {left} and {right}"))
+        }
+        Compare::In => match right {
+            Type::Any => None,
+            Type::List(element) if null || left.comparable_with(element) => None,
+            Type::List(element) => Some(format!("`in` looks for {left} among values of type {element}")),
+            other => Some(format!("`in` takes a list; this is {other}")),
+        },
+        Compare::Contains => match left {
+            Type::Any => None,
+            Type::List(element) if null || element.comparable_with(right) => None,
+            Type::Text if matches!(right, Type::Any | Type::Text) && !null => None,
+            other => Some(format!("`contains` cannot look for {right} in {other}")),
+        },
+        Compare::StartsWith | Compare::EndsWith | Compare::Matches => {
+            let is_text = |ty: &Type| matches!(ty, Type::Any | Type::Text);
+            (null || !is_text(left) || !is_text(right))
+                .then(|| format!("`{text}` takes texts; these are {left} and {right}"))
+        }
+    }
+}

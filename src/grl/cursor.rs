@@ -1,0 +1,160 @@
+//! The reading position of the parsers, and the complaints they share.
+
+use std::ops::Range;
+
+use super::limits::Limits;
+use super::token::{Kind, Symbol, Token};
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
+
+/// The parser gave up here; why was told.
+pub(super) struct GaveUp;
+
+pub(super) type Parsed<T> = Result<T, GaveUp>;
+
+/// The reading position.
+pub(super) struct Cursor<'a> {
+    pub(super) snippet: &'a Snippet,
+    pub(super) limits: &'a Limits,
+    tokens: &'a [Token],
+    at: usize,
+    pub(super) depth: usize,
+    pub(super) terms: usize,
+    pub(super) found: &'a mut Diagnostics,
+}
+
+const END: &Token = &Token { kind: Kind::End, range: 0..0 };
+
+impl<'a> Cursor<'a> {
+    pub(super) fn new(
+        snippet: &'a Snippet,
+        tokens: &'a [Token],
+        limits: &'a Limits,
+        found: &'a mut Diagnostics,
+    ) -> Self {
+        Self { snippet, limits, tokens, at: 0, depth: 0, terms: 0, found }
+    }
+
+    pub(super) fn peek(&self) -> &'a Kind {
+        self.ahead(0)
+    }
+
+    pub(super) fn ahead(&self, by: usize) -> &'a Kind {
+        &self.tokens.get(self.at + by).or(self.tokens.last()).unwrap_or(END).kind
+    }
+
+    /// Where the next token stands.
+    pub(super) fn here(&self) -> Range<usize> {
+        self.tokens.get(self.at).or(self.tokens.last()).unwrap_or(END).range.clone()
+    }
+
+    /// Where the token `by` further stands.
+    pub(super) fn here_ahead(&self, by: usize) -> Range<usize> {
+        self.tokens.get(self.at + by).or(self.tokens.last()).unwrap_or(END).range.clone()
+    }
+
+    /// The end of the last token that was read.
+    pub(super) fn behind(&self) -> usize {
+        self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map_or(0, |token| token.range.end)
+    }
+
+    pub(super) fn advance(&mut self) {
+        self.at = (self.at + 1).min(self.tokens.len());
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        *self.peek() == Kind::End
+    }
+
+    pub(super) fn is(&self, symbol: Symbol) -> bool {
+        *self.peek() == Kind::Symbol(symbol)
+    }
+
+    pub(super) fn is_word(&self, word: &str) -> bool {
+        matches!(self.peek(), Kind::Word(found) if found == word)
+    }
+
+    pub(super) fn take(&mut self, symbol: Symbol) -> bool {
+        let found = self.is(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    pub(super) fn take_word(&mut self, word: &str) -> bool {
+        let found = self.is_word(word);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    /// Reads `symbol`, or complains that `what` is missing.
+    pub(super) fn expect(&mut self, symbol: Symbol, what: &str, help: &str) -> Parsed<()> {
+        if self.take(symbol) {
+            return Ok(());
+        }
+        Err(self.unexpected(&format!("`{}` {what}", symbol.text()), help))
+    }
+
+    /// Complains that something else stands where `expected` should.
+    pub(super) fn unexpected(&mut self, expected: &str, help: &str) -> GaveUp {
+        let message = format!("expected {expected}, found {}", self.peek());
+        // A missing semicolon or brace is missing behind the last word, not before the next one a line below.
+        let at = self.here();
+        let error =
+            Diagnostic::error("unexpected-word", self.snippet.span(at), message).label(format!("expected {expected}"));
+        self.found.push(if help.is_empty() { error } else { error.help(help) });
+        GaveUp
+    }
+
+    pub(super) fn complain(&mut self, code: &'static str, at: Range<usize>, message: String, help: &str) -> GaveUp {
+        let error = Diagnostic::error(code, self.snippet.span(at), message);
+        self.found.push(if help.is_empty() { error } else { error.help(help) });
+        GaveUp
+    }
+
+    /// Counts one operand; too many are an error.
+    pub(super) fn count_term(&mut self) -> Parsed<()> {
+        self.terms += 1;
+        if self.terms <= self.limits.max_terms {
+            return Ok(());
+        }
+        let message = format!("the expression has more than {} terms", self.limits.max_terms);
+        let at = self.here();
+        Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise the limit `max_terms`"))
+    }
+
+    /// Runs `parse` one level deeper; too deep is an error.
+    pub(super) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.depth >= self.limits.max_nesting {
+            let message = format!("the expression is nested more than {} deep", self.limits.max_nesting);
+            let at = self.here();
+            let help = "split it into several facts, or raise the limit `max_nesting`";
+            return Err(self.complain("nested-too-deep", at, message, help));
+        }
+        self.depth += 1;
+        let parsed = parse(self);
+        self.depth -= 1;
+        parsed
+    }
+
+    /// Skips to the next top-level `rule`, so that its errors are told as well.
+    pub(super) fn skip_to_rule(&mut self) {
+        let mut braces = 0_usize;
+        while !self.is_end() {
+            match self.peek() {
+                Kind::Symbol(Symbol::OpenBrace) => braces += 1,
+                Kind::Symbol(Symbol::CloseBrace) => braces = braces.saturating_sub(1),
+                Kind::Word(word) if word == "rule" && self.looks_like_rule(braces) => return,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    /// `rule` followed by a name and then a brace or an attribute: certain enough to start afresh inside lost braces.
+    fn looks_like_rule(&self, braces: usize) -> bool {
+        braces == 0 || matches!(self.ahead(1), Kind::Text(_))
+    }
+}

@@ -1,0 +1,127 @@
+//! What goes wrong while rules run.
+
+use crate::diagnostics::{Snippet, Span};
+
+use super::ast::At;
+
+/// Why an expression has no value: where it stands, and what happened there.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{} `{}`: {kind}", place(span), text(span))]
+pub struct EvalError {
+    /// The part of the expression.
+    pub span: Span,
+    /// What happened.
+    pub kind: EvalErrorKind,
+}
+
+/// What happened in an expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EvalErrorKind {
+    /// Null cannot be computed with, ordered, or taken for true or false.
+    #[error("{operand} is null, which {operator} does not take")]
+    Null {
+        /// The operator or function.
+        operator: &'static str,
+        /// The operand, as it is written.
+        operand: String,
+    },
+    /// The value is of a type the operator does not take.
+    #[error("{operator} takes {expected}, not {found}")]
+    Type {
+        /// The operator or function.
+        operator: &'static str,
+        /// What it takes.
+        expected: &'static str,
+        /// What it was given.
+        found: String,
+    },
+    /// A divisor is zero.
+    #[error("division by zero")]
+    DivisionByZero,
+    /// A result has too many digits, or lies outside the calendar.
+    #[error("the result of {operator} is out of range")]
+    OutOfRange {
+        /// The operator or function.
+        operator: &'static str,
+    },
+    /// A row has no such column.
+    #[error("the query did not select `{fact}`")]
+    Missing {
+        /// The fact, as it is written.
+        fact: String,
+    },
+}
+
+/// Why a ruleset gave no facts. None of its facts is kept.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RuleError {
+    /// A rule's condition or statement has no value.
+    #[error("rule `{rule}`: {source}")]
+    Rule {
+        /// The rule.
+        rule: String,
+        /// Why not.
+        #[source]
+        source: EvalError,
+    },
+    /// The rules never come to rest.
+    #[error("after {cycles} passes these rules still fire: {}", rules.join(", "))]
+    Cycles {
+        /// The limit.
+        cycles: usize,
+        /// The rules that fired in the last pass.
+        rules: Vec<String>,
+    },
+    /// The evaluation took too long.
+    #[error("the rules were not done within {limit_ms} ms; the last to be tried was `{rule}`")]
+    Timeout {
+        /// The limit in milliseconds.
+        limit_ms: u128,
+        /// The rule that was tried last.
+        rule: String,
+    },
+    /// rust-rule-engine itself complained.
+    #[error("the rule engine failed: {message}")]
+    Engine {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl RuleError {
+    /// The rule to blame, where there is one.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::Rule { rule, .. } | Self::Timeout { rule, .. } => Some(rule),
+            Self::Cycles { rules, .. } => rules.first().map(String::as_str),
+            Self::Engine { .. } => None,
+        }
+    }
+}
+
+fn place(span: &Span) -> String {
+    format!("{}:{}", span.source().name(), span.position().line)
+}
+
+fn text(span: &Span) -> String {
+    let words: Vec<&str> = span.text().split_whitespace().collect();
+    let text = words.join(" ");
+    if text.chars().count() > 80 { format!("{}...", text.chars().take(77).collect::<String>()) } else { text }
+}
+
+/// What happened, where in the snippet: an [`EvalError`] before it knows its file.
+#[derive(Debug, Clone)]
+pub(super) struct Fault {
+    pub(super) at: At,
+    pub(super) kind: EvalErrorKind,
+}
+
+impl Fault {
+    pub(super) fn new(at: &At, kind: EvalErrorKind) -> Self {
+        Self { at: at.clone(), kind }
+    }
+
+    pub(super) fn in_snippet(self, snippet: &Snippet) -> EvalError {
+        EvalError { span: snippet.span(self.at), kind: self.kind }
+    }
+}

@@ -1,0 +1,115 @@
+//! One expression of a graph: the condition of an edge or an outcome, a leaf of an answer.
+
+use std::fmt;
+
+use super::ast::Expr;
+use super::check::{Checker, Locals, Reads};
+use super::cursor::Cursor;
+use super::error::EvalError;
+use super::facts::{FactRef, Facts, Lookup};
+use super::lexer::tokens;
+use super::limits::Limits;
+use super::parse_expression;
+use super::program::{Env, Node};
+use super::scope::Scope;
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::types::{Clock, FieldName, Type, Value};
+
+/// A checked expression.
+pub struct Expression {
+    snippet: Snippet,
+    node: Node,
+    ty: Type,
+    reads: Vec<FactRef>,
+    names: Vec<FieldName>,
+}
+
+impl Expression {
+    /// Reads and checks `text` against the names of `scope`; with `expected`, its type must be that one (or unknown).
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; beside an expression, its warnings.
+    pub fn compile(
+        text: &Snippet,
+        scope: &Scope,
+        expected: Option<&Type>,
+        limits: &Limits,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let Some(expr) = parse(text, limits, &mut found) else { return Err(found) };
+        let (locals, mut reads) = (Locals::default(), Reads::default());
+        let mut checker = Checker { snippet: text, scope, locals: &locals, reads: &mut reads, found: &mut found };
+        let (node, ty) = checker.check(&expr, false);
+        if let Some(expected) = expected.filter(|expected| !fits(&ty, expected)) {
+            let message = format!("expected a value of type {expected}, found {ty}");
+            found.push(Diagnostic::error("type-mismatch", text.span(expr.at()), message));
+        }
+        let reads = reads.into_facts();
+        let names = reads.iter().map(|fact| fact.written.clone()).collect();
+        found.into_result(Self { snippet: text.clone(), node, ty, reads, names })
+    }
+
+    /// Its type, as far as it is known.
+    pub fn ty(&self) -> &Type {
+        &self.ty
+    }
+
+    /// The facts it reads.
+    pub fn reads(&self) -> &[FactRef] {
+        &self.reads
+    }
+
+    /// How it is written.
+    pub fn text(&self) -> &str {
+        self.snippet.text()
+    }
+
+    /// Where it is written.
+    pub fn span(&self) -> Span {
+        self.snippet.span(0..self.snippet.text().len())
+    }
+
+    /// Its value; `None` where it depends on a fact that is unset.
+    ///
+    /// # Errors
+    /// [`EvalError`], which names the part and its place.
+    pub fn evaluate(&self, facts: &dyn Facts, clock: &Clock) -> Result<Option<Value>, EvalError> {
+        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
+        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock };
+        self.node.value(&env).map_err(|fault| fault.in_snippet(&self.snippet))
+    }
+
+    /// Which of its facts are unset.
+    pub fn unset(&self, facts: &dyn Facts) -> Vec<FactRef> {
+        self.reads.iter().filter(|fact| facts.read(fact) == Lookup::Unset).cloned().collect()
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({})", self.text())
+    }
+}
+
+/// Reads an expression that is all of `text`.
+pub(super) fn parse(text: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Option<Expr> {
+    if text.text().len() > limits.max_file_bytes {
+        found.push(super::too_long(text, limits));
+        return None;
+    }
+    let tokens = tokens(text, found);
+    if found.has_errors() {
+        return None;
+    }
+    let mut cursor = Cursor::new(text, &tokens, limits, found);
+    let expr = parse_expression::expression(&mut cursor).ok()?;
+    if !cursor.is_end() {
+        cursor.unexpected("an operator or the end of the expression", "");
+        return None;
+    }
+    Some(expr)
+}
+
+fn fits(ty: &Type, expected: &Type) -> bool {
+    *ty == Type::Any || *expected == Type::Any || ty == expected || ty.may_be_number() && *expected == Type::Decimal
+}

@@ -1,0 +1,294 @@
+//! Rules: `rule "Name" "description" attributes { when expression then statements }`.
+
+use super::ast::{Assign, At, Expr, Rule, Statement};
+use super::cursor::{Cursor, GaveUp, Parsed};
+use super::parse_expression::{expression, items, path};
+use super::token::{Kind, Symbol};
+use crate::diagnostics::nearest;
+
+/// Attributes of rules that this language knows.
+const ATTRIBUTES: &[&str] = &["salience", "no-loop", "date-effective", "date-expires"];
+/// Attributes of other GRL dialects, refused by name.
+const LEFT_OUT_ATTRIBUTES: &[&str] = &[
+    "agenda-group",
+    "activation-group",
+    "lock-on-active",
+    "ruleflow-group",
+    "auto-focus",
+    "enabled",
+    "duration",
+    "timer",
+];
+/// What other dialects have beside rules, refused by name.
+const LEFT_OUT_WORDS: &[&str] =
+    &["query", "template", "defmodule", "deffacts", "function", "import", "global", "package"];
+/// Statements of other dialects, refused by name.
+const LEFT_OUT_STATEMENTS: &[&str] = &[
+    "Retract",
+    "retract",
+    "insert",
+    "update",
+    "modify",
+    "delete",
+    "ActivateAgendaGroup",
+    "ScheduleRule",
+    "CompleteWorkflow",
+    "SetWorkflowData",
+    "Complete",
+];
+
+const LEFT_OUT_HELP: &str = "see the list of what the language leaves out in rules/README.md";
+
+/// Reads the rules of a file to its end. A rule that cannot be read is complained about and skipped.
+pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    while !cursor.is_end() {
+        match rule(cursor) {
+            Ok(rule) => rules.push(rule),
+            Err(GaveUp) => cursor.skip_to_rule(),
+        }
+    }
+    rules
+}
+
+fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
+    if !cursor.take_word("rule") {
+        let error = not_a_rule(cursor);
+        // Past this word, lest the same one be met again.
+        cursor.advance();
+        return Err(error);
+    }
+    cursor.terms = 0;
+    let name_at = cursor.here();
+    let name = match cursor.peek() {
+        Kind::Text(name) | Kind::Word(name) => name.clone(),
+        _ => return Err(cursor.unexpected("the rule's name", "a name is a text in quotes or a word")),
+    };
+    cursor.advance();
+    if name.trim().is_empty() {
+        return Err(cursor.complain("empty-name", name_at, "a rule's name may not be empty".to_owned(), ""));
+    }
+    let attributes = attributes(cursor)?;
+    cursor.expect(Symbol::OpenBrace, "before `when`", "a rule's body stands in braces: `{ when ... then ... }`")?;
+    let (when, then) = body(cursor)?;
+    let Attributes { description, salience, no_loop, effective, expires } = attributes;
+    let (salience, no_loop) = (salience.unwrap_or(0), no_loop.unwrap_or(false));
+    Ok(Rule { name, name_at, description, salience, no_loop, effective, expires, when, then })
+}
+
+fn not_a_rule(cursor: &mut Cursor<'_>) -> GaveUp {
+    let at = cursor.here();
+    match cursor.peek() {
+        Kind::Word(word) if LEFT_OUT_WORDS.contains(&word.as_str()) => {
+            let message = format!("`{word}` is part of other rule languages and left out of this one");
+            cursor.complain("left-out", at, message, LEFT_OUT_HELP)
+        }
+        _ => cursor.unexpected("`rule`", "a file holds rules and comments, nothing else"),
+    }
+}
+
+#[derive(Default)]
+struct Attributes {
+    description: Option<String>,
+    salience: Option<i32>,
+    no_loop: Option<bool>,
+    effective: Option<(String, At)>,
+    expires: Option<(String, At)>,
+}
+
+fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Attributes> {
+    let mut attributes = Attributes::default();
+    if let Kind::Text(description) = cursor.peek() {
+        attributes.description = Some(description.clone());
+        cursor.advance();
+    }
+    while let Some((name, at)) = attribute_name(cursor) {
+        let fresh = match name.as_str() {
+            "salience" => attributes.salience.replace(salience(cursor)?).is_none(),
+            "no-loop" => attributes.no_loop.replace(flag(cursor)).is_none(),
+            "date-effective" => attributes.effective.replace(date(cursor, &name)?).is_none(),
+            "date-expires" => attributes.expires.replace(date(cursor, &name)?).is_none(),
+            other => return Err(unknown_attribute(cursor, other, at)),
+        };
+        if !fresh {
+            return Err(cursor.complain(
+                "duplicate-attribute",
+                at,
+                format!("`{name}` stands twice"),
+                "keep one of them",
+            ));
+        }
+    }
+    Ok(attributes)
+}
+
+/// A word, with the words that dashes without spaces join to it: `no-loop`.
+fn attribute_name(cursor: &mut Cursor<'_>) -> Option<(String, At)> {
+    let Kind::Word(first) = cursor.peek() else { return None };
+    let mut name = first.clone();
+    let mut at = cursor.here();
+    cursor.advance();
+    while let (Kind::Symbol(Symbol::Minus), Kind::Word(next)) = (cursor.peek(), cursor.ahead(1)) {
+        if cursor.here().start != at.end || cursor.here_ahead(1).start != at.end + 1 {
+            break;
+        }
+        name = format!("{name}-{next}");
+        at.end = cursor.here_ahead(1).end;
+        cursor.advance();
+        cursor.advance();
+    }
+    Some((name, at))
+}
+
+fn unknown_attribute(cursor: &mut Cursor<'_>, name: &str, at: At) -> GaveUp {
+    if LEFT_OUT_ATTRIBUTES.contains(&name) {
+        let message = format!("the attribute `{name}` is part of other rule languages and left out of this one");
+        return cursor.complain("left-out", at, message, LEFT_OUT_HELP);
+    }
+    let known = nearest(name, ATTRIBUTES.iter().copied());
+    let help = known.map_or_else(
+        || format!("the attributes are: {}", ATTRIBUTES.join(", ")),
+        |known| format!("did you mean `{known}`?"),
+    );
+    cursor.complain("unknown-attribute", at, format!("there is no attribute `{name}`"), &help)
+}
+
+fn salience(cursor: &mut Cursor<'_>) -> Parsed<i32> {
+    let start = cursor.here().start;
+    let negative = cursor.take(Symbol::Minus);
+    let Kind::Number(text) = cursor.peek() else {
+        return Err(cursor.unexpected("a whole number after `salience`", "rules of higher salience run first"));
+    };
+    let number = text.parse::<i32>().map(|number| if negative { -number } else { number });
+    cursor.advance();
+    number.map_err(|_| {
+        let at = start..cursor.behind();
+        cursor.complain(
+            "bad-salience",
+            at,
+            "a salience is a whole number from -2147483647 to 2147483647".to_owned(),
+            "",
+        )
+    })
+}
+
+/// `no-loop`, `no-loop true`, `no-loop false`.
+fn flag(cursor: &mut Cursor<'_>) -> bool {
+    !cursor.take_word("false") && {
+        cursor.take_word("true");
+        true
+    }
+}
+
+fn date(cursor: &mut Cursor<'_>, attribute: &str) -> Parsed<(String, At)> {
+    let at = cursor.here();
+    let Kind::Text(text) = cursor.peek() else {
+        return Err(cursor.unexpected(
+            &format!("a date in quotes after `{attribute}`"),
+            "such as \"2026-01-31\" or \"2026-01-31T08:00:00Z\"",
+        ));
+    };
+    let text = text.clone();
+    cursor.advance();
+    Ok((text, at))
+}
+
+fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
+    if !cursor.take_word("when") {
+        return Err(cursor.unexpected("`when`", "a rule is `when` a condition `then` statements"));
+    }
+    if cursor.is_word("then") {
+        let at = cursor.here();
+        return Err(cursor.complain(
+            "empty-when",
+            at,
+            "the condition is missing".to_owned(),
+            "write `when true` for a rule that always holds",
+        ));
+    }
+    let when = expression(cursor)?;
+    if !cursor.take_word("then") {
+        return Err(cursor.unexpected("`then`, or an operator that continues the condition", ""));
+    }
+    let mut then = Vec::new();
+    while !cursor.is(Symbol::CloseBrace) {
+        then.push(statement(cursor)?);
+    }
+    let end = cursor.here();
+    cursor.advance();
+    if then.is_empty() {
+        return Err(cursor.complain(
+            "empty-then",
+            end,
+            "the rule does nothing".to_owned(),
+            "write a statement after `then`, such as `x = 1;`",
+        ));
+    }
+    Ok((when, then))
+}
+
+fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
+    let start = cursor.here().start;
+    cursor.terms = 0;
+    let Kind::Word(word) = cursor.peek() else {
+        return Err(
+            cursor.unexpected("a statement or `}`", "a statement is `fact = expression;` or `Log(expression, ...);`")
+        );
+    };
+    if matches!(cursor.ahead(1), Kind::Symbol(Symbol::OpenParen)) {
+        return call(cursor, word, start);
+    }
+    let target = path(cursor)?;
+    if cursor.is(Symbol::OpenParen) {
+        let message = format!("`{}` is a method call, which the language leaves out", target.written());
+        return Err(cursor.complain("left-out", target.at, message, "assign the value instead: `fact = expression;`"));
+    }
+    let operator = match cursor.peek() {
+        Kind::Symbol(Symbol::Assign) => Assign::Set,
+        Kind::Symbol(Symbol::PlusAssign) => Assign::Add,
+        Kind::Symbol(Symbol::MinusAssign) => Assign::Subtract,
+        Kind::Symbol(Symbol::Equal) => {
+            return Err(cursor.unexpected("`=`", "`==` compares; `=` assigns"));
+        }
+        _ => {
+            return Err(cursor
+                .unexpected("`=`, `+=` or `-=`", "a statement is `fact = expression;` or `Log(expression, ...);`"));
+        }
+    };
+    cursor.advance();
+    let value = expression(cursor)?;
+    end_statement(cursor)?;
+    Ok(Statement::Assign { target, operator, value, at: start..cursor.behind() })
+}
+
+fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> {
+    let at = cursor.here();
+    if LEFT_OUT_STATEMENTS.contains(&word) {
+        let message = format!("the statement `{word}` is part of other rule languages and left out of this one");
+        return Err(cursor.complain("left-out", at, message, LEFT_OUT_HELP));
+    }
+    if word != "Log" && word != "log" {
+        let message = format!("`{word}(...)` is not a statement");
+        return Err(cursor.complain(
+            "unknown-statement",
+            at,
+            message,
+            "the statements are `fact = expression;` and `Log(expression, ...);`",
+        ));
+    }
+    cursor.advance();
+    cursor.advance();
+    let values = items(cursor, Symbol::CloseParen)?;
+    end_statement(cursor)?;
+    Ok(Statement::Log { values, at: start..cursor.behind() })
+}
+
+fn end_statement(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    if cursor.take(Symbol::Semicolon) {
+        return Ok(());
+    }
+    // The place is where the semicolon belongs, behind the last word.
+    let behind = cursor.behind();
+    let message = format!("expected `;` or an operator, found {}", cursor.peek());
+    Err(cursor.complain("missing-semicolon", behind.saturating_sub(1)..behind, message, "end each statement with `;`"))
+}

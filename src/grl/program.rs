@@ -1,0 +1,240 @@
+//! Checked expressions, and how they get their values: names are slots by now, functions are pointers, patterns are
+//! compiled.
+//!
+//! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
+//! false && unknown is false, true || unknown is true). Depth is bounded by the nesting limit, since chains are lists.
+
+use regex::Regex;
+
+use super::ast::{Arithmetic, At, Compare};
+use super::error::{EvalErrorKind, Fault};
+use super::facts::Lookup;
+use super::functions::Function;
+use super::operators::{arithmetic, compare, negate, unfit};
+use crate::types::{Clock, FieldName, Value};
+
+/// A checked expression.
+pub(super) enum Node {
+    Constant(Value),
+    Slot {
+        slot: usize,
+        at: At,
+    },
+    /// Fields below a fact whose value is a map or a list of maps.
+    Below {
+        slot: usize,
+        path: Box<[FieldName]>,
+        at: At,
+    },
+    List(Box<[Node]>),
+    Arithmetic {
+        first: Box<Node>,
+        rest: Box<[(Arithmetic, Node)]>,
+        at: At,
+    },
+    And(Box<[(Node, At)]>),
+    Or(Box<[(Node, At)]>),
+    Not(Box<Node>, At),
+    Negate(Box<Node>, At),
+    Compare {
+        operator: Compare,
+        left: Box<Node>,
+        right: Box<Node>,
+        each: bool,
+        at: At,
+    },
+    Matches {
+        of: Box<Node>,
+        pattern: Regex,
+        at: At,
+    },
+    Call {
+        function: &'static Function,
+        arguments: Box<[Node]>,
+        at: At,
+    },
+}
+
+/// What an expression is evaluated over.
+pub(super) struct Env<'a> {
+    /// The facts from outside, by slot.
+    pub(super) reads: &'a [Lookup],
+    /// How each is written.
+    pub(super) read_names: &'a [FieldName],
+    /// The rule node's own facts: slot [`LOCAL`] is the first.
+    pub(super) locals: &'a [Lookup],
+    /// How each is written.
+    pub(super) local_names: &'a [FieldName],
+    pub(super) clock: &'a Clock,
+}
+
+/// The first slot of own facts; those below are facts from outside.
+pub(super) const LOCAL: usize = usize::MAX / 2;
+
+type Outcome = Result<Option<Value>, Fault>;
+
+impl Node {
+    pub(super) fn value(&self, env: &Env<'_>) -> Outcome {
+        match self {
+            Self::Constant(value) => Ok(Some(value.clone())),
+            Self::Slot { slot, at } => env.read(*slot, at),
+            Self::Below { slot, path, at } => env.below(*slot, path, at),
+            Self::List(items) => list(items, env),
+            Self::Arithmetic { first, rest, at } => chain(first, rest, at, env),
+            Self::And(items) => junction(items, env, false),
+            Self::Or(items) => junction(items, env, true),
+            Self::Not(of, at) => Ok(truth(of.value(env)?, "!", env, of, at)?.map(|truth| Value::Boolean(!truth))),
+            Self::Negate(of, at) => match of.value(env)? {
+                None => Ok(None),
+                Some(Value::Null) => Err(null("-", env, of, at)),
+                Some(value) => negate(&value).map(Some).map_err(|kind| Fault::new(at, kind)),
+            },
+            Self::Compare { operator, left, right, each, at } => comparison(*operator, left, right, *each, at, env),
+            Self::Matches { of, pattern, at } => match of.value(env)? {
+                None => Ok(None),
+                Some(Value::Text(text)) => Ok(Some(Value::Boolean(pattern.is_match(&text)))),
+                Some(Value::Null) => Err(null("matches", env, of, at)),
+                Some(other) => Err(Fault::new(at, unfit("matches", "a text", &other))),
+            },
+            Self::Call { function, arguments, at } => call(function, arguments, at, env),
+        }
+    }
+
+    /// The truth of a condition: `None` where it is unknown.
+    pub(super) fn holds(&self, env: &Env<'_>, at: &At) -> Result<Option<bool>, Fault> {
+        truth(self.value(env)?, "a condition", env, self, at)
+    }
+
+    /// How the operand is named in messages.
+    fn written(&self, env: &Env<'_>) -> String {
+        match self {
+            Self::Slot { slot, .. } => format!("`{}`", env.name(*slot)),
+            Self::Below { slot, path, .. } => format!("`{}.{}`", env.name(*slot), path.join(".")),
+            Self::Constant(_) => "the literal".to_owned(),
+            _ => "the value of a part".to_owned(),
+        }
+    }
+}
+
+impl Env<'_> {
+    fn name(&self, slot: usize) -> &str {
+        let name = match slot.checked_sub(LOCAL) {
+            Some(local) => self.local_names.get(local),
+            None => self.read_names.get(slot),
+        };
+        name.map_or("", |name| name)
+    }
+
+    fn read(&self, slot: usize, at: &At) -> Outcome {
+        let lookup = match slot.checked_sub(LOCAL) {
+            Some(local) => self.locals.get(local),
+            None => self.reads.get(slot),
+        };
+        match lookup {
+            Some(Lookup::Value(value)) => Ok(Some(value.clone())),
+            Some(Lookup::Unset) | None => Ok(None),
+            Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
+        }
+    }
+
+    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome {
+        let Some(value) = self.read(slot, at)? else { return Ok(None) };
+        value.at(path.iter().map(|name| &**name)).map(Some).ok_or_else(|| {
+            let fact = format!("{}.{}", self.name(slot), path.join("."));
+            Fault::new(at, EvalErrorKind::Missing { fact })
+        })
+    }
+}
+
+fn null(operator: &'static str, env: &Env<'_>, operand: &Node, at: &At) -> Fault {
+    Fault::new(at, EvalErrorKind::Null { operator, operand: operand.written(env) })
+}
+
+fn truth(
+    value: Option<Value>,
+    operator: &'static str,
+    env: &Env<'_>,
+    of: &Node,
+    at: &At,
+) -> Result<Option<bool>, Fault> {
+    match value {
+        None => Ok(None),
+        Some(Value::Boolean(truth)) => Ok(Some(truth)),
+        Some(Value::Null) => Err(null(operator, env, of, at)),
+        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", &other))),
+    }
+}
+
+/// `&&` looks for false, `||` for true; found, it decides, whatever is unknown. A part behind an unknown one is looked
+/// at for that alone: its error counts only once what stands before it is known.
+fn junction(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome {
+    let operator = if decisive { "||" } else { "&&" };
+    let mut unknown = false;
+    for (item, at) in items {
+        let truth = match item.value(env).and_then(|value| truth(value, operator, env, item, at)) {
+            Err(_) if unknown => continue,
+            other => other?,
+        };
+        match truth {
+            Some(found) if found == decisive => return Ok(Some(Value::Boolean(decisive))),
+            Some(_) => {}
+            None => unknown = true,
+        }
+    }
+    Ok(if unknown { None } else { Some(Value::Boolean(!decisive)) })
+}
+
+fn list(items: &[Node], env: &Env<'_>) -> Outcome {
+    let mut values = Vec::with_capacity(items.len());
+    for item in items {
+        match item.value(env)? {
+            Some(value) => values.push(value),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Value::List(values.into())))
+}
+
+fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> Outcome {
+    let Some(mut total) = first.value(env)? else { return Ok(None) };
+    let mut last = first;
+    for (operator, operand) in rest {
+        let Some(value) = operand.value(env)? else { return Ok(None) };
+        let culprit = if total.is_null() { Some(last) } else { value.is_null().then_some(operand) };
+        if let Some(culprit) = culprit {
+            return Err(null(operator.text(), env, culprit, at));
+        }
+        total = arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?;
+        last = operand;
+    }
+    Ok(Some(total))
+}
+
+fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome {
+    let (Some(a), Some(b)) = (left.value(env)?, right.value(env)?) else { return Ok(None) };
+    let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
+    let one = |a: &Value, b: &Value| {
+        if !takes_null && (a.is_null() || b.is_null()) {
+            return Err(null(operator.text(), env, if a.is_null() { left } else { right }, at));
+        }
+        compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
+    };
+    match (&a, &b) {
+        (Value::List(items), b) if each && !matches!(b, Value::List(_)) => {
+            items.iter().map(|item| one(item, b)).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
+        }
+        (a, b) => one(a, b).map(Some),
+    }
+}
+
+fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome {
+    let mut values = Vec::with_capacity(arguments.len());
+    for argument in arguments {
+        let Some(value) = argument.value(env)? else { return Ok(None) };
+        if value.is_null() && !function.takes_null {
+            return Err(null(function.name, env, argument, at));
+        }
+        values.push(value);
+    }
+    (function.run)(&values, env.clock).map(Some).map_err(|kind| Fault::new(at, kind))
+}

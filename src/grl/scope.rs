@@ -1,0 +1,192 @@
+//! Which names an expression may use, and whose facts they are.
+
+use super::facts::{FactRef, Owner};
+use crate::diagnostics::nearest;
+use crate::types::{FieldName, Type};
+
+/// The names an expression may use: node ids, their aliases, and `input`.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    visible: Vec<Visible>,
+}
+
+#[derive(Debug, Clone)]
+struct Visible {
+    name: FieldName,
+    owner: Owner,
+    ty: Type,
+    /// Whether its fields may be named without it.
+    bare: bool,
+}
+
+/// Why a name is not a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScopeError {
+    /// Nobody has such a fact.
+    Unknown {
+        /// A name that may have been meant.
+        nearest: Option<String>,
+    },
+    /// Several owners have a field of this name.
+    Ambiguous {
+        /// Their names.
+        owners: Vec<String>,
+    },
+    /// Nobody is known to have it, but this owner's columns are not known.
+    UnknownColumns {
+        /// The owner whose columns are not known.
+        owner: String,
+    },
+    /// The owner is there and has no such field.
+    NoField {
+        /// The owner.
+        owner: String,
+        /// The field it does not have.
+        field: String,
+        /// The fields it has.
+        known: Vec<String>,
+    },
+}
+
+impl Scope {
+    /// No names.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes `name` stand for the value of `owner`, of type `ty`. Its fields may be named bare.
+    pub fn add(&mut self, name: &str, owner: Owner, ty: Type) {
+        self.visible.push(Visible { name: FieldName::from(name), owner, ty, bare: true });
+    }
+
+    /// As [`Self::add`], but its fields must be named with it.
+    pub fn add_qualified(&mut self, name: &str, owner: Owner, ty: Type) {
+        self.visible.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
+    }
+
+    /// Whether `name` stands for an owner.
+    pub fn has_owner(&self, name: &str) -> bool {
+        self.visible.iter().any(|visible| &*visible.name == name)
+    }
+
+    /// The names that own a field of this name, each owner once.
+    pub fn owners_of(&self, field: &str) -> Vec<&str> {
+        let mut owners: Vec<&Visible> = Vec::new();
+        for visible in self.visible.iter().filter(|visible| visible.bare && has_field(&visible.ty, field)) {
+            if !owners.iter().any(|known| known.owner == visible.owner) {
+                owners.push(visible);
+            }
+        }
+        owners.into_iter().map(|visible| &*visible.name).collect()
+    }
+
+    /// Whose fact `path` is, and of which type: `node.field`, or a bare `field` that exactly one owner has.
+    ///
+    /// # Errors
+    /// [`ScopeError`].
+    pub fn resolve(&self, path: &[&str]) -> Result<(FactRef, Type), ScopeError> {
+        let [first, rest @ ..] = path else { return Err(ScopeError::Unknown { nearest: None }) };
+        if let Some(visible) = self.visible.iter().find(|visible| &*visible.name == *first) {
+            return reference(visible, rest, path);
+        }
+        match self.owners_of(first).as_slice() {
+            [owner] => match self.visible.iter().find(|visible| &*visible.name == *owner) {
+                Some(visible) => reference(visible, path, path),
+                None => Err(ScopeError::Unknown { nearest: None }),
+            },
+            [] => Err(self.unknown(first)),
+            several => Err(ScopeError::Ambiguous { owners: several.iter().map(|owner| (*owner).to_owned()).collect() }),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> ScopeError {
+        if let Some(open) = self.visible.iter().find(|visible| visible.bare && is_open(&visible.ty)) {
+            return ScopeError::UnknownColumns { owner: open.name.to_string() };
+        }
+        let nearest = nearest(name, self.names()).map(str::to_owned);
+        ScopeError::Unknown { nearest }
+    }
+
+    /// All names that can be written without a dot, for proposals.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let owners = self.visible.iter().map(|visible| &*visible.name);
+        owners.chain(self.visible.iter().filter(|visible| visible.bare).flat_map(|visible| fields(&visible.ty)))
+    }
+}
+
+fn reference(visible: &Visible, fields: &[&str], written: &[&str]) -> Result<(FactRef, Type), ScopeError> {
+    let mut ty = visible.ty.clone();
+    for field in fields {
+        ty = field_of(&ty, field).ok_or_else(|| ScopeError::NoField {
+            owner: visible.name.to_string(),
+            field: (*field).to_owned(),
+            known: self::fields(&ty).map(str::to_owned).collect(),
+        })?;
+    }
+    let path = fields.iter().map(|field| FieldName::from(*field)).collect();
+    let written = match written.first() {
+        Some(first) if **first == *visible.name => written.join("."),
+        _ => format!("{}.{}", visible.name, written.join(".")),
+    };
+    Ok((FactRef { owner: visible.owner, path, written: FieldName::from(written) }, ty))
+}
+
+/// The type of the field `name` of a value of type `ty`; a field of a list is the list of its elements' fields.
+pub(super) fn field_of(ty: &Type, name: &str) -> Option<Type> {
+    match ty {
+        Type::Any => Some(Type::Any),
+        Type::Map(shape) => shape.field(name).cloned(),
+        Type::List(element) => field_of(element, name).map(|ty| Type::List(ty.into())),
+        _ => None,
+    }
+}
+
+fn has_field(ty: &Type, name: &str) -> bool {
+    matches!(ty, Type::Map(shape) if shape.has(name))
+}
+
+fn is_open(ty: &Type) -> bool {
+    matches!(ty, Type::Any) || matches!(ty, Type::Map(shape) if shape.open)
+}
+
+fn fields(ty: &Type) -> impl Iterator<Item = &str> {
+    let shape = match ty {
+        Type::Map(shape) => Some(shape),
+        Type::List(element) => match element.as_ref() {
+            Type::Map(shape) => Some(shape),
+            _ => None,
+        },
+        _ => None,
+    };
+    shape.into_iter().flat_map(|shape| shape.fields.iter().map(|field| &*field.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Shape;
+
+    fn row(fields: &[&str]) -> Type {
+        Type::Map(Shape::closed(fields.iter().map(|field| (FieldName::from(*field), Type::Text))).into())
+    }
+
+    fn scope() -> Scope {
+        let mut scope = Scope::new();
+        scope.add("input", Owner::Input, row(&["product_id"]));
+        scope.add("oms", Owner::Node(0), row(&["product_id", "demand"]));
+        scope.add("history", Owner::Node(0), row(&["product_id", "demand"]));
+        scope
+    }
+
+    #[test]
+    fn names_are_found_with_their_owner_and_bare_where_only_one_has_them() {
+        let scope = scope();
+        assert_eq!(scope.resolve(&["oms", "demand"]).unwrap().0.owner, Owner::Node(0));
+        let (bare, _) = scope.resolve(&["demand"]).unwrap();
+        assert_eq!((bare.owner, &*bare.written), (Owner::Node(0), "oms.demand"));
+        let owners = vec!["input".to_owned(), "oms".to_owned()];
+        assert_eq!(scope.resolve(&["product_id"]).unwrap_err(), ScopeError::Ambiguous { owners });
+        assert_eq!(scope.resolve(&["demnd"]).unwrap_err(), ScopeError::Unknown { nearest: Some("demand".into()) });
+        assert!(matches!(scope.resolve(&["oms", "dmand"]).unwrap_err(), ScopeError::NoField { .. }));
+    }
+}

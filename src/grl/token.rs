@@ -1,0 +1,62 @@
+//! The words of the language.
+
+use std::fmt;
+use std::ops::Range;
+
+/// A word and where it stands, in bytes of the snippet.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Token {
+    pub(super) kind: Kind,
+    pub(super) range: Range<usize>,
+}
+
+/// What a word is.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    /// A name or a keyword.
+    Word(String),
+    /// A number as it is written.
+    Number(String),
+    /// Text without its quotes, escapes replaced.
+    Text(String),
+    /// Everything else.
+    Symbol(Symbol),
+    /// After the last word.
+    End,
+}
+
+macro_rules! symbols {
+    ($($name:ident $text:literal),+ $(,)?) => {
+        /// Operators and punctuation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Symbol { $($name),+ }
+
+        impl Symbol {
+            /// Longest first, so that `<=` is not read as `<`.
+            pub(super) const ALL: &[Self] = &[$(Self::$name),+];
+
+            pub(super) fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
+            }
+        }
+    };
+}
+
+symbols! {
+    AndAnd "&&", OrOr "||", Equal "==", NotEqual "!=", LessEqual "<=", GreaterEqual ">=", PlusAssign "+=",
+    MinusAssign "-=", Less "<", Greater ">", Assign "=", Not "!", Plus "+", Minus "-", Star "*", Slash "/",
+    Percent "%", OpenParen "(", CloseParen ")", OpenBracket "[", CloseBracket "]", OpenBrace "{", CloseBrace "}",
+    Comma ",", Semicolon ";", Dot ".",
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => write!(f, "`{word}`"),
+            Self::Number(number) => write!(f, "the number {number}"),
+            Self::Text(_) => f.write_str("a text"),
+            Self::Symbol(symbol) => write!(f, "`{}`", symbol.text()),
+            Self::End => f.write_str("the end"),
+        }
+    }
+}
