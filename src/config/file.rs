@@ -48,7 +48,7 @@ struct Rules {
 #[serde(deny_unknown_fields, default)]
 struct RuleLimits {
     file_bytes: Option<Count>,
-    nesting: Option<Count>,
+    nesting: Option<Nesting>,
     terms: Option<Count>,
     rules: Option<Count>,
     cycles: Option<Count>,
@@ -69,7 +69,7 @@ struct GraphLimits {
     nesting: Option<Nesting>,
 }
 
-/// Levels of YAML; bounded, because trees of that depth are walked by recursion.
+/// Levels of YAML or of an expression; bounded, because trees of that depth are walked by recursion.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(try_from = "u64")]
 struct Nesting(usize);
@@ -162,7 +162,7 @@ impl File {
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
         set(&mut limits.file_bytes, given.file_bytes.map(|count| count.0));
-        set(&mut limits.nesting, given.nesting.map(|count| count.0));
+        set(&mut limits.nesting, given.nesting.map(|nesting| nesting.0));
         set(&mut limits.terms, given.terms.map(|count| count.0));
         set(&mut limits.rules, given.rules.map(|count| count.0));
         set(&mut limits.cycles, given.cycles.map(|count| count.0));
