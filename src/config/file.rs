@@ -10,7 +10,7 @@ use super::env::Env;
 use super::interpolate;
 use super::service::{Config, LogFormat, Threads};
 use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Zone};
-use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
 use crate::yaml::{self, Marked};
 
@@ -48,7 +48,7 @@ struct Rules {
 #[serde(deny_unknown_fields, default)]
 struct RuleLimits {
     file_bytes: Option<Count>,
-    nesting: Option<Count>,
+    nesting: Option<Nesting>,
     terms: Option<Count>,
     rules: Option<Count>,
     cycles: Option<Count>,
@@ -69,7 +69,7 @@ struct GraphLimits {
     nesting: Option<Nesting>,
 }
 
-/// Levels of YAML; bounded, because trees of that depth are walked by recursion.
+/// Levels of YAML or of an expression; bounded, because trees of that depth are walked by recursion.
 #[derive(Deserialize, Clone, Copy)]
 #[serde(try_from = "u64")]
 struct Nesting(usize);
@@ -120,29 +120,37 @@ struct TimeoutKeys {
 pub(super) fn apply(source: &Arc<Source>, env: &Env, config: &mut Config, complaints: &mut Diagnostics) {
     let root = match yaml::parse(source, yaml::Limits::default()) {
         Ok(root) if root.is_null() => return,
-        Ok(root) => expand(&root, env, complaints),
+        Ok(root) => root,
         Err(diagnostics) => return complaints.extend(diagnostics),
     };
-    if let Some(file) = yaml::deserialize::<File>(&root, complaints) {
-        file.apply(&root, config, complaints);
+    let mut found = Diagnostics::new();
+    let (root, unresolved) = expand(&root, env, &mut found);
+    let mut misread = Diagnostics::new();
+    if let Some(file) = yaml::deserialize::<File>(&root, &mut misread) {
+        file.apply(&root, config, &mut found);
     }
+    // A value that could not be resolved is wrong once, not again for what it is without its variable.
+    let resolved = |diagnostic: &Diagnostic| !unresolved.iter().any(|span| diagnostic.place == Place::from(span));
+    found.extend(misread.into_iter().filter(resolved));
+    complaints.extend(found);
 }
 
-/// Replaces references in texts.
-fn expand(root: &Marked, env: &Env, complaints: &mut Diagnostics) -> Marked {
-    root.map_text(&mut |node, text| {
+/// Replaces references in texts; also gives the places where that failed.
+fn expand(root: &Marked, env: &Env, complaints: &mut Diagnostics) -> (Marked, Vec<Span>) {
+    let mut unresolved = Vec::new();
+    let expanded = root.map_text(&mut |node, text| {
         if !interpolate::has_references(text) {
             return None;
         }
-        match env.expand(text) {
-            Ok(text) => Some(text),
-            Err(error) => {
+        env.expand(text)
+            .map_err(|error| {
                 let diagnostic = Diagnostic::error("bad-reference", node.head(), error.to_string());
                 complaints.push(diagnostic.help(error.help()));
-                None
-            }
-        }
-    })
+                unresolved.push(node.head());
+            })
+            .ok()
+    });
+    (expanded, unresolved)
 }
 
 impl File {
@@ -154,7 +162,7 @@ impl File {
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
         set(&mut limits.file_bytes, given.file_bytes.map(|count| count.0));
-        set(&mut limits.nesting, given.nesting.map(|count| count.0));
+        set(&mut limits.nesting, given.nesting.map(|nesting| nesting.0));
         set(&mut limits.terms, given.terms.map(|count| count.0));
         set(&mut limits.rules, given.rules.map(|count| count.0));
         set(&mut limits.cycles, given.cycles.map(|count| count.0));

@@ -103,9 +103,8 @@ impl Loading {
                 Some(meant) => format!("did you mean {PREFIX}{meant}?"),
                 None => format!("known: {}", KEYS.map(|key| format!("{PREFIX}{key}")).join(", ")),
             };
-            let message = format!("{name} is not a setting of the service");
-            let diagnostic = Diagnostic::error("unknown-variable", env.place(name), message).help(help);
-            self.complaints.push(diagnostic);
+            let message = "this is not a setting of the service";
+            self.complaints.push(env.complaint(name, "unknown-variable", message).help(help));
         }
     }
 

@@ -79,11 +79,11 @@ pub struct RulesConfig {
 /// How much rules may ask for. Crossing one is an error that says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleLimits {
-    /// The size of a rule file in bytes. Default 4 MiB.
+    /// The size of a rule file in bytes. Default 8 MiB.
     pub file_bytes: usize,
     /// Levels of parentheses, negations and calls within each other. Default 200.
     pub nesting: usize,
-    /// Operands of one expression. Default 10,000.
+    /// Operands and operators of one expression. Default 100,000.
     pub terms: usize,
     /// Rules in a file. Default 20,000.
     pub rules: usize,
@@ -149,9 +149,9 @@ impl Default for HttpConfig {
 impl Default for RuleLimits {
     fn default() -> Self {
         Self {
-            file_bytes: 4 * 1024 * 1024,
+            file_bytes: 8 * 1024 * 1024,
             nesting: 200,
-            terms: 10_000,
+            terms: 100_000,
             rules: 20_000,
             cycles: 100,
             evaluation: Duration::from_secs(1),

@@ -115,7 +115,7 @@ impl UrlError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Scheme => Some("for example postgres://user:${PASSWORD}@host:5432/database".to_owned()),
-            Self::Misplaced | Self::Host(_) => Some(
+            Self::Misplaced | Self::Host(HostError::Port | HostError::Character { .. }) => Some(
                 "in a role or password write `@` as %40, `/` as %2F, `?` as %3F, `#` as %23, `:` as %3A, `%` as %25; \
                  or refer to a variable, `${NAME}`, which is taken verbatim"
                     .to_owned(),
@@ -127,7 +127,7 @@ impl UrlError {
                 Some("where the network is trusted, write sslmode=disable".to_owned())
             }
             Self::Reference(error) => Some(error.help()),
-            Self::Twice { .. } | Self::SslMode(SslModeError::Unknown) | Self::ConnectTimeout => None,
+            Self::Host(_) | Self::Twice { .. } | Self::SslMode(SslModeError::Unknown) | Self::ConnectTimeout => None,
         }
     }
 }

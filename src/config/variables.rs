@@ -10,7 +10,7 @@ use super::domain::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, SslModeError, UrlError, parse_seconds};
-use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
+use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
 /// The domain of nodes that name none.
@@ -167,8 +167,8 @@ impl Reading<'_> {
                 Some(meant) => format!("did you mean {}{meant}?", self.prefix),
                 None => format!("known: {}", KEYS.map(|key| format!("{}{key}", self.prefix)).join(", ")),
             };
-            let message = format!("{name} is not a setting of the domain `{}`", self.domain);
-            self.complaints.push(Diagnostic::error("unknown-variable", self.env.place(name), message).help(help));
+            let message = format!("this is not a setting of the domain `{}`", self.domain);
+            self.complaints.push(self.env.complaint(name, "unknown-variable", &message).help(help));
         }
     }
 
