@@ -13,6 +13,7 @@
 
 pub mod config;
 pub mod diagnostics;
+pub mod graph;
 pub mod grl;
 pub mod postgres;
 pub mod server;

@@ -1,1 +1,19 @@
 //! Floor 1: flow files, from YAML to a checked plan.
+//!
+//! A file is read with its places (`yaml`), section by section (`spec`), its queries are looked through without a
+//! database (`sql`), its names become edges and an order (`order`), and its rules and expressions are compiled against
+//! what each node can see (`compile`). What comes out is a [`Flow`], the only thing the executor takes, or every
+//! complaint at once. This room asks no database: what one said of the queries comes to it as a [`Catalog`].
+
+mod compile;
+mod input;
+mod load;
+mod plan;
+mod spec;
+mod sql;
+mod values;
+
+pub use compile::{Catalog, Context, RuleFiles, compile};
+pub use input::{FieldProblem, InputError, InputSchema};
+pub use load::load;
+pub use plan::{Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::input::InputSchema;
-use crate::config::Connection;
+use crate::config::UrlConnection;
 use crate::diagnostics::Span;
 use crate::grl::{Expression, FactRef, Ruleset};
 use crate::postgres::Query;
@@ -17,6 +17,8 @@ pub struct Flow {
     pub name: FlowName,
     /// The path its decisions are asked at, such as `/purchasing/flow`.
     pub path: String,
+    /// Where the graph file says so.
+    pub path_span: Span,
     /// What its author says of it.
     pub description: Option<String>,
     /// What it takes.
@@ -30,7 +32,7 @@ pub struct Flow {
     /// The same over its rule files, in the order of the nodes that name them.
     pub rules_hash: String,
     /// The connections that nodes wrote inline (`connection:`), by the name of the domain made for each.
-    pub connections: Vec<(DomainName, Connection)>,
+    pub connections: Vec<(DomainName, UrlConnection)>,
 }
 
 /// One node.
@@ -77,6 +79,8 @@ pub struct QueryNode {
     pub domain: DomainName,
     /// What it asks.
     pub query: Arc<Query>,
+    /// Where the graph file says so.
+    pub query_span: Span,
     /// The facts that become `$1`, `$2`, ...
     pub params: Vec<FactRef>,
     /// How many rows it expects.

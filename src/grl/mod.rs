@@ -36,7 +36,26 @@ pub use scope::{Scope, ScopeError};
 #[cfg(test)]
 mod tests;
 
-use crate::diagnostics::{Diagnostic, Snippet};
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+
+/// The first names of the dotted paths in `text`, each with its place: those may be nodes. What cannot be read has none;
+/// it is told about when it is compiled.
+pub fn heads(text: &Snippet) -> Vec<(String, Span)> {
+    use token::{Kind, Symbol};
+    let tokens = lexer::tokens(text, &mut Diagnostics::new());
+    let mut heads = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let kind = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map(|token| &token.kind);
+        let dot = Some(&Kind::Symbol(Symbol::Dot));
+        if let Kind::Word(word) = &token.kind
+            && kind(Some(index + 1)) == dot
+            && kind(index.checked_sub(1)) != dot
+        {
+            heads.push((word.clone(), text.span(token.range.clone())));
+        }
+    }
+    heads
+}
 
 fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {
     let message = format!("the text has {} bytes; the limit is {}", text.text().len(), limits.max_file_bytes);

@@ -1,0 +1,223 @@
+//! From what a flow file says to a plan that can run, or to every complaint about it.
+//!
+//! Four passes over the sections: the file's own keys; the nodes and what each names; the order that follows; then, node
+//! by node in that order, rules and expressions against what the node can see. A pass goes on as far as it can behind an
+//! error, so that one run of the check tells all.
+
+mod node;
+mod order;
+mod outcome;
+mod query;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::input::{self, InputSchema};
+use super::plan::Flow;
+use super::spec::FlowKeys;
+use crate::config::{Env, UrlConnection};
+use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
+use crate::grl::{Limits, Owner, Scope};
+use crate::postgres::Description;
+use crate::types::{DomainName, FlowName, NodeId, Type};
+use crate::yaml::{self, Marked};
+
+use node::Draft;
+
+/// What databases said of the queries.
+pub trait Catalog {
+    /// What PREPARE said of the query of this node, where it was asked.
+    fn description(&self, flow: &FlowName, node: &NodeId) -> Option<&Description>;
+}
+
+/// Reads the rule files that a flow names.
+pub trait RuleFiles {
+    /// The text of the file at `path`, relative to the flow file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read(&self, path: &str) -> std::io::Result<Arc<Source>>;
+}
+
+/// What flows are compiled with.
+pub struct Context<'a> {
+    /// How much rules may ask for.
+    pub rule_limits: Limits,
+    /// How much a flow file may ask for.
+    pub file_limits: yaml::Limits,
+    /// Where `${NAME}` in `connection:` is looked up.
+    pub env: &'a Env,
+    /// What databases said, where they were asked.
+    pub catalog: Option<&'a dyn Catalog>,
+}
+
+/// Compiles the flow that `source` describes.
+///
+/// # Errors
+/// Everything that is wrong with it; beside a flow, its warnings.
+pub fn compile(
+    source: &Arc<Source>,
+    files: &dyn RuleFiles,
+    context: &Context<'_>,
+) -> Result<(Flow, Diagnostics), Diagnostics> {
+    let root = yaml::parse(source, context.file_limits)?;
+    let mut found = Diagnostics::new();
+    let Some(keys) = yaml::deserialize::<FlowKeys>(&root, &mut found) else { return Err(sorted(found)) };
+    let Some(head) = Head::read(&keys, &root, &mut found) else { return Err(sorted(found)) };
+    let mut compiler = Compiler {
+        root: &root,
+        head,
+        files,
+        context,
+        found,
+        nodes: Vec::new(),
+        types: Vec::new(),
+        connections: BTreeMap::new(),
+        rule_hash: Sha256::new(),
+    };
+    compiler.read_nodes();
+    if compiler.found.has_errors() {
+        return Err(sorted(compiler.found));
+    }
+    let Some(order) = compiler.order() else { return Err(sorted(compiler.found)) };
+    let nodes = compiler.compile_nodes(&order);
+    let outcomes = compiler.outcomes();
+    compiler.warn_of_idle(&nodes, &outcomes);
+    let Compiler { head, found, connections, rule_hash, .. } = compiler;
+    let flow = Flow {
+        name: head.name,
+        path: head.path,
+        path_span: head.path_span,
+        description: keys.description,
+        inputs: head.inputs,
+        nodes,
+        outcomes,
+        graph_hash: short(&Sha256::digest(source.text().as_bytes())),
+        rules_hash: short(&rule_hash.finalize()),
+        connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
+    };
+    found.into_result(flow)
+}
+
+fn sorted(mut found: Diagnostics) -> Diagnostics {
+    found.sort();
+    found
+}
+
+fn short(digest: &[u8]) -> String {
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What stands above the nodes.
+struct Head {
+    name: FlowName,
+    path: String,
+    path_span: Span,
+    inputs: InputSchema,
+}
+
+impl Head {
+    fn read(keys: &FlowKeys, root: &Marked, found: &mut Diagnostics) -> Option<Self> {
+        let place = |key| root.get(key).map_or_else(|| root.head(), Marked::head);
+        let inputs = root.get("input").map_or_else(InputSchema::default, |section| input::read(section, found));
+        let name = match FlowName::parse(&keys.flow) {
+            Ok(name) => name,
+            Err(error) => {
+                found.push(Diagnostic::error("bad-name", place("flow"), error.to_string()));
+                return None;
+            }
+        };
+        let path_span = if root.get("path").is_some() { place("path") } else { place("flow") };
+        let path = keys.path.clone().unwrap_or_else(|| format!("/flows/{name}"));
+        let decent = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        if !path.starts_with('/')
+            || path.len() < 2
+            || path.ends_with('/')
+            || path.contains("//")
+            || !path.chars().all(decent)
+        {
+            let message = format!("`{path}` is not a path");
+            let help = "write a path such as /purchasing/flow: a slash, then letters, digits, `-`, `_`, `.` and `/`";
+            found.push(Diagnostic::error("bad-path", &path_span, message).help(help));
+        }
+        Some(Self { name, path, path_span, inputs })
+    }
+}
+
+struct Compiler<'a> {
+    root: &'a Marked,
+    head: Head,
+    files: &'a dyn RuleFiles,
+    context: &'a Context<'a>,
+    found: Diagnostics,
+    /// The nodes in the order of the file.
+    nodes: Vec<Draft<'a>>,
+    /// By node in the order of the file: the type of its value, once it is known.
+    types: Vec<Option<Type>>,
+    /// The connections written inline, each once, with its text.
+    connections: BTreeMap<DomainName, (UrlConnection, String)>,
+    rule_hash: Sha256,
+}
+
+impl Compiler<'_> {
+    /// The position of a node, or a complaint that there is none.
+    fn find(&mut self, name: &str, place: Span) -> Option<usize> {
+        let position = self.nodes.iter().position(|node| node.id.as_str() == name);
+        if position.is_none() {
+            let known: Vec<&str> = self.nodes.iter().map(|node| node.id.as_str()).collect();
+            let help = nearest(name, known.iter().copied()).map_or_else(
+                || format!("the nodes are: {}", known.join(", ")),
+                |meant| format!("did you mean `{meant}`?"),
+            );
+            self.found.push(Diagnostic::error("unknown-node", place, format!("there is no node `{name}`")).help(help));
+        }
+        position
+    }
+
+    /// What an expression at the nodes `visible` (in the order of the file) can name. `bare` says whose fields can be
+    /// named without their node. Owners carry positions in the plan, which `places` gives.
+    fn scope(&self, visible: &[(usize, bool)], places: &[usize]) -> Scope {
+        let mut scope = Scope::new();
+        scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
+        for (node, bare) in visible {
+            let (Some(draft), Some(place)) = (self.nodes.get(*node), places.get(*node)) else { continue };
+            let ty = self.types.get(*node).cloned().flatten().unwrap_or(Type::Any);
+            let owner = Owner::Node(*place);
+            if *bare {
+                scope.add(draft.id.as_str(), owner, ty);
+            } else {
+                scope.add_qualified(draft.id.as_str(), owner, ty);
+            }
+        }
+        scope
+    }
+
+    /// Keeps a value and its warnings, or the complaints about it.
+    fn keep<T>(&mut self, result: Result<(T, Diagnostics), Diagnostics>) -> Option<T> {
+        match result {
+            Ok((value, warnings)) => {
+                self.found.extend(warnings);
+                Some(value)
+            }
+            Err(errors) => {
+                self.found.extend(errors);
+                None
+            }
+        }
+    }
+}
+
+/// The flow file's own directory, for whoever reads rule files from disk.
+pub(super) struct Beside<'a>(pub(super) &'a Path);
+
+impl RuleFiles for Beside<'_> {
+    fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
+        let full = self.0.join(path);
+        let text = std::fs::read_to_string(&full)?;
+        Ok(Source::new(full.display().to_string(), text))
+    }
+}

@@ -1,0 +1,240 @@
+//! The nodes as the file has them: their keys, and whom each names.
+
+use super::Compiler;
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::graph::spec::{NodeKind, NodeSpec};
+use crate::grl;
+use crate::types::NodeId;
+use crate::yaml::{self, Entry, Marked};
+
+/// A node as the file has it.
+pub(super) struct Draft<'a> {
+    pub(super) id: NodeId,
+    pub(super) key_span: Span,
+    pub(super) spec: NodeSpec,
+    pub(super) yaml: &'a Marked,
+    /// Its rule files, or its condition.
+    pub(super) texts: Vec<Snippet>,
+    /// The nodes it names, by position in the file, each with the place that names it first.
+    pub(super) needs: Vec<(usize, Span)>,
+    /// Conditions of edges that lead to it: where from, and the text.
+    pub(super) guards: Vec<(usize, Snippet)>,
+}
+
+impl Draft<'_> {
+    pub(super) fn is_query(&self) -> bool {
+        self.spec.r#type == NodeKind::DBNode
+    }
+
+    /// The place of one of its keys' values.
+    pub(super) fn place(&self, key: &str) -> Span {
+        self.yaml.get(key).map_or_else(|| self.key_span.clone(), Marked::head)
+    }
+
+    fn need(&mut self, node: usize, place: Span) {
+        if !self.needs.iter().any(|(known, _)| *known == node) {
+            self.needs.push((node, place));
+        }
+    }
+}
+
+impl Compiler<'_> {
+    /// Reads all nodes, then whom they name.
+    pub(super) fn read_nodes(&mut self) {
+        let entries = self.root.get("nodes").map(Marked::entries).unwrap_or_default();
+        if entries.is_empty() {
+            let place = self.root.get("nodes").map_or_else(|| self.root.head(), Marked::head);
+            self.found.push(Diagnostic::error("no-nodes", place, "the flow has no nodes"));
+        }
+        for entry in entries {
+            if let Some(draft) = read(entry, &mut self.found) {
+                self.nodes.push(draft);
+            }
+        }
+        // Names are looked up only among nodes that could all be read: else one error would make many.
+        if self.nodes.len() == entries.len() {
+            self.types = vec![None; self.nodes.len()];
+            self.read_texts();
+            self.name_needs();
+            self.read_edges();
+        }
+    }
+
+    fn read_texts(&mut self) {
+        for index in 0..self.nodes.len() {
+            let Some(draft) = self.nodes.get(index) else { continue };
+            let mut texts = Vec::new();
+            let mut complaints = Vec::new();
+            if let Some(condition) = draft.yaml.get("condition") {
+                texts.extend(expression_text(condition, &mut self.found));
+            }
+            if let Some(rules) = draft.yaml.get("rules") {
+                let single = std::slice::from_ref(rules);
+                let files = if rules.scalar().is_some() { single } else { rules.items() };
+                for file in files {
+                    match file.as_text().map(|path| (path, self.files.read(path))) {
+                        Some((_, Ok(source))) => texts.push(source.snippet()),
+                        Some((path, Err(error))) => {
+                            let message = format!("the rule file `{path}` cannot be read: {error}");
+                            let help = "paths are relative to the file that names them";
+                            complaints.push(Diagnostic::error("unreadable-file", file.head(), message).help(help));
+                        }
+                        None => {
+                            let message = format!("a rule file is named by its path, not by {}", file.describe());
+                            complaints.push(Diagnostic::error("wrong-type", file.head(), message));
+                        }
+                    }
+                }
+            }
+            self.found.extend(complaints);
+            if let Some(draft) = self.nodes.get_mut(index) {
+                draft.texts = texts;
+            }
+        }
+    }
+
+    /// Whom each node names in `dependencies`, `inputs`, `field_mappings`, `params`, its rules and its condition.
+    fn name_needs(&mut self) {
+        for index in 0..self.nodes.len() {
+            let Some(draft) = self.nodes.get(index) else { continue };
+            let mut named: Vec<(String, Span)> = Vec::new();
+            let must_exist = draft.yaml.get("dependencies").map(Marked::items).unwrap_or_default();
+            let aliases = draft.yaml.get("inputs").map(Marked::entries).unwrap_or_default();
+            named.extend(must_exist.iter().filter_map(|item| Some((item.as_text()?.to_owned(), item.head()))));
+            named.extend(
+                aliases.iter().filter_map(|entry| Some((entry.value().as_text()?.to_owned(), entry.value().head()))),
+            );
+            let mut heads: Vec<(String, Span)> = Vec::new();
+            for entry in draft.yaml.get("field_mappings").map(Marked::entries).unwrap_or_default() {
+                heads.extend(entry.value().as_text().and_then(|text| head(text, entry.value())));
+            }
+            for item in draft.yaml.get("params").map(Marked::items).unwrap_or_default() {
+                heads.extend(item.as_text().and_then(|text| head(text, item)));
+            }
+            for text in &draft.texts {
+                heads.extend(grl::heads(text));
+            }
+            for (name, place) in named {
+                if let Some(needed) = self.find(&name, place.clone()) {
+                    self.add_need(index, needed, place);
+                }
+            }
+            // The head of a path may also be an input, an alias or an own fact: what it is not is told where it is used.
+            for (name, place) in heads {
+                if let Some(needed) = self.nodes.iter().position(|node| node.id.as_str() == name) {
+                    self.add_need(index, needed, place);
+                }
+            }
+        }
+    }
+
+    pub(super) fn add_need(&mut self, node: usize, needed: usize, place: Span) {
+        if let Some(draft) = self.nodes.get_mut(node) {
+            draft.need(needed, place);
+        }
+    }
+
+    fn read_edges(&mut self) {
+        let edges = self.root.get("edges").map(Marked::items).unwrap_or_default();
+        for edge in edges {
+            let Some(spec) = yaml::deserialize::<crate::graph::spec::EdgeSpec>(edge, &mut self.found) else { continue };
+            let place = |key| edge.get(key).map_or_else(|| edge.head(), Marked::head);
+            let (from, to) = (self.find(&spec.from, place("from")), self.find(&spec.to, place("to")));
+            let (Some(from), Some(to)) = (from, to) else { continue };
+            self.add_need(to, from, edge.head());
+            let Some(rule) = edge.get("rule") else { continue };
+            let Some(text) = expression_text(rule, &mut self.found) else { continue };
+            for (name, place) in grl::heads(&text) {
+                if let Some(needed) = self.nodes.iter().position(|node| node.id.as_str() == name) {
+                    self.add_need(to, needed, place);
+                }
+            }
+            if let Some(draft) = self.nodes.get_mut(to) {
+                draft.guards.push((from, text));
+            }
+        }
+    }
+}
+
+/// The head of a dotted path, where it has one.
+fn head(text: &str, node: &Marked) -> Option<(String, Span)> {
+    text.split_once('.').map(|(head, _)| (head.trim().to_owned(), node.head()))
+}
+
+/// The text of an expression: whatever a scalar says, so that `when: true` is one as well.
+pub(super) fn expression_text(node: &Marked, found: &mut Diagnostics) -> Option<Snippet> {
+    let snippet = node.snippet();
+    if snippet.is_none() {
+        let message = format!("an expression is written as text, not as {}", node.describe());
+        found.push(Diagnostic::error("wrong-type", node.head(), message));
+    }
+    snippet
+}
+
+fn read<'a>(entry: &'a Entry, found: &mut Diagnostics) -> Option<Draft<'a>> {
+    let id = match NodeId::parse(entry.key()) {
+        Ok(id) if id.as_str() == "input" => {
+            let message = "`input` stands for the flow's inputs and cannot name a node";
+            found.push(Diagnostic::error("bad-name", entry.key_span(), message));
+            None
+        }
+        Ok(id) => Some(id),
+        Err(error) => {
+            found.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string()));
+            None
+        }
+    };
+    let spec = yaml::deserialize::<NodeSpec>(entry.value(), found)?;
+    refuse_foreign_keys(&spec, entry, found);
+    let (key_span, yaml) = (entry.key_span().clone(), entry.value());
+    Some(Draft { id: id?, key_span, spec, yaml, texts: Vec::new(), needs: Vec::new(), guards: Vec::new() })
+}
+
+/// Keys that belong to the other kind of node, and keys that exclude each other.
+fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) {
+    let (foreign, kind, other): (&[&str], _, _) = match spec.r#type {
+        NodeKind::DBNode => (&["rules", "condition", "inputs", "field_mappings", "facts"], "DBNode", "RuleNode"),
+        NodeKind::RuleNode => {
+            (&["database", "connection", "query", "params", "rows", "timeout_ms", "on_error"], "RuleNode", "DBNode")
+        }
+    };
+    for key in foreign {
+        if let Some(stray) = entry.value().entry(key) {
+            let message = format!("`{key}` belongs to a {other}; this is a {kind}");
+            found.push(Diagnostic::error("wrong-key", stray.key_span(), message));
+        }
+    }
+    let mut refuse = |code, message: &str, help: &str| {
+        found.push(Diagnostic::error(code, entry.key_span(), message.to_owned()).help(help));
+    };
+    match spec.r#type {
+        NodeKind::DBNode => {
+            if spec.query.is_none() {
+                refuse("missing-key", "a DBNode needs a `query`", "write `query: \"SELECT ...\"`");
+            }
+            if spec.database.is_some() && spec.connection.is_some() {
+                refuse("wrong-key", "a DBNode has a `database` or a `connection`, not both", "delete one of them");
+            }
+        }
+        NodeKind::RuleNode => match (spec.rules.is_some(), spec.condition.is_some()) {
+            (true, true) => {
+                refuse("wrong-key", "a RuleNode has `rules` or a `condition`, not both", "delete one of them")
+            }
+            (false, false) => {
+                refuse("missing-key", "a RuleNode needs `rules` or a `condition`", "write `rules: rules/some.grl`")
+            }
+            _ => {}
+        },
+    }
+}
+
+/// By node in the order of the file: its place in the plan.
+pub(super) fn places(order: &[usize], count: usize) -> Vec<usize> {
+    let mut places = vec![0; count];
+    for (place, node) in order.iter().enumerate() {
+        if let Some(slot) = places.get_mut(*node) {
+            *slot = place;
+        }
+    }
+    places
+}

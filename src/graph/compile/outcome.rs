@@ -1,0 +1,179 @@
+//! Outcomes: conditions, messages with expressions in them, bodies whose leaves are expressions.
+
+use std::sync::Arc;
+
+use super::Compiler;
+use super::node::expression_text;
+use crate::diagnostics::{Diagnostic, Snippet};
+use crate::graph::plan::{Message, MessagePart, Outcome, Template};
+use crate::graph::spec::OutcomeSpec;
+use crate::grl::{Expression, FactRef, Scope};
+use crate::types::{FieldName, Type};
+use crate::yaml::{self, Kind, Marked};
+
+/// The fields of an answer that are not the body's to set.
+const RESERVED: [&str; 4] = ["status", "message", "degraded", "explain"];
+
+impl Compiler<'_> {
+    /// The outcomes in the order of the file.
+    pub(super) fn outcomes(&mut self) -> Vec<Outcome> {
+        let order = self.order().unwrap_or_default();
+        let places = super::node::places(&order, self.nodes.len());
+        let visible: Vec<(usize, bool)> = order.iter().map(|node| (*node, true)).collect();
+        let scope = self.scope(&visible, &places);
+        let items = self.root.get("outcomes").map(Marked::items).unwrap_or_default();
+        if items.is_empty() {
+            let place = self.root.get("outcomes").map_or_else(|| self.root.head(), Marked::head);
+            self.found
+                .push(Diagnostic::error("no-outcomes", place, "the flow has no outcomes").help("say how it can end"));
+        }
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        for item in items {
+            let Some(outcome) = self.outcome(item, &scope) else { continue };
+            if let Some(before) = outcomes.iter().find(|before| before.when.is_none()) {
+                let message = format!("the outcome `{}` is never reached", outcome.status);
+                let warning = Diagnostic::warning("unreachable-outcome", &outcome.span, message);
+                self.found.push(
+                    warning
+                        .related(before.span.clone(), "this one always holds")
+                        .help("put it before, or give the other a `when`"),
+                );
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    fn outcome(&mut self, item: &Marked, scope: &Scope) -> Option<Outcome> {
+        let spec = yaml::deserialize::<OutcomeSpec>(item, &mut self.found)?;
+        let span = item.get("status").map_or_else(|| item.head(), Marked::head);
+        if spec.status.trim().is_empty() {
+            self.found.push(Diagnostic::error("bad-name", &span, "an outcome's status may not be empty"));
+        }
+        let mut when = None;
+        if let Some(node) = item.get("when").filter(|_| spec.when.is_some()) {
+            let text = expression_text(node, &mut self.found)?;
+            let compiled = Expression::compile(&text, scope, Some(&Type::Boolean), &self.context.rule_limits);
+            when = Some(self.keep(compiled)?);
+        } else {
+            let message = format!(
+                "the outcome `{}` has no `when`: it is what is left over, not what the rules assert",
+                spec.status
+            );
+            let help = "write the condition that is its evidence";
+            self.found.push(Diagnostic::warning("unasserted-outcome", &span, message).help(help));
+        }
+        let message = item.get("message").filter(|_| spec.message.is_some()).and_then(Marked::snippet);
+        let message = message.and_then(|text| self.message(&text, scope));
+        let body = item.get("body").map(|body| self.body(body, scope)).unwrap_or_default();
+        Some(Outcome { status: spec.status, when, message, body, span })
+    }
+
+    fn body(&mut self, body: &Marked, scope: &Scope) -> Vec<(FieldName, Template)> {
+        for entry in body.entries().iter().filter(|entry| RESERVED.contains(&entry.key())) {
+            let message = format!("`{}` is set by the service", entry.key());
+            self.found.push(
+                Diagnostic::error("reserved-field", entry.key_span(), message).help("give the field another name"),
+            );
+        }
+        match self.template(body, scope) {
+            Some(Template::Map(fields)) => fields,
+            _ => Vec::new(),
+        }
+    }
+
+    fn template(&mut self, node: &Marked, scope: &Scope) -> Option<Template> {
+        match node.kind() {
+            Kind::Mapping(entries) => {
+                let mut fields = Vec::with_capacity(entries.len());
+                for entry in entries {
+                    if let Some(template) = self.template(entry.value(), scope) {
+                        fields.push((FieldName::from(entry.key()), template));
+                    }
+                }
+                Some(Template::Map(fields))
+            }
+            Kind::Sequence(items) => {
+                Some(Template::List(items.iter().filter_map(|item| self.template(item, scope)).collect()))
+            }
+            Kind::Scalar(scalar) => {
+                let text = if scalar.text().is_empty() {
+                    // A key without a value says null.
+                    let place = node.span().range().start;
+                    Snippet::new(Arc::clone(node.span().source()), "null", [(0, place)])
+                } else {
+                    node.snippet()?
+                };
+                let compiled = Expression::compile(&text, scope, None, &self.context.rule_limits);
+                self.keep(compiled).map(Template::Leaf)
+            }
+        }
+    }
+
+    /// Text with `{expression}` in it; `{{` and `}}` are braces.
+    fn message(&mut self, text: &Snippet, scope: &Scope) -> Option<Message> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let source = text.text();
+        let mut rest = source.char_indices().peekable();
+        while let Some((at, character)) = rest.next() {
+            match character {
+                '{' | '}' if rest.next_if(|(_, next)| *next == character).is_some() => literal.push(character),
+                '{' => {
+                    let Some(length) = source.get(at..).and_then(|rest| rest.find('}')) else {
+                        return self.unbalanced(text, at, "`{` is not closed");
+                    };
+                    if !literal.is_empty() {
+                        parts.push(MessagePart::Text(std::mem::take(&mut literal)));
+                    }
+                    let inner = cut(text, at + 1..at + length);
+                    let compiled = Expression::compile(&inner, scope, None, &self.context.rule_limits);
+                    parts.push(MessagePart::Expression(self.keep(compiled)?));
+                    while rest.next_if(|(next, _)| *next <= at + length).is_some() {}
+                }
+                '}' => return self.unbalanced(text, at, "`}` closes nothing"),
+                other => literal.push(other),
+            }
+        }
+        if !literal.is_empty() {
+            parts.push(MessagePart::Text(literal));
+        }
+        Some(Message { parts })
+    }
+
+    fn unbalanced(&mut self, text: &Snippet, at: usize, message: &str) -> Option<Message> {
+        let error = Diagnostic::error("unbalanced-brace", text.span(at..at + 1), message);
+        self.found.push(error.help("write `{expression}`, and `{{` or `}}` for a brace"));
+        None
+    }
+}
+
+/// A part of a snippet, which still knows where it stands.
+fn cut(text: &Snippet, range: std::ops::Range<usize>) -> Snippet {
+    let part = text.text().get(range.clone()).unwrap_or("");
+    let pieces: Vec<(usize, usize)> = part
+        .char_indices()
+        .map(|(at, _)| (at, text.span(range.start + at..range.start + at + 1).range().start))
+        .collect();
+    let pieces = if pieces.is_empty() { vec![(0, text.span(range).range().start)] } else { pieces };
+    Snippet::new(Arc::clone(text.source()), part, pieces)
+}
+
+/// The facts an outcome reads.
+pub(super) fn reads(outcome: &Outcome) -> Vec<FactRef> {
+    fn template(node: &Template, into: &mut Vec<FactRef>) {
+        match node {
+            Template::Map(fields) => fields.iter().for_each(|(_, field)| template(field, into)),
+            Template::List(items) => items.iter().for_each(|item| template(item, into)),
+            Template::Leaf(expression) => into.extend(expression.reads().iter().cloned()),
+        }
+    }
+    let mut facts: Vec<FactRef> = outcome.when.iter().flat_map(|when| when.reads().iter().cloned()).collect();
+    for part in outcome.message.iter().flat_map(|message| &message.parts) {
+        if let MessagePart::Expression(expression) = part {
+            facts.extend(expression.reads().iter().cloned());
+        }
+    }
+    outcome.body.iter().for_each(|(_, field)| template(field, &mut facts));
+    facts
+}

@@ -1,0 +1,321 @@
+//! Query nodes: the statement, its parameters, its domain, its row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Compiler;
+use super::node::Draft;
+use crate::config::Connection;
+use crate::diagnostics::{Diagnostic, Place, Span};
+use crate::graph::plan::{OnError, QueryNode, Rows};
+use crate::graph::spec::RowsSpec;
+use crate::graph::sql::{self, SqlFacts};
+use crate::graph::values;
+use crate::grl::{FactRef, Owner, Scope, ScopeError};
+use crate::postgres::{Description, Query};
+use crate::types::{DomainName, FieldName, Shape, Type, Value};
+use crate::yaml::{Kind, Marked};
+
+/// The domain of nodes that name none.
+const DEFAULT: &str = crate::config::DEFAULT_DOMAIN;
+
+impl Compiler<'_> {
+    /// The plan of the query node at `index`, and the type of its value. `scope` is what its parameters can name.
+    pub(super) fn query(&mut self, index: usize, scope: &Scope) -> Option<(QueryNode, Type)> {
+        let domain = self.domain(index)?;
+        let draft = self.nodes.get(index)?;
+        let text = draft.spec.query.clone()?;
+        let query_span = draft.place("query");
+        let facts = sql::look_through(&text);
+        if let Some((code, message)) = &facts.problem {
+            let help = "a node asks one SELECT (or WITH); what writes does not belong into a decision";
+            self.found.push(Diagnostic::error(code, &query_span, message.clone()).help(help));
+            return None;
+        }
+        let description =
+            self.context.catalog.and_then(|catalog| catalog.description(&self.head.name, &draft.id)).cloned();
+        let params = self.params(index, scope, &facts, &query_span, description.as_ref());
+        let draft = self.nodes.get(index)?;
+        let rows = match draft.spec.rows {
+            Some(RowsSpec::One) | None => Rows::One,
+            Some(RowsSpec::Optional) => Rows::Optional,
+            Some(RowsSpec::Many) => Rows::Many,
+        };
+        let timeout = draft.spec.timeout_ms.map(Duration::from_millis);
+        if timeout.is_some_and(|timeout| timeout.is_zero()) {
+            self.found.push(Diagnostic::error(
+                "bad-timeout",
+                draft.place("timeout_ms"),
+                "a timeout of 0 ms leaves no time to answer",
+            ));
+        }
+        let query = Query::new(draft.id.clone(), text);
+        let row = self.row(index, &facts, description.as_ref(), &query_span);
+        let on_error = self.on_error(index, rows, &row);
+        let row = Type::Map(Arc::new(row));
+        let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
+        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error }, ty))
+    }
+
+    fn domain(&mut self, index: usize) -> Option<DomainName> {
+        let draft = self.nodes.get(index)?;
+        if let Some(url) = draft.spec.connection.clone() {
+            return self.inline_domain(index, &url);
+        }
+        let name = draft.spec.database.as_deref().unwrap_or(DEFAULT);
+        match DomainName::parse(name) {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.found.push(Diagnostic::error("bad-name", draft.place("database"), error.to_string()));
+                None
+            }
+        }
+    }
+
+    /// The domain made for a `connection:`; the same text on two nodes makes one.
+    fn inline_domain(&mut self, index: usize, url: &str) -> Option<DomainName> {
+        let known = self.connections.iter().find(|(_, (_, text))| text == url).map(|(name, _)| name.clone());
+        if known.is_some() {
+            return known;
+        }
+        let draft = self.nodes.get(index)?;
+        let place = draft.place("connection");
+        let connection = match Connection::from_url(url, self.context.env) {
+            Ok(connection) => connection,
+            Err(errors) => {
+                for error in errors {
+                    let help = error.help();
+                    self.found.push(Diagnostic::error("bad-connection", &place, error.to_string()).maybe_help(help));
+                }
+                return None;
+            }
+        };
+        if connection.literal_password {
+            let help = "write `${NAME}` in its place and set the variable";
+            self.found.push(
+                Diagnostic::warning("password-in-file", &place, "a password stands in the graph file").help(help),
+            );
+        }
+        let name = format!("{}_connection", draft.id.as_str().chars().take(50).collect::<String>());
+        let name = DomainName::parse(&name).ok()?;
+        self.connections.insert(name.clone(), (connection, url.to_owned()));
+        Some(name)
+    }
+
+    /// The facts that become `$1`, `$2`, ...
+    fn params(
+        &mut self,
+        index: usize,
+        scope: &Scope,
+        facts: &SqlFacts,
+        query: &Span,
+        description: Option<&Description>,
+    ) -> Option<Vec<FactRef>> {
+        let draft = self.nodes.get(index)?;
+        let written: Vec<(Vec<String>, Span)> = match draft.yaml.get("params").filter(|node| !node.is_null()) {
+            Some(list) => list
+                .items()
+                .iter()
+                .filter_map(|item| {
+                    Some((item.as_text()?.split('.').map(|name| name.trim().to_owned()).collect(), item.head()))
+                })
+                .collect(),
+            None => self
+                .head
+                .inputs
+                .fields()
+                .iter()
+                .map(|field| (vec!["input".to_owned(), field.name.to_string()], query.clone()))
+                .collect(),
+        };
+        let given = written.len();
+        let by_default = draft.spec.params.is_none();
+        if by_default && facts.params.is_empty() {
+            return Some(Vec::new());
+        }
+        self.refuse_wrong_numbers(facts, given, by_default, query)?;
+        let mut params = Vec::with_capacity(given);
+        for (number, (path, place)) in written.iter().enumerate() {
+            let (fact, ty) = self.param(scope, path, place)?;
+            let expected = description.and_then(|description| description.params.get(number));
+            if let Some(column) = expected
+                && let Some(expected) = &column.ty
+                && !fits_parameter(&ty, expected)
+            {
+                let message =
+                    format!("`{}` is of type {ty}, and ${} takes {}", path.join("."), number + 1, column.name);
+                self.found.push(Diagnostic::error("parameter-type", place, message));
+            }
+            params.push(fact);
+        }
+        Some(params)
+    }
+
+    fn refuse_wrong_numbers(&mut self, facts: &SqlFacts, given: usize, by_default: bool, query: &Span) -> Option<()> {
+        let highest = facts.params.last().copied().unwrap_or(0);
+        let gap = (1..=highest).find(|number| !facts.params.contains(number));
+        let message = match gap {
+            Some(gap) => format!("the query uses ${highest} and not ${gap}"),
+            None if highest != given && by_default => {
+                format!(
+                    "the query takes {highest} parameters, and without `params` it is given the flow's {given} inputs"
+                )
+            }
+            None if highest != given => format!("the query takes {highest} parameters, and `params` names {given}"),
+            None => return Some(()),
+        };
+        let inputs: Vec<&str> = self.head.inputs.fields().iter().map(|field| &*field.name).collect();
+        let help =
+            format!("name one fact for each of $1, $2, ... in `params`; the flow's inputs are: {}", inputs.join(", "));
+        self.found.push(Diagnostic::error("parameter-count", query, message).help(help));
+        None
+    }
+
+    /// A parameter: `input.name`, `node.field`, or a bare name, which is an input's before it is a column's.
+    fn param(&mut self, scope: &Scope, path: &[String], place: &Span) -> Option<(FactRef, Type)> {
+        let names: Vec<&str> = path.iter().map(String::as_str).collect();
+        if let [name] = names.as_slice()
+            && let Ok(resolved) = scope.resolve(&["input", name])
+        {
+            return Some(resolved);
+        }
+        match scope.resolve(&names) {
+            Ok(resolved) if resolved.0.path.is_empty() => {
+                let message = format!("`{}` is a whole row, not a value", names.join("."));
+                self.found.push(Diagnostic::error("not-a-value", place, message).help("name one of its fields"));
+                None
+            }
+            Ok(resolved) => Some(resolved),
+            Err(error) => {
+                self.found.push(unknown(&names.join("."), &error, place));
+                None
+            }
+        }
+    }
+
+    /// The columns of the query: as the database says, or as far as its text does.
+    fn row(&mut self, index: usize, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
+        let Some(description) = description else {
+            return match &facts.columns {
+                Some(columns) => {
+                    self.refuse_twins(columns.iter().map(String::as_str), query);
+                    Shape::closed(columns.iter().map(|name| (FieldName::from(name.as_str()), Type::Any)))
+                }
+                None => Shape::unknown(),
+            };
+        };
+        self.refuse_twins(description.columns.iter().map(|column| column.name.as_str()), query);
+        for column in description.columns.iter().filter(|column| column.ty.ty.is_none()) {
+            let message = format!("column `{}` is of type {}, which cannot be mapped", column.name, column.ty.name);
+            let help = format!("cast it in the query, such as `{}::text`", column.name);
+            let domain = self.nodes.get(index).and_then(|draft| draft.spec.database.clone());
+            let place = domain.map_or_else(|| Place::from(query), |_| Place::from(query));
+            self.found.push(Diagnostic::error("unmappable-column", place, message).help(help));
+        }
+        let columns = description.columns.iter();
+        Shape::closed(
+            columns.map(|column| (FieldName::from(column.name.as_str()), column.ty.ty.clone().unwrap_or(Type::Any))),
+        )
+    }
+
+    fn refuse_twins<'n>(&mut self, names: impl Iterator<Item = &'n str>, query: &Span) {
+        let mut seen: Vec<&str> = Vec::new();
+        for name in names {
+            if seen.contains(&name) {
+                let message = format!("the query has two columns named `{name}`");
+                self.found
+                    .push(Diagnostic::error("duplicate-column", query, message).help("give one another name with AS"));
+            }
+            seen.push(name);
+        }
+    }
+
+    fn on_error(&mut self, index: usize, rows: Rows, row: &Shape) -> OnError {
+        let Some(draft) = self.nodes.get(index) else { return OnError::Fail };
+        let Some(node) = draft.yaml.get("on_error") else { return OnError::Fail };
+        if node.as_text() == Some("fail") {
+            return OnError::Fail;
+        }
+        let ([only], Kind::Mapping(_)) = (node.entries(), node.kind()) else { return self.bad_on_error(node) };
+        if only.key() != "default" {
+            return self.bad_on_error(node);
+        }
+        let Some(value) = values::literal(only.value(), &mut self.found) else { return OnError::Fail };
+        match (rows, &value) {
+            (Rows::Many, Value::List(_)) | (Rows::Optional, Value::Null) => {}
+            (Rows::One | Rows::Optional, Value::Map(record)) => {
+                let given: Vec<&str> = record.names().iter().map(|name| &**name).collect();
+                let missing = row.fields.iter().map(|field| &*field.name).find(|name| !given.contains(name));
+                let stray = given.iter().find(|name| !row.open && !row.has(name));
+                let problem = match (missing, stray) {
+                    (Some(name), _) => Some(format!("the default has no value for column `{name}`")),
+                    (None, Some(name)) => Some(format!("the default has `{name}`, which is not a column of the query")),
+                    (None, None) => None,
+                };
+                if let Some(message) = problem {
+                    let help = "a default stands in for a row: it has the same columns";
+                    self.found.push(Diagnostic::error("bad-default", only.value().head(), message).help(help));
+                }
+            }
+            _ => {
+                let expected = if rows == Rows::Many { "a list of rows" } else { "a mapping of columns to values" };
+                let message = format!("the default must be {expected}");
+                self.found.push(Diagnostic::error("bad-default", only.value().head(), message));
+            }
+        }
+        OnError::Default(value)
+    }
+
+    fn bad_on_error(&mut self, node: &Marked) -> OnError {
+        let help = "write `on_error: fail`, or `on_error: { default: { column: value } }`";
+        self.found
+            .push(Diagnostic::error("bad-on-error", node.head(), "this is not a way to handle errors").help(help));
+        OnError::Fail
+    }
+
+    /// What the parameters of the node can name: the inputs, and every node that does not need this one.
+    pub(super) fn param_scope(&self, index: usize, places: &[usize], done: &[usize]) -> Scope {
+        let needs = self.nodes.get(index).map(|draft: &Draft<'_>| draft.needs.as_slice()).unwrap_or_default();
+        let visible: Vec<(usize, bool)> =
+            done.iter().map(|node| (*node, needs.iter().any(|(needed, _)| needed == node))).collect();
+        self.scope(&visible, places)
+    }
+}
+
+fn fits_parameter(fact: &Type, expected: &Type) -> bool {
+    fact.comparable_with(expected)
+}
+
+/// A name that is no fact, in the graph itself.
+pub(super) fn unknown(written: &str, error: &ScopeError, place: &Span) -> Diagnostic {
+    let (message, help) = match error {
+        ScopeError::Unknown { nearest } => {
+            (format!("there is no fact `{written}`"), nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
+        }
+        ScopeError::Ambiguous { owners } => {
+            let first = owners.first().map(|owner| format!("say whose it is, such as `{owner}.{written}`"));
+            (format!("`{written}` is a field of several nodes: {}", owners.join(", ")), first)
+        }
+        ScopeError::UnknownColumns { owner } => (
+            format!("there is no fact `{written}`, unless it is a column of `{owner}`, whose columns are not known"),
+            Some(format!("write `{owner}.{written}`, or name the columns in its query")),
+        ),
+        ScopeError::NoField { owner, field, known } => {
+            let meant = crate::diagnostics::nearest(field, known.iter().map(String::as_str));
+            let help = meant.map_or_else(
+                || format!("it has: {}", known.join(", ")),
+                |name| format!("did you mean `{owner}.{name}`?"),
+            );
+            (format!("`{owner}` has no field `{field}`"), Some(help))
+        }
+    };
+    Diagnostic::error("unknown-fact", place, message).maybe_help(help)
+}
+
+/// The owner of a fact, as a node's place in the plan.
+pub(super) fn owner_place(fact: &FactRef) -> Option<usize> {
+    match fact.owner {
+        Owner::Node(place) => Some(place),
+        Owner::Input => None,
+    }
+}

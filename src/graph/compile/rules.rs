@@ -1,0 +1,201 @@
+//! The third pass: node by node in their order, against what each can see.
+
+use sha2::Digest;
+
+use super::Compiler;
+use super::node::places;
+use super::query::{owner_place, unknown};
+use crate::diagnostics::{Diagnostic, Span};
+use crate::graph::plan::{Guard, Node, RuleNode, Work};
+use crate::graph::values;
+use crate::grl::{Expression, LocalFact, Owner, Ruleset, Scope};
+use crate::types::{FieldName, NodeId, Type};
+use crate::yaml::Marked;
+
+impl Compiler<'_> {
+    /// The plan's nodes, in `order`.
+    pub(super) fn compile_nodes(&mut self, order: &[usize]) -> Vec<Node> {
+        let places = places(order, self.nodes.len());
+        let mut nodes = Vec::with_capacity(order.len());
+        for (place, index) in order.iter().enumerate() {
+            let done = order.get(..place).unwrap_or_default();
+            if let Some(node) = self.compile_node(*index, &places, done) {
+                nodes.push(node);
+            }
+        }
+        for place in 0..nodes.len() {
+            let dependents: Vec<usize> = nodes
+                .iter()
+                .enumerate()
+                .filter(|(_, node): &(usize, &Node)| node.depends_on.contains(&place))
+                .map(|(dependent, _)| dependent)
+                .collect();
+            if let Some(node) = nodes.get_mut(place) {
+                node.dependents = dependents;
+            }
+        }
+        nodes
+    }
+
+    fn compile_node(&mut self, index: usize, places: &[usize], done: &[usize]) -> Option<Node> {
+        let scope = self.param_scope(index, places, done);
+        let is_query = self.nodes.get(index)?.is_query();
+        let work = if is_query {
+            // A bare parameter may be a column of any node before this one.
+            let all: Vec<(usize, bool)> = done.iter().map(|node| (*node, true)).collect();
+            let (query, ty) = self.query(index, &self.scope(&all, places))?;
+            self.set_type(index, ty);
+            Work::Query(query)
+        } else {
+            let ruleset = self.ruleset(index, scope.clone(), places)?;
+            self.set_type(index, Type::Map(ruleset.shape().into()));
+            Work::Rules(RuleNode { ruleset: ruleset.into() })
+        };
+        let guards = self.guards(index, &scope, places);
+        let draft = self.nodes.get(index)?;
+        let mut depends_on: Vec<usize> =
+            draft.needs.iter().filter_map(|(needed, _)| places.get(*needed).copied()).collect();
+        match &work {
+            Work::Query(query) => depends_on.extend(query.params.iter().filter_map(owner_place)),
+            Work::Rules(rules) => depends_on.extend(rules.ruleset.reads().iter().filter_map(owner_place)),
+        }
+        depends_on.extend(guards.iter().flat_map(|guard| guard.rule.reads().iter().filter_map(owner_place)));
+        depends_on.sort_unstable();
+        depends_on.dedup();
+        Some(Node {
+            id: draft.id.clone(),
+            description: draft.spec.description.clone(),
+            span: draft.key_span.clone(),
+            depends_on,
+            dependents: Vec::new(),
+            guards,
+            work,
+        })
+    }
+
+    fn set_type(&mut self, index: usize, ty: Type) {
+        if let Some(slot) = self.types.get_mut(index) {
+            *slot = Some(ty);
+        }
+    }
+
+    fn guards(&mut self, index: usize, scope: &Scope, places: &[usize]) -> Vec<Guard> {
+        let drafts = self.nodes.get(index).map(|draft| draft.guards.clone()).unwrap_or_default();
+        let mut guards = Vec::with_capacity(drafts.len());
+        for (from, text) in drafts {
+            let compiled = Expression::compile(&text, scope, Some(&Type::Boolean), &self.context.rule_limits);
+            if let (Some(rule), Some(from)) = (self.keep(compiled), places.get(from)) {
+                guards.push(Guard { from: *from, rule });
+            }
+        }
+        guards
+    }
+
+    fn ruleset(&mut self, index: usize, mut scope: Scope, places: &[usize]) -> Option<Ruleset> {
+        self.aliases(index, &mut scope, places);
+        let locals = self.locals(index, &scope);
+        let draft = self.nodes.get(index)?;
+        let (id, texts): (NodeId, _) = (draft.id.clone(), draft.texts.clone());
+        let is_condition = draft.yaml.get("condition").is_some();
+        for text in &texts {
+            self.rule_hash.update(text.text().as_bytes());
+        }
+        let limits = &self.context.rule_limits;
+        let compiled = match (is_condition, texts.as_slice()) {
+            (true, [condition]) => Ruleset::from_condition(id.as_str(), condition, &scope, &locals, limits),
+            _ => Ruleset::compile(id.as_str(), &texts, &scope, &locals, limits),
+        };
+        self.keep(compiled)
+    }
+
+    /// `inputs:`, other names for nodes.
+    fn aliases(&mut self, index: usize, scope: &mut Scope, places: &[usize]) {
+        let Some(draft) = self.nodes.get(index) else { return };
+        for entry in draft.yaml.get("inputs").map(Marked::entries).unwrap_or_default() {
+            if let Err(error) = NodeId::parse(entry.key()) {
+                let message = error.to_string().replace("a node name", "an alias");
+                self.found.push(Diagnostic::error("bad-name", entry.key_span(), message));
+                continue;
+            }
+            if scope.has_owner(entry.key()) && entry.value().as_text() != Some(entry.key()) {
+                let message = format!("`{}` is another node's name already", entry.key());
+                self.found.push(Diagnostic::error("bad-name", entry.key_span(), message).help("choose another alias"));
+                continue;
+            }
+            let position = self.nodes.iter().position(|node| Some(node.id.as_str()) == entry.value().as_text());
+            let Some((position, place)) = position.and_then(|position| Some((position, *places.get(position)?))) else {
+                continue;
+            };
+            let ty = self.types.get(position).cloned().flatten().unwrap_or(Type::Any);
+            scope.add(entry.key(), Owner::Node(place), ty);
+        }
+    }
+
+    /// `facts:` and `field_mappings:`; a mapped fact takes the place of a starting one of its name.
+    fn locals(&mut self, index: usize, scope: &Scope) -> Vec<LocalFact> {
+        let mut locals = Vec::new();
+        let Some(draft) = self.nodes.get(index) else { return locals };
+        let yaml = draft.yaml;
+        for entry in yaml.get("facts").map(Marked::entries).unwrap_or_default() {
+            self.check_local_name(entry.key(), entry.key_span(), scope);
+            let Some(value) = values::literal(entry.value(), &mut self.found) else { continue };
+            let span = entry.key_span().clone();
+            locals.push(LocalFact::Starting { name: FieldName::from(entry.key()), value, span });
+        }
+        for entry in yaml.get("field_mappings").map(Marked::entries).unwrap_or_default() {
+            self.check_local_name(entry.key(), entry.key_span(), scope);
+            let Some(text) = entry.value().as_text() else { continue };
+            let names: Vec<&str> = text.split('.').map(str::trim).collect();
+            match scope.resolve(&names) {
+                Ok((source, ty)) => {
+                    let (name, span) = (FieldName::from(entry.key()), entry.key_span().clone());
+                    locals.push(LocalFact::Mapped { name, source, ty, span });
+                }
+                Err(error) => self.found.push(unknown(text, &error, &entry.value().head())),
+            }
+        }
+        locals
+    }
+
+    fn check_local_name(&mut self, name: &str, place: &Span, scope: &Scope) {
+        let parts_are_names = name.split('.').all(|part| NodeId::parse(part).is_ok());
+        if !parts_are_names {
+            let message = format!(
+                "`{name}` cannot be a fact's name: it starts with a letter or `_`, then letters, digits and `_`"
+            );
+            self.found.push(Diagnostic::error("bad-name", place, message));
+        } else if scope.has_owner(name.split('.').next().unwrap_or("")) {
+            let message = format!("`{name}` is the name of a node or of the inputs");
+            self.found.push(Diagnostic::error("bad-name", place, message).help("give the fact another name"));
+        }
+    }
+
+    /// Warns of nodes that nothing uses and of inputs that nothing reads.
+    pub(super) fn warn_of_idle(&mut self, nodes: &[Node], outcomes: &[crate::graph::Outcome]) {
+        let mut read: Vec<crate::grl::FactRef> = Vec::new();
+        for node in nodes {
+            match &node.work {
+                Work::Query(query) => read.extend(query.params.iter().cloned()),
+                Work::Rules(rules) => read.extend(rules.ruleset.reads().iter().cloned()),
+            }
+            read.extend(node.guards.iter().flat_map(|guard| guard.rule.reads().iter().cloned()));
+        }
+        read.extend(outcomes.iter().flat_map(super::outcome::reads));
+        for (place, node) in nodes.iter().enumerate() {
+            let used = !node.dependents.is_empty() || read.iter().any(|fact| fact.owner == Owner::Node(place));
+            if !used {
+                let message = format!("nothing uses node `{}`", node.id);
+                let help = "delete it, or read it in a rule or an outcome";
+                self.found.push(Diagnostic::warning("unused-node", &node.span, message).help(help));
+            }
+        }
+        for field in self.head.inputs.fields() {
+            let used = read.iter().any(|fact| fact.owner == Owner::Input && fact.path.first() == Some(&field.name));
+            let entry = self.root.get("input").and_then(|section| section.entry(&field.name));
+            if let (false, Some(entry)) = (used, entry) {
+                let message = format!("nothing reads the input `{}`", field.name);
+                self.found.push(Diagnostic::warning("unused-input", entry.key_span(), message));
+            }
+        }
+    }
+}

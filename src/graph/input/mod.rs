@@ -1,0 +1,163 @@
+//! What a flow takes: the schema of its inputs, and the reading of bodies and command lines against it.
+//!
+//! Nothing is guessed: a number is never taken for a text or the reverse, an unknown name is an error, and all that is
+//! wrong is told at once, each with its JSON pointer. No message repeats a value.
+
+mod json;
+mod schema;
+mod value;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+pub use json::{FieldProblem, InputError};
+pub(super) use schema::read;
+
+use crate::types::{FieldName, Shape, Type, Value};
+
+/// The inputs of a flow.
+#[derive(Debug, Clone, Default)]
+pub struct InputSchema {
+    fields: Vec<InputField>,
+}
+
+/// One input.
+#[derive(Debug, Clone)]
+pub struct InputField {
+    /// Its name.
+    pub name: FieldName,
+    /// What it is, or what its elements are.
+    pub scalar: Scalar,
+    /// Whether it is a list of those.
+    pub is_list: bool,
+    /// Whether it must be given. One that is not given is its default, or null.
+    pub required: bool,
+    /// The most characters of a text.
+    pub max_length: Option<usize>,
+    /// What a text must match as a whole.
+    pub pattern: Option<regex::Regex>,
+    /// The least it may be.
+    pub minimum: Option<Value>,
+    /// The most it may be.
+    pub maximum: Option<Value>,
+    /// The only values it may have.
+    pub one_of: Option<Vec<Value>>,
+    /// What it is where it is not given.
+    pub default: Option<Value>,
+    /// What its author says of it.
+    pub description: Option<String>,
+}
+
+/// What an input is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar {
+    /// Text without NUL.
+    Text,
+    /// A whole number of 64 bits.
+    Integer,
+    /// An exact decimal number.
+    Decimal,
+    /// True or false.
+    Boolean,
+    /// `2026-01-31`
+    Date,
+    /// RFC 3339, with its offset.
+    Timestamp,
+    /// 32 hexadecimal digits with dashes; kept as lower-case text.
+    Uuid,
+}
+
+impl Scalar {
+    const ALL: [Self; 7] =
+        [Self::Text, Self::Integer, Self::Decimal, Self::Boolean, Self::Date, Self::Timestamp, Self::Uuid];
+
+    /// What the graph calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Decimal => "decimal",
+            Self::Boolean => "boolean",
+            Self::Date => "date",
+            Self::Timestamp => "timestamp",
+            Self::Uuid => "uuid",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scalar| scalar.name() == name)
+    }
+
+    fn ty(self) -> Type {
+        match self {
+            Self::Text | Self::Uuid => Type::Text,
+            Self::Integer => Type::Integer,
+            Self::Decimal => Type::Decimal,
+            Self::Boolean => Type::Boolean,
+            Self::Date => Type::Date,
+            Self::Timestamp => Type::Timestamp,
+        }
+    }
+}
+
+impl InputField {
+    /// What the graph calls its type: `text`, `list of text`.
+    pub fn type_name(&self) -> String {
+        if self.is_list { format!("list of {}", self.scalar.name()) } else { self.scalar.name().to_owned() }
+    }
+
+    fn ty(&self) -> Type {
+        let ty = self.scalar.ty();
+        if self.is_list { Type::List(Arc::new(ty)) } else { ty }
+    }
+}
+
+impl InputSchema {
+    /// The inputs, in the order of the graph.
+    pub fn fields(&self) -> &[InputField] {
+        &self.fields
+    }
+
+    /// The inputs and their types.
+    pub fn shape(&self) -> Shape {
+        Shape::closed(self.fields.iter().map(|field| (field.name.clone(), field.ty())))
+    }
+}
+
+impl Serialize for InputSchema {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.fields.len()))?;
+        for field in &self.fields {
+            map.serialize_entry(&*field.name, field)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for InputField {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", &self.type_name())?;
+        map.serialize_entry("required", &self.required)?;
+        if let Some(length) = self.max_length {
+            map.serialize_entry("max_length", &length)?;
+        }
+        if let Some(pattern) = &self.pattern {
+            map.serialize_entry("pattern", schema::bare_pattern(pattern))?;
+        }
+        for (key, value) in [("minimum", &self.minimum), ("maximum", &self.maximum), ("default", &self.default)] {
+            if let Some(value) = value {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        if let Some(values) = &self.one_of {
+            map.serialize_entry("enum", values)?;
+        }
+        if let Some(description) = &self.description {
+            map.serialize_entry("description", description)?;
+        }
+        map.end()
+    }
+}

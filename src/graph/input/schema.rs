@@ -1,0 +1,203 @@
+//! The `input:` section of a flow file.
+
+use regex::Regex;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::value::less;
+use super::{InputField, InputSchema, Scalar};
+use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
+use crate::graph::values;
+use crate::types::{FieldName, NodeId, Value};
+use crate::yaml::{self, Marked};
+
+/// The keys of one input. Values that must stay exact are read from the tree itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the keys are checked here and their values read with their places")]
+struct Keys {
+    r#type: String,
+    #[serde(default)]
+    required: Option<bool>,
+    #[serde(default)]
+    max_length: Option<usize>,
+    #[serde(default)]
+    pattern: Option<String>,
+    #[serde(default)]
+    minimum: Option<IgnoredAny>,
+    #[serde(default)]
+    maximum: Option<IgnoredAny>,
+    #[serde(default)]
+    r#enum: Option<Vec<IgnoredAny>>,
+    #[serde(default)]
+    default: Option<IgnoredAny>,
+    #[serde(default)]
+    description: Option<String>,
+}
+
+/// Reads the section.
+pub(in crate::graph) fn read(section: &Marked, found: &mut Diagnostics) -> InputSchema {
+    let mut fields = Vec::new();
+    if section.entries().is_empty() && !section.is_null() {
+        let message = format!("`input` is {}, not a mapping of names to types", section.describe());
+        found.push(
+            Diagnostic::error("wrong-type", section.head(), message)
+                .help("write `input: { product_id: { type: text } }`"),
+        );
+    }
+    for entry in section.entries() {
+        if let Err(error) = NodeId::parse(entry.key()) {
+            found.push(Diagnostic::error(
+                "bad-name",
+                entry.key_span(),
+                error.to_string().replace("a node name", "an input's name"),
+            ));
+        }
+        fields.extend(field(entry.key(), entry.value(), found));
+    }
+    InputSchema { fields }
+}
+
+fn field(name: &str, node: &Marked, found: &mut Diagnostics) -> Option<InputField> {
+    let name = FieldName::from(name);
+    // `product_id: text` is the short form.
+    if let Some(text) = node.as_text() {
+        let (scalar, is_list) = ty(text, node, found)?;
+        return Some(plain(name, scalar, is_list));
+    }
+    let keys: Keys = yaml::deserialize(node, found)?;
+    let (scalar, is_list) = ty(&keys.r#type, node.get("type").unwrap_or(node), found)?;
+    let mut field = plain(name, scalar, is_list);
+    let value = |key: &str, found: &mut Diagnostics| node.get(key).and_then(|node| scalar_value(scalar, node, found));
+    field.required = keys.required.unwrap_or(true);
+    field.max_length = keys.max_length;
+    field.pattern = pattern(keys.pattern.as_deref(), node, found);
+    field.minimum = value("minimum", found);
+    field.maximum = value("maximum", found);
+    field.description = keys.description;
+    let listed =
+        node.get("enum").map(|list| list.items().iter().filter_map(|item| scalar_value(scalar, item, found)).collect());
+    field.one_of = listed;
+    field.default = node.get("default").and_then(|default| default_value(&field, default, found));
+    refuse_senseless(&field, node, found);
+    Some(field)
+}
+
+fn plain(name: FieldName, scalar: Scalar, is_list: bool) -> InputField {
+    InputField {
+        name,
+        scalar,
+        is_list,
+        required: true,
+        max_length: None,
+        pattern: None,
+        minimum: None,
+        maximum: None,
+        one_of: None,
+        default: None,
+        description: None,
+    }
+}
+
+fn ty(text: &str, place: &Marked, found: &mut Diagnostics) -> Option<(Scalar, bool)> {
+    let (name, is_list) = text.strip_prefix("list of ").map_or((text, false), |name| (name, true));
+    let scalar = Scalar::parse(name.trim());
+    if scalar.is_none() {
+        let known = Scalar::ALL.map(Scalar::name);
+        let help = nearest(name, known).map_or_else(
+            || format!("the types are: {}; and `list of` each", known.join(", ")),
+            |meant| format!("did you mean `{}{meant}`?", if is_list { "list of " } else { "" }),
+        );
+        found.push(Diagnostic::error("unknown-type", place.head(), format!("there is no type `{text}`")).help(help));
+    }
+    scalar.map(|scalar| (scalar, is_list))
+}
+
+fn scalar_value(scalar: Scalar, node: &Marked, found: &mut Diagnostics) -> Option<Value> {
+    let read = match node.scalar() {
+        Some(written) if node.as_text().is_some() || scalar == Scalar::Text => scalar.from_text(written.text()),
+        Some(_) => values::literal(node, found).map_or(Ok(Value::Null), |value| match (scalar, value) {
+            (Scalar::Decimal, Value::Integer(integer)) => Ok(Value::Decimal(integer.into())),
+            (Scalar::Integer, value @ Value::Integer(_))
+            | (Scalar::Decimal, value @ Value::Decimal(_))
+            | (Scalar::Boolean, value @ Value::Boolean(_)) => Ok(value),
+            (scalar, value) => Err(("wrong_type", format!("must be {}, not {}", scalar.name(), value.type_name()))),
+        }),
+        None => Err(("wrong_type", format!("must be {}, not {}", scalar.name(), node.describe()))),
+    };
+    match read {
+        Ok(value) => Some(value),
+        Err((_, message)) => {
+            found.push(Diagnostic::error("wrong-type", node.head(), format!("this value {message}")));
+            None
+        }
+    }
+}
+
+fn default_value(field: &InputField, node: &Marked, found: &mut Diagnostics) -> Option<Value> {
+    let value = if field.is_list {
+        if node.items().is_empty() && node.scalar().is_some() {
+            let message = format!("the default of a list must be a list, not {}", node.describe());
+            found.push(Diagnostic::error("wrong-type", node.head(), message));
+            return None;
+        }
+        Value::List(node.items().iter().filter_map(|item| scalar_value(field.scalar, item, found)).collect())
+    } else {
+        scalar_value(field.scalar, node, found)?
+    };
+    let misfit = match &value {
+        Value::List(items) => items.iter().find_map(|item| field.hold(item).err()),
+        value => field.hold(value).err(),
+    };
+    if let Some((_, message)) = misfit {
+        found.push(Diagnostic::error(
+            "bad-default",
+            node.head(),
+            format!("the default does not fit its own limits: it {message}"),
+        ));
+    }
+    Some(value)
+}
+
+/// Anchored: an input must match as a whole.
+fn pattern(text: Option<&str>, node: &Marked, found: &mut Diagnostics) -> Option<Regex> {
+    match Regex::new(&format!("^(?:{})$", text?)) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+            let place = node.get("pattern").unwrap_or(node).head();
+            found.push(Diagnostic::error("bad-pattern", place, format!("the pattern cannot be read: {reason}")));
+            None
+        }
+    }
+}
+
+/// The pattern as its author wrote it.
+pub(super) fn bare_pattern(pattern: &Regex) -> &str {
+    pattern.as_str().strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(pattern.as_str())
+}
+
+fn refuse_senseless(field: &InputField, node: &Marked, found: &mut Diagnostics) {
+    let mut refuse = |key: &str, message: &str| {
+        if let Some(entry) = node.entry(key) {
+            found.push(Diagnostic::error("senseless-limit", entry.key_span(), format!("`{key}` {message}")));
+        }
+    };
+    if field.scalar != Scalar::Text {
+        refuse("max_length", "is for inputs of type text");
+        refuse("pattern", "is for inputs of type text");
+    }
+    if matches!(field.scalar, Scalar::Text | Scalar::Boolean | Scalar::Uuid) {
+        refuse("minimum", "is for numbers, dates and timestamps");
+        refuse("maximum", "is for numbers, dates and timestamps");
+    }
+    if let (Some(least), Some(most)) = (&field.minimum, &field.maximum)
+        && less(most, least)
+    {
+        refuse("minimum", "is above `maximum`: no value fits");
+    }
+    if field.one_of.as_ref().is_some_and(Vec::is_empty) {
+        refuse("enum", "has no values: none fits");
+    }
+}

@@ -1,0 +1,106 @@
+//! The shape of a flow file. Serde checks keys and kinds section by section; what must keep its place or its digits
+//! (queries, expressions, values) is taken from the tree itself.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the sections are read one by one, each with its places")]
+pub(super) struct FlowKeys {
+    pub(super) flow: String,
+    #[serde(default)]
+    pub(super) path: Option<String>,
+    #[serde(default)]
+    pub(super) description: Option<String>,
+    #[serde(default)]
+    pub(super) input: Option<IgnoredAny>,
+    pub(super) nodes: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    pub(super) edges: Option<Vec<IgnoredAny>>,
+    pub(super) outcomes: Vec<IgnoredAny>,
+}
+
+/// What kind of node it is.
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NodeKind {
+    DBNode,
+    RuleNode,
+}
+
+/// The keys of a node.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeSpec {
+    pub(super) r#type: NodeKind,
+    #[serde(default)]
+    pub(super) description: Option<String>,
+    #[serde(default)]
+    pub(super) database: Option<String>,
+    #[serde(default)]
+    pub(super) connection: Option<String>,
+    #[serde(default)]
+    pub(super) query: Option<String>,
+    #[serde(default)]
+    pub(super) params: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) rows: Option<RowsSpec>,
+    #[serde(default)]
+    pub(super) timeout_ms: Option<u64>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) on_error: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) rules: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) condition: Option<IgnoredAny>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) dependencies: Option<Vec<String>>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) inputs: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) field_mappings: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) facts: Option<BTreeMap<String, IgnoredAny>>,
+}
+
+/// `rows:`
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RowsSpec {
+    One,
+    Optional,
+    Many,
+}
+
+/// The keys of an edge.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EdgeSpec {
+    pub(super) from: String,
+    pub(super) to: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "the expression is read with its place")]
+    pub(super) rule: Option<IgnoredAny>,
+}
+
+/// The keys of an outcome.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OutcomeSpec {
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) when: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) message: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "the leaves are read with their places")]
+    pub(super) body: Option<BTreeMap<String, IgnoredAny>>,
+}

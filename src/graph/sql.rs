@@ -1,0 +1,189 @@
+//! What can be known of a query without its database: that it is one reading statement, its parameters, its columns.
+//!
+//! The text is never changed. `sqlparser` reads it in PostgreSQL's dialect; what it cannot read is not refused, since
+//! PostgreSQL may well read it: then only the words are looked at, and the columns are unknown until PREPARE.
+
+use sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Statement};
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::Parser;
+use sqlparser::tokenizer::{Token, Tokenizer};
+
+/// What a query's text says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct SqlFacts {
+    /// The numbers of its parameters (`$1` is 1), each once, in order.
+    pub(super) params: Vec<usize>,
+    /// Its columns' names; `None` where only the database knows them.
+    pub(super) columns: Option<Vec<String>>,
+    /// Why it cannot be a node's query: a code and a sentence.
+    pub(super) problem: Option<(&'static str, String)>,
+}
+
+/// Looks through `text`.
+pub(super) fn look_through(text: &str) -> SqlFacts {
+    let dialect = PostgreSqlDialect {};
+    let tokens = match Tokenizer::new(&dialect, text).tokenize() {
+        Ok(tokens) => tokens,
+        Err(error) => {
+            let problem = Some(("sql-syntax", format!("the query cannot be read: {error}")));
+            return SqlFacts { problem, ..SqlFacts::default() };
+        }
+    };
+    let words: Vec<&Token> = tokens.iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
+    let problem = refuse(&words);
+    let columns = match Parser::parse_sql(&dialect, text).as_deref() {
+        Ok([Statement::Query(query)]) => columns_of(query),
+        _ => None,
+    };
+    SqlFacts { params: params(&words), columns, problem }
+}
+
+fn params(words: &[&Token]) -> Vec<usize> {
+    let number = |token: &&&Token| match token {
+        Token::Placeholder(text) => text.strip_prefix('$')?.parse().ok(),
+        _ => None,
+    };
+    let mut params: Vec<usize> = words.iter().filter_map(|token| number(&token)).collect();
+    params.sort_unstable();
+    params.dedup();
+    params
+}
+
+fn refuse(words: &[&Token]) -> Option<(&'static str, String)> {
+    let mut end = words.len();
+    while end > 0 && matches!(words.get(end - 1), Some(Token::SemiColon)) {
+        end -= 1;
+    }
+    let words = words.get(..end).unwrap_or_default();
+    let Some(first) = words.iter().find(|token| !matches!(token, Token::LParen)) else {
+        return Some(("not-a-query", "the query is empty".to_owned()));
+    };
+    if words.iter().any(|token| matches!(token, Token::SemiColon)) {
+        return Some(("several-statements", "the query holds several statements".to_owned()));
+    }
+    let opening = keyword(first);
+    if !matches!(opening.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE") {
+        return Some((
+            "not-a-query",
+            format!("a query is one SELECT or WITH statement; this one starts with `{first}`"),
+        ));
+    }
+    let mut before = "";
+    for token in words {
+        let word = keyword(token);
+        let writes = matches!(word.as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE");
+        if writes && matches!(before, "(" | ")") {
+            return Some(("not-a-query", format!("the query writes ({word}); nodes only read")));
+        }
+        if before == "FOR" && matches!(word.as_str(), "UPDATE" | "SHARE" | "NO" | "KEY") {
+            return Some(("not-a-query", "the query locks rows (FOR UPDATE or SHARE); nodes only read".to_owned()));
+        }
+        before = match token {
+            Token::LParen => "(",
+            Token::RParen => ")",
+            _ if word == "FOR" => "FOR",
+            _ => "",
+        };
+    }
+    None
+}
+
+/// The word in upper case, where it is one without quotes.
+fn keyword(token: &Token) -> String {
+    match token {
+        Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
+        _ => String::new(),
+    }
+}
+
+fn columns_of(query: &Query) -> Option<Vec<String>> {
+    fn of_set(set: &SetExpr) -> Option<Vec<String>> {
+        match set {
+            SetExpr::Select(select) => of_select(select),
+            SetExpr::Query(query) => columns_of(query),
+            SetExpr::SetOperation { left, .. } => of_set(left),
+            _ => None,
+        }
+    }
+    fn of_select(select: &Select) -> Option<Vec<String>> {
+        if select.into.is_some() {
+            return None;
+        }
+        select.projection.iter().map(name_of).collect()
+    }
+    of_set(&query.body)
+}
+
+/// How PostgreSQL names an output column, where that is simple to say.
+fn name_of(item: &SelectItem) -> Option<String> {
+    let folded = |ident: &sqlparser::ast::Ident| match ident.quote_style {
+        Some(_) => ident.value.clone(),
+        None => ident.value.to_lowercase(),
+    };
+    match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),
+        SelectItem::UnnamedExpr(Expr::Identifier(ident)) => Some(folded(ident)),
+        SelectItem::UnnamedExpr(Expr::CompoundIdentifier(idents)) => idents.last().map(folded),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns(text: &str) -> Option<Vec<String>> {
+        look_through(text).columns
+    }
+
+    #[test]
+    fn columns_are_known_where_the_text_names_them() {
+        let known = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(columns("SELECT a, t.B, c + 1 AS d, \"E\" FROM t"), known(&["a", "b", "d", "E"]));
+        assert_eq!(columns("WITH x AS (SELECT 1 AS y) SELECT y FROM x"), known(&["y"]));
+        assert_eq!(columns("SELECT a FROM t UNION SELECT b FROM u"), known(&["a"]));
+        assert_eq!(columns("SELECT * FROM t"), None);
+        assert_eq!(columns("SELECT count(*) FROM t"), None);
+    }
+
+    #[test]
+    fn parameters_are_found_outside_texts_and_comments() {
+        let facts =
+            look_through("SELECT a FROM t WHERE b = $2 AND c = $1 AND d = '$3' -- $4\n AND e = $2 AND f = $$ $5 $$");
+        assert_eq!(facts.params, [1, 2]);
+        assert_eq!(facts.problem, None);
+    }
+
+    #[test]
+    fn the_operators_of_jsonb_survive() {
+        let facts = look_through(
+            "SELECT to_jsonb(s) ? 'is_active' AS has FROM suppliers s WHERE doc @> $1 AND doc ?| array['a']",
+        );
+        assert_eq!((facts.params, facts.problem), (vec![1], None));
+    }
+
+    #[test]
+    fn what_is_not_one_reading_statement_is_refused() {
+        for (text, code) in [
+            ("", "not-a-query"),
+            ("DELETE FROM t", "not-a-query"),
+            ("WITH gone AS (DELETE FROM t RETURNING a) SELECT a FROM gone", "not-a-query"),
+            ("WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "not-a-query"),
+            ("SELECT a FROM t FOR UPDATE", "not-a-query"),
+            ("SELECT 1; SELECT 2", "several-statements"),
+            ("SELECT 'open", "sql-syntax"),
+        ] {
+            assert_eq!(look_through(text).problem.map(|(code, _)| code), Some(code), "{text}");
+        }
+        for text in [
+            "SELECT 1;",
+            "(SELECT 1)",
+            "SELECT updated FROM t -- ; DELETE",
+            "SELECT \"delete\" FROM t",
+            "TABLE t",
+            "SELECT substring(a FOR 3) FROM t",
+        ] {
+            assert_eq!(look_through(text).problem, None, "{text}");
+        }
+    }
+}
