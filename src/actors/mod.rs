@@ -1,1 +1,5 @@
 //! Floor 3: actors.
+
+mod backoff;
+pub mod domain;
+pub mod supervision;

@@ -1,99 +1,169 @@
-//! Why a private server did not do as it was told.
+//! What can go wrong while a private server is found, made, started or filled.
 
 use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
 
-/// Why a private server did not do as it was told.
+/// Why a private server could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// PostgreSQL's programs are nowhere.
+    /// No directory that was looked at holds PostgreSQL's programs.
     #[error(
-        "PostgreSQL's programs (initdb, postgres) were not found; looked in {looked}. Install PostgreSQL \
-         (scripts/install_postgres does), or set PG_BIN to the directory that holds them"
+        "PostgreSQL's programs `postgres` and `initdb` were not found. Looked in: {}. \
+         Run scripts/install_postgres, or set PG_BIN to the directory that holds them",
+        looked.join(", ")
     )]
-    NoBinaries {
-        /// Where they were looked for.
-        looked: String,
+    ProgramsNotFound {
+        /// The places, in the order they were tried.
+        looked: Vec<String>,
     },
-    /// A file or directory could not be used.
-    #[error("{action} {}: {source}", path.display())]
-    File {
-        /// What was tried, such as `creating`.
+    /// `PG_BIN` is set, and is not a directory of PostgreSQL's programs.
+    #[error("PG_BIN is `{}`, which holds no program `{missing}`; correct it, or unset it to have the usual places searched", dir.display())]
+    WrongPgBin {
+        /// Its value.
+        dir: PathBuf,
+        /// The program that is not there.
+        missing: &'static str,
+    },
+    /// A program of PostgreSQL ran and failed, or said something else than was expected.
+    #[error("`{program}` failed ({status}): {output}")]
+    ProgramFailed {
+        /// Its path.
+        program: PathBuf,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it printed.
+        output: String,
+    },
+    /// A call of the operating system failed.
+    #[error("could not {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried, such as `create the directory`.
         action: &'static str,
         /// On what.
         path: PathBuf,
-        /// Why it failed.
-        #[source]
+        /// Why not.
         source: std::io::Error,
     },
-    /// A program could not be run.
-    #[error("running {program}: {source}")]
-    Run {
-        /// The program.
-        program: String,
-        /// Why it failed.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A program ran and failed.
-    #[error("{program} failed: {output}")]
-    Failed {
-        /// The program.
-        program: String,
-        /// What it said.
-        output: String,
-    },
-    /// The server did not come up.
-    #[error("the server in {} did not start: {log}", data.display())]
-    NotStarted {
-        /// Its data directory.
-        data: PathBuf,
-        /// The last lines of its log.
-        log: String,
-    },
-    /// A server runs on this data directory already.
-    #[error("a server with process id {pid} runs on {} already; stop it first, or choose another directory", data.display())]
-    Running {
-        /// The data directory.
-        data: PathBuf,
-        /// The server's process.
-        pid: i32,
-    },
-    /// The data was made by another major version.
+    /// We are root, and there is no other account to run PostgreSQL as, which refuses to run as root.
     #[error(
-        "the data in {} was made by PostgreSQL {found}, the programs are of {wanted}; delete the directory to start \
-         afresh, or set PG_BIN to programs of version {found}",
-        data.display()
+        "PostgreSQL refuses to run as root, and this machine has neither an account `postgres` nor `nobody` to run it as"
     )]
-    Version {
+    NoAccount,
+    /// We are root, and the account that PostgreSQL runs as cannot enter a directory that it needs.
+    #[error("the account `{account}`, as which PostgreSQL runs because we are root, cannot enter `{}`; use a directory outside root's home", dir.display())]
+    Unreachable {
+        /// The account.
+        account: String,
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Every port that was tried is taken.
+    #[error("no free port was found between {first} and {last}")]
+    NoFreePort {
+        /// The first that was tried.
+        first: u16,
+        /// The last.
+        last: u16,
+    },
+    /// The port that was asked for is taken.
+    #[error("port {port} is in use")]
+    PortInUse {
+        /// The port.
+        port: u16,
+    },
+    /// The server ended before it took connections.
+    #[error("PostgreSQL ended ({status}) before it was ready; the end of its log `{}`: {tail}", log_file.display())]
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// Its log.
+        log_file: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// The server did not take connections in time.
+    #[error("PostgreSQL was not ready after {} s; the end of its log `{}`: {tail}", after.as_secs(), log_file.display())]
+    NotReady {
+        /// How long it was waited for.
+        after: Duration,
+        /// Its log.
+        log_file: PathBuf,
+        /// The last lines of it.
+        tail: String,
+    },
+    /// The server did not end in time.
+    #[error("PostgreSQL (process {pid}) did not stop within {} s", after.as_secs())]
+    NotStopped {
+        /// Its process.
+        pid: u32,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// Something was asked of a server that is not running.
+    #[error("the server on port {port} is not running")]
+    NotRunning {
+        /// Its port.
+        port: u16,
+    },
+    /// Another server runs on the data directory.
+    #[error("a PostgreSQL server (process {pid}) already runs on `{}`; stop it, or use another directory", data_dir.display())]
+    AlreadyRunning {
         /// The data directory.
-        data: PathBuf,
-        /// The version that made it.
-        found: String,
-        /// The version of the programs.
-        wanted: String,
+        data_dir: PathBuf,
+        /// The other server's process.
+        pid: u32,
     },
-    /// No port is free.
-    #[error("no free port between {from} and {to} on 127.0.0.1")]
-    NoPort {
-        /// The lowest that was tried.
-        from: u16,
-        /// The highest that was tried.
-        to: u16,
+    /// Another demo holds the state directory.
+    #[error("another `tributary demo` uses `{}`; stop it, or give this one a directory of its own with --state-dir", state_dir.display())]
+    StateInUse {
+        /// The state directory.
+        state_dir: PathBuf,
     },
-    /// A statement failed.
-    #[error("{what}: {source}")]
+    /// The data was written by another major version of PostgreSQL.
+    #[error(
+        "the data in `{}` was written by PostgreSQL {data}, and the programs in `{}` are of version {programs}; \
+         set PG_BIN to the programs of version {data}, or remove the data to start afresh",
+        data_dir.display(), bin_dir.display()
+    )]
+    VersionMismatch {
+        /// The data directory.
+        data_dir: PathBuf,
+        /// The major version that wrote it.
+        data: u32,
+        /// Where the programs are.
+        bin_dir: PathBuf,
+        /// Their version.
+        programs: super::Version,
+    },
+    /// A state directory has data, and what belongs to it is lost.
+    #[error("`{}` is missing, so the data beside it cannot be opened; remove `{}` to start afresh", missing.display(), home.display())]
+    IncompleteState {
+        /// What is missing.
+        missing: PathBuf,
+        /// The directory to remove.
+        home: PathBuf,
+    },
+    /// A database refused to be created or filled, or could not be asked.
+    #[error("could not {action}: {detail}")]
     Sql {
-        /// What was done.
-        what: String,
-        /// Why it failed.
+        /// What was tried, such as ``create the database `oms_db` ``.
+        action: String,
+        /// What PostgreSQL, or the connection to it, said.
+        detail: String,
+        /// The same, as it came.
         #[source]
         source: tokio_postgres::Error,
     },
+    /// A task that was to start or stop a server was cancelled because the process is ending.
+    #[error("the process is ending")]
+    ShuttingDown,
 }
 
 impl ServerError {
-    pub(super) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+    /// For `map_err`: a call of the operating system that failed.
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { action, path, source }
+        move |source| Self::Io { action, path, source }
     }
 }

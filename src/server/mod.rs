@@ -1,18 +1,26 @@
-//! Floor 1: private PostgreSQL servers, for the demo and for the tests.
+//! Floor 1: private PostgreSQL servers, for `tributary demo` and for the tests.
 //!
-//! Finds PostgreSQL's programs, makes a cluster (`initdb`), starts a server on it and stops it again, also when this
-//! process is killed. A server started here listens on loopback only, trusts local users and is nobody else's business.
-//! This is no way to run production databases.
+//! [`Binaries`] finds PostgreSQL's programs, [`Server`] runs one, the
+//! [`sql`] functions give it databases and rows, and [`Demo`] does all of that for the shipped purchasing flow. A server
+//! belongs to the process that started it and ends with it, even when that process is killed with SIGKILL.
+//!
+//! This room never touches a server that somebody else runs, and never downloads anything. Its calls block for some
+//! milliseconds unless they are `async`.
 
+mod account;
 mod binaries;
 mod cluster;
+mod demo;
 mod error;
 mod family;
-mod instance;
-mod schema;
+mod home;
+mod launch;
+mod port;
+mod postmaster;
+pub mod sql;
+mod watchdog;
 
-pub use binaries::Binaries;
-pub use cluster::{Owner, create_cluster};
+pub use binaries::{Binaries, Version};
+pub use demo::{DATABASES, Demo, SampleDatabase};
 pub use error::ServerError;
-pub use instance::{Durability, Instance, InstanceOptions, free_port};
-pub use schema::{apply_sql, ensure_database};
+pub use launch::{Purpose, Server, ServerOptions};

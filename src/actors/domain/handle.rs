@@ -1,0 +1,243 @@
+//! The only way to reach a domain: its handle outlives every actor the domain ever has.
+//!
+//! A request goes to whichever actor is published at that moment. Where the actor dies under it, or the database undid
+//! it, it is asked again, within its deadline: all sessions are read only. While the database is down the request fails
+//! at once; while it is being connected to the request waits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::dev::ToEnvelope;
+use actix::{Addr, Handler, Message};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::actor::Domain;
+use super::core::{Core, Ticket, unavailable};
+use super::health::Health;
+use super::messages::{Describe, Fault, Probe, Query, Recycle};
+use super::state::State;
+use crate::actors::backoff::Backoff;
+use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
+use crate::types::{Deadline, DomainName, Value};
+
+/// The actor answers at the deadline itself, and knows better why; only where even that does not come do we.
+const GRACE: Duration = Duration::from_millis(50);
+/// When trying again may help where the queue was full.
+const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+/// A request that has failed so often fails.
+const MOST_ATTEMPTS: u32 = 6;
+
+/// A query and the limits it has.
+#[derive(Debug, Clone)]
+pub struct QueryRequest {
+    /// The query.
+    pub query: Arc<postgres::Query>,
+    /// `$1`, `$2`, ...
+    pub params: Vec<Value>,
+    /// The instant by which the request that asks it must be answered.
+    pub deadline: Deadline,
+    /// The node's own `timeout_ms`; `None` for the domain's query timeout.
+    pub timeout: Option<Duration>,
+    /// The span of the node.
+    pub span: tracing::Span,
+}
+
+/// One of a domain's actors.
+#[derive(Debug, Clone)]
+pub(in crate::actors) struct Instance {
+    pub(in crate::actors) generation: u64,
+    pub(in crate::actors) address: Addr<Domain>,
+    pub(in crate::actors) core: Arc<Core>,
+}
+
+/// Who serves a domain.
+#[derive(Debug, Clone)]
+pub(in crate::actors) struct Publication {
+    /// The newest of the domain's actors.
+    pub(in crate::actors) instance: Instance,
+    /// Whether the domain itself has been taken out of service.
+    pub(in crate::actors) retired: bool,
+}
+
+/// Reaches one domain. Cheap to clone, and good on every thread.
+#[derive(Debug, Clone)]
+pub struct DomainHandle {
+    name: DomainName,
+    publication: watch::Receiver<Publication>,
+    restarts: Arc<AtomicU64>,
+}
+
+impl DomainHandle {
+    pub(in crate::actors) fn new(
+        name: DomainName,
+        publication: watch::Receiver<Publication>,
+        restarts: Arc<AtomicU64>,
+    ) -> Self {
+        Self { name, publication, restarts }
+    }
+
+    /// The domain's name.
+    pub fn name(&self) -> &DomainName {
+        &self.name
+    }
+
+    /// Runs a query and reads its rows.
+    ///
+    /// # Errors
+    /// [`QueryError`], naming domain and node. Never later than the deadline, give or take a moment.
+    pub async fn query(&self, request: QueryRequest) -> Result<Answer, QueryError> {
+        let QueryRequest { query, params, deadline, timeout, span } = request;
+        let limit = timeout.unwrap_or_else(|| self.publication.borrow().instance.core.config().timeouts.query);
+        let deadline = deadline.at_most(limit);
+        let params: Arc<[Value]> = params.into();
+        let message = |ticket| Query {
+            query: Arc::clone(&query),
+            params: Arc::clone(&params),
+            deadline,
+            span: span.clone(),
+            ticket,
+        };
+        self.ask(deadline, message).await.map_err(|kind| self.error(&query, kind))
+    }
+
+    /// Says what PREPARE says of `query`.
+    ///
+    /// # Errors
+    /// [`QueryError`], naming domain and node.
+    pub async fn describe(&self, query: &Arc<postgres::Query>, deadline: Deadline) -> Result<Description, QueryError> {
+        let message = |ticket| Describe { query: Arc::clone(query), deadline, ticket };
+        self.ask(deadline, message).await.map_err(|kind| self.error(query, kind))
+    }
+
+    /// How the domain is. Costs the database nothing.
+    pub fn health(&self) -> Health {
+        Health::of(&self.publication.borrow().instance.core, self.restarts.load(Ordering::Relaxed))
+    }
+
+    /// Waits until the domain serves queries.
+    ///
+    /// # Errors
+    /// `Unavailable` with what is wrong, once the deadline has passed or the domain was taken out of service.
+    pub async fn wait_ready(&self, deadline: Deadline) -> Result<(), QueryError> {
+        let mut publication = self.publication.clone();
+        loop {
+            let Publication { instance, retired } = publication.borrow_and_update().clone();
+            let state = instance.core.standing().borrow().state.clone();
+            let outcome = match state {
+                _ if retired => Err(unavailable(&State::Stopped)),
+                _ if state.serves() && instance.address.connected() => return Ok(()),
+                _ => something_changes(&mut publication, &state, deadline).await,
+            };
+            outcome.map_err(|kind| QueryError { domain: self.name.clone(), node: None, kind })?;
+        }
+    }
+
+    /// Probes the database now, and says how the domain is afterwards.
+    pub async fn probe(&self, deadline: Deadline) -> Health {
+        let address = self.publication.borrow().instance.address.clone();
+        // No answer says as much as one: the health that follows tells.
+        drop(timeout_at(Instant::from_std(deadline.instant()), address.send(Probe)).await);
+        self.health()
+    }
+
+    /// Closes every idle connection, so that the next queries connect anew.
+    pub async fn recycle(&self) {
+        let address = self.publication.borrow().instance.address.clone();
+        // An actor that is gone has no connections.
+        address.send(Recycle).await.unwrap_or_default();
+    }
+
+    /// Makes the actor go wrong, for tests.
+    #[doc(hidden)]
+    pub async fn inject(&self, fault: Fault) {
+        let address = self.publication.borrow().instance.address.clone();
+        address.send(fault).await.unwrap_or_default();
+    }
+
+    async fn ask<M, T>(&self, deadline: Deadline, message: impl Fn(Ticket) -> M) -> Result<T, QueryErrorKind>
+    where
+        M: Message<Result = Result<T, QueryErrorKind>> + Send + 'static,
+        T: Send + 'static,
+        Domain: Handler<M>,
+        <Domain as actix::Actor>::Context: ToEnvelope<Domain, M>,
+    {
+        let begun = Instant::now();
+        let latest = Instant::from_std(deadline.instant()) + GRACE;
+        let mut publication = self.publication.clone();
+        let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
+        let mut attempts = 0;
+        loop {
+            let instance = serving(&mut publication, deadline).await?;
+            let Some((asker, ticket)) = instance.core.admit() else {
+                if instance.core.standing().borrow().state.is_leaving() {
+                    continue;
+                }
+                return Err(QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE });
+            };
+            let reply = timeout_at(latest, instance.address.send(message(ticket))).await;
+            drop(asker);
+            attempts += 1;
+            let failure = match reply {
+                Ok(Ok(Ok(answer))) => return Ok(answer),
+                Ok(Ok(Err(kind))) if !kind.is_retryable() => return Err(kind),
+                Ok(Ok(Err(kind))) => kind,
+                // The actor died, or this one reply did.
+                Ok(Err(_)) => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".into() },
+                Err(_) => return Err(QueryErrorKind::Timeout { after: begun.elapsed() }),
+            };
+            let pause = backoff.next();
+            let replaced = !instance.address.connected();
+            if !replaced && (attempts >= MOST_ATTEMPTS || pause >= deadline.remaining()) {
+                return Err(failure);
+            }
+            if !replaced {
+                sleep(pause).await;
+            }
+        }
+    }
+
+    fn error(&self, query: &postgres::Query, kind: QueryErrorKind) -> QueryError {
+        QueryError { domain: self.name.clone(), node: Some(query.node().clone()), kind }
+    }
+}
+
+/// The actor to ask, once there is one that serves.
+async fn serving(
+    publication: &mut watch::Receiver<Publication>,
+    deadline: Deadline,
+) -> Result<Instance, QueryErrorKind> {
+    loop {
+        let Publication { instance, retired } = publication.borrow_and_update().clone();
+        let state = instance.core.standing().borrow().state.clone();
+        match state {
+            _ if retired => return Err(unavailable(&State::Stopped)),
+            _ if state.serves() && instance.address.connected() => return Ok(instance),
+            State::Down { .. } => return Err(unavailable(&state)),
+            _ => something_changes(publication, &state, deadline).await?,
+        }
+    }
+}
+
+/// Waits until there is another actor than the one last seen, or that one is in another state than `seen`.
+async fn something_changes(
+    publication: &mut watch::Receiver<Publication>,
+    seen: &State,
+    deadline: Deadline,
+) -> Result<(), QueryErrorKind> {
+    let core = Arc::clone(&publication.borrow().instance.core);
+    let mut standing = core.standing();
+    let changed = async {
+        tokio::select! {
+            replaced = publication.changed() => replaced,
+            changed = standing.wait_for(|now| now.state != *seen) => changed.map(|_| ()),
+        }
+    };
+    match timeout_at(Instant::from_std(deadline.instant()), changed).await {
+        Ok(Ok(())) => Ok(()),
+        // Nobody supervises the domain any more.
+        Ok(Err(_)) => Err(unavailable(&State::Stopped)),
+        Err(_) => Err(unavailable(seen)),
+    }
+}

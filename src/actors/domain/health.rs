@@ -1,0 +1,94 @@
+//! How a domain is, as the health pages show it. Read from what is known already: asking costs the database nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+
+use super::core::Core;
+use super::state::State;
+use crate::postgres::PoolStatus;
+use crate::types::DomainName;
+
+/// How a domain is.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    /// The domain.
+    pub domain: DomainName,
+    /// Its state.
+    #[serde(serialize_with = "name")]
+    pub state: State,
+    /// Since when it is in that state.
+    pub since: Timestamp,
+    /// The last thing that went wrong, redacted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
+    /// How often its actor was replaced.
+    pub restarts: u64,
+    /// How long until it is probed again, in milliseconds; only while it is down.
+    #[serde(rename = "retry_in_ms", skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    pub retry_in: Option<Duration>,
+    /// Its connections.
+    pub pool: PoolStatus,
+    /// Requests it works on or that wait for a connection.
+    pub in_flight: usize,
+    /// The last probe that was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_probe: Option<LastProbe>,
+    /// The version its server says it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_version: Option<Arc<String>>,
+}
+
+/// The last thing that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// What: no SQL, no secret.
+    pub message: Arc<str>,
+}
+
+/// The last probe that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LastProbe {
+    /// When.
+    pub at: Timestamp,
+    /// How long the answer took, in microseconds.
+    pub latency_us: u64,
+}
+
+impl Health {
+    pub(super) fn of(core: &Core, restarts: u64) -> Self {
+        let standing = core.standing().borrow().clone();
+        let retry_in = match standing.state {
+            State::Down { next, .. } => Some(next.saturating_duration_since(Instant::now())),
+            _ => None,
+        };
+        Self {
+            domain: core.config().name.clone(),
+            state: standing.state,
+            since: standing.since,
+            last_error: standing.last_error.map(|(at, message)| LastError { at, message }),
+            restarts,
+            retry_in,
+            pool: core.pool().status(),
+            in_flight: core.in_flight(),
+            last_probe: standing.last_probe.map(|probed| LastProbe {
+                at: probed.at,
+                latency_us: u64::try_from(probed.latency.as_micros()).unwrap_or(u64::MAX),
+            }),
+            server_version: core.pool().connector().server_version(),
+        }
+    }
+}
+
+fn name<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.name())
+}
+
+#[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
+fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}

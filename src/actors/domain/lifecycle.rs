@@ -1,0 +1,234 @@
+//! One domain through the lives of its actors: start, respawn, replacement, retirement.
+//!
+//! Whatever changes who serves a domain holds its `life`, so a respawn and a restart never cross. Requests never wait
+//! for that: they follow the published address.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use actix::Arbiter;
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::time::{Instant, sleep};
+
+use super::actor::{DeathWatch, Died, Domain, place};
+use super::core::Core;
+use super::handle::{DomainHandle, Instance, Publication};
+use super::messages::Drain;
+use super::state::State;
+use crate::actors::backoff::Backoff;
+use crate::config::DomainConfig;
+use crate::postgres::{PoolSetupError, QueryError};
+use crate::types::{Deadline, DomainName};
+
+/// Deaths within this span make the next respawn wait longer.
+const MEMORY: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a domain's actor could not be started or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum LifecycleError {
+    /// No thread could be started for it.
+    #[error("domain `{domain}`: its thread could not be started")]
+    Thread {
+        /// The domain.
+        domain: DomainName,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// Its pool could not be made.
+    #[error("domain `{domain}`: {source}")]
+    Pool {
+        /// The domain.
+        domain: DomainName,
+        /// Why.
+        #[source]
+        source: PoolSetupError,
+    },
+    /// The new actor did not become ready, so the old one, which serves, was kept.
+    #[error("the replacement did not become ready and was not put in service: {source}")]
+    NotReady {
+        /// What is wrong with it.
+        #[source]
+        source: QueryError,
+    },
+}
+
+/// A domain, whoever serves it.
+#[derive(Debug)]
+pub(in crate::actors) struct Lifecycle {
+    name: DomainName,
+    publication: watch::Sender<Publication>,
+    restarts: Arc<AtomicU64>,
+    deaths: mpsc::UnboundedSender<Died>,
+    life: Mutex<Life>,
+}
+
+#[derive(Debug)]
+struct Life {
+    thread: Arbiter,
+    /// Never given twice: the death of an actor that was never put in service must not be taken for another's.
+    last_generation: u64,
+    recent_deaths: VecDeque<Instant>,
+}
+
+impl Lifecycle {
+    /// Starts the first actor of the domain of `config`. It connects in the background.
+    pub(in crate::actors) fn start(
+        config: DomainConfig,
+        deaths: mpsc::UnboundedSender<Died>,
+    ) -> Result<Self, LifecycleError> {
+        let name = config.name.clone();
+        let thread = new_thread(&name)?;
+        let instance = spawn(config, 0, &thread, &deaths)?;
+        Ok(Self {
+            name,
+            publication: watch::Sender::new(Publication { instance, retired: false }),
+            restarts: Arc::default(),
+            deaths,
+            life: Mutex::new(Life { thread, last_generation: 0, recent_deaths: VecDeque::new() }),
+        })
+    }
+
+    /// A handle of the domain.
+    pub(in crate::actors) fn handle(&self) -> DomainHandle {
+        DomainHandle::new(self.name.clone(), self.publication.subscribe(), Arc::clone(&self.restarts))
+    }
+
+    /// Puts a new actor in the place of one that died, unless it has been replaced or the domain is retired.
+    pub(in crate::actors) async fn respawn(&self, died: &Died) {
+        let mut life = self.life.lock().await;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let Publication { instance, retired } = self.publication.borrow().clone();
+            if retired || instance.generation != died.generation {
+                return;
+            }
+            sleep(life.pause_after_death()).await;
+            let config = instance.core.config().clone();
+            match life.respawn(config, &self.deaths) {
+                Ok(instance) => {
+                    let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
+                    let panicked = died.panicked;
+                    tracing::warn!(domain = %self.name, actor.restarts = restarts, panicked, "domain.actor.replaced");
+                    self.publication.send_replace(Publication { instance, retired: false });
+                    return;
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::error!(domain = %self.name, error, "domain.actor.not_replaced");
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    /// Starts a new actor with a pool of its own, waits until it is ready, puts it in service and drains the old one. No
+    /// request fails for it: the old actor finishes what it has begun.
+    ///
+    /// A replacement that does not become ready is put in service only where the present actor does not serve either.
+    pub(in crate::actors) async fn replace(&self, config: Option<DomainConfig>) -> Result<(), LifecycleError> {
+        let (old, old_thread) = {
+            let mut life = self.life.lock().await;
+            let old = self.publication.borrow().instance.clone();
+            let config = config.unwrap_or_else(|| old.core.config().clone());
+            let thread = new_thread(&self.name)?;
+            let new = spawn(config, life.next_generation(), &thread, &self.deaths)?;
+            if let Err(source) = self.warmed(&new).await
+                && old.core.standing().borrow().state.serves()
+            {
+                drain(&new, Duration::ZERO).await;
+                thread.stop();
+                return Err(LifecycleError::NotReady { source });
+            }
+            self.publication.send_replace(Publication { instance: new, retired: false });
+            self.restarts.fetch_add(1, Ordering::Relaxed);
+            (old, std::mem::replace(&mut life.thread, thread))
+        };
+        drain(&old, patience(old.core.config())).await;
+        old_thread.stop();
+        Ok(())
+    }
+
+    /// Takes the domain out of service: finishes what is in flight, for at most `limit`, and closes every connection.
+    pub(in crate::actors) async fn retire(&self, limit: Duration) {
+        self.publication.send_modify(|publication| publication.retired = true);
+        let life = self.life.lock().await;
+        let instance = self.publication.borrow().instance.clone();
+        drain(&instance, limit).await;
+        life.thread.stop();
+    }
+
+    /// Waits until `new` is ready, or known to be down.
+    async fn warmed(&self, new: &Instance) -> Result<(), QueryError> {
+        let limit = new.core.pool().connector().patience() + new.core.config().timeouts.probe;
+        let deadline = Deadline::after(limit);
+        let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
+        let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default());
+        let mut standing = new.core.standing();
+        tokio::select! {
+            ready = handle.wait_ready(deadline) => ready,
+            _ = standing.wait_for(|now| matches!(now.state, State::Down { .. })) => handle.wait_ready(Deadline::after(Duration::ZERO)).await,
+        }
+    }
+}
+
+impl Life {
+    /// An actor on the present thread, or on a new one where that has ended.
+    fn respawn(
+        &mut self,
+        config: DomainConfig,
+        deaths: &mpsc::UnboundedSender<Died>,
+    ) -> Result<Instance, LifecycleError> {
+        if !self.thread.alive() {
+            self.thread = new_thread(&config.name)?;
+        }
+        spawn(config, self.next_generation(), &self.thread, deaths)
+    }
+
+    fn next_generation(&mut self) -> u64 {
+        self.last_generation += 1;
+        self.last_generation
+    }
+
+    /// The more deaths there were of late, the longer.
+    fn pause_after_death(&mut self) -> Duration {
+        let now = Instant::now();
+        self.recent_deaths.retain(|death| now.duration_since(*death) < MEMORY);
+        let deaths = u32::try_from(self.recent_deaths.len()).unwrap_or(u32::MAX);
+        self.recent_deaths.push_back(now);
+        Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).nth(deaths)
+    }
+}
+
+fn new_thread(domain: &DomainName) -> Result<Arbiter, LifecycleError> {
+    place().map_err(|source| LifecycleError::Thread { domain: domain.clone(), source })
+}
+
+fn spawn(
+    config: DomainConfig,
+    generation: u64,
+    thread: &Arbiter,
+    deaths: &mpsc::UnboundedSender<Died>,
+) -> Result<Instance, LifecycleError> {
+    let name = config.name.clone();
+    let core = Core::new(config).map_err(|source| LifecycleError::Pool { domain: name, source })?;
+    let core = Arc::new(core);
+    let death_watch = DeathWatch::new(Arc::clone(&core), generation, deaths.clone());
+    let address = Domain::start_on(&thread.handle(), Arc::clone(&core), death_watch);
+    Ok(Instance { generation, address, core })
+}
+
+/// How long what an actor has in flight can take at most, where no node asks for more time.
+fn patience(config: &DomainConfig) -> Duration {
+    config.timeouts.acquire + config.timeouts.query + Duration::from_secs(1)
+}
+
+async fn drain(instance: &Instance, limit: Duration) {
+    // An actor that has died has nothing to drain.
+    instance.address.send(Drain { limit }).await.unwrap_or_default();
+}

@@ -1,0 +1,20 @@
+//! Throw away idle connections.
+
+use actix::{Context, Handler, Message};
+
+use crate::actors::domain::actor::Domain;
+
+/// Close every connection that is not in use, so that the next queries connect anew: to a host that took over, or with
+/// a password that changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Recycle;
+
+impl Handler<Recycle> for Domain {
+    type Result = ();
+
+    fn handle(&mut self, _: Recycle, _: &mut Context<Self>) {
+        self.core.pool().recycle();
+        self.core.alarm();
+    }
+}

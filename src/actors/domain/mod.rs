@@ -1,0 +1,27 @@
+//! One supervised actor a database.
+//!
+//! ```text
+//! DomainHandle --message--> Domain (actor, on a thread of its own) --future over--> Core --> Pool --> PostgreSQL
+//!      |                       | started: monitor (probes)              ^ standing, permits
+//!      +-- follows the published address; Lifecycle publishes ----------+
+//! ```
+//!
+//! Whoever is above sees a [`DomainHandle`], never an address. Nothing here knows flows, rules or HTTP.
+
+mod actor;
+mod core;
+mod handle;
+mod health;
+mod lifecycle;
+mod messages;
+mod monitor;
+mod state;
+
+pub(super) use actor::Died;
+pub use handle::{DomainHandle, QueryRequest};
+pub use health::{Health, LastError, LastProbe};
+pub(super) use lifecycle::Lifecycle;
+pub use lifecycle::LifecycleError;
+#[doc(hidden)]
+pub use messages::Fault;
+pub use state::State;

@@ -1,0 +1,71 @@
+//! The loop that knows how a domain is.
+//!
+//! It probes at each interval, and at once when a query lost its connection or got no answer. A failed probe is repeated
+//! right away over a new connection; two in a row make the domain down, and it is then probed with growing pauses of at
+//! most half a second, so that recovery begins soon after the server's return. An answered probe is followed by care for
+//! the pool. User traffic never decides anything here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::core::Core;
+use super::state::{Event, State};
+use crate::actors::backoff::Backoff;
+use crate::postgres::Probe;
+
+/// Between a failed probe and the one that decides.
+const SECOND_THOUGHT: Duration = Duration::from_millis(20);
+/// Probes that queries ask for come no closer together than this.
+const BREATH: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Watches over the domain of `core` until it leaves.
+pub(super) async fn watch_over(core: Arc<Core>) {
+    tokio::select! {
+        () = probe_for_ever(&core) => {}
+        () = core.leaving() => {}
+    }
+}
+
+async fn probe_for_ever(core: &Core) {
+    let mut probe = Probe::new(core.pool().connector().clone(), core.config().timeouts.probe);
+    let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+    loop {
+        match probe.ask().await {
+            Ok(latency) => {
+                backoff.reset();
+                core.record(Event::Answered { latency });
+                let kept = core.pool().keep().await;
+                core.record(Event::Kept(kept.map_err(|error| error.to_string().into())));
+            }
+            Err(error) => {
+                let pause = backoff.next();
+                core.record(Event::Unanswered { why: error.to_string().into(), pause });
+            }
+        }
+        rest(core).await;
+    }
+}
+
+/// Waits until it is time for the next probe.
+async fn rest(core: &Core) {
+    let state = core.standing().borrow().state.clone();
+    match state {
+        State::Down { next, .. } => {
+            // Whatever is idle was made to a server that is gone.
+            core.pool().recycle();
+            sleep_until(Instant::from_std(next)).await;
+        }
+        State::Degraded { .. } if core.standing().borrow().failures > 0 => sleep(SECOND_THOUGHT).await,
+        _ => {
+            let soonest = Instant::now() + BREATH;
+            tokio::select! {
+                () = sleep(core.config().timeouts.probe_interval) => {}
+                () = core.alarmed() => sleep_until(soonest).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The states of a domain, as a pure function of what happened to it.
+//!
+//! `starting -> ready <-> degraded -> down -> starting`, then `draining -> stopped`. Only probes move a domain between
+//! these: a query that fails asks for a probe at once, and no SQL error, timeout or full queue makes a database down. One
+//! failed probe is a suspicion (`degraded`), two in a row are a verdict (`down`); a database that has never answered has
+//! had no trust to lose and is `down` at once. This module has no clock, no timers and does no I/O.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+/// Where a domain stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Its connections are being made: for the first time, or again.
+    Starting,
+    /// It answers.
+    Ready,
+    /// It answers, but something is wrong: a probe failed, or connections cannot be made.
+    Degraded {
+        /// What is wrong, redacted.
+        why: Arc<str>,
+    },
+    /// It does not answer. Queries fail at once.
+    Down {
+        /// Why, redacted.
+        why: Arc<str>,
+        /// When it is probed again.
+        next: Instant,
+    },
+    /// It finishes what is in flight and takes nothing new.
+    Draining,
+    /// It is gone; another may have taken its place.
+    Stopped,
+}
+
+impl State {
+    /// Its name, as health pages write it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Degraded { .. } => "degraded",
+            Self::Down { .. } => "down",
+            Self::Draining => "draining",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Whether queries are taken.
+    pub(in crate::actors) fn serves(&self) -> bool {
+        matches!(self, Self::Ready | Self::Degraded { .. })
+    }
+
+    /// Whether it is on its way out, or out.
+    pub(in crate::actors) fn is_leaving(&self) -> bool {
+        matches!(self, Self::Draining | Self::Stopped)
+    }
+}
+
+/// What happened to a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::actors) enum Event {
+    /// A probe was answered.
+    Answered {
+        /// How long the answer took.
+        latency: Duration,
+    },
+    /// After an answered probe the pool was looked after: whether its missing connections could be made.
+    Kept(Result<(), Arc<str>>),
+    /// A probe was not answered.
+    Unanswered {
+        /// Why, redacted.
+        why: Arc<str>,
+        /// How long until the next probe, should this one make the domain down.
+        pause: Duration,
+    },
+    /// Nothing new is taken from now on.
+    Drain,
+    /// The actor is gone.
+    Stop,
+}
+
+/// The moment of an event: on the clock that only goes forward, and on the wall.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::actors) struct Moment {
+    /// For intervals.
+    pub instant: Instant,
+    /// For people.
+    pub wall: Timestamp,
+}
+
+impl Moment {
+    /// Now.
+    pub(in crate::actors) fn now() -> Self {
+        Self { instant: Instant::now(), wall: Timestamp::now() }
+    }
+}
+
+/// The last probe that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::actors) struct Probed {
+    /// When.
+    pub at: Timestamp,
+    /// How long the answer took.
+    pub latency: Duration,
+}
+
+/// A domain's state and how it came to it.
+#[derive(Debug, Clone)]
+pub(in crate::actors) struct Standing {
+    /// The state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// Probes that failed in a row.
+    pub failures: u32,
+    /// The last thing that went wrong, and when.
+    pub last_error: Option<(Timestamp, Arc<str>)>,
+    /// The last probe that was answered.
+    pub last_probe: Option<Probed>,
+    /// Probes made so far, answered or not.
+    pub probes: u64,
+}
+
+impl Standing {
+    /// A domain that starts at `now`.
+    pub(in crate::actors) fn starting(now: Moment) -> Self {
+        Self { state: State::Starting, since: now.wall, failures: 0, last_error: None, last_probe: None, probes: 0 }
+    }
+
+    /// Takes note of `event`.
+    pub(in crate::actors) fn apply(&mut self, event: Event, now: Moment) {
+        match event {
+            Event::Answered { latency } => {
+                self.probes += 1;
+                self.failures = 0;
+                self.last_probe = Some(Probed { at: now.wall, latency });
+                if matches!(self.state, State::Down { .. }) {
+                    self.enter(State::Starting, now);
+                }
+            }
+            Event::Kept(Ok(())) => self.enter(State::Ready, now),
+            Event::Kept(Err(why)) => {
+                self.last_error = Some((now.wall, Arc::clone(&why)));
+                self.enter(State::Degraded { why }, now);
+            }
+            Event::Unanswered { why, pause } => {
+                self.probes += 1;
+                self.failures = self.failures.saturating_add(1);
+                self.last_error = Some((now.wall, Arc::clone(&why)));
+                let trusted = self.state.serves() && self.failures < 2;
+                let next = now.instant + pause;
+                self.enter(if trusted { State::Degraded { why } } else { State::Down { why, next } }, now);
+            }
+            Event::Drain => self.enter(State::Draining, now),
+            Event::Stop => self.enter(State::Stopped, now),
+        }
+    }
+
+    fn enter(&mut self, state: State, now: Moment) {
+        let leaves = matches!(self.state, State::Stopped) || (self.state.is_leaving() && state != State::Stopped);
+        if leaves {
+            return;
+        }
+        if state.name() != self.state.name() {
+            self.since = now.wall;
+        }
+        self.state = state;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(100);
+
+    fn answered() -> Event {
+        Event::Answered { latency: Duration::from_millis(1) }
+    }
+
+    fn failed(why: &str) -> Event {
+        Event::Unanswered { why: why.into(), pause: PAUSE }
+    }
+
+    fn pool_failed() -> Event {
+        Event::Kept(Err("the server has no free connection slots".into()))
+    }
+
+    /// Applies each event and checks the state it leads to.
+    fn walk(steps: impl IntoIterator<Item = (Event, &'static str)>) -> Standing {
+        let mut standing = Standing::starting(Moment::now());
+        for (event, expected) in steps {
+            standing.apply(event.clone(), Moment::now());
+            assert_eq!(standing.state.name(), expected, "after {event:?}");
+        }
+        standing
+    }
+
+    #[test]
+    fn a_domain_is_ready_once_its_pool_is() {
+        walk([(answered(), "starting"), (Event::Kept(Ok(())), "ready"), (answered(), "ready")]);
+    }
+
+    #[test]
+    fn a_domain_that_never_answered_is_down_at_the_first_failure() {
+        walk([(failed("connection refused"), "down")]);
+    }
+
+    #[test]
+    fn one_failed_probe_is_a_suspicion_and_two_are_a_verdict() {
+        walk([
+            (answered(), "starting"),
+            (Event::Kept(Ok(())), "ready"),
+            (failed("no answer"), "degraded"),
+            (answered(), "degraded"),
+            (Event::Kept(Ok(())), "ready"),
+            (failed("no answer"), "degraded"),
+            (failed("no answer"), "down"),
+            (failed("no answer"), "down"),
+            (answered(), "starting"),
+            (Event::Kept(Ok(())), "ready"),
+        ]);
+    }
+
+    #[test]
+    fn a_pool_that_cannot_grow_degrades_and_does_not_count_as_a_failed_probe() {
+        walk([
+            (answered(), "starting"),
+            (pool_failed(), "degraded"),
+            (answered(), "degraded"),
+            (pool_failed(), "degraded"),
+            (failed("no answer"), "degraded"),
+            (failed("no answer"), "down"),
+        ]);
+    }
+
+    #[test]
+    fn what_leaves_does_not_come_back() {
+        walk([
+            (answered(), "starting"),
+            (Event::Kept(Ok(())), "ready"),
+            (Event::Drain, "draining"),
+            (failed("no answer"), "draining"),
+            (Event::Kept(Ok(())), "draining"),
+            (Event::Stop, "stopped"),
+            (Event::Drain, "stopped"),
+        ]);
+    }
+
+    #[test]
+    fn since_tells_when_the_state_was_entered_and_why_tells_the_latest() {
+        let mut standing = Standing::starting(Moment::now());
+        let first = Moment { instant: Instant::now(), wall: "2024-01-01T00:00:00Z".parse().unwrap() };
+        let second = Moment { instant: first.instant + PAUSE, wall: "2024-01-01T00:00:01Z".parse().unwrap() };
+        standing.apply(failed("connection refused"), first);
+        standing.apply(failed("no answer"), second);
+        assert_eq!(standing.since, first.wall);
+        assert_eq!(standing.state, State::Down { why: "no answer".into(), next: second.instant + PAUSE });
+    }
+}

@@ -1,0 +1,252 @@
+//! The supervisor: whatever actor of a domain dies is replaced, and domains are added, restarted, removed and drained
+//! while the service runs.
+//!
+//! actix's own supervisor is not enough: it does not restart what panicked. Here each actor carries a death watch, whose
+//! end reaches this actor as a [`Died`]. The work itself is in [`Lifecycle`], in futures that do not need this actor, so
+//! that a slow restart of one domain delays nobody's respawn.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use futures_util::stream;
+use tokio::sync::mpsc;
+
+use super::domain::{Died, DomainHandle, Lifecycle, LifecycleError};
+use crate::config::DomainConfig;
+use crate::types::DomainName;
+
+/// Why a change to the domains was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum SupervisionError {
+    /// There is no actix system on this thread.
+    #[error("domains can only be started inside an actix system")]
+    NoSystem,
+    /// No such domain.
+    #[error("there is no domain `{domain}`")]
+    Unknown {
+        /// Its name.
+        domain: DomainName,
+    },
+    /// There is one of that name already.
+    #[error("there is a domain `{domain}` already")]
+    Exists {
+        /// Its name.
+        domain: DomainName,
+    },
+    /// The supervisor is gone: the process is ending.
+    #[error("the domains are being stopped")]
+    Stopping,
+    /// The domain's actor could not be started or replaced.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+}
+
+/// All domains of the service. Cheap to clone, and good on every thread.
+#[derive(Debug, Clone)]
+pub struct DomainSet {
+    supervisor: Addr<Supervisor>,
+    handles: Arc<ArcSwap<BTreeMap<DomainName, DomainHandle>>>,
+}
+
+impl DomainSet {
+    /// Starts an actor for each of `configs`. They connect in the background: a database that is down delays nothing.
+    ///
+    /// # Errors
+    /// [`SupervisionError`] where there is no actix system, two domains have one name, or an actor cannot be started.
+    pub fn start(configs: Vec<DomainConfig>) -> Result<Self, SupervisionError> {
+        if actix::System::try_current().is_none() {
+            return Err(SupervisionError::NoSystem);
+        }
+        let (deaths, reports) = mpsc::unbounded_channel();
+        let mut domains = BTreeMap::new();
+        for config in configs {
+            let name = config.name.clone();
+            let lifecycle = Arc::new(Lifecycle::start(config, deaths.clone())?);
+            if domains.insert(name.clone(), lifecycle).is_some() {
+                return Err(SupervisionError::Exists { domain: name });
+            }
+        }
+        let handles = Arc::new(ArcSwap::from_pointee(handles_of(&domains)));
+        let supervisor = Supervisor { domains, handles: Arc::clone(&handles), deaths, reports: Some(reports) }.start();
+        Ok(Self { supervisor, handles })
+    }
+
+    /// The handle of `domain`.
+    pub fn get(&self, domain: &DomainName) -> Option<DomainHandle> {
+        self.handles.load().get(domain).cloned()
+    }
+
+    /// All handles, by name.
+    pub fn handles(&self) -> Arc<BTreeMap<DomainName, DomainHandle>> {
+        self.handles.load_full()
+    }
+
+    /// Replaces the actor of `domain` without downtime: a new one with new connections is warmed and put in service, then
+    /// the old one finishes what it has begun. With `config` the new one is configured anew; either way a password file
+    /// is read again.
+    ///
+    /// # Errors
+    /// [`SupervisionError`]; where the new actor does not become ready the old one stays in service.
+    pub async fn restart(&self, domain: &DomainName, config: Option<DomainConfig>) -> Result<(), SupervisionError> {
+        self.tell(Restart { domain: domain.clone(), config }).await
+    }
+
+    /// Starts a domain.
+    ///
+    /// # Errors
+    /// [`SupervisionError`] where there is one of that name or its actor cannot be started.
+    pub async fn add(&self, config: DomainConfig) -> Result<(), SupervisionError> {
+        self.tell(Add { config }).await
+    }
+
+    /// Takes `domain` out of service; what it has in flight may take until `limit`.
+    ///
+    /// # Errors
+    /// [`SupervisionError`] where there is no such domain.
+    pub async fn remove(&self, domain: &DomainName, limit: Duration) -> Result<(), SupervisionError> {
+        self.tell(Remove { domain: domain.clone(), limit }).await
+    }
+
+    /// Takes every domain out of service: what is in flight may take until `limit`, then every connection is closed.
+    /// Handles stay valid and say that their domain has been stopped.
+    pub async fn drain(&self, limit: Duration) {
+        // A supervisor that is gone has nothing left to drain.
+        self.supervisor.send(DrainAll { limit }).await.unwrap_or_default();
+    }
+
+    async fn tell<M>(&self, message: M) -> Result<(), SupervisionError>
+    where
+        M: Message<Result = Result<(), SupervisionError>> + Send + 'static,
+        Supervisor: Handler<M>,
+    {
+        self.supervisor.send(message).await.unwrap_or(Err(SupervisionError::Stopping))
+    }
+}
+
+fn handles_of(domains: &BTreeMap<DomainName, Arc<Lifecycle>>) -> BTreeMap<DomainName, DomainHandle> {
+    domains.iter().map(|(name, lifecycle)| (name.clone(), lifecycle.handle())).collect()
+}
+
+/// Hears of every death and carries out every change.
+#[derive(Debug)]
+struct Supervisor {
+    domains: BTreeMap<DomainName, Arc<Lifecycle>>,
+    handles: Arc<ArcSwap<BTreeMap<DomainName, DomainHandle>>>,
+    deaths: mpsc::UnboundedSender<Died>,
+    reports: Option<mpsc::UnboundedReceiver<Died>>,
+}
+
+impl Supervisor {
+    fn publish(&self) {
+        self.handles.store(Arc::new(handles_of(&self.domains)));
+    }
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        if let Some(reports) = self.reports.take() {
+            context.add_stream(stream::unfold(reports, async |mut reports| Some((reports.recv().await?, reports))));
+        }
+    }
+}
+
+impl StreamHandler<Died> for Supervisor {
+    fn handle(&mut self, died: Died, _: &mut Context<Self>) {
+        if let Some(lifecycle) = self.domains.get(&died.domain).map(Arc::clone) {
+            actix::spawn(async move { lifecycle.respawn(&died).await });
+        }
+    }
+
+    fn finished(&mut self, _: &mut Context<Self>) {
+        // It has not: this actor holds a sender itself. (The default would stop the actor.)
+    }
+}
+
+/// Replace a domain's actor.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), SupervisionError>")]
+struct Restart {
+    domain: DomainName,
+    config: Option<DomainConfig>,
+}
+
+impl Handler<Restart> for Supervisor {
+    type Result = ResponseFuture<Result<(), SupervisionError>>;
+
+    fn handle(&mut self, message: Restart, _: &mut Context<Self>) -> Self::Result {
+        let Restart { domain, config } = message;
+        let lifecycle = self.domains.get(&domain).map(Arc::clone);
+        Box::pin(async move {
+            let lifecycle = lifecycle.ok_or(SupervisionError::Unknown { domain })?;
+            Ok(lifecycle.replace(config).await?)
+        })
+    }
+}
+
+/// Start a domain.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), SupervisionError>")]
+struct Add {
+    config: DomainConfig,
+}
+
+impl Handler<Add> for Supervisor {
+    type Result = Result<(), SupervisionError>;
+
+    fn handle(&mut self, message: Add, _: &mut Context<Self>) -> Self::Result {
+        let domain = message.config.name.clone();
+        if self.domains.contains_key(&domain) {
+            return Err(SupervisionError::Exists { domain });
+        }
+        let lifecycle = Lifecycle::start(message.config, self.deaths.clone())?;
+        self.domains.insert(domain, Arc::new(lifecycle));
+        self.publish();
+        Ok(())
+    }
+}
+
+/// Take a domain out of service.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), SupervisionError>")]
+struct Remove {
+    domain: DomainName,
+    limit: Duration,
+}
+
+impl Handler<Remove> for Supervisor {
+    type Result = ResponseFuture<Result<(), SupervisionError>>;
+
+    fn handle(&mut self, message: Remove, _: &mut Context<Self>) -> Self::Result {
+        let Remove { domain, limit } = message;
+        let lifecycle = self.domains.remove(&domain);
+        self.publish();
+        Box::pin(async move {
+            lifecycle.ok_or(SupervisionError::Unknown { domain })?.retire(limit).await;
+            Ok(())
+        })
+    }
+}
+
+/// Take every domain out of service.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct DrainAll {
+    limit: Duration,
+}
+
+impl Handler<DrainAll> for Supervisor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, message: DrainAll, _: &mut Context<Self>) -> Self::Result {
+        let domains: Vec<_> = self.domains.values().map(Arc::clone).collect();
+        Box::pin(async move {
+            join_all(domains.iter().map(|domain| domain.retire(message.limit))).await;
+        })
+    }
+}

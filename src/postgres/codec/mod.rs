@@ -1,0 +1,150 @@
+//! PostgreSQL's binary format and [`Value`](crate::types::Value): which types are mapped, and how.
+//!
+//! | PostgreSQL | value |
+//! |---|---|
+//! | `bool` | boolean |
+//! | `int2 int4 int8 oid` | integer |
+//! | `numeric` | decimal, every digit and trailing zero kept |
+//! | `float4 float8` | decimal, the shortest that reads back as the same number |
+//! | `text varchar bpchar name "char" citext`, enums | text |
+//! | `uuid` | text, hyphenated |
+//! | `date` | date |
+//! | `timestamptz`, `timestamp` (read as UTC) | timestamp |
+//! | `time timetz interval` | text, ISO 8601 |
+//! | `json jsonb` | what the document holds |
+//! | arrays of these, in any number of dimensions | lists |
+//! | domains | as their base type |
+//!
+//! Everything else (`bytea` too: write `encode(c, 'hex')`) has no mapping and is refused by name. NaN, infinities and
+//! dates beyond the calendar are errors, never rounded to something near. Formats are those of PostgreSQL's `*_send` and
+//! `*_recv` functions. Nothing here does I/O.
+
+mod array;
+mod decode;
+mod encode;
+mod numeric;
+mod time;
+
+use std::sync::Arc;
+
+use tokio_postgres::types::{Kind, Type as PgType};
+
+pub(super) use decode::{Unreadable, decode};
+pub(super) use encode::encode;
+
+use crate::types::Type;
+
+/// How a PostgreSQL type is read and written. Chosen once a statement, not once a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Codec {
+    Boolean,
+    Int2,
+    Int4,
+    Int8,
+    Oid,
+    Float4,
+    Float8,
+    Numeric,
+    Text,
+    /// `"char"`: one byte.
+    Char,
+    Uuid,
+    Date,
+    Time,
+    TimeTz,
+    Timestamp,
+    TimestampTz,
+    Interval,
+    Json,
+    Jsonb,
+    Array {
+        element: Box<Codec>,
+        /// The OID of the element's type, which the format repeats.
+        oid: u32,
+    },
+}
+
+impl Codec {
+    /// The codec of `ty`; `None` where it has no mapping.
+    pub(super) fn of(ty: &PgType) -> Option<Self> {
+        Some(match *ty {
+            PgType::BOOL => Self::Boolean,
+            PgType::INT2 => Self::Int2,
+            PgType::INT4 => Self::Int4,
+            PgType::INT8 => Self::Int8,
+            PgType::OID => Self::Oid,
+            PgType::FLOAT4 => Self::Float4,
+            PgType::FLOAT8 => Self::Float8,
+            PgType::NUMERIC => Self::Numeric,
+            PgType::TEXT | PgType::VARCHAR | PgType::BPCHAR | PgType::NAME | PgType::UNKNOWN => Self::Text,
+            PgType::CHAR => Self::Char,
+            PgType::UUID => Self::Uuid,
+            PgType::DATE => Self::Date,
+            PgType::TIME => Self::Time,
+            PgType::TIMETZ => Self::TimeTz,
+            PgType::TIMESTAMP => Self::Timestamp,
+            PgType::TIMESTAMPTZ => Self::TimestampTz,
+            PgType::INTERVAL => Self::Interval,
+            PgType::JSON => Self::Json,
+            PgType::JSONB => Self::Jsonb,
+            _ => return Self::of_kind(ty),
+        })
+    }
+
+    fn of_kind(ty: &PgType) -> Option<Self> {
+        match ty.kind() {
+            Kind::Array(element) => Some(Self::Array { element: Box::new(Self::of(element)?), oid: element.oid() }),
+            Kind::Domain(base) => Self::of(base),
+            Kind::Enum(_) => Some(Self::Text),
+            // An extension's type, so its OID differs from database to database.
+            Kind::Simple if ty.name() == "citext" => Some(Self::Text),
+            _ => None,
+        }
+    }
+
+    /// The type of the values this gives.
+    pub(super) fn ty(&self) -> Type {
+        match self {
+            Self::Boolean => Type::Boolean,
+            Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => Type::Integer,
+            Self::Float4 | Self::Float8 | Self::Numeric => Type::Decimal,
+            Self::Text | Self::Char | Self::Uuid | Self::Time | Self::TimeTz | Self::Interval => Type::Text,
+            Self::Date => Type::Date,
+            Self::Timestamp | Self::TimestampTz => Type::Timestamp,
+            Self::Json | Self::Jsonb => Type::Any,
+            Self::Array { element, .. } => Type::List(Arc::new(element.ty())),
+        }
+    }
+}
+
+/// The name of a type as SQL writes it: `numeric`, `text[]`.
+pub(super) fn name_of(ty: &PgType) -> String {
+    match ty.kind() {
+        Kind::Array(element) => format!("{}[]", name_of(element)),
+        _ => ty.name().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrays_and_domains_are_mapped_by_what_they_hold() {
+        let quantity = PgType::new("quantity".into(), 99_001, Kind::Domain(PgType::NUMERIC), "public".into());
+        let quantities = PgType::new("_quantity".into(), 99_002, Kind::Array(quantity.clone()), "public".into());
+        let trend = PgType::new("trend".into(), 99_003, Kind::Enum(vec!["up".into()]), "public".into());
+        assert_eq!(Codec::of(&quantity), Some(Codec::Numeric));
+        assert_eq!(Codec::of(&trend), Some(Codec::Text));
+        assert_eq!(Codec::of(&quantities), Some(Codec::Array { element: Box::new(Codec::Numeric), oid: 99_001 }));
+        assert_eq!(name_of(&quantities), "quantity[]");
+        assert_eq!(name_of(&PgType::TEXT_ARRAY), "text[]");
+    }
+
+    #[test]
+    fn types_without_a_mapping_have_no_codec() {
+        for ty in [PgType::BYTEA, PgType::MONEY, PgType::INET, PgType::INT4_RANGE, PgType::POINT, PgType::BYTEA_ARRAY] {
+            assert_eq!(Codec::of(&ty), None, "{ty}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Making connections: where to, as whom, with which session settings, and how they end.
+//!
+//! The password file is read at each connect. Hosts are tried in the order they are configured, each for as long as the
+//! connect timeout allows, login included. Sessions are read only and bounded by `statement_timeout` from their first
+//! message on: the settings travel in the startup packet, so there is no moment without them and no round trip for them.
+//! (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 refuse it, and what is abandoned
+//! here is cancelled.) This module never builds a connection string.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use deadpool_postgres::Connect;
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, Socket};
+
+use crate::config::{Connection, DomainConfig, Password};
+
+/// A connection whose client is gone may take this long to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Silence after which the kernel asks whether the other side still lives.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+/// How long bytes may stay unacknowledged before the kernel gives the connection up.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Makes the connections of one domain. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    to: Arc<Connection>,
+    options: Arc<str>,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server_version: ArcSwapOption<String>,
+    open: watch::Sender<usize>,
+}
+
+impl Connector {
+    /// Connections as `config` describes them.
+    pub fn new(config: &DomainConfig) -> Self {
+        Self {
+            to: Arc::new(config.connection.clone()),
+            options: session_options(&config.connection.options, config.timeouts.query).into(),
+            timeout: config.timeouts.connect,
+            shared: Arc::new(Shared { server_version: ArcSwapOption::empty(), open: watch::Sender::new(0) }),
+        }
+    }
+
+    /// The version of the server that was last connected to.
+    pub fn server_version(&self) -> Option<Arc<String>> {
+        self.shared.server_version.load_full()
+    }
+
+    /// How many connections are open, those that are being closed included.
+    pub fn open(&self) -> usize {
+        *self.shared.open.borrow()
+    }
+
+    /// Waits until every connection has been closed.
+    pub async fn closed(&self) {
+        // The sender is in `self`, so waiting cannot fail.
+        drop(self.shared.open.subscribe().wait_for(|open| *open == 0).await);
+    }
+
+    /// The longest that [`Self::dial`] can take.
+    pub fn patience(&self) -> Duration {
+        self.timeout.saturating_mul(u32::try_from(self.to.hosts.len()).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// Makes a connection. The task ends it: aborted, it says goodbye to the server first.
+    pub(super) async fn dial(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let mut settings = self.settings();
+        match &self.to.password {
+            Password::None => {}
+            Password::Given(secret) => {
+                settings.password(secret.expose_secret());
+            }
+            Password::File(path) => match tokio::fs::read_to_string(path).await {
+                Ok(text) => {
+                    settings.password(text.lines().next().unwrap_or_default());
+                }
+                Err(error) => {
+                    let why = format!("the password file {} cannot be read: {error}", path.display());
+                    return Err(refuse(io::Error::new(error.kind(), why)).await);
+                }
+            },
+        }
+        self.dial_in_order(&settings).await
+    }
+
+    async fn dial_in_order(&self, settings: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let mut failure = None;
+        for (host, port) in &self.to.hosts {
+            let mut settings = settings.clone();
+            settings.host(host).port(*port);
+            match timeout(self.timeout, settings.connect(NoTls)).await {
+                Ok(Ok((client, connection))) => return Ok((client, self.tend(connection))),
+                Ok(Err(error)) => failure = Some(error),
+                Err(_) => {
+                    let why = format!("no answer within {} ms", self.timeout.as_millis());
+                    failure = Some(refuse(io::Error::new(io::ErrorKind::TimedOut, why)).await);
+                }
+            }
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => Err(refuse(io::Error::new(io::ErrorKind::InvalidInput, "no host is configured")).await),
+        }
+    }
+
+    /// Runs the connection on a task of its own; the returned task stands for the client's interest in it.
+    fn tend(&self, connection: PgConnection<Socket, tokio_postgres::tls::NoTlsStream>) -> JoinHandle<()> {
+        if let Some(version) = connection.parameter("server_version") {
+            self.shared.server_version.store(Some(Arc::new(version.to_owned())));
+        }
+        let (interest, lost) = oneshot::channel::<Infallible>();
+        let open = OpenConnection::count(Arc::clone(&self.shared));
+        tokio::spawn(async move {
+            let _open = open;
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                _ = lost => match timeout(FAREWELL, &mut connection).await {
+                    Ok(ended) => ended,
+                    Err(_) => return,
+                },
+            };
+            if let Err(error) = ended {
+                tracing::debug!(error = &error as &dyn std::error::Error, "postgres.connection.broke");
+            }
+        });
+        tokio::spawn(async move {
+            let _interest = interest;
+            std::future::pending().await
+        })
+    }
+
+    fn settings(&self) -> Config {
+        let mut settings = Config::new();
+        settings
+            .user(&self.to.user)
+            .dbname(&self.to.database)
+            .application_name(&self.to.application_name)
+            .options(&*self.options)
+            .connect_timeout(self.timeout)
+            .keepalives(true)
+            .keepalives_idle(KEEPALIVE_IDLE)
+            .keepalives_interval(KEEPALIVE_INTERVAL)
+            .keepalives_retries(KEEPALIVE_RETRIES)
+            .tcp_user_timeout(UNACKNOWLEDGED);
+        settings
+    }
+}
+
+impl Connect for Connector {
+    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+        Box::pin(self.dial())
+    }
+}
+
+/// Asks the server to stop what the session of `token` runs.
+pub(super) async fn cancel(token: &CancelToken) -> Result<(), tokio_postgres::Error> {
+    token.cancel_query(NoTls).await
+}
+
+/// The user's own options first, so that ours hold.
+fn session_options(own: &str, statement_timeout: Duration) -> String {
+    let limit = statement_timeout.as_millis().max(1);
+    format!("{own} -c default_transaction_read_only=on -c statement_timeout={limit}").trim_start().to_owned()
+}
+
+/// Counts one connection for as long as it lives.
+struct OpenConnection(Arc<Shared>);
+
+impl OpenConnection {
+    fn count(shared: Arc<Shared>) -> Self {
+        shared.open.send_modify(|open| *open += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.open.send_modify(|open| *open = open.saturating_sub(1));
+    }
+}
+
+/// Turns `cause` into the driver's error. That type has no constructor of its own; but a connection over a stream that
+/// cannot be written to fails with the stream's error.
+async fn refuse(cause: io::Error) -> tokio_postgres::Error {
+    let mut settings = Config::new();
+    settings.user("nobody");
+    match settings.connect_raw(BrokenStream(Some(cause)), NoTls).await {
+        Err(error) => error,
+        Ok((client, _)) => {
+            // It cannot be: nothing was ever read from the stream.
+            drop(client);
+            Box::pin(refuse(io::Error::other("the connection could not be made"))).await
+        }
+    }
+}
+
+struct BrokenStream(Option<io::Error>);
+
+impl BrokenStream {
+    fn fail<T>(&mut self) -> Poll<io::Result<T>> {
+        Poll::Ready(Err(self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
+    }
+}
+
+impl AsyncRead for BrokenStream {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+}
+
+impl AsyncWrite for BrokenStream {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        self.fail()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.fail()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::ConnectError;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_cause_of_our_own_comes_out_of_the_driver_as_it_went_in() {
+        let error = refuse(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 ms")).await;
+        let why = ConnectError::of(&error).to_string();
+        assert!(why.contains("no answer within 5 ms"), "{why}");
+    }
+
+    #[test]
+    fn our_session_settings_come_after_the_users() {
+        let five = Duration::from_secs(5);
+        assert_eq!(session_options("", five), "-c default_transaction_read_only=on -c statement_timeout=5000");
+        assert!(session_options("-c statement_timeout=0", five).ends_with("-c statement_timeout=5000"));
+    }
+}

@@ -1,0 +1,257 @@
+//! The connections of one domain: deadpool's pool, with every timeout set, that never hands out a connection the server
+//! has closed and does not ask the server at every checkout whether it has.
+//!
+//! A closed connection is noticed by its own task. One that is open on our side alone (a firewall forgot it, the server's
+//! machine is gone) is not: so a connection that nobody has used for a while is verified by a round trip before it is
+//! handed out, and [`Pool::keep`], which runs after each probe, verifies those ahead of time. Connections are handed out
+//! in turn, the least recently used first, so that under load none stays unverified.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use deadpool_postgres::{
+    Hook, HookError, Manager, ManagerConfig, Metrics, Object, PoolError, RecyclingMethod, Runtime, TimeoutType,
+    Timeouts,
+};
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tokio_postgres::Config;
+
+use super::connect::Connector;
+use super::error::QueryErrorKind;
+use super::failure::{ConnectError, OVERLOAD_PAUSE};
+use super::session::Session;
+use super::statements::Plans;
+use crate::config::{DomainConfig, PoolConfig, Timeouts as Limits};
+use crate::types::Deadline;
+
+/// A connection unused for so long is verified before it is used.
+const UNVERIFIED: Duration = Duration::from_secs(10);
+/// Connections beyond the configured minimum are closed where none of them was needed for so long.
+const SHRINK_AFTER: Duration = Duration::from_secs(60);
+
+/// The connections of one domain. Cheap to clone; all clones are one pool.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    inner: deadpool_postgres::Pool,
+    connector: Connector,
+    plans: Arc<Plans>,
+    size: PoolConfig,
+    limits: Limits,
+    demand: Arc<Demand>,
+}
+
+/// How many connections were in use at once, at most, since the pool was last shrunk.
+#[derive(Debug)]
+struct Demand {
+    peak: AtomicUsize,
+    since: std::sync::Mutex<Instant>,
+}
+
+/// What a pool is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct PoolStatus {
+    /// The most connections it may have.
+    pub max: usize,
+    /// The connections it has.
+    pub size: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    /// Queries that wait for one.
+    pub waiting: usize,
+}
+
+/// Why there is no pool.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolSetupError {
+    /// The pool refused its configuration.
+    #[error("the connection pool refused its configuration: {why}")]
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Pool {
+    /// An empty pool for the domain of `config`: nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`PoolSetupError`].
+    pub fn new(config: &DomainConfig) -> Result<Self, PoolSetupError> {
+        let connector = Connector::new(config);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
+        let probe = config.timeouts.probe;
+        let inner = deadpool_postgres::Pool::builder(manager)
+            .max_size(config.pool.max)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(config.timeouts.acquire))
+            .create_timeout(Some(connector.patience()))
+            .recycle_timeout(Some(probe))
+            .post_recycle(Hook::async_fn(move |connection, metrics| Box::pin(verify(connection, *metrics, probe))))
+            .build()
+            .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
+        Ok(Self {
+            inner,
+            connector,
+            plans: Arc::default(),
+            size: config.pool,
+            limits: config.timeouts,
+            demand: Arc::new(Demand { peak: AtomicUsize::new(0), since: std::sync::Mutex::new(Instant::now()) }),
+        })
+    }
+
+    /// What makes this pool's connections.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// A connection, made if need be, within the acquire timeout and the deadline.
+    ///
+    /// # Errors
+    /// `Overloaded` where none came free in time, `Unavailable` where the server refuses us, `ConnectionLost` where none
+    /// could be made.
+    pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
+        let remaining = deadline.remaining();
+        let create = self.connector.patience().min(remaining);
+        let limits = Timeouts {
+            wait: Some(self.limits.acquire.min(remaining).max(Duration::from_millis(1))),
+            create: Some(create),
+            recycle: Some(self.limits.probe.min(remaining)),
+        };
+        match self.inner.timeout_get(&limits).await {
+            Ok(connection) => {
+                self.note_demand();
+                Ok(Session::new(connection, Arc::clone(&self.plans), self.limits.query))
+            }
+            Err(error) => Err(match refusal(error, create) {
+                Some(error) => error.into_query_error(OVERLOAD_PAUSE),
+                None => QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE },
+            }),
+        }
+    }
+
+    /// What the pool is doing.
+    pub fn status(&self) -> PoolStatus {
+        let status = self.inner.status();
+        PoolStatus { max: self.size.max, size: status.size, idle: status.available, waiting: status.waiting }
+    }
+
+    /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those beyond the minimum
+    /// that a minute's load did not need.
+    ///
+    /// # Errors
+    /// Why a missing connection could not be made.
+    pub async fn keep(&self) -> Result<(), ConnectError> {
+        self.shrink();
+        self.verify_idle().await;
+        self.fill().await
+    }
+
+    /// Closes every connection that nobody uses, so that the next queries connect anew.
+    pub fn recycle(&self) {
+        drop(self.inner.retain(|_, _| false));
+    }
+
+    /// Refuses further work and closes idle connections; those in use close when they are given back.
+    pub fn close(&self) {
+        self.inner.close();
+    }
+
+    /// Takes a connection out of its pool and closes it.
+    pub(super) fn discard(connection: Object) {
+        drop(Object::take(connection));
+    }
+
+    async fn fill(&self) -> Result<(), ConnectError> {
+        let status = self.inner.status();
+        let missing = self.size.min.min(self.size.max).saturating_sub(status.size);
+        if missing == 0 {
+            return Ok(());
+        }
+        // To make the missing ones the idle ones must be held at the same time.
+        let wanted = status.available + missing;
+        let connections = join_all((0..wanted).map(|_| self.at_once())).await;
+        connections
+            .into_iter()
+            .filter_map(Result::err)
+            .find_map(|error| refusal(error, self.connector.patience()))
+            .map_or(Ok(()), Err)
+    }
+
+    async fn verify_idle(&self) {
+        let mut unverified = 0;
+        drop(self.inner.retain(|_, metrics| {
+            unverified += usize::from(metrics.last_used() > UNVERIFIED);
+            true
+        }));
+        for _ in 0..unverified {
+            // The oldest come first, and the hook verifies them.
+            drop(self.at_once().await);
+        }
+    }
+
+    fn shrink(&self) {
+        let Some(peak) = self.demand.over(SHRINK_AFTER) else { return };
+        let keep = self.size.min.max(peak);
+        let mut excess = self.inner.status().size.saturating_sub(keep);
+        drop(self.inner.retain(|_, _| {
+            let close = excess > 0;
+            excess = excess.saturating_sub(1);
+            !close
+        }));
+    }
+
+    /// A connection that is idle or can be made now; no waiting for one in use.
+    async fn at_once(&self) -> Result<Object, PoolError> {
+        let limits = Timeouts {
+            wait: Some(Duration::ZERO),
+            create: Some(self.connector.patience()),
+            recycle: Some(self.limits.probe),
+        };
+        self.inner.timeout_get(&limits).await
+    }
+
+    fn note_demand(&self) {
+        let status = self.inner.status();
+        self.demand.peak.fetch_max(status.size.saturating_sub(status.available), Ordering::Relaxed);
+    }
+}
+
+impl Demand {
+    /// The peak, once `span` has passed; the count then begins anew.
+    fn over(&self, span: Duration) -> Option<usize> {
+        let mut since = self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if since.elapsed() < span {
+            return None;
+        }
+        *since = Instant::now();
+        Some(self.peak.swap(0, Ordering::Relaxed))
+    }
+}
+
+async fn verify(
+    connection: &deadpool_postgres::ClientWrapper,
+    metrics: Metrics,
+    limit: Duration,
+) -> Result<(), HookError> {
+    if metrics.last_used() <= UNVERIFIED {
+        return Ok(());
+    }
+    match timeout(limit, connection.check_connection()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(HookError::Backend(error)),
+        Err(_) => Err(HookError::message("no answer")),
+    }
+}
+
+/// Why no connection was made; `None` where none was free.
+fn refusal(error: PoolError, limit: Duration) -> Option<ConnectError> {
+    match error {
+        PoolError::Backend(error) => Some(ConnectError::of(&error)),
+        PoolError::Timeout(TimeoutType::Create) => Some(ConnectError::late(limit)),
+        PoolError::Closed => Some(ConnectError::Unreachable { why: "the domain is being stopped".to_owned() }),
+        PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified | PoolError::Timeout(_) => None,
+    }
+}

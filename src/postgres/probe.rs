@@ -1,0 +1,63 @@
+//! Asking a database whether it is there, over a connection of the probe's own: a pool whose connections are all busy is
+//! not a database that is down.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::Client;
+
+use super::connect::Connector;
+use super::failure::ConnectError;
+
+/// Asks one database. Keeps its connection from one probe to the next.
+#[derive(Debug)]
+pub struct Probe {
+    connector: Connector,
+    limit: Duration,
+    connection: Option<Connected>,
+}
+
+#[derive(Debug)]
+struct Connected {
+    client: Client,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Probe {
+    /// Probes over connections of `connector` that wait for an answer no longer than `limit`.
+    pub fn new(connector: Connector, limit: Duration) -> Self {
+        Self { connector, limit, connection: None }
+    }
+
+    /// Asks the database, and says how long it took to answer; connecting, where that was necessary, is not counted.
+    ///
+    /// # Errors
+    /// Why there was no answer. The connection is given up, so the next probe makes a new one.
+    pub async fn ask(&mut self) -> Result<Duration, ConnectError> {
+        let connection = match self.connection.take().filter(|connection| !connection.client.is_closed()) {
+            Some(connection) => connection,
+            None => self.connect().await?,
+        };
+        let asked = Instant::now();
+        match timeout(self.limit, connection.client.batch_execute("SELECT 1")).await {
+            Ok(Ok(())) => {
+                self.connection = Some(connection);
+                Ok(asked.elapsed())
+            }
+            Ok(Err(error)) => Err(ConnectError::of(&error)),
+            Err(_) => Err(ConnectError::late(self.limit)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Connected, ConnectError> {
+        let (client, task) = self.connector.dial().await.map_err(|error| ConnectError::of(&error))?;
+        Ok(Connected { client, task })
+    }
+}

@@ -1,0 +1,206 @@
+//! One connection, borrowed from its pool for one piece of work.
+//!
+//! A session whose work was not finished (its deadline passed, its future was dropped, the protocol broke) never goes
+//! back: the server is asked to cancel, the place in the pool stays taken until the server has stopped or a second has
+//! passed, and the connection is closed. A cancel can arrive late and would hit whatever runs then, so not even a
+//! session that has been cancelled cleanly is used again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::Statement;
+
+use super::connect::cancel;
+use super::error::QueryErrorKind;
+use super::failure::{is_stale_statement, of_query};
+use super::pool::Pool;
+use super::query::{Description, Query};
+use super::statements::{Plan, Plans};
+use crate::types::{Deadline, Value};
+
+/// How long an abandoned session is given to stop.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A connection for one piece of work.
+#[derive(Debug)]
+pub struct Session {
+    connection: Option<Object>,
+    plans: Arc<Plans>,
+    statement_timeout: Duration,
+    busy: bool,
+}
+
+/// Why a statement did not run: the driver's word, or our own.
+enum Fault {
+    Driver(tokio_postgres::Error),
+    Ours(QueryErrorKind),
+}
+
+impl From<tokio_postgres::Error> for Fault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<QueryErrorKind> for Fault {
+    fn from(kind: QueryErrorKind) -> Self {
+        Self::Ours(kind)
+    }
+}
+
+impl Session {
+    pub(super) fn new(connection: Object, plans: Arc<Plans>, statement_timeout: Duration) -> Self {
+        Self { connection: Some(connection), plans, statement_timeout, busy: false }
+    }
+
+    /// Runs `query` with `params` and reads all its rows, each a map from column to value.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`]: `Timeout` once the deadline has passed.
+    pub async fn query(
+        &mut self,
+        query: &Query,
+        params: &[Value],
+        deadline: Deadline,
+    ) -> Result<Vec<Value>, QueryErrorKind> {
+        let limit = deadline.remaining();
+        self.within(deadline, async |session| {
+            if limit <= session.statement_timeout {
+                return session.run(query, params).await;
+            }
+            // The node asks for more time than the session allows.
+            session.limit_statements(limit).await?;
+            let rows = session.run(query, params).await;
+            session.limit_statements(session.statement_timeout).await?;
+            rows
+        })
+        .await
+    }
+
+    /// What PREPARE says of `query`.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`]: `Sql` where the database refuses it, `Column` for two columns of one name.
+    pub async fn describe(&mut self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
+        self.within(deadline, async |session| {
+            // Afresh: a statement prepared earlier would not tell of tables that have changed.
+            session.forget(query)?;
+            Ok(session.prepare(query).await?.1.description()?)
+        })
+        .await
+    }
+
+    /// Does `work`, and leaves the session marked busy unless the work came to its end.
+    async fn within<T>(
+        &mut self,
+        deadline: Deadline,
+        work: impl AsyncFnOnce(&Self) -> Result<T, Fault>,
+    ) -> Result<T, QueryErrorKind> {
+        let limit = deadline.remaining();
+        if self.connection()?.is_closed() {
+            let detail = "the server had closed it".to_owned();
+            return Err(QueryErrorKind::ConnectionLost { sent: false, detail });
+        }
+        self.busy = true;
+        match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
+            Ok(Ok(done)) => {
+                self.busy = false;
+                Ok(done)
+            }
+            Ok(Err(Fault::Driver(error))) => {
+                let kind = of_query(&error, limit);
+                // After an error of the server the session is as before; after a broken one there is nothing to keep.
+                self.busy = error.as_db_error().is_none();
+                Err(kind)
+            }
+            Ok(Err(Fault::Ours(kind))) => {
+                self.busy = false;
+                Err(kind)
+            }
+            Err(_) => Err(QueryErrorKind::Timeout { after: limit }),
+        }
+    }
+
+    async fn run(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let (statement, plan) = self.prepare(query).await?;
+        match self.execute(&statement, &plan, params).await {
+            Err(Fault::Driver(error)) if is_stale_statement(&error) => {
+                self.forget(query)?;
+                let (statement, plan) = self.prepare(query).await?;
+                self.execute(&statement, &plan, params).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
+        let statement = self.connection()?.prepare_cached(query.text()).await?;
+        let plan = self.plans.plan(query.id(), &statement);
+        Ok((statement, plan))
+    }
+
+    async fn execute(&self, statement: &Statement, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let reader = plan.reader()?;
+        let bound = plan.bind(params)?;
+        let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
+        let mut rows = Vec::new();
+        let mut unreadable = None;
+        // To the end even after a row that cannot be read, so that the session is free again.
+        while let Some(row) = stream.try_next().await? {
+            if unreadable.is_none() {
+                reader.read(&row).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+            }
+        }
+        unreadable.map_or(Ok(rows), |kind| Err(Fault::Ours(kind)))
+    }
+
+    async fn limit_statements(&self, limit: Duration) -> Result<(), Fault> {
+        let milliseconds = limit.as_millis().max(1);
+        Ok(self.connection()?.batch_execute(&format!("SET statement_timeout = {milliseconds}")).await?)
+    }
+
+    fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
+        drop(self.connection()?.statement_cache.remove(query.text(), &[]));
+        Ok(())
+    }
+
+    /// The connection, which is there until the session is dropped.
+    fn connection(&self) -> Result<&Object, QueryErrorKind> {
+        let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
+        self.connection.as_ref().ok_or_else(gone)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if self.busy || connection.is_closed() {
+            // Without a runtime the process is ending, and dropping the connection closes it.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(abandon(connection));
+            }
+        }
+    }
+}
+
+/// Stops what the connection's session runs and closes it.
+async fn abandon(connection: Object) {
+    if !connection.is_closed() {
+        let token = connection.cancel_token();
+        let stopped = async {
+            cancel(&token).await?;
+            connection.check_connection().await
+        };
+        match timeout(CANCEL_PATIENCE, stopped).await {
+            Ok(Ok(())) => tracing::debug!("postgres.query.cancelled"),
+            Ok(Err(error)) => {
+                tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed");
+            }
+            Err(_) => tracing::debug!("postgres.cancel.unanswered"),
+        }
+    }
+    Pool::discard(connection);
+}

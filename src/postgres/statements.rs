@@ -1,0 +1,219 @@
+//! What is worked out once a statement and not once a row: how its parameters are written, how its columns are read,
+//! and the names its rows share.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::BytesMut;
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type as PgType};
+use tokio_postgres::{Row, Statement};
+
+use super::codec::{Codec, Unreadable, decode, encode, name_of};
+use super::error::QueryErrorKind;
+use super::query::{Column, ColumnType, Description};
+use crate::types::{FieldName, Record, Value};
+
+/// The plans of one domain, by query. Connections prepare for themselves; what they find is nearly always the same.
+#[derive(Debug, Default)]
+pub(super) struct Plans(RwLock<HashMap<u64, Arc<Plan>>>);
+
+/// More queries than any set of flows has: reached only by reloading for ever.
+const MOST_PLANS: usize = 10_000;
+
+impl Plans {
+    /// The plan of the query `id` as `statement` was prepared, which may differ from how it was prepared before: the
+    /// tables may have changed in between.
+    pub(super) fn plan(&self, id: u64, statement: &Statement) -> Arc<Plan> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone);
+        if let Some(plan) = known.filter(|plan| plan.fits(statement)) {
+            return plan;
+        }
+        let plan = Arc::new(Plan::of(statement));
+        let mut plans = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= MOST_PLANS {
+            plans.clear();
+        }
+        plans.insert(id, Arc::clone(&plan));
+        plan
+    }
+}
+
+/// How one statement's parameters are written and its columns read.
+#[derive(Debug)]
+pub(super) struct Plan {
+    params: Box<[(PgType, Option<Codec>)]>,
+    columns: Box<[PgType]>,
+    names: Arc<[FieldName]>,
+    /// A codec for each column, or what is wrong with one of them.
+    codecs: Result<Box<[Codec]>, QueryErrorKind>,
+}
+
+impl Plan {
+    fn of(statement: &Statement) -> Self {
+        let columns = statement.columns();
+        let names: Arc<[FieldName]> = columns.iter().map(|column| FieldName::from(column.name())).collect();
+        let columns: Box<[PgType]> = columns.iter().map(|column| column.type_().clone()).collect();
+        let codecs = codecs(&names, &columns);
+        let params = statement.params().iter().map(|ty| (ty.clone(), Codec::of(ty))).collect();
+        Self { params, columns, names, codecs }
+    }
+
+    fn fits(&self, statement: &Statement) -> bool {
+        let columns = statement.columns();
+        self.params.iter().map(|(ty, _)| ty.oid()).eq(statement.params().iter().map(PgType::oid))
+            && self.columns.iter().map(PgType::oid).eq(columns.iter().map(|column| column.type_().oid()))
+            && self.names.iter().map(|name| &**name).eq(columns.iter().map(tokio_postgres::Column::name))
+    }
+
+    /// What PREPARE says.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::Column`] for two columns of one name.
+    pub(super) fn description(&self) -> Result<Description, QueryErrorKind> {
+        distinct(&self.names, &self.columns)?;
+        let described = |ty: &PgType| ColumnType { name: name_of(ty), ty: Codec::of(ty).as_ref().map(Codec::ty) };
+        let columns = self.names.iter().zip(&self.columns);
+        Ok(Description {
+            params: self.params.iter().map(|(ty, _)| described(ty)).collect(),
+            columns: columns.map(|(name, ty)| Column { name: name.to_string(), ty: described(ty) }).collect(),
+        })
+    }
+
+    /// Writes `values` as the statement's parameters.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::ParameterCount`]; [`QueryErrorKind::Parameter`] for the first value that does not fit.
+    pub(super) fn bind(&self, values: &[Value]) -> Result<Vec<Bound>, QueryErrorKind> {
+        if values.len() != self.params.len() {
+            return Err(QueryErrorKind::ParameterCount { expected: self.params.len(), given: values.len() });
+        }
+        let numbered = values.iter().zip(&self.params).enumerate();
+        numbered.map(|(index, (value, (ty, codec)))| bind(index + 1, value, ty, codec.as_ref())).collect()
+    }
+
+    /// A reader for this statement's rows.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::Column`] for a column whose type has no mapping, or for two of one name.
+    pub(super) fn reader(&self) -> Result<Reader<'_>, QueryErrorKind> {
+        let codecs = self.codecs.as_deref().map_err(Clone::clone)?;
+        Ok(Reader { names: &self.names, columns: &self.columns, codecs })
+    }
+}
+
+/// No rule could say which of two columns of one name it means.
+fn distinct(names: &[FieldName], columns: &[PgType]) -> Result<(), QueryErrorKind> {
+    let mut seen = HashSet::new();
+    match names.iter().zip(columns).find(|(name, _)| !seen.insert(&***name)) {
+        Some((name, ty)) => Err(column_error(name, ty, "appears twice: name one of them with AS")),
+        None => Ok(()),
+    }
+}
+
+fn codecs(names: &[FieldName], columns: &[PgType]) -> Result<Box<[Codec]>, QueryErrorKind> {
+    distinct(names, columns)?;
+    let unmapped = "has no mapping: cast it in the query";
+    let pairs = names.iter().zip(columns);
+    pairs.map(|(name, ty)| Codec::of(ty).ok_or_else(|| column_error(name, ty, unmapped))).collect()
+}
+
+fn bind(number: usize, value: &Value, ty: &PgType, codec: Option<&Codec>) -> Result<Bound, QueryErrorKind> {
+    let refused = |found: String| QueryErrorKind::Parameter { number, expected: name_of(ty), found };
+    let codec = codec.ok_or_else(|| refused(format!("{}: the type has no mapping", value.type_name())))?;
+    if value.is_null() {
+        return Ok(Bound(None));
+    }
+    let mut bytes = BytesMut::new();
+    encode(codec, value, &mut bytes).map_err(|unfit| refused(unfit.to_string()))?;
+    Ok(Bound(Some(bytes)))
+}
+
+fn column_error(name: &str, ty: &PgType, reason: &str) -> QueryErrorKind {
+    QueryErrorKind::Column { column: name.to_owned(), ty: name_of(ty), reason: reason.to_owned() }
+}
+
+/// Reads rows.
+pub(super) struct Reader<'a> {
+    names: &'a Arc<[FieldName]>,
+    columns: &'a [PgType],
+    codecs: &'a [Codec],
+}
+
+impl Reader<'_> {
+    /// A row as a map from column to value.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::Column`] for a value that cannot be represented.
+    pub(super) fn read(&self, row: &Row) -> Result<Value, QueryErrorKind> {
+        let values =
+            self.codecs.iter().enumerate().map(|(index, codec)| {
+                field(row, index, codec).map_err(|unreadable| self.unreadable(index, unreadable))
+            });
+        let values = values.collect::<Result<Box<[Value]>, _>>()?;
+        Ok(Value::Map(Arc::new(Record::new(Arc::clone(self.names), values))))
+    }
+
+    fn unreadable(&self, index: usize, unreadable: Unreadable) -> QueryErrorKind {
+        QueryErrorKind::Column {
+            column: self.names.get(index).map(ToString::to_string).unwrap_or_default(),
+            ty: self.columns.get(index).map(name_of).unwrap_or_default(),
+            reason: unreadable.to_string(),
+        }
+    }
+}
+
+fn field(row: &Row, index: usize, codec: &Codec) -> Result<Value, Unreadable> {
+    match row.try_get(index) {
+        Ok(Raw(Some(raw))) => decode(codec, raw),
+        Ok(Raw(None)) => Ok(Value::Null),
+        Err(_) => Err(Unreadable("is not in the row")),
+    }
+}
+
+/// A column's bytes as they came.
+struct Raw<'a>(Option<&'a [u8]>);
+
+type DriverError = Box<dyn std::error::Error + Sync + Send>;
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &PgType, raw: &'a [u8]) -> Result<Self, DriverError> {
+        Ok(Self(Some(raw)))
+    }
+
+    fn from_sql_null(_: &PgType) -> Result<Self, DriverError> {
+        Ok(Self(None))
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+}
+
+/// A parameter as it is sent; `None` for NULL. Its `Debug` shows nothing: the driver logs parameters.
+pub(super) struct Bound(Option<BytesMut>);
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
+impl ToSql for Bound {
+    fn to_sql(&self, _: &PgType, out: &mut BytesMut) -> Result<IsNull, DriverError> {
+        match &self.0 {
+            Some(bytes) => {
+                out.extend_from_slice(bytes);
+                Ok(IsNull::No)
+            }
+            None => Ok(IsNull::Yes),
+        }
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+
+    fn to_sql_checked(&self, ty: &PgType, out: &mut BytesMut) -> Result<IsNull, DriverError> {
+        self.to_sql(ty, out)
+    }
+}

@@ -1,0 +1,199 @@
+//! The server of `tributary demo`: one, with the four databases of the purchasing flow and their sample rows, kept in a
+//! state directory from one run to the next.
+//!
+//! Unlike the servers of the tests it keeps its data safe and admits only who knows its password, for a demo runs on
+//! machines that other people use too.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use rand::Rng;
+use rand::distr::Alphanumeric;
+
+use super::account::Account;
+use super::cluster::{self, Admission};
+use super::port::Port;
+use super::postmaster::PidFile;
+use super::{Binaries, Purpose, Server, ServerError, ServerOptions, family, sql};
+
+/// The first port that is tried.
+const FIRST_PORT: u16 = 25_432;
+/// Where data is kept that cannot be in the state directory, because PostgreSQL's account cannot enter that.
+const SHARED_STATE: &str = "/var/lib/tributary";
+/// For the server of a demo that was killed to end.
+const PREDECESSOR_LIMIT: Duration = Duration::from_secs(20);
+
+/// A database of the shipped flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleDatabase {
+    /// Its name, which is also the name of its domain.
+    pub name: &'static str,
+    /// The file that creates its table and rows.
+    pub file: &'static str,
+    /// The contents of that file. Running it again changes nothing that is there.
+    pub sql: &'static str,
+}
+
+/// The databases of the shipped flow.
+pub const DATABASES: [SampleDatabase; 4] = [
+    SampleDatabase { name: "oms_db", file: "sql/oms_db.sql", sql: include_str!("../../sql/oms_db.sql") },
+    SampleDatabase {
+        name: "inventory_db",
+        file: "sql/inventory_db.sql",
+        sql: include_str!("../../sql/inventory_db.sql"),
+    },
+    SampleDatabase { name: "supplier_db", file: "sql/supplier_db.sql", sql: include_str!("../../sql/supplier_db.sql") },
+    SampleDatabase { name: "uom_db", file: "sql/uom_db.sql", sql: include_str!("../../sql/uom_db.sql") },
+];
+
+/// The running server of a demo. Dropping it stops it.
+#[derive(Debug)]
+pub struct Demo {
+    server: Server,
+    fresh: bool,
+    _lock: Flock<fs::File>,
+}
+
+impl Demo {
+    /// Starts the server of the demo in `state_dir`, which is created if need be, or starts it again on the data that is
+    /// there; then makes sure of its databases, tables and sample rows. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// PostgreSQL's programs are missing or of another major version than the data, another demo uses the directory, or
+    /// the server does not start.
+    pub async fn start(state_dir: &Path) -> Result<Self, ServerError> {
+        let dir = state_dir.to_owned();
+        let launched = tokio::task::spawn_blocking(move || Self::launch(&dir)).await;
+        let demo = launched.map_err(|_| ServerError::ShuttingDown)??;
+        for database in DATABASES {
+            sql::create_database(&demo.server.url("postgres"), database.name).await?;
+            sql::run(&demo.server.url(database.name), database.file, database.sql).await?;
+        }
+        Ok(demo)
+    }
+
+    fn launch(state_dir: &Path) -> Result<Self, ServerError> {
+        fs::create_dir_all(state_dir).map_err(ServerError::io("create the directory", state_dir))?;
+        let state_dir = state_dir.canonicalize().map_err(ServerError::io("find the directory", state_dir))?;
+        let lock = lock(&state_dir)?;
+        let account = Account::choose()?;
+        let home = home(&state_dir, &account)?;
+        let (data_dir, password_file) = (home.join("data"), home.join("password"));
+        let written_by = cluster::major_version(&data_dir)?;
+        let binaries = written_by.map_or_else(Binaries::find, Binaries::find_major)?;
+        if written_by.is_none() {
+            create(&binaries, &account, &data_dir, &password_file)?;
+        }
+        let password = match fs::read_to_string(&password_file) {
+            Ok(password) => password.trim().to_owned(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ServerError::IncompleteState { missing: password_file, home });
+            }
+            Err(error) => return Err(ServerError::io("read the file", password_file)(error)),
+        };
+        await_predecessor(&data_dir);
+        let port = Port::from(FIRST_PORT)?;
+        let options = ServerOptions {
+            data_dir,
+            log_file: home.join("postgres.log"),
+            port: Some(port.number()),
+            password: Some(password),
+            purpose: Purpose::Lasting,
+            settings: vec![
+                ("max_connections".to_owned(), "200".to_owned()),
+                ("shared_buffers".to_owned(), "32MB".to_owned()),
+            ],
+        };
+        let server = Server::start_on(&binaries, options, port, None)?;
+        Ok(Self { server, fresh: written_by.is_none(), _lock: lock })
+    }
+
+    /// The URL of a database, with the password.
+    pub fn url(&self, database: &str) -> String {
+        self.server.url(database)
+    }
+
+    /// Whether the data was made by this run.
+    pub fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The server.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Stops the server in order, which writes its data out.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn stop(self) -> Result<(), ServerError> {
+        let stopped = tokio::task::spawn_blocking(move || self.server.stop()).await;
+        stopped.map_err(|_| ServerError::ShuttingDown)?
+    }
+}
+
+/// Keeps other demos out of the directory for as long as it is held.
+fn lock(state_dir: &Path) -> Result<Flock<fs::File>, ServerError> {
+    let path = state_dir.join("lock");
+    cluster::lock(&path, FlockArg::LockExclusiveNonblock).map_err(|error| match error {
+        ServerError::Io { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => {
+            ServerError::StateInUse { state_dir: state_dir.to_owned() }
+        }
+        other => other,
+    })
+}
+
+/// The directory of server, password and log: `server` in the state directory, which is a link to a place that
+/// PostgreSQL's account can enter where it cannot enter the state directory (we are root, in root's home).
+fn home(state_dir: &Path, account: &Account) -> Result<PathBuf, ServerError> {
+    let home = state_dir.join("server");
+    if home.is_dir() {
+        return home.canonicalize().map_err(ServerError::io("find the directory", home));
+    }
+    if home.is_symlink() {
+        fs::remove_file(&home).map_err(ServerError::io("remove the link", &home))?;
+    }
+    if account.reaches(state_dir) {
+        account.create_private_dir(&home)?;
+        return Ok(home);
+    }
+    fs::create_dir_all(SHARED_STATE).map_err(ServerError::io("create the directory", SHARED_STATE))?;
+    fs::set_permissions(SHARED_STATE, fs::Permissions::from_mode(0o755))
+        .map_err(ServerError::io("set the permissions of", SHARED_STATE))?;
+    let elsewhere = Path::new(SHARED_STATE).join(format!("demo-{:08x}", rand::random::<u32>()));
+    account.create_private_dir(&elsewhere)?;
+    symlink(&elsewhere, &home).map_err(ServerError::io("create the link", &home))?;
+    Ok(elsewhere)
+}
+
+/// Makes the data under another name first, so that a demo that was interrupted leaves nothing that looks whole.
+fn create(binaries: &Binaries, account: &Account, data_dir: &Path, password_file: &Path) -> Result<(), ServerError> {
+    let password: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
+    write_secret(password_file, &password)?;
+    account.own(password_file)?;
+    let partial = data_dir.with_extension("partial");
+    for leftover in [&partial, data_dir] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover).map_err(ServerError::io("remove the directory", leftover))?;
+        }
+    }
+    cluster::create(binaries, account, &partial, Admission::Password(password_file))?;
+    fs::rename(&partial, data_dir).map_err(ServerError::io("rename the directory", partial))
+}
+
+fn write_secret(path: &Path, secret: &str) -> Result<(), ServerError> {
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(path).and_then(|mut file| file.write_all(secret.as_bytes()));
+    written.map_err(ServerError::io("write the file", path))
+}
+
+/// When a demo was killed, its server is being stopped by its watchdog; we hold the lock, so no other demo runs it.
+fn await_predecessor(data_dir: &Path) {
+    family::wait_until(PREDECESSOR_LIMIT, || !PidFile::read(data_dir).is_some_and(|file| file.is_current(data_dir)));
+}

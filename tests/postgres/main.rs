@@ -1,0 +1,8 @@
+//! PostgreSQL access and the supervised actor of a domain, against real servers.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
+
+mod fixture;
+mod sessions;
+mod supervision;
+mod values;

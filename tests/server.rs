@@ -1,0 +1,241 @@
+//! Private PostgreSQL servers: what the demo and all other tests of databases stand on.
+
+#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio_postgres::{Client, NoTls};
+use tributary::server::{Binaries, DATABASES, Demo, Purpose, Server, ServerError, ServerOptions, sql};
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the server takes connections");
+    tokio::spawn(connection);
+    client
+}
+
+async fn answers(client: &Client) -> bool {
+    client.query_one("SELECT 1", &[]).await.is_ok()
+}
+
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn lives(pid: u32) -> bool {
+    let listing = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
+    let state = String::from_utf8_lossy(&listing.stdout).trim().to_owned();
+    !state.is_empty() && !state.starts_with('Z')
+}
+
+#[tokio::test]
+async fn a_server_starts_answers_stops_and_leaves_nothing() {
+    let server = Server::disposable(&[("max_connections", "7")]).expect("a server");
+    let (pid, home) = (server.postmaster().expect("running"), server.data_dir().parent().expect("a home").to_owned());
+    assert!(server.port() < 32_768);
+    let client = connect(&server.url("postgres")).await;
+    let row = client.query_one("SHOW max_connections", &[]).await.expect("an answer");
+    assert_eq!(row.get::<_, String>(0), "7");
+
+    server.stop().expect("stopped");
+    assert_eq!(server.postmaster(), None);
+    assert!(!answers(&client).await);
+    server.stop().expect("stopping twice is no error");
+    assert!(matches!(server.freeze(), Err(ServerError::NotRunning { .. })));
+    drop(server);
+    assert!(!home.exists() && !lives(pid));
+}
+
+#[tokio::test]
+async fn a_killed_server_cuts_its_clients_and_comes_back_on_its_port_with_its_data() {
+    let server = Server::disposable(&[]).expect("a server");
+    let url = server.url("postgres");
+    sql::run(&url, "a table", "CREATE TABLE kept AS SELECT 42 AS n").await.expect("created");
+    for round in 0..3 {
+        let client = connect(&url).await;
+        let (port, before) = (server.port(), server.postmaster().expect("running"));
+        let busy = tokio::spawn(async move { client.query("SELECT pg_sleep(30)", &[]).await });
+        server.kill_family().expect("killed");
+        let cut = tokio::time::timeout(Duration::from_secs(5), busy).await.expect("cut at once").expect("no panic");
+        assert!(cut.is_err(), "round {round}");
+        assert!(!lives(before));
+        server.restart().expect("restarted");
+        assert_eq!(server.port(), port);
+        let row = connect(&url).await.query_one("SELECT n FROM kept", &[]).await.expect("the data is there");
+        assert_eq!(row.get::<_, i32>(0), 42);
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_silent_until_it_is_thawed() {
+    let server = Server::disposable(&[]).expect("a server");
+    let client = connect(&server.url("postgres")).await;
+    server.freeze().expect("frozen");
+    let silent = tokio::time::timeout(Duration::from_millis(200), client.query_one("SELECT 1", &[])).await;
+    assert!(silent.is_err(), "an existing connection answered");
+    server.thaw().expect("thawed");
+    assert!(answers(&client).await);
+    server.freeze().expect("frozen");
+    server.restart().expect("a frozen server can be restarted");
+    assert!(answers(&connect(&server.url("postgres")).await).await);
+}
+
+#[tokio::test]
+async fn files_put_beside_the_data_take_effect_on_reload() {
+    let server = Server::disposable(&[]).expect("a server");
+    let url = server.url("postgres");
+    sql::run(&url, "a role", "CREATE ROLE guest LOGIN PASSWORD 'right'").await.expect("created");
+    server
+        .put_file("pg_hba.conf", "host all guest 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+        .expect("written");
+    server.reload().expect("reloaded");
+    let guest = |password: &str| url.replace("postgres@", &format!("guest:{password}@"));
+    let start = Instant::now();
+    while tokio_postgres::connect(&guest("wrong"), NoTls).await.is_ok() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the file was never read");
+    }
+    assert!(answers(&connect(&guest("right")).await).await);
+}
+
+#[tokio::test]
+async fn databases_are_created_once_cloned_and_dropped_whatever_their_names() {
+    let server = Server::disposable(&[]).expect("a server");
+    let admin = server.url("postgres");
+    let name = "odd \"name\" 100%";
+    assert!(sql::create_database(&admin, name).await.expect("created"));
+    assert!(!sql::create_database(&admin, name).await.expect("there already"));
+    sql::run(&server.url(name), "a table", "CREATE TABLE t AS SELECT 1 AS n").await.expect("created");
+    sql::clone_database(&admin, name, "copy").await.expect("cloned");
+    let copy = connect(&server.url("copy")).await;
+    assert!(copy.query_one("SELECT n FROM t", &[]).await.is_ok());
+    sql::drop_database(&admin, "copy").await.expect("dropped under a connection");
+    sql::drop_database(&admin, "copy").await.expect("dropping twice is no error");
+
+    let error = sql::run(&admin, "sql/wrong.sql", "SELECT 1; SELEC 2").await.expect_err("a syntax error").to_string();
+    assert!(error.contains("sql/wrong.sql") && error.contains("42601"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_start_says_why_from_its_log() {
+    let error = Server::disposable(&[("shared_buffers", "lots")]).expect_err("a wrong setting").to_string();
+    assert!(error.contains("shared_buffers"), "{error}");
+}
+
+#[tokio::test]
+async fn data_of_another_major_version_and_data_in_use_are_refused() {
+    let server = Server::disposable(&[]).expect("a server");
+    let binaries = Binaries::find().expect("PostgreSQL is installed");
+    let options = ServerOptions {
+        data_dir: server.data_dir().to_owned(),
+        log_file: server.data_dir().with_extension("log"),
+        port: None,
+        password: None,
+        purpose: Purpose::Disposable,
+        settings: Vec::new(),
+    };
+    let error = Server::start(&binaries, options.clone()).expect_err("a server runs there");
+    assert!(matches!(error, ServerError::AlreadyRunning { pid, .. } if Some(pid) == server.postmaster()), "{error}");
+
+    server.stop().expect("stopped");
+    server.put_file("PG_VERSION", "9\n").expect("written");
+    let error = Server::start(&binaries, options).expect_err("version 9").to_string();
+    assert!(error.contains("written by PostgreSQL 9") && error.contains("PG_BIN"), "{error}");
+}
+
+/// Not a test of its own: the process that the tests below kill.
+#[tokio::test]
+#[ignore = "started by other tests, in a process of its own"]
+async fn victim() {
+    let Some(state_dir) = env::var_os("VICTIM_STATE_DIR") else { return };
+    let (server, demo) = if state_dir.is_empty() {
+        (Some(Server::disposable(&[]).expect("a server")), None)
+    } else {
+        (None, Some(Demo::start(Path::new(&state_dir)).await.expect("a demo")))
+    };
+    let server = server.as_ref().unwrap_or_else(|| demo.as_ref().expect("one of both").server());
+    println!("\nserver {} {}", server.postmaster().expect("running"), server.data_dir().display());
+    std::future::pending::<()>().await;
+}
+
+/// Starts a process with a server, kills the process with SIGKILL, and returns the server's process and directory.
+fn start_and_kill(state_dir: &str, freeze: bool) -> (u32, PathBuf) {
+    let mut process = Command::new(env::current_exe().expect("this program"))
+        .args(["--exact", "victim", "--ignored", "--nocapture"])
+        .env("VICTIM_STATE_DIR", state_dir)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this program runs");
+    let lines = BufReader::new(process.stdout.take().expect("its output")).lines().map(|line| line.expect("text"));
+    let line = lines.into_iter().find(|line| line.starts_with("server ")).expect("it starts a server");
+    let mut words = line.split(' ').skip(1);
+    let pid: u32 = words.next().expect("a process").parse().expect("a number");
+    let data_dir = PathBuf::from(words.next().expect("a directory"));
+    assert!(lives(pid) && data_dir.is_dir());
+    if freeze {
+        assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().expect("kill runs").success());
+    }
+    process.kill().expect("killed");
+    process.wait().expect("it ended");
+    (pid, data_dir)
+}
+
+#[test]
+fn a_disposable_server_dies_with_its_killed_parent_and_its_directory_goes() {
+    for freeze in [false, true] {
+        let (pid, data_dir) = start_and_kill("", freeze);
+        wait_for("the server ends", || !lives(pid));
+        wait_for("its directory goes", || !data_dir.parent().is_some_and(Path::exists));
+    }
+}
+
+#[tokio::test]
+async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
+    let state = tempfile::Builder::new().permissions(public()).tempdir().expect("a directory");
+    let demo = Demo::start(state.path()).await.expect("a demo");
+    assert!(demo.is_fresh());
+    for (database, table) in DATABASES.iter().zip(["oms_history", "inventory", "suppliers", "uom_conversions"]) {
+        let client = connect(&demo.url(database.name)).await;
+        let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.expect("a table");
+        assert_eq!(row.get::<_, i64>(0), 3, "{table}");
+    }
+    let stranger = format!("postgres://postgres@127.0.0.1:{}/oms_db", demo.server().port());
+    assert!(tokio_postgres::connect(&stranger, NoTls).await.is_err(), "nobody enters without the password");
+    let durable = connect(&demo.url("oms_db")).await.query_one("SHOW fsync", &[]).await.expect("an answer");
+    assert_eq!(durable.get::<_, String>(0), "on");
+    sql::run(&demo.url("oms_db"), "a change", "UPDATE oms_history SET trend = 'mine' WHERE product_id = 'PROD-001'")
+        .await
+        .expect("changed");
+
+    let error = Demo::start(state.path()).await.expect_err("one demo a directory");
+    assert!(matches!(error, ServerError::StateInUse { .. }), "{error}");
+    demo.stop().await.expect("stopped");
+
+    let (pid, _) = start_and_kill(state.path().to_str().expect("text"), false);
+    let demo = Demo::start(state.path()).await.expect("again, right after a kill");
+    assert!(!demo.is_fresh() && !lives(pid));
+    let row = connect(&demo.url("oms_db"))
+        .await
+        .query_one("SELECT trend FROM oms_history WHERE product_id = 'PROD-001'", &[])
+        .await
+        .expect("the row");
+    assert_eq!(row.get::<_, String>(0), "mine", "sample data never overwrites the user's");
+    let data_dir = demo.server().data_dir().to_owned();
+    demo.stop().await.expect("stopped");
+
+    fs::remove_file(data_dir.with_file_name("password")).expect("removed");
+    let error = Demo::start(state.path()).await.expect_err("the password is lost").to_string();
+    assert!(error.contains("start afresh"), "{error}");
+}
+
+fn public() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt;
+    fs::Permissions::from_mode(0o755)
+}
