@@ -93,7 +93,11 @@ async fn a_value_given_as_a_parameter_comes_back_as_it_was() {
         ("numeric", "7.00", "7.00"),
         ("numeric", "-0.00001", "-0.00001"),
         ("numeric", "100000000", "100000000"),
-        ("numeric", "98765432109876543210.0123456789012345678901234567", "98765432109876543210.0123456789012345678901234567"),
+        (
+            "numeric",
+            "98765432109876543210.0123456789012345678901234567",
+            "98765432109876543210.0123456789012345678901234567",
+        ),
         ("text", "\"O'Brien; DROP TABLE oms_history; --\"", "\"O'Brien; DROP TABLE oms_history; --\""),
         ("text", "\"\"", "\"\""),
         ("text", &long, &long),
@@ -193,10 +197,7 @@ async fn a_description_tells_parameters_and_columns_with_their_types() {
                 '\\x'::bytea AS b WHERE $3::date > '2024-01-01'";
     let description = domain.handle.describe(&query(text), Deadline::after(LONG)).await.expect("a description");
     let params: Vec<_> = description.params.iter().map(|param| (param.name.as_str(), param.ty.clone())).collect();
-    assert_eq!(
-        params,
-        [("int4", Some(Type::Integer)), ("text", Some(Type::Text)), ("date", Some(Type::Date))]
-    );
+    assert_eq!(params, [("int4", Some(Type::Integer)), ("text", Some(Type::Text)), ("date", Some(Type::Date))]);
     let columns = description.columns.iter().map(|column| {
         let ty = column.ty.ty.as_ref().map_or("none".to_owned(), ToString::to_string);
         format!("{} {} {ty}", column.name, column.ty.name)
