@@ -51,6 +51,9 @@ pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> 
     outcome::decide(&flow.outcomes, &walk.known, &run.clock, walk.degraded)
 }
 
+/// Which node ended, and how.
+type Finished = (usize, Result<Ended, FlowError>);
+
 /// How a node ended.
 enum Ended {
     /// With a value.
@@ -120,7 +123,7 @@ impl<'a> Walk<'a> {
         &self,
         index: usize,
         ports: &'p P,
-    ) -> Result<Option<impl Future<Output = (usize, Result<Ended, FlowError>)> + use<'a, 'p, P>>, FlowError> {
+    ) -> Result<Option<impl Future<Output = Finished> + use<'a, 'p, P>>, FlowError> {
         let Some(node) = self.flow.nodes.get(index) else { return Ok(None) };
         if !self.is_open(node)? {
             return Ok(None);

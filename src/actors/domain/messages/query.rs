@@ -14,6 +14,7 @@ use crate::types::{Deadline, Value};
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Answer, QueryErrorKind>")]
 pub(in crate::actors) struct Query {
+    #[expect(clippy::struct_field_names, reason = "the message Query asks a query")]
     pub(in crate::actors) query: Arc<postgres::Query>,
     pub(in crate::actors) params: Arc<[Value]>,
     pub(in crate::actors) deadline: Deadline,
