@@ -146,7 +146,7 @@ impl Connector {
         });
         tokio::spawn(async move {
             let _interest = interest;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     }
 

@@ -1,6 +1,11 @@
 //! PostgreSQL access and the supervised actor of a domain, against real servers.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helping functions too"
+)]
 
 mod fixture;
 mod sessions;

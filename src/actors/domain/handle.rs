@@ -93,7 +93,7 @@ impl DomainHandle {
         let deadline = deadline.at_most(limit);
         let params: Arc<[Value]> = params.into();
         let message = |ticket| Query {
-            query: Arc::clone(&query),
+            what: Arc::clone(&query),
             params: Arc::clone(&params),
             deadline,
             span: span.clone(),
