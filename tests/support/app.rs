@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use serde_json::Value as Json;
-use tributary::app::{App, Overrides, Project, Sources};
-use tributary::config::Environment;
+use tributary::app::{App, Project, Sources};
+use tributary::config::{Arguments, Env};
 
 /// What a test service is started with.
 #[derive(Default)]
@@ -87,9 +87,12 @@ impl TestApp {
             actix_web::rt::System::new().block_on(async move {
                 let sources = Sources {
                     graphs: setup.graphs,
-                    config: setup.config,
-                    environment: Environment::from_map(setup.environment),
-                    overrides: Overrides { bind: Some(([127, 0, 0, 1], 0).into()) },
+                    arguments: Arguments {
+                        config: setup.config,
+                        bind: Some("127.0.0.1:0".to_owned()),
+                        log_format: None,
+                    },
+                    env: Env::from_pairs(setup.environment),
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
                 let app = App::build(project).expect("the service starts");
