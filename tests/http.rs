@@ -282,7 +282,7 @@ async fn what_a_database_refuses_is_an_error_that_names_it() {
     databases.database("uom_db").run("DROP TABLE uom_conversions").await;
     let problem = assert_problem(&app.purchasing("PROD-001").await, 500, "query_failed");
     assert_eq!((problem["domain"].as_str(), problem["sqlstate"].as_str()), (Some("uom_db"), Some("42P01")));
-    databases.database("supplier_db").run("ALTER TABLE suppliers ALTER COLUMN unit_price TYPE text").await;
+    databases.database("supplier_db").run("ALTER TABLE suppliers RENAME TO old; CREATE TABLE suppliers AS SELECT product_id, supplier_name, unit_price::text AS unit_price, moq, lead_time FROM old").await;
     databases.database("uom_db").run("CREATE TABLE uom_conversions AS SELECT 'PROD-001'::varchar AS product_id, 'pieces'::text AS from_uom, 'box'::text AS to_uom, 1.0::numeric AS conversion_factor").await;
     let problem = assert_problem(&app.purchasing("PROD-001").await, 500, "rule_error");
     assert!(problem["detail"].to_string().contains("text"), "{problem}");
@@ -415,14 +415,14 @@ outcomes:
     let url = database.url();
     let rest = url.strip_prefix("postgres://").expect("a URL").to_owned();
     let (user, place) = rest.split_once('@').expect("a role");
-    let (host, name) = place.split_once('/').expect("a database");
+    let (host, _) = place.split_once('/').expect("a database");
     let (role, password) = user.split_once(':').unwrap_or((user, ""));
     let written = if password.is_empty() { "postgres://${T_ROLE}@" } else { "postgres://${T_ROLE}:${T_PASSWORD}@" };
     std::fs::write(&path, graph.replace("${T_SERVER}", &format!("{written}{host}/${{T_NAME}}"))).expect("written");
     let setup = Setup { graphs: vec![path], ..Setup::default() }
         .set("T_ROLE", role)
         .set("T_PASSWORD", password)
-        .set("T_NAME", name);
+        .set("T_NAME", database.name());
     let app = TestApp::start(setup);
     app.wait_for("/readyz", 200).await;
     assert_eq!(app.post("/t", "{}").await.text, r#"{"status":"ok","y":42}"#);
