@@ -16,9 +16,9 @@ use tokio_postgres::Statement;
 use super::connect::cancel;
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
-use super::pool::Pool;
+use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
-use super::statements::{Plan, Plans};
+use super::statements::Plan;
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.
@@ -28,8 +28,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Session {
     connection: Option<Object>,
-    plans: Arc<Plans>,
-    statement_timeout: Duration,
+    pool: Arc<Shared>,
     busy: bool,
 }
 
@@ -52,8 +51,8 @@ impl From<QueryErrorKind> for Fault {
 }
 
 impl Session {
-    pub(super) fn new(connection: Object, plans: Arc<Plans>, statement_timeout: Duration) -> Self {
-        Self { connection: Some(connection), plans, statement_timeout, busy: false }
+    pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
+        Self { connection: Some(connection), pool, busy: false }
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -68,13 +67,13 @@ impl Session {
     ) -> Result<Vec<Value>, QueryErrorKind> {
         let limit = deadline.remaining();
         self.within(deadline, async |session| {
-            if limit <= session.statement_timeout {
+            if limit <= session.pool.limits.query {
                 return session.run(query, params).await;
             }
             // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
-            session.limit_statements(session.statement_timeout).await?;
+            session.limit_statements(session.pool.limits.query).await?;
             rows
         })
         .await
@@ -101,9 +100,9 @@ impl Session {
     ) -> Result<T, QueryErrorKind> {
         let limit = deadline.remaining();
         if self.connection()?.is_closed() {
-            let detail = "the server had closed it".to_owned();
-            return Err(QueryErrorKind::ConnectionLost { sent: false, detail });
+            return Err(ended_before_it_was_asked());
         }
+        let farewells = self.pool.connector.farewells();
         self.busy = true;
         match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
             Ok(Ok(done)) => {
@@ -111,7 +110,8 @@ impl Session {
                 Ok(done)
             }
             Ok(Err(Fault::Driver(error))) => {
-                let kind = of_query(&error, limit);
+                let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
+                let kind = if undone { ended_before_it_was_asked() } else { of_query(&error, limit) };
                 // After an error of the server the session is as before; after a broken one there is nothing to keep.
                 self.busy = error.as_db_error().is_none();
                 Err(kind)
@@ -138,7 +138,7 @@ impl Session {
 
     async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
         let statement = self.connection()?.prepare_cached(query.text()).await?;
-        let plan = self.plans.plan(query.id(), &statement);
+        let plan = self.pool.plans.plan(query.id(), &statement);
         Ok((statement, plan))
     }
 
@@ -172,6 +172,11 @@ impl Session {
         let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
         self.connection.as_ref().ok_or_else(gone)
     }
+}
+
+/// The server had already ended the session when the query came to be sent.
+fn ended_before_it_was_asked() -> QueryErrorKind {
+    QueryErrorKind::ConnectionLost { sent: false, detail: "the server ended the session".to_owned() }
 }
 
 impl Drop for Session {

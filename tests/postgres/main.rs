@@ -8,6 +8,7 @@
 )]
 
 mod fixture;
+mod load;
 mod sessions;
 mod supervision;
 mod values;

@@ -82,9 +82,10 @@ async fn a_query_whose_asker_has_gone_is_cancelled() {
     let database = database(server, "abandoned", "").await;
     let domain = Domain::ready(config(server, &database)).await;
     let handle = domain.handle.clone();
-    let asked = actix::spawn(async move {
-        ask(&handle, &query("SELECT 1 AS n FROM pg_sleep(30)"), &[], LONG, Some(LONG)).await
-    });
+    let asked =
+        actix::spawn(
+            async move { ask(&handle, &query("SELECT 1 AS n FROM pg_sleep(30)"), &[], LONG, Some(LONG)).await },
+        );
     eventually("the query runs", async || running(server, &database).await == 1).await;
     asked.abort();
     eventually("the query is cancelled", async || running(server, &database).await == 0).await;

@@ -196,6 +196,7 @@ impl Core {
             let open = self.pool.connector().open();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
+        self.record(Event::Stop);
     }
 }
 
