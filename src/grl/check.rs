@@ -236,15 +236,9 @@ impl Checker<'_> {
         for item in items {
             let (node, ty) = self.check(item, false);
             nodes.push(node);
-            if let Some(known) = &joined {
-                if !known.comparable_with(&ty) {
-                    self.complain(
-                        "mixed-list",
-                        &item.at(),
-                        format!("the list holds values of type {known}; this one is {ty}"),
-                        None,
-                    );
-                }
+            if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
+                let message = format!("the list holds values of type {known}; this one is {ty}");
+                self.complain("mixed-list", &item.at(), message, None);
             }
             joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
         }

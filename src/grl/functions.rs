@@ -273,6 +273,7 @@ fn booleans(name: &'static str, arguments: &[Value], wanted: bool) -> Result<Val
     Ok(Value::Boolean(!wanted))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "all functions have one signature")]
 fn coalesce(arguments: &[Value], _: &Clock) -> Result<Value, Error> {
     Ok(arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default())
 }

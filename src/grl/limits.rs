@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The limits of rule files, expressions and evaluations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest rule file, in bytes. Default 8 MiB.
+    /// The longest rule file, in bytes. Default 4 MiB.
     pub max_file_bytes: usize,
     /// How deep parentheses, negations and calls may be nested. Default 200.
     pub max_nesting: usize,
@@ -22,7 +22,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_file_bytes: 8 * 1024 * 1024,
+            max_file_bytes: 4 * 1024 * 1024,
             max_nesting: 200,
             max_terms: 100_000,
             max_rules: 20_000,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
 use super::ast::{Assign, At, Expr, Rule, Statement};
 use super::check::{Checker, Locals, Reads, mapped_key};
@@ -21,7 +20,7 @@ use super::parse_rule;
 use super::program::Node;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Field, FieldName, Shape, Type, Value};
+use crate::types::{Digest, Field, FieldName, Shape, Type, Value};
 
 /// A fact a rule node has before its first rule runs.
 #[derive(Debug, Clone)]
@@ -512,11 +511,7 @@ fn insert(shape: &mut Shape, name: &str, ty: Type) {
 }
 
 fn hash(files: &[Snippet]) -> String {
-    let mut hasher = Sha256::new();
-    for file in files {
-        hasher.update(file.text().as_bytes());
-        hasher.update([0]);
-    }
-    let digest = hasher.finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = Digest::default();
+    files.iter().for_each(|file| digest.add(file.text()));
+    digest.short()
 }

@@ -1,7 +1,5 @@
 //! The third pass: node by node in their order, against what each can see.
 
-use sha2::Digest;
-
 use super::Compiler;
 use super::node::places;
 use super::query::{owner_place, unknown};
@@ -98,7 +96,7 @@ impl Compiler<'_> {
         let (id, texts): (NodeId, _) = (draft.id.clone(), draft.texts.clone());
         let is_condition = draft.yaml.get("condition").is_some();
         for text in &texts {
-            self.rule_hash.update(text.text().as_bytes());
+            self.rule_hash.add(text.text());
         }
         let limits = &self.context.rule_limits;
         let compiled = match (is_condition, texts.as_slice()) {

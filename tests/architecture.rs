@@ -1,0 +1,277 @@
+//! The house keeps its shape: imports point down only, every file says what it is for, and the top level holds what the
+//! owner prescribed and nothing else.
+
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helping functions too")]
+
+use std::fs;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree, token_stream::IntoIter};
+
+/// The rooms with their floors, in order: each may import those before it, and itself.
+const ROOMS: [(&str, u8); 12] = [
+    ("types", 0),
+    ("diagnostics", 0),
+    ("yaml", 1),
+    ("grl", 1),
+    ("config", 1),
+    ("postgres", 1),
+    ("graph", 1),
+    ("server", 1),
+    ("flow", 2),
+    ("actors", 3),
+    ("http", 4),
+    ("app", 5),
+];
+
+/// The roof: the map of the floors and the thin binary, which may name every room.
+const ROOF: [&str; 2] = ["src/lib.rs", "src/main.rs"];
+
+/// What the top level may hold besides dotfiles, and `target`, which Cargo makes.
+const TOP_LEVEL: [&str; 17] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "_typos.toml",
+    "clippy.toml",
+    "config",
+    "deny.toml",
+    "graph.yaml",
+    "rules",
+    "rustfmt.toml",
+    "scripts",
+    "sql",
+    "src",
+    "target",
+    "tests",
+];
+
+/// A file that is longer has outgrown its name.
+const MOST_LINES: usize = 600;
+
+#[test]
+fn imports_point_down_only() {
+    let complaints: Vec<String> = sources("src").iter().flat_map(|(path, text)| upward_imports(path, text)).collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_is_of_readable_length() {
+    let files: Vec<_> = sources("src").into_iter().chain(sources("tests")).collect();
+    let complaints: Vec<String> = files.iter().filter_map(|(path, text)| unreadable(path, text)).collect();
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+#[test]
+fn the_top_level_holds_what_was_prescribed() {
+    let entries = fs::read_dir(root()).expect("the repository").map(|entry| entry.expect("an entry"));
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let strangers: Vec<String> =
+        names.filter(|name| !name.starts_with('.') && !TOP_LEVEL.contains(&name.as_str())).collect();
+    assert!(strangers.is_empty(), "these do not belong at the top level: {strangers:?}");
+}
+
+#[test]
+fn imports_that_point_up_are_told_with_line_and_both_floors() {
+    let up = "src/grl/lexer.rs:1: `grl` (floor 1) imports `http` (floor 4), which stands above it";
+    for (path, text, expected) in [
+        ("src/grl/lexer.rs", "use crate::http::Problem;", vec![up]),
+        ("src/grl/lexer.rs", "use crate::{types::Value, http::{Problem, Code}};", vec![up]),
+        ("src/grl/lexer.rs", "fn f() -> crate::http::Problem { g() }", vec![up]),
+        ("src/grl/lexer.rs", "pub(in crate::http) struct S;", vec![up]),
+        ("src/grl/lexer.rs", "fn f() { log!(\"{}\", crate :: http :: Problem) }", vec![up]),
+        ("src/grl/lexer.rs", "use super::super::http::Problem;", vec![up]),
+        ("src/grl/lexer.rs", "use super::{super::http::Problem, token::Token};", vec![up]),
+        ("src/grl/lexer.rs", "mod tests { use super::super::super::http::Problem; }", vec![up]),
+        ("src/grl/lexer.rs", "use crate::{self as here, r#http::Problem};", vec![up]),
+        ("src/grl/lexer.rs", "use crate::*;", vec!["src/grl/lexer.rs:1: imports every room at once"]),
+        (
+            "src/grl/mod.rs",
+            "//! Rules.\n\nuse crate::graph::Plan;\nuse super::flow::Trace;",
+            vec![
+                "src/grl/mod.rs:3: `grl` (floor 1) imports `graph` (floor 1), which stands above it",
+                "src/grl/mod.rs:4: `grl` (floor 1) imports `flow` (floor 2), which stands above it",
+            ],
+        ),
+        (
+            "src/flow/mod.rs",
+            "use crate::cellar::Wine;",
+            vec!["src/flow/mod.rs:1: `cellar` is on no floor; give it one in tests/architecture.rs"],
+        ),
+        (
+            "src/attic/mod.rs",
+            "//! Nothing.",
+            vec!["src/attic/mod.rs:1: `attic` is on no floor; give it one in tests/architecture.rs"],
+        ),
+    ] {
+        assert_eq!(upward_imports(path, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn imports_that_point_down_or_only_look_like_imports_are_let_through() {
+    for (path, text) in [
+        ("src/graph/compile/mod.rs", "use crate::{grl::Ruleset, types::{NodeId, Value}};"),
+        ("src/graph/compile/mod.rs", "use super::plan::Plan; use super::super::types::Value;"),
+        ("src/graph/plan.rs", "mod tests { use super::*; use super::super::load; }"),
+        ("src/graph/plan.rs", "/// As [`crate::http::Problem`].\n// crate::http\nconst S: &str = \"crate::http::x\";"),
+        ("src/graph/plan.rs", "pub(crate) struct S; pub(super) mod http {}"),
+        ("src/graph/plan.rs", "const S: &str = r#\"use crate::app::App;\"#; const C: char = '\"';"),
+        ("src/main.rs", "use tributary::app::App; use crate::anything;"),
+    ] {
+        assert_eq!(upward_imports(path, text), Vec::<String>::new(), "{text}");
+    }
+}
+
+#[test]
+fn a_file_without_a_purpose_and_a_file_that_is_too_long_are_refused() {
+    let long = format!("//! Purpose.\n{}", "\n".repeat(MOST_LINES));
+    for (text, refused) in
+        [("//! Purpose.\n", false), ("\n//! Purpose.\n", false), ("use std::fs;\n", true), ("", true), (&long, true)]
+    {
+        assert_eq!(unreadable("src/x.rs", text).is_some(), refused, "{text}");
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The Rust files below a directory of the repository: their paths in it, and their texts.
+fn sources(directory: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = vec![root().join(directory)];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory of the repository") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a text");
+                let name = path.strip_prefix(root()).expect("a file of the repository");
+                found.push((name.to_string_lossy().into_owned(), text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no sources in {directory}");
+    found.sort();
+    found
+}
+
+fn unreadable(path: &str, text: &str) -> Option<String> {
+    let lines = text.lines().count();
+    let purpose = text.lines().find(|line| !line.trim().is_empty()).is_some_and(|line| line.starts_with("//!"));
+    match (purpose, lines > MOST_LINES) {
+        (false, _) => Some(format!("{path}:1: begins without `//!`, so nobody knows what it is for")),
+        (true, true) => Some(format!("{path}:{lines}: is longer than {MOST_LINES} lines; split it")),
+        (true, false) => None,
+    }
+}
+
+fn upward_imports(path: &str, text: &str) -> Vec<String> {
+    if ROOF.contains(&path) {
+        return Vec::new();
+    }
+    let module: Vec<&str> =
+        path.trim_start_matches("src/").trim_end_matches(".rs").split('/').filter(|name| *name != "mod").collect();
+    let room = module.first().copied().unwrap_or_default();
+    let Some(rank) = rank(room) else { return vec![format!("{path}:1: {}", homeless(room))] };
+    let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
+    let mut paths = Paths::default();
+    paths.scan(tokens, module.len());
+    let complaints = paths.found.into_iter().filter_map(|(line, imported)| {
+        let (own, other) = (ROOMS.get(rank)?, self::rank(&imported));
+        let said = match other {
+            _ if imported == "*" => "imports every room at once".to_owned(),
+            None => homeless(&imported),
+            Some(other) if other <= rank => return None,
+            Some(other) => {
+                let (name, floor) = ROOMS.get(other)?;
+                format!("`{}` (floor {}) imports `{name}` (floor {floor}), which stands above it", own.0, own.1)
+            }
+        };
+        Some(format!("{path}:{line}: {said}"))
+    });
+    complaints.collect()
+}
+
+fn rank(room: &str) -> Option<usize> {
+    ROOMS.iter().position(|(name, _)| *name == room)
+}
+
+fn homeless(room: &str) -> String {
+    format!("`{room}` is on no floor; give it one in tests/architecture.rs")
+}
+
+/// The rooms that a file names by paths from the root of the crate, each with its line. Reading tokens rather than
+/// items finds them in macros and signatures too, and never in comments or text.
+#[derive(Default)]
+struct Paths {
+    found: Vec<(usize, String)>,
+}
+
+type Tokens = Peekable<IntoIter>;
+
+impl Paths {
+    /// Looks for paths in tokens that stand in a module `depth` steps below the root.
+    fn scan(&mut self, tokens: TokenStream, depth: usize) {
+        let mut tokens = tokens.into_iter().peekable();
+        let mut before = [String::new(), String::new()];
+        while let Some(token) = tokens.next() {
+            match &token {
+                TokenTree::Ident(word) if word == "crate" => self.follow(&mut tokens, 0),
+                TokenTree::Ident(word) if word == "super" => self.follow(&mut tokens, depth.saturating_sub(1)),
+                TokenTree::Group(group) => {
+                    let is_module = before[0] == "mod" && group.delimiter() == Delimiter::Brace;
+                    self.scan(group.stream(), depth + usize::from(is_module));
+                }
+                _ => {}
+            }
+            let [_, last] = before;
+            before = [last, token.to_string()];
+        }
+    }
+
+    /// Follows a path whose last word led to the module `depth` steps below the root.
+    fn follow(&mut self, tokens: &mut Tokens, depth: usize) {
+        if skip_separator(tokens) {
+            self.branch(tokens, depth);
+        }
+    }
+
+    /// Reads what comes after `::` there: a name, `super`, `*` or several in braces.
+    fn branch(&mut self, tokens: &mut Tokens, depth: usize) {
+        match tokens.next() {
+            Some(TokenTree::Ident(word)) if word == "super" => self.follow(tokens, depth.saturating_sub(1)),
+            Some(TokenTree::Ident(word)) if word == "self" => {}
+            Some(TokenTree::Ident(word)) if depth == 0 => {
+                let name = word.to_string();
+                self.found.push((word.span().start().line, name.trim_start_matches("r#").to_owned()));
+            }
+            Some(TokenTree::Punct(star)) if star.as_char() == '*' && depth == 0 => {
+                self.found.push((star.span().start().line, "*".to_owned()));
+            }
+            Some(TokenTree::Group(group)) => {
+                let mut inside = group.stream().into_iter().peekable();
+                while inside.peek().is_some() {
+                    self.branch(&mut inside, depth);
+                    while inside.next().is_some_and(|token| token.to_string() != ",") {}
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Skips `::` if it comes next.
+fn skip_separator(tokens: &mut Tokens) -> bool {
+    let mut colons = 0;
+    while tokens.peek().is_some_and(|token| token.to_string() == ":") {
+        tokens.next();
+        colons += 1;
+    }
+    colons == 2
+}

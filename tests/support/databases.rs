@@ -1,0 +1,132 @@
+//! One server for each test process, and databases of its own for each test.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+
+use tokio::sync::OnceCell;
+use tokio_postgres::{Client, NoTls};
+use tributary::server::{DATABASES, Server, sql};
+
+use super::DOMAINS;
+
+/// The server of this test process, for tests that do it no harm. (A static is never dropped; the server's watchdog
+/// sees this process end.)
+pub fn shared_server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        Server::disposable(&[("max_connections", "400")])
+            .unwrap_or_else(|error| panic!("these tests need PostgreSQL: {error}"))
+    })
+}
+
+/// A connection of the test itself.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database takes connections");
+    tokio::spawn(connection);
+    client
+}
+
+/// A database on the shared server that goes with this value.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+}
+
+impl Database {
+    /// An empty one.
+    pub async fn empty() -> Self {
+        Self::cloned_from("template1").await
+    }
+
+    /// An empty one in which these statements were run.
+    pub async fn with(statements: &str) -> Self {
+        let database = Self::empty().await;
+        database.run(statements).await;
+        database
+    }
+
+    async fn cloned_from(template: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{}_{}", template, NUMBER.fetch_add(1, Ordering::Relaxed));
+        let admin = shared_server().url("postgres");
+        sql::clone_database(&admin, template, &name).await.expect("the database is created");
+        Self { name }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The superuser's URL of it.
+    pub fn url(&self) -> String {
+        shared_server().url(&self.name)
+    }
+
+    /// Runs statements on it.
+    pub async fn run(&self, statements: &str) {
+        sql::run(&self.url(), "the test's statements", statements).await.expect("the statements succeed");
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        // A thread of its own, because the test's runtime cannot be waited for here, and may be gone.
+        let dropped = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(sql::drop_database(&shared_server().url("postgres"), &name)).map_err(std::io::Error::other)
+        });
+        // A second panic would hide the first, and end the process.
+        if !thread::panicking() {
+            dropped.join().expect("no panic").expect("the test's database is dropped");
+        }
+    }
+}
+
+/// The four databases of the shipped flow with their sample rows, of a test's own, on the shared server.
+#[derive(Debug)]
+pub struct SampleDatabases {
+    databases: [Database; 4],
+}
+
+impl SampleDatabases {
+    /// Copies of templates that the first test makes.
+    pub async fn create() -> Self {
+        static TEMPLATES: OnceCell<()> = OnceCell::const_new();
+        TEMPLATES.get_or_init(create_templates).await;
+        let [oms, inventory, supplier, uom] = DOMAINS.map(Database::cloned_from);
+        let (oms, inventory, supplier, uom) = tokio::join!(oms, inventory, supplier, uom);
+        Self { databases: [oms, inventory, supplier, uom] }
+    }
+
+    /// The database of a domain, such as `oms_db`.
+    pub fn database(&self, domain: &str) -> &Database {
+        let index = DOMAINS.iter().position(|known| *known == domain).expect("a domain of the shipped flow");
+        &self.databases[index]
+    }
+
+    /// The URL of a domain's database.
+    pub fn url(&self, domain: &str) -> String {
+        self.database(domain).url()
+    }
+
+    /// The environment that points Tributary to them: `OMS_DB_URL` and so on.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        environment(|domain| self.url(domain))
+    }
+}
+
+/// `X_DB_URL` for each domain.
+pub(super) fn environment(url: impl Fn(&str) -> String) -> Vec<(String, String)> {
+    DOMAINS.iter().map(|domain| (format!("{}_URL", domain.to_uppercase()), url(domain))).collect()
+}
+
+async fn create_templates() {
+    let server = shared_server();
+    for database in DATABASES {
+        sql::create_database(&server.url("postgres"), database.name).await.expect("the template is created");
+        sql::run(&server.url(database.name), database.file, database.sql).await.expect("the template is filled");
+    }
+}
