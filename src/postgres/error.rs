@@ -20,7 +20,7 @@ pub struct QueryError {
 /// What happened to a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryErrorKind {
-    /// The domain is down: nothing was sent.
+    /// The domain is down. Nothing was sent, or what was sent has been given up.
     #[error("the database is unavailable: {why}")]
     Unavailable {
         /// Why, redacted.

@@ -6,7 +6,7 @@
 //! handed out, and [`Pool::keep`], which runs after each probe, verifies those ahead of time. Connections are handed out
 //! in turn, the least recently used first, so that under load none stays unverified.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,10 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     size: PoolConfig,
     demand: Demand,
+    /// Counts the times that all connections were given up: one made before the last of them is not used again.
+    epoch: AtomicU64,
+    /// Connections that did not answer when they were verified.
+    silent: Arc<AtomicUsize>,
 }
 
 /// How many connections were in use at once, at most, since the pool was last shrunk.
@@ -90,6 +94,8 @@ impl Pool {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
         let probe = config.timeouts.probe;
+        let silent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&silent);
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(config.pool.max)
             .runtime(Runtime::Tokio1)
@@ -97,12 +103,25 @@ impl Pool {
             .create_timeout(Some(connector.patience()))
             .recycle_timeout(Some(probe))
             .pre_recycle(Hook::async_fn(|_, _| Box::pin(hear_of_ends())))
-            .post_recycle(Hook::async_fn(move |connection, metrics| Box::pin(verify(connection, *metrics, probe))))
+            .post_recycle(Hook::async_fn(move |connection, metrics| {
+                Box::pin(verify(connection, *metrics, probe, Arc::clone(&count)))
+            }))
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let (size, limits) = (config.pool, config.timeouts);
-        Ok(Self { inner, shared: Arc::new(Shared { connector, plans: Plans::default(), limits, size, demand }) })
+        Ok(Self {
+            inner,
+            shared: Arc::new(Shared {
+                connector,
+                plans: Plans::default(),
+                limits,
+                size,
+                demand,
+                epoch: AtomicU64::new(0),
+                silent,
+            }),
+        })
     }
 
     /// What makes this pool's connections.
@@ -152,8 +171,9 @@ impl Pool {
         self.fill().await
     }
 
-    /// Closes every connection that nobody uses, so that the next queries connect anew.
+    /// Closes every connection, those in use when they are given back, so that the next queries connect anew.
     pub fn recycle(&self) {
+        self.shared.epoch.fetch_add(1, Ordering::Relaxed);
         drop(self.inner.retain(|_, _| false));
     }
 
@@ -189,9 +209,15 @@ impl Pool {
             unverified += usize::from(metrics.last_used() > UNVERIFIED);
             true
         }));
+        let silent = self.shared.silent.load(Ordering::Relaxed);
         for _ in 0..unverified {
             // The oldest come first, and the hook verifies them.
             drop(self.at_once().await);
+            if self.shared.silent.load(Ordering::Relaxed) != silent {
+                // Whatever happened to this one happened to the others too, and each would cost the same wait.
+                self.recycle();
+                return;
+            }
         }
     }
 
@@ -222,6 +248,13 @@ impl Pool {
     }
 }
 
+impl Shared {
+    /// See [`Pool::recycle`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+}
+
 impl Demand {
     /// The peak, once `span` has passed; the count then begins anew.
     fn over(&self, span: Duration) -> Option<usize> {
@@ -245,6 +278,7 @@ async fn verify(
     connection: &deadpool_postgres::ClientWrapper,
     metrics: Metrics,
     limit: Duration,
+    silent: Arc<AtomicUsize>,
 ) -> Result<(), HookError> {
     if metrics.last_used() <= UNVERIFIED {
         return Ok(());
@@ -252,7 +286,10 @@ async fn verify(
     match timeout(limit, connection.check_connection()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
-        Err(_) => Err(HookError::message("no answer")),
+        Err(_) => {
+            silent.fetch_add(1, Ordering::Relaxed);
+            Err(HookError::message("no answer"))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::Statement;
+use tokio_postgres::{CancelToken, Statement};
 
 use super::connect::cancel;
 use super::error::QueryErrorKind;
@@ -29,6 +29,7 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
+    epoch: u64,
     busy: bool,
 }
 
@@ -52,7 +53,7 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        Self { connection: Some(connection), pool, busy: false }
+        Self { connection: Some(connection), epoch: pool.epoch(), pool, busy: false }
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -182,30 +183,46 @@ fn ended_before_it_was_asked() -> QueryErrorKind {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.busy || connection.is_closed() {
-            // Without a runtime the process is ending, and dropping the connection closes it.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(abandon(connection));
+        let outdated = self.epoch != self.pool.epoch();
+        if outdated || connection.is_closed() {
+            let token = connection.cancel_token();
+            Pool::discard(connection);
+            if self.busy {
+                in_background(async move { stop(&token).await });
             }
+        } else if self.busy {
+            in_background(abandon(connection));
         }
     }
 }
 
-/// Stops what the connection's session runs and closes it.
+/// Without a runtime the process is ending, and with it whatever there would be to do.
+fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
+    }
+}
+
+/// Stops what the connection's session runs, and closes it. Its place in the pool is free again when the server has
+/// stopped, so that there are never more sessions on the server than there may be.
 async fn abandon(connection: Object) {
-    if !connection.is_closed() {
-        let token = connection.cancel_token();
-        let stopped = async {
-            cancel(&token).await?;
-            connection.check_connection().await
-        };
-        match timeout(CANCEL_PATIENCE, stopped).await {
-            Ok(Ok(())) => tracing::debug!("postgres.query.cancelled"),
-            Ok(Err(error)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed");
-            }
-            Err(_) => tracing::debug!("postgres.cancel.unanswered"),
-        }
+    let token = connection.cancel_token();
+    let stopped = async {
+        stop(&token).await;
+        connection.check_connection().await
+    };
+    match timeout(CANCEL_PATIENCE, stopped).await {
+        Ok(_) => tracing::debug!("postgres.query.cancelled"),
+        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
     }
     Pool::discard(connection);
+}
+
+/// Asks the server to stop what the session of `token` runs.
+async fn stop(token: &CancelToken) {
+    match timeout(CANCEL_PATIENCE, cancel(token)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed"),
+        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
+    }
 }

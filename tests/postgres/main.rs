@@ -9,6 +9,9 @@
 
 mod fixture;
 mod load;
+mod network;
 mod sessions;
 mod supervision;
+#[path = "../support/mod.rs"]
+mod support;
 mod values;
