@@ -1,7 +1,7 @@
 //! Servers, databases and domains for these tests.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
@@ -10,15 +10,10 @@ use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
+pub(crate) use crate::support::{eventually_async as eventually, shared_server};
+
 /// Longer than anything here should take on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
-
-/// The server of all tests that do it no harm.
-pub(crate) fn shared_server() -> &'static Server {
-    static SERVER: LazyLock<Server> =
-        LazyLock::new(|| Server::disposable(&[("max_connections", "200")]).expect("a server"));
-    &SERVER
-}
 
 /// A new database on `server`, with `setup` run on it.
 pub(crate) async fn database(server: &Server, name: &str, setup: &str) -> String {
@@ -124,15 +119,6 @@ pub(crate) fn first(row: &Value) -> Value {
 /// A value, from JSON.
 pub(crate) fn json(text: &str) -> Value {
     Value::from_json(&serde_json::from_str(text).expect("JSON")).expect("a value")
-}
-
-/// Waits until `condition` holds.
-pub(crate) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(begun.elapsed() < LONG, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// How many sessions `database` has, besides the one that counts.

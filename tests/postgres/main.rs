@@ -8,6 +8,10 @@
 )]
 
 mod fixture;
+mod load;
+mod network;
 mod sessions;
 mod supervision;
+#[path = "../support/mod.rs"]
+mod support;
 mod values;

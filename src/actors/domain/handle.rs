@@ -142,7 +142,7 @@ impl DomainHandle {
         self.health()
     }
 
-    /// Closes every idle connection, so that the next queries connect anew.
+    /// Closes every connection, those in use once they are free, so that the next queries connect anew.
     pub async fn recycle(&self) {
         let address = self.publication.borrow().instance.address.clone();
         // An actor that is gone has no connections.
