@@ -17,11 +17,13 @@ mod functions;
 mod lexer;
 mod limits;
 mod lint;
+mod names;
 mod operators;
 mod parse_expression;
 mod parse_rule;
 mod program;
 mod ruleset;
+mod run;
 mod scope;
 mod token;
 
