@@ -7,6 +7,7 @@
 //! files; names come to it as a [`Scope`], values as [`Facts`].
 
 mod ast;
+mod canonical;
 mod check;
 mod cursor;
 mod engine;
@@ -27,6 +28,7 @@ mod run;
 mod scope;
 mod token;
 
+pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::Expression;

@@ -1,6 +1,6 @@
 //! A rule node's rules, compiled: every name a slot, every type checked, in the order they are tried.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::facts::{FactRef, Lookup};
 use super::functions::is_day;
 use super::lexer::tokens;
 use super::limits::Limits;
-use super::lint;
+use super::lint::Linted;
 use super::names::{Locals, Reads};
 use super::parse_rule;
 use super::program::Node;
@@ -71,6 +71,8 @@ pub struct Ruleset {
     pub(super) read_names: Vec<FieldName>,
     pub(super) local_names: Vec<FieldName>,
     pub(super) start: Vec<Start>,
+    /// Facts that none of these rules reads, each with the place that makes it.
+    unread: Vec<(FieldName, Span)>,
     shape: Shape,
     hash: String,
 }
@@ -151,12 +153,11 @@ impl Ruleset {
                 found.push(Diagnostic::error("too-many-rules", span, message).help("raise the limit `max_rules`"));
             }
         }
-        if found.has_errors() {
-            found.sort();
-            return Err(found);
-        }
-        lint::lint(&rules, scope, &mut found);
-        let compiled = Compiler::new(scope, locals, &mut found).compile(&rules, files);
+        let broken = found.has_errors();
+        let mut known = Diagnostics::new();
+        let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
+        // What could not be read may have made the facts that seem unknown now.
+        found.extend(known.into_iter().filter(|diagnostic| !broken || diagnostic.code != "unknown-fact"));
         found.into_result(compiled)
     }
 
@@ -191,7 +192,8 @@ impl Ruleset {
             then,
         };
         let rules = [Read { rule, snippet: condition }];
-        let compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
+        let mut compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
+        compiled.unread.retain(|(name, _)| &**name != "result");
         found.into_result(compiled)
     }
 
@@ -221,6 +223,17 @@ impl Ruleset {
         &self.hash
     }
 
+    /// Warns of the facts that nobody reads: none of these rules, and nobody else as far as `is_read` knows.
+    pub fn unused(&self, is_read: impl Fn(&str) -> bool) -> Diagnostics {
+        let unused = self.unread.iter().filter(|(name, _)| !is_read(name));
+        unused
+            .map(|(name, span)| {
+                let message = format!("nothing reads the fact `{name}`");
+                Diagnostic::warning("unused-fact", span, message).help("delete it, or mend the name where it is read")
+            })
+            .collect()
+    }
+
     /// The facts before the first rule runs.
     pub(super) fn start(&self, reads: &[Lookup]) -> Vec<Lookup> {
         let start = |start: &Start| match start {
@@ -239,7 +252,7 @@ impl fmt::Debug for Ruleset {
 }
 
 /// The rules of a file.
-fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
+pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
     if snippet.text().len() > limits.max_file_bytes {
         found.push(super::too_long(snippet, limits));
         return Vec::new();
@@ -275,6 +288,7 @@ fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
 
 struct Compiler<'a> {
     scope: &'a Scope,
+    facts: Vec<LocalFact>,
     locals: Locals,
     start: Vec<Start>,
     reads: Reads,
@@ -283,7 +297,9 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
-        let mut compiler = Self { scope, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
+        let facts = locals.to_vec();
+        let mut compiler =
+            Self { scope, facts, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
         for local in locals {
             match local {
                 LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
@@ -328,11 +344,14 @@ impl<'a> Compiler<'a> {
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
         // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
+        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting: self.starting_names() };
+        linted.warn(self.found);
+        let unread = linted.unread(&self.facts);
         let local_names = self.local_names();
         let shape = self.shape(&local_names);
         let reads = self.reads.into_facts();
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
-        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, shape, hash: hash(files) }
+        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, unread, shape, hash: hash(files) }
     }
 
     /// Makes a fact of every target, and refuses those that are somebody else's.
@@ -498,6 +517,14 @@ impl<'a> Compiler<'a> {
             self.found.push(error.help(help));
         }
         moment
+    }
+
+    fn starting_names(&self) -> HashSet<String> {
+        let starts = |name: &&str| {
+            let start = self.locals.find(name).and_then(|slot| self.start.get(slot));
+            !matches!(start, Some(Start::Unset) | None)
+        };
+        self.locals.names().filter(starts).map(str::to_owned).collect()
     }
 
     fn local_names(&self) -> Vec<FieldName> {
