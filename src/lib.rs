@@ -4,17 +4,21 @@
 //!
 //! | floor | rooms | what happens there |
 //! |---|---|---|
-//! | 5 | `app` | the composition root: configuration and flows become actors and a server |
-//! | 4 | `http` | routes, handlers, problems |
-//! | 3 | `actors` | one supervised actor per database, the coordinator, the rule actors |
-//! | 2 | `flow` | the walk over a compiled graph, outcomes, the trace |
-//! | 1 | `graph`, `grl`, `postgres`, `config`, `yaml`, `server` | files, rules and rows become checked plans and values |
-//! | 0 | `types`, `diagnostics` | the words everything else speaks |
+//! | 5 | [`app`] | the composition root: configuration and flows become actors and a server |
+//! | 4 | [`http`] | routes, handlers, problems |
+//! | 3 | [`actors`] | one supervised actor per database, the coordinator, the rule actors |
+//! | 2 | [`flow`] | the walk over a compiled graph, outcomes, the trace |
+//! | 1 | [`graph`], [`grl`], [`postgres`], [`config`], [`yaml`], [`server`] | files, rules and rows become checked plans and values |
+//! | 0 | [`types`], [`diagnostics`] | the words everything else speaks |
 
+pub mod actors;
+pub mod app;
 pub mod config;
 pub mod diagnostics;
+pub mod flow;
 pub mod graph;
 pub mod grl;
+pub mod http;
 pub mod postgres;
 pub mod server;
 pub mod types;

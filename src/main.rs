@@ -1,2 +1,20 @@
-//! Tributary.
-fn main() {}
+//! The `tributary` program: reads its command line and does what it says.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tributary::app::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = actix_web::rt::System::new().block_on(tributary::app::execute(cli));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            // Nothing is left to do where even standard error is gone.
+            drop(writeln!(std::io::stderr(), "error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

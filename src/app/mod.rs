@@ -1,1 +1,17 @@
 //! Floor 5: the composition root.
+//!
+//! The one place that knows everything: it reads files into a checked [`Project`], brings it to life as a [`Core`] of
+//! actors, and puts a server in front ([`App`]). The commands of the command line are here too, a file each. Nothing
+//! below imports from here.
+
+pub mod cli;
+mod commands;
+mod core;
+mod project;
+mod server;
+pub mod telemetry;
+
+pub use self::commands::{Exit, execute};
+pub use self::core::{Core, CoreError, Workshop};
+pub use self::project::{Project, Sources};
+pub use self::server::{App, StartError};

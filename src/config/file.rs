@@ -35,6 +35,8 @@ struct Http {
     workers: Option<Threads>,
     request_timeout_ms: Option<Milliseconds>,
     body_limit_bytes: Option<Count>,
+    max_in_flight: Option<Count>,
+    drain_timeout_ms: Option<Milliseconds>,
 }
 
 #[derive(Deserialize, Default)]
@@ -159,6 +161,8 @@ impl File {
         set(&mut config.http.workers, self.http.workers);
         set(&mut config.http.request_timeout, self.http.request_timeout_ms.map(|time| time.0));
         set(&mut config.http.body_limit, self.http.body_limit_bytes.map(|count| count.0));
+        set(&mut config.http.max_in_flight, self.http.max_in_flight.map(|count| count.0));
+        set(&mut config.http.drain_timeout, self.http.drain_timeout_ms.map(|time| time.0));
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
         set(&mut limits.file_bytes, given.file_bytes.map(|count| count.0));

@@ -45,6 +45,10 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// The largest request body in bytes. Default 256 KiB.
     pub body_limit: usize,
+    /// Decisions under way at once, in the whole service; more are answered 503. Default 1,024.
+    pub max_in_flight: usize,
+    /// How long to finish what is in flight when the service stops. Default 10 s.
+    pub drain_timeout: Duration,
 }
 
 /// How many threads.
@@ -142,6 +146,8 @@ impl Default for HttpConfig {
             workers: Threads::PerCore,
             request_timeout: Duration::from_secs(10),
             body_limit: 256 * 1024,
+            max_in_flight: 1_024,
+            drain_timeout: Duration::from_secs(10),
         }
     }
 }

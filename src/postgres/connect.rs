@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, Socket};
 
 use crate::config::{Connection, DomainConfig, Password};
@@ -48,6 +50,7 @@ pub struct Connector {
 struct Shared {
     server_version: ArcSwapOption<String>,
     open: watch::Sender<usize>,
+    farewells: AtomicU64,
 }
 
 impl Connector {
@@ -57,7 +60,11 @@ impl Connector {
             to: Arc::new(config.connection.clone()),
             options: session_options(&config.connection.options, config.timeouts.query).into(),
             timeout: config.timeouts.connect,
-            shared: Arc::new(Shared { server_version: ArcSwapOption::empty(), open: watch::Sender::new(0) }),
+            shared: Arc::new(Shared {
+                server_version: ArcSwapOption::empty(),
+                open: watch::Sender::new(0),
+                farewells: AtomicU64::new(0),
+            }),
         }
     }
 
@@ -69,6 +76,11 @@ impl Connector {
     /// How many connections are open, those that are being closed included.
     pub fn open(&self) -> usize {
         *self.shared.open.borrow()
+    }
+
+    /// How many connections the server has ended so far with a word of its own, while nothing was asked of it.
+    pub(super) fn farewells(&self) -> u64 {
+        self.shared.farewells.load(Ordering::Relaxed)
     }
 
     /// Waits until every connection has been closed.
@@ -131,7 +143,7 @@ impl Connector {
         let (interest, lost) = oneshot::channel::<Infallible>();
         let open = OpenConnection::count(Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let _open = open;
+            let open = open;
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
@@ -141,12 +153,15 @@ impl Connector {
                 },
             };
             if let Err(error) = ended {
+                if is_farewell(&error) {
+                    open.0.farewells.fetch_add(1, Ordering::Relaxed);
+                }
                 tracing::debug!(error = &error as &dyn std::error::Error, "postgres.connection.broke");
             }
         });
         tokio::spawn(async move {
             let _interest = interest;
-            std::future::pending().await
+            std::future::pending::<()>().await;
         })
     }
 
@@ -176,6 +191,12 @@ impl Connect for Connector {
 /// Asks the server to stop what the session of `token` runs.
 pub(super) async fn cancel(token: &CancelToken) -> Result<(), tokio_postgres::Error> {
     token.cancel_query(NoTls).await
+}
+
+/// Whether the server ended the session by an administrator's command or for being idle. Nothing that was asked had
+/// reached it: it would have answered that with these words, and not the connection.
+fn is_farewell(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT].contains(code))
 }
 
 /// The user's own options first, so that ours hold.

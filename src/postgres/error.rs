@@ -20,7 +20,7 @@ pub struct QueryError {
 /// What happened to a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryErrorKind {
-    /// The domain is down: nothing was sent.
+    /// The domain is down. Nothing was sent, or what was sent has been given up.
     #[error("the database is unavailable: {why}")]
     Unavailable {
         /// Why, redacted.
@@ -43,7 +43,8 @@ pub enum QueryErrorKind {
     /// The connection broke under the query.
     #[error("the connection was lost")]
     ConnectionLost {
-        /// Whether the query had been sent.
+        /// Whether the query may have been run: not where nothing was sent, nor where the server said that it ended the
+        /// session, and with it whatever had begun.
         sent: bool,
         /// What broke, redacted.
         detail: String,

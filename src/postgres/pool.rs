@@ -1,13 +1,13 @@
 //! The connections of one domain: deadpool's pool, with every timeout set, that never hands out a connection the server
 //! has closed and does not ask the server at every checkout whether it has.
 //!
-//! A closed connection is noticed by its own task. One that is open on our side alone (a firewall forgot it, the server's
+//! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on our side alone (a firewall forgot it, the server's
 //! machine is gone) is not: so a connection that nobody has used for a while is verified by a round trip before it is
 //! handed out, and [`Pool::keep`], which runs after each probe, verifies those ahead of time. Connections are handed out
 //! in turn, the least recently used first, so that under load none stays unverified.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
@@ -15,6 +15,7 @@ use deadpool_postgres::{
     Timeouts,
 };
 use futures_util::future::join_all;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
@@ -35,18 +36,28 @@ const SHRINK_AFTER: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub struct Pool {
     inner: deadpool_postgres::Pool,
-    connector: Connector,
-    plans: Arc<Plans>,
+    shared: Arc<Shared>,
+}
+
+/// What a pool shares with its sessions.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) connector: Connector,
+    pub(super) plans: Plans,
+    pub(super) limits: Limits,
     size: PoolConfig,
-    limits: Limits,
-    demand: Arc<Demand>,
+    demand: Demand,
+    /// Counts the times that all connections were given up: one made before the last of them is not used again.
+    epoch: AtomicU64,
+    /// Connections that did not answer when they were verified.
+    silent: Arc<AtomicUsize>,
 }
 
 /// How many connections were in use at once, at most, since the pool was last shrunk.
 #[derive(Debug)]
 struct Demand {
     peak: AtomicUsize,
-    since: std::sync::Mutex<Instant>,
+    since: Mutex<Instant>,
 }
 
 /// What a pool is doing.
@@ -83,28 +94,39 @@ impl Pool {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
         let probe = config.timeouts.probe;
+        let silent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&silent);
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(config.pool.max)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(config.timeouts.acquire))
             .create_timeout(Some(connector.patience()))
             .recycle_timeout(Some(probe))
-            .post_recycle(Hook::async_fn(move |connection, metrics| Box::pin(verify(connection, *metrics, probe))))
+            .pre_recycle(Hook::async_fn(|_, _| Box::pin(hear_of_ends())))
+            .post_recycle(Hook::async_fn(move |connection, metrics| {
+                Box::pin(verify(connection, *metrics, probe, Arc::clone(&count)))
+            }))
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
+        let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
+        let (size, limits) = (config.pool, config.timeouts);
         Ok(Self {
             inner,
-            connector,
-            plans: Arc::default(),
-            size: config.pool,
-            limits: config.timeouts,
-            demand: Arc::new(Demand { peak: AtomicUsize::new(0), since: std::sync::Mutex::new(Instant::now()) }),
+            shared: Arc::new(Shared {
+                connector,
+                plans: Plans::default(),
+                limits,
+                size,
+                demand,
+                epoch: AtomicU64::new(0),
+                silent,
+            }),
         })
     }
 
     /// What makes this pool's connections.
     pub fn connector(&self) -> &Connector {
-        &self.connector
+        &self.shared.connector
     }
 
     /// A connection, made if need be, within the acquire timeout and the deadline.
@@ -114,16 +136,16 @@ impl Pool {
     /// could be made.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
         let remaining = deadline.remaining();
-        let create = self.connector.patience().min(remaining);
+        let create = self.shared.connector.patience().min(remaining);
         let limits = Timeouts {
-            wait: Some(self.limits.acquire.min(remaining).max(Duration::from_millis(1))),
+            wait: Some(self.shared.limits.acquire.min(remaining).max(Duration::from_millis(1))),
             create: Some(create),
-            recycle: Some(self.limits.probe.min(remaining)),
+            recycle: Some(self.shared.limits.probe.min(remaining)),
         };
         match self.inner.timeout_get(&limits).await {
             Ok(connection) => {
                 self.note_demand();
-                Ok(Session::new(connection, Arc::clone(&self.plans), self.limits.query))
+                Ok(Session::new(connection, Arc::clone(&self.shared)))
             }
             Err(error) => Err(match refusal(error, create) {
                 Some(error) => error.into_query_error(OVERLOAD_PAUSE),
@@ -135,7 +157,7 @@ impl Pool {
     /// What the pool is doing.
     pub fn status(&self) -> PoolStatus {
         let status = self.inner.status();
-        PoolStatus { max: self.size.max, size: status.size, idle: status.available, waiting: status.waiting }
+        PoolStatus { max: self.shared.size.max, size: status.size, idle: status.available, waiting: status.waiting }
     }
 
     /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those beyond the minimum
@@ -149,8 +171,9 @@ impl Pool {
         self.fill().await
     }
 
-    /// Closes every connection that nobody uses, so that the next queries connect anew.
+    /// Closes every connection, those in use when they are given back, so that the next queries connect anew.
     pub fn recycle(&self) {
+        self.shared.epoch.fetch_add(1, Ordering::Relaxed);
         drop(self.inner.retain(|_, _| false));
     }
 
@@ -166,7 +189,7 @@ impl Pool {
 
     async fn fill(&self) -> Result<(), ConnectError> {
         let status = self.inner.status();
-        let missing = self.size.min.min(self.size.max).saturating_sub(status.size);
+        let missing = self.shared.size.min.min(self.shared.size.max).saturating_sub(status.size);
         if missing == 0 {
             return Ok(());
         }
@@ -176,7 +199,7 @@ impl Pool {
         connections
             .into_iter()
             .filter_map(Result::err)
-            .find_map(|error| refusal(error, self.connector.patience()))
+            .find_map(|error| refusal(error, self.shared.connector.patience()))
             .map_or(Ok(()), Err)
     }
 
@@ -186,15 +209,21 @@ impl Pool {
             unverified += usize::from(metrics.last_used() > UNVERIFIED);
             true
         }));
+        let silent = self.shared.silent.load(Ordering::Relaxed);
         for _ in 0..unverified {
             // The oldest come first, and the hook verifies them.
             drop(self.at_once().await);
+            if self.shared.silent.load(Ordering::Relaxed) != silent {
+                // Whatever happened to this one happened to the others too, and each would cost the same wait.
+                self.recycle();
+                return;
+            }
         }
     }
 
     fn shrink(&self) {
-        let Some(peak) = self.demand.over(SHRINK_AFTER) else { return };
-        let keep = self.size.min.max(peak);
+        let Some(peak) = self.shared.demand.over(SHRINK_AFTER) else { return };
+        let keep = self.shared.size.min.max(peak);
         let mut excess = self.inner.status().size.saturating_sub(keep);
         drop(self.inner.retain(|_, _| {
             let close = excess > 0;
@@ -207,22 +236,29 @@ impl Pool {
     async fn at_once(&self) -> Result<Object, PoolError> {
         let limits = Timeouts {
             wait: Some(Duration::ZERO),
-            create: Some(self.connector.patience()),
-            recycle: Some(self.limits.probe),
+            create: Some(self.shared.connector.patience()),
+            recycle: Some(self.shared.limits.probe),
         };
         self.inner.timeout_get(&limits).await
     }
 
     fn note_demand(&self) {
         let status = self.inner.status();
-        self.demand.peak.fetch_max(status.size.saturating_sub(status.available), Ordering::Relaxed);
+        self.shared.demand.peak.fetch_max(status.size.saturating_sub(status.available), Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// See [`Pool::recycle`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
     }
 }
 
 impl Demand {
     /// The peak, once `span` has passed; the count then begins anew.
     fn over(&self, span: Duration) -> Option<usize> {
-        let mut since = self.since.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         if since.elapsed() < span {
             return None;
         }
@@ -231,10 +267,18 @@ impl Demand {
     }
 }
 
+/// Lets the runtime look at its sockets and run the tasks of the connections that have news, so that one which the server
+/// closed a moment ago is known to be closed.
+async fn hear_of_ends() -> Result<(), HookError> {
+    yield_now().await;
+    Ok(())
+}
+
 async fn verify(
     connection: &deadpool_postgres::ClientWrapper,
     metrics: Metrics,
     limit: Duration,
+    silent: Arc<AtomicUsize>,
 ) -> Result<(), HookError> {
     if metrics.last_used() <= UNVERIFIED {
         return Ok(());
@@ -242,7 +286,10 @@ async fn verify(
     match timeout(limit, connection.check_connection()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(HookError::Backend(error)),
-        Err(_) => Err(HookError::message("no answer")),
+        Err(_) => {
+            silent.fetch_add(1, Ordering::Relaxed);
+            Err(HookError::message("no answer"))
+        }
     }
 }
 

@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_postgres::Client;
 
 use super::connect::Connector;
 use super::failure::ConnectError;
+
+/// How long an attempt to connect is alone.
+const ANOTHER_ATTEMPT: Duration = Duration::from_millis(500);
 
 /// Asks one database. Keeps its connection from one probe to the next.
 #[derive(Debug)]
@@ -56,8 +61,24 @@ impl Probe {
         }
     }
 
+    /// Makes a connection; an attempt that has not ended after a while gets company. Where the network swallows what is
+    /// sent an attempt ends only at its timeout, and the network may have come back long before.
     async fn connect(&self) -> Result<Connected, ConnectError> {
-        let (client, task) = self.connector.dial().await.map_err(|error| ConnectError::of(&error))?;
-        Ok(Connected { client, task })
+        let patience = self.connector.patience();
+        let mut give_up = std::pin::pin!(sleep(patience));
+        let mut another = interval(ANOTHER_ATTEMPT);
+        let mut attempts = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(made) = attempts.next() => match made {
+                    Ok((client, task)) => return Ok(Connected { client, task }),
+                    Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
+                    Err(_) => {}
+                },
+                () = &mut give_up => return Err(ConnectError::late(patience)),
+                _ = another.tick() => attempts.push(self.connector.dial()),
+            }
+        }
     }
 }

@@ -11,14 +11,14 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::Statement;
+use tokio_postgres::{CancelToken, Statement};
 
 use super::connect::cancel;
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
-use super::pool::Pool;
+use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
-use super::statements::{Plan, Plans};
+use super::statements::Plan;
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.
@@ -28,8 +28,8 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Session {
     connection: Option<Object>,
-    plans: Arc<Plans>,
-    statement_timeout: Duration,
+    pool: Arc<Shared>,
+    epoch: u64,
     busy: bool,
 }
 
@@ -52,8 +52,8 @@ impl From<QueryErrorKind> for Fault {
 }
 
 impl Session {
-    pub(super) fn new(connection: Object, plans: Arc<Plans>, statement_timeout: Duration) -> Self {
-        Self { connection: Some(connection), plans, statement_timeout, busy: false }
+    pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
+        Self { connection: Some(connection), epoch: pool.epoch(), pool, busy: false }
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -68,13 +68,13 @@ impl Session {
     ) -> Result<Vec<Value>, QueryErrorKind> {
         let limit = deadline.remaining();
         self.within(deadline, async |session| {
-            if limit <= session.statement_timeout {
+            if limit <= session.pool.limits.query {
                 return session.run(query, params).await;
             }
             // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
-            session.limit_statements(session.statement_timeout).await?;
+            session.limit_statements(session.pool.limits.query).await?;
             rows
         })
         .await
@@ -101,9 +101,9 @@ impl Session {
     ) -> Result<T, QueryErrorKind> {
         let limit = deadline.remaining();
         if self.connection()?.is_closed() {
-            let detail = "the server had closed it".to_owned();
-            return Err(QueryErrorKind::ConnectionLost { sent: false, detail });
+            return Err(ended_before_it_was_asked());
         }
+        let farewells = self.pool.connector.farewells();
         self.busy = true;
         match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
             Ok(Ok(done)) => {
@@ -111,7 +111,8 @@ impl Session {
                 Ok(done)
             }
             Ok(Err(Fault::Driver(error))) => {
-                let kind = of_query(&error, limit);
+                let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
+                let kind = if undone { ended_before_it_was_asked() } else { of_query(&error, limit) };
                 // After an error of the server the session is as before; after a broken one there is nothing to keep.
                 self.busy = error.as_db_error().is_none();
                 Err(kind)
@@ -138,7 +139,7 @@ impl Session {
 
     async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
         let statement = self.connection()?.prepare_cached(query.text()).await?;
-        let plan = self.plans.plan(query.id(), &statement);
+        let plan = self.pool.plans.plan(query.id(), &statement);
         Ok((statement, plan))
     }
 
@@ -174,33 +175,54 @@ impl Session {
     }
 }
 
+/// The server had already ended the session when the query came to be sent.
+fn ended_before_it_was_asked() -> QueryErrorKind {
+    QueryErrorKind::ConnectionLost { sent: false, detail: "the server ended the session".to_owned() }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        if self.busy || connection.is_closed() {
-            // Without a runtime the process is ending, and dropping the connection closes it.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(abandon(connection));
+        let outdated = self.epoch != self.pool.epoch();
+        if outdated || connection.is_closed() {
+            let token = connection.cancel_token();
+            Pool::discard(connection);
+            if self.busy {
+                in_background(async move { stop(&token).await });
             }
+        } else if self.busy {
+            in_background(abandon(connection));
         }
     }
 }
 
-/// Stops what the connection's session runs and closes it.
+/// Without a runtime the process is ending, and with it whatever there would be to do.
+fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(work);
+    }
+}
+
+/// Stops what the connection's session runs, and closes it. Its place in the pool is free again when the server has
+/// stopped, so that there are never more sessions on the server than there may be.
 async fn abandon(connection: Object) {
-    if !connection.is_closed() {
-        let token = connection.cancel_token();
-        let stopped = async {
-            cancel(&token).await?;
-            connection.check_connection().await
-        };
-        match timeout(CANCEL_PATIENCE, stopped).await {
-            Ok(Ok(())) => tracing::debug!("postgres.query.cancelled"),
-            Ok(Err(error)) => {
-                tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed");
-            }
-            Err(_) => tracing::debug!("postgres.cancel.unanswered"),
-        }
+    let token = connection.cancel_token();
+    let stopped = async {
+        stop(&token).await;
+        connection.check_connection().await
+    };
+    match timeout(CANCEL_PATIENCE, stopped).await {
+        Ok(_) => tracing::debug!("postgres.query.cancelled"),
+        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
     }
     Pool::discard(connection);
+}
+
+/// Asks the server to stop what the session of `token` runs.
+async fn stop(token: &CancelToken) {
+    match timeout(CANCEL_PATIENCE, cancel(token)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed"),
+        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
+    }
 }

@@ -62,7 +62,7 @@ impl Decimal {
     /// # Errors
     /// [`DecimalError::Overflow`] beyond [`Self::MAX_DIGITS`].
     pub fn from_unscaled(unscaled: BigInt, scale: i64) -> Result<Self, DecimalError> {
-        Self::from_big(BigDecimal::from_bigint(unscaled, scale))
+        Self::from_big(&BigDecimal::from_bigint(unscaled, scale))
     }
 
     /// As [`Self::from_unscaled`], for what fits a machine word.
@@ -93,9 +93,8 @@ impl Decimal {
     pub fn to_i64(&self) -> Option<i64> {
         match &self.0 {
             Repr::Small(small) if small.fract().is_zero() => small.to_i64(),
-            Repr::Small(_) => None,
             Repr::Big(big) if big.is_integer() => big.to_i64(),
-            Repr::Big(_) => None,
+            Repr::Small(_) | Repr::Big(_) => None,
         }
     }
 
@@ -130,7 +129,7 @@ impl Decimal {
                 return Ok(sum);
             }
         }
-        Self::from_big(self.to_big() + other.to_big())
+        Self::from_big(&(self.to_big() + other.to_big()))
     }
 
     /// The difference, exactly.
@@ -152,7 +151,7 @@ impl Decimal {
                 return Ok(product);
             }
         }
-        Self::from_big(self.to_big() * other.to_big())
+        Self::from_big(&(self.to_big() * other.to_big()))
     }
 
     /// The quotient: exact where it ends within [`Self::QUOTIENT_DIGITS`] significant digits, else rounded to that
@@ -170,7 +169,7 @@ impl Decimal {
         let shift = wanted.saturating_sub(digits(&dividend));
         let quotient = dividend * power_of_ten(shift) / divisor;
         let scale = dividend_scale - divisor_scale + i64::try_from(shift).map_err(|_| DecimalError::Overflow)?;
-        let rounded = round_to_digits(BigDecimal::from_bigint(quotient, scale));
+        let rounded = round_to_digits(&BigDecimal::from_bigint(quotient, scale));
         let (mut unscaled, mut scale) = rounded.into_bigint_and_exponent();
         let ten = BigInt::from(10);
         while scale > dividend_scale.max(0) && (&unscaled % &ten).is_zero() {
@@ -193,7 +192,7 @@ impl Decimal {
                 return Ok(rest);
             }
         }
-        Self::from_big(self.to_big() % other.to_big())
+        Self::from_big(&(self.to_big() % other.to_big()))
     }
 
     /// The number with the other sign.
@@ -240,7 +239,7 @@ impl Decimal {
     pub fn trim_scale(&self) -> Self {
         match &self.0 {
             Repr::Small(small) => Self(Repr::Small(small.normalize())),
-            Repr::Big(big) => Self::from_big(big.normalized()).unwrap_or_else(|_| self.clone()),
+            Repr::Big(big) => Self::from_big(&big.normalized()).unwrap_or_else(|_| self.clone()),
         }
     }
 
@@ -252,7 +251,7 @@ impl Decimal {
                 return Ok(Self(Repr::Small(rounded)));
             }
         }
-        Self::from_big(self.to_big().with_scale_round(i64::from(places), big_mode))
+        Self::from_big(&self.to_big().with_scale_round(i64::from(places), big_mode))
     }
 
     /// Both as whole numbers of one scale, where machine words hold them.
@@ -271,7 +270,7 @@ impl Decimal {
         Small::try_from_i128_with_scale(unscaled, scale).ok().map(|small| Self(Repr::Small(small)))
     }
 
-    fn from_big(big: BigDecimal) -> Result<Self, DecimalError> {
+    fn from_big(big: &BigDecimal) -> Result<Self, DecimalError> {
         let (unscaled, scale) = big.as_bigint_and_exponent();
         let (unscaled, scale) = if scale < 0 {
             let zeros = scale.unsigned_abs();
@@ -309,7 +308,7 @@ fn power_of_ten(exponent: u64) -> BigInt {
 
 /// Rounds to [`Decimal::QUOTIENT_DIGITS`] significant digits. Digits that were cut off before do not matter: half away
 /// from zero looks only at the first digit that goes.
-fn round_to_digits(number: BigDecimal) -> BigDecimal {
+fn round_to_digits(number: &BigDecimal) -> BigDecimal {
     let excess = number.digits().saturating_sub(Decimal::QUOTIENT_DIGITS);
     let scale = number.fractional_digit_count() - i64::try_from(excess).unwrap_or(i64::MAX);
     number.with_scale_round(scale, RoundingMode::HalfUp)

@@ -6,12 +6,14 @@
 
 mod clock;
 mod decimal;
+mod digest;
 mod names;
 mod ty;
 mod value;
 
 pub use clock::{Clock, Deadline};
 pub use decimal::{Decimal, DecimalError};
+pub use digest::Digest;
 pub use names::{DomainName, FlowName, NameError, NodeId};
 pub use ty::{Field, Shape, Type};
 pub use value::{FieldName, Record, Value};

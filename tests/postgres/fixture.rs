@@ -1,7 +1,7 @@
 //! Servers, databases and domains for these tests.
 
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
@@ -10,18 +10,13 @@ use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
-/// Longer than anything here should take on a busy machine.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
-/// The server of all tests that do it no harm.
-pub fn shared_server() -> &'static Server {
-    static SERVER: LazyLock<Server> =
-        LazyLock::new(|| Server::disposable(&[("max_connections", "200")]).expect("a server"));
-    &SERVER
-}
+/// Longer than anything here should take on a busy machine.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// A new database on `server`, with `setup` run on it.
-pub async fn database(server: &Server, name: &str, setup: &str) -> String {
+pub(crate) async fn database(server: &Server, name: &str, setup: &str) -> String {
     let url = server.url("postgres");
     sql::create_database(&url, name).await.expect("a database");
     run(server, name, setup).await;
@@ -29,12 +24,12 @@ pub async fn database(server: &Server, name: &str, setup: &str) -> String {
 }
 
 /// Runs `statements` as the superuser.
-pub async fn run(server: &Server, database: &str, statements: &str) {
+pub(crate) async fn run(server: &Server, database: &str, statements: &str) {
     sql::run(&server.url(database), "the test", statements).await.expect("the statements run");
 }
 
 /// A small domain on `database` of `server`.
-pub fn config(server: &Server, database: &str) -> DomainConfig {
+pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
     DomainConfig {
         name: DomainName::parse("oms_db").expect("a name"),
         connection: Connection {
@@ -51,30 +46,30 @@ pub fn config(server: &Server, database: &str) -> DomainConfig {
 }
 
 /// A domain and whoever supervises it.
-pub struct Domain {
-    pub set: DomainSet,
-    pub handle: DomainHandle,
+pub(crate) struct Domain {
+    pub(crate) set: DomainSet,
+    pub(crate) handle: DomainHandle,
 }
 
 impl Domain {
-    pub fn start(config: DomainConfig) -> Self {
+    pub(crate) fn start(config: DomainConfig) -> Self {
         let name = config.name.clone();
         let set = DomainSet::start(vec![config]).expect("a domain");
         let handle = set.get(&name).expect("its handle");
         Self { set, handle }
     }
 
-    pub async fn ready(config: DomainConfig) -> Self {
+    pub(crate) async fn ready(config: DomainConfig) -> Self {
         let domain = Self::start(config);
         domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
         domain
     }
 
-    pub async fn ask(&self, text: &str, params: &[Value]) -> Result<Answer, QueryError> {
+    pub(crate) async fn ask(&self, text: &str, params: &[Value]) -> Result<Answer, QueryError> {
         self.ask_within(text, params, LONG, None).await
     }
 
-    pub async fn ask_within(
+    pub(crate) async fn ask_within(
         &self,
         text: &str,
         params: &[Value],
@@ -84,27 +79,27 @@ impl Domain {
         ask(&self.handle, &query(text), params, limit, timeout).await
     }
 
-    pub async fn refused(&self, text: &str, params: &[Value]) -> QueryErrorKind {
+    pub(crate) async fn refused(&self, text: &str, params: &[Value]) -> QueryErrorKind {
         self.ask(text, params).await.expect_err("a refusal").kind
     }
 
     /// The value of the first column of the only row.
-    pub async fn value(&self, text: &str, params: &[Value]) -> Value {
+    pub(crate) async fn value(&self, text: &str, params: &[Value]) -> Value {
         let answer = self.ask(text, params).await.expect("an answer");
         assert_eq!(answer.rows.len(), 1, "{text}");
         first(&answer.rows[0])
     }
 
-    pub async fn drain(self) {
+    pub(crate) async fn drain(self) {
         self.set.drain(LONG).await;
     }
 }
 
-pub fn query(text: &str) -> Arc<Query> {
+pub(crate) fn query(text: &str) -> Arc<Query> {
     Query::new(NodeId::parse("oms_history").expect("a name"), text)
 }
 
-pub async fn ask(
+pub(crate) async fn ask(
     handle: &DomainHandle,
     query: &Arc<Query>,
     params: &[Value],
@@ -116,27 +111,18 @@ pub async fn ask(
     handle.query(QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, span }).await
 }
 
-pub fn first(row: &Value) -> Value {
+pub(crate) fn first(row: &Value) -> Value {
     let Value::Map(record) = row else { panic!("{row} is no row") };
     record.iter().next().expect("a column").1.clone()
 }
 
 /// A value, from JSON.
-pub fn json(text: &str) -> Value {
+pub(crate) fn json(text: &str) -> Value {
     Value::from_json(&serde_json::from_str(text).expect("JSON")).expect("a value")
 }
 
-/// Waits until `condition` holds.
-pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(begun.elapsed() < LONG, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// How many sessions `database` has, besides the one that counts.
-pub async fn sessions(server: &Server, database: &str) -> i64 {
+pub(crate) async fn sessions(server: &Server, database: &str) -> i64 {
     let (client, connection) =
         tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");
     tokio::spawn(connection);

@@ -1,8 +1,17 @@
 //! PostgreSQL access and the supervised actor of a domain, against real servers.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helping functions too"
+)]
 
 mod fixture;
+mod load;
+mod network;
 mod sessions;
 mod supervision;
+#[path = "../support/mod.rs"]
+mod support;
 mod values;

@@ -1,0 +1,299 @@
+//! What a session may do, how long, and what becomes of it.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use secrecy::SecretString;
+use tributary::actors::domain::State;
+use tributary::config::Password;
+use tributary::postgres::QueryErrorKind;
+use tributary::server::Server;
+use tributary::types::{Deadline, Value};
+
+use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, run, sessions, shared_server};
+
+/// How many sessions of `database` run a query.
+async fn running(server: &Server, database: &str) -> i64 {
+    let (client, connection) =
+        tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");
+    tokio::spawn(connection);
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND state = 'active'";
+    client.query_one(count, &[&database]).await.expect("a count").get(0)
+}
+
+#[actix::test]
+async fn a_session_can_only_read() {
+    let server = shared_server();
+    let setup = "CREATE TABLE stock (n int); CREATE SEQUENCE numbers; \
+                 CREATE FUNCTION sell() RETURNS int LANGUAGE sql AS 'INSERT INTO stock VALUES (1) RETURNING n';";
+    let database = database(server, "read_only", setup).await;
+    let domain = Domain::ready(config(server, &database)).await;
+    for text in [
+        "INSERT INTO stock VALUES (1)",
+        "WITH sold AS (DELETE FROM stock RETURNING n) SELECT * FROM sold",
+        "SELECT nextval('numbers')",
+        "SELECT sell()",
+        "SELECT n FROM stock FOR UPDATE",
+    ] {
+        let refused = domain.refused(text, &[]).await;
+        assert!(matches!(&refused, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "25006"), "{text}: {refused:?}");
+    }
+    assert_eq!(domain.value("SELECT count(*) AS n FROM stock", &[]).await, json("0"));
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_pool_is_warmed_to_its_minimum_and_its_sessions_say_whose_they_are() {
+    let server = shared_server();
+    let database = database(server, "warm", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let pool = domain.handle.health().pool;
+    assert_eq!((pool.size, pool.idle, pool.max), (2, 2, 4));
+    // One more for probes.
+    assert_eq!(sessions(server, &database).await, 3);
+    assert_eq!(domain.value("SHOW application_name", &[]).await, Value::text("test of warm"));
+    assert_eq!(domain.value("SHOW statement_timeout", &[]).await, Value::text("5s"));
+    domain.drain().await;
+    assert_eq!(sessions(server, &database).await, 0);
+}
+
+#[actix::test]
+async fn a_query_past_its_deadline_is_cancelled_and_its_session_not_used_again() {
+    let server = shared_server();
+    let database = database(server, "deadline", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let asked = Instant::now();
+    let limit = Duration::from_millis(300);
+    let late = domain.ask_within("SELECT 1 AS n FROM pg_sleep(30)", &[], limit, None).await;
+    let QueryErrorKind::Timeout { after } = late.expect_err("a timeout").kind else { panic!("no timeout") };
+    assert!(after <= limit && asked.elapsed() < Duration::from_secs(2));
+    eventually("the query is cancelled", async || running(server, &database).await == 0).await;
+    // Far more often than there are sessions: none of them has an old answer or a late cancel waiting.
+    for n in 0..20_i64 {
+        assert_eq!(domain.value("SELECT $1::int8 AS n", &[n.into()]).await, Value::Integer(n));
+    }
+    assert_eq!(domain.handle.health().state, State::Ready);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_query_whose_asker_has_gone_is_cancelled() {
+    let server = shared_server();
+    let database = database(server, "abandoned", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let handle = domain.handle.clone();
+    let asked =
+        actix::spawn(
+            async move { ask(&handle, &query("SELECT 1 AS n FROM pg_sleep(30)"), &[], LONG, Some(LONG)).await },
+        );
+    eventually("the query runs", async || running(server, &database).await == 1).await;
+    asked.abort();
+    eventually("the query is cancelled", async || running(server, &database).await == 0).await;
+    eventually("its permit is given back", async || domain.handle.health().in_flight == 0).await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn the_server_itself_stops_what_takes_longer_than_the_domain_allows() {
+    let server = shared_server();
+    let database = database(server, "statement_timeout", "").await;
+    let mut config = config(server, &database);
+    config.timeouts.query = Duration::from_millis(200);
+    let domain = Domain::ready(config).await;
+    let slow = "SELECT 1 AS n FROM pg_sleep(0.6)";
+    assert!(matches!(domain.refused(slow, &[]).await, QueryErrorKind::Timeout { .. }));
+    // A node that asks for more gets it, and the session is as before.
+    let patient = domain.ask_within(slow, &[], LONG, Some(Duration::from_secs(10))).await.expect("rows");
+    assert_eq!(patient.rows.len(), 1);
+    assert!(patient.took >= Duration::from_millis(600));
+    for _ in 0..4 {
+        assert_eq!(domain.value("SHOW statement_timeout", &[]).await, Value::text("200ms"));
+    }
+    assert_eq!(domain.handle.health().state, State::Ready);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_statement_is_prepared_again_when_its_tables_have_changed() {
+    let server = shared_server();
+    let setup = "CREATE TABLE stock (product text, qty int); INSERT INTO stock VALUES ('a', 1);";
+    let database = database(server, "drift", setup).await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let asked = query("SELECT * FROM stock WHERE qty = $1");
+    let row = async || {
+        let answer = ask(&domain.handle, &asked, &[json("1")], LONG, None).await.expect("rows");
+        serde_json::to_string(&answer.rows).expect("JSON")
+    };
+    for _ in 0..4 {
+        assert_eq!(row().await, r#"[{"product":"a","qty":1}]"#);
+    }
+    run(server, &database, "ALTER TABLE stock ADD COLUMN shelf text DEFAULT 's'").await;
+    for _ in 0..4 {
+        assert_eq!(row().await, r#"[{"product":"a","qty":1,"shelf":"s"}]"#);
+    }
+    run(server, &database, "ALTER TABLE stock ALTER COLUMN qty TYPE numeric(9, 2)").await;
+    for _ in 0..4 {
+        assert_eq!(row().await, r#"[{"product":"a","qty":1.00,"shelf":"s"}]"#);
+    }
+    run(server, &database, "DROP TABLE stock").await;
+    let gone = ask(&domain.handle, &asked, &[json("1")], LONG, None).await.expect_err("a refusal").kind;
+    assert!(matches!(&gone, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "42P01"), "{gone:?}");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn more_than_can_wait_is_refused_at_once_and_the_rest_is_served() {
+    let server = shared_server();
+    let database = database(server, "overload", "").await;
+    let mut config = config(server, &database);
+    (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 3);
+    let domain = Domain::ready(config).await;
+    let asked = Instant::now();
+    let outcomes = join_all((0..20).map(|_| async {
+        let outcome = domain.ask("SELECT 1 AS n FROM pg_sleep(0.1)", &[]).await;
+        (outcome, asked.elapsed())
+    }))
+    .await;
+    let (served, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(outcome, _)| outcome.is_ok());
+    assert_eq!(served.len(), 4);
+    for (outcome, after) in refused {
+        let error = outcome.expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Overloaded { .. }), "{error}");
+        assert!(after < Duration::from_millis(100), "refused after {after:?}");
+    }
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_server_without_free_slots_degrades_the_domain_and_what_it_has_is_used() {
+    let server = Server::disposable(&[]).expect("a server");
+    let database = database(&server, "slots", "CREATE ROLE few LOGIN CONNECTION LIMIT 3").await;
+    let mut config = config(&server, &database);
+    config.connection.user = "few".to_owned();
+    let domain = Domain::ready(config).await;
+    let slow = || domain.ask("SELECT 1 AS n FROM pg_sleep(0.3)", &[]);
+    let outcomes = join_all((0..4).map(|_| slow())).await;
+    let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert_eq!(refused.len(), 2);
+    assert!(refused.iter().all(|error| matches!(error.kind, QueryErrorKind::Overloaded { .. })), "{refused:?}");
+    run(&server, &database, "ALTER ROLE few CONNECTION LIMIT 1").await;
+    domain.handle.recycle().await;
+    eventually("the domain is degraded", async || {
+        let health = domain.handle.health();
+        matches!(&health.state, State::Degraded { why } if why.contains("slots"))
+    })
+    .await;
+    run(&server, &database, "ALTER ROLE few CONNECTION LIMIT 3").await;
+    domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+    eventually("the domain is ready", async || domain.handle.health().state == State::Ready).await;
+    domain.drain().await;
+}
+
+/// A server that asks the role `locked` for a password.
+async fn locked_server() -> (Server, String) {
+    let server = Server::disposable(&[]).expect("a server");
+    let setup = "SET password_encryption = 'scram-sha-256'; CREATE ROLE locked LOGIN PASSWORD 'right p@ss/word';";
+    let database = database(&server, "vault", setup).await;
+    let rules = "host all locked 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
+    server.put_file("pg_hba.conf", rules).expect("the rules");
+    server.reload().expect("reloaded");
+    (server, database)
+}
+
+#[actix::test]
+async fn a_wrong_password_names_the_domain_and_never_the_password() {
+    let (server, database) = locked_server().await;
+    for (password, expected) in [
+        (Password::Given(SecretString::from("hunter2 is wrong")), "the server refused the password"),
+        (Password::None, "password missing"),
+        (Password::File("/nowhere/hunter2".into()), "the password file /nowhere/hunter2 cannot be read"),
+    ] {
+        let mut config = config(&server, &database);
+        config.connection.user = "locked".to_owned();
+        config.connection.password = password;
+        let shown = format!("{config:?}");
+        let domain = Domain::start(config);
+        let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error:?}");
+        let health = serde_json::to_string(&domain.handle.health()).expect("JSON");
+        for text in [error.to_string(), health] {
+            assert!(text.contains("oms_db") && text.contains(expected), "{text}");
+            assert!(!text.contains("hunter2 is wrong"), "{text}");
+        }
+        assert!(!shown.contains("hunter2 is wrong"), "{shown}");
+        domain.drain().await;
+    }
+}
+
+#[actix::test]
+async fn a_password_file_is_read_at_each_connect() {
+    let (server, database) = locked_server().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), "wrong\n").expect("written");
+    let mut config = config(&server, &database);
+    config.connection.user = "locked".to_owned();
+    config.connection.password = Password::File(file.path().to_owned());
+    let domain = Domain::start(config);
+    assert!(matches!(domain.refused("SELECT 1 AS n", &[]).await, QueryErrorKind::Unavailable { .. }));
+    std::fs::write(file.path(), "right p@ss/word\nand a second line\n").expect("written");
+    domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+    assert_eq!(domain.value("SELECT current_user::text AS u", &[]).await, Value::text("locked"));
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_missing_database_is_said_to_be_missing() {
+    let domain = Domain::start(config(shared_server(), "nowhere"));
+    let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+    assert!(error.to_string().contains("there is no such database"), "{error}");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn hosts_are_tried_in_their_order() {
+    let server = shared_server();
+    let database = database(server, "hosts", "").await;
+    let mut config = config(server, &database);
+    // A port where nobody listens, and a name that nobody has.
+    config.connection.hosts.insert(0, ("127.0.0.1".to_owned(), 1));
+    config.connection.hosts.insert(1, ("nobody.invalid".to_owned(), server.port()));
+    let domain = Domain::ready(config).await;
+    assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_unix_socket_is_a_host_too() {
+    let server = Server::disposable(&[("unix_socket_directories", ".")]).expect("a server");
+    let mut config = config(&server, "postgres");
+    let directory = server.data_dir().to_str().expect("a path").to_owned();
+    config.connection.hosts = vec![(directory, server.port())];
+    let domain = Domain::ready(config).await;
+    let local = domain.value("SELECT inet_client_addr() IS NULL AS local", &[]).await;
+    assert_eq!(local, Value::Boolean(true));
+    // A cancel takes the same way.
+    let limit = Duration::from_millis(200);
+    domain.ask_within("SELECT 1 AS n FROM pg_sleep(30)", &[], limit, None).await.expect_err("a timeout");
+    eventually("the query is cancelled", async || running(&server, "postgres").await == 1).await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn an_error_of_the_database_is_no_reason_to_call_it_down() {
+    let server = shared_server();
+    let database = database(server, "errors", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let since = domain.handle.health().since;
+    for text in ["SELECT 1 / 0 AS n", "SELECT nothing", "SELEC", "SELECT 'x'::int AS n", "SELECT 1 AS n FROM gone"] {
+        let error = domain.ask(text, &[]).await.expect_err("a refusal");
+        let QueryErrorKind::Sql { detail, .. } = &error.kind else { panic!("{error:?}") };
+        assert!(!error.to_string().contains(detail.as_str()), "{error}");
+    }
+    let limit = Duration::from_millis(50);
+    for _ in 0..10 {
+        domain.ask_within("SELECT 1 AS n FROM pg_sleep(30)", &[], limit, None).await.expect_err("a timeout");
+    }
+    let health = domain.handle.health();
+    assert_eq!((health.state, health.since), (State::Ready, since));
+    domain.drain().await;
+}

@@ -1,0 +1,273 @@
+//! A domain's actor dies, is replaced, restarted and drained; its database goes and comes back.
+
+use std::time::{Duration, Instant};
+
+use actix::clock::sleep;
+use tributary::actors::domain::{Fault, LifecycleError, State};
+use tributary::actors::supervision::SupervisionError;
+use tributary::config::Timeouts;
+use tributary::postgres::QueryErrorKind;
+use tributary::server::Server;
+use tributary::types::{Deadline, DomainName};
+
+use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, run, sessions, shared_server};
+use crate::load::Load;
+
+/// How soon after its server's return a domain has to serve again.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
+                         AND pid <> pg_backend_pid()";
+
+/// Waits until the domain is ready, and says for how long that was.
+async fn recovered(domain: &Domain) -> Duration {
+    let begun = Instant::now();
+    domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+    begun.elapsed()
+}
+
+async fn down(domain: &Domain) {
+    eventually("the domain is down", async || matches!(domain.handle.health().state, State::Down { .. })).await;
+}
+
+/// Injects `fault` every 50 ms under load: nobody notices.
+async fn goes_unnoticed(name: &str, fault: Fault) -> u64 {
+    let server = shared_server();
+    let database = database(server, name, "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let load = Load::start(&domain.handle, 10);
+    for _ in 0..20 {
+        sleep(Duration::from_millis(50)).await;
+        tokio::time::timeout(LONG, domain.handle.inject(fault)).await.expect("the fault happens");
+    }
+    let tally = load.finish().await;
+    assert_eq!(tally.errors, []);
+    assert!(tally.answers > 20, "{tally:?}");
+    let restarts = domain.handle.health().restarts;
+    domain.drain().await;
+    eventually("every connection is closed", async || sessions(server, &database).await == 0).await;
+    restarts
+}
+
+#[actix::test]
+async fn a_panicking_domain_actor_is_replaced_within_the_deadline() {
+    assert!(goes_unnoticed("panics", Fault::PanicInActor).await >= 5);
+}
+
+#[actix::test]
+async fn a_panicking_reply_harms_nothing_else() {
+    assert_eq!(goes_unnoticed("panicking_replies", Fault::PanicInReply).await, 0);
+}
+
+#[actix::test]
+async fn an_actor_whose_thread_has_ended_gets_a_new_one() {
+    assert!(goes_unnoticed("threads", Fault::EndThread).await >= 5);
+}
+
+#[actix::test]
+async fn a_restart_under_load_fails_no_request_and_leaves_no_connection_behind() {
+    let server = shared_server();
+    let database = database(server, "restarts", "").await;
+    let config = config(server, &database);
+    let domain = Domain::ready(config.clone()).await;
+    let load = Load::start(&domain.handle, 10);
+    let mut renamed = config.clone();
+    renamed.connection.application_name = "renamed".to_owned();
+    for round in 0..6 {
+        sleep(Duration::from_millis(50)).await;
+        let config = (round == 3).then(|| renamed.clone());
+        domain
+            .set
+            .restart(&config.as_ref().map_or(domain.handle.name().clone(), |c| c.name.clone()), config)
+            .await
+            .expect("restarted");
+    }
+    let tally = load.finish().await;
+    assert_eq!(tally.errors, []);
+    assert!(tally.answers > 20, "{tally:?}");
+    assert_eq!(domain.handle.health().restarts, 6);
+    // The configuration given once stays.
+    assert_eq!(domain.value("SHOW application_name", &[]).await, json("\"renamed\""));
+    let most = i64::try_from(config.pool.max + 1).expect("few");
+    eventually("the old connections are closed", async || sessions(server, &database).await <= most).await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_replacement_that_cannot_connect_is_not_put_in_service() {
+    let server = shared_server();
+    let database = database(server, "bad_replacement", "").await;
+    let config = config(server, &database);
+    let domain = Domain::ready(config.clone()).await;
+    let mut wrong = config;
+    wrong.connection.database = "nowhere".to_owned();
+    let refused = domain.set.restart(&wrong.name.clone(), Some(wrong)).await.expect_err("a refusal");
+    assert!(matches!(refused, SupervisionError::Lifecycle(LifecycleError::NotReady { .. })), "{refused:?}");
+    assert!(refused.to_string().contains("there is no such database"), "{refused}");
+    assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    assert_eq!(domain.handle.health().restarts, 0);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_drained_domain_finishes_what_it_has_begun_and_closes_every_connection() {
+    let server = shared_server();
+    let database = database(server, "drains", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let handle = domain.handle.clone();
+    let slow = query("SELECT 7 AS n FROM pg_sleep(0.4)");
+    let begun = actix::spawn(async move { ask(&handle, &slow, &[], LONG, None).await });
+    eventually("the query is with the actor", async || domain.handle.health().in_flight == 1).await;
+    let draining = Instant::now();
+    domain.set.drain(LONG).await;
+    assert!(draining.elapsed() < Duration::from_secs(2), "drained after {:?}", draining.elapsed());
+    assert!(begun.await.expect("no panic").is_ok());
+    let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+    assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error}");
+    assert_eq!(domain.handle.health().state, State::Stopped);
+    eventually("every connection is closed", async || sessions(server, &database).await == 0).await;
+}
+
+#[actix::test]
+async fn domains_are_added_and_removed_while_others_serve() {
+    let server = shared_server();
+    let database = database(server, "comings_and_goings", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    let mut other = config(server, &database);
+    other.name = DomainName::parse("uom_db").expect("a name");
+    domain.set.add(other.clone()).await.expect("added");
+    let added = domain.set.get(&other.name).expect("its handle");
+    added.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+    assert!(matches!(domain.set.add(other.clone()).await, Err(SupervisionError::Exists { .. })));
+    domain.set.remove(&other.name, LONG).await.expect("removed");
+    assert!(domain.set.get(&other.name).is_none());
+    let error = ask(&added, &query("SELECT 1 AS n"), &[], LONG, None).await.expect_err("a refusal");
+    assert_eq!(error.domain, other.name);
+    assert!(matches!(domain.set.remove(&other.name, LONG).await, Err(SupervisionError::Unknown { .. })));
+    assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_domain_starts_while_its_server_is_down_and_serves_soon_after_that_is_up() {
+    let server = Server::disposable(&[]).expect("a server");
+    let config = config(&server, "postgres");
+    server.stop().expect("stopped");
+    let domain = Domain::start(config);
+    let asked = Instant::now();
+    let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+    assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error:?}");
+    assert!(asked.elapsed() < Duration::from_secs(1), "refused after {:?}", asked.elapsed());
+    assert!(error.to_string().contains("oms_db"), "{error}");
+    server.restart().expect("started");
+    let after = recovered(&domain).await;
+    assert!(after < RECOVERY, "recovered after {after:?}");
+    assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_killed_server_makes_queries_fail_at_once_and_its_return_is_noticed() {
+    let server = Server::disposable(&[]).expect("a server");
+    let domain = Domain::ready(config(&server, "postgres")).await;
+    let load = Load::start(&domain.handle, 10);
+    for _ in 0..3 {
+        server.kill_family().expect("killed");
+        down(&domain).await;
+        let asked = Instant::now();
+        let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error:?}");
+        assert!(asked.elapsed() < Duration::from_millis(100), "refused after {:?}", asked.elapsed());
+        server.restart().expect("started");
+        let after = recovered(&domain).await;
+        assert!(after < RECOVERY, "recovered after {after:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let tally = load.finish().await;
+    assert!(tally.answers > 0);
+    for error in &tally.errors {
+        let expected = matches!(error.kind, QueryErrorKind::Unavailable { .. } | QueryErrorKind::ConnectionLost { .. });
+        assert!(expected, "{error:?}");
+    }
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_frozen_server_is_noticed_and_so_is_its_thaw() {
+    let server = Server::disposable(&[]).expect("a server");
+    let mut config = config(&server, "postgres");
+    config.timeouts = Timeouts {
+        connect: Duration::from_secs(1),
+        probe: Duration::from_millis(300),
+        query: Duration::from_secs(1),
+        ..config.timeouts
+    };
+    let domain = Domain::ready(config).await;
+    let load = Load::start(&domain.handle, 10);
+    for _ in 0..2 {
+        server.freeze().expect("frozen");
+        down(&domain).await;
+        let asked = Instant::now();
+        domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+        assert!(asked.elapsed() < Duration::from_millis(100), "refused after {:?}", asked.elapsed());
+        server.thaw().expect("thawed");
+        let after = recovered(&domain).await;
+        assert!(after < RECOVERY, "recovered after {after:?}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    let tally = load.finish().await;
+    assert!(tally.answers > 0);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn sessions_that_the_server_ends_are_never_handed_to_a_query() {
+    let server = shared_server();
+    let database = database(server, "terminated", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    // Idle ones: nobody notices.
+    for _ in 0..10 {
+        run(server, &database, TERMINATE).await;
+        assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    }
+    // Under load: what the server undid is asked again.
+    let load = Load::start(&domain.handle, 10);
+    for _ in 0..10 {
+        sleep(Duration::from_millis(100)).await;
+        run(server, &database, TERMINATE).await;
+    }
+    let tally = load.finish().await;
+    assert!(tally.answers > 20, "{tally:?}");
+    for error in &tally.errors {
+        assert!(matches!(error.kind, QueryErrorKind::ConnectionLost { .. }), "{error:?}");
+    }
+    assert!(tally.errors.len() * 100 < tally.answers, "{} of {} failed", tally.errors.len(), tally.answers);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn health_tells_all_of_a_domain_and_costs_its_database_nothing() {
+    let server = shared_server();
+    let database = database(server, "health", "").await;
+    let mut config = config(server, &database);
+    config.timeouts.probe_interval = LONG;
+    let domain = Domain::ready(config).await;
+    let before = domain.handle.health();
+    for _ in 0..100 {
+        domain.handle.health();
+    }
+    let health = serde_json::to_value(domain.handle.health()).expect("JSON");
+    assert_eq!(health["domain"], "oms_db");
+    assert_eq!(health["state"], "ready");
+    assert_eq!(health["restarts"], 0);
+    assert_eq!(health["pool"], serde_json::json!({"max": 4, "size": 2, "idle": 2, "waiting": 0}));
+    assert_eq!(health["in_flight"], 0);
+    let version = health["server_version"].as_str().expect("a version");
+    assert!(version.starts_with(&server.version().text), "{version}");
+    assert!(health["last_probe"]["latency_us"].as_u64().is_some_and(|latency| latency > 0), "{health}");
+    assert_eq!(domain.handle.health().last_probe, before.last_probe);
+    // Unless it is asked to ask.
+    let probed = domain.handle.probe(Deadline::after(LONG)).await;
+    assert!(probed.last_probe.map(|probe| probe.at) > before.last_probe.map(|probe| probe.at));
+    domain.drain().await;
+}

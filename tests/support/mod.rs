@@ -9,11 +9,13 @@
 #![allow(unreachable_pub, reason = "a test program exports nothing; `pub` says what tests may use")]
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod app;
 mod databases;
 mod family;
 mod proxy;
 mod waiting;
 
+pub use app::{Answer, Setup, TestApp, repository};
 pub use databases::{Database, SampleDatabases, connect, shared_server};
 pub use family::PrivateFamily;
 pub use proxy::{Fault, Proxy};

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::state::{Event, Moment, Standing, State};
 use crate::config::DomainConfig;
-use crate::postgres::{Answer, Description, Pool, PoolSetupError, Query, QueryErrorKind, Session};
+use crate::postgres::{Answer, Description, Pool, PoolSetupError, Query, QueryErrorKind};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
@@ -130,7 +130,7 @@ impl Core {
     ) -> Result<Answer, QueryErrorKind> {
         let begun = Instant::now();
         let work = async {
-            let mut session = self.session(deadline).await?;
+            let mut session = self.pool.acquire(deadline).await?;
             let waited = begun.elapsed();
             let rows = session.query(query, params, deadline).await?;
             Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited) })
@@ -145,37 +145,30 @@ impl Core {
         deadline: Deadline,
         ticket: Ticket,
     ) -> Result<Description, QueryErrorKind> {
-        let work = async { self.session(deadline).await?.describe(query, deadline).await };
+        let work = async { self.pool.acquire(deadline).await?.describe(query, deadline).await };
         self.unless_abandoned(work, ticket).await
     }
 
+    /// Does `work` unless nobody waits for it any more, or the domain goes down under it.
     async fn unless_abandoned<T>(
         &self,
         work: impl Future<Output = Result<T, QueryErrorKind>>,
         mut ticket: Ticket,
     ) -> Result<T, QueryErrorKind> {
         let begun = Instant::now();
+        let mut standing = self.standing();
         let outcome = tokio::select! {
             biased;
             outcome = work => outcome,
             () = ticket.abandoned() => return Err(QueryErrorKind::Timeout { after: begun.elapsed() }),
+            down = standing.wait_for(|standing| matches!(standing.state, State::Down { .. })) => {
+                return Err(down.map_or_else(|_| unavailable(&State::Stopped), |standing| unavailable(&standing.state)));
+            }
         };
         if matches!(outcome, Err(QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. })) {
             self.alarm();
         }
         outcome
-    }
-
-    /// A connection, unless the domain goes down while it is waited for.
-    async fn session(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
-        let mut standing = self.standing();
-        tokio::select! {
-            biased;
-            session = self.pool.acquire(deadline) => session,
-            down = standing.wait_for(|standing| matches!(standing.state, State::Down { .. })) => {
-                Err(down.map_or_else(|_| unavailable(&State::Stopped), |standing| unavailable(&standing.state)))
-            }
-        }
     }
 
     /// Waits until the domain leaves.
@@ -196,6 +189,7 @@ impl Core {
             let open = self.pool.connector().open();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
+        self.record(Event::Stop);
     }
 }
 

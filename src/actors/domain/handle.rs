@@ -93,7 +93,7 @@ impl DomainHandle {
         let deadline = deadline.at_most(limit);
         let params: Arc<[Value]> = params.into();
         let message = |ticket| Query {
-            query: Arc::clone(&query),
+            what: Arc::clone(&query),
             params: Arc::clone(&params),
             deadline,
             span: span.clone(),
@@ -142,7 +142,7 @@ impl DomainHandle {
         self.health()
     }
 
-    /// Closes every idle connection, so that the next queries connect anew.
+    /// Closes every connection, those in use once they are free, so that the next queries connect anew.
     pub async fn recycle(&self) {
         let address = self.publication.borrow().instance.address.clone();
         // An actor that is gone has no connections.

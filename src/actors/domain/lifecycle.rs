@@ -26,7 +26,7 @@ use crate::types::{Deadline, DomainName};
 /// Deaths within this span make the next respawn wait longer.
 const MEMORY: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a domain's actor could not be started or replaced.
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,7 @@ async fn rest(core: &Core) {
     let state = core.standing().borrow().state.clone();
     match state {
         State::Down { next, .. } => {
-            // Whatever is idle was made to a server that is gone.
+            // Whatever there is was made to a server that is gone.
             core.pool().recycle();
             sleep_until(Instant::from_std(next)).await;
         }

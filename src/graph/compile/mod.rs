@@ -14,8 +14,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::input::{self, InputSchema};
 use super::plan::Flow;
 use super::spec::FlowKeys;
@@ -23,7 +21,7 @@ use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::grl::{Limits, Owner, Scope};
 use crate::postgres::Description;
-use crate::types::{DomainName, FlowName, NodeId, Type};
+use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 
 use node::Draft;
@@ -77,7 +75,7 @@ pub fn compile(
         nodes: Vec::new(),
         types: Vec::new(),
         connections: BTreeMap::new(),
-        rule_hash: Sha256::new(),
+        rule_hash: Digest::default(),
     };
     compiler.read_nodes();
     if compiler.found.has_errors() {
@@ -96,8 +94,8 @@ pub fn compile(
         inputs: head.inputs,
         nodes,
         outcomes,
-        graph_hash: short(&Sha256::digest(source.text().as_bytes())),
-        rules_hash: short(&rule_hash.finalize()),
+        graph_hash: Digest::of(source.text()),
+        rules_hash: rule_hash.short(),
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
     };
     found.into_result(flow)
@@ -106,10 +104,6 @@ pub fn compile(
 fn sorted(mut found: Diagnostics) -> Diagnostics {
     found.sort();
     found
-}
-
-fn short(digest: &[u8]) -> String {
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What stands above the nodes.
@@ -160,7 +154,7 @@ struct Compiler<'a> {
     types: Vec<Option<Type>>,
     /// The connections written inline, each once, with its text.
     connections: BTreeMap<DomainName, (UrlConnection, String)>,
-    rule_hash: Sha256,
+    rule_hash: Digest,
 }
 
 impl Compiler<'_> {

@@ -218,10 +218,10 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
         }
         NodeKind::RuleNode => match (spec.rules.is_some(), spec.condition.is_some()) {
             (true, true) => {
-                refuse("wrong-key", "a RuleNode has `rules` or a `condition`, not both", "delete one of them")
+                refuse("wrong-key", "a RuleNode has `rules` or a `condition`, not both", "delete one of them");
             }
             (false, false) => {
-                refuse("missing-key", "a RuleNode needs `rules` or a `condition`", "write `rules: rules/some.grl`")
+                refuse("missing-key", "a RuleNode needs `rules` or a `condition`", "write `rules: rules/some.grl`");
             }
             _ => {}
         },

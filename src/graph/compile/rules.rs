@@ -1,7 +1,5 @@
 //! The third pass: node by node in their order, against what each can see.
 
-use sha2::Digest;
-
 use super::Compiler;
 use super::node::places;
 use super::query::{owner_place, unknown};
@@ -98,7 +96,7 @@ impl Compiler<'_> {
         let (id, texts): (NodeId, _) = (draft.id.clone(), draft.texts.clone());
         let is_condition = draft.yaml.get("condition").is_some();
         for text in &texts {
-            self.rule_hash.update(text.text().as_bytes());
+            self.rule_hash.add(text.text());
         }
         let limits = &self.context.rule_limits;
         let compiled = match (is_condition, texts.as_slice()) {
@@ -187,6 +185,18 @@ impl Compiler<'_> {
                 let message = format!("nothing uses node `{}`", node.id);
                 let help = "delete it, or read it in a rule or an outcome";
                 self.found.push(Diagnostic::warning("unused-node", &node.span, message).help(help));
+            } else if let Work::Rules(rules) = &node.work {
+                let own: Vec<String> = read
+                    .iter()
+                    .filter(|fact| fact.owner == Owner::Node(place))
+                    .map(|fact| fact.path.join("."))
+                    .collect();
+                // A whole read is a read of all its parts, and a part of a value is read where the value is.
+                let covers = |a: &str, b: &str| {
+                    a.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                };
+                let is_read = |name: &str| own.iter().any(|fact| covers(fact, name) || covers(name, fact));
+                self.found.extend(rules.ruleset.unused(is_read));
             }
         }
         for field in self.head.inputs.fields() {

@@ -84,7 +84,7 @@ impl InputSchema {
                 None => problems.push(self.unknown(&name)),
             }
         }
-        self.complete(given, problems)
+        self.complete(&given, problems)
     }
 
     /// Reads names and texts, as a command line has them; a list is written as a JSON array.
@@ -109,17 +109,17 @@ impl InputSchema {
                     Err(_) => Err(("wrong_type", "must be a list, written as a JSON array".to_owned())),
                 }
             } else {
-                field.scalar.from_text(text).and_then(|value| field.hold(&value).map(|()| value))
+                field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value))
             };
             given.push((name.to_owned(), value));
         }
-        self.complete(given, problems)
+        self.complete(&given, problems)
     }
 
     /// Puts every input in the order of the schema.
     fn complete(
         &self,
-        given: Vec<(String, Result<Value, Misfit>)>,
+        given: &[(String, Result<Value, Misfit>)],
         mut problems: Vec<FieldProblem>,
     ) -> Result<Value, InputError> {
         let mut inputs: Vec<(FieldName, Value)> = Vec::with_capacity(self.fields.len());
@@ -163,7 +163,7 @@ fn value(field: &InputField, json: &serde_json::Value, problems: &mut Vec<FieldP
     if json.is_null() && !field.required {
         return Ok(field.default.clone().unwrap_or_default());
     }
-    let scalar = |json| field.scalar.from_json(json).and_then(|value| field.hold(&value).map(|()| value));
+    let scalar = |json| field.scalar.read_json(json).and_then(|value| field.hold(&value).map(|()| value));
     if !field.is_list {
         return scalar(json);
     }

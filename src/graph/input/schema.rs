@@ -115,7 +115,7 @@ fn ty(text: &str, place: &Marked, found: &mut Diagnostics) -> Option<(Scalar, bo
 
 fn scalar_value(scalar: Scalar, node: &Marked, found: &mut Diagnostics) -> Option<Value> {
     let read = match node.scalar() {
-        Some(written) if node.as_text().is_some() || scalar == Scalar::Text => scalar.from_text(written.text()),
+        Some(written) if node.as_text().is_some() || scalar == Scalar::Text => scalar.read_text(written.text()),
         Some(_) => values::literal(node, found).map_or(Ok(Value::Null), |value| match (scalar, value) {
             (Scalar::Decimal, Value::Integer(integer)) => Ok(Value::Decimal(integer.into())),
             (Scalar::Integer, value @ Value::Integer(_))

@@ -12,9 +12,9 @@ pub(super) type Misfit = (&'static str, String);
 
 impl Scalar {
     /// Reads a JSON value.
-    pub(super) fn from_json(self, json: &serde_json::Value) -> Result<Value, Misfit> {
+    pub(super) fn read_json(self, json: &serde_json::Value) -> Result<Value, Misfit> {
         let found = match json {
-            serde_json::Value::String(text) if self.is_written_as_text() => return self.from_text(text),
+            serde_json::Value::String(text) if self.is_written_as_text() => return self.read_text(text),
             serde_json::Value::Number(number) => match (self, Value::from_number(&number.to_string())) {
                 (Self::Integer, Ok(Value::Decimal(decimal))) => {
                     return decimal
@@ -22,9 +22,8 @@ impl Scalar {
                         .map(Value::Integer)
                         .ok_or_else(|| self.misfit("a number that is not whole or too large"));
                 }
-                (Self::Integer, Ok(value)) => return Ok(value),
                 (Self::Decimal, Ok(Value::Integer(integer))) => return Ok(Value::Decimal(integer.into())),
-                (Self::Decimal, Ok(value)) => return Ok(value),
+                (Self::Integer | Self::Decimal, Ok(value)) => return Ok(value),
                 (Self::Integer | Self::Decimal, Err(_)) => return Err(self.misfit("a number of too many digits")),
                 _ => "a number",
             },
@@ -39,7 +38,7 @@ impl Scalar {
     }
 
     /// Reads what stands in quotes, or on a command line.
-    pub(super) fn from_text(self, text: &str) -> Result<Value, Misfit> {
+    pub(super) fn read_text(self, text: &str) -> Result<Value, Misfit> {
         match self {
             Self::Text if text.contains('\0') => {
                 Err(("nul_character", "holds a NUL character, which PostgreSQL does not take".to_owned()))
@@ -51,12 +50,11 @@ impl Scalar {
             Self::Date if text.len() == 10 => {
                 text.parse::<Date>().map(Value::Date).map_err(|_| self.misfit("another text"))
             }
-            Self::Date => Err(self.misfit("another text")),
             Self::Timestamp => text.parse::<Timestamp>().map(Value::Timestamp).map_err(|_| self.misfit("another text")),
             Self::Uuid if text.len() == 36 => {
                 Uuid::try_parse(text).map(|uuid| Value::text(uuid.to_string())).map_err(|_| self.misfit("another text"))
             }
-            Self::Uuid => Err(self.misfit("another text")),
+            Self::Date | Self::Uuid => Err(self.misfit("another text")),
         }
     }
 

@@ -18,6 +18,7 @@ const NEGATIVE_INFINITY: u16 = 0xF000;
 const GROUP: i64 = 4;
 /// The longest number worth reading: [`Decimal`] has no more digits before and after the point.
 const MAX_GROUPS: usize = 600;
+const MAX_SHIFT: u32 = 2_400;
 
 /// Reads a NUMERIC, trailing zeros and all.
 pub(super) fn decode(raw: &[u8]) -> Result<Decimal, Unreadable> {
@@ -59,21 +60,15 @@ fn small(digits: &[i16], shift: i64) -> Option<i128> {
     if shift < 0 { Some(unscaled / power) } else { unscaled.checked_mul(power) }
 }
 
+/// The same for any number of digits.
 fn big(digits: &[i16], shift: i64) -> Result<BigInt, Unreadable> {
-    let mut text = String::with_capacity(digits.len() * 4);
-    for digit in digits {
-        text.push_str(&format!("{digit:04}"));
-    }
-    let length = i64::try_from(text.len()).map_err(|_| TOO_LONG)? + shift;
-    let length = usize::try_from(length).map_err(|_| MALFORMED)?;
-    if length > MAX_GROUPS * 4 {
+    let power = u32::try_from(shift.unsigned_abs()).map_err(|_| TOO_LONG)?;
+    if power > MAX_SHIFT {
         return Err(TOO_LONG);
     }
-    text.truncate(length);
-    while text.len() < length {
-        text.push('0');
-    }
-    text.parse().map_err(|_| MALFORMED)
+    let unscaled = digits.iter().fold(BigInt::ZERO, |unscaled, digit| unscaled * 10_000 + digit);
+    let power = BigInt::from(10).pow(power);
+    Ok(if shift < 0 { unscaled / power } else { unscaled * power })
 }
 
 /// Writes a NUMERIC that shows as many digits after the point as `decimal` has.

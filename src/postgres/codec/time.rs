@@ -65,9 +65,10 @@ fn push_clock(text: &mut String, microseconds: i64) {
             push(text, format_args!("{sign}{amount}{unit}"));
         }
     }
-    if seconds % 60 != 0 || total % MICROSECONDS != 0 {
-        push(text, format_args!("{sign}{}", seconds % 60));
-        push_fraction(text, total % MICROSECONDS);
+    let rest = total % (60 * MICROSECONDS);
+    if rest != 0 {
+        push(text, format_args!("{sign}{}", rest / MICROSECONDS));
+        push_fraction(text, rest % MICROSECONDS);
         text.push('S');
     }
 }

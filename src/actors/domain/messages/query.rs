@@ -14,7 +14,7 @@ use crate::types::{Deadline, Value};
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Answer, QueryErrorKind>")]
 pub(in crate::actors) struct Query {
-    pub(in crate::actors) query: Arc<postgres::Query>,
+    pub(in crate::actors) what: Arc<postgres::Query>,
     pub(in crate::actors) params: Arc<[Value]>,
     pub(in crate::actors) deadline: Deadline,
     pub(in crate::actors) span: tracing::Span,
@@ -26,7 +26,7 @@ impl Handler<Query> for Domain {
 
     fn handle(&mut self, message: Query, _: &mut Context<Self>) -> Self::Result {
         let core = Arc::clone(&self.core);
-        let Query { query, params, deadline, span, ticket } = message;
-        Box::pin(async move { core.answer(&query, &params, deadline, ticket).await }.instrument(span))
+        let Query { what, params, deadline, span, ticket } = message;
+        Box::pin(async move { core.answer(&what, &params, deadline, ticket).await }.instrument(span))
     }
 }

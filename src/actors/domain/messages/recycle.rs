@@ -1,10 +1,10 @@
-//! Throw away idle connections.
+//! Throw away all connections.
 
 use actix::{Context, Handler, Message};
 
 use crate::actors::domain::actor::Domain;
 
-/// Close every connection that is not in use, so that the next queries connect anew: to a host that took over, or with
+/// Close every connection (those in use once they are free), so that the next queries connect anew: to a host that took over, or with
 /// a password that changed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]

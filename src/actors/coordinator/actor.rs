@@ -1,0 +1,43 @@
+//! The actor that decides.
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span};
+
+use super::bound::BoundFlow;
+use crate::flow::{Decision, FlowError, Run, run};
+use crate::types::Value;
+
+/// Decide a flow for these inputs.
+#[derive(Message)]
+#[rtype(result = "Result<Decision, FlowError>")]
+pub(super) struct Decide {
+    pub(super) flow: Arc<BoundFlow>,
+    pub(super) inputs: Value,
+    pub(super) run: Run,
+    pub(super) span: Span,
+    /// Given back when the decision is made: what bounds how many are under way.
+    pub(super) permit: OwnedSemaphorePermit,
+}
+
+/// Walks the graph of each request it is asked to decide.
+pub(super) struct Coordinator;
+
+impl Actor for Coordinator {
+    type Context = Context<Self>;
+}
+
+impl Handler<Decide> for Coordinator {
+    type Result = ResponseFuture<Result<Decision, FlowError>>;
+
+    fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
+        let Decide { flow, inputs, run: asked, span, permit } = message;
+        let decide = async move {
+            let _permit = permit;
+            run(flow.flow(), inputs, flow.as_ref(), &asked).await
+        };
+        Box::pin(decide.instrument(span))
+    }
+}

@@ -1,0 +1,95 @@
+//! A compiled flow with the handles of the databases it asks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::actors::domain::{DomainHandle, QueryRequest};
+use crate::actors::rules::RulesHandle;
+use crate::flow::{Ports, RulesError};
+use crate::graph::{Flow, Node, OnError, QueryNode, Work};
+use crate::grl::{Evaluation, Lookup, Ruleset};
+use crate::postgres::{Answer, QueryError, QueryErrorKind};
+use crate::types::{Clock, Deadline, DomainName, FlowName, Value};
+
+/// A compiled flow with the handles of the databases it asks: what it needs to run.
+pub struct BoundFlow {
+    flow: Flow,
+    domains: HashMap<DomainName, DomainHandle>,
+    rules: RulesHandle,
+}
+
+/// A flow names a domain that has no actor.
+#[derive(Debug, thiserror::Error)]
+#[error("flow `{flow}`: domain `{domain}` has no actor")]
+pub struct UnknownDomain {
+    /// The flow.
+    pub flow: FlowName,
+    /// The domain.
+    pub domain: DomainName,
+}
+
+impl BoundFlow {
+    /// Binds `flow` to the databases it asks.
+    ///
+    /// # Errors
+    /// [`UnknownDomain`] where one is not among `domains`.
+    pub fn bind(
+        flow: Flow,
+        domains: &BTreeMap<DomainName, DomainHandle>,
+        rules: &RulesHandle,
+    ) -> Result<Self, UnknownDomain> {
+        let mut bound = HashMap::new();
+        for node in &flow.nodes {
+            let Work::Query(query) = &node.work else { continue };
+            let Some(handle) = domains.get(&query.domain) else {
+                return Err(UnknownDomain { flow: flow.name.clone(), domain: query.domain.clone() });
+            };
+            bound.insert(query.domain.clone(), handle.clone());
+        }
+        Ok(Self { flow, domains: bound, rules: rules.clone() })
+    }
+
+    /// The flow.
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// The databases it cannot do without, each once, by name: a node whose default may stand in needs none.
+    pub fn required_domains(&self) -> Vec<&DomainHandle> {
+        let required = |node: &Node| match &node.work {
+            Work::Query(query) if matches!(query.on_error, OnError::Fail) => Some(query.domain.clone()),
+            Work::Query(_) | Work::Rules(_) => None,
+        };
+        let required: HashSet<DomainName> = self.flow.nodes.iter().filter_map(required).collect();
+        let mut domains: Vec<&DomainHandle> =
+            self.domains.values().filter(|domain| required.contains(domain.name())).collect();
+        domains.sort_by_key(|domain| domain.name().clone());
+        domains
+    }
+}
+
+impl Ports for BoundFlow {
+    async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
+        let Some(domain) = self.domains.get(&node.domain) else {
+            let kind = QueryErrorKind::Unavailable {
+                why: "no actor serves this domain".to_owned(),
+                retry_after: Duration::from_secs(1),
+            };
+            return Err(QueryError { domain: node.domain.clone(), node: Some(node.query.node().clone()), kind });
+        };
+        let span = tracing::debug_span!("query", domain = %node.domain);
+        let query = Arc::clone(&node.query);
+        domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, span }).await
+    }
+
+    async fn evaluate(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        reads: Vec<Lookup>,
+        clock: &Clock,
+        deadline: Deadline,
+    ) -> Result<Evaluation, RulesError> {
+        self.rules.evaluate(ruleset, reads, clock, deadline).await
+    }
+}

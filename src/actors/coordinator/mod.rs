@@ -1,0 +1,12 @@
+//! The coordinator: one actor a HTTP worker, which walks the graph of each request it is asked to decide.
+//!
+//! It answers `Decide` with a future over shared state, so a decision that breaks closes only its own reply, and any
+//! number of decisions are under way at once, up to the permits that travel in the messages. It asks databases and rule
+//! engines through their handles; it never waits for another actor inside its own context.
+
+mod actor;
+mod bound;
+mod handle;
+
+pub use bound::{BoundFlow, UnknownDomain};
+pub use handle::{CoordinatorHandle, Request};

@@ -1,0 +1,140 @@
+//! `tributary check`: everything that can be known before a request comes, said at once.
+
+use std::collections::HashMap;
+use std::io::{IsTerminal, Write};
+
+use super::{Exit, counted, report};
+use crate::actors::supervision::DomainSet;
+use crate::app::cli::{Check, Format};
+use crate::app::project::{Project, Sources};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
+use crate::graph::{Catalog, Work};
+use crate::postgres::{Description, QueryError, QueryErrorKind};
+use crate::types::{Deadline, FlowName, NodeId};
+
+pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {
+    let sources = match arguments.files.sources(None) {
+        Ok(sources) => sources,
+        Err(found) => {
+            report(&found, arguments.format)?;
+            return Ok(Exit::Refused);
+        }
+    };
+    let (mut found, unreachable, summary) = match Project::load(&sources, None) {
+        Err(found) => (found, false, None),
+        Ok((project, warnings)) if !arguments.db => (warnings, false, Some(summary(&project))),
+        Ok((project, warnings)) => {
+            let summary = summary(&project);
+            let (found, unreachable) = check_databases(project, warnings, &sources).await?;
+            (found, unreachable, Some(summary))
+        }
+    };
+    found.sort();
+    print(&found, arguments.format, summary)?;
+    Ok(match (found.has_errors(), unreachable) {
+        (_, true) => Exit::Unreachable,
+        (true, false) => Exit::Refused,
+        (false, false) => Exit::Success,
+    })
+}
+
+/// "1 flow, 6 nodes, 4 domains".
+fn summary(project: &Project) -> String {
+    let nodes: usize = project.flows.iter().map(|flow| flow.nodes.len()).sum();
+    format!("{} flow(s), {nodes} nodes, {} domains", project.flows.len(), project.domains.len())
+}
+
+fn print(found: &Diagnostics, format: Format, summary: Option<String>) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match format {
+        Format::Json => writeln!(stdout, "{}", render_json(found)),
+        Format::Text => {
+            let style = if stdout.is_terminal() { Style::Coloured } else { Style::Plain };
+            if !found.is_empty() {
+                writeln!(stdout, "{}\n", render_text(found, style))?;
+            }
+            match summary {
+                Some(summary) if found.is_empty() => writeln!(stdout, "ok: {summary}"),
+                Some(summary) if !found.has_errors() => writeln!(stdout, "ok: {summary}, {}", counted(found)),
+                _ => writeln!(stdout, "{}", counted(found)),
+            }
+        }
+    }
+}
+
+/// What the databases said of the queries, by flow and node.
+#[derive(Default)]
+struct Described(HashMap<(FlowName, NodeId), Description>);
+
+impl Catalog for Described {
+    fn description(&self, flow: &FlowName, node: &NodeId) -> Option<&Description> {
+        self.0.get(&(flow.clone(), node.clone()))
+    }
+}
+
+/// Prepares every query on its database, and checks the files again with what they said. The second result: whether a
+/// database could not be reached.
+async fn check_databases(
+    project: Project,
+    warnings: Diagnostics,
+    sources: &Sources,
+) -> anyhow::Result<(Diagnostics, bool)> {
+    let Project { flows, domains, config } = project;
+    let domains = DomainSet::start(domains)?;
+    let handles = domains.handles();
+    let mut described = Described::default();
+    let mut found = Diagnostics::new();
+    let mut unreachable = false;
+    for flow in &flows {
+        for node in &flow.nodes {
+            let Work::Query(query) = &node.work else { continue };
+            let Some(domain) = handles.get(&query.domain) else { continue };
+            match domain.describe(&query.query, Deadline::after(config.http.request_timeout)).await {
+                Ok(description) => {
+                    described.0.insert((flow.name.clone(), node.id.clone()), description);
+                }
+                Err(error) => {
+                    let diagnostic = refusal(&error, &query.query_span);
+                    unreachable |= diagnostic.code == UNREACHABLE;
+                    found.push(diagnostic);
+                }
+            }
+        }
+    }
+    domains.drain(config.http.drain_timeout).await;
+    match Project::load(sources, Some(&described)) {
+        Ok((_, again)) | Err(again) => found.extend(again),
+    }
+    found.extend(warnings);
+    Ok((found, unreachable))
+}
+
+const UNREACHABLE: &str = "database-unreachable";
+
+/// What a database's refusal of a query means for the graph.
+fn refusal(error: &QueryError, query: &crate::diagnostics::Span) -> Diagnostic {
+    let domain = error.domain.as_str();
+    match &error.kind {
+        QueryErrorKind::Sql { sqlstate, detail } => {
+            let (code, help) = match sqlstate.as_str() {
+                "42P01" => ("missing-table", "create the table, or name the one that is there"),
+                "42703" => ("missing-column", "name a column that the table has"),
+                "42501" => ("missing-permission", "grant SELECT to the role that the domain connects as"),
+                _ => ("query-refused", "mend the query, or the database"),
+            };
+            let message = format!("domain `{domain}` refuses the query: {detail}");
+            Diagnostic::error(code, query, message).label(format!("SQLSTATE {sqlstate}")).help(help)
+        }
+        QueryErrorKind::Column { .. } | QueryErrorKind::Parameter { .. } | QueryErrorKind::ParameterCount { .. } => {
+            Diagnostic::error("unmappable-query", query, error.to_string())
+        }
+        QueryErrorKind::Unavailable { .. }
+        | QueryErrorKind::Overloaded { .. }
+        | QueryErrorKind::Timeout { .. }
+        | QueryErrorKind::ConnectionLost { .. } => {
+            let message = format!("the database could not be asked: {}", error.kind);
+            Diagnostic::error(UNREACHABLE, Place::Database(domain.to_owned()), message)
+                .help("this says nothing about the graph; check again when the database answers")
+        }
+    }
+}

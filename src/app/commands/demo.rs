@@ -1,0 +1,82 @@
+//! `tributary demo`: the shipped flow on a private PostgreSQL server with sample data.
+
+use std::io::Write;
+
+use super::Exit;
+use super::serve::serve;
+use crate::app::cli::{Demo as Arguments, Format};
+use crate::app::project::{Project, Sources};
+use crate::app::server::App;
+use crate::config::Env;
+use crate::server::{DATABASES, Demo};
+
+pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    let demo = match Demo::start(&arguments.state_dir).await {
+        Ok(demo) => demo,
+        Err(error) => {
+            writeln!(std::io::stderr(), "error: {error}")?;
+            return Ok(Exit::CannotStart);
+        }
+    };
+    let exit = on(&demo, &arguments).await;
+    demo.stop().await?;
+    exit
+}
+
+async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let sources = match arguments.files.sources(arguments.bind) {
+        Ok(sources) => sources,
+        Err(found) => {
+            super::report(&found, Format::Text)?;
+            return Ok(Exit::Refused);
+        }
+    };
+    let sources = Sources { env: on_private_server(&sources.env, demo), ..sources };
+    let Some(project) = super::read(&sources, Format::Text)? else { return Ok(Exit::Refused) };
+    let urls: Vec<(String, String)> = example_calls(&project);
+    serve(project, |app| announce(demo, app, &urls)).await
+}
+
+/// The environment, with the sample databases where the user's own would be.
+fn on_private_server(env: &Env, demo: &Demo) -> Env {
+    let prefixes: Vec<String> = DATABASES.iter().map(|database| format!("{}_", database.name.to_uppercase())).collect();
+    let foreign = |name: &&str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let kept: Vec<(String, String)> = env
+        .names()
+        .filter(foreign)
+        .filter_map(|name| Some((name.to_owned(), env.value(name).ok().flatten()?)))
+        .collect();
+    let own =
+        DATABASES.iter().map(|database| (format!("{}_URL", database.name.to_uppercase()), demo.url(database.name)));
+    Env::from_pairs(kept.into_iter().chain(own))
+}
+
+/// The path of each flow and a body to try it with.
+fn example_calls(project: &Project) -> Vec<(String, String)> {
+    let body = |flow: &crate::graph::Flow| {
+        let names: Vec<&str> = flow.inputs.fields().iter().map(|field| &*field.name).collect();
+        if names == ["product_id"] { r#"{"product_id":"PROD-001"}"#.to_owned() } else { "{...}".to_owned() }
+    };
+    project.flows.iter().map(|flow| (flow.path.clone(), body(flow))).collect()
+}
+
+fn announce(demo: &Demo, app: &App, calls: &[(String, String)]) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    let base = format!("http://{}", app.address());
+    writeln!(stdout, "\nTributary is deciding at {base}. Try:\n")?;
+    for (path, body) in calls {
+        writeln!(stdout, "  curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'")?;
+    }
+    writeln!(stdout, "  curl -s {base}/health\n")?;
+    let state = if demo.is_fresh() { "made now" } else { "as it was left" };
+    writeln!(stdout, "Data ({state}): {}", demo.server().data_dir().display())?;
+    writeln!(stdout, "PostgreSQL's log: {}", demo.server().log_file().display())?;
+    writeln!(
+        stdout,
+        "PostgreSQL: port {} on this machine, databases {}",
+        demo.server().port(),
+        DATABASES.map(|d| d.name).join(", ")
+    )?;
+    writeln!(stdout, "Ctrl-C stops everything that was started.\n")?;
+    stdout.flush()
+}

@@ -1,0 +1,124 @@
+//! The commands of the command line. What a command was asked for goes to standard output; everything else (logs,
+//! diagnostics, problems) to standard error.
+
+mod check;
+mod demo;
+mod run;
+mod serve;
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::cli::{Cli, Command, Files, Format};
+use super::project::{Project, Sources};
+use crate::config::{Arguments, Env};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
+
+/// How a command ended; see the exit codes of `tributary --help`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It worked.
+    Success,
+    /// It was refused.
+    Refused,
+    /// A database could not be reached.
+    Unreachable,
+    /// The service could not start.
+    CannotStart,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Refused => 1,
+            Exit::Unreachable => 3,
+            Exit::CannotStart => 4,
+        })
+    }
+}
+
+/// Executes a command line inside an actix system.
+///
+/// # Errors
+/// What nobody can do anything about but the machine: standard output that cannot be written.
+pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Serve(arguments) => serve::execute(arguments).await,
+        Command::Demo(arguments) => demo::execute(arguments).await,
+        Command::Check(arguments) => check::execute(arguments).await,
+        Command::Run(arguments) => run::execute(arguments).await,
+    }
+}
+
+impl Files {
+    /// The sources these files are, over the environment of the process.
+    fn sources(&self, bind: Option<SocketAddr>) -> Result<Sources, Diagnostics> {
+        let mut found = Diagnostics::new();
+        if let Some(path) = self.env_file.as_deref().filter(|path| !path.is_file()) {
+            let place = Place::File(path.display().to_string());
+            found.push(
+                Diagnostic::error("unreadable-file", place, "there is no such file").help("name it with --env-file"),
+            );
+        }
+        let file = self.env_file.as_deref().unwrap_or(Path::new(".env"));
+        let env = Env::of_process().with_dotenv(file, &mut found);
+        let bind = bind.map(|bind| bind.to_string());
+        let arguments = Arguments { config: self.config.clone(), bind, log_format: None };
+        found.into_result(Sources { graphs: self.graphs.clone(), arguments, env }).map(|(sources, _)| sources)
+    }
+}
+
+/// Reads the project and starts logging as it says; prints what is wrong with it.
+fn load(files: &Files, bind: Option<SocketAddr>, format: Format) -> anyhow::Result<Option<(Project, Sources)>> {
+    match files.sources(bind) {
+        Ok(sources) => Ok(read(&sources, format)?.map(|project| (project, sources))),
+        Err(found) => {
+            report(&found, format)?;
+            Ok(None)
+        }
+    }
+}
+
+/// As [`load`], from sources.
+fn read(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
+    match Project::load(sources, None) {
+        Ok((project, warnings)) => {
+            report(&warnings, format)?;
+            super::telemetry::start(project.config.log.format, &project.config.log.filter)?;
+            Ok(Some(project))
+        }
+        Err(found) => {
+            report(&found, format)?;
+            Ok(None)
+        }
+    }
+}
+
+/// Prints diagnostics to standard error, where there are any.
+fn report(found: &Diagnostics, format: Format) -> std::io::Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut stderr = std::io::stderr().lock();
+    match format {
+        Format::Json => writeln!(stderr, "{}", render_json(found)),
+        Format::Text => {
+            let style = if stderr.is_terminal() { Style::Coloured } else { Style::Plain };
+            writeln!(stderr, "{}\n\n{}", render_text(found, style), counted(found))
+        }
+    }
+}
+
+/// "2 errors, 1 warning".
+fn counted(found: &Diagnostics) -> String {
+    let (errors, warnings) = found.counts();
+    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
+    match (errors, warnings) {
+        (errors, 0) => plural(errors, "error"),
+        (0, warnings) => plural(warnings, "warning"),
+        (errors, warnings) => format!("{}, {}", plural(errors, "error"), plural(warnings, "warning")),
+    }
+}

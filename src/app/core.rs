@@ -1,0 +1,122 @@
+//! The living part of the service, without a socket: domain actors, rule actors and the current release.
+//!
+//! `serve`, `demo`, `run` and `check --db` all stand on it; only the first two put HTTP in front.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::project::Project;
+use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, UnknownDomain};
+use crate::actors::domain::DomainHandle;
+use crate::actors::rules::RulesHandle;
+use crate::actors::supervision::{DomainSet, SupervisionError};
+use crate::config::Config;
+use crate::grl::Limits;
+use crate::http::{Release, Releases, Service};
+use crate::types::DomainName;
+
+/// Why the actors did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// The domains could not be started.
+    #[error(transparent)]
+    Supervision(#[from] SupervisionError),
+    /// A flow names a domain without an actor: a fault of [`Project::load`], which finds every domain.
+    #[error(transparent)]
+    Domain(#[from] UnknownDomain),
+}
+
+/// How much rules may ask for, in the words of the rule language.
+pub(super) fn rule_limits(config: &Config) -> Limits {
+    let limits = &config.rules.limits;
+    Limits {
+        max_file_bytes: limits.file_bytes,
+        max_nesting: limits.nesting,
+        max_terms: limits.terms,
+        max_rules: limits.rules,
+        max_cycles: limits.cycles,
+        max_evaluation: limits.evaluation,
+    }
+}
+
+/// The living part of the service.
+pub struct Core {
+    domains: DomainSet,
+    releases: Releases,
+    /// Bounds the decisions under way, of all workers together.
+    under_way: Arc<Semaphore>,
+    config: Config,
+}
+
+impl Core {
+    /// Starts an actor for each database and the rule actors, and binds the flows to them. Databases that are down are
+    /// no obstacle: their domains say so and come back by themselves.
+    ///
+    /// Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// [`CoreError`].
+    pub fn start(project: Project) -> Result<Self, CoreError> {
+        let Project { config, flows, domains } = project;
+        let limits = rule_limits(&config);
+        let domains = DomainSet::start(domains)?;
+        let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &limits);
+        let handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
+        let flows =
+            flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+        let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
+        Ok(Self { domains, releases: Releases::new(Release::new(flows, handles)), under_way, config })
+    }
+
+    /// What is served.
+    pub fn releases(&self) -> &Releases {
+        &self.releases
+    }
+
+    /// The configuration it was started with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The domain actors.
+    pub fn domains(&self) -> &DomainSet {
+        &self.domains
+    }
+
+    /// What starts the handlers' service on a worker's thread.
+    pub fn workshop(&self) -> Workshop {
+        Workshop {
+            releases: self.releases.clone(),
+            under_way: Arc::clone(&self.under_way),
+            config: self.config.clone(),
+        }
+    }
+
+    /// Lets the domain actors finish what is in flight and close their connections.
+    pub async fn drain(&self) {
+        self.domains.drain(self.config.http.drain_timeout).await;
+    }
+}
+
+/// Makes the handlers' service for each worker: a coordinator of its own over what all share.
+#[derive(Clone)]
+pub struct Workshop {
+    releases: Releases,
+    under_way: Arc<Semaphore>,
+    config: Config,
+}
+
+impl Workshop {
+    /// The service of the worker whose thread this is.
+    pub fn service(&self) -> Service {
+        Service {
+            releases: self.releases.clone(),
+            coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
+            request_timeout: self.config.http.request_timeout,
+            max_body_bytes: self.config.http.body_limit,
+            time_zone: self.config.time_zone.clone(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Everything the files say, checked together: the configuration, the flows, and the database of each domain they name.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::core::rule_limits;
+use crate::config::{Arguments, Config, DomainConfig, Env};
+use crate::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::graph::{self, Catalog, Flow, Work};
+use crate::http::RESERVED_PATHS;
+use crate::types::DomainName;
+
+/// Which files to read, and what the command line says over them.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// Flow files and directories of them.
+    pub graphs: Vec<PathBuf>,
+    /// What the command line says over the files.
+    pub arguments: Arguments,
+    /// The variables.
+    pub env: Env,
+}
+
+/// Everything the files say, checked together.
+#[derive(Debug)]
+pub struct Project {
+    /// The service configuration.
+    pub config: Config,
+    /// The compiled flows.
+    pub flows: Vec<Flow>,
+    /// The database of each domain the flows name.
+    pub domains: Vec<DomainConfig>,
+}
+
+impl Project {
+    /// Reads and checks everything. With a `catalog` of what the databases say, types are checked against it.
+    ///
+    /// # Errors
+    /// Every error in every file and variable, at once; beside a project, its warnings.
+    pub fn load(sources: &Sources, catalog: Option<&dyn Catalog>) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let loaded = Config::load(&sources.arguments, sources.env.clone(), Diagnostics::new());
+        let config = keep(loaded.map(|config| (config, Diagnostics::new())), &mut found);
+        let rule_limits = config.as_ref().map(rule_limits).unwrap_or_default();
+        let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
+        let context = graph::Context { rule_limits, file_limits, env: &sources.env, catalog };
+        let flows = keep(graph::load(&sources.graphs, &context), &mut found);
+        let (Some(config), Some(flows)) = (config, flows) else {
+            found.sort();
+            return Err(found);
+        };
+        refuse_reserved_paths(&flows, &mut found);
+        let domains = domains(&config, &flows, &mut found);
+        found.into_result(Self { config, flows, domains })
+    }
+}
+
+/// The value, with its warnings put into `found`; or nothing, with its errors put there.
+fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, found: &mut Diagnostics) -> Option<T> {
+    match result {
+        Ok((value, warnings)) => {
+            found.extend(warnings);
+            Some(value)
+        }
+        Err(errors) => {
+            found.extend(errors);
+            None
+        }
+    }
+}
+
+fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
+    for flow in flows {
+        let first = flow.path.trim_start_matches('/').split('/').next().unwrap_or("");
+        let own_default = flow.path == format!("/flows/{}", flow.name);
+        if RESERVED_PATHS.contains(&first) && !own_default {
+            let message =
+                format!("flow `{}` cannot be served at `{}`: the service itself answers there", flow.name, flow.path);
+            let help = "choose a path whose first part is not one of the service's own".to_owned();
+            found.push(Diagnostic::error("reserved-path", flow.path_span.clone(), message).help(help));
+        }
+    }
+}
+
+/// The configuration of each domain that any flow names; each asked for once, at the place that names it first.
+fn domains(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Vec<DomainConfig> {
+    let mut named: BTreeMap<&DomainName, &Span> = BTreeMap::new();
+    let mut inline = BTreeMap::new();
+    for flow in flows {
+        inline.extend(flow.connections.iter().map(|(name, connection)| (name, connection)));
+        for node in &flow.nodes {
+            if let Work::Query(query) = &node.work {
+                named.entry(&query.domain).or_insert(&node.span);
+            }
+        }
+    }
+    found.extend(config.unused_sections(named.keys().copied()));
+    let mut domains = Vec::new();
+    for (name, span) in named {
+        match inline.get(name) {
+            Some(connection) => domains.push(config.inline_domain(name.clone(), (*connection).clone())),
+            None => match config.domain(name, Some(span)) {
+                Ok(domain) => domains.push(domain),
+                Err(errors) => found.extend(errors),
+            },
+        }
+    }
+    domains
+}

@@ -1,0 +1,141 @@
+//! The HTTP server over a [`Core`], from bind to the last answer.
+
+use std::net::SocketAddr;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::middleware::from_fn;
+use actix_web::{App as WebApp, HttpServer};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_actix_web::TracingLogger;
+
+use super::core::{Core, CoreError};
+use super::project::Project;
+use crate::http::{RequestSpan, configure, tag_request};
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened at.
+    #[error("cannot listen at {address}: {source}; choose another with --bind or `bind:` in the configuration")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The actors did not start.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// The signals that stop the service cannot be listened for.
+    #[error("cannot listen for signals: {source}")]
+    Signals {
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The service: actors, flows and a server that listens.
+pub struct App {
+    core: Core,
+    server: Server,
+    address: SocketAddr,
+    stop: StopSignals,
+}
+
+impl App {
+    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs.
+    ///
+    /// Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build(project: Project) -> Result<Self, StartError> {
+        let core = Core::start(project)?;
+        let config = core.config();
+        let address = config.http.bind;
+        let workshop = core.workshop();
+        let server = HttpServer::new(move || {
+            WebApp::new()
+                .wrap(TracingLogger::<RequestSpan>::new())
+                .wrap(from_fn(tag_request))
+                .configure(configure(workshop.service()))
+        })
+        .workers(config.http.workers.count())
+        .disable_signals()
+        .shutdown_timeout(config.http.drain_timeout.as_secs().max(1))
+        .bind(address)
+        .map_err(|source| StartError::Bind { address, source })?;
+        let address = server.addrs().first().copied().unwrap_or(address);
+        let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
+        Ok(Self { core, server: server.run(), address, stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The port it listens at.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// What stops it from elsewhere in the process, as SIGTERM does.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// The living part.
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// Serves until SIGTERM or SIGINT: then stops accepting, finishes what is in flight within the drain timeout, closes
+    /// the databases' connections and returns. A second signal stops at once.
+    ///
+    /// # Errors
+    /// What the server's sockets say.
+    pub async fn run_until_stopped(self) -> std::io::Result<()> {
+        let Self { core, server, stop, .. } = self;
+        let watcher = actix_web::rt::spawn(stop_on_signal(server.handle(), stop));
+        let result = server.await;
+        core.drain().await;
+        watcher.abort();
+        result
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn stop_on_signal(server: ServerHandle, mut signals: StopSignals) {
+    signals.next().await;
+    tracing::info!("stopping: no new requests are accepted, those in flight are finished");
+    let graceful = server.stop(true);
+    tokio::pin!(graceful);
+    tokio::select! {
+        () = &mut graceful => {}
+        () = signals.next() => {
+            tracing::warn!("stopping at once");
+            server.stop(false).await;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Why a flow gave no decision.
+
+use std::time::Duration;
+
+use super::ports::RulesError;
+use crate::grl::EvalError;
+use crate::postgres::{QueryError, QueryErrorKind};
+use crate::types::{DomainName, NodeId};
+
+/// Why a flow gave no decision. None of these is ever reported as a decision.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowError {
+    /// A node that needs a row found none.
+    #[error("node `{node}` found no row in domain `{domain}`")]
+    NotFound {
+        /// The node.
+        node: NodeId,
+        /// The domain it asked.
+        domain: DomainName,
+    },
+    /// A node that expects at most one row found more.
+    #[error("node `{node}` expects one row and found {found} in domain `{domain}`")]
+    TooManyRows {
+        /// The node.
+        node: NodeId,
+        /// The domain it asked.
+        domain: DomainName,
+        /// How many rows there were.
+        found: usize,
+    },
+    /// A node's database gave no answer.
+    #[error("node `{node}`: {source}")]
+    Query {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: QueryError,
+    },
+    /// A query's parameter names a column its owner does not have.
+    #[error("node `{node}`: parameter `{fact}` is a column that its node did not select")]
+    MissingParameter {
+        /// The node.
+        node: NodeId,
+        /// The parameter as the graph writes it.
+        fact: String,
+    },
+    /// A rule node could not be evaluated.
+    #[error("node `{node}`: {source}")]
+    Rules {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        source: RulesError,
+    },
+    /// An expression of the graph could not be evaluated.
+    #[error("{place}: {source}")]
+    Expression {
+        /// Where it stands: `edge a -> b`, `outcome success`.
+        place: String,
+        /// Why.
+        source: EvalError,
+    },
+    /// No outcome has its evidence.
+    #[error("no outcome could be decided{}", unset_facts(unset))]
+    Undecided {
+        /// The facts that have no value and that an outcome depends on.
+        unset: Vec<String>,
+    },
+    /// The request's deadline passed.
+    #[error("no decision within {} ms; still waiting for {}", after.as_millis(), waiting_for(nodes))]
+    Deadline {
+        /// The nodes that had not ended, with the domain each asks.
+        nodes: Vec<(NodeId, Option<DomainName>)>,
+        /// How long the request was given.
+        after: Duration,
+    },
+    /// More requests are being decided than may be at once.
+    #[error("the service is deciding as many requests as it can")]
+    Overloaded {
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+    /// The run broke. A fault of the program: it is logged with its cause.
+    #[error("the decision broke off")]
+    Broken,
+}
+
+fn unset_facts(unset: &[String]) -> String {
+    if unset.is_empty() { String::new() } else { format!("; without a value: {}", unset.join(", ")) }
+}
+
+fn waiting_for(nodes: &[(NodeId, Option<DomainName>)]) -> String {
+    let nodes: Vec<&str> = nodes.iter().map(|(node, _)| node.as_str()).collect();
+    nodes.join(", ")
+}
+
+impl FlowError {
+    /// The node it happened at.
+    pub fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::NotFound { node, .. }
+            | Self::TooManyRows { node, .. }
+            | Self::Query { node, .. }
+            | Self::MissingParameter { node, .. }
+            | Self::Rules { node, .. } => Some(node),
+            Self::Deadline { nodes, .. } => nodes.first().map(|(node, _)| node),
+            Self::Expression { .. } | Self::Undecided { .. } | Self::Overloaded { .. } | Self::Broken => None,
+        }
+    }
+
+    /// The domain it happened at.
+    pub fn domain(&self) -> Option<&DomainName> {
+        match self {
+            Self::NotFound { domain, .. } | Self::TooManyRows { domain, .. } => Some(domain),
+            Self::Query { source, .. } => Some(&source.domain),
+            Self::Deadline { nodes, .. } => nodes.iter().find_map(|(_, domain)| domain.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// PostgreSQL's code for it.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, .. }, .. }, .. } => Some(sqlstate),
+            _ => None,
+        }
+    }
+
+    /// When asking again may help; `None` where it would not, or nobody knows.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after } | Self::Rules { source: RulesError::Overloaded { retry_after }, .. } => {
+                Some(*retry_after)
+            }
+            Self::Query { source, .. } => match &source.kind {
+                QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
+                    Some(*retry_after)
+                }
+                QueryErrorKind::ConnectionLost { .. } => Some(Duration::from_secs(1)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may succeed later without anybody mending anything in the graph, rules or data.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Overloaded { .. } | Self::Deadline { .. } => true,
+            Self::Rules { source, .. } => !matches!(source, RulesError::Rule(_)),
+            Self::Query { source, .. } => {
+                source.kind.is_retryable()
+                    || matches!(
+                        source.kind,
+                        QueryErrorKind::Unavailable { .. }
+                            | QueryErrorKind::Overloaded { .. }
+                            | QueryErrorKind::Timeout { .. }
+                            | QueryErrorKind::ConnectionLost { .. }
+                    )
+            }
+            _ => false,
+        }
+    }
+}

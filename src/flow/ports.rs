@@ -1,0 +1,53 @@
+//! What a run needs from the floors above it, as traits: somebody who asks databases and somebody who evaluates rules.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::graph::QueryNode;
+use crate::grl::{Evaluation, Lookup, RuleError, Ruleset};
+use crate::postgres::{Answer, QueryError};
+use crate::types::{Clock, Deadline, Value};
+
+/// Answers what the nodes of one flow ask.
+pub trait Ports {
+    /// Asks the database of `node` with these parameters, within the node's own time limit and the run's deadline.
+    ///
+    /// # Errors
+    /// Why there are no rows: [`QueryError`], always by the deadline.
+    fn query(
+        &self,
+        node: &QueryNode,
+        params: Vec<Value>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Answer, QueryError>>;
+
+    /// Evaluates a ruleset over the facts it reads, in the order of [`Ruleset::reads`].
+    ///
+    /// # Errors
+    /// Why there is no evaluation: [`RulesError`], always by the deadline.
+    fn evaluate(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        reads: Vec<Lookup>,
+        clock: &Clock,
+        deadline: Deadline,
+    ) -> impl Future<Output = Result<Evaluation, RulesError>>;
+}
+
+/// Why a ruleset was not evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// A rule could not be evaluated.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// More evaluations are waiting than may wait.
+    #[error("all rule engines are busy")]
+    Overloaded {
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+    /// The engine broke; it has been replaced.
+    #[error("the rule engine broke under this evaluation and was replaced")]
+    Broken,
+}

@@ -1,0 +1,16 @@
+//! One file a concern; each handler reads its request, asks a handle and writes the answer.
+
+pub(super) mod decide;
+pub(super) mod flows;
+pub(super) mod health;
+
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::problem::Problem;
+use super::request_id::RequestId;
+
+/// Names the request in a problem that answers it, and logs it once.
+fn answering(request: &HttpRequest, problem: Problem) -> Problem {
+    let extensions = request.extensions();
+    problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str))
+}

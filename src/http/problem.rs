@@ -1,0 +1,238 @@
+//! Every failure, as `application/problem+json` (RFC 9457) with a stable code.
+//!
+//! The one place where errors become statuses. A problem names flow, node and domain where they apply; it never holds SQL
+//! text, a parameter, a secret or the name of a Rust type.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+use crate::flow::{FlowError, RulesError};
+use crate::graph::{FieldProblem, InputError};
+use crate::postgres::QueryErrorKind;
+use crate::types::{DomainName, FlowName, NodeId};
+
+/// A failure as its client sees it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind of problem in words.
+    title: &'static str,
+    #[serde(serialize_with = "number")]
+    status: StatusCode,
+    /// What happened this time.
+    detail: String,
+    /// The path that was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<FlowName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<NodeId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<DomainName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sqlstate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retryable: Option<bool>,
+    /// The facts that had no value, where that is why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unset: Vec<String>,
+    /// What is wrong with which input.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldProblem>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
+}
+
+/// A kind of problem: its code, status and title.
+type Kind = (&'static str, StatusCode, &'static str);
+
+const MALFORMED_BODY: Kind = ("malformed_body", StatusCode::BAD_REQUEST, "The request body is not JSON");
+const NO_SUCH_PATH: Kind = ("no_such_path", StatusCode::NOT_FOUND, "Nothing is served at this path");
+const NO_SUCH_DOMAIN: Kind = ("no_such_domain", StatusCode::NOT_FOUND, "There is no such domain");
+const NOT_FOUND: Kind = ("not_found", StatusCode::NOT_FOUND, "A row that the decision needs does not exist");
+const METHOD: Kind = ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The path is served for another method");
+const TOO_LARGE: Kind = ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large");
+const MEDIA_TYPE: Kind = ("wrong_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request body must be JSON");
+const INVALID_INPUT: Kind = ("invalid_input", StatusCode::UNPROCESSABLE_ENTITY, "An input does not fit its schema");
+const TOO_MANY_ROWS: Kind = ("too_many_rows", StatusCode::INTERNAL_SERVER_ERROR, "A query found more rows than one");
+const RULE_ERROR: Kind = ("rule_error", StatusCode::INTERNAL_SERVER_ERROR, "A rule could not be evaluated");
+const UNDECIDED: Kind = ("undecided", StatusCode::INTERNAL_SERVER_ERROR, "No outcome has its evidence");
+const QUERY_FAILED: Kind = ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "A database refused a query");
+const BAD_COLUMN: Kind = ("unmappable_column", StatusCode::INTERNAL_SERVER_ERROR, "A column cannot be represented");
+const BAD_PARAMETER: Kind = ("bad_parameter", StatusCode::INTERNAL_SERVER_ERROR, "A parameter does not fit its query");
+const INTERNAL: Kind = ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "The decision broke off");
+const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The service is at its limit");
+const DOMAIN_OVERLOADED: Kind = ("domain_overloaded", StatusCode::SERVICE_UNAVAILABLE, "A database is at its limit");
+const DOMAIN_DOWN: Kind = ("domain_unavailable", StatusCode::SERVICE_UNAVAILABLE, "A database is unavailable");
+const CONNECTION_LOST: Kind = ("connection_lost", StatusCode::SERVICE_UNAVAILABLE, "A connection to a database broke");
+const TIMEOUT: Kind = ("timeout", StatusCode::GATEWAY_TIMEOUT, "The deadline passed");
+
+impl Problem {
+    fn new((code, status, title): Kind, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:tributary:problem:{}", code.replace('_', "-")),
+            title,
+            status,
+            detail: detail.into(),
+            instance: None,
+            code,
+            request_id: None,
+            flow: None,
+            node: None,
+            domain: None,
+            sqlstate: None,
+            retryable: None,
+            unset: Vec::new(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+        }
+    }
+
+    /// Nothing is served at `path`.
+    pub fn no_such_path(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        Self::new(NO_SUCH_PATH, format!("`{path}` is neither a flow nor an endpoint; GET /flows lists the flows"))
+    }
+
+    /// There is no domain of this name; `known` are those there are.
+    pub fn no_such_domain(name: &str, known: &[&str]) -> Self {
+        let name: String = name.chars().take(200).collect();
+        Self::new(NO_SUCH_DOMAIN, format!("there is no domain `{name}`; the domains are: {}", known.join(", ")))
+    }
+
+    /// The path takes only `allowed`.
+    pub fn method_not_allowed(method: &str, allowed: &'static str) -> Self {
+        let problem = Self::new(METHOD, format!("this path takes {allowed}, not {method}"));
+        Self { allow: Some(allowed), ..problem }
+    }
+
+    /// The body is longer than `limit` bytes.
+    pub fn body_too_large(limit: usize) -> Self {
+        Self::new(TOO_LARGE, format!("a request body may have at most {limit} bytes"))
+    }
+
+    /// The body broke off, or its transfer encoding is broken.
+    pub fn unreadable_body() -> Self {
+        Self::new(MALFORMED_BODY, "the request body could not be read to its end")
+    }
+
+    /// The body's type is not JSON.
+    pub fn wrong_media_type(found: Option<&str>) -> Self {
+        let found = found.map_or_else(|| "none was sent".to_owned(), |found| format!("`{found}` was sent"));
+        Self::new(MEDIA_TYPE, format!("send the header `Content-Type: application/json`; {found}"))
+    }
+
+    /// The body is not what the flow's inputs ask for.
+    pub fn input(error: InputError) -> Self {
+        match error {
+            InputError::Malformed { .. } => Self::new(MALFORMED_BODY, error.to_string()),
+            InputError::Invalid(errors) => {
+                let detail = match errors.as_slice() {
+                    [only] => format!("{}: {}", only.pointer, only.message),
+                    several => format!("{} inputs do not fit; see `errors`", several.len()),
+                };
+                Self { errors, ..Self::new(INVALID_INPUT, detail) }
+            }
+        }
+    }
+
+    /// A flow gave no decision.
+    pub fn flow(flow: &FlowName, error: &FlowError) -> Self {
+        let kind = kind_of(error);
+        let unset = match error {
+            FlowError::Undecided { unset } => unset.clone(),
+            _ => Vec::new(),
+        };
+        Self {
+            flow: Some(flow.clone()),
+            node: error.node().cloned(),
+            domain: error.domain().cloned(),
+            sqlstate: error.sqlstate().map(str::to_owned),
+            retryable: Some(error.is_retryable()),
+            retry_after: error.retry_after(),
+            unset,
+            ..Self::new(kind, error.to_string())
+        }
+    }
+
+    /// Names the request it answers.
+    #[must_use]
+    pub fn at(self, path: &str, request_id: Option<&str>) -> Self {
+        Self { instance: Some(path.to_owned()), request_id: request_id.map(str::to_owned), ..self }
+    }
+
+    /// Its stable code.
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// Its HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+}
+
+fn kind_of(error: &FlowError) -> Kind {
+    match error {
+        FlowError::NotFound { .. } => NOT_FOUND,
+        FlowError::TooManyRows { .. } => TOO_MANY_ROWS,
+        FlowError::MissingParameter { .. } => BAD_PARAMETER,
+        FlowError::Rules { source: RulesError::Rule(_), .. } | FlowError::Expression { .. } => RULE_ERROR,
+        FlowError::Rules { source: RulesError::Overloaded { .. }, .. } | FlowError::Overloaded { .. } => OVERLOADED,
+        FlowError::Rules { source: RulesError::Broken, .. } | FlowError::Broken => INTERNAL,
+        FlowError::Undecided { .. } => UNDECIDED,
+        FlowError::Deadline { .. } => TIMEOUT,
+        FlowError::Query { source, .. } => match source.kind {
+            QueryErrorKind::Unavailable { .. } => DOMAIN_DOWN,
+            QueryErrorKind::Overloaded { .. } => DOMAIN_OVERLOADED,
+            QueryErrorKind::Timeout { .. } => TIMEOUT,
+            QueryErrorKind::ConnectionLost { .. } => CONNECTION_LOST,
+            QueryErrorKind::Sql { .. } => QUERY_FAILED,
+            QueryErrorKind::Column { .. } => BAD_COLUMN,
+            QueryErrorKind::Parameter { .. } | QueryErrorKind::ParameterCount { .. } => BAD_PARAMETER,
+        },
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type("application/problem+json");
+        if let Some(after) = self.retry_after {
+            response.insert_header((RETRY_AFTER, after.as_secs_f64().ceil().max(1.0).to_string()));
+        }
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, allow));
+        }
+        response.body(serde_json::to_string(self).unwrap_or_default())
+    }
+}

@@ -1,0 +1,52 @@
+//! Which handler answers at which path.
+
+use std::time::Duration;
+
+use actix_web::web;
+use jiff::tz::TimeZone;
+
+use super::handlers::{decide, flows, health};
+use super::release::Releases;
+use crate::actors::coordinator::CoordinatorHandle;
+
+/// The first segments of paths that no flow may take.
+pub const RESERVED_PATHS: &[&str] =
+    &["admin", "flows", "health", "healthz", "live", "livez", "metrics", "openapi.json", "ready", "readyz"];
+
+/// What the handlers of one worker share.
+#[derive(Clone)]
+pub struct Service {
+    /// What is served.
+    pub releases: Releases,
+    /// This worker's coordinator.
+    pub coordinator: CoordinatorHandle,
+    /// How long a decision may take.
+    pub request_timeout: Duration,
+    /// The longest body, in bytes.
+    pub max_body_bytes: usize,
+    /// The zone that says which day it is.
+    pub time_zone: TimeZone,
+}
+
+/// Puts the routes into an application of `service`.
+pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config.app_data(web::Data::new(service));
+        for path in ["/livez", "/live", "/healthz"] {
+            config.service(get(path, web::get().to(health::live)));
+        }
+        for path in ["/readyz", "/ready"] {
+            config.service(get(path, web::get().to(health::ready)));
+        }
+        config
+            .service(get("/health", web::get().to(health::all)))
+            .service(get("/health/{domain}", web::get().to(health::one)))
+            .service(get("/flows", web::get().to(flows::list)))
+            .default_service(web::to(decide::decide));
+    }
+}
+
+/// A path that takes only GET (and HEAD, which actix-web answers from GET where it is routed so).
+fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    web::resource(path).route(route).route(web::head().to(health::live)).default_service(web::to(health::only_get))
+}

@@ -1,0 +1,51 @@
+//! Short names for what files say: equal texts have equal digests.
+
+use std::fmt::Write;
+
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 of several texts, shortened to its first 16 hexadecimal digits.
+#[derive(Debug, Clone, Default)]
+pub struct Digest(Sha256);
+
+impl Digest {
+    /// Adds a text. Its length is added as well, so that where one text ends and the next begins counts.
+    pub fn add(&mut self, text: &str) {
+        self.0.update(text.len().to_le_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    /// The first 16 hexadecimal digits.
+    pub fn short(self) -> String {
+        let mut digits = String::with_capacity(16);
+        for byte in self.0.finalize().iter().take(8) {
+            // Writing to a String cannot fail.
+            let _written: Result<(), std::fmt::Error> = write!(digits, "{byte:02x}");
+        }
+        digits
+    }
+
+    /// The digest of one text.
+    pub fn of(text: &str) -> String {
+        let mut digest = Self::default();
+        digest.add(text);
+        digest.short()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Digest;
+
+    #[test]
+    fn equal_texts_have_equal_digests_and_others_do_not() {
+        assert_eq!(Digest::of("a"), Digest::of("a"));
+        assert_eq!(Digest::of("a").len(), 16);
+        let of = |texts: &[&str]| {
+            let mut digest = Digest::default();
+            texts.iter().for_each(|text| digest.add(text));
+            digest.short()
+        };
+        assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+    }
+}

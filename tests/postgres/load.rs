@@ -1,0 +1,81 @@
+//! Clients that ask without a pause and check every answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::clock::sleep;
+use tokio::task::JoinHandle;
+use tributary::actors::domain::DomainHandle;
+use tributary::postgres::{QueryError, QueryErrorKind};
+use tributary::types::Value;
+
+use crate::fixture::{ask, first, query};
+
+/// Each of the load's requests is answered within this, or has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(4);
+
+/// What a load met with.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) answers: usize,
+    pub(crate) errors: Vec<QueryError>,
+    pub(crate) slowest: Duration,
+}
+
+/// Clients at work.
+pub(crate) struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Tally>>,
+}
+
+impl Load {
+    /// Starts `clients` of `handle`.
+    pub(crate) fn start(handle: &DomainHandle, clients: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = |client| actix::spawn(work(handle.clone(), Arc::clone(&stop), client));
+        let clients = (0..i64::try_from(clients).expect("few")).map(start).collect();
+        Self { stop, clients }
+    }
+
+    /// Lets the clients finish.
+    pub(crate) async fn finish(self) -> Tally {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut all = Tally::default();
+        for client in self.clients {
+            let tally = client.await.expect("no client panics: no answer was wrong");
+            all.answers += tally.answers;
+            all.errors.extend(tally.errors);
+            all.slowest = all.slowest.max(tally.slowest);
+        }
+        assert!(all.slowest < LIMIT + Duration::from_secs(1), "a client waited for {:?}", all.slowest);
+        all
+    }
+}
+
+async fn work(handle: DomainHandle, stop: Arc<AtomicBool>, client: i64) -> Tally {
+    let question = query("SELECT $1::int8 * 2 AS n");
+    let mut tally = Tally::default();
+    let mut n = client * 1_000_000;
+    while !stop.load(Ordering::Relaxed) {
+        n += 1;
+        let asked = Instant::now();
+        match ask(&handle, &question, &[Value::Integer(n)], LIMIT, Some(LIMIT)).await {
+            Ok(answer) => {
+                assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));
+                tally.answers += 1;
+            }
+            Err(error) => {
+                if matches!(error.kind, QueryErrorKind::Unavailable { .. }) {
+                    // As a client would that heeds `Retry-After`, if an impatient one.
+                    sleep(Duration::from_millis(5)).await;
+                }
+                tally.errors.push(error);
+            }
+        }
+        tally.slowest = tally.slowest.max(asked.elapsed());
+        // The clients share one thread with the test.
+        tokio::task::yield_now().await;
+    }
+    tally
+}

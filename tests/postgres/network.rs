@@ -1,0 +1,129 @@
+//! The network between a domain and its server fails in every way a network can.
+
+use std::time::{Duration, Instant};
+
+use actix::clock::sleep;
+use tributary::actors::domain::State;
+use tributary::config::{DomainConfig, Timeouts};
+use tributary::postgres::QueryErrorKind;
+use tributary::types::Deadline;
+
+use crate::fixture::{Domain, LONG, config, database, eventually, json, shared_server};
+use crate::load::{Load, Tally};
+use crate::support::{Fault, Proxy};
+
+/// How soon after the network's return a domain has to serve again.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// A database behind a proxy.
+async fn behind_a_proxy(name: &str) -> (Proxy, DomainConfig) {
+    let server = shared_server();
+    let database = database(server, name, "").await;
+    let proxy = Proxy::to(server.port());
+    let mut config = config(server, &database);
+    config.connection.hosts = vec![("127.0.0.1".to_owned(), proxy.port())];
+    config.timeouts = Timeouts {
+        query: Duration::from_secs(1),
+        connect: Duration::from_secs(2),
+        probe: Duration::from_millis(300),
+        ..config.timeouts
+    };
+    (proxy, config)
+}
+
+fn only_outages(tally: &Tally) {
+    assert!(tally.answers > 0, "{tally:?}");
+    for error in &tally.errors {
+        let outage = matches!(
+            error.kind,
+            QueryErrorKind::Unavailable { .. }
+                | QueryErrorKind::ConnectionLost { .. }
+                | QueryErrorKind::Timeout { .. }
+                | QueryErrorKind::Overloaded { .. }
+        );
+        assert!(outage, "{error:?}");
+    }
+}
+
+/// `fault` makes the domain down, queries fail at once, and its end is noticed.
+async fn is_noticed_and_so_is_its_end(name: &str, fault: Fault) {
+    let (proxy, config) = behind_a_proxy(name).await;
+    let domain = Domain::ready(config).await;
+    let load = Load::start(&domain.handle, 5);
+    for _ in 0..2 {
+        sleep(Duration::from_millis(100)).await;
+        proxy.set(fault);
+        if fault == Fault::Refuse {
+            proxy.cut();
+        }
+        eventually("the domain is down", async || matches!(domain.handle.health().state, State::Down { .. })).await;
+        let asked = Instant::now();
+        let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error:?}");
+        assert!(asked.elapsed() < Duration::from_millis(100), "refused after {:?}", asked.elapsed());
+        proxy.set(Fault::None);
+        let healed = Instant::now();
+        domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+        assert!(healed.elapsed() < RECOVERY, "recovered after {:?}", healed.elapsed());
+        assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    }
+    only_outages(&load.finish().await);
+    domain.drain().await;
+    if fault != Fault::DropSilently {
+        // (What was closed in silence the proxy has never heard of.)
+        eventually("every connection is closed", async || proxy.connections() == 0).await;
+    }
+}
+
+#[actix::test]
+async fn a_network_that_stalls_is_noticed_and_so_is_its_return() {
+    is_noticed_and_so_is_its_end("stalls", Fault::Stall).await;
+}
+
+#[actix::test]
+async fn a_network_that_loses_everything_in_silence_is_noticed_and_so_is_its_return() {
+    is_noticed_and_so_is_its_end("loses", Fault::DropSilently).await;
+}
+
+#[actix::test]
+async fn a_network_that_refuses_is_noticed_and_so_is_its_return() {
+    is_noticed_and_so_is_its_end("refuses", Fault::Refuse).await;
+}
+
+#[actix::test]
+async fn connections_that_are_cut_or_half_closed_cost_at_most_what_ran_on_them() {
+    for (name, end) in [("cuts", Proxy::cut as fn(&Proxy)), ("half_closes", Proxy::half_close)] {
+        let (proxy, config) = behind_a_proxy(name).await;
+        let domain = Domain::ready(config).await;
+        // Idle connections: nobody notices.
+        for _ in 0..5 {
+            end(&proxy);
+            sleep(Duration::from_millis(20)).await;
+            assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+        }
+        let load = Load::start(&domain.handle, 5);
+        for _ in 0..5 {
+            // Time for the probe that follows to be answered: two that fail in a row are an outage.
+            sleep(Duration::from_millis(300)).await;
+            end(&proxy);
+        }
+        let tally = load.finish().await;
+        only_outages(&tally);
+        let most_at_once = 5;
+        assert!(tally.errors.len() <= 5 * most_at_once, "{:?}", tally.errors);
+        domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
+        domain.drain().await;
+    }
+}
+
+#[actix::test]
+async fn a_slow_network_is_not_a_failure() {
+    let (proxy, config) = behind_a_proxy("slow").await;
+    proxy.set(Fault::Delay(Duration::from_millis(30)));
+    let domain = Domain::ready(config).await;
+    let load = Load::start(&domain.handle, 5);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(load.finish().await.errors, []);
+    assert_eq!(domain.handle.health().state, State::Ready);
+    domain.drain().await;
+}
