@@ -168,25 +168,13 @@ impl Checker<'_> {
         for item in items {
             let (node, ty) = self.check(item, false);
             nodes.push(node);
-<<<<<<< HEAD
-            if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
-                let message = format!("the list holds values of type {known}; this one is {ty}");
-                self.complain("mixed-list", &item.at(), message, None);
-=======
             if matches!(ty, Type::List(_) | Type::Map(_)) {
                 let message = format!("a list holds single values; this is {ty}");
                 self.complain("mixed-list", &item.at(), message, None);
             }
-            if let Some(known) = &joined {
-                if !known.comparable_with(&ty) {
-                    self.complain(
-                        "mixed-list",
-                        &item.at(),
-                        format!("the list holds values of type {known}; this one is {ty}"),
-                        None,
-                    );
-                }
->>>>>>> grl
+            if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
+                let message = format!("the list holds values of type {known}; this one is {ty}");
+                self.complain("mixed-list", &item.at(), message, None);
             }
             joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
         }

@@ -6,11 +6,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-<<<<<<< HEAD
-use jiff::tz::TimeZone;
-=======
-use sha2::{Digest, Sha256};
->>>>>>> grl
 
 use super::ast::{Assign, At, Expr, Path, Rule, Statement};
 use super::check::{Checker, is_reserved};
@@ -26,11 +21,7 @@ use super::parse_rule;
 use super::program::Node;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-<<<<<<< HEAD
-use crate::types::{Digest, Field, FieldName, Shape, Type, Value};
-=======
-use crate::types::{Clock, Field, FieldName, Shape, Type, Value};
->>>>>>> grl
+use crate::types::{Clock, Digest, Field, FieldName, Shape, Type, Value};
 
 /// A fact a rule node has before its first rule runs.
 #[derive(Debug, Clone)]

@@ -37,7 +37,10 @@ async fn main() {
     println!("start to ready  {:>8.1} ms", ready.as_secs_f64() * 1e3);
     println!("idle memory     {:>8.1} MB", service.memory_mb());
     println!();
-    println!("{:>8} {:>10} {:>9} {:>9} {:>9} {:>12} {:>8}", "clients", "flows/s", "p50 ms", "p99 ms", "errors", "CPU us/flow", "MB");
+    println!(
+        "{:>8} {:>10} {:>9} {:>9} {:>9} {:>12} {:>8}",
+        "clients", "flows/s", "p50 ms", "p99 ms", "errors", "CPU us/flow", "MB"
+    );
     let seconds = std::env::var("LOAD_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(4);
     for clients in CLIENTS {
         load(address, clients, Duration::from_secs(1)).await;
@@ -76,9 +79,10 @@ fn products(database: &str) -> String {
         "inventory_db" => {
             ("inventory (product_id, available_qty, reserved_qty, warehouse_location)", "n % 700, 0, 'WH-A-01'")
         }
-        "supplier_db" => {
-            ("suppliers (product_id, supplier_name, unit_price, moq, lead_time)", "'ABC Supplies Co.', 1.5 + n % 90, 100, 7")
-        }
+        "supplier_db" => (
+            "suppliers (product_id, supplier_name, unit_price, moq, lead_time)",
+            "'ABC Supplies Co.', 1.5 + n % 90, 100, 7",
+        ),
         _ => ("uom_conversions (product_id, from_uom, to_uom, conversion_factor)", "'pieces', 'box', 12"),
     };
     format!("INSERT INTO {table} SELECT {id}, {columns} FROM generate_series(1, {PRODUCTS}) n; ANALYZE")
