@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio_postgres::{Client, NoTls};
 use tributary::server::{Binaries, DATABASES, Demo, Purpose, Server, ServerError, ServerOptions, sql};
 
@@ -30,10 +32,17 @@ fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Whether there is such a process, other than as a zombie that nobody waited for.
 fn lives(pid: u32) -> bool {
-    let listing = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().expect("ps runs");
-    let state = String::from_utf8_lossy(&listing.stdout).trim().to_owned();
-    !state.is_empty() && !state.starts_with('Z')
+    if !Path::new("/proc/self/stat").exists() {
+        return kill(process(pid), None).is_ok();
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
+}
+
+fn process(pid: u32) -> Pid {
+    Pid::from_raw(i32::try_from(pid).expect("the number of a process"))
 }
 
 #[tokio::test]
@@ -180,7 +189,7 @@ fn start_and_kill(state_dir: &str, freeze: bool) -> (u32, PathBuf) {
     let data_dir = PathBuf::from(words.next().expect("a directory"));
     assert!(lives(pid) && data_dir.is_dir());
     if freeze {
-        assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().expect("kill runs").success());
+        kill(self::process(pid), Signal::SIGSTOP).expect("frozen");
     }
     process.kill().expect("killed");
     process.wait().expect("it ended");

@@ -1,86 +1,14 @@
 //! Names and types: from what an expression says to what can be evaluated, or to complaints.
 
-use std::collections::HashMap;
+use regex::RegexBuilder;
 
-use regex::Regex;
-
-use super::ast::{Arithmetic, Compare, Expr, Path};
-use super::facts::FactRef;
+use super::ast::{Arithmetic, At, Compare, Expr, Path};
 use super::functions::{FUNCTIONS, function};
+use super::names::{Locals, Reads};
 use super::program::{LOCAL, Node};
 use super::scope::{Scope, ScopeError, field_of};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, nearest};
 use crate::types::{FieldName, Type, Value};
-
-/// The facts of the rule node itself, by how they are written.
-#[derive(Default)]
-pub(super) struct Locals {
-    slots: HashMap<String, usize>,
-    types: Vec<Type>,
-}
-
-impl Locals {
-    /// The slot of `name`, made where it is new. The second result: whether it is.
-    pub(super) fn slot(&mut self, name: &str) -> (usize, bool) {
-        if let Some(slot) = self.slots.get(name) {
-            return (*slot, false);
-        }
-        let slot = self.types.len();
-        self.slots.insert(name.to_owned(), slot);
-        self.types.push(Type::Any);
-        (slot, true)
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.slots.get(name).copied()
-    }
-
-    pub(super) fn ty(&self, slot: usize) -> &Type {
-        self.types.get(slot).unwrap_or(&Type::Any)
-    }
-
-    pub(super) fn set_ty(&mut self, slot: usize, ty: Type) {
-        if let Some(known) = self.types.get_mut(slot) {
-            *known = ty;
-        }
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.types.len()
-    }
-
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.slots.keys().map(String::as_str)
-    }
-
-    /// Whether some fact stands below `name`: `order.total` below `order`.
-    pub(super) fn is_group(&self, name: &str) -> bool {
-        self.slots.keys().any(|known| known.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')))
-    }
-}
-
-/// The facts that are read from outside, each once.
-#[derive(Default)]
-pub(super) struct Reads {
-    facts: Vec<FactRef>,
-    index: HashMap<FactRef, usize>,
-}
-
-impl Reads {
-    pub(super) fn slot(&mut self, fact: FactRef) -> usize {
-        if let Some(slot) = self.index.get(&fact) {
-            return *slot;
-        }
-        let slot = self.facts.len();
-        self.index.insert(fact.clone(), slot);
-        self.facts.push(fact);
-        slot
-    }
-
-    pub(super) fn into_facts(self) -> Vec<FactRef> {
-        self.facts
-    }
-}
 
 /// Turns expressions into nodes. Facts from outside have the slots below [`LOCAL`], own facts those from there on.
 pub(super) struct Checker<'a> {
@@ -91,14 +19,14 @@ pub(super) struct Checker<'a> {
     pub(super) found: &'a mut Diagnostics,
 }
 
+const A_FACT_IS: &str =
+    "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule";
+
+/// The longest a compiled pattern may be, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+
 impl Checker<'_> {
-    fn complain(
-        &mut self,
-        code: &'static str,
-        at: &std::ops::Range<usize>,
-        message: String,
-        help: Option<String>,
-    ) -> (Node, Type) {
+    fn complain(&mut self, code: &'static str, at: &At, message: String, help: Option<String>) -> (Node, Type) {
         let diagnostic = Diagnostic::error(code, self.snippet.span(at.clone()), message);
         self.found.push(diagnostic.maybe_help(help));
         (Node::Constant(Value::Null), Type::Any)
@@ -109,7 +37,7 @@ impl Checker<'_> {
         match expr {
             Expr::Literal { value, .. } => (Node::Constant(value.clone()), value.ty()),
             Expr::Path(path) => self.path(path),
-            Expr::List { items, .. } => self.list(items),
+            Expr::List { items, at } => self.list(items, at),
             Expr::Arithmetic { first, rest, at } => self.arithmetic(first, rest, at),
             Expr::And { items, .. } => (Node::And(self.conditions("&&", items)), Type::Boolean),
             Expr::Or { items, .. } => (Node::Or(self.conditions("||", items)), Type::Boolean),
@@ -126,6 +54,11 @@ impl Checker<'_> {
 
     fn path(&mut self, path: &Path) -> (Node, Type) {
         let written = path.written();
+        if is_reserved(path) {
+            let help = "a field of this name is written with its owner, such as `node.field`".to_owned();
+            let message = format!("`{written}` is a word of the language, not a fact");
+            return self.complain("reserved-word", &path.at, message, Some(help));
+        }
         if let Some(resolved) = self.local(path) {
             if let [name] = path.names.as_slice() {
                 self.refuse_shadowing(name, path, &resolved.0);
@@ -187,17 +120,16 @@ impl Checker<'_> {
     }
 
     fn mapped_from(&self, name: &str, owners: &[&str]) -> bool {
-        self.locals.slots.contains_key(&mapped_key(name)) && owners.len() == 1
+        self.locals.is_mapped(name) && owners.len() == 1
     }
 
     fn unknown(&mut self, path: &Path, error: &ScopeError) -> (Node, Type) {
         let written = path.written();
         match error {
             ScopeError::Unknown { nearest: known } => {
-                let own =
-                    nearest(&written, self.locals.names().filter(|name| !name.starts_with('<'))).map(str::to_owned);
+                let own = nearest(&written, self.locals.names().chain(["true", "false", "null"])).map(str::to_owned);
                 let help = own.or_else(|| known.clone()).map(|name| format!("did you mean `{name}`?"));
-                let help = help.unwrap_or_else(|| "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule".to_owned());
+                let help = help.unwrap_or_else(|| A_FACT_IS.to_owned());
                 self.complain("unknown-fact", &path.at, format!("there is no fact `{written}`"), Some(help))
             }
             ScopeError::Ambiguous { owners } => {
@@ -230,22 +162,27 @@ impl Checker<'_> {
         }
     }
 
-    fn list(&mut self, items: &[Expr]) -> (Node, Type) {
+    fn list(&mut self, items: &[Expr], at: &At) -> (Node, Type) {
         let mut nodes = Vec::with_capacity(items.len());
         let mut joined: Option<Type> = None;
         for item in items {
             let (node, ty) = self.check(item, false);
             nodes.push(node);
+            if matches!(ty, Type::List(_) | Type::Map(_)) {
+                let message = format!("a list holds single values; this is {ty}");
+                self.complain("mixed-list", &item.at(), message, None);
+            }
             if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
                 let message = format!("the list holds values of type {known}; this one is {ty}");
                 self.complain("mixed-list", &item.at(), message, None);
             }
             joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
         }
-        (Node::List(nodes.into()), Type::List(joined.unwrap_or(Type::Any).into()))
+        let at = at.clone();
+        (constant_list(nodes, at), Type::List(joined.unwrap_or(Type::Any).into()))
     }
 
-    fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &std::ops::Range<usize>) -> (Node, Type) {
+    fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &At) -> (Node, Type) {
         let (first_node, mut ty) = self.check(first, false);
         let operator = rest.first().map_or("+", |(operator, _)| operator.text());
         self.want_number(operator, &ty, first);
@@ -286,7 +223,7 @@ impl Checker<'_> {
         );
     }
 
-    fn conditions(&mut self, operator: &str, items: &[Expr]) -> Box<[(Node, std::ops::Range<usize>)]> {
+    fn conditions(&mut self, operator: &str, items: &[Expr]) -> Box<[(Node, At)]> {
         let mut nodes = Vec::with_capacity(items.len());
         for item in items {
             let (node, ty) = self.check(item, false);
@@ -296,32 +233,28 @@ impl Checker<'_> {
         nodes.into()
     }
 
-    fn negate(&mut self, of: &Expr, at: &std::ops::Range<usize>) -> (Node, Type) {
+    fn negate(&mut self, of: &Expr, at: &At) -> (Node, Type) {
         let (node, ty) = self.check(of, false);
         self.want_number("-", &ty, of);
         (Node::Negate(Box::new(node), at.clone()), ty)
     }
 
-    fn compare(
-        &mut self,
-        operator: Compare,
-        left: &Expr,
-        right: &Expr,
-        each: bool,
-        at: &std::ops::Range<usize>,
-    ) -> (Node, Type) {
+    fn compare(&mut self, operator: Compare, left: &Expr, right: &Expr, each: bool, at: &At) -> (Node, Type) {
         if operator == Compare::Matches {
             return self.matches(left, right, at);
         }
         let (left_node, left_ty) = self.check(left, false);
         let (right_node, right_ty) = self.check(right, false);
         let element = match &left_ty {
-            Type::List(element) if each && !matches!(right_ty, Type::List(_)) => Some(element.as_ref().clone()),
+            Type::List(element) if each && (operator == Compare::In || !matches!(right_ty, Type::List(_))) => {
+                Some(element.as_ref().clone())
+            }
             _ => None,
         };
         let null = is_null(left) || is_null(right);
         if let Some(problem) = unfit(operator, element.as_ref().unwrap_or(&left_ty), &right_ty, null) {
-            let help = "both sides must be of types that can be compared".to_owned();
+            let help = date_help(&left_ty, left, &right_ty, right)
+                .unwrap_or_else(|| "both sides must be of types that can be compared".to_owned());
             self.complain("type-mismatch", at, problem, Some(help));
         }
         let ty = if element.is_some() { Type::List(Type::Boolean.into()) } else { Type::Boolean };
@@ -329,7 +262,7 @@ impl Checker<'_> {
         (Node::Compare { operator, left, right, each, at: at.clone() }, ty)
     }
 
-    fn matches(&mut self, left: &Expr, right: &Expr, at: &std::ops::Range<usize>) -> (Node, Type) {
+    fn matches(&mut self, left: &Expr, right: &Expr, at: &At) -> (Node, Type) {
         let (of, ty) = self.check(left, false);
         if !matches!(ty, Type::Any | Type::Text) {
             return self.complain("type-mismatch", &left.at(), format!("`matches` takes a text; this is {ty}"), None);
@@ -343,7 +276,7 @@ impl Checker<'_> {
                 Some(help),
             );
         };
-        match Regex::new(text) {
+        match RegexBuilder::new(text).size_limit(MAX_PATTERN).build() {
             Ok(pattern) => (Node::Matches { of: Box::new(of), pattern, at: at.clone() }, Type::Boolean),
             Err(error) => {
                 let reason = error.to_string();
@@ -353,13 +286,7 @@ impl Checker<'_> {
         }
     }
 
-    fn call(
-        &mut self,
-        name: &str,
-        name_at: &std::ops::Range<usize>,
-        arguments: &[Expr],
-        at: &std::ops::Range<usize>,
-    ) -> (Node, Type) {
+    fn call(&mut self, name: &str, name_at: &At, arguments: &[Expr], at: &At) -> (Node, Type) {
         let Some(function) = function(name) else {
             let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
             let help = nearest(name, known.iter().copied()).map_or_else(
@@ -387,9 +314,47 @@ impl Checker<'_> {
     }
 }
 
-/// Under which name a mapped fact is remembered as one; no name in a rule can look like this.
-pub(super) fn mapped_key(name: &str) -> String {
-    format!("<mapped {name}>")
+/// Whether `path` is a single word that means something else.
+pub(super) fn is_reserved(path: &Path) -> bool {
+    const WORDS: [&str; 15] = [
+        "rule",
+        "when",
+        "then",
+        "true",
+        "false",
+        "null",
+        "nil",
+        "in",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+        "and",
+        "or",
+        "not",
+    ];
+    matches!(path.names.as_slice(), [name] if WORDS.contains(&name.as_str()))
+}
+
+/// A list of constants is a constant: it is made once.
+fn constant_list(nodes: Vec<Node>, at: At) -> Node {
+    let constants: Option<Vec<Value>> = nodes.iter().map(|node| node.constant().cloned()).collect();
+    match constants {
+        Some(values) => Node::Constant(Value::List(values.into())),
+        None => Node::List(nodes.into(), at),
+    }
+}
+
+/// How to compare a date with a text: most people write the text.
+fn date_help(left_ty: &Type, left: &Expr, right_ty: &Type, right: &Expr) -> Option<String> {
+    let text = match (left_ty, right_ty) {
+        (Type::Date | Type::Timestamp, Type::Text) => right,
+        (Type::Text, Type::Date | Type::Timestamp) => left,
+        _ => return None,
+    };
+    let function = if *left_ty == Type::Timestamp || *right_ty == Type::Timestamp { "timestamp" } else { "date" };
+    let Expr::Literal { value, .. } = text else { return Some(format!("read the text as one: `{function}(text)`")) };
+    Some(format!("write `{function}(\"{value}\")`"))
 }
 
 fn is_null(expr: &Expr) -> bool {

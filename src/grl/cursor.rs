@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::limits::Limits;
+use super::limits::{DEEPEST, Limits};
 use super::token::{Kind, Symbol, Token};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 
@@ -127,8 +127,9 @@ impl<'a> Cursor<'a> {
 
     /// Runs `parse` one level deeper; too deep is an error.
     pub(super) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= self.limits.max_nesting {
-            let message = format!("the expression is nested more than {} deep", self.limits.max_nesting);
+        let limit = self.limits.max_nesting.min(DEEPEST);
+        if self.depth >= limit {
+            let message = format!("the expression is nested more than {limit} deep");
             let at = self.here();
             let help = "split it into several facts, or raise the limit `max_nesting`";
             return Err(self.complain("nested-too-deep", at, message, help));

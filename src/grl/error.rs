@@ -44,6 +44,17 @@ pub enum EvalErrorKind {
         /// The operator or function.
         operator: &'static str,
     },
+    /// A text has become too long.
+    #[error("the result of {operator} is longer than {limit} bytes")]
+    TooLong {
+        /// The function.
+        operator: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// There is no time left.
+    #[error("it was not done in time")]
+    OutOfTime,
     /// A row has no such column.
     #[error("the query did not select `{fact}`")]
     Missing {

@@ -1,19 +1,21 @@
 //! One expression of a graph: the condition of an edge or an outcome, a leaf of an answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::ast::Expr;
-use super::check::{Checker, Locals, Reads};
+use super::check::Checker;
 use super::cursor::Cursor;
 use super::error::EvalError;
 use super::facts::{FactRef, Facts, Lookup};
 use super::lexer::tokens;
 use super::limits::Limits;
+use super::names::{Locals, Reads};
 use super::parse_expression;
 use super::program::{Env, Node};
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Clock, FieldName, Type, Value};
+use crate::types::{Clock, Deadline, FieldName, Type, Value};
 
 /// A checked expression.
 pub struct Expression {
@@ -22,6 +24,7 @@ pub struct Expression {
     ty: Type,
     reads: Vec<FactRef>,
     names: Vec<FieldName>,
+    max_evaluation: Duration,
 }
 
 impl Expression {
@@ -46,7 +49,8 @@ impl Expression {
         }
         let reads = reads.into_facts();
         let names = reads.iter().map(|fact| fact.written.clone()).collect();
-        found.into_result(Self { snippet: text.clone(), node, ty, reads, names })
+        let max_evaluation = limits.max_evaluation;
+        found.into_result(Self { snippet: text.clone(), node, ty, reads, names, max_evaluation })
     }
 
     /// Its type, as far as it is known.
@@ -75,7 +79,8 @@ impl Expression {
     /// [`EvalError`], which names the part and its place.
     pub fn evaluate(&self, facts: &dyn Facts, clock: &Clock) -> Result<Option<Value>, EvalError> {
         let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
-        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock };
+        let until = Deadline::after(self.max_evaluation).instant();
+        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
         self.node.value(&env).map_err(|fault| fault.in_snippet(&self.snippet))
     }
 

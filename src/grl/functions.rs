@@ -1,12 +1,14 @@
 //! The functions of the language: what each takes, what it gives, and what it does. The list is in rules/README.md.
 
+use std::sync::Arc;
+
 use jiff::civil::Date;
 use jiff::{Span, Unit};
 
-use super::ast::Compare;
+use super::ast::{Arithmetic, Compare};
 use super::error::EvalErrorKind as Error;
+use super::limits::LONGEST_TEXT;
 use super::operators::{arithmetic, number, order_for, refused, unfit};
-use crate::grl::ast::Arithmetic;
 use crate::types::{Clock, Decimal, Type, Value};
 
 /// A function.
@@ -38,6 +40,8 @@ pub(super) enum Takes {
     DateAndNumber,
     Ordered,
     TextOrList,
+    TextAndNumbers,
+    TextOrMoment,
     Nothing,
 }
 
@@ -98,15 +102,20 @@ pub(super) static FUNCTIONS: &[Function] = &[
     function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
     function!("trim", "trim(text)", 1..=1, Texts -> Text, |a, _| text("trim", a, |t| t.trim().to_owned())),
     function!("len", "len(text or list)", 1..=1, TextOrList -> Integer, |a, _| length("len", a)),
-    function!("concat", "concat(a, b, ...)", 1..=MANY, Anything -> Text, |a, _| Ok(Value::text(a.iter().map(Value::to_string).collect::<String>()))),
+    function!("concat", "concat(a, b, ...)", 1..=MANY, Anything -> Text, |a, _| concat(a)),
+    function!("substring", "substring(text, start, length)", 2..=3, TextAndNumbers -> Text, |a, _| substring(a)),
+    function!("replace", "replace(text, what, by)", 3..=3, Texts -> Text, |a, _| replace(a)),
     function!("today", "today()", 0..=0, Nothing -> Date, |_, clock| Ok(Value::Date(clock.today()))),
     function!("now", "now()", 0..=0, Nothing -> Timestamp, |_, clock| Ok(Value::Timestamp(clock.now()))),
-    function!("date", "date(\"2026-01-31\")", 1..=1, Texts -> Date, |a, _| date(a)),
+    function!("date", "date(\"2026-01-31\") or date(timestamp)", 1..=1, TextOrMoment -> Date, date),
+    function!("timestamp", "timestamp(\"2026-01-31T08:00:00Z\")", 1..=1, Texts -> Timestamp, |a, _| timestamp(a)),
     function!("add_days", "add_days(date, days)", 2..=2, DateAndNumber -> Date, |a, _| add_days(a)),
+    function!("add_months", "add_months(date, months)", 2..=2, DateAndNumber -> Date, |a, _| add_months(a)),
     function!("days_between", "days_between(from, to)", 2..=2, Dates -> Integer, |a, _| days_between(a)),
     function!("year", "year(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("year", a)?.year().into()))),
     function!("month", "month(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("month", a)?.month().into()))),
     function!("day", "day(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("day", a)?.day().into()))),
+    function!("weekday", "weekday(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("weekday", a)?.weekday().to_monday_one_offset().into()))),
 ];
 
 /// The function of this name.
@@ -131,7 +140,12 @@ impl Takes {
             }
             Self::Dates => (matches!(ty, Type::Any | Type::Date), "a date"),
             Self::DateAndNumber if index == 0 => (matches!(ty, Type::Any | Type::Date), "a date"),
-            Self::DateAndNumber => (number, "a number of days"),
+            Self::DateAndNumber => (number, "a whole number"),
+            Self::TextAndNumbers if index == 0 => (matches!(ty, Type::Any | Type::Text), "a text"),
+            Self::TextAndNumbers => (number, "a whole number"),
+            Self::TextOrMoment => {
+                (matches!(ty, Type::Any | Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
+            }
             Self::Ordered if count == 1 => (list, "a list, or several values"),
             Self::Ordered => (ordered, "numbers, texts, dates or timestamps"),
             Self::TextOrList => (list || *ty == Type::Text, "a text or a list"),
@@ -280,23 +294,89 @@ fn coalesce(arguments: &[Value], _: &Clock) -> Result<Value, Error> {
 
 fn text(name: &'static str, arguments: &[Value], run: impl Fn(&str) -> String) -> Result<Value, Error> {
     match arguments.first() {
-        Some(Value::Text(text)) => Ok(Value::text(run(text))),
+        Some(Value::Text(text)) => limited(name, &run(text)),
         Some(other) => Err(unfit(name, "a text", other)),
         None => Ok(Value::Null),
     }
 }
 
-fn date(arguments: &[Value]) -> Result<Value, Error> {
+fn limited(operator: &'static str, text: &str) -> Result<Value, Error> {
+    if text.len() <= LONGEST_TEXT {
+        Ok(Value::text(text))
+    } else {
+        Err(Error::TooLong { operator, limit: LONGEST_TEXT })
+    }
+}
+
+fn concat(arguments: &[Value]) -> Result<Value, Error> {
+    let mut joined = String::new();
+    for value in arguments {
+        match value {
+            Value::Text(text) => joined.push_str(text),
+            other => joined.push_str(&other.to_string()),
+        }
+        if joined.len() > LONGEST_TEXT {
+            return Err(Error::TooLong { operator: "concat", limit: LONGEST_TEXT });
+        }
+    }
+    Ok(Value::text(joined))
+}
+
+/// Characters are counted from 1, as SQL does.
+fn substring(arguments: &[Value]) -> Result<Value, Error> {
+    let count = |index: usize| -> Result<Option<usize>, Error> {
+        let Some(value) = arguments.get(index) else { return Ok(None) };
+        let out = |_| Error::OutOfRange { operator: "substring" };
+        usize::try_from(whole("substring", value)?).map(Some).map_err(out)
+    };
+    let start = count(1)?.and_then(|start| start.checked_sub(1)).ok_or(Error::OutOfRange { operator: "substring" })?;
+    let length = count(2)?.unwrap_or(usize::MAX);
+    text("substring", arguments, |text| text.chars().skip(start).take(length).collect())
+}
+
+fn replace(arguments: &[Value]) -> Result<Value, Error> {
+    let [Value::Text(text), Value::Text(what), Value::Text(by)] = arguments else {
+        let other = arguments.iter().find(|value| !matches!(value, Value::Text(_))).unwrap_or(&Value::Null);
+        return Err(unfit("replace", "texts", other));
+    };
+    if what.is_empty() {
+        return Ok(Value::Text(Arc::clone(text)));
+    }
+    let grown = text.matches(&**what).count().saturating_mul(by.len());
+    if grown > LONGEST_TEXT {
+        return Err(Error::TooLong { operator: "replace", limit: LONGEST_TEXT });
+    }
+    limited("replace", &text.replace(&**what, by))
+}
+
+fn date(arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
+    const EXPECTED: &str = "a text such as \"2026-01-31\", or a timestamp";
     match arguments.first() {
         Some(Value::Date(date)) => Ok(Value::Date(*date)),
-        Some(Value::Text(text)) => text.parse().map(Value::Date).map_err(|_| Error::Type {
-            operator: "date",
-            expected: "a text such as \"2026-01-31\"",
-            found: "another text".to_owned(),
-        }),
-        Some(other) => Err(unfit("date", "a text such as \"2026-01-31\"", other)),
+        Some(Value::Timestamp(moment)) => Ok(Value::Date(moment.to_zoned(clock.time_zone().clone()).date())),
+        Some(Value::Text(text)) if is_day(text) => text.parse().map(Value::Date).map_err(|_| no_date("date", EXPECTED)),
+        Some(Value::Text(_)) => Err(no_date("date", EXPECTED)),
+        Some(other) => Err(unfit("date", EXPECTED, other)),
         None => Ok(Value::Null),
     }
+}
+
+fn timestamp(arguments: &[Value]) -> Result<Value, Error> {
+    const EXPECTED: &str = "a text such as \"2026-01-31T08:00:00Z\"";
+    match arguments.first() {
+        Some(Value::Text(text)) => text.parse().map(Value::Timestamp).map_err(|_| no_date("timestamp", EXPECTED)),
+        Some(other) => Err(unfit("timestamp", EXPECTED, other)),
+        None => Ok(Value::Null),
+    }
+}
+
+/// Whether `text` is written as a day: the parser itself would take the day of a moment, whose zone then gets lost.
+pub(super) fn is_day(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+fn no_date(operator: &'static str, expected: &'static str) -> Error {
+    Error::Type { operator, expected, found: "another text".to_owned() }
 }
 
 fn one_date(name: &'static str, arguments: &[Value]) -> Result<Date, Error> {
@@ -308,11 +388,23 @@ fn one_date(name: &'static str, arguments: &[Value]) -> Result<Date, Error> {
 }
 
 fn add_days(arguments: &[Value]) -> Result<Value, Error> {
-    let date = one_date("add_days", arguments)?;
-    let days = arguments.get(1).map_or(Ok(0), |days| whole("add_days", days))?;
-    let out = |_| Error::OutOfRange { operator: "add_days" };
-    let span = Span::new().try_days(days).map_err(out)?;
-    date.checked_add(span).map(Value::Date).map_err(out)
+    add("add_days", arguments, |days| Span::new().try_days(days))
+}
+
+/// The same day of another month, or the last one where that month is shorter.
+fn add_months(arguments: &[Value]) -> Result<Value, Error> {
+    add("add_months", arguments, |months| Span::new().try_months(months))
+}
+
+fn add(
+    name: &'static str,
+    arguments: &[Value],
+    span: impl Fn(i64) -> Result<Span, jiff::Error>,
+) -> Result<Value, Error> {
+    let date = one_date(name, arguments)?;
+    let count = arguments.get(1).map_or(Ok(0), |count| whole(name, count))?;
+    let out = |_| Error::OutOfRange { operator: name };
+    date.checked_add(span(count).map_err(out)?).map(Value::Date).map_err(out)
 }
 
 fn days_between(arguments: &[Value]) -> Result<Value, Error> {

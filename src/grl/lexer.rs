@@ -9,6 +9,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 /// Reads all words of `snippet`, the last of which is [`Kind::End`]. What is not a word is complained about and skipped.
 pub(super) fn tokens(snippet: &Snippet, found: &mut Diagnostics) -> Vec<Token> {
     let text = snippet.text();
+    refuse_hidden(snippet, found);
     let mut lexer = Lexer { snippet, text, rest: text.char_indices().peekable(), tokens: Vec::new(), found };
     lexer.run();
     lexer.tokens
@@ -101,7 +102,13 @@ impl Lexer<'_> {
             self.found
                 .push(error.help("a number is digits, with at most one point; a name starts with a letter or `_`"));
         }
-        self.push(Kind::Number(self.slice(start, digits_end)), start, end);
+        let digits = self.slice(start, digits_end);
+        if digits.starts_with('0') && digits.bytes().nth(1).is_some_and(|second| second.is_ascii_digit()) {
+            let span = self.snippet.span(start..end);
+            let error = Diagnostic::error("malformed-number", span, format!("`{digits}` begins with a needless zero"));
+            self.found.push(error.help("leave the zero out, or write the point that is missing"));
+        }
+        self.push(Kind::Number(digits), start, end);
     }
 
     fn text_literal(&mut self, start: usize, quote: char) {
@@ -175,6 +182,24 @@ impl Lexer<'_> {
         let end = start + symbol.text().len();
         while self.rest.next_if(|(at, _)| *at < end).is_some() {}
         self.push(Kind::Symbol(*symbol), start, end);
+    }
+}
+
+/// Characters that make a file look other than it reads: a lone carriage return (a comment would not end with what looks
+/// like its line), and those that turn the direction of writing.
+fn refuse_hidden(snippet: &Snippet, found: &mut Diagnostics) {
+    let text = snippet.text();
+    for (at, character) in text.char_indices() {
+        let after = at + character.len_utf8();
+        let help = match character {
+            '\r' if !text.get(after..).is_some_and(|rest| rest.starts_with('\n')) => "end lines with a line feed",
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                "delete it: it makes the text look other than it reads"
+            }
+            _ => continue,
+        };
+        let message = format!("the character `{}` hides what the file says", character.escape_unicode());
+        found.push(Diagnostic::error("hidden-character", snippet.span(at..after), message).help(help));
     }
 }
 

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+/// The deepest nesting there can be, whatever [`Limits::max_nesting`] says: a thread's stack holds it several times.
+pub(super) const DEEPEST: usize = 250;
+/// The longest text a function may make, in bytes: a rule that doubles a text each time would fill the memory.
+pub(super) const LONGEST_TEXT: usize = 1 << 20;
+
 /// The limits of rule files, expressions and evaluations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// The longest rule file, in bytes. Default 4 MiB.
     pub max_file_bytes: usize,
-    /// How deep parentheses, negations and calls may be nested. Default 200.
+    /// How deep parentheses, negations and calls may be nested: 200 by default, never more than 250.
     pub max_nesting: usize,
     /// The most operands and operators of one expression. Default 100,000.
     pub max_terms: usize,

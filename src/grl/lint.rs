@@ -1,55 +1,346 @@
 //! Rules that can be read and probably do not do what their author meant.
+//!
+//! A warning is given only where it is certain: a rule that can never fire, a comparison that can never hold, a rule that
+//! nothing could stop, a fact that nobody reads. What a rule could be by its data is not guessed at.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::ast::{Expr, Statement};
-use super::ruleset::Read;
+use super::ast::{Assign, At, Compare, Expr, Path, Statement};
+use super::names::Locals;
+use super::ruleset::{LocalFact, Read};
 use super::scope::Scope;
-use crate::diagnostics::{Diagnostic, Diagnostics};
-use crate::types::Value;
+use crate::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::types::{FieldName, Value};
 
-/// Warns of what looks wrong in `rules`.
-pub(super) fn lint(rules: &[Read<'_>], scope: &Scope, found: &mut Diagnostics) {
-    let written: HashSet<String> = rules.iter().flat_map(|read| targets(&read.rule.then)).collect();
-    for Read { rule, snippet } in rules {
-        if let Expr::Literal { value: Value::Boolean(false), at } = &rule.when {
-            let warning = Diagnostic::warning(
-                "never-fires",
-                snippet.span(at.clone()),
-                format!("rule `{}` never fires", rule.name),
-            );
-            found.push(warning.help("delete the rule, or mend its condition"));
+/// What is looked at.
+pub(super) struct Linted<'a> {
+    pub(super) rules: &'a [Read<'a>],
+    pub(super) locals: &'a Locals,
+    pub(super) scope: &'a Scope,
+    /// The own facts that are there before the first rule runs.
+    pub(super) starting: HashSet<String>,
+}
+
+/// How often the rules are gone through to learn which can fire; what is not known by then is not told.
+const ROUNDS: usize = 64;
+
+impl Linted<'_> {
+    /// Warns of what looks wrong.
+    pub(super) fn warn(&self, found: &mut Diagnostics) {
+        let dead = self.never_set();
+        let (constants, assigned) = (self.constants(), self.assigned());
+        for (index, read) in self.rules.iter().enumerate() {
+            if let Some(warning) = self.never_fires(read, dead.get(&index)) {
+                found.push(warning);
+            } else if let Some(warning) = self.never_settles(read, &assigned) {
+                found.push(warning);
+            }
+            never_equal(read, &constants, found);
         }
+    }
+
+    /// The own fact a path reads, as it is written where it is assigned.
+    fn own<'p>(&self, path: &'p Path, written: &'p str) -> Option<&'p str> {
+        if self.scope.has_owner(path.names.first().map_or("", String::as_str)) {
+            return None;
+        }
+        let heads = written.match_indices('.').filter_map(|(at, _)| written.get(..at)).chain([written]);
+        heads.filter(|head| self.locals.find(head).is_some()).last()
+    }
+
+    /// The rules that wait for ever, each with a fact it waits for: facts are set at the start or by a rule that can
+    /// fire, and a rule can fire once what it needs can be set.
+    fn never_set(&self) -> HashMap<usize, (String, At)> {
+        let mut settable = self.starting.clone();
+        let mut waiting: Vec<usize> = (0..self.rules.len()).collect();
+        for _ in 0..ROUNDS {
+            let before = waiting.len();
+            waiting.retain(|index| {
+                let Some(read) = self.rules.get(*index) else { return false };
+                let waits = self.blocked(read, &settable).is_some();
+                if !waits {
+                    settable.extend(targets(&read.rule.then));
+                }
+                waits
+            });
+            if waiting.len() == before {
+                let culprit = |index: usize| Some((index, self.blocked(self.rules.get(index)?, &settable)?));
+                return waiting.into_iter().filter_map(culprit).collect();
+            }
+        }
+        HashMap::new()
+    }
+
+    /// The first fact that a rule needs and nobody can set; what its earlier statements set is there.
+    fn blocked(&self, read: &Read<'_>, settable: &HashSet<String>) -> Option<(String, At)> {
+        if let Some(culprit) = self.waits_for(&read.rule.when, &|name| settable.contains(name)) {
+            return Some(culprit);
+        }
+        let mut here: HashSet<String> = HashSet::new();
+        for statement in &read.rule.then {
+            let Statement::Assign { target, operator, value, .. } = statement else { continue };
+            let written = target.written();
+            let known = |name: &str| settable.contains(name) || here.contains(name);
+            if *operator != Assign::Set && !known(&written) {
+                return Some((written, target.at.clone()));
+            }
+            if let Some(culprit) = self.waits_for(value, &known) {
+                return Some(culprit);
+            }
+            here.insert(written);
+        }
+        None
+    }
+
+    /// The fact for want of which `expr` can never be known, if there is one.
+    fn waits_for(&self, expr: &Expr, known: &dyn Fn(&str) -> bool) -> Option<(String, At)> {
+        match expr {
+            Expr::Literal { .. } => None,
+            Expr::Path(path) => {
+                let written = path.written();
+                let own = self.own(path, &written)?;
+                (!known(own)).then(|| (own.to_owned(), path.at.clone()))
+            }
+            // One known part may decide a disjunction.
+            Expr::Or { items, .. } => {
+                let culprits: Option<Vec<_>> = items.iter().map(|item| self.waits_for(item, known)).collect();
+                culprits?.into_iter().next()
+            }
+            Expr::And { items, .. } | Expr::List { items, .. } | Expr::Call { arguments: items, .. } => {
+                items.iter().find_map(|item| self.waits_for(item, known))
+            }
+            Expr::Arithmetic { first, rest, .. } => self
+                .waits_for(first, known)
+                .or_else(|| rest.iter().find_map(|(_, operand)| self.waits_for(operand, known))),
+            Expr::Compare { left, right, .. } => self.waits_for(left, known).or_else(|| self.waits_for(right, known)),
+            // False decides a conjunction, so what is negated may be known where its parts are not.
+            Expr::Not { of, .. } if matches!(**of, Expr::And { .. }) => None,
+            Expr::Not { of, .. } | Expr::Negate { of, .. } => self.waits_for(of, known),
+        }
+    }
+
+    fn never_fires(&self, read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
+        let Read { rule, snippet } = read;
+        let (at, label) = if let Some((fact, at)) = dead {
+            (at.clone(), format!("`{fact}` is set only by rules that wait for it"))
+        } else if let Some(at) = falsehood(&rule.when) {
+            (at, "never true".to_owned())
+        } else if let Some(at) = contradiction(&rule.when) {
+            (at, "contradicts what stands before".to_owned())
+        } else if let (Some((from, _)), Some((until, at))) = (&rule.effective, &rule.expires)
+            && from >= until
+        {
+            (at.clone(), "it expires before it takes effect".to_owned())
+        } else {
+            return None;
+        };
+        let message = format!("rule `{}` never fires", rule.name);
+        let warning = Diagnostic::warning("never-fires", snippet.span(at), message).label(label);
+        Some(warning.help("delete the rule, or mend it"))
+    }
+
+    fn never_settles(&self, read: &Read<'_>, assigned: &HashSet<String>) -> Option<Diagnostic> {
+        let Read { rule, snippet } = read;
         let mut reads = Vec::new();
         paths(&rule.when, &mut reads);
         let settles =
-            reads.iter().any(|path| written.contains(path) && !scope.has_owner(path.split('.').next().unwrap_or("")));
-        if !rule.no_loop && !settles {
-            let message = format!(
-                "rule `{}` fires again and again once it holds: nothing that rules write is in its condition",
-                rule.name
-            );
-            let warning = Diagnostic::warning("never-settles", snippet.span(rule.name_at.clone()), message);
-            found.push(warning.help("add `no-loop` behind its name"));
+            reads.iter().any(|path| self.own(path, &path.written()).is_some_and(|own| assigned.contains(own)));
+        if rule.no_loop || settles {
+            return None;
         }
+        let message = format!(
+            "rule `{}` fires again and again once it holds: nothing that rules write is in its condition",
+            rule.name
+        );
+        let warning = Diagnostic::warning("never-settles", snippet.span(rule.name_at.clone()), message);
+        Some(warning.help("add `no-loop` behind its name"))
+    }
+
+    /// The facts that rules assign.
+    fn assigned(&self) -> HashSet<String> {
+        self.rules.iter().flat_map(|read| targets(&read.rule.then)).collect()
+    }
+
+    /// Facts that are only ever assigned literal texts or truths, with all of these.
+    fn constants(&self) -> HashMap<String, Vec<Value>> {
+        let mut constants: HashMap<String, Option<Vec<Value>>> = HashMap::new();
+        for statement in self.rules.iter().flat_map(|read| &read.rule.then) {
+            let Statement::Assign { target, value, .. } = statement else { continue };
+            let written = target.written();
+            let starts = self.starting.contains(&written);
+            let known = constants.entry(written).or_insert_with(|| if starts { None } else { Some(Vec::new()) });
+            match (value, known.as_mut()) {
+                (Expr::Literal { value: value @ (Value::Text(_) | Value::Boolean(_)), .. }, Some(values)) => {
+                    values.push(value.clone());
+                }
+                _ => *known = None,
+            }
+        }
+        constants.into_iter().filter_map(|(name, values)| Some((name, values?))).collect()
+    }
+
+    /// The own facts that rules read.
+    fn read(&self) -> HashSet<String> {
+        let mut found = Vec::new();
+        for rule in self.rules.iter().map(|read| &read.rule) {
+            paths(&rule.when, &mut found);
+            for statement in &rule.then {
+                match statement {
+                    Statement::Assign { value, .. } => paths(value, &mut found),
+                    Statement::Log { values, .. } => values.iter().for_each(|value| paths(value, &mut found)),
+                }
+            }
+        }
+        found.into_iter().filter_map(|path| self.own(path, &path.written()).map(str::to_owned)).collect()
+    }
+
+    /// The facts these rules have and do not read themselves, each with the place that makes it.
+    pub(super) fn unread(&self, locals: &[LocalFact]) -> Vec<(FieldName, Span)> {
+        let read = self.read();
+        let mut told = HashSet::new();
+        let mut unread = Vec::new();
+        let mut tell = |name: &str, span: Span| {
+            if !read.contains(name) && told.insert(name.to_owned()) {
+                unread.push((FieldName::from(name), span));
+            }
+        };
+        for local in locals {
+            let (LocalFact::Starting { name, span, .. } | LocalFact::Mapped { name, span, .. }) = local;
+            let is_below = |known: &String| known.strip_prefix(&**name).is_some_and(|rest| rest.starts_with('.'));
+            if !read.iter().any(is_below) {
+                tell(name, span.clone());
+            }
+        }
+        for Read { rule, snippet } in self.rules {
+            for statement in &rule.then {
+                if let Statement::Assign { target, .. } = statement {
+                    tell(&target.written(), snippet.span(target.at.clone()));
+                }
+            }
+        }
+        unread
     }
 }
 
-fn targets(statements: &[Statement]) -> Vec<String> {
-    statements
-        .iter()
-        .filter_map(|statement| match statement {
-            Statement::Assign { target, .. } => Some(target.written()),
-            Statement::Log { .. } => None,
-        })
-        .collect()
+/// Comparisons of facts with values that no rule ever gives them.
+fn never_equal(read: &Read<'_>, constants: &HashMap<String, Vec<Value>>, found: &mut Diagnostics) {
+    let mut comparisons = Vec::new();
+    compared(&read.rule.when, &mut comparisons);
+    for (path, value, at) in comparisons {
+        let Some(values) = constants.get(&path.written()) else { continue };
+        if values.contains(value) || value.is_null() {
+            continue;
+        }
+        let message = format!("`{}` is never {}", path.written(), shown(value));
+        let mut known: Vec<String> = values.iter().map(shown).collect();
+        known.sort_unstable();
+        known.dedup();
+        let warning = Diagnostic::warning("never-equal", read.snippet.span(at), message);
+        found.push(warning.help(format!("rules only make it {}", known.join(" or "))));
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(text) => format!("{text:?}"),
+        other => other.to_string(),
+    }
+}
+
+const TRUE: &Value = &Value::Boolean(true);
+const FALSE: &Value = &Value::Boolean(false);
+
+/// Each fact that `expr` compares with a value, with that value.
+fn compared<'e>(expr: &'e Expr, into: &mut Vec<(&'e Path, &'e Value, At)>) {
+    match expr {
+        Expr::Path(path) => into.push((path, TRUE, path.at.clone())),
+        Expr::And { items, .. } | Expr::Or { items, .. } => items.iter().for_each(|item| compared(item, into)),
+        Expr::Not { of, at } => match &**of {
+            Expr::Path(path) => into.push((path, FALSE, at.clone())),
+            other => compared(other, into),
+        },
+        Expr::Compare { operator: Compare::Equal | Compare::NotEqual, left, right, at } => match (&**left, &**right) {
+            (Expr::Path(path), Expr::Literal { value, .. }) | (Expr::Literal { value, .. }, Expr::Path(path)) => {
+                into.push((path, value, at.clone()));
+            }
+            _ => {}
+        },
+        Expr::Compare { operator: Compare::In, left, right, .. } => {
+            let (Expr::Path(path), Expr::List { items, .. }) = (&**left, &**right) else { return };
+            for item in items {
+                if let Expr::Literal { value, at } = item {
+                    into.push((path, value, at.clone()));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The part of a condition that is plainly false.
+fn falsehood(expr: &Expr) -> Option<At> {
+    match expr {
+        Expr::Literal { value: Value::Boolean(false), at } => Some(at.clone()),
+        Expr::And { items, .. } => items.iter().find_map(falsehood),
+        Expr::Or { items, at } => items.iter().all(|item| falsehood(item).is_some()).then(|| at.clone()),
+        Expr::Not { of, at } => matches!(**of, Expr::Literal { value: Value::Boolean(true), .. }).then(|| at.clone()),
+        _ => None,
+    }
+}
+
+/// The part of a conjunction that no number can satisfy beside what stands before it: `x > 10 && x < 5`.
+fn contradiction(when: &Expr) -> Option<At> {
+    let Expr::And { items, .. } = when else { return None };
+    let mut bounds: HashMap<String, Vec<(Compare, &Value)>> = HashMap::new();
+    for item in items {
+        let Expr::Compare { operator, left, right, at } = item else { continue };
+        let (path, operator, value) = match (&**left, &**right) {
+            (Expr::Path(path), Expr::Literal { value, .. }) => (path, *operator, value),
+            (Expr::Literal { value, .. }, Expr::Path(path)) => (path, flipped(*operator), value),
+            _ => continue,
+        };
+        let before = bounds.entry(path.written()).or_default();
+        if before.iter().any(|(other, bound)| excludes((*other, bound), (operator, value))) {
+            return Some(at.clone());
+        }
+        before.push((operator, value));
+    }
+    None
+}
+
+fn flipped(operator: Compare) -> Compare {
+    match operator {
+        Compare::Less => Compare::Greater,
+        Compare::LessEqual => Compare::GreaterEqual,
+        Compare::Greater => Compare::Less,
+        Compare::GreaterEqual => Compare::LessEqual,
+        other => other,
+    }
+}
+
+/// Whether nothing satisfies both: `> 10` and `< 5`, `== 1` and `== 2`.
+fn excludes(a: (Compare, &Value), b: (Compare, &Value)) -> bool {
+    let Ok(order) = super::operators::order_for("<", a.1, b.1) else { return false };
+    let lower = |operator| matches!(operator, Compare::Greater | Compare::GreaterEqual | Compare::Equal);
+    let upper = |operator| matches!(operator, Compare::Less | Compare::LessEqual | Compare::Equal);
+    let strict = |operator| matches!(operator, Compare::Greater | Compare::Less);
+    let (above, below) = (lower(a.0) && upper(b.0), upper(a.0) && lower(b.0));
+    let touching = order.is_eq() && (above || below) && (strict(a.0) || strict(b.0));
+    (above && order.is_gt()) || (below && order.is_lt()) || touching
+}
+
+fn targets(statements: &[Statement]) -> impl Iterator<Item = String> {
+    statements.iter().filter_map(|statement| match statement {
+        Statement::Assign { target, .. } => Some(target.written()),
+        Statement::Log { .. } => None,
+    })
 }
 
 /// The paths an expression reads.
-fn paths(expr: &Expr, into: &mut Vec<String>) {
+fn paths<'e>(expr: &'e Expr, into: &mut Vec<&'e Path>) {
     match expr {
         Expr::Literal { .. } => {}
-        Expr::Path(path) => into.push(path.written()),
+        Expr::Path(path) => into.push(path),
         Expr::List { items, .. } | Expr::And { items, .. } | Expr::Or { items, .. } => {
             items.iter().for_each(|item| paths(item, into));
         }

@@ -7,6 +7,7 @@
 //! files; names come to it as a [`Scope`], values as [`Facts`].
 
 mod ast;
+mod canonical;
 mod check;
 mod cursor;
 mod engine;
@@ -17,14 +18,17 @@ mod functions;
 mod lexer;
 mod limits;
 mod lint;
+mod names;
 mod operators;
 mod parse_expression;
 mod parse_rule;
 mod program;
 mod ruleset;
+mod run;
 mod scope;
 mod token;
 
+pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::Expression;

@@ -3,6 +3,7 @@
 
 use super::ast::{Arithmetic, Compare, Expr, Path};
 use super::cursor::{Cursor, Parsed};
+use super::limits::DEEPEST;
 use super::token::{Kind, Symbol};
 use crate::types::Value;
 
@@ -227,7 +228,7 @@ pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Path> {
         let Kind::Word(name) = cursor.peek() else {
             return Err(cursor.unexpected("a name", "a name starts with a letter or `_`"));
         };
-        if names.len() >= cursor.limits.max_nesting {
+        if names.len() >= cursor.limits.max_nesting.min(DEEPEST) {
             let (at, message) = (cursor.here(), "the name has too many parts".to_owned());
             return Err(cursor.complain("nested-too-deep", at, message, ""));
         }

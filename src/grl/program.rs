@@ -4,6 +4,8 @@
 //! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
 //! false && unknown is false, true || unknown is true). Depth is bounded by the nesting limit, since chains are lists.
 
+use std::time::Instant;
+
 use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
@@ -26,7 +28,7 @@ pub(super) enum Node {
         path: Box<[FieldName]>,
         at: At,
     },
-    List(Box<[Node]>),
+    List(Box<[Node]>, At),
     Arithmetic {
         first: Box<Node>,
         rest: Box<[(Arithmetic, Node)]>,
@@ -66,7 +68,12 @@ pub(super) struct Env<'a> {
     /// How each is written.
     pub(super) local_names: &'a [FieldName],
     pub(super) clock: &'a Clock,
+    /// When to give up.
+    pub(super) until: Instant,
 }
+
+/// After how many terms of a chain the time is looked at.
+const TERMS_A_LOOK: usize = 256;
 
 /// The first slot of own facts; those below are facts from outside.
 pub(super) const LOCAL: usize = usize::MAX / 2;
@@ -79,7 +86,7 @@ impl Node {
             Self::Constant(value) => Ok(Some(value.clone())),
             Self::Slot { slot, at } => env.read(*slot, at),
             Self::Below { slot, path, at } => env.below(*slot, path, at),
-            Self::List(items) => list(items, env),
+            Self::List(items, at) => list(items, at, env),
             Self::Arithmetic { first, rest, at } => chain(first, rest, at, env),
             Self::And(items) => junction(items, env, false),
             Self::Or(items) => junction(items, env, true),
@@ -105,6 +112,14 @@ impl Node {
         truth(self.value(env)?, "a condition", env, self, at)
     }
 
+    /// Its value, where that never changes.
+    pub(super) fn constant(&self) -> Option<&Value> {
+        match self {
+            Self::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
     /// How the operand is named in messages.
     fn written(&self, env: &Env<'_>) -> String {
         match self {
@@ -117,6 +132,10 @@ impl Node {
 }
 
 impl Env<'_> {
+    fn check_time(&self, at: &At) -> Result<(), Fault> {
+        if Instant::now() < self.until { Ok(()) } else { Err(Fault::new(at, EvalErrorKind::OutOfTime)) }
+    }
+
     fn name(&self, slot: usize) -> &str {
         let name = match slot.checked_sub(LOCAL) {
             Some(local) => self.local_names.get(local),
@@ -184,10 +203,14 @@ fn junction(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome {
     Ok(if unknown { None } else { Some(Value::Boolean(!decisive)) })
 }
 
-fn list(items: &[Node], env: &Env<'_>) -> Outcome {
+/// Lists are flat: a rule that put a list into itself again and again would make one too deep to be dropped.
+fn list(items: &[Node], at: &At, env: &Env<'_>) -> Outcome {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
         match item.value(env)? {
+            Some(value @ (Value::List(_) | Value::Map(_))) => {
+                return Err(Fault::new(at, unfit("a list", "single values", &value)));
+            }
             Some(value) => values.push(value),
             None => return Ok(None),
         }
@@ -198,7 +221,10 @@ fn list(items: &[Node], env: &Env<'_>) -> Outcome {
 fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> Outcome {
     let Some(mut total) = first.value(env)? else { return Ok(None) };
     let mut last = first;
-    for (operator, operand) in rest {
+    for (number, (operator, operand)) in rest.iter().enumerate() {
+        if number % TERMS_A_LOOK == TERMS_A_LOOK - 1 {
+            env.check_time(at)?;
+        }
         let Some(value) = operand.value(env)? else { return Ok(None) };
         let culprit = if total.is_null() { Some(last) } else { value.is_null().then_some(operand) };
         if let Some(culprit) = culprit {
@@ -220,7 +246,7 @@ fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At,
         compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
     };
     match (&a, &b) {
-        (Value::List(items), b) if each && !matches!(b, Value::List(_)) => {
+        (Value::List(items), b) if each && (operator == Compare::In || !matches!(b, Value::List(_))) => {
             items.iter().map(|item| one(item, b)).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
         }
         (a, b) => one(a, b).map(Some),
@@ -235,6 +261,9 @@ fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>)
             return Err(null(function.name, env, argument, at));
         }
         values.push(value);
+    }
+    if values.iter().any(|value| matches!(value, Value::List(_))) {
+        env.check_time(at)?;
     }
     (function.run)(&values, env.clock).map(Some).map_err(|kind| Fault::new(at, kind))
 }

@@ -1,26 +1,27 @@
 //! A rule node's rules, compiled: every name a slot, every type checked, in the order they are tried.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
-use super::ast::{Assign, At, Expr, Rule, Statement};
-use super::check::{Checker, Locals, Reads, mapped_key};
+use super::ast::{Assign, At, Expr, Path, Rule, Statement};
+use super::check::{Checker, is_reserved};
 use super::cursor::Cursor;
 use super::expression;
 use super::facts::{FactRef, Lookup};
+use super::functions::is_day;
 use super::lexer::tokens;
 use super::limits::Limits;
-use super::lint;
+use super::lint::Linted;
+use super::names::{Locals, Reads};
 use super::parse_rule;
 use super::program::Node;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Digest, Field, FieldName, Shape, Type, Value};
+use crate::types::{Clock, Digest, Field, FieldName, Shape, Type, Value};
 
 /// A fact a rule node has before its first rule runs.
 #[derive(Debug, Clone)]
@@ -69,6 +70,8 @@ pub struct Ruleset {
     pub(super) read_names: Vec<FieldName>,
     pub(super) local_names: Vec<FieldName>,
     pub(super) start: Vec<Start>,
+    /// Facts that none of these rules reads, each with the place that makes it.
+    unread: Vec<(FieldName, Span)>,
     shape: Shape,
     hash: String,
 }
@@ -87,13 +90,29 @@ pub(super) struct CompiledRule {
     pub(super) description: Option<String>,
     pub(super) salience: i32,
     pub(super) no_loop: bool,
-    pub(super) effective: Option<Timestamp>,
-    pub(super) expires: Option<Timestamp>,
+    pub(super) effective: Option<Moment>,
+    pub(super) expires: Option<Moment>,
     pub(super) snippet: Snippet,
     pub(super) at: At,
     pub(super) when: Node,
     pub(super) when_at: At,
     pub(super) then: Vec<Action>,
+}
+
+/// When a rule begins or ends to count.
+pub(super) enum Moment {
+    /// At the start of this day, wherever the clock is.
+    Day(Date),
+    At(Timestamp),
+}
+
+impl Moment {
+    pub(super) fn has_come(&self, clock: &Clock) -> bool {
+        match self {
+            Self::Day(day) => clock.today() >= *day,
+            Self::At(moment) => clock.now() >= *moment,
+        }
+    }
 }
 
 /// One compiled statement.
@@ -133,12 +152,11 @@ impl Ruleset {
                 found.push(Diagnostic::error("too-many-rules", span, message).help("raise the limit `max_rules`"));
             }
         }
-        if found.has_errors() {
-            found.sort();
-            return Err(found);
-        }
-        lint::lint(&rules, scope, &mut found);
-        let compiled = Compiler::new(scope, locals, &mut found).compile(&rules, files);
+        let broken = found.has_errors();
+        let mut known = Diagnostics::new();
+        let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
+        // What could not be read may have made the facts that seem unknown now.
+        found.extend(known.into_iter().filter(|diagnostic| !broken || diagnostic.code != "unknown-fact"));
         found.into_result(compiled)
     }
 
@@ -156,14 +174,10 @@ impl Ruleset {
         let mut found = Diagnostics::new();
         let Some(value) = expression::parse(condition, limits, &mut found) else { return Err(found) };
         let at = value.at();
-        // The rule waits until the condition is known: `x == x` of an unknown x is unknown.
-        let known = Expr::Compare {
-            operator: super::ast::Compare::Equal,
-            left: Box::new(value.clone()),
-            right: Box::new(value.clone()),
-            at: at.clone(),
-        };
-        let target = super::ast::Path { names: vec!["result".to_owned()], at: at.clone() };
+        // `c || !c` is true once c is known, whatever it is: until then the rule waits.
+        let not = Expr::Not { of: Box::new(value.clone()), at: at.clone() };
+        let known = Expr::Or { items: vec![value.clone(), not], at: at.clone() };
+        let target = Path { names: vec!["result".to_owned()], at: at.clone() };
         let then = vec![Statement::Assign { target, operator: Assign::Set, value, at: at.clone() }];
         let rule = Rule {
             name: name.to_owned(),
@@ -177,7 +191,8 @@ impl Ruleset {
             then,
         };
         let rules = [Read { rule, snippet: condition }];
-        let compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
+        let mut compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
+        compiled.unread.retain(|(name, _)| &**name != "result");
         found.into_result(compiled)
     }
 
@@ -207,6 +222,17 @@ impl Ruleset {
         &self.hash
     }
 
+    /// Warns of the facts that nobody reads: none of these rules, and nobody else as far as `is_read` knows.
+    pub fn unused(&self, is_read: impl Fn(&str) -> bool) -> Diagnostics {
+        let unused = self.unread.iter().filter(|(name, _)| !is_read(name));
+        unused
+            .map(|(name, span)| {
+                let message = format!("nothing reads the fact `{name}`");
+                Diagnostic::warning("unused-fact", span, message).help("delete it, or mend the name where it is read")
+            })
+            .collect()
+    }
+
     /// The facts before the first rule runs.
     pub(super) fn start(&self, reads: &[Lookup]) -> Vec<Lookup> {
         let start = |start: &Start| match start {
@@ -225,7 +251,7 @@ impl fmt::Debug for Ruleset {
 }
 
 /// The rules of a file.
-fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
+pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
     if snippet.text().len() > limits.max_file_bytes {
         found.push(super::too_long(snippet, limits));
         return Vec::new();
@@ -261,6 +287,7 @@ fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
 
 struct Compiler<'a> {
     scope: &'a Scope,
+    facts: Vec<LocalFact>,
     locals: Locals,
     start: Vec<Start>,
     reads: Reads,
@@ -269,7 +296,9 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
-        let mut compiler = Self { scope, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
+        let facts = locals.to_vec();
+        let mut compiler =
+            Self { scope, facts, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
         for local in locals {
             match local {
                 LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
@@ -278,7 +307,7 @@ impl<'a> Compiler<'a> {
                     compiler.local(name, ty.clone(), Start::Read(read));
                     let bare = source.path.last().is_some_and(|field| field == name);
                     if bare {
-                        compiler.local(&mapped_key(name), Type::Any, Start::Unset);
+                        compiler.locals.set_mapped(name);
                     }
                 }
             }
@@ -314,11 +343,14 @@ impl<'a> Compiler<'a> {
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
         // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
+        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting: self.starting_names() };
+        linted.warn(self.found);
+        let unread = linted.unread(&self.facts);
         let local_names = self.local_names();
         let shape = self.shape(&local_names);
         let reads = self.reads.into_facts();
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
-        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, shape, hash: hash(files) }
+        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, unread, shape, hash: hash(files) }
     }
 
     /// Makes a fact of every target, and refuses those that are somebody else's.
@@ -326,21 +358,9 @@ impl<'a> Compiler<'a> {
         for Read { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
-                let head = target.names.first().map_or("", String::as_str);
                 let written = target.written();
-                let complaint = if self.scope.has_owner(head) {
-                    Some(format!("`{written}` cannot be assigned: rows and inputs are read only"))
-                } else if target.names.len() == 1 && self.locals.find(&written).is_none() {
-                    let owners = self.scope.owners_of(&written);
-                    owners.first().map(|owner| {
-                        format!("`{written}` cannot be assigned: it is a field of `{owner}`, and rows are read only")
-                    })
-                } else {
-                    None
-                };
-                if let Some(message) = complaint {
-                    let error = Diagnostic::error("read-only", snippet.span(target.at.clone()), message);
-                    self.found.push(error.help("assign to a fact of another name"));
+                if let Some(error) = self.refused_target(target, &written, snippet.span(target.at.clone())) {
+                    self.found.push(error);
                 } else if self.locals.find(&written).is_none() {
                     self.local(&written, Type::Any, Start::Unset);
                 }
@@ -349,14 +369,42 @@ impl<'a> Compiler<'a> {
         self.refuse_values_with_fields(rules);
     }
 
+    fn refused_target(&self, target: &Path, written: &str, span: Span) -> Option<Diagnostic> {
+        if is_reserved(target) {
+            let message = format!("`{written}` is a word of the language, not a fact");
+            return Some(Diagnostic::error("reserved-word", span, message).help("give the fact another name"));
+        }
+        let read_only = |message: String| {
+            Some(Diagnostic::error("read-only", span, message).help("assign to a fact of another name"))
+        };
+        let head = target.names.first().map_or("", String::as_str);
+        if self.scope.has_owner(head) {
+            return read_only(format!("`{written}` cannot be assigned: rows and inputs are read only"));
+        }
+        let own = self.locals.find(written).is_some() && !self.locals.is_mapped(written);
+        if own || target.names.len() > 1 {
+            return None;
+        }
+        let owner = *self.scope.owners_of(written).first()?;
+        read_only(format!("`{written}` cannot be assigned: it is a field of `{owner}`, and rows are read only"))
+    }
+
     /// `order` cannot hold a value while `order.total` is a fact of its own.
     fn refuse_values_with_fields(&mut self, rules: &[Read<'_>]) {
         for Read { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
-                if self.locals.is_group(&target.written()) {
-                    let message =
-                        format!("`{}` is assigned here and has fields that are assigned elsewhere", target.written());
+                let written = target.written();
+                let value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
+                let value = value.filter(|head| self.locals.find(head).is_some()).last();
+                let message = match value {
+                    Some(head) => Some(format!("`{written}` is a field, and `{head}` is a value of its own")),
+                    None if self.locals.is_group(&written) => {
+                        Some(format!("`{written}` is assigned here and has fields that are assigned elsewhere"))
+                    }
+                    None => None,
+                };
+                if let Some(message) = message {
                     let error = Diagnostic::error("group-of-facts", snippet.span(target.at.clone()), message);
                     self.found.push(error.help("use one or the other"));
                 }
@@ -457,24 +505,25 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A date (its start in UTC) or a moment.
-    fn moment(&mut self, snippet: &Snippet, written: Option<&(String, At)>) -> Option<Timestamp> {
+    /// A day or a moment.
+    fn moment(&mut self, snippet: &Snippet, written: Option<&(String, At)>) -> Option<Moment> {
         let (text, at) = written?;
-        let day = || text.parse::<Date>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-        let moment = if text.contains('T') { text.parse::<Timestamp>().ok() } else { day() };
+        let moment = if is_day(text) { text.parse().map(Moment::Day).ok() } else { text.parse().map(Moment::At).ok() };
         if moment.is_none() {
-            let error = Diagnostic::error(
-                "bad-date",
-                snippet.span(at.clone()),
-                format!("`{text}` is neither a date nor a timestamp"),
-            );
-            self.found.push(
-                error.help(
-                    "write a date, \"2026-01-31\" (from its start in UTC), or a moment, \"2026-01-31T08:00:00Z\"",
-                ),
-            );
+            let message = format!("`{text}` is neither a date nor a timestamp");
+            let error = Diagnostic::error("bad-date", snippet.span(at.clone()), message);
+            let help = "write a day, \"2026-01-31\", or a moment, \"2026-01-31T08:00:00Z\"";
+            self.found.push(error.help(help));
         }
         moment
+    }
+
+    fn starting_names(&self) -> HashSet<String> {
+        let starts = |name: &&str| {
+            let start = self.locals.find(name).and_then(|slot| self.start.get(slot));
+            !matches!(start, Some(Start::Unset) | None)
+        };
+        self.locals.names().filter(starts).map(str::to_owned).collect()
     }
 
     fn local_names(&self) -> Vec<FieldName> {
@@ -490,7 +539,7 @@ impl<'a> Compiler<'a> {
     /// The node's facts as fields, those with dots nested.
     fn shape(&self, names: &[FieldName]) -> Shape {
         let mut shape = Shape::default();
-        for (slot, name) in names.iter().enumerate().filter(|(_, name)| !name.starts_with('<')) {
+        for (slot, name) in names.iter().enumerate() {
             insert(&mut shape, name, self.locals.ty(slot).clone());
         }
         shape

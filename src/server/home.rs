@@ -27,11 +27,19 @@ impl TemporaryHome {
         let chosen = env::var_os("TMPDIR").map(PathBuf::from);
         let memory = Some(PathBuf::from(MEMORY)).filter(|dir| free_bytes(dir) >= ENOUGH_MEMORY);
         let usual = ["/tmp", "/var/tmp"].map(PathBuf::from);
-        let candidates = chosen.into_iter().chain(memory).chain(usual);
-        let base = candidates.into_iter().find(|dir| account.reaches(dir)).unwrap_or_else(env::temp_dir);
-        let dir = base.join(format!("tributary-{}-{:08x}", std::process::id(), rand::random::<u32>()));
-        account.create_private_dir(&dir)?;
-        Ok(Self { dir })
+        let candidates = chosen.into_iter().chain(memory).chain(usual).filter(|dir| account.reaches(dir));
+        let mut refused = None;
+        for base in candidates {
+            let dir = base.join(format!("tributary-{}-{:08x}", std::process::id(), rand::random::<u32>()));
+            match account.create_private_dir(&dir) {
+                Ok(()) => return Ok(Self { dir }),
+                Err(error) => refused = Some(error),
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            let none = std::io::Error::other("PostgreSQL's account can enter none");
+            ServerError::io("use a temporary directory such as", "/tmp")(none)
+        }))
     }
 
     /// Where it is.

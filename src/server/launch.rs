@@ -334,7 +334,7 @@ impl Server {
             Purpose::Disposable => "QUIT",
         };
         let remove = self.home.as_ref().map(TemporaryHome::dir);
-        Watchdog::start(&self.account, postmaster, signal, remove)
+        Watchdog::start(postmaster, signal, remove)
     }
 
     fn wait_until_ready(&self, postmaster: &mut Child, log_start: u64) -> Result<(), ServerError> {

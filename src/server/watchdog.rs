@@ -37,18 +37,14 @@ pub(super) struct Watchdog {
 }
 
 impl Watchdog {
-    /// Guards the process `postmaster`; `signal` is a name such as `INT`.
-    pub(super) fn start(
-        account: &Account,
-        postmaster: u32,
-        signal: &str,
-        remove: Option<&Path>,
-    ) -> Result<Self, ServerError> {
+    /// Guards the process `postmaster`; `signal` is a name such as `INT`. It runs as ourselves, for the directory may
+    /// stand in one where PostgreSQL's account may remove nothing.
+    pub(super) fn start(postmaster: u32, signal: &str, remove: Option<&Path>) -> Result<Self, ServerError> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", SCRIPT, "tributary-watchdog"]).arg(postmaster.to_string()).arg(signal);
         command.arg(remove.unwrap_or(Path::new("")));
         command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        account.dress(&mut command);
+        Account::Ourselves.dress(&mut command);
         let mut shell = command.spawn().map_err(ServerError::io("run the program", "/bin/sh"))?;
         Ok(Self { pipe: shell.stdin.take(), shell })
     }

@@ -185,6 +185,18 @@ impl Compiler<'_> {
                 let message = format!("nothing uses node `{}`", node.id);
                 let help = "delete it, or read it in a rule or an outcome";
                 self.found.push(Diagnostic::warning("unused-node", &node.span, message).help(help));
+            } else if let Work::Rules(rules) = &node.work {
+                let own: Vec<String> = read
+                    .iter()
+                    .filter(|fact| fact.owner == Owner::Node(place))
+                    .map(|fact| fact.path.join("."))
+                    .collect();
+                // A whole read is a read of all its parts, and a part of a value is read where the value is.
+                let covers = |a: &str, b: &str| {
+                    a.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                };
+                let is_read = |name: &str| own.iter().any(|fact| covers(fact, name) || covers(name, fact));
+                self.found.extend(rules.ruleset.unused(is_read));
             }
         }
         for field in self.head.inputs.fields() {

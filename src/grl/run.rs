@@ -1,0 +1,236 @@
+//! One evaluation under way: what the facts are now, which rules are ready, what firing one does.
+//!
+//! A rule is ready when its condition holds and everything it would assign is known. All of its statements count, or
+//! none: where one cannot be computed, none has happened.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ast::{Arithmetic, Assign, At};
+use super::error::{EvalErrorKind, Fault, RuleError};
+use super::facts::Lookup;
+use super::operators::arithmetic;
+use super::program::{Env, Node};
+use super::ruleset::{Action, CompiledRule, Ruleset};
+use crate::types::{Clock, Value};
+
+/// The evaluation under way.
+pub(super) struct Run {
+    ruleset: Arc<Ruleset>,
+    reads: Vec<Lookup>,
+    pub(super) locals: Vec<Lookup>,
+    clock: Clock,
+    until: Instant,
+    /// The rules that fired, in order.
+    pub(super) fired: Vec<usize>,
+    /// How many had fired when the pass that is under way began.
+    pub(super) fired_before: usize,
+    /// Which rules have fired at least once.
+    spent: Vec<bool>,
+    /// What the rule that is ready will do.
+    pending: Effects,
+    pub(super) log: Vec<String>,
+    pub(super) error: Option<RuleError>,
+}
+
+/// What firing a rule does.
+#[derive(Default)]
+struct Effects {
+    /// What each assignment put where, in order; before the rule fires: what it displaced.
+    slots: Vec<(usize, Lookup)>,
+    lines: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn idle(ruleset: Arc<Ruleset>) -> Self {
+        let clock = Clock::fixed(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
+        Self {
+            ruleset,
+            reads: Vec::new(),
+            locals: Vec::new(),
+            clock,
+            until: Instant::now(),
+            fired: Vec::new(),
+            fired_before: 0,
+            spent: Vec::new(),
+            pending: Effects::default(),
+            log: Vec::new(),
+            error: None,
+        }
+    }
+
+    pub(super) fn begin(&mut self, reads: &[Lookup], clock: &Clock, until: Instant) {
+        let idle = Self::idle(Arc::clone(&self.ruleset));
+        *self = Self {
+            reads: reads.to_vec(),
+            locals: self.ruleset.start(reads),
+            clock: clock.clone(),
+            until,
+            spent: vec![false; self.ruleset.rules.len()],
+            ..idle
+        };
+    }
+
+    pub(super) fn end(&mut self) -> Self {
+        let idle = Self::idle(Arc::clone(&self.ruleset));
+        std::mem::replace(self, idle)
+    }
+
+    pub(super) fn begin_pass(&mut self) {
+        self.fired_before = self.fired.len();
+    }
+
+    /// Whether the rule can fire now; what it would do is remembered.
+    pub(super) fn is_ready(&mut self, index: usize) -> bool {
+        if self.error.is_some() {
+            return false;
+        }
+        let ruleset = Arc::clone(&self.ruleset);
+        let Some(rule) = ruleset.rules.get(index) else { return false };
+        if Instant::now() >= self.until {
+            self.error = Some(RuleError::Timeout { limit_ms: 0, rule: rule.name.clone() });
+            return false;
+        }
+        let begun = rule.effective.as_ref().is_none_or(|from| from.has_come(&self.clock));
+        if !begun || rule.expires.as_ref().is_some_and(|until| until.has_come(&self.clock)) {
+            return false;
+        }
+        let ready = match rule.when.holds(&self.env(&ruleset), &rule.when_at) {
+            Ok(Some(true)) => self.prepare(&ruleset, rule),
+            Ok(Some(false) | None) => Ok(false),
+            Err(fault) => Err(fault),
+        };
+        ready.unwrap_or_else(|fault| {
+            self.fail(rule, fault);
+            false
+        })
+    }
+
+    /// Tries rules in turn.
+    pub(super) fn fire_all(&mut self, rules: std::ops::Range<usize>) -> bool {
+        let before = self.fired.len();
+        for index in rules {
+            let no_loop = self.ruleset.rules.get(index).is_some_and(|rule| rule.no_loop);
+            let spent = no_loop && self.spent.get(index).is_some_and(|spent| *spent);
+            if !spent && self.is_ready(index) {
+                self.fire(index);
+            }
+        }
+        self.fired.len() > before
+    }
+
+    /// Does what was prepared when the rule was found ready.
+    pub(super) fn fire(&mut self, index: usize) {
+        let effects = std::mem::take(&mut self.pending);
+        self.fired.push(index);
+        if let Some(spent) = self.spent.get_mut(index) {
+            *spent = true;
+        }
+        for (slot, value) in effects.slots {
+            if let Some(local) = self.locals.get_mut(slot) {
+                *local = value;
+            }
+        }
+        for line in effects.lines {
+            tracing::debug!(rules.log = line, "a rule logged");
+            self.log.push(line);
+        }
+    }
+
+    /// Computes what the rule would do; later statements see earlier ones. `false`: something it assigns is unknown.
+    fn prepare(&mut self, ruleset: &Ruleset, rule: &CompiledRule) -> Result<bool, Fault> {
+        let mut effects = Effects::default();
+        let mut outcome = Ok(true);
+        for action in &rule.then {
+            outcome = self.act(ruleset, action, &mut effects);
+            if !matches!(outcome, Ok(true)) {
+                break;
+            }
+        }
+        // Nothing has happened until the rule fires: the displaced values go back, newest first.
+        for (slot, value) in effects.slots.iter_mut().rev() {
+            if let Some(local) = self.locals.get_mut(*slot) {
+                std::mem::swap(local, value);
+            }
+        }
+        self.pending = effects;
+        outcome
+    }
+
+    fn act(&mut self, ruleset: &Ruleset, action: &Action, effects: &mut Effects) -> Result<bool, Fault> {
+        match action {
+            Action::Assign { local, operator, value, at } => {
+                if Instant::now() >= self.until {
+                    return Err(Fault::new(at, EvalErrorKind::OutOfTime));
+                }
+                let Some(value) = self.assigned(ruleset, *local, *operator, value, at)? else { return Ok(false) };
+                if let Some(slot) = self.locals.get_mut(*local) {
+                    effects.slots.push((*local, std::mem::replace(slot, Lookup::Value(value))));
+                }
+            }
+            Action::Log { values } => {
+                let mut line = Vec::with_capacity(values.len());
+                for value in values {
+                    let value = value.value(&self.env(ruleset))?;
+                    line.push(value.map_or_else(|| "(unset)".to_owned(), |value| value.to_string()));
+                }
+                effects.lines.push(line.join(" "));
+            }
+        }
+        Ok(true)
+    }
+
+    fn assigned(
+        &self,
+        ruleset: &Ruleset,
+        local: usize,
+        operator: Assign,
+        value: &Node,
+        at: &At,
+    ) -> Result<Option<Value>, Fault> {
+        let Some(value) = value.value(&self.env(ruleset))? else { return Ok(None) };
+        let operator = match operator {
+            Assign::Set => return Ok(Some(value)),
+            Assign::Add => Arithmetic::Add,
+            Assign::Subtract => Arithmetic::Subtract,
+        };
+        let name = || ruleset.local_names.get(local).map_or_else(String::new, |name| format!("`{name}`"));
+        let before = match self.locals.get(local) {
+            Some(Lookup::Value(before)) => before,
+            Some(Lookup::Missing) => return Err(Fault::new(at, EvalErrorKind::Missing { fact: name() })),
+            Some(Lookup::Unset) | None => return Ok(None),
+        };
+        if value.is_null() || before.is_null() {
+            let operand = if before.is_null() { name() } else { "the value to the right".to_owned() };
+            return Err(Fault::new(at, EvalErrorKind::Null { operator: operator.text(), operand }));
+        }
+        arithmetic(operator, before, &value).map(Some).map_err(|kind| Fault::new(at, kind))
+    }
+
+    fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
+        Env {
+            reads: &self.reads,
+            read_names: &ruleset.read_names,
+            locals: &self.locals,
+            local_names: &ruleset.local_names,
+            clock: &self.clock,
+            until: self.until,
+        }
+    }
+
+    fn fail(&mut self, rule: &CompiledRule, fault: Fault) {
+        let rule_name = rule.name.clone();
+        self.error = Some(match fault.kind {
+            EvalErrorKind::OutOfTime => RuleError::Timeout { limit_ms: 0, rule: rule_name },
+            _ => RuleError::Rule { rule: rule_name, source: fault.in_snippet(&rule.snippet) },
+        });
+    }
+
+    /// The error, where the evaluation ended in one; a timeout says how long it was given.
+    pub(super) fn take_error(&mut self, given: Duration) -> Option<RuleError> {
+        match self.error.take()? {
+            RuleError::Timeout { rule, .. } => Some(RuleError::Timeout { limit_ms: given.as_millis(), rule }),
+            other => Some(other),
+        }
+    }
+}
