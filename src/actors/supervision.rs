@@ -2,7 +2,7 @@
 //! while the service runs.
 //!
 //! actix's own supervisor is not enough: it does not restart what panicked. Here each actor carries a death watch, whose
-//! end reaches this actor as a [`Died`]. The work itself is in [`Lifecycle`], in futures that do not need this actor, so
+//! end is reported to this actor. The work itself is in `domain::lifecycle`, in futures that do not need this actor, so
 //! that a slow restart of one domain delays nobody's respawn.
 
 use std::collections::BTreeMap;

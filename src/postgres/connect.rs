@@ -89,7 +89,7 @@ impl Connector {
         drop(self.shared.open.subscribe().wait_for(|open| *open == 0).await);
     }
 
-    /// The longest that [`Self::dial`] can take.
+    /// The longest that making a connection can take: every host may take its time.
     pub fn patience(&self) -> Duration {
         self.timeout.saturating_mul(u32::try_from(self.to.hosts.len()).unwrap_or(u32::MAX).max(1))
     }
@@ -143,7 +143,6 @@ impl Connector {
         let (interest, lost) = oneshot::channel::<Infallible>();
         let open = OpenConnection::count(Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let open = open;
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,

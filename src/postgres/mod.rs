@@ -14,6 +14,7 @@ mod probe;
 mod query;
 mod session;
 mod statements;
+mod verification;
 
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};

@@ -11,11 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Metrics, Object, PoolError, RecyclingMethod, Runtime, TimeoutType,
-    Timeouts,
+    Hook, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use futures_util::future::join_all;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_postgres::Config;
 
@@ -24,11 +22,10 @@ use super::error::QueryErrorKind;
 use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::session::Session;
 use super::statements::Plans;
+use super::verification::{Verification, hear_of_ends};
 use crate::config::{DomainConfig, PoolConfig, Timeouts as Limits};
 use crate::types::Deadline;
 
-/// A connection unused for so long is verified before it is used.
-const UNVERIFIED: Duration = Duration::from_secs(10);
 /// Connections beyond the configured minimum are closed where none of them was needed for so long.
 const SHRINK_AFTER: Duration = Duration::from_secs(60);
 
@@ -49,8 +46,7 @@ pub(super) struct Shared {
     demand: Demand,
     /// Counts the times that all connections were given up: one made before the last of them is not used again.
     epoch: AtomicU64,
-    /// Connections that did not answer when they were verified.
-    silent: Arc<AtomicUsize>,
+    verification: Arc<Verification>,
 }
 
 /// How many connections were in use at once, at most, since the pool was last shrunk.
@@ -93,35 +89,25 @@ impl Pool {
         let connector = Connector::new(config);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
-        let probe = config.timeouts.probe;
-        let silent = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&silent);
+        let verification = Arc::new(Verification::new(&config.timeouts));
+        let verifier = Arc::clone(&verification);
         let inner = deadpool_postgres::Pool::builder(manager)
             .max_size(config.pool.max)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(config.timeouts.acquire))
             .create_timeout(Some(connector.patience()))
-            .recycle_timeout(Some(probe))
+            .recycle_timeout(Some(config.timeouts.probe))
             .pre_recycle(Hook::async_fn(|_, _| Box::pin(hear_of_ends())))
             .post_recycle(Hook::async_fn(move |connection, metrics| {
-                Box::pin(verify(connection, *metrics, probe, Arc::clone(&count)))
+                let verifier = Arc::clone(&verifier);
+                Box::pin(async move { verifier.verify(connection, metrics).await })
             }))
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let (size, limits) = (config.pool, config.timeouts);
-        Ok(Self {
-            inner,
-            shared: Arc::new(Shared {
-                connector,
-                plans: Plans::default(),
-                limits,
-                size,
-                demand,
-                epoch: AtomicU64::new(0),
-                silent,
-            }),
-        })
+        let (plans, epoch) = (Plans::default(), AtomicU64::new(0));
+        Ok(Self { inner, shared: Arc::new(Shared { connector, plans, limits, size, demand, epoch, verification }) })
     }
 
     /// What makes this pool's connections.
@@ -142,15 +128,16 @@ impl Pool {
             create: Some(create),
             recycle: Some(self.shared.limits.probe.min(remaining)),
         };
-        match self.inner.timeout_get(&limits).await {
-            Ok(connection) => {
+        let overloaded = QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE };
+        match timeout(remaining, self.inner.timeout_get(&limits)).await {
+            Ok(Ok(connection)) => {
                 self.note_demand();
                 Ok(Session::new(connection, Arc::clone(&self.shared)))
             }
-            Err(error) => Err(match refusal(error, create) {
-                Some(error) => error.into_query_error(OVERLOAD_PAUSE),
-                None => QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE },
-            }),
+            Ok(Err(error)) => {
+                Err(refusal(error, create).map_or(overloaded, |error| error.into_query_error(OVERLOAD_PAUSE)))
+            }
+            Err(_) => Err(overloaded),
         }
     }
 
@@ -206,14 +193,14 @@ impl Pool {
     async fn verify_idle(&self) {
         let mut unverified = 0;
         drop(self.inner.retain(|_, metrics| {
-            unverified += usize::from(metrics.last_used() > UNVERIFIED);
+            unverified += usize::from(self.shared.verification.is_due(&metrics));
             true
         }));
-        let silent = self.shared.silent.load(Ordering::Relaxed);
+        let silent = self.shared.verification.silent();
         for _ in 0..unverified {
             // The oldest come first, and the hook verifies them.
             drop(self.at_once().await);
-            if self.shared.silent.load(Ordering::Relaxed) != silent {
+            if self.shared.verification.silent() != silent {
                 // Whatever happened to this one happened to the others too, and each would cost the same wait.
                 self.recycle();
                 return;
@@ -264,32 +251,6 @@ impl Demand {
         }
         *since = Instant::now();
         Some(self.peak.swap(0, Ordering::Relaxed))
-    }
-}
-
-/// Lets the runtime look at its sockets and run the tasks of the connections that have news, so that one which the server
-/// closed a moment ago is known to be closed.
-async fn hear_of_ends() -> Result<(), HookError> {
-    yield_now().await;
-    Ok(())
-}
-
-async fn verify(
-    connection: &deadpool_postgres::ClientWrapper,
-    metrics: Metrics,
-    limit: Duration,
-    silent: Arc<AtomicUsize>,
-) -> Result<(), HookError> {
-    if metrics.last_used() <= UNVERIFIED {
-        return Ok(());
-    }
-    match timeout(limit, connection.check_connection()).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(HookError::Backend(error)),
-        Err(_) => {
-            silent.fetch_add(1, Ordering::Relaxed);
-            Err(HookError::message("no answer"))
-        }
     }
 }
 

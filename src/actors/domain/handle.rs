@@ -163,7 +163,7 @@ impl DomainHandle {
         Domain: Handler<M>,
         <Domain as actix::Actor>::Context: ToEnvelope<Domain, M>,
     {
-        let begun = Instant::now();
+        let limit = deadline.remaining();
         let latest = Instant::from_std(deadline.instant()) + GRACE;
         let mut publication = self.publication.clone();
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
@@ -181,11 +181,14 @@ impl DomainHandle {
             attempts += 1;
             let failure = match reply {
                 Ok(Ok(Ok(answer))) => return Ok(answer),
+                // From here it took as long as the whole request, not as its last attempt alone.
+                Ok(Ok(Err(QueryErrorKind::Timeout { .. }))) | Err(_) => {
+                    return Err(QueryErrorKind::Timeout { after: limit });
+                }
                 Ok(Ok(Err(kind))) if !kind.is_retryable() => return Err(kind),
                 Ok(Ok(Err(kind))) => kind,
                 // The actor died, or this one reply did.
                 Ok(Err(_)) => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".into() },
-                Err(_) => return Err(QueryErrorKind::Timeout { after: begun.elapsed() }),
             };
             let pause = backoff.next();
             let replaced = !instance.address.connected();

@@ -1,0 +1,60 @@
+//! Whether an idle connection is still one: open on both sides, with somebody at the other end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{ClientWrapper, HookError, Metrics};
+use tokio::task::yield_now;
+use tokio::time::timeout;
+
+use crate::config::Timeouts;
+
+/// A connection unused for so many probe intervals is verified before it is used.
+const UNVERIFIED_INTERVALS: u32 = 5;
+
+/// Verifies the connections of one pool.
+#[derive(Debug)]
+pub(super) struct Verification {
+    after: Duration,
+    limit: Duration,
+    silent: AtomicUsize,
+}
+
+impl Verification {
+    pub(super) fn new(timeouts: &Timeouts) -> Self {
+        let after = timeouts.probe_interval.saturating_mul(UNVERIFIED_INTERVALS);
+        Self { after, limit: timeouts.probe, silent: AtomicUsize::new(0) }
+    }
+
+    /// Whether a connection of these metrics has to be verified before it is used.
+    pub(super) fn is_due(&self, metrics: &Metrics) -> bool {
+        metrics.last_used() > self.after
+    }
+
+    /// How many connections did not answer so far.
+    pub(super) fn silent(&self) -> usize {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Asks the other end for a sign of life, where that is due.
+    pub(super) async fn verify(&self, connection: &ClientWrapper, metrics: &Metrics) -> Result<(), HookError> {
+        if !self.is_due(metrics) {
+            return Ok(());
+        }
+        match timeout(self.limit, connection.check_connection()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(HookError::Backend(error)),
+            Err(_) => {
+                self.silent.fetch_add(1, Ordering::Relaxed);
+                Err(HookError::message("no answer"))
+            }
+        }
+    }
+}
+
+/// Lets the runtime look at its sockets and run the tasks of the connections that have news, so that one which the server
+/// closed a moment ago is known to be closed.
+pub(super) async fn hear_of_ends() -> Result<(), HookError> {
+    yield_now().await;
+    Ok(())
+}
