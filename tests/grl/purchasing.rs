@@ -61,9 +61,14 @@ pub fn scope() -> Scope {
 /// What the rules of `rules/purchase_order.grl` see: what those of `rules/purchasing.grl` decided, as well.
 pub fn order_scope() -> Scope {
     let mut scope = scope();
-    let (decided, _) =
-        Ruleset::compile("rule_engine", &[file("rules/purchasing.grl", &read("rules/purchasing.grl"))], &scope, &[], &Limits::default())
-            .unwrap();
+    let (decided, _) = Ruleset::compile(
+        "rule_engine",
+        &[file("rules/purchasing.grl", &read("rules/purchasing.grl"))],
+        &scope,
+        &[],
+        &Limits::default(),
+    )
+    .unwrap();
     scope.add_qualified("rule_engine", Owner::Node(4), Type::Map(Arc::new(decided.shape())));
     scope
 }
