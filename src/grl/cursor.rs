@@ -125,7 +125,7 @@ impl<'a> Cursor<'a> {
         Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise the limit `max_terms`"))
     }
 
-    /// Reads the word that opens something, one level deeper; too deep is an error.
+    /// Reads an operator or an opening word, behind which the reader is one level deeper; too deep is an error.
     pub(super) fn go_deeper(&mut self) -> Parsed<()> {
         self.limit_height(self.depth + 1)?;
         self.depth += 1;
@@ -133,7 +133,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Behind what was opened.
+    /// Behind what was opened, or behind an operator's right operand.
     pub(super) fn come_back(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }

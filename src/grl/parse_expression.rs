@@ -61,7 +61,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
             let help = "write `a < b && b < c`, or put one comparison in parentheses";
             return Err(cursor.complain("chained-comparison", here, "comparisons cannot be chained".to_owned(), help));
         }
-        cursor.advance();
+        cursor.go_deeper()?;
         let right = match power {
             Power::Or => binary(cursor, Power::And)?,
             Power::And => binary(cursor, Power::Compare)?,
@@ -69,6 +69,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
             Power::Sum => binary(cursor, Power::Product)?,
             Power::Product => prefixed(cursor)?,
         };
+        cursor.come_back();
         left = join(cursor, left, operator, power, right)?;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tributary::diagnostics::Diagnostics;
-use tributary::grl::{Engine, Evaluation, Expression, Limits, Lookup, RuleError, Ruleset};
+use tributary::grl::{Engine, Evaluation, Expression, FactRef, Facts, Limits, Lookup, RuleError, Ruleset};
 use tributary::types::{Deadline, Type, Value};
 
 use crate::purchasing::{clock, file, scope};
@@ -65,11 +65,33 @@ fn nothing_is_too_deep_for_the_stack_whatever_the_limits_say() {
         }
     }
     // The deepest that is legal is read, checked, evaluated and dropped on half a thread's usual stack.
-    let deepest = format!("{}(moq > 0){}", "(!".repeat(240), ")".repeat(240));
-    let rules = format!("rule Deep no-loop {{ when {deepest} then x = {deepest}; }}");
-    let work = move || decide(&rules, &limits).unwrap().facts.to_string();
-    let facts = std::thread::Builder::new().stack_size(1 << 20).spawn(work).unwrap().join().unwrap();
-    assert_eq!(facts, r#"{"x":true}"#);
+    let mixed = "true || true && 1 < 1 + 1 * (";
+    for (open, times, inner) in
+        [("(!", 240, "(moq > 0)"), (mixed, 40, "moq"), ("abs(", 240, "moq"), ("1 < 2 + abs(", 70, "1")]
+    {
+        let deepest = format!("{}{inner}{}", open.repeat(times), ")".repeat(times));
+        let limits = limits.clone();
+        let work = move || {
+            let compiled = Expression::compile(&file("graph.yaml", &deepest), &scope(), None, &limits);
+            let codes = compiled.as_ref().map_or_else(codes, |_| Vec::new());
+            assert!(!codes.contains(&"nested-too-deep"), "{codes:?}");
+            compiled.ok().map(|(expression, _)| expression.evaluate(&Fives, &clock()))
+        };
+        let value = std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+        assert!(!matches!(value, Some(Err(_))), "{value:?}");
+    }
+    // What is too deep is noticed on the way down.
+    let mixed = format!("{}moq{}", mixed.repeat(5_000), ")".repeat(5_000));
+    assert_eq!(codes(&refused(&mixed, &limits)), ["nested-too-deep"]);
+}
+
+/// Every fact is 5.
+struct Fives;
+
+impl Facts for Fives {
+    fn read(&self, _: &FactRef) -> Lookup {
+        Lookup::Value(Value::Integer(5))
+    }
 }
 
 #[test]
