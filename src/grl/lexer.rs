@@ -173,6 +173,9 @@ impl Lexer<'_> {
                 '≤' => Some("write `<=`"),
                 '≥' => Some("write `>=`"),
                 '≠' => Some("write `!=`"),
+                '#' => Some("a comment begins with `//`"),
+                '$' => Some("names have no `$`"),
+                '?' => Some("there is no conditional expression: write two rules"),
                 _ => None,
             };
             let error = Diagnostic::error("stray-character", self.snippet.span(start..end), message);
