@@ -45,8 +45,10 @@ pub(super) fn rule_limits(config: &Config) -> Limits {
 /// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
 pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) -> Result<Release, UnknownDomain> {
     let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &rule_limits(config));
-    let handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
+    let mut handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
     let bound = flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+    // Those that drain because nothing names them any more are no part of what is served.
+    handles.retain(|name, _| bound.iter().any(|flow| flow.asks(name)));
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,
