@@ -1,5 +1,7 @@
 //! The running service is changed: domains restarted, files read again; nobody who is not allowed to, nothing by halves.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
 mod support;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +42,7 @@ impl Copy {
 async fn start(copy: &Copy) -> (SampleDatabases, TestApp) {
     let databases = SampleDatabases::create().await;
     let setup = Setup { graphs: vec![copy.path("graph.yaml")], env_file: Some(copy.path(".env")), ..Setup::default() };
-    let setup = databases.environment().into_iter().fold(setup, |setup, (name, value)| setup.set(&name, value));
+    let setup = databases.environment().into_iter().fold(setup, |setup, (name, value)| setup.set(&name, &value));
     let app = TestApp::start(setup.set("ADMIN_TOKEN", TOKEN));
     app.wait_for("/readyz", 200).await;
     (databases, app)
@@ -54,7 +56,7 @@ async fn admin(app: &TestApp, path: &str) -> Answer {
 async fn admin_endpoints_are_off_without_a_token_and_closed_without_the_right_one() {
     let databases = SampleDatabases::create().await;
     let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, value));
+        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
     let off = TestApp::start(setup);
     let answer = admin(&off, "/admin/reload").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "admin_off"));

@@ -412,8 +412,8 @@ impl<'a> Compiler<'a> {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
-                let value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
-                let value = value.filter(|head| self.locals.find(head).is_some()).last();
+                let mut value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
+                let value = value.rfind(|head| self.locals.find(head).is_some());
                 let message = match value {
                     Some(head) => Some(format!("`{written}` is a field, and `{head}` is a value of its own")),
                     None if self.locals.is_group(&written) => {
