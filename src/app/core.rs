@@ -13,8 +13,9 @@ use crate::actors::domain::DomainHandle;
 use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
+use crate::graph::Flow;
 use crate::grl::Limits;
-use crate::http::{Release, Releases, Service};
+use crate::http::{Admin, Release, Releases, Service, Settings};
 use crate::types::DomainName;
 
 /// Why the actors did not start.
@@ -41,6 +42,21 @@ pub(super) fn rule_limits(config: &Config) -> Limits {
     }
 }
 
+/// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
+pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) -> Result<Release, UnknownDomain> {
+    let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &rule_limits(config));
+    let mut handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
+    let bound = flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+    // Those that drain because nothing names them any more are no part of what is served.
+    handles.retain(|name, _| bound.iter().any(|flow| flow.asks(name)));
+    let settings = Settings {
+        request_timeout: config.http.request_timeout,
+        max_body_bytes: config.http.body_limit,
+        time_zone: config.time_zone.clone(),
+    };
+    Ok(Release::new(settings, bound, handles))
+}
+
 /// The living part of the service.
 pub struct Core {
     domains: DomainSet,
@@ -60,14 +76,10 @@ impl Core {
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
         let Project { config, flows, domains } = project;
-        let limits = rule_limits(&config);
         let domains = DomainSet::start(domains)?;
-        let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &limits);
-        let handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
-        let flows =
-            flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+        let release = release(&config, flows, &domains)?;
         let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
-        Ok(Self { domains, releases: Releases::new(Release::new(flows, handles)), under_way, config })
+        Ok(Self { domains, releases: Releases::new(release), under_way, config })
     }
 
     /// What is served.
@@ -86,12 +98,8 @@ impl Core {
     }
 
     /// What starts the handlers' service on a worker's thread.
-    pub fn workshop(&self) -> Workshop {
-        Workshop {
-            releases: self.releases.clone(),
-            under_way: Arc::clone(&self.under_way),
-            config: self.config.clone(),
-        }
+    pub fn workshop(&self, admin: Option<Admin>) -> Workshop {
+        Workshop { releases: self.releases.clone(), under_way: Arc::clone(&self.under_way), admin }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections.
@@ -105,7 +113,7 @@ impl Core {
 pub struct Workshop {
     releases: Releases,
     under_way: Arc<Semaphore>,
-    config: Config,
+    admin: Option<Admin>,
 }
 
 impl Workshop {
@@ -114,9 +122,7 @@ impl Workshop {
         Service {
             releases: self.releases.clone(),
             coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
-            request_timeout: self.config.http.request_timeout,
-            max_body_bytes: self.config.http.body_limit,
-            time_zone: self.config.time_zone.clone(),
+            admin: self.admin.clone(),
         }
     }
 }

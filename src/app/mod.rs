@@ -7,6 +7,7 @@
 pub mod cli;
 mod commands;
 mod core;
+mod operator;
 mod project;
 mod server;
 pub mod telemetry;

@@ -19,6 +19,18 @@ pub struct Sources {
     pub arguments: Arguments,
     /// The variables.
     pub env: Env,
+    /// A file of variables for those that `env` does not set; read anew each time, where it is there.
+    pub env_file: Option<PathBuf>,
+}
+
+impl Sources {
+    /// The variables as they are now; what is wrong with the file goes to `found`.
+    pub fn variables(&self, found: &mut Diagnostics) -> Env {
+        match &self.env_file {
+            Some(file) => self.env.clone().with_dotenv(file, found),
+            None => self.env.clone(),
+        }
+    }
 }
 
 /// Everything the files say, checked together.
@@ -39,11 +51,12 @@ impl Project {
     /// Every error in every file and variable, at once; beside a project, its warnings.
     pub fn load(sources: &Sources, catalog: Option<&dyn Catalog>) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let loaded = Config::load(&sources.arguments, sources.env.clone(), Diagnostics::new());
+        let env = sources.variables(&mut found);
+        let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
         let config = keep(loaded.map(|config| (config, Diagnostics::new())), &mut found);
         let rule_limits = config.as_ref().map(rule_limits).unwrap_or_default();
         let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
-        let context = graph::Context { rule_limits, file_limits, env: &sources.env, catalog };
+        let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
         let flows = keep(graph::load(&sources.graphs, &context), &mut found);
         let (Some(config), Some(flows)) = (config, flows) else {
             found.sort();

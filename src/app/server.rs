@@ -1,6 +1,7 @@
 //! The HTTP server over a [`Core`], from bind to the last answer.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::middleware::from_fn;
@@ -9,8 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 
 use super::core::{Core, CoreError};
-use super::project::Project;
-use crate::http::{RequestSpan, configure, tag_request};
+use super::operator::Operator;
+use super::project::{Project, Sources};
+use crate::http::{Admin, Operations, RequestSpan, configure, tag_request};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +41,7 @@ pub enum StartError {
 /// The service: actors, flows and a server that listens.
 pub struct App {
     core: Core,
+    operator: Arc<Operator>,
     server: Server,
     address: SocketAddr,
     stop: StopSignals,
@@ -51,11 +54,14 @@ impl App {
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn build(project: Project) -> Result<Self, StartError> {
+    pub fn build(project: Project, sources: Sources) -> Result<Self, StartError> {
+        let in_service = project.domains.clone();
         let core = Core::start(project)?;
         let config = core.config();
         let address = config.http.bind;
-        let workshop = core.workshop();
+        let operator = Arc::new(Operator::new(&core, sources, in_service));
+        let admin = config.admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
+        let workshop = core.workshop(admin);
         let server = HttpServer::new(move || {
             WebApp::new()
                 .wrap(TracingLogger::<RequestSpan>::new())
@@ -69,7 +75,7 @@ impl App {
         .map_err(|source| StartError::Bind { address, source })?;
         let address = server.addrs().first().copied().unwrap_or(address);
         let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, server: server.run(), address, stop })
+        Ok(Self { core, operator, server: server.run(), address, stop })
     }
 
     /// Where it listens.
@@ -98,12 +104,26 @@ impl App {
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, server, stop, .. } = self;
+        let Self { core, operator, server, stop, .. } = self;
         let watcher = actix_web::rt::spawn(stop_on_signal(server.handle(), stop));
+        let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
         let result = server.await;
         core.drain().await;
         watcher.abort();
+        reloader.abort();
         result
+    }
+}
+
+/// SIGHUP reads the files again, as `POST /admin/reload` does.
+async fn reload_on_hangup(operator: Arc<Operator>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
+        tracing::warn!("SIGHUP cannot be listened for: reload by POST /admin/reload");
+        return;
+    };
+    while hangup.recv().await.is_some() {
+        // What came of it is logged where it is done.
+        drop(operator.reload().await);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::types::DomainName;
 
@@ -88,6 +88,32 @@ impl Default for Timeouts {
             query: Duration::from_secs(5),
             probe: Duration::from_secs(1),
             probe_interval: Duration::from_secs(2),
+        }
+    }
+}
+
+impl DomainConfig {
+    /// Whether `other` says the same: an actor with this configuration need not be replaced for one with that.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let (a, b) = (&self.connection, &other.connection);
+        let place = |c: &Connection| (c.hosts.clone(), c.user.clone(), c.database.clone());
+        let manner = |c: &Connection| (c.application_name.clone(), c.options.clone());
+        self.name == other.name
+            && place(a) == place(b)
+            && manner(a) == manner(b)
+            && a.password.is_same(&b.password)
+            && self.pool == other.pool
+            && self.timeouts == other.timeouts
+    }
+}
+
+impl Password {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Given(a), Self::Given(b)) => a.expose_secret() == b.expose_secret(),
+            (Self::File(a), Self::File(b)) => a == b,
+            _ => false,
         }
     }
 }

@@ -155,6 +155,7 @@ impl Checker<'_> {
                 let meant = nearest(field, known.iter().map(String::as_str));
                 let help = match meant {
                     Some(name) => format!("did you mean `{owner}.{name}`?"),
+                    None if known.is_empty() => format!("`{owner}` is a single value"),
                     None => format!("it has: {}", known.join(", ")),
                 };
                 self.complain("unknown-fact", &path.at, format!("`{owner}` has no field `{field}`"), Some(help))
@@ -170,7 +171,7 @@ impl Checker<'_> {
             nodes.push(node);
             if matches!(ty, Type::List(_) | Type::Map(_)) {
                 let message = format!("a list holds single values; this is {ty}");
-                self.complain("mixed-list", &item.at(), message, None);
+                return self.complain("mixed-list", &item.at(), message, None);
             }
             if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
                 let message = format!("the list holds values of type {known}; this one is {ty}");
@@ -205,7 +206,12 @@ impl Checker<'_> {
             return;
         }
         let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
-        let help = (*ty == Type::Text).then(|| "join texts with `concat(a, b)`".to_owned());
+        let help = match ty {
+            Type::Text if operator == "+" => Some("join texts with `concat(a, b)`".to_owned()),
+            Type::Date => Some("compute with dates by `add_days(date, days)` and `days_between(from, to)`".to_owned()),
+            Type::List(_) => Some("reduce a list to a number with `sum(list)`, `count(list)`, `min(list)`".to_owned()),
+            _ => None,
+        };
         self.complain("not-a-number", &operand.at(), format!("`{operator}` takes numbers; this is {found}"), help);
     }
 
@@ -253,9 +259,8 @@ impl Checker<'_> {
         };
         let null = is_null(left) || is_null(right);
         if let Some(problem) = unfit(operator, element.as_ref().unwrap_or(&left_ty), &right_ty, null) {
-            let help = date_help(&left_ty, left, &right_ty, right)
-                .unwrap_or_else(|| "both sides must be of types that can be compared".to_owned());
-            self.complain("type-mismatch", at, problem, Some(help));
+            let help = comparison_help((&left_ty, left), (&right_ty, right));
+            return self.complain("type-mismatch", at, problem, help);
         }
         let ty = if element.is_some() { Type::List(Type::Boolean.into()) } else { Type::Boolean };
         let (left, right) = (Box::new(left_node), Box::new(right_node));
@@ -305,7 +310,8 @@ impl Checker<'_> {
             let (node, ty) = self.check(argument, function.each);
             if let Some(expected) = function.takes.refuses(index, arguments.len(), &ty) {
                 let message = format!("`{name}` takes {expected}; this is {ty}");
-                self.complain("wrong-argument", &argument.at(), message, Some(format!("write {}", function.signature)));
+                let help = Some(format!("write {}", function.signature));
+                return self.complain("wrong-argument", &argument.at(), message, help);
             }
             nodes.push(node);
             types.push(ty);
@@ -345,16 +351,29 @@ fn constant_list(nodes: Vec<Node>, at: At) -> Node {
     }
 }
 
-/// How to compare a date with a text: most people write the text.
-fn date_help(left_ty: &Type, left: &Expr, right_ty: &Type, right: &Expr) -> Option<String> {
-    let text = match (left_ty, right_ty) {
-        (Type::Date | Type::Timestamp, Type::Text) => right,
-        (Type::Text, Type::Date | Type::Timestamp) => left,
-        _ => return None,
+/// How to mend a comparison of values that cannot be compared.
+fn comparison_help(left: (&Type, &Expr), right: (&Type, &Expr)) -> Option<String> {
+    let one_way = |(ty, _): (&Type, &Expr), (_, other): (&Type, &Expr)| {
+        let literal = match other {
+            Expr::Literal { value: Value::Text(text), .. } => Some(text),
+            _ => None,
+        };
+        match (ty, literal) {
+            (Type::Date, Some(text)) => Some(format!("write `date(\"{text}\")`")),
+            (Type::Timestamp, Some(text)) => Some(format!("write `timestamp(\"{text}\")`")),
+            (Type::Integer | Type::Decimal, Some(text)) if Value::from_number(text).is_ok() => {
+                Some(format!("write {text} without quotes"))
+            }
+            (Type::Boolean, Some(text)) if matches!(&**text, "true" | "false") => {
+                Some(format!("write {text} without quotes"))
+            }
+            (Type::List(_), None) => Some("compare its elements with `any(...)` or `all(...)`".to_owned()),
+            (Type::Map(_), _) => Some("name one of its fields".to_owned()),
+            _ if is_null(other) => Some("ask whether it is null first, with `!= null`".to_owned()),
+            _ => None,
+        }
     };
-    let function = if *left_ty == Type::Timestamp || *right_ty == Type::Timestamp { "timestamp" } else { "date" };
-    let Expr::Literal { value, .. } = text else { return Some(format!("read the text as one: `{function}(text)`")) };
-    Some(format!("write `{function}(\"{value}\")`"))
+    one_way(left, right).or_else(|| one_way(right, left))
 }
 
 fn is_null(expr: &Expr) -> bool {

@@ -125,19 +125,29 @@ impl<'a> Cursor<'a> {
         Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise the limit `max_terms`"))
     }
 
-    /// Runs `parse` one level deeper; too deep is an error.
-    pub(super) fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        let limit = self.limits.max_nesting.min(DEEPEST);
-        if self.depth >= limit {
-            let message = format!("the expression is nested more than {limit} deep");
-            let at = self.here();
-            let help = "split it into several facts, or raise the limit `max_nesting`";
-            return Err(self.complain("nested-too-deep", at, message, help));
-        }
+    /// Reads an operator or an opening word, behind which the reader is one level deeper; too deep is an error.
+    pub(super) fn go_deeper(&mut self) -> Parsed<()> {
+        self.limit_height(self.depth + 1)?;
         self.depth += 1;
-        let parsed = parse(self);
-        self.depth -= 1;
-        parsed
+        self.advance();
+        Ok(())
+    }
+
+    /// Behind what was opened, or behind an operator's right operand.
+    pub(super) fn come_back(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// `height`, or a complaint that it is too much.
+    pub(super) fn limit_height(&mut self, height: usize) -> Parsed<usize> {
+        let limit = self.limits.max_nesting.min(DEEPEST);
+        if height <= limit {
+            return Ok(height);
+        }
+        let message = format!("the expression is nested more than {limit} deep");
+        let at = self.here();
+        let help = "split it into several facts, or raise the limit `max_nesting`";
+        Err(self.complain("nested-too-deep", at, message, help))
     }
 
     /// Skips to the next top-level `rule`, so that its errors are told as well.

@@ -140,9 +140,8 @@ impl Takes {
             }
             Self::Dates => (matches!(ty, Type::Any | Type::Date), "a date"),
             Self::DateAndNumber if index == 0 => (matches!(ty, Type::Any | Type::Date), "a date"),
-            Self::DateAndNumber => (number, "a whole number"),
             Self::TextAndNumbers if index == 0 => (matches!(ty, Type::Any | Type::Text), "a text"),
-            Self::TextAndNumbers => (number, "a whole number"),
+            Self::DateAndNumber | Self::TextAndNumbers => (number, "a whole number"),
             Self::TextOrMoment => {
                 (matches!(ty, Type::Any | Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
             }

@@ -103,7 +103,7 @@ impl Lexer<'_> {
                 .push(error.help("a number is digits, with at most one point; a name starts with a letter or `_`"));
         }
         let digits = self.slice(start, digits_end);
-        if digits.starts_with('0') && digits.bytes().nth(1).is_some_and(|second| second.is_ascii_digit()) {
+        if digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
             let span = self.snippet.span(start..end);
             let error = Diagnostic::error("malformed-number", span, format!("`{digits}` begins with a needless zero"));
             self.found.push(error.help("leave the zero out, or write the point that is missing"));
@@ -173,6 +173,9 @@ impl Lexer<'_> {
                 '≤' => Some("write `<=`"),
                 '≥' => Some("write `>=`"),
                 '≠' => Some("write `!=`"),
+                '#' => Some("a comment begins with `//`"),
+                '$' => Some("names have no `$`"),
+                '?' => Some("there is no conditional expression: write two rules"),
                 _ => None,
             };
             let error = Diagnostic::error("stray-character", self.snippet.span(start..end), message);

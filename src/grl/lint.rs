@@ -30,7 +30,7 @@ impl Linted<'_> {
         let dead = self.never_set();
         let (constants, assigned) = (self.constants(), self.assigned());
         for (index, read) in self.rules.iter().enumerate() {
-            if let Some(warning) = self.never_fires(read, dead.get(&index)) {
+            if let Some(warning) = Self::never_fires(read, dead.get(&index)) {
                 found.push(warning);
             } else if let Some(warning) = self.never_settles(read, &assigned) {
                 found.push(warning);
@@ -44,8 +44,8 @@ impl Linted<'_> {
         if self.scope.has_owner(path.names.first().map_or("", String::as_str)) {
             return None;
         }
-        let heads = written.match_indices('.').filter_map(|(at, _)| written.get(..at)).chain([written]);
-        heads.filter(|head| self.locals.find(head).is_some()).last()
+        let mut heads = written.match_indices('.').filter_map(|(at, _)| written.get(..at)).chain([written]);
+        heads.rfind(|head| self.locals.find(head).is_some())
     }
 
     /// The rules that wait for ever, each with a fact it waits for: facts are set at the start or by a rule that can
@@ -119,7 +119,7 @@ impl Linted<'_> {
         }
     }
 
-    fn never_fires(&self, read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
+    fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
         let Read { rule, snippet } = read;
         let (at, label) = if let Some((fact, at)) = dead {
             (at.clone(), format!("`{fact}` is set only by rules that wait for it"))

@@ -1,40 +1,107 @@
-//! Expressions, by precedence: `||`, `&&`, comparison, `+ -`, `* / %`, `! -`, operand. Chains of one precedence are read
-//! in a loop; only parentheses, prefixes, lists and calls go deeper, up to the nesting limit.
+//! Expressions, by the binding power of their operators. Chains of one power are read in a loop, prefixes too; only
+//! parentheses, lists and calls, and operands to the right of a weaker operator, go deeper. Both how deep the reader goes
+//! and how deep the result is are limited, so that nobody who walks through it later can run out of stack.
 
-use super::ast::{Arithmetic, Compare, Expr, Path};
+use super::ast::{Arithmetic, At, Compare, Expr, Path};
 use super::cursor::{Cursor, Parsed};
 use super::limits::DEEPEST;
 use super::token::{Kind, Symbol};
 use crate::types::Value;
 
+const A_VALUE_IS: &str = "a value is a number, a text, a fact, a function call, or an expression in parentheses";
+
+/// Where to read on about parts of other dialects.
+pub(super) const LEFT_OUT_HELP: &str = "see the list of what the language leaves out in rules/README.md";
+
+/// An expression that was read, and how deep it is.
+struct Part {
+    expr: Expr,
+    height: usize,
+    /// The power of its operators, where they stand bare: more of that power continue it.
+    bare: Option<Power>,
+}
+
+/// How strongly operators bind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Power {
+    Or,
+    And,
+    Compare,
+    Sum,
+    Product,
+}
+
+/// An operator between two operands.
+#[derive(Debug, Clone, Copy)]
+enum Operator {
+    Or,
+    And,
+    Compare(Compare),
+    Arithmetic(Arithmetic),
+}
+
 /// Reads one expression.
 pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    chain(cursor, Symbol::OrOr, conjunction, |items, at| Expr::Or { items, at })
+    binary(cursor, Power::Or).map(|part| part.expr)
 }
 
-fn conjunction(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    chain(cursor, Symbol::AndAnd, comparison, |items, at| Expr::And { items, at })
+/// Reads operands with operators between that bind at least as strongly as `least`.
+fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
+    let mut left = prefixed(cursor)?;
+    loop {
+        let Some((operator, power)) = operator(cursor.peek()) else {
+            refuse_word_operator(cursor)?;
+            return Ok(left);
+        };
+        if power < least {
+            return Ok(left);
+        }
+        if power == Power::Compare && left.bare == Some(Power::Compare) {
+            let here = cursor.here();
+            let help = "write `a < b && b < c`, or put one comparison in parentheses";
+            return Err(cursor.complain("chained-comparison", here, "comparisons cannot be chained".to_owned(), help));
+        }
+        cursor.go_deeper()?;
+        let right = match power {
+            Power::Or => binary(cursor, Power::And)?,
+            Power::And => binary(cursor, Power::Compare)?,
+            Power::Compare => binary(cursor, Power::Sum)?,
+            Power::Sum => binary(cursor, Power::Product)?,
+            Power::Product => prefixed(cursor)?,
+        };
+        cursor.come_back();
+        left = join(cursor, left, operator, power, right)?;
+    }
 }
 
-fn chain(
-    cursor: &mut Cursor<'_>,
-    symbol: Symbol,
-    item: fn(&mut Cursor<'_>) -> Parsed<Expr>,
-    build: fn(Vec<Expr>, std::ops::Range<usize>) -> Expr,
-) -> Parsed<Expr> {
-    let first = item(cursor)?;
-    if !cursor.is(symbol) {
-        refuse_word_operator(cursor)?;
-        return Ok(first);
-    }
-    let start = first.at().start;
-    let mut items = vec![first];
-    while cursor.take(symbol) {
-        items.push(item(cursor)?);
-    }
-    refuse_word_operator(cursor)?;
-    let end = cursor.behind();
-    Ok(build(items, start..end))
+/// `left operator right`; where `left` is a chain of the same power, it becomes longer.
+fn join(cursor: &mut Cursor<'_>, left: Part, operator: Operator, power: Power, right: Part) -> Parsed<Part> {
+    let at = left.expr.at().start..cursor.behind();
+    let continues = left.bare == Some(power);
+    let height = if continues { left.height.max(right.height + 1) } else { left.height.max(right.height) + 1 };
+    let expr = match (operator, left.expr, continues) {
+        (Operator::Or, Expr::Or { mut items, .. }, true) => {
+            items.push(right.expr);
+            Expr::Or { items, at }
+        }
+        (Operator::And, Expr::And { mut items, .. }, true) => {
+            items.push(right.expr);
+            Expr::And { items, at }
+        }
+        (Operator::Arithmetic(operator), Expr::Arithmetic { first, mut rest, .. }, true) => {
+            rest.push((operator, right.expr));
+            Expr::Arithmetic { first, rest, at }
+        }
+        (Operator::Or, left, _) => Expr::Or { items: vec![left, right.expr], at },
+        (Operator::And, left, _) => Expr::And { items: vec![left, right.expr], at },
+        (Operator::Arithmetic(operator), left, _) => {
+            Expr::Arithmetic { first: Box::new(left), rest: vec![(operator, right.expr)], at }
+        }
+        (Operator::Compare(operator), left, _) => {
+            Expr::Compare { operator, left: Box::new(left), right: Box::new(right.expr), at }
+        }
+    };
+    Ok(Part { expr, height: cursor.limit_height(height)?, bare: Some(power) })
 }
 
 /// `and`, `or` and `not` are not of the language, and told by name.
@@ -49,92 +116,56 @@ fn refuse_word_operator(cursor: &mut Cursor<'_>) -> Parsed<()> {
     Err(cursor.complain("unknown-operator", at, message, &format!("write `{symbol}`")))
 }
 
-fn comparison(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    let left = sum(cursor)?;
-    let Some(operator) = comparison_operator(cursor) else { return Ok(left) };
-    cursor.advance();
-    let right = sum(cursor)?;
-    let at = left.at().start..cursor.behind();
-    if comparison_operator(cursor).is_some() {
-        let here = cursor.here();
-        let help = "write `a < b && b < c`, or put one comparison in parentheses";
-        return Err(cursor.complain("chained-comparison", here, "comparisons cannot be chained".to_owned(), help));
-    }
-    Ok(Expr::Compare { operator, left: Box::new(left), right: Box::new(right), at })
-}
-
-fn comparison_operator(cursor: &Cursor<'_>) -> Option<Compare> {
-    match cursor.peek() {
+fn operator(kind: &Kind) -> Option<(Operator, Power)> {
+    let comparison = |operator| Some((Operator::Compare(operator), Power::Compare));
+    let arithmetic = |operator, power| Some((Operator::Arithmetic(operator), power));
+    match kind {
         Kind::Symbol(symbol) => match symbol {
-            Symbol::Equal => Some(Compare::Equal),
-            Symbol::NotEqual => Some(Compare::NotEqual),
-            Symbol::Less => Some(Compare::Less),
-            Symbol::LessEqual => Some(Compare::LessEqual),
-            Symbol::Greater => Some(Compare::Greater),
-            Symbol::GreaterEqual => Some(Compare::GreaterEqual),
+            Symbol::OrOr => Some((Operator::Or, Power::Or)),
+            Symbol::AndAnd => Some((Operator::And, Power::And)),
+            Symbol::Equal => comparison(Compare::Equal),
+            Symbol::NotEqual => comparison(Compare::NotEqual),
+            Symbol::Less => comparison(Compare::Less),
+            Symbol::LessEqual => comparison(Compare::LessEqual),
+            Symbol::Greater => comparison(Compare::Greater),
+            Symbol::GreaterEqual => comparison(Compare::GreaterEqual),
+            Symbol::Plus => arithmetic(Arithmetic::Add, Power::Sum),
+            Symbol::Minus => arithmetic(Arithmetic::Subtract, Power::Sum),
+            Symbol::Star => arithmetic(Arithmetic::Multiply, Power::Product),
+            Symbol::Slash => arithmetic(Arithmetic::Divide, Power::Product),
+            Symbol::Percent => arithmetic(Arithmetic::Remainder, Power::Product),
             _ => None,
         },
         Kind::Word(word) => match word.as_str() {
-            "in" => Some(Compare::In),
-            "contains" => Some(Compare::Contains),
-            "startsWith" => Some(Compare::StartsWith),
-            "endsWith" => Some(Compare::EndsWith),
-            "matches" => Some(Compare::Matches),
+            "in" => comparison(Compare::In),
+            "contains" => comparison(Compare::Contains),
+            "startsWith" => comparison(Compare::StartsWith),
+            "endsWith" => comparison(Compare::EndsWith),
+            "matches" => comparison(Compare::Matches),
             _ => None,
         },
         _ => None,
     }
 }
 
-fn sum(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    arithmetic(cursor, product, |kind| match kind {
-        Kind::Symbol(Symbol::Plus) => Some(Arithmetic::Add),
-        Kind::Symbol(Symbol::Minus) => Some(Arithmetic::Subtract),
-        _ => None,
-    })
-}
-
-fn product(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    arithmetic(cursor, prefix, |kind| match kind {
-        Kind::Symbol(Symbol::Star) => Some(Arithmetic::Multiply),
-        Kind::Symbol(Symbol::Slash) => Some(Arithmetic::Divide),
-        Kind::Symbol(Symbol::Percent) => Some(Arithmetic::Remainder),
-        _ => None,
-    })
-}
-
-fn arithmetic(
-    cursor: &mut Cursor<'_>,
-    operand: fn(&mut Cursor<'_>) -> Parsed<Expr>,
-    operator: fn(&Kind) -> Option<Arithmetic>,
-) -> Parsed<Expr> {
-    let first = operand(cursor)?;
-    let mut rest = Vec::new();
-    while let Some(operator) = operator(cursor.peek()) {
+/// An operand with any `!` and `-` before it.
+fn prefixed(cursor: &mut Cursor<'_>) -> Parsed<Part> {
+    let mut prefixes = Vec::new();
+    while let Kind::Symbol(symbol @ (Symbol::Not | Symbol::Minus)) = cursor.peek() {
+        prefixes.push((*symbol, cursor.here().start));
+        cursor.limit_height(prefixes.len())?;
         cursor.advance();
-        rest.push((operator, operand(cursor)?));
     }
-    if rest.is_empty() {
-        return Ok(first);
+    let mut part = operand(cursor)?;
+    for (symbol, start) in prefixes.into_iter().rev() {
+        let (of, at) = (Box::new(part.expr), start..cursor.behind());
+        let expr = if symbol == Symbol::Not { Expr::Not { of, at } } else { Expr::Negate { of, at } };
+        part = Part { expr, height: cursor.limit_height(part.height + 1)?, bare: None };
     }
-    let at = first.at().start..cursor.behind();
-    Ok(Expr::Arithmetic { first: Box::new(first), rest, at })
+    Ok(part)
 }
 
-fn prefix(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
-    let start = cursor.here().start;
-    if cursor.take(Symbol::Not) {
-        let of = Box::new(cursor.deeper(prefix)?);
-        return Ok(Expr::Not { of, at: start..cursor.behind() });
-    }
-    if cursor.take(Symbol::Minus) {
-        let of = Box::new(cursor.deeper(prefix)?);
-        return Ok(Expr::Negate { of, at: start..cursor.behind() });
-    }
-    operand(cursor)
-}
-
-fn operand(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
+fn operand(cursor: &mut Cursor<'_>) -> Parsed<Part> {
     cursor.count_term()?;
     let at = cursor.here();
     match cursor.peek() {
@@ -142,35 +173,35 @@ fn operand(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
             let value = Value::from_number(text);
             cursor.advance();
             match value {
-                Ok(value) => Ok(Expr::Literal { value, at }),
+                Ok(value) => Ok(leaf(Expr::Literal { value, at })),
                 Err(error) => Err(cursor.complain("malformed-number", at, error.to_string(), "")),
             }
         }
         Kind::Text(text) => {
-            let value = Value::text(text);
             cursor.advance();
-            Ok(Expr::Literal { value, at })
+            Ok(leaf(Expr::Literal { value: Value::text(text), at }))
         }
         Kind::Symbol(Symbol::OpenParen) => {
-            cursor.advance();
-            let inner = cursor.deeper(expression)?;
+            cursor.go_deeper()?;
+            let inner = binary(cursor, Power::Or)?;
+            cursor.come_back();
             cursor.expect(Symbol::CloseParen, "after the expression in parentheses", "")?;
-            Ok(inner)
+            Ok(Part { bare: None, ..inner })
         }
         Kind::Symbol(Symbol::OpenBracket) => {
-            cursor.advance();
-            let items = cursor.deeper(|cursor| items(cursor, Symbol::CloseBracket))?;
-            Ok(Expr::List { items, at: at.start..cursor.behind() })
+            let (items, height) = enclosed(cursor, Symbol::CloseBracket)?;
+            Ok(Part { expr: Expr::List { items, at: at.start..cursor.behind() }, height, bare: None })
         }
         Kind::Word(word) => self::word(cursor, word, at),
-        Kind::Symbol(_) | Kind::End => Err(cursor.unexpected(
-            "a value",
-            "a value is a number, a text, a fact, a function call, or an expression in parentheses",
-        )),
+        Kind::Symbol(_) | Kind::End => Err(cursor.unexpected("a value", A_VALUE_IS)),
     }
 }
 
-fn word(cursor: &mut Cursor<'_>, word: &str, at: std::ops::Range<usize>) -> Parsed<Expr> {
+fn leaf(expr: Expr) -> Part {
+    Part { expr, height: 1, bare: None }
+}
+
+fn word(cursor: &mut Cursor<'_>, word: &str, at: At) -> Parsed<Part> {
     let literal = match word {
         "true" => Some(Value::Boolean(true)),
         "false" => Some(Value::Boolean(false)),
@@ -179,33 +210,38 @@ fn word(cursor: &mut Cursor<'_>, word: &str, at: std::ops::Range<usize>) -> Pars
     };
     if let Some(value) = literal {
         cursor.advance();
-        return Ok(Expr::Literal { value, at });
+        return Ok(leaf(Expr::Literal { value, at }));
     }
-    if let Some(message) = left_out(word, cursor.ahead(1)) {
-        return Err(cursor.complain(
-            "left-out",
-            at,
-            message,
-            "see the list of what the language leaves out in rules/README.md",
-        ));
-    }
+    refuse_words(cursor, word, &at)?;
     let path = path(cursor)?;
     if !cursor.is(Symbol::OpenParen) {
-        return Ok(Expr::Path(path));
+        return Ok(leaf(Expr::Path(path)));
     }
     let [name] = path.names.as_slice() else {
         let message = format!("`{}` is a method call, which the language leaves out", path.written());
-        return Err(cursor.complain(
-            "left-out",
-            path.at,
-            message,
-            "call a function with the value as its argument, such as `len(name)`",
-        ));
+        let help = "call a function with the value as its argument, such as `len(name)`";
+        return Err(cursor.complain("left-out", path.at, message, help));
     };
     let name = name.clone();
-    cursor.advance();
-    let arguments = cursor.deeper(|cursor| items(cursor, Symbol::CloseParen))?;
-    Ok(Expr::Call { name, name_at: path.at, at: at.start..cursor.behind(), arguments })
+    let (arguments, height) = enclosed(cursor, Symbol::CloseParen)?;
+    let expr = Expr::Call { name, name_at: path.at, at: at.start..cursor.behind(), arguments };
+    Ok(Part { expr, height, bare: None })
+}
+
+/// Words that are no facts.
+fn refuse_words(cursor: &mut Cursor<'_>, word: &str, at: &At) -> Parsed<()> {
+    const KEYWORDS: [&str; 8] = ["rule", "when", "then", "in", "contains", "startsWith", "endsWith", "matches"];
+    if word == "not" {
+        let message = "`not` is not an operator".to_owned();
+        return Err(cursor.complain("unknown-operator", at.clone(), message, "write `!`"));
+    }
+    if KEYWORDS.contains(&word) && *cursor.ahead(1) != Kind::Symbol(Symbol::Dot) {
+        return Err(cursor.unexpected("a value", A_VALUE_IS));
+    }
+    match left_out(word, cursor.ahead(1)) {
+        Some(message) => Err(cursor.complain("left-out", at.clone(), message, LEFT_OUT_HELP)),
+        None => Ok(()),
+    }
 }
 
 /// Parts of other GRL dialects that this one does not have.
@@ -214,7 +250,6 @@ fn left_out(word: &str, next: &Kind) -> Option<String> {
     let name = match word {
         "exists" | "forall" | "accumulate" | "test" if followed_by_paren => word,
         "exists" | "forall" if matches!(next, Kind::Word(_)) => word,
-        "not" => return Some("`not` is not an operator: write `!`".to_owned()),
         _ => return None,
     };
     Some(format!("`{name}` is part of other rule languages and left out of this one"))
@@ -240,19 +275,23 @@ pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Path> {
     }
 }
 
-/// Expressions with commas between, up to `close`.
+/// Expressions with commas between, up to `close`, behind the word that opens them.
 pub(super) fn items(cursor: &mut Cursor<'_>, close: Symbol) -> Parsed<Vec<Expr>> {
-    let mut items = Vec::new();
-    if cursor.take(close) {
-        return Ok(items);
-    }
-    loop {
-        items.push(expression(cursor)?);
-        if cursor.take(close) {
-            return Ok(items);
-        }
-        if !cursor.take(Symbol::Comma) {
+    enclosed(cursor, close).map(|(items, _)| items)
+}
+
+/// As [`items`], with how deep what encloses them is.
+fn enclosed(cursor: &mut Cursor<'_>, close: Symbol) -> Parsed<(Vec<Expr>, usize)> {
+    cursor.go_deeper()?;
+    let (mut items, mut height) = (Vec::new(), 1);
+    while !cursor.take(close) {
+        if !items.is_empty() && !cursor.take(Symbol::Comma) {
             return Err(cursor.unexpected(&format!("`,` or `{}`", close.text()), ""));
         }
+        let item = binary(cursor, Power::Or)?;
+        height = height.max(cursor.limit_height(item.height + 1)?);
+        items.push(item.expr);
     }
+    cursor.come_back();
+    Ok((items, height))
 }

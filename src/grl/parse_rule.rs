@@ -2,7 +2,7 @@
 
 use super::ast::{Assign, At, Expr, Rule, Statement};
 use super::cursor::{Cursor, GaveUp, Parsed};
-use super::parse_expression::{expression, items, path};
+use super::parse_expression::{LEFT_OUT_HELP, expression, items, path};
 use super::token::{Kind, Symbol};
 use crate::diagnostics::nearest;
 
@@ -37,8 +37,6 @@ const LEFT_OUT_STATEMENTS: &[&str] = &[
     "Complete",
 ];
 
-const LEFT_OUT_HELP: &str = "see the list of what the language leaves out in rules/README.md";
-
 /// Reads the rules of a file to its end. A rule that cannot be read is complained about and skipped.
 pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
@@ -58,7 +56,7 @@ fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
         cursor.advance();
         return Err(error);
     }
-    cursor.terms = 0;
+    (cursor.terms, cursor.depth) = (0, 0);
     let name_at = cursor.here();
     let name = match cursor.peek() {
         Kind::Text(name) | Kind::Word(name) => name.clone(),
@@ -83,6 +81,7 @@ fn not_a_rule(cursor: &mut Cursor<'_>) -> GaveUp {
             let message = format!("`{word}` is part of other rule languages and left out of this one");
             cursor.complain("left-out", at, message, LEFT_OUT_HELP)
         }
+        Kind::Word(word) if nearest(word, ["rule"]).is_some() => cursor.unexpected("`rule`", "did you mean `rule`?"),
         _ => cursor.unexpected("`rule`", "a file holds rules and comments, nothing else"),
     }
 }
@@ -102,7 +101,10 @@ fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Attributes> {
         attributes.description = Some(description.clone());
         cursor.advance();
     }
-    while let Some((name, at)) = attribute_name(cursor) {
+    while !cursor.is_word("when")
+        && !cursor.is_word("then")
+        && let Some((name, at)) = attribute_name(cursor)
+    {
         let fresh = match name.as_str() {
             "salience" => attributes.salience.replace(salience(cursor)?).is_none(),
             "no-loop" => attributes.no_loop.replace(flag(cursor)).is_none(),
@@ -147,7 +149,7 @@ fn unknown_attribute(cursor: &mut Cursor<'_>, name: &str, at: At) -> GaveUp {
     }
     let known = nearest(name, ATTRIBUTES.iter().copied());
     let help = known.map_or_else(
-        || format!("the attributes are: {}", ATTRIBUTES.join(", ")),
+        || format!("the attributes are: {}; a name of several words stands in quotes", ATTRIBUTES.join(", ")),
         |known| format!("did you mean `{known}`?"),
     );
     cursor.complain("unknown-attribute", at, format!("there is no attribute `{name}`"), &help)
@@ -208,7 +210,8 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
     }
     let when = expression(cursor)?;
     if !cursor.take_word("then") {
-        return Err(cursor.unexpected("`then`, or an operator that continues the condition", ""));
+        let help = if cursor.is(Symbol::Assign) { "`==` compares; `=` assigns" } else { "" };
+        return Err(cursor.unexpected("`then`, or an operator that continues the condition", help));
     }
     let mut then = Vec::new();
     while !cursor.is(Symbol::CloseBrace) {
@@ -230,6 +233,10 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
 fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
     let start = cursor.here().start;
     cursor.terms = 0;
+    if cursor.is_word("else") {
+        let (at, message) = (cursor.here(), "there is no `else`".to_owned());
+        return Err(cursor.complain("left-out", at, message, "write a second rule with the opposite condition"));
+    }
     let Kind::Word(word) = cursor.peek() else {
         return Err(
             cursor.unexpected("a statement or `}`", "a statement is `fact = expression;` or `Log(expression, ...);`")
@@ -276,7 +283,6 @@ fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> 
             "the statements are `fact = expression;` and `Log(expression, ...);`",
         ));
     }
-    cursor.advance();
     cursor.advance();
     let values = items(cursor, Symbol::CloseParen)?;
     end_statement(cursor)?;

@@ -20,7 +20,7 @@ use super::names::{Locals, Reads};
 use super::parse_rule;
 use super::program::Node;
 use super::scope::Scope;
-use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Span};
 use crate::types::{Clock, Digest, Field, FieldName, Shape, Type, Value};
 
 /// A fact a rule node has before its first rule runs.
@@ -258,14 +258,31 @@ pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) 
     }
     let mut here = Diagnostics::new();
     let tokens = tokens(snippet, &mut here);
-    let broken = here.has_errors();
-    let rules = parse_rule::rules(&mut Cursor::new(snippet, &tokens, limits, &mut here));
-    if rules.is_empty() && !broken && !here.has_errors() {
+    let mut stray: Vec<usize> = here.iter().filter_map(offset).collect();
+    let mut unexpected = Diagnostics::new();
+    let rules = parse_rule::rules(&mut Cursor::new(snippet, &tokens, limits, &mut unexpected));
+    // What comes unexpectedly next behind a character that does not belong is its consequence.
+    here.extend(unexpected.into_iter().filter(|error| {
+        let at = offset(error);
+        let consequence = at.and_then(|at| stray.iter().position(|stray| *stray < at));
+        if let Some(consequence) = consequence {
+            stray.remove(consequence);
+        }
+        consequence.is_none()
+    }));
+    if rules.is_empty() && !here.has_errors() {
         let help = "a rule is `rule \"Name\" { when ... then ...; }`";
         here.push(Diagnostic::error("no-rules", snippet.span(0..0), "the file holds no rules").help(help));
     }
     found.extend(here);
     rules
+}
+
+fn offset(diagnostic: &Diagnostic) -> Option<usize> {
+    match &diagnostic.place {
+        Place::Span(span) => Some(span.range().start),
+        _ => None,
+    }
 }
 
 fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
@@ -395,8 +412,8 @@ impl<'a> Compiler<'a> {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
-                let value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
-                let value = value.filter(|head| self.locals.find(head).is_some()).last();
+                let mut value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
+                let value = value.rfind(|head| self.locals.find(head).is_some());
                 let message = match value {
                     Some(head) => Some(format!("`{written}` is a field, and `{head}` is a value of its own")),
                     None if self.locals.is_group(&written) => {

@@ -116,9 +116,13 @@ impl Scope {
 
 fn reference(visible: &Visible, fields: &[&str], written: &[&str]) -> Result<(FactRef, Type), ScopeError> {
     let mut ty = visible.ty.clone();
-    for field in fields {
+    for (index, field) in fields.iter().enumerate() {
+        let owner = || {
+            let before = fields.get(..index).unwrap_or_default().iter().copied();
+            std::iter::once(&*visible.name).chain(before).collect::<Vec<_>>().join(".")
+        };
         ty = field_of(&ty, field).ok_or_else(|| ScopeError::NoField {
-            owner: visible.name.to_string(),
+            owner: owner(),
             field: (*field).to_owned(),
             known: self::fields(&ty).map(str::to_owned).collect(),
         })?;

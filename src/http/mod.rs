@@ -5,6 +5,7 @@
 //! Fixed endpoints are routes; flows are looked up by path in the current [`Release`], so that a new release can bring
 //! new paths without a new server.
 
+mod admin;
 mod handlers;
 mod problem;
 mod release;
@@ -12,8 +13,9 @@ mod request_id;
 mod routes;
 mod span;
 
+pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
 pub use problem::Problem;
-pub use release::{Release, Releases};
+pub use release::{Release, Releases, Settings};
 pub use request_id::{RequestId, tag_request};
 pub use routes::{RESERVED_PATHS, Service, configure};
 pub use span::RequestSpan;

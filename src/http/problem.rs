@@ -7,10 +7,12 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::admin::OperationError;
+use crate::diagnostics::render_json;
 use crate::flow::{FlowError, RulesError};
 use crate::graph::{FieldProblem, InputError};
 use crate::postgres::QueryErrorKind;
@@ -50,6 +52,9 @@ pub struct Problem {
     /// What is wrong with which input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
+    /// What is wrong with the files, as `tributary check --format json` prints it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<serde_json::Value>,
     #[serde(skip)]
     retry_after: Option<Duration>,
     #[serde(skip)]
@@ -79,6 +84,10 @@ const QUERY_FAILED: Kind = ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "
 const BAD_COLUMN: Kind = ("unmappable_column", StatusCode::INTERNAL_SERVER_ERROR, "A column cannot be represented");
 const BAD_PARAMETER: Kind = ("bad_parameter", StatusCode::INTERNAL_SERVER_ERROR, "A parameter does not fit its query");
 const INTERNAL: Kind = ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "The decision broke off");
+const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
+const UNAUTHORIZED: Kind = ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
+const REFUSED: Kind = ("refused", StatusCode::UNPROCESSABLE_ENTITY, "The new files are refused; nothing was changed");
+const NOT_REPLACED: Kind = ("not_replaced", StatusCode::SERVICE_UNAVAILABLE, "The domain was not replaced");
 const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The service is at its limit");
 const DOMAIN_OVERLOADED: Kind = ("domain_overloaded", StatusCode::SERVICE_UNAVAILABLE, "A database is at its limit");
 const DOMAIN_DOWN: Kind = ("domain_unavailable", StatusCode::SERVICE_UNAVAILABLE, "A database is unavailable");
@@ -102,6 +111,7 @@ impl Problem {
             retryable: None,
             unset: Vec::new(),
             errors: Vec::new(),
+            diagnostics: None,
             retry_after: None,
             allow: None,
         }
@@ -174,6 +184,35 @@ impl Problem {
         }
     }
 
+    /// The admin endpoints are off.
+    pub fn admin_off() -> Self {
+        Self::new(ADMIN_OFF, "set ADMIN_TOKEN or ADMIN_TOKEN_FILE and start the service again to have them")
+    }
+
+    /// The request has no token, or the wrong one.
+    pub fn unauthorized() -> Self {
+        Self::new(UNAUTHORIZED, "send the header `Authorization: Bearer <the admin token>`")
+    }
+
+    /// An operation was not done.
+    pub fn operation(error: &OperationError) -> Self {
+        match error {
+            OperationError::NoSuchDomain { name, known } => {
+                let known: Vec<&str> = known.iter().map(DomainName::as_str).collect();
+                Self::no_such_domain(name, &known)
+            }
+            OperationError::Refused(found) => {
+                let (errors, _) = found.counts();
+                let detail = format!("{errors} errors; what was served before is still served");
+                let diagnostics = serde_json::from_str(&render_json(found)).ok();
+                Self { diagnostics, ..Self::new(REFUSED, detail) }
+            }
+            OperationError::NotReplaced { domain, why } => {
+                Self { domain: Some(domain.clone()), retryable: Some(true), ..Self::new(NOT_REPLACED, why.clone()) }
+            }
+        }
+    }
+
     /// Names the request it answers.
     #[must_use]
     pub fn at(self, path: &str, request_id: Option<&str>) -> Self {
@@ -229,6 +268,9 @@ impl ResponseError for Problem {
         response.content_type("application/problem+json");
         if let Some(after) = self.retry_after {
             response.insert_header((RETRY_AFTER, after.as_secs_f64().ceil().max(1.0).to_string()));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
         }
         if let Some(allow) = self.allow {
             response.insert_header((ALLOW, allow));

@@ -2,15 +2,29 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use jiff::tz::TimeZone;
 
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
 use crate::types::DomainName;
 
+/// How decisions are made, whatever the flow.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a decision may take.
+    pub request_timeout: Duration,
+    /// The longest body, in bytes.
+    pub max_body_bytes: usize,
+    /// The zone that says which day it is.
+    pub time_zone: TimeZone,
+}
+
 /// The flows and domains that are served together.
 pub struct Release {
+    settings: Settings,
     /// By path.
     flows: HashMap<String, Arc<BoundFlow>>,
     domains: BTreeMap<DomainName, DomainHandle>,
@@ -18,9 +32,18 @@ pub struct Release {
 
 impl Release {
     /// These flows over these domains. Paths are unique: the loader refuses two flows of one path.
-    pub fn new(flows: impl IntoIterator<Item = BoundFlow>, domains: BTreeMap<DomainName, DomainHandle>) -> Self {
+    pub fn new(
+        settings: Settings,
+        flows: impl IntoIterator<Item = BoundFlow>,
+        domains: BTreeMap<DomainName, DomainHandle>,
+    ) -> Self {
         let flows = flows.into_iter().map(|flow| (flow.flow().path.clone(), Arc::new(flow))).collect();
-        Self { flows, domains }
+        Self { settings, flows, domains }
+    }
+
+    /// How its decisions are made.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The flow that answers at `path`.

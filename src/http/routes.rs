@@ -1,11 +1,9 @@
 //! Which handler answers at which path.
 
-use std::time::Duration;
-
 use actix_web::web;
-use jiff::tz::TimeZone;
 
-use super::handlers::{decide, flows, health};
+use super::admin::Admin;
+use super::handlers::{admin, decide, flows, health};
 use super::release::Releases;
 use crate::actors::coordinator::CoordinatorHandle;
 
@@ -20,12 +18,8 @@ pub struct Service {
     pub releases: Releases,
     /// This worker's coordinator.
     pub coordinator: CoordinatorHandle,
-    /// How long a decision may take.
-    pub request_timeout: Duration,
-    /// The longest body, in bytes.
-    pub max_body_bytes: usize,
-    /// The zone that says which day it is.
-    pub time_zone: TimeZone,
+    /// What the admin endpoints do; `None` where they are off.
+    pub admin: Option<Admin>,
 }
 
 /// Puts the routes into an application of `service`.
@@ -42,8 +36,15 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(get("/health", web::get().to(health::all)))
             .service(get("/health/{domain}", web::get().to(health::one)))
             .service(get("/flows", web::get().to(flows::list)))
+            .service(post("/admin/domains/{domain}/restart", web::post().to(admin::restart)))
+            .service(post("/admin/reload", web::post().to(admin::reload)))
             .default_service(web::to(decide::decide));
     }
+}
+
+/// A path that takes only POST.
+fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
+    web::resource(path).route(route).default_service(web::to(admin::only_post))
 }
 
 /// A path that takes only GET (and HEAD, which actix-web answers from GET where it is routed so).

@@ -19,6 +19,8 @@ pub struct Setup {
     pub graphs: Vec<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
+    /// A file of variables, read anew at each reload.
+    pub env_file: Option<PathBuf>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
 }
@@ -30,7 +32,7 @@ impl Setup {
     }
 
     /// Sets a variable.
-    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
     }
@@ -93,9 +95,10 @@ impl TestApp {
                         log_format: None,
                     },
                     env: Env::from_pairs(setup.environment),
+                    env_file: setup.env_file,
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
-                let app = App::build(project).expect("the service starts");
+                let app = App::build(project, sources).expect("the service starts");
                 sender.send((app.address(), app.handle())).expect("the test waits");
                 app.run_until_stopped().await.expect("the service stops cleanly");
             });

@@ -8,6 +8,7 @@ use crate::app::cli::{Demo as Arguments, Format};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::config::Env;
+use crate::diagnostics::Diagnostics;
 use crate::server::{DATABASES, Demo};
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -31,10 +32,13 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
             return Ok(Exit::Refused);
         }
     };
-    let sources = Sources { env: on_private_server(&sources.env, demo), ..sources };
+    let mut found = Diagnostics::new();
+    let env = on_private_server(&sources.variables(&mut found), demo);
+    super::report(&found, Format::Text)?;
+    let sources = Sources { env, env_file: None, ..sources };
     let Some(project) = super::read(&sources, Format::Text)? else { return Ok(Exit::Refused) };
     let urls: Vec<(String, String)> = example_calls(&project);
-    serve(project, |app| announce(demo, app, &urls)).await
+    serve(project, sources, |app| announce(demo, app, &urls)).await
 }
 
 /// The environment, with the sample databases where the user's own would be.

@@ -8,7 +8,7 @@ mod serve;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::cli::{Cli, Command, Files, Format};
@@ -63,11 +63,12 @@ impl Files {
                 Diagnostic::error("unreadable-file", place, "there is no such file").help("name it with --env-file"),
             );
         }
-        let file = self.env_file.as_deref().unwrap_or(Path::new(".env"));
-        let env = Env::of_process().with_dotenv(file, &mut found);
+        let env_file = Some(self.env_file.clone().unwrap_or_else(|| PathBuf::from(".env")));
+        let env = Env::of_process();
         let bind = bind.map(|bind| bind.to_string());
         let arguments = Arguments { config: self.config.clone(), bind, log_format: None };
-        found.into_result(Sources { graphs: self.graphs.clone(), arguments, env }).map(|(sources, _)| sources)
+        let sources = Sources { graphs: self.graphs.clone(), arguments, env, env_file };
+        found.into_result(sources).map(|(sources, _)| sources)
     }
 }
 
@@ -112,10 +113,14 @@ fn report(found: &Diagnostics, format: Format) -> std::io::Result<()> {
     }
 }
 
+/// "1 flow", "6 nodes".
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 /// "2 errors, 1 warning".
 fn counted(found: &Diagnostics) -> String {
     let (errors, warnings) = found.counts();
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     match (errors, warnings) {
         (errors, 0) => plural(errors, "error"),
         (0, warnings) => plural(warnings, "warning"),

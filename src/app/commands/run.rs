@@ -44,9 +44,11 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
         Ok(inputs) => inputs,
         Err(error) => return Ok(Err(Problem::input(error))),
     };
-    let service = core.workshop().service();
-    let clock = Clock::system(service.time_zone.clone());
-    let run = Run { clock, deadline: Deadline::after(service.request_timeout) };
+    let service = core.workshop(None).service();
+    let release = core.releases().current();
+    let settings = release.settings();
+    let clock = Clock::system(settings.time_zone.clone());
+    let run = Run { clock, deadline: Deadline::after(settings.request_timeout) };
     let name = flow.flow().name.clone();
     let decided = service.coordinator.decide(Request { flow, inputs, run }).await;
     Ok(decided.map_err(|error| Problem::flow(&name, &error)))

@@ -4,18 +4,24 @@ use std::io::Write;
 
 use super::{Exit, load};
 use crate::app::cli::{Format, Serve};
-use crate::app::project::Project;
+use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 
 pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
-    let Some((project, _)) = load(&arguments.files, arguments.bind, Format::Text)? else { return Ok(Exit::Refused) };
-    serve(project, |_| Ok(())).await
+    let Some((project, sources)) = load(&arguments.files, arguments.bind, Format::Text)? else {
+        return Ok(Exit::Refused);
+    };
+    serve(project, sources, |_| Ok(())).await
 }
 
 /// Serves `project` until it is stopped; `ready` is told the address once requests can come.
-pub(super) async fn serve(project: Project, ready: impl FnOnce(&App) -> std::io::Result<()>) -> anyhow::Result<Exit> {
+pub(super) async fn serve(
+    project: Project,
+    sources: Sources,
+    ready: impl FnOnce(&App) -> std::io::Result<()>,
+) -> anyhow::Result<Exit> {
     let flows: Vec<String> = project.flows.iter().map(|flow| flow.path.clone()).collect();
-    let app = match App::build(project) {
+    let app = match App::build(project, sources) {
         Ok(app) => app,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;

@@ -28,9 +28,10 @@ async fn decision(request: &HttpRequest, payload: web::Payload, service: &Servic
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
     check_media_type(request)?;
+    let settings = release.settings();
     let run =
-        Run { clock: Clock::system(service.time_zone.clone()), deadline: Deadline::after(service.request_timeout) };
-    let body = read(payload, service.max_body_bytes).await?;
+        Run { clock: Clock::system(settings.time_zone.clone()), deadline: Deadline::after(settings.request_timeout) };
+    let body = read(payload, settings.max_body_bytes).await?;
     let inputs = flow.flow().inputs.parse_json(&body).map_err(Problem::input)?;
     let name = flow.flow().name.clone();
     let asked = Request { flow: flow.clone(), inputs, run };

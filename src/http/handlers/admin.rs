@@ -1,0 +1,44 @@
+//! `POST /admin/...`: off where no token is set, closed to whoever does not send it.
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::answering;
+use crate::http::{Operations, Problem, Service};
+
+/// Replaces a domain's actor without downtime.
+pub(in crate::http) async fn restart(
+    request: HttpRequest,
+    path: web::Path<String>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let operations = open(&request, &service)?;
+    match operations.restart(&path).await {
+        Ok(()) => Ok(HttpResponse::Ok().json(json!({ "restarted": path.as_str() }))),
+        Err(error) => Err(answering(&request, Problem::operation(&error))),
+    }
+}
+
+/// Reads graphs, rules and configuration again.
+pub(in crate::http) async fn reload(
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let operations = open(&request, &service)?;
+    match operations.reload().await {
+        Ok(reloaded) => Ok(HttpResponse::Ok().json(reloaded)),
+        Err(error) => Err(answering(&request, Problem::operation(&error))),
+    }
+}
+
+/// Answers any method but POST on a path that takes only that.
+pub(in crate::http) async fn only_post(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(answering(&request, Problem::method_not_allowed(request.method().as_str(), "POST")))
+}
+
+fn open<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
+    let Some(admin) = &service.admin else { return Err(answering(request, Problem::admin_off())) };
+    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    admin.open(sent).ok_or_else(|| answering(request, Problem::unauthorized()))
+}
