@@ -103,7 +103,7 @@ impl Lexer<'_> {
                 .push(error.help("a number is digits, with at most one point; a name starts with a letter or `_`"));
         }
         let digits = self.slice(start, digits_end);
-        if digits.starts_with('0') && digits.bytes().nth(1).is_some_and(|second| second.is_ascii_digit()) {
+        if digits.starts_with('0') && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
             let span = self.snippet.span(start..end);
             let error = Diagnostic::error("malformed-number", span, format!("`{digits}` begins with a needless zero"));
             self.found.push(error.help("leave the zero out, or write the point that is missing"));
@@ -144,21 +144,14 @@ impl Lexer<'_> {
             Some(same @ ('\\' | '"' | '\'')) => Some(same),
             Some(_) | None => None,
         };
-        match replaced {
-            Some(character) => {
-                self.rest.next();
-                content.push(character);
-            }
-            None => {
-                let span = self.snippet.span(start..start + 1);
-                let error = Diagnostic::error(
-                    "unknown-escape",
-                    span,
-                    "`\\` stands before a character that has no meaning with it",
-                );
-                self.found.push(error.help("write \\\\ for a backslash; \\n, \\t, \\r, \\\" and \\' are the others"));
-            }
+        if let Some(character) = replaced {
+            self.rest.next();
+            content.push(character);
+            return;
         }
+        let message = "`\\` stands before a character that has no meaning with it";
+        let error = Diagnostic::error("unknown-escape", self.snippet.span(start..start + 1), message);
+        self.found.push(error.help("write \\\\ for a backslash; \\n, \\t, \\r, \\\" and \\' are the others"));
     }
 
     fn symbol(&mut self, start: usize, character: char) {

@@ -413,7 +413,7 @@ impl<'a> Compiler<'a> {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
                 let value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
-                let value = value.filter(|head| self.locals.find(head).is_some()).last();
+                let value = value.filter(|head| self.locals.find(head).is_some()).next_back();
                 let message = match value {
                     Some(head) => Some(format!("`{written}` is a field, and `{head}` is a value of its own")),
                     None if self.locals.is_group(&written) => {
