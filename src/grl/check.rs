@@ -92,13 +92,11 @@ impl Checker<'_> {
                 return Some((Node::Slot { slot, at: path.at.clone() }, ty));
             }
             for name in below {
-                match field_of(&ty, name) {
-                    Some(field) => ty = field,
-                    None => {
-                        let message = format!("`{}` has no field `{name}`: it is of type {ty}", head.join("."));
-                        return Some(self.complain("unknown-field", &path.at, message, None));
-                    }
-                }
+                let Some(field) = field_of(&ty, name) else {
+                    let message = format!("`{}` has no field `{name}`: it is of type {ty}", head.join("."));
+                    return Some(self.complain("unknown-field", &path.at, message, None));
+                };
+                ty = field;
             }
             let path_below = below.iter().map(|name| FieldName::from(name.as_str())).collect();
             return Some((Node::Below { slot, path: path_below, at: path.at.clone() }, ty));

@@ -97,7 +97,10 @@ pub(super) static FUNCTIONS: &[Function] = &[
         each: true,
         ..function!("all", "all(list of conditions)", 1..=1, Booleans -> Boolean, |a, _| booleans("all", a, false))
     },
-    Function { takes_null: true, ..function!("coalesce", "coalesce(a, b, ...)", 1..=MANY, Anything -> Same, coalesce) },
+    Function {
+        takes_null: true,
+        ..function!("coalesce", "coalesce(a, b, ...)", 1..=MANY, Anything -> Same, |a, _| Ok(coalesce(a)))
+    },
     function!("upper", "upper(text)", 1..=1, Texts -> Text, |a, _| text("upper", a, str::to_uppercase)),
     function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
     function!("trim", "trim(text)", 1..=1, Texts -> Text, |a, _| text("trim", a, |t| t.trim().to_owned())),
@@ -287,8 +290,8 @@ fn booleans(name: &'static str, arguments: &[Value], wanted: bool) -> Result<Val
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all functions have one signature")]
-fn coalesce(arguments: &[Value], _: &Clock) -> Result<Value, Error> {
-    Ok(arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default())
+fn coalesce(arguments: &[Value]) -> Value {
+    arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default()
 }
 
 fn text(name: &'static str, arguments: &[Value], run: impl Fn(&str) -> String) -> Result<Value, Error> {

@@ -144,21 +144,14 @@ impl Lexer<'_> {
             Some(same @ ('\\' | '"' | '\'')) => Some(same),
             Some(_) | None => None,
         };
-        match replaced {
-            Some(character) => {
-                self.rest.next();
-                content.push(character);
-            }
-            None => {
-                let span = self.snippet.span(start..start + 1);
-                let error = Diagnostic::error(
-                    "unknown-escape",
-                    span,
-                    "`\\` stands before a character that has no meaning with it",
-                );
-                self.found.push(error.help("write \\\\ for a backslash; \\n, \\t, \\r, \\\" and \\' are the others"));
-            }
+        if let Some(character) = replaced {
+            self.rest.next();
+            content.push(character);
+            return;
         }
+        let message = "`\\` stands before a character that has no meaning with it";
+        let error = Diagnostic::error("unknown-escape", self.snippet.span(start..start + 1), message);
+        self.found.push(error.help("write \\\\ for a backslash; \\n, \\t, \\r, \\\" and \\' are the others"));
     }
 
     fn symbol(&mut self, start: usize, character: char) {

@@ -30,7 +30,7 @@ impl Linted<'_> {
         let dead = self.never_set();
         let (constants, assigned) = (self.constants(), self.assigned());
         for (index, read) in self.rules.iter().enumerate() {
-            if let Some(warning) = Self::never_fires(read, dead.get(&index)) {
+            if let Some(warning) = never_fires(read, dead.get(&index)) {
                 found.push(warning);
             } else if let Some(warning) = self.never_settles(read, &assigned) {
                 found.push(warning);
@@ -119,26 +119,6 @@ impl Linted<'_> {
         }
     }
 
-    fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
-        let Read { rule, snippet } = read;
-        let (at, label) = if let Some((fact, at)) = dead {
-            (at.clone(), format!("`{fact}` is set only by rules that wait for it"))
-        } else if let Some(at) = falsehood(&rule.when) {
-            (at, "never true".to_owned())
-        } else if let Some(at) = contradiction(&rule.when) {
-            (at, "contradicts what stands before".to_owned())
-        } else if let (Some((from, _)), Some((until, at))) = (&rule.effective, &rule.expires)
-            && from >= until
-        {
-            (at.clone(), "it expires before it takes effect".to_owned())
-        } else {
-            return None;
-        };
-        let message = format!("rule `{}` never fires", rule.name);
-        let warning = Diagnostic::warning("never-fires", snippet.span(at), message).label(label);
-        Some(warning.help("delete the rule, or mend it"))
-    }
-
     fn never_settles(&self, read: &Read<'_>, assigned: &HashSet<String>) -> Option<Diagnostic> {
         let Read { rule, snippet } = read;
         let mut reads = Vec::new();
@@ -220,6 +200,26 @@ impl Linted<'_> {
         }
         unread
     }
+}
+
+fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
+    let Read { rule, snippet } = read;
+    let (at, label) = if let Some((fact, at)) = dead {
+        (at.clone(), format!("`{fact}` is set only by rules that wait for it"))
+    } else if let Some(at) = falsehood(&rule.when) {
+        (at, "never true".to_owned())
+    } else if let Some(at) = contradiction(&rule.when) {
+        (at, "contradicts what stands before".to_owned())
+    } else if let (Some((from, _)), Some((until, at))) = (&rule.effective, &rule.expires)
+        && from >= until
+    {
+        (at.clone(), "it expires before it takes effect".to_owned())
+    } else {
+        return None;
+    };
+    let message = format!("rule `{}` never fires", rule.name);
+    let warning = Diagnostic::warning("never-fires", snippet.span(at), message).label(label);
+    Some(warning.help("delete the rule, or mend it"))
 }
 
 /// Comparisons of facts with values that no rule ever gives them.
@@ -342,11 +342,15 @@ fn paths<'e>(expr: &'e Expr, into: &mut Vec<&'e Path>) {
         Expr::Literal { .. } => {}
         Expr::Path(path) => into.push(path),
         Expr::List { items, .. } | Expr::And { items, .. } | Expr::Or { items, .. } => {
-            items.iter().for_each(|item| paths(item, into));
+            for item in items {
+                paths(item, into);
+            }
         }
         Expr::Arithmetic { first, rest, .. } => {
             paths(first, into);
-            rest.iter().for_each(|(_, operand)| paths(operand, into));
+            for (_, operand) in rest {
+                paths(operand, into);
+            }
         }
         Expr::Compare { left, right, .. } => {
             paths(left, into);

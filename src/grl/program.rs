@@ -2,7 +2,7 @@
 //! compiled.
 //!
 //! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
-//! false && unknown is false, true || unknown is true). Depth is bounded by the nesting limit, since chains are lists.
+//! false && unknown is false, true || unknown is true). What stands behind an unknown operand is not looked at. Depth is bounded by the nesting limit, since chains are lists.
 
 use std::time::Instant;
 
@@ -237,7 +237,8 @@ fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> O
 }
 
 fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome {
-    let (Some(a), Some(b)) = (left.value(env)?, right.value(env)?) else { return Ok(None) };
+    let Some(a) = left.value(env)? else { return Ok(None) };
+    let Some(b) = right.value(env)? else { return Ok(None) };
     let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
     let one = |a: &Value, b: &Value| {
         if !takes_null && (a.is_null() || b.is_null()) {

@@ -1,1 +1,118 @@
+//! Rules that load and cannot mean what they say are told about, and the shipped rules are told nothing.
 
+use tributary::diagnostics::Diagnostics;
+use tributary::grl::{Limits, LocalFact, Ruleset};
+use tributary::types::Value;
+
+use crate::purchasing::{file, scope};
+
+fn warnings(rules: &str, facts: &[(&str, Value)], read_elsewhere: &[&str]) -> Diagnostics {
+    let text = file("rules.grl", rules);
+    let starting = facts.iter().map(|(name, value)| LocalFact::Starting {
+        name: (*name).into(),
+        value: value.clone(),
+        span: text.span(0..0),
+    });
+    let starting: Vec<LocalFact> = starting.collect();
+    let (ruleset, mut found) = Ruleset::compile("node", &[text], &scope(), &starting, &Limits::default())
+        .unwrap_or_else(|found| panic!("{found}"));
+    found.extend(ruleset.unused(|fact| read_elsewhere.contains(&fact)));
+    found
+}
+
+fn codes(found: &Diagnostics) -> Vec<&'static str> {
+    found.iter().map(|warning| warning.code).collect()
+}
+
+#[test]
+fn rules_that_never_fire_are_told_with_the_reason() {
+    for (condition, reason) in [
+        ("false", "never true"),
+        ("moq > 0 && false", "never true"),
+        ("!true", "never true"),
+        ("moq > 10 && moq < 5", "contradicts"),
+        ("moq > 10 && 10 >= moq", "contradicts"),
+        ("moq == 1 && moq == 2", "contradicts"),
+        ("supplier_name == \"a\" && supplier_name == \"b\"", "contradicts"),
+        ("late > 0", "set only by rules that wait for it"),
+        ("moq > 0 && (late > 0 || later > 0)", "set only by rules that wait for it"),
+    ] {
+        let rules = format!(
+            "rule A no-loop {{ when {condition} then x = 1; }}
+             rule Late no-loop {{ when late > 1 then late = 1; later = 2; }}"
+        );
+        let found = warnings(&rules, &[], &["x", "late", "later"]);
+        let told = found.iter().any(|warning| {
+            warning.code == "never-fires"
+                && warning.message.contains("`A`")
+                && warning.label.as_deref().is_some_and(|label| label.contains(reason))
+        });
+        assert!(told, "{condition}: {found}");
+    }
+}
+
+#[test]
+fn what_may_well_fire_is_not_told() {
+    for (condition, then) in [
+        ("moq > 5 && moq < 10", "x = 1;"),
+        ("moq >= 5 && moq <= 5", "x = 1;"),
+        ("moq > 0 && other > 0", "x = other;"),
+        ("moq > 0 || never > 0", "x = 1;"),
+        ("!(moq > 0 && never > 0)", "x = 1;"),
+        ("moq > 0", "y = 1; x = y + 1;"),
+        ("begun", "x = begun_with;"),
+        ("state == \"new\" || state == \"old\"", "x = 1;"),
+        ("lines_ok != null", "x = 1;"),
+    ] {
+        let rules = format!(
+            "rule A no-loop {{ when {condition} then {then} }}
+             rule Other no-loop {{ when moq > 1 then other = 1; lines_ok = true; state = \"new\"; }}
+             rule Old no-loop {{ when moq > 2 then state = \"old\"; }}
+             rule Never no-loop {{ when never > 1 then never = 2; }}"
+        );
+        let facts = [("begun", Value::Boolean(true)), ("begun_with", Value::Integer(1))];
+        let read = ["x", "y", "other", "never", "begun", "begun_with", "state", "lines_ok"];
+        let found = warnings(&rules, &facts, &read);
+        assert!(!found.iter().any(|warning| warning.message.contains("`A`")), "{condition}: {found}");
+        assert!(!codes(&found).contains(&"never-equal"), "{condition}: {found}");
+    }
+}
+
+#[test]
+fn a_comparison_with_what_no_rule_assigns_is_told() {
+    let rules = "rule Small no-loop { when moq < 10 then status = \"small\"; big = false; }
+                 rule Large no-loop { when moq >= 10 then status = \"large\"; }
+                 rule Act no-loop { when status == \"lagre\" || status in [\"small\", \"medium\"] || big then x = 1; }";
+    let found = warnings(rules, &[], &["x"]);
+    assert_eq!(codes(&found), ["never-equal", "never-equal", "never-equal"], "{found}");
+    let text = found.to_string();
+    assert!(text.contains("`status` is never \"lagre\"") && text.contains("`big` is never true"), "{text}");
+    assert!(text.contains("only make it \"large\" or \"small\""), "{text}");
+    let started = warnings(rules, &[("status", Value::text("lagre")), ("big", Value::Boolean(true))], &["x"]);
+    assert_eq!(codes(&started), [""; 0], "{started}");
+}
+
+#[test]
+fn a_rule_that_nothing_stops_is_told() {
+    let found = warnings("rule Up { when moq > 0 then x = 1; }", &[], &["x"]);
+    assert_eq!(codes(&found), ["never-settles"]);
+    let counted = "rule Start no-loop { when moq > 0 then n = 0; } rule Up { when n < 3 then n += 1; }";
+    assert_eq!(codes(&warnings(counted, &[], &[])), [""; 0]);
+}
+
+#[test]
+fn facts_that_nobody_reads_are_told() {
+    let rules = "rule A no-loop { when moq > 0 then used = 1; order.qty = used; order.qyt = 2; typo = 3; }";
+    let facts = [("shortage", Value::Integer(0)), ("moved", Value::Integer(0))];
+    let found = warnings(rules, &facts, &["order.qty", "moved"]);
+    assert_eq!(codes(&found), ["unused-fact"; 3], "{found}");
+    for name in ["`shortage`", "`order.qyt`", "`typo`"] {
+        assert!(found.to_string().contains(name), "{found}");
+    }
+}
+
+#[test]
+fn a_rule_that_expires_before_it_begins_is_told() {
+    let rules = "rule A date-effective \"2027-01-01\" date-expires \"2026-01-01\" no-loop { when moq > 0 then x = 1; }";
+    assert_eq!(codes(&warnings(rules, &[], &["x"])), ["never-fires"]);
+}
