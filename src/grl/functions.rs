@@ -289,7 +289,6 @@ fn booleans(name: &'static str, arguments: &[Value], wanted: bool) -> Result<Val
     Ok(Value::Boolean(!wanted))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "all functions have one signature")]
 fn coalesce(arguments: &[Value]) -> Value {
     arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default()
 }
