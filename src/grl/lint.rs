@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::ast::{Assign, At, Compare, Expr, Path, Statement};
 use super::names::Locals;
-use super::ruleset::{LocalFact, Read};
+use super::read::Read;
+use super::ruleset::LocalFact;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::types::{FieldName, Value};
@@ -44,8 +45,8 @@ impl Linted<'_> {
         if self.scope.has_owner(path.names.first().map_or("", String::as_str)) {
             return None;
         }
-        let heads = written.match_indices('.').filter_map(|(at, _)| written.get(..at)).chain([written]);
-        heads.filter(|head| self.locals.find(head).is_some()).next_back()
+        let mut heads = written.match_indices('.').filter_map(|(at, _)| written.get(..at)).chain([written]);
+        heads.rfind(|head| self.locals.find(head).is_some())
     }
 
     /// The rules that wait for ever, each with a fact it waits for: facts are set at the start or by a rule that can

@@ -1,6 +1,14 @@
 //! The rule language as its users meet it: files in, facts or complaints out.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helping functions too"
+)]
+
 mod agreement;
+mod decisions;
 mod limits;
 mod lints;
 mod mutations;
