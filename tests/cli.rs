@@ -85,7 +85,7 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_secret() {
         "flow: broken\nnodes:\n  a: { type: DBNode, database: a_db, qurey: 'SELECT 1 AS x' }\n  b: { type: RuleNode, rules: rules.grl }\noutcomes: []\n",
     );
     write("rules.grl", "rule \"R\" { when true then x = 1 }\n");
-    write("service.yaml", "http:\n  bnid: 127.0.0.1:1\n");
+    write("service.yaml", "http:\n  bindd: 127.0.0.1:1\n");
     write(".env", "A_DB_PORT=hunter2\n");
     let (code, stdout, stderr) = run(directory.path(), &[], &["check", "--config", "service.yaml"]);
     assert_eq!((code, stderr.as_str()), (1, ""));

@@ -4,7 +4,7 @@
 
 use super::ast::{Assign, Expr, Rule, Statement};
 use super::limits::Limits;
-use super::ruleset;
+use super::read::read;
 use crate::diagnostics::{Diagnostics, Snippet};
 use crate::types::Value;
 
@@ -14,11 +14,11 @@ use crate::types::Value;
 /// Everything in it that cannot be read.
 pub fn canonical(text: &Snippet, limits: &Limits) -> Result<String, Diagnostics> {
     let mut found = Diagnostics::new();
-    let rules = ruleset::read(text, limits, &mut found);
+    let rules = read(text, limits, &mut found);
     let ((), _) = found.into_result(())?;
     let mut out = String::new();
-    for read in &rules {
-        rule(read, &mut out);
+    for each in &rules {
+        rule(each, &mut out);
     }
     Ok(out)
 }

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::ast::{Assign, At, Compare, Expr, Path, Statement};
 use super::names::Locals;
-use super::ruleset::{LocalFact, Read};
+use super::read::Read;
+use super::ruleset::LocalFact;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::types::{FieldName, Value};

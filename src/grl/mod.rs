@@ -9,6 +9,8 @@
 mod ast;
 mod canonical;
 mod check;
+mod comparable;
+mod compile;
 mod cursor;
 mod engine;
 mod error;
@@ -23,6 +25,7 @@ mod operators;
 mod parse_expression;
 mod parse_rule;
 mod program;
+mod read;
 mod ruleset;
 mod run;
 mod scope;

@@ -1,0 +1,296 @@
+//! Rules that were read to rules that can run: facts get their slots and types, statements their targets.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::ast::{Assign, At, Expr, Path, Statement};
+use super::check::{Checker, is_reserved};
+use super::functions::is_day;
+use super::lint::Linted;
+use super::names::{Locals, Reads};
+use super::read::Read;
+use super::ruleset::{Action, CompiledRule, LocalFact, Moment, Ruleset, Start};
+use super::scope::Scope;
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::types::{Digest, Field, FieldName, Shape, Type, Value};
+
+/// Compiles the rules of one node.
+pub(super) struct Compiler<'a> {
+    scope: &'a Scope,
+    facts: Vec<LocalFact>,
+    locals: Locals,
+    start: Vec<Start>,
+    reads: Reads,
+    found: &'a mut Diagnostics,
+}
+
+impl<'a> Compiler<'a> {
+    pub(super) fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
+        let facts = locals.to_vec();
+        let mut compiler =
+            Self { scope, facts, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
+        for local in locals {
+            match local {
+                LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
+                LocalFact::Mapped { name, source, ty, .. } => {
+                    let read = compiler.reads.slot(source.clone());
+                    compiler.local(name, ty.clone(), Start::Read(read));
+                    let bare = source.path.last().is_some_and(|field| field == name);
+                    if bare {
+                        compiler.locals.set_mapped(name);
+                    }
+                }
+            }
+        }
+        compiler
+    }
+
+    /// A starting fact; the fields of a map are facts of their own.
+    fn starting(&mut self, name: &str, value: &Value) {
+        match value {
+            Value::Map(record) if !record.is_empty() => {
+                for (field, value) in record.iter() {
+                    self.starting(&format!("{name}.{field}"), value);
+                }
+            }
+            value => self.local(name, value.ty(), Start::Value(value.clone())),
+        }
+    }
+
+    fn local(&mut self, name: &str, ty: Type, start: Start) {
+        let (slot, fresh) = self.locals.slot(name);
+        self.locals.set_ty(slot, ty);
+        if fresh {
+            self.start.push(start);
+        } else if let Some(known) = self.start.get_mut(slot) {
+            *known = start;
+        }
+    }
+
+    pub(super) fn compile(mut self, rules: &[Read<'_>], files: &[Snippet]) -> Ruleset {
+        self.targets(rules);
+        self.infer(rules);
+        let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
+        // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
+        compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
+        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting: self.starting_names() };
+        linted.warn(self.found);
+        let unread = linted.unread(&self.facts);
+        let local_names = self.local_names();
+        let shape = self.shape(&local_names);
+        let reads = self.reads.into_facts();
+        let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
+        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, unread, shape, hash: hash(files) }
+    }
+
+    /// Makes a fact of every target, and refuses those that are somebody else's.
+    fn targets(&mut self, rules: &[Read<'_>]) {
+        for Read { rule, snippet } in rules {
+            for statement in &rule.then {
+                let Statement::Assign { target, .. } = statement else { continue };
+                let written = target.written();
+                if let Some(error) = self.refused_target(target, &written, snippet.span(target.at.clone())) {
+                    self.found.push(error);
+                } else if self.locals.find(&written).is_none() {
+                    self.local(&written, Type::Any, Start::Unset);
+                }
+            }
+        }
+        self.refuse_values_with_fields(rules);
+    }
+
+    fn refused_target(&self, target: &Path, written: &str, span: Span) -> Option<Diagnostic> {
+        if is_reserved(target) {
+            let message = format!("`{written}` is a word of the language, not a fact");
+            return Some(Diagnostic::error("reserved-word", span, message).help("give the fact another name"));
+        }
+        let read_only = |message: String| {
+            Some(Diagnostic::error("read-only", span, message).help("assign to a fact of another name"))
+        };
+        let head = target.names.first().map_or("", String::as_str);
+        if self.scope.has_owner(head) {
+            return read_only(format!("`{written}` cannot be assigned: rows and inputs are read only"));
+        }
+        let own = self.locals.find(written).is_some() && !self.locals.is_mapped(written);
+        if own || target.names.len() > 1 {
+            return None;
+        }
+        let owner = *self.scope.owners_of(written).first()?;
+        read_only(format!("`{written}` cannot be assigned: it is a field of `{owner}`, and rows are read only"))
+    }
+
+    /// `order` cannot hold a value while `order.total` is a fact of its own.
+    fn refuse_values_with_fields(&mut self, rules: &[Read<'_>]) {
+        for Read { rule, snippet } in rules {
+            for statement in &rule.then {
+                let Statement::Assign { target, .. } = statement else { continue };
+                let written = target.written();
+                let mut value = written.match_indices('.').filter_map(|(at, _)| written.get(..at));
+                let value = value.rfind(|head| self.locals.find(head).is_some());
+                let message = match value {
+                    Some(head) => Some(format!("`{written}` is a field, and `{head}` is a value of its own")),
+                    None if self.locals.is_group(&written) => {
+                        Some(format!("`{written}` is assigned here and has fields that are assigned elsewhere"))
+                    }
+                    None => None,
+                };
+                if let Some(message) = message {
+                    let error = Diagnostic::error("group-of-facts", snippet.span(target.at.clone()), message);
+                    self.found.push(error.help("use one or the other"));
+                }
+            }
+        }
+    }
+
+    /// Finds the types of assigned facts: what is assigned may itself depend on assigned facts, in any order, so it is
+    /// asked until nothing new is learnt. What is still unknown then is checked at run time.
+    fn infer(&mut self, rules: &[Read<'_>]) {
+        const ROUNDS: usize = 8;
+        let mut known: HashMap<usize, Type> = HashMap::new();
+        for _ in 0..ROUNDS {
+            let mut learnt = false;
+            for Read { rule, snippet } in rules {
+                for statement in &rule.then {
+                    let Statement::Assign { target, value, .. } = statement else { continue };
+                    let Some(slot) = self.locals.find(&target.written()) else { continue };
+                    let ty = self.silent_type(snippet, value);
+                    if ty == Type::Any {
+                        continue;
+                    }
+                    let before = known
+                        .get(&slot)
+                        .cloned()
+                        .or_else(|| Some(self.locals.ty(slot).clone()).filter(|ty| *ty != Type::Any));
+                    let joined = before.as_ref().map_or_else(|| ty.clone(), |before| before.join(&ty));
+                    if before.as_ref() != Some(&joined) && joined != Type::Any {
+                        self.locals.set_ty(slot, joined.clone());
+                        learnt = true;
+                    }
+                    known.insert(slot, joined);
+                }
+            }
+            if !learnt {
+                return;
+            }
+        }
+    }
+
+    fn silent_type(&mut self, snippet: &Snippet, value: &Expr) -> Type {
+        let (mut reads, mut found) = (Reads::default(), Diagnostics::new());
+        let mut checker =
+            Checker { snippet, scope: self.scope, locals: &self.locals, reads: &mut reads, found: &mut found };
+        let (_, ty) = checker.check(value, false);
+        if found.is_empty() { ty } else { Type::Any }
+    }
+
+    fn rule(&mut self, read: &Read<'_>) -> CompiledRule {
+        let Read { rule, snippet } = read;
+        let effective = self.moment(snippet, rule.effective.as_ref());
+        let expires = self.moment(snippet, rule.expires.as_ref());
+        let mut checker = self.checker(snippet);
+        let (when, ty) = checker.check(&rule.when, false);
+        if !matches!(ty, Type::Any | Type::Boolean) {
+            let message = format!("a condition is true or false; this is {ty}");
+            let error = Diagnostic::error("not-a-condition", snippet.span(rule.when.at()), message);
+            self.found.push(error.help("compare it, such as `x > 0`"));
+        }
+        let then = rule.then.iter().filter_map(|statement| self.statement(snippet, statement)).collect();
+        CompiledRule {
+            name: rule.name.clone(),
+            description: rule.description.clone(),
+            salience: rule.salience,
+            no_loop: rule.no_loop,
+            effective,
+            expires,
+            snippet: (*snippet).clone(),
+            at: rule.name_at.clone(),
+            when,
+            when_at: rule.when.at(),
+            then,
+        }
+    }
+
+    fn checker<'b>(&'b mut self, snippet: &'b Snippet) -> Checker<'b> {
+        Checker { snippet, scope: self.scope, locals: &self.locals, reads: &mut self.reads, found: self.found }
+    }
+
+    fn statement(&mut self, snippet: &Snippet, statement: &Statement) -> Option<Action> {
+        match statement {
+            Statement::Log { values, .. } => {
+                let mut checker = self.checker(snippet);
+                Some(Action::Log { values: values.iter().map(|value| checker.check(value, false).0).collect() })
+            }
+            Statement::Assign { target, operator, value, at } => {
+                let local = self.locals.find(&target.written())?;
+                let known = self.locals.ty(local).clone();
+                let (node, ty) = self.checker(snippet).check(value, false);
+                let number = *operator != Assign::Set;
+                if !known.comparable_with(&ty) || (number && !(known.may_be_number() && ty.may_be_number())) {
+                    let message = format!("`{}` is of type {known}; this is {ty}", target.written());
+                    let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
+                    self.found.push(error.help("a fact has one type: use another fact for the other"));
+                }
+                Some(Action::Assign { local, operator: *operator, value: node, at: at.clone() })
+            }
+        }
+    }
+
+    /// A day or a moment.
+    fn moment(&mut self, snippet: &Snippet, written: Option<&(String, At)>) -> Option<Moment> {
+        let (text, at) = written?;
+        let moment = if is_day(text) { text.parse().map(Moment::Day).ok() } else { text.parse().map(Moment::At).ok() };
+        if moment.is_none() {
+            let message = format!("`{text}` is neither a date nor a timestamp");
+            let error = Diagnostic::error("bad-date", snippet.span(at.clone()), message);
+            let help = "write a day, \"2026-01-31\", or a moment, \"2026-01-31T08:00:00Z\"";
+            self.found.push(error.help(help));
+        }
+        moment
+    }
+
+    fn starting_names(&self) -> HashSet<String> {
+        let starts = |name: &&str| {
+            let start = self.locals.find(name).and_then(|slot| self.start.get(slot));
+            !matches!(start, Some(Start::Unset) | None)
+        };
+        self.locals.names().filter(starts).map(str::to_owned).collect()
+    }
+
+    fn local_names(&self) -> Vec<FieldName> {
+        let mut names = vec![FieldName::from(""); self.locals.len()];
+        for name in self.locals.names() {
+            if let Some(slot) = self.locals.find(name).and_then(|slot| names.get_mut(slot)) {
+                *slot = FieldName::from(name);
+            }
+        }
+        names
+    }
+
+    /// The node's facts as fields, those with dots nested.
+    fn shape(&self, names: &[FieldName]) -> Shape {
+        let mut shape = Shape::default();
+        for (slot, name) in names.iter().enumerate() {
+            insert(&mut shape, name, self.locals.ty(slot).clone());
+        }
+        shape
+    }
+}
+
+fn insert(shape: &mut Shape, name: &str, ty: Type) {
+    let Some((head, rest)) = name.split_once('.') else {
+        shape.fields.push(Field { name: FieldName::from(name), ty });
+        return;
+    };
+    if !shape.has(head) {
+        shape.fields.push(Field { name: FieldName::from(head), ty: Type::Map(Arc::new(Shape::default())) });
+    }
+    if let Some(Field { ty: Type::Map(inner), .. }) = shape.fields.iter_mut().find(|field| &*field.name == head) {
+        insert(Arc::make_mut(inner), rest, ty);
+    }
+}
+
+fn hash(files: &[Snippet]) -> String {
+    let mut digest = Digest::default();
+    files.iter().for_each(|file| digest.add(file.text()));
+    digest.short()
+}

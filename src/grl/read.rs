@@ -1,0 +1,69 @@
+//! Rule files to rules: what each says, with the complaints about what cannot be read.
+
+use std::collections::HashMap;
+
+use super::ast::Rule;
+use super::cursor::Cursor;
+use super::lexer::tokens;
+use super::limits::Limits;
+use super::parse_rule;
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Span};
+
+/// A rule as it was read, with the file it stands in.
+pub(super) struct Read<'a> {
+    pub(super) rule: Rule,
+    pub(super) snippet: &'a Snippet,
+}
+
+/// The rules of a file.
+pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
+    if snippet.text().len() > limits.max_file_bytes {
+        found.push(super::too_long(snippet, limits));
+        return Vec::new();
+    }
+    let mut here = Diagnostics::new();
+    let tokens = tokens(snippet, &mut here);
+    let mut stray: Vec<usize> = here.iter().filter_map(offset).collect();
+    let mut unexpected = Diagnostics::new();
+    let rules = parse_rule::rules(&mut Cursor::new(snippet, &tokens, limits, &mut unexpected));
+    // What comes unexpectedly next behind a character that does not belong is its consequence.
+    here.extend(unexpected.into_iter().filter(|error| {
+        let at = offset(error);
+        let consequence = at.and_then(|at| stray.iter().position(|stray| *stray < at));
+        if let Some(consequence) = consequence {
+            stray.remove(consequence);
+        }
+        consequence.is_none()
+    }));
+    if rules.is_empty() && !here.has_errors() {
+        let help = "a rule is `rule \"Name\" { when ... then ...; }`";
+        here.push(Diagnostic::error("no-rules", snippet.span(0..0), "the file holds no rules").help(help));
+    }
+    found.extend(here);
+    rules
+}
+
+fn offset(diagnostic: &Diagnostic) -> Option<usize> {
+    match &diagnostic.place {
+        Place::Span(span) => Some(span.range().start),
+        _ => None,
+    }
+}
+
+/// Two rules of one name could not be told apart in an explanation.
+pub(super) fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
+    let mut first: HashMap<&str, Span> = HashMap::new();
+    for Read { rule, snippet } in rules {
+        let span = snippet.span(rule.name_at.clone());
+        match first.get(rule.name.as_str()) {
+            Some(before) => found.push(
+                Diagnostic::error("duplicate-rule", span, format!("there are two rules named `{}`", rule.name))
+                    .related(before.clone(), "the first")
+                    .help("give each rule a name of its own"),
+            ),
+            None => {
+                first.insert(&rule.name, span);
+            }
+        }
+    }
+}
