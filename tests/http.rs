@@ -1,5 +1,7 @@
 //! The service over HTTP, on real databases: decisions, health, and a problem for everything that can go wrong.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
 mod support;
 
 use serde_json::{Value as Json, json};
@@ -8,7 +10,7 @@ use support::{Answer, Database, SampleDatabases, Setup, TestApp, eventually_asyn
 async fn shipped() -> (SampleDatabases, TestApp) {
     let databases = SampleDatabases::create().await;
     let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, value));
+        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
     let app = TestApp::start(setup);
     app.wait_for("/readyz", 200).await;
     (databases, app)
@@ -239,7 +241,7 @@ async fn the_service_starts_while_a_database_is_down_and_flows_that_need_it_say_
     let databases = SampleDatabases::create().await;
     let nowhere = "postgres://postgres:hunter2@127.0.0.1:9/supplier_db";
     let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, value));
+        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
     let app = TestApp::start(setup.set("SUPPLIER_DB_URL", nowhere));
     app.wait_for("/health/oms_db", 200).await;
     eventually_async("the domain is down", async || app.get("/health/supplier_db").await.json()["state"] == "down")

@@ -14,7 +14,6 @@ use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
-use crate::grl::Limits;
 use crate::http::{Admin, Release, Releases, Service, Settings};
 use crate::types::DomainName;
 
@@ -29,24 +28,13 @@ pub enum CoreError {
     Domain(#[from] UnknownDomain),
 }
 
-/// How much rules may ask for, in the words of the rule language.
-pub(super) fn rule_limits(config: &Config) -> Limits {
-    let limits = &config.rules.limits;
-    Limits {
-        max_file_bytes: limits.file_bytes,
-        max_nesting: limits.nesting,
-        max_terms: limits.terms,
-        max_rules: limits.rules,
-        max_cycles: limits.cycles,
-        max_evaluation: limits.evaluation,
-    }
-}
-
 /// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
 pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) -> Result<Release, UnknownDomain> {
-    let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &rule_limits(config));
-    let handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
+    let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &config.rules.limits);
+    let mut handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
     let bound = flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+    // Those that drain because nothing names them any more are no part of what is served.
+    handles.retain(|name, _| bound.iter().any(|flow| flow.asks(name)));
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,

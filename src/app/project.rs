@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::core::rule_limits;
 use crate::config::{Arguments, Config, DomainConfig, Env};
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::graph::{self, Catalog, Flow, Work};
@@ -54,7 +53,7 @@ impl Project {
         let env = sources.variables(&mut found);
         let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
         let config = keep(loaded.map(|config| (config, Diagnostics::new())), &mut found);
-        let rule_limits = config.as_ref().map(rule_limits).unwrap_or_default();
+        let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
         let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
         let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
         let flows = keep(graph::load(&sources.graphs, &context), &mut found);

@@ -165,12 +165,12 @@ impl File {
         set(&mut config.http.drain_timeout, self.http.drain_timeout_ms.map(|time| time.0));
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
-        set(&mut limits.file_bytes, given.file_bytes.map(|count| count.0));
-        set(&mut limits.nesting, given.nesting.map(|nesting| nesting.0));
-        set(&mut limits.terms, given.terms.map(|count| count.0));
-        set(&mut limits.rules, given.rules.map(|count| count.0));
-        set(&mut limits.cycles, given.cycles.map(|count| count.0));
-        set(&mut limits.evaluation, given.evaluation_ms.map(|time| time.0));
+        set(&mut limits.max_file_bytes, given.file_bytes.map(|count| count.0));
+        set(&mut limits.max_nesting, given.nesting.map(|nesting| nesting.0));
+        set(&mut limits.max_terms, given.terms.map(|count| count.0));
+        set(&mut limits.max_rules, given.rules.map(|count| count.0));
+        set(&mut limits.max_cycles, given.cycles.map(|count| count.0));
+        set(&mut limits.max_evaluation, given.evaluation_ms.map(|time| time.0));
         let (limits, given) = (&mut config.graph_limits, self.graph.limits);
         set(&mut limits.bytes, given.file_bytes.map(|count| count.0));
         set(&mut limits.nodes, given.nodes.map(|count| count.0));

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::domain::{PoolConfig, Timeouts};
 use super::env::Env;
 use crate::diagnostics::Span;
+use crate::grl;
 use crate::types::DomainName;
 use crate::yaml;
 
@@ -77,24 +78,7 @@ pub struct RulesConfig {
     /// Threads that evaluate rules, each with an engine of its own. Default: one a core.
     pub threads: Threads,
     /// How much rules may ask for.
-    pub limits: RuleLimits,
-}
-
-/// How much rules may ask for. Crossing one is an error that says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RuleLimits {
-    /// The size of a rule file in bytes. Default 8 MiB.
-    pub file_bytes: usize,
-    /// Levels of parentheses, negations and calls within each other. Default 200.
-    pub nesting: usize,
-    /// Operands and operators of one expression. Default 100,000.
-    pub terms: usize,
-    /// Rules in a file. Default 20,000.
-    pub rules: usize,
-    /// Rounds of firing before rules that keep each other going are stopped. Default 100.
-    pub cycles: usize,
-    /// The time one evaluation may take. Default 1 s.
-    pub evaluation: Duration,
+    pub limits: grl::Limits,
 }
 
 /// What is logged and how.
@@ -148,19 +132,6 @@ impl Default for HttpConfig {
             body_limit: 256 * 1024,
             max_in_flight: 1_024,
             drain_timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for RuleLimits {
-    fn default() -> Self {
-        Self {
-            file_bytes: 8 * 1024 * 1024,
-            nesting: 200,
-            terms: 100_000,
-            rules: 20_000,
-            cycles: 100,
-            evaluation: Duration::from_secs(1),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Floor 1: the rule language.
 //!
-//! GRL text becomes compiled rules by a front end of our own: words ([`lexer`]), what they say ([`parse_rule`],
-//! [`parse_expression`]), names and types ([`check`]), values ([`program`]). rust-rule-engine schedules them
-//! ([`engine`]) and never sees their text. A rule file that loads means exactly what it says: whatever could be read in
+//! GRL text becomes compiled rules by a front end of our own: words (`lexer`), what they say (`parse_rule`,
+//! `parse_expression`), names and types (`check`), values (`program`). rust-rule-engine schedules them
+//! (`engine`) and never sees their text. A rule file that loads means exactly what it says: whatever could be read in
 //! two ways, or belongs to another dialect, is refused with its place. This room knows nothing of graphs, rows or
 //! files; names come to it as a [`Scope`], values as [`Facts`].
 

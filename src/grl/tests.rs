@@ -267,11 +267,11 @@ fn dates_limit_when_a_rule_holds() {
 
 #[test]
 fn an_unset_fact_makes_a_condition_unknown_and_not_false() {
-    let rules = r#"
+    let rules = r"
         rule Wait no-loop { when !done then early = true; }
         rule Or salience 5 no-loop { when done || row.a == 1 then known = true; }
         rule Done salience -1 no-loop { when row.a == 2 then done = true; }
-    "#;
+    ";
     assert_eq!(facts(rules, r#"{"a":1}"#), r#"{"known":true}"#);
     assert_eq!(facts(rules, r#"{"a":2}"#), r#"{"known":true,"done":true}"#);
 }

@@ -1,7 +1,7 @@
 //! Floor 4: HTTP.
 //!
 //! Routes, handlers and problems. A handler reads its request, asks a handle and writes the answer; it decides nothing.
-//! Every failure leaves as `application/problem+json` through [`problem`], the only place that knows status codes.
+//! Every failure leaves as `application/problem+json` through `problem`, the only place that knows status codes.
 //! Fixed endpoints are routes; flows are looked up by path in the current [`Release`], so that a new release can bring
 //! new paths without a new server.
 

@@ -124,10 +124,10 @@ impl Decimal {
     /// # Errors
     /// [`DecimalError::Overflow`].
     pub fn add(&self, other: &Self) -> Result<Self, DecimalError> {
-        if let Some((a, b, scale)) = self.aligned(other) {
-            if let Some(sum) = a.checked_add(b).and_then(|sum| Self::small(sum, scale)) {
-                return Ok(sum);
-            }
+        if let Some((a, b, scale)) = self.aligned(other)
+            && let Some(sum) = a.checked_add(b).and_then(|sum| Self::small(sum, scale))
+        {
+            return Ok(sum);
         }
         Self::from_big(&(self.to_big() + other.to_big()))
     }
@@ -187,10 +187,10 @@ impl Decimal {
         if other.is_zero() {
             return Err(DecimalError::DivisionByZero);
         }
-        if let Some((a, b, scale)) = self.aligned(other) {
-            if let Some(rest) = a.checked_rem(b).and_then(|rest| Self::small(rest, scale)) {
-                return Ok(rest);
-            }
+        if let Some((a, b, scale)) = self.aligned(other)
+            && let Some(rest) = a.checked_rem(b).and_then(|rest| Self::small(rest, scale))
+        {
+            return Ok(rest);
         }
         Self::from_big(&(self.to_big() % other.to_big()))
     }

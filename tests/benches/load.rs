@@ -6,6 +6,7 @@
 
 #![allow(
     clippy::expect_used,
+    clippy::panic,
     clippy::print_stdout,
     clippy::cast_precision_loss,
     clippy::indexing_slicing,
@@ -46,7 +47,7 @@ async fn main() {
         load(address, clients, Duration::from_secs(1)).await;
         let before = service.cpu();
         let run = load(address, clients, Duration::from_secs(seconds)).await;
-        let cpu = (service.cpu() - before).as_secs_f64() * 1e6 / run.latencies.len().max(1) as f64;
+        let cpu = service.cpu().saturating_sub(before).as_secs_f64() * 1e6 / run.latencies.len().max(1) as f64;
         println!(
             "{clients:>8} {:>10.0} {:>9.2} {:>9.2} {:>9} {cpu:>12.0} {:>8.1}",
             run.latencies.len() as f64 / run.took.as_secs_f64(),

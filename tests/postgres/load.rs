@@ -1,4 +1,4 @@
-//! Clients that ask without a pause and check every answer.
+//! Clients that ask and ask and check every answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,13 +7,16 @@ use std::time::{Duration, Instant};
 use actix::clock::sleep;
 use tokio::task::JoinHandle;
 use tributary::actors::domain::DomainHandle;
-use tributary::postgres::{QueryError, QueryErrorKind};
+use tributary::postgres::QueryError;
 use tributary::types::Value;
 
 use crate::fixture::{ask, first, query};
 
 /// Each of the load's requests is answered within this, or has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4);
+
+/// Between two requests of a client: the clients of many tests share two processors with the servers.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a load met with.
 #[derive(Debug, Default)]
@@ -65,17 +68,10 @@ async fn work(handle: DomainHandle, stop: Arc<AtomicBool>, client: i64) -> Tally
                 assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));
                 tally.answers += 1;
             }
-            Err(error) => {
-                if matches!(error.kind, QueryErrorKind::Unavailable { .. }) {
-                    // As a client would that heeds `Retry-After`, if an impatient one.
-                    sleep(Duration::from_millis(5)).await;
-                }
-                tally.errors.push(error);
-            }
+            Err(error) => tally.errors.push(error),
         }
         tally.slowest = tally.slowest.max(asked.elapsed());
-        // The clients share one thread with the test.
-        tokio::task::yield_now().await;
+        sleep(PAUSE).await;
     }
     tally
 }

@@ -25,10 +25,16 @@ async fn behind_a_proxy(name: &str) -> (Proxy, DomainConfig) {
     config.timeouts = Timeouts {
         query: Duration::from_secs(1),
         connect: Duration::from_secs(2),
-        probe: Duration::from_millis(300),
+        probe: Duration::from_millis(500),
         ..config.timeouts
     };
     (proxy, config)
+}
+
+/// Waits until the probe has been answered again: two that fail in a row would be an outage.
+async fn settled(domain: &Domain) {
+    eventually("the domain is ready", async || domain.handle.probe(Deadline::after(LONG)).await.state == State::Ready)
+        .await;
 }
 
 fn only_outages(tally: &Tally) {
@@ -100,12 +106,13 @@ async fn connections_that_are_cut_or_half_closed_cost_at_most_what_ran_on_them()
             end(&proxy);
             sleep(Duration::from_millis(20)).await;
             assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+            settled(&domain).await;
         }
         let load = Load::start(&domain.handle, 5);
         for _ in 0..5 {
-            // Time for the probe that follows to be answered: two that fail in a row are an outage.
-            sleep(Duration::from_millis(300)).await;
+            sleep(Duration::from_millis(100)).await;
             end(&proxy);
+            settled(&domain).await;
         }
         let tally = load.finish().await;
         only_outages(&tally);
@@ -118,7 +125,8 @@ async fn connections_that_are_cut_or_half_closed_cost_at_most_what_ran_on_them()
 
 #[actix::test]
 async fn a_slow_network_is_not_a_failure() {
-    let (proxy, config) = behind_a_proxy("slow").await;
+    let (proxy, mut config) = behind_a_proxy("slow").await;
+    config.timeouts.probe = Duration::from_secs(2);
     proxy.set(Fault::Delay(Duration::from_millis(30)));
     let domain = Domain::ready(config).await;
     let load = Load::start(&domain.handle, 5);

@@ -32,7 +32,7 @@ impl Setup {
     }
 
     /// Sets a variable.
-    pub fn set(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
     }

@@ -55,6 +55,11 @@ impl BoundFlow {
         &self.flow
     }
 
+    /// Whether it asks this domain.
+    pub fn asks(&self, domain: &DomainName) -> bool {
+        self.domains.contains_key(domain)
+    }
+
     /// The databases it cannot do without, each once, by name: a node whose default may stand in needs none.
     pub fn required_domains(&self) -> Vec<&DomainHandle> {
         let required = |node: &Node| match &node.work {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
 
-use super::{Exit, counted, report};
+use super::{Exit, counted, plural, report};
 use crate::actors::supervision::DomainSet;
 use crate::app::cli::{Check, Format};
 use crate::app::project::{Project, Sources};
@@ -41,7 +41,8 @@ pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {
 /// "1 flow, 6 nodes, 4 domains".
 fn summary(project: &Project) -> String {
     let nodes: usize = project.flows.iter().map(|flow| flow.nodes.len()).sum();
-    format!("{} flow(s), {nodes} nodes, {} domains", project.flows.len(), project.domains.len())
+    let counts = [(project.flows.len(), "flow"), (nodes, "node"), (project.domains.len(), "domain")];
+    counts.map(|(count, word)| plural(count, word)).join(", ")
 }
 
 fn print(found: &Diagnostics, format: Format, summary: Option<String>) -> std::io::Result<()> {

@@ -113,10 +113,14 @@ fn report(found: &Diagnostics, format: Format) -> std::io::Result<()> {
     }
 }
 
+/// "1 flow", "6 nodes".
+fn plural(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
 /// "2 errors, 1 warning".
 fn counted(found: &Diagnostics) -> String {
     let (errors, warnings) = found.counts();
-    let plural = |count: usize, word: &str| format!("{count} {word}{}", if count == 1 { "" } else { "s" });
     match (errors, warnings) {
         (errors, 0) => plural(errors, "error"),
         (0, warnings) => plural(warnings, "warning"),
