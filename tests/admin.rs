@@ -91,7 +91,7 @@ async fn a_reload_serves_the_new_rules_or_changes_nothing() {
     assert_ne!(before["rules"], after["rules"]);
 
     copy.replace("rules/purchase_order.grl", "0.20, 2);", "0.20, 2)");
-    copy.replace("graph.yaml", "database: uom_db", "databse: uom_db");
+    copy.replace("graph.yaml", "database: uom_db", "datenbank: uom_db");
     let refused = admin(&app, "/admin/reload").await;
     assert_eq!((refused.status, refused.code().as_str()), (422, "refused"));
     assert!(!refused.json()["diagnostics"]["diagnostics"].as_array().expect("diagnostics").is_empty());

@@ -433,3 +433,15 @@ outcomes:
         ["a_connection"]
     );
 }
+
+#[actix_web::test]
+async fn the_flow_runs_on_four_separate_servers_as_on_one() {
+    let family = support::PrivateFamily::start().await;
+    let setup =
+        family.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let app = TestApp::start(setup);
+    app.wait_for("/readyz", 200).await;
+    for (product, total) in [("PROD-001", "8525.00"), ("PROD-002", "20675.00"), ("PROD-003", "173137.50")] {
+        assert_eq!(app.purchasing(product).await.json()["purchase_order"]["total_cost"].to_string(), total);
+    }
+}

@@ -83,6 +83,9 @@ pub struct Check {
     /// Also prepare every query on its database, and check columns, parameters and types against mappings and rules.
     #[arg(long)]
     pub db: bool,
+    /// With --db: check again every so many seconds, and end when the databases no longer agree.
+    #[arg(long, value_name = "SECONDS", requires = "db", value_parser = clap::value_parser!(u64).range(1..))]
+    pub watch: Option<u64>,
     /// How to print what is found.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

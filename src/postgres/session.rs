@@ -80,15 +80,17 @@ impl Session {
         .await
     }
 
-    /// What PREPARE says of `query`.
+    /// What PREPARE says of `query`, which is planned as well: only then PostgreSQL asks for permissions.
     ///
     /// # Errors
-    /// [`QueryErrorKind`]: `Sql` where the database refuses it, `Column` for two columns of one name.
+    /// [`QueryErrorKind`]: `Sql` where the database refuses it or the role may not run it, `Column` for two columns of one name.
     pub async fn describe(&mut self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         self.within(deadline, async |session| {
             // Afresh: a statement prepared earlier would not tell of tables that have changed.
             session.forget(query)?;
-            Ok(session.prepare(query).await?.1.description()?)
+            let description = session.prepare(query).await?.1.description()?;
+            session.plan(query, description.params.len()).await?;
+            Ok(description)
         })
         .await
     }
@@ -156,6 +158,17 @@ impl Session {
             }
         }
         unreadable.map_or(Ok(rows), |kind| Err(Fault::Ours(kind)))
+    }
+
+    /// Has PostgreSQL plan an execution with nulls for parameters. Nothing is executed.
+    async fn plan(&self, query: &Query, params: usize) -> Result<(), Fault> {
+        let connection = self.connection()?;
+        let text = query.text().trim_end().trim_end_matches(';');
+        let nulls = if params == 0 { String::new() } else { format!("({})", vec!["NULL"; params].join(", ")) };
+        connection.batch_execute(&format!("PREPARE tributary_check AS {text}\n")).await?;
+        let planned = connection.batch_execute(&format!("EXPLAIN EXECUTE tributary_check{nulls}")).await;
+        connection.batch_execute("DEALLOCATE tributary_check").await?;
+        Ok(planned?)
     }
 
     async fn limit_statements(&self, limit: Duration) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use super::{Exit, counted, plural, report};
 use crate::actors::supervision::DomainSet;
@@ -20,12 +21,25 @@ pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {
             return Ok(Exit::Refused);
         }
     };
-    let (mut found, unreachable, summary) = match Project::load(&sources, None) {
+    loop {
+        let exit = check(&arguments, &sources).await?;
+        // A database that is away for a while has not drifted.
+        let goes_on = matches!(exit, Exit::Success | Exit::Unreachable);
+        match arguments.watch.filter(|_| goes_on) {
+            Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+            None => return Ok(exit),
+        }
+    }
+}
+
+/// One round.
+async fn check(arguments: &Check, sources: &Sources) -> anyhow::Result<Exit> {
+    let (mut found, unreachable, summary) = match Project::load(sources, None) {
         Err(found) => (found, false, None),
         Ok((project, warnings)) if !arguments.db => (warnings, false, Some(summary(&project))),
         Ok((project, warnings)) => {
             let summary = summary(&project);
-            let (found, unreachable) = check_databases(project, warnings, &sources).await?;
+            let (found, unreachable) = check_databases(project, warnings, sources).await?;
             (found, unreachable, Some(summary))
         }
     };
