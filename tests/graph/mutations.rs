@@ -86,9 +86,22 @@ fn every_one_character_mutant_of_the_shipped_graph_is_refused_or_read_as_written
     let load = |file: &str| std::fs::read_to_string(root.join(file)).expect("readable");
     let rules = ["rules/purchasing.grl", "rules/purchase_order.grl"];
     let files = Shipped(rules.iter().map(|file| ((*file).to_owned(), Source::new(*file, load(file)))).collect());
+    let mutants = mutants(&load("graph.yaml"));
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (refused, read) = std::thread::scope(|scope| {
+        let shares = mutants.chunks(mutants.len().div_ceil(threads));
+        let sweeps: Vec<_> = shares.map(|share| scope.spawn(|| sweep(&files, share))).collect();
+        let counts = sweeps.into_iter().map(|sweep| sweep.join().expect("no panic"));
+        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    });
+    assert!(refused > 1_000 && read > 1_000, "{refused} refused, {read} read");
+}
+
+/// How many of these mutants are refused, and how many are read as written.
+fn sweep(files: &Shipped, mutants: &[String]) -> (usize, usize) {
     let (mut refused, mut read) = (0, 0);
-    for mutant in mutants(&load("graph.yaml")) {
-        match compile_with(&files, "graph.yaml", &mutant) {
+    for mutant in mutants {
+        match compile_with(files, "graph.yaml", mutant) {
             Err(found) => {
                 refused += 1;
                 let placed = found.iter().all(|error| matches!(error.place, Place::Span(_)));
@@ -97,12 +110,12 @@ fn every_one_character_mutant_of_the_shipped_graph_is_refused_or_read_as_written
             Ok((flow, _)) => {
                 read += 1;
                 let yaml: Yaml =
-                    serde_yaml::from_str(&mutant).expect("a mutant that compiles is YAML to others as well");
+                    serde_yaml::from_str(mutant).expect("a mutant that compiles is YAML to others as well");
                 if let Some(difference) = disagreement(&flow, &yaml) {
                     panic!("{difference} differs in a mutant that was not refused:\n{mutant}");
                 }
             }
         }
     }
-    assert!(refused > 1_000 && read > 1_000, "{refused} refused, {read} read");
+    (refused, read)
 }
