@@ -1,1 +1,72 @@
-//! Soon.
+//! Actors that panic and rules that never end.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::time::interval;
+use tributary::actors::domain::Fault;
+use tributary::types::DomainName;
+
+use crate::load::{Load, Verdict, problems, wrong};
+use crate::support::DOMAINS;
+use crate::trial::Trial;
+
+const PANICS: usize = 30;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panic_in_each_actor_every_100_ms_loses_no_request() {
+    let trial = Trial::start().await;
+    let start = Instant::now();
+    let before: Vec<_> = restarts(&trial).await;
+    let mut clock = interval(Duration::from_millis(100));
+    for _ in 0..PANICS {
+        clock.tick().await;
+        for domain in DOMAINS {
+            let domain = DomainName::parse(domain).expect("a name");
+            let handle = trial.app.domains.get(&domain).expect("the domain is served");
+            handle.inject(Fault::PanicInActor).await;
+        }
+    }
+    for (before, after) in before.into_iter().zip(restarts(&trial).await) {
+        assert!(after > before, "no actor was replaced: {before}, {after}");
+    }
+    let mended = Instant::now();
+    trial.load.first_right(mended).await.expect("the service answers");
+    trial.others_were_calm("panics", start);
+    let answers = trial.end().await;
+    assert_eq!((wrong(&answers), problems(&answers).len()), (vec![], 0), "{:?}", problems(&answers));
+}
+
+async fn restarts(trial: &Trial) -> Vec<u64> {
+    let mut found = Vec::new();
+    for domain in DOMAINS {
+        let health = trial.app.get(&format!("/health/{domain}")).await.json();
+        found.push(health["restarts"].as_u64().expect("health counts restarts"));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_never_ends_is_stopped_by_name_and_other_rules_go_on() {
+    let trial = Trial::start().await;
+    let start = Instant::now();
+    let endless = Load::start(4, &trial.app.client, trial.app.address, "/endless", |_| {
+        let judge = |status, text: &str| match (status, text.contains("rule_error") && text.contains("Climb")) {
+            (500, true) => Verdict::Right,
+            _ => Verdict::Wrong(format!("{status} {text}")),
+        };
+        (json!({ "n": 1 }), Box::new(judge))
+    });
+    let enough = endless.until(start, Duration::from_secs(10), |answers| answers.len() >= 200).await;
+    let answers = endless.stop().await;
+    assert_eq!(wrong(&answers), [""; 0]);
+    assert!(enough, "only {} answers", answers.len());
+    trial.others_were_calm("endless rules", start);
+    let answers = trial.end().await;
+    assert!(
+        answers.iter().all(|answer| answer.verdict == Verdict::Right),
+        "{:?} {:?}",
+        wrong(&answers),
+        problems(&answers)
+    );
+}

@@ -1,1 +1,135 @@
-//! Soon.
+//! The real program, told to stop under load.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use crate::support::{Database, connect, eventually, eventually_async};
+use crate::trial::alone;
+
+const CLIENTS: usize = 8;
+
+struct Program {
+    child: Child,
+    address: SocketAddr,
+    database: Database,
+    _files: tempfile::TempDir,
+}
+
+impl Program {
+    /// Serves a flow whose query takes so many seconds.
+    async fn start(seconds: &str) -> Self {
+        let database = Database::empty().await;
+        let files = tempfile::tempdir().expect("a directory");
+        let graph = format!(
+            r#"{{flow: slow, input: {{id: {{type: integer}}}}, nodes: {{nap: {{type: DBNode, database: slow_db,
+            query: "SELECT $1::int AS id FROM pg_sleep({seconds})", params: [id], timeout_ms: 30000}}}},
+            outcomes: [{{status: rested, when: "nap.id == input.id", message: rested}}]}}"#
+        );
+        std::fs::write(files.path().join("graph.yaml"), graph).expect("the file is written");
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a port");
+        let child = Command::new(env!("CARGO_BIN_EXE_tributary"))
+            .args(["serve", "--bind", &address.to_string()])
+            .current_dir(files.path())
+            .env_clear()
+            .env("SLOW_DB_URL", database.url())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let program = Self { child, address, database, _files: files };
+        let ready = format!("http://{address}/readyz");
+        eventually_async("the program is ready", async || {
+            reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 200)
+        })
+        .await;
+        program
+    }
+
+    /// Asks, and returns when every query runs.
+    async fn busy(&self) -> Vec<tokio::task::JoinHandle<reqwest::Result<u16>>> {
+        let url = format!("http://{}/flows/slow", self.address);
+        let ask = |_| {
+            let asked = reqwest::Client::new().post(&url).json(&json!({ "id": 1 })).send();
+            tokio::spawn(async move { Ok(asked.await?.status().as_u16()) })
+        };
+        let asked = (0..CLIENTS).map(ask).collect();
+        let running = format!("datname = '{}' AND query LIKE '%pg_sleep%' AND state = 'active'", self.database.name());
+        eventually_async("every query runs", async || self.sessions(&running).await == 8).await;
+        asked
+    }
+
+    async fn sessions(&self, which: &str) -> i64 {
+        let count = format!("SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which}");
+        connect(&self.database.url().replace(self.database.name(), "postgres"))
+            .await
+            .query_one(&count, &[])
+            .await
+            .expect("the server counts")
+            .get(0)
+    }
+
+    fn tell_to_stop(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, Signal::SIGTERM).expect("the program is told");
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.child.try_wait().expect("its status is known");
+            status.is_some()
+        });
+        status.expect("it ended")
+    }
+
+    async fn no_session_is_left(&self) {
+        let its = format!("datname = '{}'", self.database.name());
+        eventually_async("no session is left", async || self.sessions(&its).await == 0).await;
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It has ended, unless the test failed.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_told_to_stop_finishes_what_is_in_flight_and_closes_its_connections() {
+    let _alone = alone().await;
+    let mut program = Program::start("1.5").await;
+    let asked = program.busy().await;
+    program.tell_to_stop();
+    eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
+    for asked in asked {
+        assert_eq!(asked.await.expect("no panic").expect("what was in flight is answered"), 200);
+    }
+    assert_eq!(program.ended().code(), Some(0));
+    program.no_session_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_stops_at_once() {
+    let _alone = alone().await;
+    let mut program = Program::start("20").await;
+    let asked = program.busy().await;
+    program.tell_to_stop();
+    eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
+    assert!(program.child.try_wait().expect("its status is known").is_none(), "it did not wait for what is in flight");
+    let told = Instant::now();
+    program.tell_to_stop();
+    program.ended();
+    assert!(told.elapsed() < Duration::from_secs(3), "it took {:?}", told.elapsed());
+    for asked in asked {
+        assert!(asked.await.expect("no panic").is_err_and(|error| !error.is_timeout()), "nothing can have answered");
+    }
+    program.no_session_is_left().await;
+}

@@ -47,7 +47,8 @@ pub enum Strike {
 /// Sessions that keep a fault going.
 pub type Held = Vec<Client>;
 
-const GONE: &[&str] = &["domain_unavailable", "connection_lost", "timeout"];
+/// While it is not yet known that a database hangs, queries wait for its connections until there are too many.
+const GONE: &[&str] = &["domain_unavailable", "domain_overloaded", "connection_lost", "timeout"];
 const REFUSED: &[&str] = &["query_failed"];
 
 const fn fault(name: &'static str, domain: &'static str, strike: Strike, codes: &'static [&'static str]) -> Fault {
@@ -85,12 +86,7 @@ pub const NETWORKS: [Fault; 7] = [
 pub const SESSIONS: [Fault; 5] = [
     passing("every session is ended", "oms_db", Strike::Terminate),
     Fault { passing: true, ..of_all("every session of all four is ended", Strike::Terminate) },
-    fault(
-        "every slot is taken",
-        "inventory_db",
-        Strike::Slots,
-        &["domain_unavailable", "connection_lost", "timeout", "domain_overloaded"],
-    ),
+    fault("every slot is taken", "inventory_db", Strike::Slots, GONE),
     fault("a lock is held", "supplier_db", Strike::Lock("suppliers"), &["timeout", "domain_overloaded"]),
     fault(
         "the disk is full",

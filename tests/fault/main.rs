@@ -4,11 +4,15 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod actors;
 mod databases;
+mod drain;
 
 mod faults;
 
+mod leaks;
 mod load;
+mod overload;
 
 mod rig;
 mod trial;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use serde_json::Value as Json;
+use tributary::actors::supervision::DomainSet;
 use tributary::app::{App, Project, Sources};
 use tributary::config::{Arguments, Env};
 
@@ -54,6 +55,8 @@ pub struct TestApp {
     pub address: SocketAddr,
     /// Asks it.
     pub client: reqwest::Client,
+    /// Its domain actors, to make them go wrong.
+    pub domains: DomainSet,
     server: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -99,13 +102,15 @@ impl TestApp {
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
                 let app = App::build(project, sources).expect("the service starts");
-                sender.send((app.address(), app.handle())).expect("the test waits");
+                let started = (app.address(), app.handle(), app.core().domains().clone());
+                sender.send(started).expect("the test waits");
                 app.run_until_stopped().await.expect("the service stops cleanly");
             });
         });
-        let (address, server) = receiver.recv_timeout(Duration::from_secs(30)).expect("the service starts in time");
+        let (address, server, domains) =
+            receiver.recv_timeout(Duration::from_secs(30)).expect("the service starts in time");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
-        Self { address, client, server, thread: Some(thread) }
+        Self { address, client, domains, server, thread: Some(thread) }
     }
 
     /// The URL of a path.

@@ -1,0 +1,117 @@
+//! The faults of `main.rs` against a live `tributary serve`, as a table. Run by `scripts/chaos`.
+//!
+//! Ends with 1 where an answer was wrong, where the unrelated flow noticed, or where the service did not recover. Load
+//! goes to loopback alone and is bounded in time.
+
+#![allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a harness fails by panicking, prints what it saw, and uses some of what the tests use"
+)]
+
+mod faults;
+mod load;
+mod rig;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use faults::{DATA, Fault, NETWORKS, SERVERS, SESSIONS};
+use load::{Load, Verdict, problems, wrong};
+use rig::{Rig, wait_ready};
+
+/// Answers to wait for under each fault, and after it.
+const ENOUGH: usize = 100;
+
+/// A running `tributary serve`.
+struct Service {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Service {
+    fn start(rig: &Rig) -> Self {
+        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a port");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        command.args(["serve", "--bind", &address.to_string(), "--config"]).arg(rig.config());
+        for graph in rig.graphs() {
+            command.arg("--graph").arg(graph);
+        }
+        command.env_clear().envs(rig.environment());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Self { child: child.expect("the service starts"), address }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.child.kill().expect("the service can be ended");
+        self.child.wait().expect("the service ends");
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let rig = Rig::start().await;
+    let service = Service::start(&rig);
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
+    wait_ready(&client, service.address).await;
+    let load = Load::purchasing(&client, service.address);
+    let unrelated = Load::unrelated(&client, service.address);
+    println!(
+        "{:<32} {:<12} {:>8} {:>7} {:>6} {:>11}  errors by code",
+        "fault", "domain", "requests", "right", "wrong", "recovery ms"
+    );
+    let mut well = true;
+    for fault in SERVERS.iter().chain(&NETWORKS).chain(&SESSIONS).chain(&DATA) {
+        well &= suffer(fault, &rig, &load, &client, service.address).await;
+    }
+    load.stop().await;
+    let unrelated = unrelated.stop().await;
+    let noticed = wrong(&unrelated);
+    println!("\nunrelated flow: {} requests, {} failed", unrelated.len(), noticed.len());
+    if well && noticed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One line of the table; whether no answer was wrong and the service recovered.
+async fn suffer(fault: &Fault, rig: &Rig, load: &Load, client: &reqwest::Client, address: SocketAddr) -> bool {
+    let struck = Instant::now();
+    let held = fault.strike(rig).await;
+    let broken = Instant::now();
+    load.until(broken, Duration::from_secs(10), |answers| {
+        answers.len() >= ENOUGH && (fault.passing || !problems(answers).is_empty())
+    })
+    .await;
+    fault.mend(rig, held).await;
+    let mended = Instant::now();
+    let recovery = load.first_right(mended).await;
+    wait_ready(client, address).await;
+    let settled = Instant::now();
+    let whole = load.until(settled, Duration::from_secs(10), |answers| answers.len() >= ENOUGH).await;
+
+    let answers = load.since(struck);
+    let wrong = wrong(&answers);
+    let right = answers.iter().filter(|answer| matches!(answer.verdict, Verdict::Right | Verdict::RightWithoutTrend));
+    let errors: Vec<_> =
+        problems(&answers).into_iter().map(|((code, domain), count)| format!("{code}/{domain}={count}")).collect();
+    println!(
+        "{:<32} {:<12} {:>8} {:>7} {:>6} {:>11}  {}",
+        fault.name,
+        fault.domain.unwrap_or("all"),
+        answers.len(),
+        right.count(),
+        wrong.len(),
+        recovery.map_or_else(|| "never".to_owned(), |took| took.as_millis().to_string()),
+        errors.join(" ")
+    );
+    for answer in wrong.iter().take(3) {
+        println!("    wrong: {answer}");
+    }
+    wrong.is_empty() && recovery.is_some() && whole
+}
