@@ -2,6 +2,9 @@
 //! It writes out what a file says in the words of `grl::canonical`, so that the two can be held against each other.
 //! It trusts that the file can be read: what it does not understand is an error of the test.
 
+/// Operators of two characters.
+const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
+
 /// What `text` says, every parenthesis written out.
 pub fn written_out(text: &str) -> Result<String, String> {
     let mut reader = Reader { words: words(text)?, at: 0 };
@@ -37,7 +40,7 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
 }
 
 fn word_length(rest: &str, first: char) -> Result<usize, String> {
-    let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(|character| ends(character)).unwrap_or(text.len());
+    let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(ends).unwrap_or(text.len());
     let not_digit = |character: char| !character.is_ascii_digit();
     if first == '"' || first == '\'' {
         let escaped = |at: usize| rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
@@ -52,7 +55,6 @@ fn word_length(rest: &str, first: char) -> Result<usize, String> {
     if first.is_alphabetic() || first == '_' {
         return Ok(until(rest, &|character| !(character.is_alphanumeric() || character == '_')));
     }
-    const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
     if DOUBLE.iter().any(|double| rest.starts_with(double)) {
         return Ok(2);
     }
