@@ -36,8 +36,10 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
     Ok(words)
 }
 
+const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
+
 fn word_length(rest: &str, first: char) -> Result<usize, String> {
-    let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(|character| ends(character)).unwrap_or(text.len());
+    let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(ends).unwrap_or(text.len());
     let not_digit = |character: char| !character.is_ascii_digit();
     if first == '"' || first == '\'' {
         let escaped = |at: usize| rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
@@ -52,7 +54,6 @@ fn word_length(rest: &str, first: char) -> Result<usize, String> {
     if first.is_alphabetic() || first == '_' {
         return Ok(until(rest, &|character| !(character.is_alphanumeric() || character == '_')));
     }
-    const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
     if DOUBLE.iter().any(|double| rest.starts_with(double)) {
         return Ok(2);
     }
