@@ -192,9 +192,9 @@ impl Checker<'_> {
             self.want_number(operator.text(), &other, operand);
             nodes.push((*operator, node));
             ty = match (*operator, ty.join(&other)) {
-                (Arithmetic::Divide, _) | (_, Type::Decimal) => Type::Decimal,
-                (_, Type::Integer) => Type::Integer,
-                _ => Type::Any,
+                (operator, Type::Integer) if operator != Arithmetic::Divide => Type::Integer,
+                // Whatever it is made of, it is a number.
+                _ => Type::Decimal,
             };
         }
         (Node::Arithmetic { first: Box::new(first_node), rest: nodes.into(), at: at.clone() }, ty)

@@ -1,0 +1,127 @@
+//! What every fault is tried on: four servers with the sample data, each behind a proxy, a fifth for a flow that has
+//! nothing to do with them, and the service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::Value as Json;
+use tributary::server::{Server, sql};
+
+use crate::support::{DOMAINS, PrivateFamily, Setup, repository};
+
+/// Connections a server allows, those reserved for the superuser included.
+const SLOTS: &str = "40";
+/// The role of the service: not the superuser, so that permissions mean something.
+const ROLE: &str = "CREATE ROLE service LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO service;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO service";
+
+/// A flow on a database of its own, which no fault touches.
+const UNRELATED: &str = r#"
+flow: unrelated
+path: /unrelated
+input: { id: { type: integer } }
+nodes:
+  thing: { type: DBNode, database: calm_db, query: "SELECT name FROM things WHERE id = $1" }
+outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
+"#;
+
+/// A flow whose rule changes what it depends on, for ever.
+const ENDLESS: &str = r#"
+flow: endless
+path: /endless
+input: { n: { type: integer } }
+nodes:
+  climb: { type: RuleNode, rules: endless.grl, facts: { height: 0 } }
+outcomes: [{ status: arrived, when: "climb.height < 0", message: "arrived" }]
+"#;
+const ENDLESS_RULES: &str = r#"rule "Climb" { when height >= 0 then height = height + input.n; }"#;
+
+/// Short enough that a fault which hangs queries is over soon; what decides recovery is as shipped.
+const CONFIG: &str = "domains: { defaults: { timeouts: { query_ms: 1000, acquire_ms: 500 } } }\n";
+
+/// Four servers to break, a calm one, and the files of the service.
+pub struct Rig {
+    /// The servers of the purchasing flow.
+    pub family: PrivateFamily,
+    /// The server of the flow that no fault touches.
+    pub calm: Server,
+    files: tempfile::TempDir,
+}
+
+impl Rig {
+    /// Starts and fills the servers.
+    pub async fn start() -> Self {
+        let family = PrivateFamily::start_with(&[("max_connections", SLOTS)]).await;
+        for domain in DOMAINS {
+            sql::run(&family.url(domain), "role", ROLE).await.expect("the role is made");
+        }
+        let calm = Server::disposable(&[("max_connections", SLOTS)]).expect("a server");
+        let things = "CREATE TABLE things (id integer PRIMARY KEY, name text); INSERT INTO things VALUES (1, 'calm')";
+        sql::run(&calm.url("postgres"), "things", things).await.expect("the calm server is filled");
+        let files = tempfile::tempdir().expect("a directory");
+        for (name, text) in [
+            ("unrelated.yaml", UNRELATED),
+            ("endless.yaml", ENDLESS),
+            ("endless.grl", ENDLESS_RULES),
+            ("service.yaml", CONFIG),
+        ] {
+            std::fs::write(files.path().join(name), text).expect("the file is written");
+        }
+        Self { family, calm, files }
+    }
+
+    /// The flow files.
+    pub fn graphs(&self) -> Vec<PathBuf> {
+        let file = |name| self.files.path().join(name);
+        vec![repository().join("graph.yaml"), file("unrelated.yaml"), file("endless.yaml")]
+    }
+
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.files.path().join("service.yaml")
+    }
+
+    /// Where the databases are: the four through their proxies, and by a role that may only read.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        let through_proxies = self.family.environment_through_proxies().into_iter();
+        let mut environment: Vec<_> =
+            through_proxies.map(|(name, url)| (name, url.replace("//postgres@", "//service@"))).collect();
+        environment.push(("CALM_DB_URL".to_owned(), self.calm.url("postgres")));
+        environment
+    }
+
+    /// What a service in this process is started with.
+    pub fn setup(&self) -> Setup {
+        let environment = self.environment().into_iter().collect();
+        Setup { graphs: self.graphs(), config: Some(self.config()), environment, ..Setup::default() }
+    }
+
+    /// Runs statements on a domain's database as the superuser, around the proxy.
+    pub async fn run(&self, domain: &str, statements: &str) {
+        sql::run(&self.family.url(domain), "the fault", statements).await.expect("the statements succeed");
+    }
+
+    /// How many sessions the service has on a domain's server.
+    pub async fn sessions(&self, domain: &str) -> i64 {
+        let client = crate::support::connect(&self.family.url(domain)).await;
+        let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'service'";
+        client.query_one(query, &[]).await.expect("the server counts its sessions").get(0)
+    }
+}
+
+/// Waits until every domain says that it is ready.
+pub async fn wait_ready(client: &reqwest::Client, address: SocketAddr) {
+    let began = Instant::now();
+    loop {
+        let answer = client.get(format!("http://{address}/health")).send().await;
+        if let Ok(answer) = answer
+            && let Ok(health) = answer.json::<Json>().await
+            && health["status"] == "pass"
+        {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "not every domain is ready again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
