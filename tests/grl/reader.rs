@@ -39,6 +39,8 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
     Ok(words)
 }
 
+const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
+
 fn word_length(rest: &str, first: char) -> Result<usize, String> {
     let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(ends).unwrap_or(text.len());
     let not_digit = |character: char| !character.is_ascii_digit();
