@@ -2,9 +2,6 @@
 //! It writes out what a file says in the words of `grl::canonical`, so that the two can be held against each other.
 //! It trusts that the file can be read: what it does not understand is an error of the test.
 
-/// Operators of two characters.
-const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
-
 /// What `text` says, every parenthesis written out.
 pub fn written_out(text: &str) -> Result<String, String> {
     let mut reader = Reader { words: words(text)?, at: 0 };
