@@ -185,24 +185,27 @@ impl Checker<'_> {
     fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &At) -> (Node, Type) {
         let (first_node, mut ty) = self.check(first, false);
         let operator = rest.first().map_or("+", |(operator, _)| operator.text());
-        self.want_number(operator, &ty, first);
+        let mut fits = self.want_number(operator, &ty, first);
         let mut nodes = Vec::with_capacity(rest.len());
         for (operator, operand) in rest {
             let (node, other) = self.check(operand, false);
-            self.want_number(operator.text(), &other, operand);
+            fits &= self.want_number(operator.text(), &other, operand);
             nodes.push((*operator, node));
             ty = match (*operator, ty.join(&other)) {
-                (Arithmetic::Divide, _) | (_, Type::Decimal) => Type::Decimal,
-                (_, Type::Integer) => Type::Integer,
-                _ => Type::Any,
+                (operator, Type::Integer) if operator != Arithmetic::Divide => Type::Integer,
+                // Whatever it is made of, it is a number.
+                _ => Type::Decimal,
             };
         }
+        // Of what was refused nothing more is said.
+        let ty = if fits { ty } else { Type::Any };
         (Node::Arithmetic { first: Box::new(first_node), rest: nodes.into(), at: at.clone() }, ty)
     }
 
-    fn want_number(&mut self, operator: &str, ty: &Type, operand: &Expr) {
+    /// Whether the operand may be a number; where it is not, that is told.
+    fn want_number(&mut self, operator: &str, ty: &Type, operand: &Expr) -> bool {
         if ty.may_be_number() && !is_null(operand) {
-            return;
+            return true;
         }
         let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
         let help = match ty {
@@ -212,6 +215,7 @@ impl Checker<'_> {
             _ => None,
         };
         self.complain("not-a-number", &operand.at(), format!("`{operator}` takes numbers; this is {found}"), help);
+        false
     }
 
     fn want_boolean(&mut self, operator: &str, ty: &Type, operand: &Expr) {
@@ -240,7 +244,7 @@ impl Checker<'_> {
 
     fn negate(&mut self, of: &Expr, at: &At) -> (Node, Type) {
         let (node, ty) = self.check(of, false);
-        self.want_number("-", &ty, of);
+        let ty = if self.want_number("-", &ty, of) { ty } else { Type::Any };
         (Node::Negate(Box::new(node), at.clone()), ty)
     }
 

@@ -19,6 +19,8 @@ pub(super) struct Cursor<'a> {
     at: usize,
     pub(super) depth: usize,
     pub(super) terms: usize,
+    /// What stands where no rule can, and was skipped.
+    pub(super) skipped: Vec<Range<usize>>,
     pub(super) found: &'a mut Diagnostics,
 }
 
@@ -31,7 +33,7 @@ impl<'a> Cursor<'a> {
         limits: &'a Limits,
         found: &'a mut Diagnostics,
     ) -> Self {
-        Self { snippet, limits, tokens, at: 0, depth: 0, terms: 0, found }
+        Self { snippet, limits, tokens, at: 0, depth: 0, terms: 0, skipped: Vec::new(), found }
     }
 
     pub(super) fn peek(&self) -> &'a Kind {

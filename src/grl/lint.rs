@@ -22,7 +22,8 @@ pub(super) struct Linted<'a> {
     pub(super) starting: HashSet<String>,
 }
 
-/// How often the rules are gone through to learn which can fire; what is not known by then is not told.
+/// How often the rules are gone through to learn which can fire; what is not known by then is not told. A rule that
+/// waits for one of several facts is looked at again only in the next round.
 const ROUNDS: usize = 64;
 
 impl Linted<'_> {
@@ -56,20 +57,33 @@ impl Linted<'_> {
         let mut waiting: Vec<usize> = (0..self.rules.len()).collect();
         for _ in 0..ROUNDS {
             let before = waiting.len();
-            waiting.retain(|index| {
-                let Some(read) = self.rules.get(*index) else { return false };
-                let waits = self.blocked(read, &settable).is_some();
-                if !waits {
-                    settable.extend(targets(&read.rule.then));
-                }
-                waits
-            });
+            waiting = self.still_waiting(waiting, &mut settable);
             if waiting.len() == before {
                 let culprit = |index: usize| Some((index, self.blocked(self.rules.get(index)?, &settable)?));
                 return waiting.into_iter().filter_map(culprit).collect();
             }
         }
         HashMap::new()
+    }
+
+    /// Those of `waiting` that wait still once what the others set, and those that waited for that, is settable.
+    fn still_waiting(&self, mut queue: Vec<usize>, settable: &mut HashSet<String>) -> Vec<usize> {
+        let mut by_fact: HashMap<String, Vec<usize>> = HashMap::new();
+        queue.reverse();
+        while let Some(index) = queue.pop() {
+            let Some(read) = self.rules.get(index) else { continue };
+            if let Some((fact, _)) = self.blocked(read, settable) {
+                by_fact.entry(fact).or_default().push(index);
+                continue;
+            }
+            for target in targets(&read.rule.then) {
+                queue.extend(by_fact.remove(&target).unwrap_or_default());
+                settable.insert(target);
+            }
+        }
+        let mut waiting: Vec<usize> = by_fact.into_values().flatten().collect();
+        waiting.sort_unstable();
+        waiting
     }
 
     /// The first fact that a rule needs and nobody can set; what its earlier statements set is there.

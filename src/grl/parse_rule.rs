@@ -41,9 +41,13 @@ const LEFT_OUT_STATEMENTS: &[&str] = &[
 pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     while !cursor.is_end() {
+        let (start, in_rule) = (cursor.here().start, cursor.is_word("rule"));
         match rule(cursor) {
             Ok(rule) => rules.push(rule),
             Err(GaveUp) => cursor.skip_to_rule(),
+        }
+        if !in_rule {
+            cursor.skipped.push(start..cursor.here().start);
         }
     }
     rules
@@ -280,7 +284,10 @@ fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> 
             "unknown-statement",
             at,
             message,
-            "the statements are `fact = expression;` and `Log(expression, ...);`",
+            match word {
+                "set" => "write `fact = expression;`",
+                _ => "the statements are `fact = expression;` and `Log(expression, ...);`",
+            },
         ));
     }
     cursor.advance();

@@ -23,9 +23,14 @@ pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) 
     }
     let mut here = Diagnostics::new();
     let tokens = tokens(snippet, &mut here);
-    let mut stray: Vec<usize> = here.iter().filter_map(offset).collect();
     let mut unexpected = Diagnostics::new();
-    let rules = parse_rule::rules(&mut Cursor::new(snippet, &tokens, limits, &mut unexpected));
+    let mut cursor = Cursor::new(snippet, &tokens, limits, &mut unexpected);
+    let rules = parse_rule::rules(&mut cursor);
+    let skipped: Vec<_> = cursor.skipped.into_iter().map(|range| snippet.span(range).range()).collect();
+    // What is not a rule was told about as a whole, whatever else is wrong inside.
+    let inside = |at: usize| skipped.iter().any(|skipped| skipped.start < at && at < skipped.end);
+    let mut here: Diagnostics = here.into_iter().filter(|error| !offset(error).is_some_and(inside)).collect();
+    let mut stray: Vec<usize> = here.iter().filter_map(offset).collect();
     // What comes unexpectedly next behind a character that does not belong is its consequence.
     here.extend(unexpected.into_iter().filter(|error| {
         let at = offset(error);

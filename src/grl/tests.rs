@@ -286,3 +286,69 @@ fn a_column_that_was_not_selected_is_an_error_when_it_is_read() {
     assert!(error.contains("did not select `row.b`"), "{error}");
     assert_eq!(FieldName::from("row.b"), compiled.reads()[0].written);
 }
+
+#[test]
+fn a_rule_waits_until_everything_it_assigns_is_known() {
+    let rules = "rule Sum salience 9 no-loop { when row.a > 0 then early = 1; x = y + 1; }
+                 rule Base no-loop { when row.a > 0 then y = row.a; }
+                 rule Never no-loop { when row.a > 0 then half = 1; gone = never; }
+                 rule NeverSet no-loop { when never > 0 then never = 1; }";
+    assert_eq!(facts(rules, r#"{"a":2}"#), r#"{"early":1,"x":3,"y":2}"#);
+    let log = decide(
+        "rule Say no-loop { when row.a > 0 then Log(\"a is\", row.a, later); }
+                      rule Later no-loop { when row.a > 9 then later = 1; }",
+        r#"{"a":2}"#,
+        &[],
+    );
+    assert_eq!(log.unwrap().log, ["a is 2 (unset)"]);
+}
+
+#[test]
+fn a_rule_that_errs_halfway_has_done_nothing() {
+    let rules = "rule Half no-loop { when row.a > 0 then Log(\"begun\"); x = 1; x = 1 / (row.a - 2); }";
+    assert!(facts(rules, r#"{"a":2}"#).contains("division by zero"));
+    assert_eq!(facts(rules, r#"{"a":4}"#), r#"{"x":0.5}"#);
+}
+
+#[test]
+fn a_condition_alone_is_a_node_whose_fact_is_its_result() {
+    let result = |condition: &str, row: &str, locals: &[LocalFact]| {
+        let row = json(row);
+        let compiled = Ruleset::from_condition("node", &snippet(condition), &scope(&row), locals, &Limits::default());
+        let (ruleset, _) = compiled.map_err(|found| found.to_string())?;
+        let rows = Rows(row);
+        let reads: Vec<Lookup> = ruleset.reads().iter().map(|fact| rows.read(fact)).collect();
+        let mut engine = Engine::new(Arc::new(ruleset), &Limits::default()).unwrap();
+        let evaluation = engine.evaluate(&reads, &clock(), Deadline::after(Duration::from_secs(5)));
+        evaluation.map(|evaluation| evaluation.facts.to_string()).map_err(|error| error.to_string())
+    };
+    assert_eq!(result("a > 1", r#"{"a":2}"#, &[]), Ok(r#"{"result":true}"#.to_owned()));
+    assert_eq!(result("a > 1", r#"{"a":1}"#, &[]), Ok(r#"{"result":false}"#.to_owned()));
+    assert!(result("a", r#"{"a":null}"#, &[]).unwrap_err().contains("`row.a` is null"));
+    assert!(result("a + 1", r#"{"a":1}"#, &[]).unwrap_err().contains("not-a-condition"));
+}
+
+#[test]
+fn a_mapped_column_is_read_only_and_a_starting_fact_is_not() {
+    let span = snippet("x").span(0..1);
+    let source = FactRef { owner: Owner::Node(0), path: ["a".into()].into(), written: "row.a".into() };
+    let locals = [
+        LocalFact::Mapped { name: "a".into(), source: source.clone(), ty: Type::Integer, span: span.clone() },
+        LocalFact::Mapped { name: "other".into(), source, ty: Type::Integer, span: span.clone() },
+        LocalFact::Starting { name: "count".into(), value: Value::Integer(1), span },
+    ];
+    let run = |then: &str| decide(&format!("rule R no-loop {{ when a > 0 then {then} }}"), r#"{"a":2}"#, &locals);
+    assert!(run("a = 3;").unwrap_err().contains("read-only"));
+    let facts = run("count += a; other = a + 1;").unwrap().facts.to_string();
+    assert_eq!(facts, r#"{"a":2,"other":3,"count":3}"#);
+}
+
+#[test]
+fn time_that_is_up_stops_an_expression() {
+    let row = json(r#"{"a":2}"#);
+    let limits = Limits { max_evaluation: Duration::ZERO, ..Limits::default() };
+    let long = vec!["a"; 1_000].join(" + ");
+    let (compiled, _) = Expression::compile(&snippet(&long), &scope(&row), None, &limits).unwrap();
+    let error = compiled.evaluate(&Rows(row), &clock()).unwrap_err();
+    assert_eq!(error.kind, EvalErrorKind::OutOfTime);
+}

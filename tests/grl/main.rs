@@ -9,6 +9,7 @@
 
 mod agreement;
 mod decisions;
+mod dialect;
 mod limits;
 mod lints;
 mod mutations;

@@ -1,10 +1,9 @@
-//! A second reader of the language, written another way: words by one regular expression, expressions by binding powers.
+//! A second reader of the language, written another way: words by what they begin with, expressions from the inside out.
 //! It writes out what a file says in the words of `grl::canonical`, so that the two can be held against each other.
 //! It trusts that the file can be read: what it does not understand is an error of the test.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
+/// Operators of two characters.
+const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
 
 /// What `text` says, every parenthesis written out.
 pub fn written_out(text: &str) -> Result<String, String> {
@@ -21,24 +20,47 @@ pub fn count_rules(written_out: &str) -> usize {
     written_out.lines().filter(|line| line.starts_with("rule ")).count()
 }
 
-static WORD: LazyLock<Regex> = LazyLock::new(|| {
-    let word = concat!(
-        r"^(?:\s+|//[^\n]*|(?s:/\*.*?\*/)|",
-        r#"(?P<word>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|\d+(?:\.\d+)?|[\p{Alphabetic}_][\p{Alphabetic}\p{N}_]*|"#,
-        r"&&|\|\||[=!<>+-]=|[-+*/%<>=!(){}\[\],;.]))"
-    );
-    Regex::new(word).unwrap()
-});
-
-fn words(text: &str) -> Result<Vec<String>, String> {
+fn words(text: &str) -> Result<Vec<&str>, String> {
     let mut rest = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut words = Vec::new();
-    while !rest.is_empty() {
-        let found = WORD.captures(rest).ok_or_else(|| format!("no word at {rest:.20}"))?;
-        words.extend(found.name("word").map(|word| word.as_str().to_owned()));
-        rest = &rest[found[0].len()..];
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            _ if first.is_whitespace() => first.len_utf8(),
+            _ if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            _ if rest.starts_with("/*") => rest.find("*/").ok_or("a comment without its end")? + 2,
+            _ => {
+                let length = word_length(rest, first)?;
+                words.push(&rest[..length]);
+                length
+            }
+        };
+        rest = &rest[length..];
     }
     Ok(words)
+}
+
+const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
+
+fn word_length(rest: &str, first: char) -> Result<usize, String> {
+    let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(ends).unwrap_or(text.len());
+    let not_digit = |character: char| !character.is_ascii_digit();
+    if first == '"' || first == '\'' {
+        let escaped = |at: usize| rest[..at].bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+        let mut ends = rest.match_indices(first).map(|(at, _)| at).skip(1);
+        return ends.find(|at| !escaped(*at)).map(|at| at + 1).ok_or_else(|| format!("no end of {rest:.20}"));
+    }
+    if first.is_ascii_digit() {
+        let whole = until(rest, &not_digit);
+        let fraction = rest[whole..].strip_prefix('.').map_or(0, |behind| until(behind, &not_digit));
+        return Ok(if fraction == 0 { whole } else { whole + 1 + fraction });
+    }
+    if first.is_alphabetic() || first == '_' {
+        return Ok(until(rest, &|character| !(character.is_alphanumeric() || character == '_')));
+    }
+    if DOUBLE.iter().any(|double| rest.starts_with(double)) {
+        return Ok(2);
+    }
+    if "-+*/%<>=!(){}[],;.".contains(first) { Ok(1) } else { Err(format!("no word at {rest:.20}")) }
 }
 
 /// A part of an expression: its text, and the binding power of its operators where they stand bare.
@@ -53,19 +75,19 @@ impl Part {
     }
 }
 
-struct Reader {
-    words: Vec<String>,
+struct Reader<'a> {
+    words: Vec<&'a str>,
     at: usize,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn peek(&self) -> &str {
-        self.words.get(self.at).map_or("", String::as_str)
+        self.words.get(self.at).copied().unwrap_or("")
     }
 
     fn next(&mut self) -> String {
         self.at += 1;
-        self.words.get(self.at - 1).cloned().unwrap_or_default()
+        self.words.get(self.at - 1).copied().unwrap_or_default().to_owned()
     }
 
     fn take(&mut self, word: &str) -> bool {

@@ -84,7 +84,9 @@ pub fn compile(
     let Some(order) = compiler.order() else { return Err(sorted(compiler.found)) };
     let nodes = compiler.compile_nodes(&order);
     let outcomes = compiler.outcomes();
-    compiler.warn_of_idle(&nodes, &outcomes);
+    if !compiler.found.has_errors() {
+        compiler.warn_of_idle(&nodes, &outcomes);
+    }
     let Compiler { head, found, connections, rule_hash, .. } = compiler;
     let flow = Flow {
         name: head.name,

@@ -158,7 +158,7 @@ impl Compiler<'_> {
             Some(gap) => format!("the query uses ${highest} and not ${gap}"),
             None if highest != given && by_default => {
                 format!(
-                    "the query takes {highest} parameters, and without `params` it is given the flow's {given} inputs"
+                    "the query takes {highest} parameters, and without `params` it is given the flow's inputs, of which there are {given}"
                 )
             }
             None if highest != given => format!("the query takes {highest} parameters, and `params` names {given}"),

@@ -1,0 +1,14 @@
+//! Flow files as their authors meet them: YAML in, a plan or complaints out.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests fail by panicking"
+)]
+
+mod accepted;
+mod mutations;
+mod reading;
+mod refused;
