@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -91,6 +92,11 @@ impl Core {
     /// Lets the domain actors finish what is in flight and close their connections.
     pub async fn drain(&self) {
         self.domains.drain(self.config.http.drain_timeout).await;
+    }
+
+    /// Has the domain actors close their connections now, whatever is in flight.
+    pub async fn break_off(&self) {
+        self.domains.drain(Duration::ZERO).await;
     }
 }
 

@@ -105,11 +105,21 @@ impl App {
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let Self { core, operator, server, stop, .. } = self;
-        let watcher = actix_web::rt::spawn(stop_on_signal(server.handle(), stop));
+        let handle = server.handle();
         let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
-        let result = server.await;
-        core.drain().await;
-        watcher.abort();
+        let in_order = async {
+            let result = server.await;
+            core.drain().await;
+            result
+        };
+        // The server heeds no second command while it carries out the first: it has to be left where it is.
+        let result = tokio::select! {
+            result = in_order => result,
+            () = told_twice(&handle, stop) => {
+                core.break_off().await;
+                Ok(())
+            }
+        };
         reloader.abort();
         result
     }
@@ -146,16 +156,12 @@ impl StopSignals {
     }
 }
 
-async fn stop_on_signal(server: ServerHandle, mut signals: StopSignals) {
+/// Stops `server` in order at the first signal, and completes at the second.
+async fn told_twice(server: &ServerHandle, mut signals: StopSignals) {
     signals.next().await;
     tracing::info!("stopping: no new requests are accepted, those in flight are finished");
-    let graceful = server.stop(true);
-    tokio::pin!(graceful);
-    tokio::select! {
-        () = &mut graceful => {}
-        () = signals.next() => {
-            tracing::warn!("stopping at once");
-            server.stop(false).await;
-        }
-    }
+    // The command is on its way; that it was carried out shows in the server itself.
+    drop(server.stop(true));
+    signals.next().await;
+    tracing::warn!("stopping at once");
 }

@@ -218,7 +218,13 @@ impl Fault {
             match self.strike {
                 Strike::Kill => server.restart().expect("the server starts again on its port"),
                 Strike::Freeze => server.thaw().expect("the server goes on"),
-                Strike::Network(_) => proxy.set(Network::None),
+                Strike::Network(fault) => {
+                    if fault == Network::DropSilently {
+                        // The server was never told that those sessions ended; they would keep its few slots.
+                        proxy.cut();
+                    }
+                    proxy.set(Network::None);
+                }
                 Strike::Sql(_, mend) => rig.run(domain, mend).await,
                 Strike::Cut | Strike::HalfClose | Strike::Terminate | Strike::Slots | Strike::Lock(_) => {}
             }

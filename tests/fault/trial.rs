@@ -68,6 +68,10 @@ impl Trial {
         fault.mend(&self.rig, held).await;
         let mended = Instant::now();
         let recovery = self.load.first_right(mended).await;
+        if recovery.is_none() {
+            let health = self.app.get("/health").await.text;
+            panic!("{name}: no recovery: {:?}; {health}", problems(&self.load.since(mended)));
+        }
         assert!(recovery.is_some_and(|took| took < RECOVERY), "{name}: the first right answer came after {recovery:?}");
         wait_ready(&self.app.client, self.app.address).await;
         self.settle(name).await;
