@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
         }
         let message = format!("the expression has more than {} terms", self.limits.max_terms);
         let at = self.here();
-        Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise the limit `max_terms`"))
+        Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise `rules.limits.terms`"))
     }
 
     /// Reads an operator or an opening word, behind which the reader is one level deeper; too deep is an error.
@@ -148,7 +148,7 @@ impl<'a> Cursor<'a> {
         }
         let message = format!("the expression is nested more than {limit} deep");
         let at = self.here();
-        let help = "split it into several facts, or raise the limit `max_nesting`";
+        let help = "split it into several facts, or raise `rules.limits.nesting`";
         Err(self.complain("nested-too-deep", at, message, help))
     }
 

@@ -66,5 +66,5 @@ pub fn heads(text: &Snippet) -> Vec<(String, Span)> {
 
 fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {
     let message = format!("the text has {} bytes; the limit is {}", text.text().len(), limits.max_file_bytes);
-    Diagnostic::error("file-too-long", text.span(0..0), message).help("split it, or raise the limit `max_file_bytes`")
+    Diagnostic::error("file-too-long", text.span(0..0), message).help("split it, or raise `rules.limits.file_bytes`")
 }

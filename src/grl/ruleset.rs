@@ -136,7 +136,7 @@ impl Ruleset {
             let message = format!("node `{name}` has {} rules; the limit is {}", rules.len(), limits.max_rules);
             if let Some(read) = rules.get(limits.max_rules) {
                 let span = read.snippet.span(read.rule.name_at.clone());
-                found.push(Diagnostic::error("too-many-rules", span, message).help("raise the limit `max_rules`"));
+                found.push(Diagnostic::error("too-many-rules", span, message).help("raise `rules.limits.rules`"));
             }
         }
         let broken = found.has_errors();

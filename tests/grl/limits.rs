@@ -32,10 +32,10 @@ fn each_limit_of_a_file_has_an_error_of_its_own() {
     let limits = Limits { max_file_bytes: 60, max_nesting: 3, max_terms: 4, ..Limits::default() };
     let long = format!("moq > 1 {}", " ".repeat(60));
     for (expression, code, named) in [
-        (long.as_str(), "file-too-long", "max_file_bytes"),
-        ("((((moq > 1))))", "nested-too-deep", "max_nesting"),
-        ("!!!!is_active", "nested-too-deep", "max_nesting"),
-        ("moq + 1 + 2 + 3 + 4 > 5", "too-many-terms", "max_terms"),
+        (long.as_str(), "file-too-long", "rules.limits.file_bytes"),
+        ("((((moq > 1))))", "nested-too-deep", "rules.limits.nesting"),
+        ("!!!!is_active", "nested-too-deep", "rules.limits.nesting"),
+        ("moq + 1 + 2 + 3 + 4 > 5", "too-many-terms", "rules.limits.terms"),
     ] {
         let found = refused(expression, &limits);
         assert_eq!(codes(&found), [code], "{expression}");
@@ -45,7 +45,7 @@ fn each_limit_of_a_file_has_an_error_of_its_own() {
     let limits = Limits { max_rules: 1, ..Limits::default() };
     let found = Ruleset::compile("node", &[file("rules.grl", rules)], &scope(), &[], &limits).unwrap_err();
     assert_eq!(codes(&found), ["too-many-rules"]);
-    assert!(found.to_string().contains("max_rules"), "{found}");
+    assert!(found.to_string().contains("rules.limits.rules"), "{found}");
 }
 
 #[test]

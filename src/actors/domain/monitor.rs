@@ -2,7 +2,7 @@
 //!
 //! It probes at each interval, and at once when a query lost its connection or got no answer. A failed probe is repeated
 //! right away over a new connection; two in a row make the domain down, and it is then probed with growing pauses of at
-//! most half a second, so that recovery begins soon after the server's return. An answered probe is followed by care for
+//! most 0.3 s, so that recovery begins soon after the server's return. An answered probe is followed by care for
 //! the pool. User traffic never decides anything here.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const SECOND_THOUGHT: Duration = Duration::from_millis(20);
 /// Probes that queries ask for come no closer together than this.
 const BREATH: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
 /// Watches over the domain of `core` until it leaves.
 pub(super) async fn watch_over(core: Arc<Core>) {
