@@ -148,7 +148,10 @@ fn sources(directory: &str) -> Vec<(String, String)> {
         for entry in fs::read_dir(&directory).expect("a directory of the repository") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
-                open.push(path);
+                // What Cargo builds for the fuzz targets is not ours.
+                if path.file_name().is_some_and(|name| name != "target") {
+                    open.push(path);
+                }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).expect("a text");
                 let name = path.strip_prefix(root()).expect("a file of the repository");

@@ -198,10 +198,15 @@ fn is_farewell(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT].contains(code))
 }
 
-/// The user's own options first, so that ours hold.
+/// The server's own keepalives: a session whose client vanished without a word ends within a minute and frees its slot,
+/// where by default it keeps it for two hours.
+const SERVER_KEEPALIVES: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
+
+/// What the user's own options may change, those, and what they may not.
 fn session_options(own: &str, statement_timeout: Duration) -> String {
     let limit = statement_timeout.as_millis().max(1);
-    format!("{own} -c default_transaction_read_only=on -c statement_timeout={limit}").trim_start().to_owned()
+    let ours = format!("-c default_transaction_read_only=on -c statement_timeout={limit}");
+    [SERVER_KEEPALIVES, own, &ours].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Counts one connection for as long as it lives.
@@ -278,7 +283,10 @@ mod tests {
     #[test]
     fn our_session_settings_come_after_the_users() {
         let five = Duration::from_secs(5);
-        assert_eq!(session_options("", five), "-c default_transaction_read_only=on -c statement_timeout=5000");
+        assert_eq!(
+            session_options("", five),
+            format!("{SERVER_KEEPALIVES} -c default_transaction_read_only=on -c statement_timeout=5000")
+        );
         assert!(session_options("-c statement_timeout=0", five).ends_with("-c statement_timeout=5000"));
     }
 }

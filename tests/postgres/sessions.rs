@@ -43,6 +43,19 @@ async fn a_session_can_only_read() {
 }
 
 #[actix::test]
+async fn the_server_is_told_to_end_sessions_whose_client_vanished() {
+    let server = shared_server();
+    let database = database(server, "vanished", "").await;
+    let domain = Domain::ready(config(server, &database)).await;
+    for (setting, seconds) in
+        [("tcp_keepalives_idle", "30"), ("tcp_keepalives_interval", "10"), ("tcp_keepalives_count", "3")]
+    {
+        assert_eq!(domain.value(&format!("SHOW {setting}"), &[]).await, Value::text(seconds));
+    }
+    domain.drain().await;
+}
+
+#[actix::test]
 async fn a_pool_is_warmed_to_its_minimum_and_its_sessions_say_whose_they_are() {
     let server = shared_server();
     let database = database(server, "warm", "").await;
