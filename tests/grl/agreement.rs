@@ -126,7 +126,10 @@ impl Tape<'_> {
                 let places = self.choose(4).to_string();
                 Tree::Call("round", vec![self.number(deeper), Tree::Literal(places)])
             }
-            6 => Tree::Call("max", vec![self.number(deeper), self.number(deeper), self.number(deeper)]),
+            6 => {
+                let name = ["max", "min"][usize::from(self.choose(2))];
+                Tree::Call(name, vec![self.number(deeper), self.number(deeper), self.number(deeper)])
+            }
             7 => Tree::Call("coalesce", vec![self.number(deeper), self.number(deeper)]),
             choice => {
                 let operator = ["+", "-", "*", "/"][usize::from(choice - 8)];
@@ -187,7 +190,8 @@ fn power(operator: &str) -> u8 {
 }
 
 impl Tree {
-    /// As somebody would write it, with no more parentheses than it takes.
+    /// As somebody would write it: tight, spaced, over several lines or with comments, here and there with parentheses
+    /// that it does not take.
     fn written(&self, least: u8) -> String {
         let list = |items: &[Self]| items.iter().map(|item| item.written(0)).collect::<Vec<_>>().join(", ");
         match self {
@@ -200,8 +204,13 @@ impl Tree {
                 let power = power(operator);
                 // Comparisons do not chain.
                 let left = left.written(if power == 3 { 4 } else { power });
-                let space = if operator.starts_with(char::is_alphabetic) { " " } else { "" };
-                closed(format!("{left}{space}{operator}{space}{}", right.written(power + 1)), power < least)
+                let right = right.written(power + 1);
+                let word = operator.starts_with(char::is_alphabetic);
+                let space = ["", " ", "\n\t", " /* \" */ "][(left.len() + right.len()) % 4];
+                let space = if word && space.is_empty() { " " } else { space };
+                let text = format!("{left}{space}{operator}{space}{right}");
+                let close = power < least || text.len() % 7 == 0;
+                closed(text, close)
             }
         }
     }
@@ -306,6 +315,7 @@ fn call(name: &str, arguments: &[Tree]) -> Found {
     let mut numbers = values.iter().flatten();
     match name {
         "coalesce" => numbers.next().cloned().map_or(Found::Null, Found::Number),
+        "min" => numbers.min_by(|a, b| a.order(b)).cloned().map_or(Found::Null, Found::Number),
         "max" => numbers.max_by(|a, b| a.order(b)).cloned().map_or(Found::Null, Found::Number),
         "abs" => numbers
             .next()
