@@ -126,6 +126,19 @@ impl FlowError {
         }
     }
 
+    /// PostgreSQL's own words, where they can only name tables, columns and roles (class 42 of SQLSTATE): for logs. Those of
+    /// other classes may repeat values.
+    pub fn schema_detail(&self) -> Option<&str> {
+        match self {
+            Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, detail }, .. }, .. }
+                if sqlstate.starts_with("42") =>
+            {
+                Some(detail)
+            }
+            _ => None,
+        }
+    }
+
     /// When asking again may help; `None` where it would not, or nobody knows.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

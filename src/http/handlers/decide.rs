@@ -5,9 +5,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::answering;
 use crate::actors::coordinator::Request;
-use crate::flow::{Decision, Run};
+use crate::flow::{Decision, FlowError, Run};
 use crate::http::{Problem, Service};
-use crate::types::{Clock, Deadline};
+use crate::types::{Clock, Deadline, FlowName};
 
 /// Answers whatever no fixed route takes: a flow's path, or nothing.
 pub(in crate::http) async fn decide(
@@ -36,13 +36,18 @@ async fn decision(request: &HttpRequest, payload: web::Payload, service: &Servic
     let name = flow.flow().name.clone();
     let asked = Request { flow: flow.clone(), inputs, run };
     service.coordinator.decide(asked).await.map_err(|error| {
-        if error.is_retryable() {
-            tracing::warn!(flow = %name, %error, "no decision");
-        } else {
-            tracing::info!(flow = %name, %error, "no decision");
-        }
+        log(&name, &error);
         Problem::flow(&name, &error)
     })
+}
+
+/// What a client cannot do anything about is an error here; what may pass is a warning.
+fn log(flow: &FlowName, error: &FlowError) {
+    match error {
+        FlowError::NotFound { .. } => tracing::info!(%flow, %error, "no decision"),
+        error if error.is_retryable() => tracing::warn!(%flow, %error, "no decision"),
+        error => tracing::error!(%flow, %error, detail = error.schema_detail(), "no decision"),
+    }
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
