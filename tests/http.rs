@@ -243,7 +243,9 @@ async fn the_service_starts_while_a_database_is_down_and_flows_that_need_it_say_
     let setup =
         databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
     let app = TestApp::start(setup.set("SUPPLIER_DB_URL", nowhere));
-    app.wait_for("/health/oms_db", 200).await;
+    for healthy in ["oms_db", "inventory_db", "uom_db"] {
+        app.wait_for(&format!("/health/{healthy}"), 200).await;
+    }
     eventually_async("the domain is down", async || app.get("/health/supplier_db").await.json()["state"] == "down")
         .await;
     let answer = app.purchasing("PROD-001").await;

@@ -3,12 +3,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 use tributary::server::{Server, sql};
 
-use crate::support::{DOMAINS, PrivateFamily, Setup, repository};
+use crate::support::{DOMAINS, PrivateFamily, Setup, eventually_async, repository};
 
 /// Connections a server allows, those reserved for the superuser included.
 const SLOTS: &str = "40";
@@ -112,16 +111,9 @@ impl Rig {
 
 /// Waits until every domain says that it is ready.
 pub async fn wait_ready(client: &reqwest::Client, address: SocketAddr) {
-    let began = Instant::now();
-    loop {
-        let answer = client.get(format!("http://{address}/health")).send().await;
-        if let Ok(answer) = answer
-            && let Ok(health) = answer.json::<Json>().await
-            && health["status"] == "pass"
-        {
-            return;
-        }
-        assert!(began.elapsed() < Duration::from_secs(20), "not every domain is ready again");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually_async("every domain is ready", async || {
+        let Ok(answer) = client.get(format!("http://{address}/health")).send().await else { return false };
+        answer.json::<Json>().await.is_ok_and(|health| health["status"] == "pass")
+    })
+    .await;
 }

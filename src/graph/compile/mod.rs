@@ -83,7 +83,7 @@ pub fn compile(
     }
     let Some(order) = compiler.order() else { return Err(sorted(compiler.found)) };
     let nodes = compiler.compile_nodes(&order);
-    let outcomes = compiler.outcomes();
+    let outcomes = compiler.outcomes(&order);
     if !compiler.found.has_errors() {
         compiler.warn_of_idle(&nodes, &outcomes);
     }

@@ -15,10 +15,9 @@ use crate::yaml::{self, Kind, Marked};
 const RESERVED: [&str; 4] = ["status", "message", "degraded", "explain"];
 
 impl Compiler<'_> {
-    /// The outcomes in the order of the file.
-    pub(super) fn outcomes(&mut self) -> Vec<Outcome> {
-        let order = self.order().unwrap_or_default();
-        let places = super::node::places(&order, self.nodes.len());
+    /// The outcomes in the order of the file; they see all nodes, which stand in `order` in the plan.
+    pub(super) fn outcomes(&mut self, order: &[usize]) -> Vec<Outcome> {
+        let places = super::node::places(order, self.nodes.len());
         let visible: Vec<(usize, bool)> = order.iter().map(|node| (*node, true)).collect();
         let scope = self.scope(&visible, &places);
         let items = self.root.get("outcomes").map(Marked::items).unwrap_or_default();

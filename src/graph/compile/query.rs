@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Compiler;
 use super::node::Draft;
 use crate::config::Connection;
-use crate::diagnostics::{Diagnostic, Place, Span};
+use crate::diagnostics::{Diagnostic, Span};
 use crate::graph::plan::{OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
@@ -50,7 +50,7 @@ impl Compiler<'_> {
             ));
         }
         let query = Query::new(draft.id.clone(), text);
-        let row = self.row(index, &facts, description.as_ref(), &query_span);
+        let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
@@ -194,7 +194,7 @@ impl Compiler<'_> {
     }
 
     /// The columns of the query: as the database says, or as far as its text does.
-    fn row(&mut self, index: usize, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
+    fn row(&mut self, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
         let Some(description) = description else {
             return match &facts.columns {
                 Some(columns) => {
@@ -208,9 +208,7 @@ impl Compiler<'_> {
         for column in description.columns.iter().filter(|column| column.ty.ty.is_none()) {
             let message = format!("column `{}` is of type {}, which cannot be mapped", column.name, column.ty.name);
             let help = format!("cast it in the query, such as `{}::text`", column.name);
-            let domain = self.nodes.get(index).and_then(|draft| draft.spec.database.clone());
-            let place = domain.map_or_else(|| Place::from(query), |_| Place::from(query));
-            self.found.push(Diagnostic::error("unmappable-column", place, message).help(help));
+            self.found.push(Diagnostic::error("unmappable-column", query, message).help(help));
         }
         let columns = description.columns.iter();
         Shape::closed(
