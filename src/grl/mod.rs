@@ -30,6 +30,7 @@ mod ruleset;
 mod run;
 mod scope;
 mod token;
+mod trace;
 
 pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
@@ -39,6 +40,7 @@ pub use facts::{FactRef, Facts, Lookup, Owner};
 pub use limits::Limits;
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
+pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Origin, Reason, RulesTrace, Write};
 
 #[cfg(test)]
 mod tests;

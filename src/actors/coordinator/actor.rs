@@ -7,12 +7,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
 use super::bound::BoundFlow;
-use crate::flow::{Decision, FlowError, Run, run};
+use crate::flow::{Report, Run, run};
 use crate::types::Value;
 
 /// Decide a flow for these inputs.
 #[derive(Message)]
-#[rtype(result = "Result<Decision, FlowError>")]
+#[rtype(result = "Report")]
 pub(super) struct Decide {
     pub(super) flow: Arc<BoundFlow>,
     pub(super) inputs: Value,
@@ -30,7 +30,7 @@ impl Actor for Coordinator {
 }
 
 impl Handler<Decide> for Coordinator {
-    type Result = ResponseFuture<Result<Decision, FlowError>>;
+    type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
         let Decide { flow, inputs, run: asked, span, permit } = message;

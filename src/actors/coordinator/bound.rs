@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::RulesHandle;
-use crate::flow::{Ports, RulesError};
+use crate::flow::{Ports, RulesError, Run};
 use crate::graph::{Flow, Node, OnError, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
-use crate::types::{Clock, Deadline, DomainName, FlowName, Value};
+use crate::types::{Deadline, DomainName, FlowName, Value};
 
 /// A compiled flow with the handles of the databases it asks: what it needs to run.
 pub struct BoundFlow {
-    flow: Flow,
+    flow: Arc<Flow>,
     domains: HashMap<DomainName, DomainHandle>,
     rules: RulesHandle,
 }
@@ -47,11 +47,16 @@ impl BoundFlow {
             };
             bound.insert(query.domain.clone(), handle.clone());
         }
-        Ok(Self { flow, domains: bound, rules: rules.clone() })
+        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone() })
     }
 
     /// The flow.
     pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// The flow, to keep.
+    pub fn shared(&self) -> &Arc<Flow> {
         &self.flow
     }
 
@@ -88,13 +93,7 @@ impl Ports for BoundFlow {
         domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, span }).await
     }
 
-    async fn evaluate(
-        &self,
-        ruleset: &Arc<Ruleset>,
-        reads: Vec<Lookup>,
-        clock: &Clock,
-        deadline: Deadline,
-    ) -> Result<Evaluation, RulesError> {
-        self.rules.evaluate(ruleset, reads, clock, deadline).await
+    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+        self.rules.evaluate(ruleset, reads, run).await
     }
 }

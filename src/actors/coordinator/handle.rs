@@ -9,7 +9,7 @@ use tracing::Span;
 
 use super::actor::{Coordinator, Decide};
 use super::bound::BoundFlow;
-use crate::flow::{Decision, FlowError, Run};
+use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
 
 /// How long a client that was refused should wait before it asks again.
@@ -39,19 +39,17 @@ impl CoordinatorHandle {
         Self { address: Coordinator.start(), under_way }
     }
 
-    /// Decides.
-    ///
-    /// # Errors
-    /// [`FlowError`], by the deadline; [`FlowError::Overloaded`] at once where too many decisions are under way.
-    pub async fn decide(&self, request: Request) -> Result<Decision, FlowError> {
+    /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
+    pub async fn decide(&self, request: Request) -> Report {
+        let without = |error| Report { result: Err(error), trace: None };
         let Request { flow, inputs, run } = request;
-        let permit = Arc::clone(&self.under_way)
-            .try_acquire_owned()
-            .map_err(|_| FlowError::Overloaded { retry_after: RETRY_AFTER })?;
+        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
+            return without(FlowError::Overloaded { retry_after: RETRY_AFTER });
+        };
         let message = Decide { flow, inputs, run, span: Span::current(), permit };
         self.address.send(message).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
-            Err(FlowError::Broken)
+            without(FlowError::Broken)
         })
     }
 }

@@ -8,7 +8,7 @@ use actix::{Actor, Handler, Message, SyncContext};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
-use crate::flow::RulesError;
+use crate::flow::{Detail, RulesError};
 use crate::grl::{Engine, Evaluation, Limits, Lookup, Ruleset};
 use crate::types::{Clock, Deadline};
 
@@ -20,6 +20,7 @@ pub(super) struct Evaluate {
     pub(super) reads: Vec<Lookup>,
     pub(super) clock: Clock,
     pub(super) deadline: Deadline,
+    pub(super) detail: Detail,
     pub(super) span: Span,
     /// Given back when the evaluation ends: what bounds the queue.
     pub(super) permit: OwnedSemaphorePermit,
@@ -60,11 +61,15 @@ impl Handler<Evaluate> for RulesActor {
     type Result = Result<Evaluation, RulesError>;
 
     fn handle(&mut self, message: Evaluate, _: &mut Self::Context) -> Self::Result {
-        let Evaluate { ruleset, reads, clock, deadline, span, permit } = message;
+        let Evaluate { ruleset, reads, clock, deadline, detail, span, permit } = message;
         let _entered = span.entered();
         let result = catch_unwind(AssertUnwindSafe(|| {
             let engine = self.engine(&ruleset)?;
-            engine.evaluate(&reads, &clock, deadline).map_err(RulesError::Rule)
+            let evaluation = match detail {
+                Detail::Reasons => engine.explain(&reads, &clock, deadline),
+                Detail::Decision | Detail::Answers => engine.evaluate(&reads, &clock, deadline),
+            };
+            evaluation.map_err(RulesError::Rule)
         }));
         drop(permit);
         result.unwrap_or_else(|_| {

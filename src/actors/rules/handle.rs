@@ -8,9 +8,8 @@ use tokio::sync::Semaphore;
 use tracing::Span;
 
 use super::actor::{Evaluate, RulesActor};
-use crate::flow::RulesError;
+use crate::flow::{RulesError, Run};
 use crate::grl::{Evaluation, Limits, Lookup, Ruleset};
-use crate::types::{Clock, Deadline};
 
 /// The rule actors.
 #[derive(Clone)]
@@ -29,7 +28,7 @@ impl RulesHandle {
         Self { address, waiting: Arc::new(Semaphore::new(max_waiting.max(1))) }
     }
 
-    /// Evaluates `ruleset` over the facts it reads, in the order of [`Ruleset::reads`].
+    /// Evaluates `ruleset` over the facts it reads, in the order of [`Ruleset::reads`], as `run` asks.
     ///
     /// # Errors
     /// [`RulesError`].
@@ -37,8 +36,7 @@ impl RulesHandle {
         &self,
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
-        clock: &Clock,
-        deadline: Deadline,
+        run: &Run,
     ) -> Result<Evaluation, RulesError> {
         let permit = Arc::clone(&self.waiting)
             .try_acquire_owned()
@@ -46,8 +44,9 @@ impl RulesHandle {
         let message = Evaluate {
             ruleset: Arc::clone(ruleset),
             reads,
-            clock: clock.clone(),
-            deadline,
+            clock: run.clock.clone(),
+            deadline: run.deadline,
+            detail: run.detail,
             span: Span::current(),
             permit,
         };

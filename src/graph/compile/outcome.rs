@@ -12,7 +12,7 @@ use crate::types::{FieldName, Type};
 use crate::yaml::{self, Kind, Marked};
 
 /// The fields of an answer that are not the body's to set.
-const RESERVED: [&str; 4] = ["status", "message", "degraded", "explain"];
+const RESERVED: [&str; 5] = ["status", "message", "degraded", "what_if", "explain"];
 
 impl Compiler<'_> {
     /// The outcomes in the order of the file; they see all nodes, which stand in `order` in the plan.
