@@ -36,7 +36,12 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
     for (field, lineage) in &explanation.lineage {
         let columns = lineage.columns.iter().map(|column| format!("{}.{}", column.node, column.column));
         let sources: Vec<String> = columns.chain(lineage.inputs.iter().map(|input| format!("input.{input}"))).collect();
-        let rules: Vec<&str> = lineage.rules.iter().map(|rule| rule.rule.as_str()).collect();
+        let mut rules: Vec<&str> = Vec::new();
+        for rule in lineage.rules.iter().map(|rule| rule.rule.as_str()) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
         let through = if rules.is_empty() { String::new() } else { format!("  through {}", rules.join(", ")) };
         line(&mut text, &format!("  {field} = {}  from {}{through}", lineage.expression, sources.join(", ")));
     }
