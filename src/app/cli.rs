@@ -118,10 +118,10 @@ pub struct Run {
     /// Decide as if a fact had another value; may be repeated.
     #[arg(long, value_name = "FACT=VALUE")]
     pub set: Vec<String>,
-    /// Search the value of a number (such as inventory_levels.available_qty) at which the outcome changes.
+    /// Search the value of a number (such as `inventory_levels.available_qty`) at which the outcome changes.
     #[arg(long, value_name = "FACT")]
     pub flip: Option<String>,
-    /// With --flip: search for a change of this field of the answer, such as purchase_order.approval_status.
+    /// With --flip: search for a change of this field of the answer, such as `purchase_order.approval_status`.
     #[arg(long, value_name = "FIELD", requires = "flip")]
     pub flip_field: Option<String>,
     /// Write the decision as a test that `tributary test` runs without databases.
@@ -158,7 +158,7 @@ pub struct Test {
     /// Run only tests whose name contains this.
     #[arg(long, value_name = "TEXT")]
     pub filter: Option<String>,
-    /// Also write the results as JUnit XML.
+    /// Also write the results as `JUnit` XML.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Fail where less than this part of rules and branches is covered.

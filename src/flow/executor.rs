@@ -154,7 +154,7 @@ impl<'a> Walk<'a> {
             };
             outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, self.degraded, &mut tried)
         });
-        Report { result, trace: self.notes.map(|notes| notes.into_trace()) }
+        Report { result, trace: self.notes.map(|notes| Box::new(notes.into_trace())) }
     }
 
     /// Runs every node to its end.

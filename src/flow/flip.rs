@@ -4,19 +4,17 @@
 //! value in steps that double, up and down, until the ending differs, then by halves down to the last digit the fact is
 //! kept in. Where the ending changes more than once on the way, what is found is a change, and not always the nearest.
 
-use std::collections::HashMap;
-
 use num_bigint::BigInt;
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::error::FlowError;
 use super::executor::{Report, Run};
-use super::offline::{self, Canned, Engines};
+use super::offline::{self, Answers, Engines};
 use super::overrides::Overrides;
 use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
-use crate::types::{Decimal, FieldName, NodeId, Value};
+use crate::types::{Decimal, FieldName, Value};
 
 /// Steps double so often: from one unit to about 4.6 quintillion of them.
 const DOUBLINGS: u32 = 62;
@@ -108,7 +106,7 @@ impl Search<'_> {
 struct Line<'a> {
     search: &'a Search<'a>,
     fact: &'a str,
-    answers: &'a HashMap<NodeId, Canned>,
+    answers: &'a Answers,
     scale: i64,
     is_integer: bool,
 }

@@ -5,7 +5,7 @@
 //! [`Unanswered`]; it is never taken for an outage, which a default could hide.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,8 +36,11 @@ pub enum Canned {
     Never,
 }
 
+/// What the databases would say, by node.
+pub type Answers = BTreeMap<NodeId, Canned>;
+
 /// What the databases answered in a run that took notes.
-pub fn answers(flow: &Flow, trace: &Trace) -> HashMap<NodeId, Canned> {
+pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
     let nodes = flow.nodes.iter().zip(&trace.nodes);
     let answers = nodes.filter_map(|(node, trace)| {
         let answer = match &trace.end {
@@ -117,7 +120,7 @@ impl Engines {
 pub fn decide(
     flow: &Flow,
     inputs: Value,
-    answers: &HashMap<NodeId, Canned>,
+    answers: &Answers,
     run: &Run,
     engines: &Engines,
 ) -> Result<Report, Unanswered> {
@@ -131,7 +134,7 @@ pub fn decide(
 }
 
 struct Offline<'a> {
-    answers: &'a HashMap<NodeId, Canned>,
+    answers: &'a Answers,
     engines: &'a Engines,
     unanswered: RefCell<Option<Unanswered>>,
 }

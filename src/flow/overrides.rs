@@ -102,8 +102,7 @@ impl Override {
     pub(super) fn as_answer(&self, node: &Node) -> Result<Value, FlowError> {
         let Work::Query(query) = &node.work else { return Ok(self.value.clone()) };
         let fits = match (query.rows, &self.value) {
-            (Rows::Optional, Value::Null) => true,
-            (Rows::One | Rows::Optional, Value::Map(_)) => true,
+            (Rows::Optional, Value::Null) | (Rows::One | Rows::Optional, Value::Map(_)) => true,
             (Rows::Many, Value::List(rows)) => rows.iter().all(|row| matches!(row, Value::Map(_))),
             _ => false,
         };

@@ -149,7 +149,7 @@ impl Notes {
         self.trace.outcomes.push(because);
     }
 
-    pub(super) fn into_trace(self) -> Box<Trace> {
-        Box::new(Trace { took: self.began.elapsed(), ..self.trace })
+    pub(super) fn into_trace(self) -> Trace {
+        Trace { took: self.began.elapsed(), ..self.trace }
     }
 }

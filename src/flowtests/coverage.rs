@@ -34,11 +34,14 @@ pub struct Uncovered {
     pub place: String,
 }
 
+/// The sides that one flow has, and those that were seen.
+type Sides = (Vec<(Side, Uncovered)>, BTreeSet<Side>);
+
 /// What tests have seen.
 #[derive(Debug, Clone)]
 pub struct Coverage {
     /// By flow: the sides there are, and those that were seen.
-    flows: BTreeMap<String, (Vec<(Side, Uncovered)>, BTreeSet<Side>)>,
+    flows: BTreeMap<String, Sides>,
     /// By suite: its flow.
     suites: Vec<String>,
 }
@@ -112,7 +115,7 @@ impl Coverage {
 
     /// What was not seen.
     pub fn uncovered(&self) -> Vec<Uncovered> {
-        let unseen = |(sides, seen): &(Vec<(Side, Uncovered)>, BTreeSet<Side>)| {
+        let unseen = |(sides, seen): &Sides| {
             sides.iter().filter(|(side, _)| !seen.contains(side)).map(|(_, known)| known.clone()).collect::<Vec<_>>()
         };
         self.flows.values().flat_map(unseen).collect()

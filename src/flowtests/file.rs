@@ -1,6 +1,6 @@
 //! What a test file says.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
-use crate::flow::offline::Canned;
+use crate::flow::offline::{Answers, Canned};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::postgres::QueryErrorKind;
 use crate::records::restore;
@@ -23,10 +23,11 @@ const MOMENT: &str = "2026-01-01T12:00:00Z";
 /// What failures may be called for short.
 const SHORT: [(&str, &str); 2] = [("down", "domain_unavailable"), ("error", "query_failed")];
 /// All that a node can be made to fail with.
-const FAILURES: [&str; 8] = [
+const FAILURES: [&str; 9] = [
     "down",
     "timeout",
     "no_rows",
+    "unanswered",
     "error",
     "domain_unavailable",
     "domain_overloaded",
@@ -114,7 +115,7 @@ pub struct Case {
     /// The clock of the decision.
     pub clock: Clock,
     /// What the databases answer.
-    pub answers: HashMap<NodeId, Canned>,
+    pub answers: Answers,
     /// What must come of it.
     pub expect: Expectation,
 }
@@ -161,7 +162,17 @@ impl Suite {
         let reader = Reader { flow: &flow, root: &root, types: &keys.types };
         reader.check_types(&mut found);
         let tests = root.get("tests").map(Marked::items).unwrap_or_default();
-        let cases: Vec<Case> = tests.iter().filter_map(|test| reader.case(test, &mut found)).collect();
+        let mut cases: Vec<Case> = Vec::with_capacity(tests.len());
+        for test in tests {
+            let mut complaints = Diagnostics::new();
+            cases.extend(reader.case(test, &mut complaints));
+            // What is wrong with the rows that all tests share is wrong once.
+            for complaint in complaints {
+                if !found.iter().any(|known| *known == complaint) {
+                    found.push(complaint);
+                }
+            }
+        }
         for (number, case) in cases.iter().enumerate() {
             if let Some(first) = cases.iter().take(number).find(|known| known.name == case.name) {
                 let error =
@@ -169,6 +180,7 @@ impl Suite {
                 found.push(error.related(first.span.clone(), "the other one").help("give each test a name of its own"));
             }
         }
+        found.sort();
         let (cases, _) = found.into_result(cases)?;
         Ok(Self { name, flow, cases })
     }
@@ -206,14 +218,13 @@ impl Reader<'_> {
     fn case(&self, test: &Marked, found: &mut Diagnostics) -> Option<Case> {
         let keys = yaml::deserialize::<TestKeys>(test, found)?;
         let span = test.get("name").map_or_else(|| test.head(), Marked::head);
-        let input = self.input(test, found)?;
-        let clock = self.clock(test, found)?;
+        let (input, clock) = (self.input(test, found), self.clock(test, found));
         let mut answers = self.answers(test, found);
         for (node, failure) in &keys.fail {
             self.fail(node, failure, test, &mut answers, found);
         }
         let expect = self.expectation(keys.expect, test, found);
-        Some(Case { name: keys.name, span, input, clock, answers, expect })
+        Some(Case { name: keys.name, span, input: input?, clock: clock?, answers, expect })
     }
 
     /// The inputs of the file, under those of the test.
@@ -277,11 +288,11 @@ impl Reader<'_> {
     }
 
     /// The rows of the file, with those of the test over them.
-    fn answers(&self, test: &Marked, found: &mut Diagnostics) -> HashMap<NodeId, Canned> {
+    fn answers(&self, test: &Marked, found: &mut Diagnostics) -> Answers {
         let own = test.get("rows").map(Marked::entries).unwrap_or_default();
         let shared = self.root.get("rows").map(Marked::entries).unwrap_or_default();
         let only_shared = shared.iter().filter(|entry| !own.iter().any(|known| known.key() == entry.key()));
-        let mut answers = HashMap::new();
+        let mut answers = Answers::new();
         for entry in own.iter().chain(only_shared) {
             let Some((id, query)) = self.query(entry.key(), entry.key_span(), found) else { continue };
             let below = shared.iter().find(|known| known.key() == entry.key() && !std::ptr::eq(*known, entry));
@@ -355,20 +366,14 @@ impl Reader<'_> {
             .ok()
     }
 
-    fn fail(
-        &self,
-        node: &str,
-        failure: &str,
-        test: &Marked,
-        answers: &mut HashMap<NodeId, Canned>,
-        found: &mut Diagnostics,
-    ) {
+    fn fail(&self, node: &str, failure: &str, test: &Marked, answers: &mut Answers, found: &mut Diagnostics) {
         let entry = test.get("fail").and_then(|section| section.entry(node));
         let place = entry.map_or_else(|| test.head(), |entry| entry.key_span().clone());
         let Some((id, _)) = self.query(node, &place, found) else { return };
         let code = SHORT.iter().find(|(short, _)| *short == failure).map_or(failure, |(_, code)| code);
         let answer = match (code, QueryErrorKind::of_code(code)) {
             ("no_rows", _) => Canned::Rows { rows: Vec::new(), params: None },
+            ("unanswered", _) => Canned::Never,
             (_, Some(kind)) => Canned::Failed(kind),
             (_, None) => {
                 let place = entry.map_or(place, |entry| entry.value().head());

@@ -1,4 +1,4 @@
-//! Results as JUnit XML, which build servers read.
+//! Results as `JUnit` XML, which build servers read.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 

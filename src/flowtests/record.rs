@@ -61,12 +61,13 @@ fn answers(flow: &Flow, trace: &Trace, text: &mut String) {
         let one = matches!(&node.work, Work::Query(query) if query.rows != Rows::Many);
         match &trace.end {
             NodeEnd::Value(value) if one && !value.is_null() => {
-                given.push(format!("      {}: {}", node.id, json(value)))
+                given.push(format!("      {}: {}", node.id, json(value)));
             }
             NodeEnd::Value(value) => given.push(format!("      {}: {}", node.id, json(&rows(value)))),
             NodeEnd::WrongRows(0) => failed.push(format!("      {}: no_rows", node.id)),
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => failed.push(format!("      {}: {code}", node.id)),
-            NodeEnd::WrongRows(_) | NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) => {}
+            NodeEnd::Unfinished => failed.push(format!("      {}: unanswered", node.id)),
+            NodeEnd::WrongRows(_) | NodeEnd::NotStarted | NodeEnd::Skipped(_) => {}
         }
     }
     for (key, lines) in [("rows", given), ("fail", failed)] {

@@ -170,7 +170,7 @@ impl Run {
             .iter()
             .enumerate()
             .filter(|(index, _)| !self.spent.get(*index).is_some_and(|spent| *spent));
-        let idle = rules.filter_map(|(rule, compiled)| Some(Idle { rule, because: explainer.why_idle(compiled)? }));
+        let idle = rules.map(|(rule, compiled)| Idle { rule, because: explainer.why_idle(compiled) });
         Some(RulesTrace { fired, idle: idle.collect() })
     }
 

@@ -266,22 +266,25 @@ pub(super) struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    /// Why `rule` did not fire; `None` where there is no telling, as after an error.
-    pub(super) fn why_idle(&self, rule: &CompiledRule) -> Option<Reason> {
+    /// Why `rule` did not fire.
+    pub(super) fn why_idle(&self, rule: &CompiledRule) -> Reason {
         if rule.effective.as_ref().is_some_and(|from| !from.has_come(self.env.clock)) {
-            return Some(Reason::NotYet);
+            return Reason::NotYet;
         }
         if rule.expires.as_ref().is_some_and(|until| until.has_come(self.env.clock)) {
-            return Some(Reason::Expired);
+            return Reason::Expired;
         }
         if let Some(reason) = self.why_not(&rule.when, &rule.when_at, &rule.snippet) {
-            return Some(reason);
+            return reason;
         }
-        let unset = rule.then.iter().filter_map(|action| match action {
-            Action::Assign { value, .. } => Some(self.unset(value)),
-            Action::Log { .. } => None,
-        });
-        Some(Reason::Lacks(unset.flatten().collect()))
+        Reason::Lacks(rule.then.iter().flat_map(|action| self.lacks(action)).collect())
+    }
+
+    /// The unset facts that an assignment needs; one that adds needs what it adds to.
+    fn lacks(&self, action: &Action) -> Vec<Origin> {
+        let Action::Assign { local, operator, value, .. } = action else { return Vec::new() };
+        let target = (*operator != Assign::Set && self.env.is_unset(LOCAL + local)).then(|| LOCAL + local);
+        target.and_then(|slot| self.names.origin(slot)).into_iter().chain(self.unset(value)).collect()
     }
 
     /// Why a condition does not hold; `None` where it does, or has no value at all.

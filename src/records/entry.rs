@@ -161,7 +161,7 @@ impl One<'_> {
     fn query<M: SerializeMap>(&self, query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("state", state(&self.trace.end))?;
         map.serialize_entry("query", &Digest::of(query.query.text()))?;
-        if !self.trace.params.is_empty() && !(self.redact && !query.redact.is_empty()) {
+        if !self.trace.params.is_empty() && (!self.redact || query.redact.is_empty()) {
             map.serialize_entry("params", &self.trace.params)?;
         }
         match &self.trace.end {

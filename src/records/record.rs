@@ -1,6 +1,6 @@
 //! A record as it is read back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::entry::FORMAT;
 use super::typed::restore;
-use crate::flow::offline::Canned;
+use crate::flow::offline::{Answers, Canned};
 use crate::postgres::QueryErrorKind;
 use crate::types::{Clock, NodeId, Value};
 
@@ -137,8 +137,8 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError::Value`] where a row is not what its types say.
-    pub fn answers(&self) -> Result<HashMap<NodeId, Canned>, RecordError> {
-        let mut answers = HashMap::new();
+    pub fn answers(&self) -> Result<Answers, RecordError> {
+        let mut answers = Answers::new();
         for (name, node) in &self.nodes {
             let bad = |what: String| RecordError::Value { what: format!("node `{name}`: {what}") };
             let Some(answer) = node.answer().map_err(bad)? else { continue };

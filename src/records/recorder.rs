@@ -52,7 +52,7 @@ pub struct RecorderStatus {
     pub dropped: u64,
     /// Decisions that waited for a place in the queue.
     pub waited: u64,
-    /// Records that could not be written, each counted once.
+    /// Records that could not be written.
     pub failed: u64,
     /// Records in the queue.
     pub queued: usize,
@@ -122,7 +122,7 @@ impl Recorder {
         };
         let (queue, entries) = mpsc::channel(config.queue.clamp(1, MOST_QUEUED));
         let counts = Arc::new(Counts::new());
-        let writer = Writer { sink, redact: config.redact, config: config.clone(), counts: Arc::clone(&counts) };
+        let writer = Writer { sink, config: config.clone(), counts: Arc::clone(&counts), unflushed: 0 };
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(entries));
         thread.map_err(|source| RecorderError::Thread { source })?;
         Ok(Some(Self { queue, when_full: config.when_full, counts }))
@@ -213,9 +213,10 @@ impl Sink {
 
 struct Writer {
     sink: Sink,
-    redact: bool,
     config: RecordsConfig,
     counts: Arc<Counts>,
+    /// Records that were handed to the sink and may still be in its buffer.
+    unflushed: u64,
 }
 
 impl Writer {
@@ -230,42 +231,53 @@ impl Writer {
                 }
                 next = messages.try_recv().ok();
             }
-            let flushed = self.sink.flush();
-            self.note(flushed, 0);
+            self.flush();
             // Whoever asked may have given up.
             finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
         }
     }
 
     fn write(&mut self, entry: &Entry) {
-        let line = match entry.line(self.redact) {
+        let line = match entry.line(self.config.redact) {
             Ok(line) => line,
-            Err(error) => return self.note(Err(io::Error::other(error)), 1),
+            Err(error) => return self.failed(1, &io::Error::other(error)),
         };
-        let mut outcome = self.sink.write_line(&line);
-        if outcome.is_err() && matches!(self.sink, Sink::File(_)) {
-            // The disk was full, the directory was moved away: once more, with the file opened anew.
+        match self.sink.write_line(&line) {
+            Ok(()) => self.unflushed += 1,
+            Err(error) => {
+                self.lost(&error, 1);
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        match self.sink.flush() {
+            Ok(()) => {
+                self.counts.written.fetch_add(self.unflushed, Ordering::Relaxed);
+                self.unflushed = 0;
+            }
+            Err(error) => self.lost(&error, 0),
+        }
+    }
+
+    /// What is in the buffer, and `more`, could not be written: the disk is full, the directory was moved away. The file is
+    /// opened anew for what comes.
+    fn lost(&mut self, error: &io::Error, more: u64) {
+        let lost = std::mem::take(&mut self.unflushed) + more;
+        self.failed(lost, error);
+        if matches!(self.sink, Sink::File(_)) {
             std::thread::sleep(PAUSE);
             if let Ok(sink) = Sink::open(&self.config) {
                 self.sink = sink;
-                outcome = self.sink.write_line(&line);
             }
         }
-        self.note(outcome, 1);
     }
 
-    fn note(&self, outcome: io::Result<()>, records: u64) {
-        match outcome {
-            Ok(()) => {
-                self.counts.written.fetch_add(records, Ordering::Relaxed);
-            }
-            Err(error) => {
-                let failed = self.counts.failed.fetch_add(records, Ordering::Relaxed) + records;
-                self.counts.last_error.store(Some(Arc::new(error.to_string())));
-                if self.counts.may_complain() {
-                    tracing::error!(records.failed = failed, %error, "a decision record could not be written");
-                }
-            }
+    fn failed(&self, records: u64, error: &io::Error) {
+        let failed = self.counts.failed.fetch_add(records, Ordering::Relaxed) + records;
+        self.counts.last_error.store(Some(Arc::new(error.to_string())));
+        if self.counts.may_complain() {
+            tracing::error!(records.failed = failed, %error, "decision records could not be written");
         }
     }
 }

@@ -68,7 +68,7 @@ impl Summary {
         let unchanged = record.decision.as_ref().and_then(|decision| decision.get("status"));
         let of = |side: fn(&Change) -> &Option<Json>| {
             let found = changes.iter().filter(|change| change.field == "status" || change.field == "error");
-            found.filter_map(|change| side(change).as_ref()).next_back().map(|json| shown(json))
+            found.filter_map(|change| side(change).as_ref()).next_back().map(shown)
         };
         let (before, after) = (of(|change| &change.before), of(|change| &change.after));
         if before.is_none() && after.is_none() {

@@ -65,8 +65,8 @@ pub(super) fn explain(
 ) -> (Vec<Fired>, Vec<NotFired>) {
     let infos: Vec<RuleInfo<'_>> = ruleset.rules().collect();
     let explainer = Explainer { node, ruleset, redaction };
-    let fired = trace.fired.iter().filter_map(|firing| explainer.fired(infos.get(firing.rule)?, firing));
-    let not_fired = trace.idle.iter().filter_map(|idle| explainer.not_fired(infos.get(idle.rule)?, idle));
+    let fired = trace.fired.iter().filter_map(|firing| Some(explainer.fired(infos.get(firing.rule)?, firing)));
+    let not_fired = trace.idle.iter().filter_map(|idle| Some(explainer.not_fired(infos.get(idle.rule)?, idle)));
     (fired.collect(), not_fired.collect())
 }
 
@@ -77,20 +77,20 @@ struct Explainer<'a> {
 }
 
 impl Explainer<'_> {
-    fn fired(&self, info: &RuleInfo<'_>, firing: &Firing) -> Option<Fired> {
+    fn fired(&self, info: &RuleInfo<'_>, firing: &Firing) -> Fired {
         let hides = |origin: &Origin| self.redaction.hides(Some(self.node), origin);
         let log = if self.ruleset.log_reads(firing.rule).iter().any(hides) {
             firing.log.iter().map(|_| REDACTED.to_owned()).collect()
         } else {
             firing.log.clone()
         };
-        Some(Fired {
+        Fired {
             rule: info.name.to_owned(),
             description: info.description.map(str::to_owned),
             place: info.place.clone(),
             facts: firing.writes.iter().map(|write| self.change(write)).collect(),
             log,
-        })
+        }
     }
 
     fn change(&self, write: &Write) -> Change {
@@ -99,8 +99,8 @@ impl Explainer<'_> {
         Change { fact: write.fact.clone(), before: write.before.as_ref().map(shown), after: shown(&write.after) }
     }
 
-    fn not_fired(&self, info: &RuleInfo<'_>, idle: &Idle) -> Option<NotFired> {
-        Some(NotFired {
+    fn not_fired(&self, info: &RuleInfo<'_>, idle: &Idle) -> NotFired {
+        NotFired {
             rule: info.name.to_owned(),
             description: info.description.map(str::to_owned),
             place: info.place.clone(),
@@ -112,6 +112,6 @@ impl Explainer<'_> {
                 Reason::Expired => "expired",
             },
             because: self.redaction.sentences(Some(self.node), &idle.because),
-        })
+        }
     }
 }
