@@ -44,7 +44,7 @@ async fn run_explains_asks_what_if_and_finds_the_turning_point() {
 
     let (_, text, _) = decide(&["--set", "inventory_levels.available_qty=1049.99"]);
     assert_eq!(json(&text)["purchase_order"]["shortage"].to_string(), "0.01");
-    let (code, _, problem) = decide(&["--set", "inventory_levels.availabel_qty=1"]);
+    let (code, _, problem) = decide(&["--set", "inventory_levels.available_qt=1"]);
     assert_eq!((code, json(&problem)["code"].as_str()), (1, Some("invalid_override")));
     assert!(decide(&["--set", "inventory_levels.available_qty"]).2.contains("FACT=VALUE"));
 
