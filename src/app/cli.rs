@@ -112,6 +112,9 @@ pub struct Run {
     /// All inputs as one JSON object; `-` reads it from standard input.
     #[arg(long, value_name = "JSON", conflicts_with = "inputs")]
     pub json: Option<String>,
+    /// Decide every input of a file (a JSON array, or a JSON object a line; `-` reads standard input) and print a line each.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "json", "set", "flip", "record_test", "format"])]
+    pub batch: Option<PathBuf>,
     /// Also print why: what each node did, which rules fired and why the others did not, where each field comes from.
     #[arg(long)]
     pub explain: bool,

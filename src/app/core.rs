@@ -46,6 +46,7 @@ pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) ->
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,
+        batch_window: config.http.batch_window,
         time_zone: config.time_zone.clone(),
     };
     Ok(Release::new(settings, bound, handles))

@@ -38,6 +38,7 @@ struct Http {
     request_timeout_ms: Option<Milliseconds>,
     body_limit_bytes: Option<Count>,
     max_in_flight: Option<Count>,
+    batch_window: Option<Count>,
     drain_timeout_ms: Option<Milliseconds>,
 }
 
@@ -188,6 +189,7 @@ impl File {
         set(&mut config.http.request_timeout, self.http.request_timeout_ms.map(|time| time.0));
         set(&mut config.http.body_limit, self.http.body_limit_bytes.map(|count| count.0));
         set(&mut config.http.max_in_flight, self.http.max_in_flight.map(|count| count.0));
+        set(&mut config.http.batch_window, self.http.batch_window.map(|count| count.0));
         set(&mut config.http.drain_timeout, self.http.drain_timeout_ms.map(|time| time.0));
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);

@@ -56,16 +56,24 @@ pub struct Answer {
     pub what_if: Vec<String>,
 }
 
-impl Serialize for Answer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.decision.write_fields(&mut map)?;
+impl Answer {
+    /// Writes its fields into a map that may hold more.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.decision.write_fields(map)?;
         if !self.what_if.is_empty() {
             map.serialize_entry("what_if", &self.what_if)?;
         }
-        if let Some(explain) = &self.explain {
-            map.serialize_entry("explain", explain)?;
-        }
+        self.explain.as_ref().map_or(Ok(()), |explain| map.serialize_entry("explain", explain))
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.write_fields(&mut map)?;
         map.end()
     }
 }

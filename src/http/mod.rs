@@ -6,6 +6,7 @@
 //! new paths without a new server.
 
 mod admin;
+pub mod batch;
 mod handlers;
 mod problem;
 mod release;

@@ -163,10 +163,10 @@ impl Problem {
         Self::new(BAD_QUERY, detail)
     }
 
-    /// The body's type is not JSON.
-    pub fn wrong_media_type(found: Option<&str>) -> Self {
+    /// The body's type is not the one that is expected.
+    pub fn wrong_media_type(expected: &str, found: Option<&str>) -> Self {
         let found = found.map_or_else(|| "none was sent".to_owned(), |found| format!("`{found}` was sent"));
-        Self::new(MEDIA_TYPE, format!("send the header `Content-Type: application/json`; {found}"))
+        Self::new(MEDIA_TYPE, format!("send the header `Content-Type: {expected}`; {found}"))
     }
 
     /// The body is not what the flow's inputs ask for.

@@ -26,10 +26,26 @@ impl Service {
     /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is. `id` names
     /// the request.
     pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, id, async |run| self.coordinator.decide(request(run)).await).await
+    }
+
+    /// As [`Self::decide`], but where too many decisions are under way it waits, within the deadline, for its turn.
+    pub async fn decide_in_turn(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, id, async |run| self.coordinator.decide_in_turn(request(run)).await).await
+    }
+
+    async fn recorded(
+        &self,
+        flow: &Arc<BoundFlow>,
+        run: Run,
+        id: &str,
+        decide: impl AsyncFnOnce(Run) -> Report,
+    ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
-        let run = Run { detail, ..run };
-        let report = self.coordinator.decide(Request { flow: Arc::clone(flow), inputs, run }).await;
+        let report = decide(Run { detail, ..run }).await;
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
         {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
 use super::actor::{Coordinator, Decide};
@@ -41,15 +41,32 @@ impl CoordinatorHandle {
 
     /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
     pub async fn decide(&self, request: Request) -> Report {
-        let without = |error| Report { result: Err(error), trace: None };
+        match Arc::clone(&self.under_way).try_acquire_owned() {
+            Ok(permit) => self.with(permit, request).await,
+            Err(_) => without(FlowError::Overloaded { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// As [`Self::decide`], but waits for its turn where too many decisions are under way: for work that comes in bulk and
+    /// is held back by being read no further.
+    pub async fn decide_in_turn(&self, request: Request) -> Report {
+        let latest = tokio::time::Instant::from_std(request.run.deadline.instant());
+        match tokio::time::timeout_at(latest, Arc::clone(&self.under_way).acquire_owned()).await {
+            Ok(Ok(permit)) => self.with(permit, request).await,
+            Ok(Err(_)) | Err(_) => without(FlowError::Overloaded { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    async fn with(&self, permit: OwnedSemaphorePermit, request: Request) -> Report {
         let Request { flow, inputs, run } = request;
-        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
-            return without(FlowError::Overloaded { retry_after: RETRY_AFTER });
-        };
         let message = Decide { flow, inputs, run, span: Span::current(), permit };
         self.address.send(message).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
             without(FlowError::Broken)
         })
     }
+}
+
+fn without(error: FlowError) -> Report {
+    Report { result: Err(error), trace: None }
 }

@@ -6,7 +6,7 @@ use actix_web::http::{Method, header};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 
-use super::{admin, answering};
+use super::{admin, answering, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
@@ -22,6 +22,9 @@ pub(in crate::http) async fn decide(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
+    if request.path().ends_with(batch::BATCH) {
+        return batch::decide(&request, payload, &service).map_err(|problem| answering(&request, problem));
+    }
     match answer(&request, payload, &service).await {
         Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
         Err(problem) => Err(answering(&request, problem)),
@@ -52,9 +55,14 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     };
     let inputs = inputs.map_err(Problem::input)?;
     let replaced = run.overrides.facts().map(str::to_owned).collect();
-    let id = request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.as_str().to_owned());
+    let id = name(request);
     let report = service.decide(flow, inputs, run, &id).await;
     finish(flow, report, explains, replaced)
+}
+
+/// What names the request.
+pub(super) fn name(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.as_str().to_owned())
 }
 
 fn finish(flow: &BoundFlow, report: Report, explains: bool, replaced: Vec<String>) -> Result<Answer, Problem> {
@@ -81,7 +89,7 @@ fn find<'a>(release: &'a Release, path: &str) -> Result<(&'a Arc<BoundFlow>, boo
 }
 
 /// Whether `explain` is asked for.
-fn wants_explanation(query: &str) -> Result<bool, Problem> {
+pub(super) fn wants_explanation(query: &str) -> Result<bool, Problem> {
     let Ok(web::Query(pairs)) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(false) };
     match pairs.iter().rfind(|(name, _)| name == "explain").map(|(_, value)| value.as_str()) {
         None | Some("false" | "0") => Ok(false),
@@ -128,12 +136,16 @@ fn log(flow: &FlowName, error: &FlowError) {
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
-    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = sent.map(|sent| sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
-    match essence.as_deref() {
+    match media_type(request).as_deref() {
         Some(essence) if essence == "application/json" || essence.ends_with("+json") => Ok(()),
-        _ => Err(Problem::wrong_media_type(sent)),
+        sent => Err(Problem::wrong_media_type("application/json", sent)),
     }
+}
+
+/// The type of the body, without its parameters.
+pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
+    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())?;
+    Some(sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
 }
 
 async fn read(payload: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {

@@ -1,5 +1,6 @@
 //! `tributary run`: one decision, printed; why it is so, what would change it, and what it would be if facts were others.
 
+mod batch;
 mod text;
 
 use std::collections::HashMap;
@@ -28,6 +29,14 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         anyhow::bail!("{} is there already; choose another file, or delete it", file.display());
     }
     let core = Core::start(project)?;
+    if let Some(file) = &arguments.batch {
+        let exit = match choose(&core, arguments.flow.as_deref()) {
+            Ok(flow) => batch::execute(&core, flow, file, arguments.explain).await,
+            Err(message) => Err(anyhow::anyhow!(message)),
+        };
+        core.drain().await;
+        return exit;
+    }
     let outcome = decide(&core, &arguments).await;
     core.drain().await;
     match outcome? {
