@@ -39,7 +39,7 @@ async fn decisions_come_in_order_and_one_bad_input_costs_its_own_line() {
     let inputs = json!([
         { "product_id": "PROD-001" }, { "product_id": "NOPE" }, { "product": 1 }, { "product_id": "PROD-003" }, 7
     ]);
-    let as_lines = inputs.as_array().expect("an array").iter().map(|input| format!("{input}\n")).collect::<String>();
+    let as_lines = inputs.as_array().expect("an array").iter().map(Json::to_string).collect::<Vec<_>>().join("\n");
     for (media_type, body) in [("application/json", inputs.to_string()), (LINES, format!("\n{as_lines}\n"))] {
         let answer = batch(&app, media_type, body).await;
         assert_eq!((answer.status, answer.headers["content-type"].to_str().ok()), (200, Some(LINES)));
@@ -81,7 +81,8 @@ async fn what_is_no_batch_is_refused_or_ends_with_the_reason() {
 async fn thousands_of_inputs_are_decided_in_order() {
     let (_databases, app) = shipped().await;
     let products = ["PROD-001", "PROD-002", "PROD-003"];
-    let body: String = (0..2_000).map(|number| format!("{{\"product_id\":\"{}\"}}\n", products[number % 3])).collect();
+    let inputs = (0..2_000).map(|number| json!({ "product_id": products[number % 3] }).to_string());
+    let body = inputs.collect::<Vec<_>>().join("\n");
     let found = lines(&batch(&app, LINES, body).await.text);
     assert_eq!(found.len(), 2_000);
     for (number, line) in found.iter().enumerate() {
