@@ -17,8 +17,7 @@ const LINES: &str = "application/x-ndjson";
 
 async fn shipped() -> (SampleDatabases, TestApp) {
     let databases = SampleDatabases::create().await;
-    let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = Setup::shipped().on(&databases);
     let app = TestApp::start(setup);
     app.wait_for("/readyz", 200).await;
     (databases, app)

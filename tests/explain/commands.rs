@@ -1,10 +1,10 @@
 //! The same from the command line: `run --explain/--set/--flip/--record-test`, `replay`, `test`.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 
+use crate::explained::copy_shipped;
 use crate::support::{SampleDatabases, repository};
 
 /// Runs the program in the repository: exit code, standard output, standard error.
@@ -167,14 +167,4 @@ async fn a_rule_change_is_replayed_over_what_was_decided() {
     assert!(code == 1 && errors.contains("decisions.ndjson:4: this is not a decision record"), "{errors}");
     let (code, _, errors) = run(&[], &["replay", "nowhere.ndjson"]);
     assert!(code == 1 && errors.contains("nowhere.ndjson cannot be read"), "{errors}");
-}
-
-/// The shipped files in `directory`, with the rules of the purchase order changed.
-fn copy_shipped(directory: &Path, change: impl Fn(&str) -> String) {
-    std::fs::create_dir_all(directory.join("rules")).expect("made");
-    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-        let text = std::fs::read_to_string(repository().join(file)).expect("a shipped file");
-        let text = if file.ends_with("purchase_order.grl") { change(&text) } else { text };
-        std::fs::write(directory.join(file), text).expect("written");
-    }
 }

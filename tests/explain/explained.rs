@@ -1,5 +1,7 @@
 //! What `?explain=true` says of real decisions.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::Value as Json;
 
 use crate::support::{SampleDatabases, Setup, TestApp, repository};
@@ -7,11 +9,21 @@ use crate::support::{SampleDatabases, Setup, TestApp, repository};
 /// The shipped service over sample databases.
 pub async fn shipped(change: impl FnOnce(Setup) -> Setup) -> (SampleDatabases, TestApp) {
     let databases = SampleDatabases::create().await;
-    let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = Setup::shipped().on(&databases);
     let app = TestApp::start(change(setup));
     app.wait_for("/readyz", 200).await;
     (databases, app)
+}
+
+/// The shipped files in `directory`, with the rules of the purchase order changed; gives the graph.
+pub fn copy_shipped(directory: &Path, change: impl Fn(&str) -> String) -> PathBuf {
+    std::fs::create_dir_all(directory.join("rules")).expect("made");
+    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
+        let text = std::fs::read_to_string(repository().join(file)).expect("a shipped file");
+        let text = if file.ends_with("purchase_order.grl") { change(&text) } else { text };
+        std::fs::write(directory.join(file), text).expect("written");
+    }
+    directory.join("graph.yaml")
 }
 
 async fn explained(app: &TestApp, product: &str) -> Json {
@@ -107,15 +119,11 @@ async fn failures_are_explained_as_far_as_they_came() {
 #[actix_web::test]
 async fn redacted_columns_and_what_rules_make_of_them_are_not_shown() {
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::create_dir(directory.path().join("rules")).expect("made");
-    for file in ["rules/purchasing.grl", "rules/purchase_order.grl"] {
-        std::fs::copy(repository().join(file), directory.path().join(file)).expect("copied");
-    }
+    let path = copy_shipped(directory.path(), str::to_owned);
     let graph = std::fs::read_to_string(repository().join("graph.yaml")).expect("the graph");
     let redacting =
         graph.replace("    database: supplier_db\n", "    database: supplier_db\n    redact: [unit_price]\n");
     assert_ne!(graph, redacting);
-    let path = directory.path().join("graph.yaml");
     std::fs::write(&path, redacting).expect("written");
     let (_databases, app) = shipped(|setup| Setup { graphs: vec![path], ..setup }).await;
     let answer = explained(&app, "PROD-002").await;

@@ -8,7 +8,7 @@ use tributary::graph::{self, Flow};
 use tributary::records::{Record, Replay, Replayed, Summary};
 use tributary::{grl, yaml};
 
-use crate::explained::shipped;
+use crate::explained::{copy_shipped, shipped};
 use crate::support::{Setup, TestApp, eventually_async, repository};
 
 /// A configuration file of these settings.
@@ -40,17 +40,6 @@ fn flows(graph: &Path) -> Vec<Flow> {
         catalog: None,
     };
     graph::load(&[graph.to_owned()], &context).unwrap_or_else(|found| panic!("refused:\n{found}")).0
-}
-
-/// The shipped files in `directory`, with the rules of the purchase order changed.
-fn changed(directory: &Path, change: impl Fn(&str) -> String) -> PathBuf {
-    std::fs::create_dir_all(directory.join("rules")).expect("made");
-    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-        let text = std::fs::read_to_string(repository().join(file)).expect("a shipped file");
-        let text = if file.ends_with("purchase_order.grl") { change(&text) } else { text };
-        std::fs::write(directory.join(file), text).expect("written");
-    }
-    directory.join("graph.yaml")
 }
 
 #[actix_web::test]
@@ -87,7 +76,7 @@ async fn every_decision_and_every_failure_is_on_record_and_replays_to_the_letter
         assert_eq!(replay.replay(record), Replayed::Same, "{}", record.id);
     }
 
-    let graph = changed(&directory.path().join("changed"), |rules| rules.replace("* 0.10", "* 0.20"));
+    let graph = copy_shipped(&directory.path().join("changed"), |rules| rules.replace("* 0.10", "* 0.20"));
     let flows = self::flows(&graph);
     let replay = Replay::new(&flows, grl::Limits::default());
     let mut summary = Summary::default();
