@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::error::FlowError;
 use super::executor::{Report, Run};
-use super::offline::{self, Answers, Engines};
+use super::offline::{self, Answers, Bench};
 use super::overrides::Overrides;
 use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
@@ -56,8 +56,8 @@ pub struct Search<'a> {
     pub trace: &'a Trace,
     /// The facts that are replaced already.
     pub run: &'a Run,
-    /// The engines.
-    pub engines: &'a Engines,
+    /// What evaluates its rules.
+    pub bench: &'a Bench,
     /// The field of the answer that must change; `None`: the outcome.
     pub field: Option<&'a str>,
 }
@@ -121,10 +121,10 @@ impl Line<'_> {
 
     /// How the run ends with this value, and what it says.
     fn ending(&self, unscaled: &BigInt) -> Option<(String, Option<Json>)> {
-        let Search { flow, trace, run, engines, field } = self.search;
+        let Search { flow, trace, run, bench, field } = self.search;
         let mut run = (*run).clone();
         run.overrides.set(flow, self.fact, self.at(unscaled)?).ok()?;
-        let report = offline::decide(flow, trace.inputs.clone(), self.answers, &run, engines).ok()?;
+        let report = offline::decide(flow, trace.inputs.clone(), self.answers, &run, bench).ok()?;
         Some(ending(&report, *field))
     }
 

@@ -5,15 +5,15 @@
 //! [`Unanswered`]; it is never taken for an outage, which a default could hide.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Weak};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::executor::{Report, Run, run_at_once};
 use super::ports::{Ports, RulesError};
 use super::trace::{Detail, NodeEnd, Trace};
 use crate::graph::{Flow, QueryNode, Work};
-use crate::grl::{Engine, Evaluation, Limits, Lookup, Ruleset};
+use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Deadline, NodeId, Value};
 
@@ -84,32 +84,16 @@ pub enum Unanswered {
     Never,
 }
 
-/// Rule engines, made when they are first needed and kept. One thread's.
-pub struct Engines {
+/// What evaluates rules without actors. One thread's.
+pub struct Bench {
     limits: Limits,
-    /// By the address of the ruleset, which the weak pointer keeps from being reused while the entry is here.
-    made: RefCell<HashMap<*const Ruleset, (Weak<Ruleset>, Engine)>>,
+    engines: RefCell<Engines>,
 }
 
-impl Engines {
-    /// Engines of these limits.
+impl Bench {
+    /// Rules may ask for so much.
     pub fn new(limits: Limits) -> Self {
-        Self { limits, made: RefCell::default() }
-    }
-
-    fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: &[Lookup], run: &Run) -> Result<Evaluation, RulesError> {
-        let mut made = self.made.borrow_mut();
-        let key = Arc::as_ptr(ruleset);
-        if !made.contains_key(&key) {
-            made.retain(|_, (ruleset, _)| ruleset.strong_count() > 0);
-            made.insert(key, (Arc::downgrade(ruleset), Engine::new(Arc::clone(ruleset), &self.limits)?));
-        }
-        let Some((_, engine)) = made.get_mut(&key) else { return Err(RulesError::Broken) };
-        let evaluation = match run.detail {
-            Detail::Reasons => engine.explain(reads, &run.clock, run.deadline),
-            Detail::Decision | Detail::Answers => engine.evaluate(reads, &run.clock, run.deadline),
-        };
-        Ok(evaluation?)
+        Self { limits, engines: RefCell::default() }
     }
 }
 
@@ -117,14 +101,8 @@ impl Engines {
 ///
 /// # Errors
 /// [`Unanswered`] where a node needed an answer that is not there.
-pub fn decide(
-    flow: &Flow,
-    inputs: Value,
-    answers: &Answers,
-    run: &Run,
-    engines: &Engines,
-) -> Result<Report, Unanswered> {
-    let ports = Offline { answers, engines, unanswered: RefCell::new(None) };
+pub fn decide(flow: &Flow, inputs: Value, answers: &Answers, run: &Run, bench: &Bench) -> Result<Report, Unanswered> {
+    let ports = Offline { answers, bench, unanswered: RefCell::new(None) };
     let run = Run { deadline: Deadline::after(PATIENCE), ..run.clone() };
     let report = run_at_once(flow, inputs, &ports, &run);
     match ports.unanswered.into_inner() {
@@ -135,7 +113,7 @@ pub fn decide(
 
 struct Offline<'a> {
     answers: &'a Answers,
-    engines: &'a Engines,
+    bench: &'a Bench,
     unanswered: RefCell<Option<Unanswered>>,
 }
 
@@ -175,6 +153,12 @@ impl Ports for Offline<'_> {
     }
 
     async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
-        self.engines.evaluate(ruleset, &reads, run)
+        let mut engines = self.bench.engines.borrow_mut();
+        let engine = engines.of(ruleset, &self.bench.limits)?;
+        let evaluation = match run.detail {
+            Detail::Reasons => engine.explain(&reads, &run.clock, run.deadline),
+            Detail::Decision | Detail::Answers => engine.evaluate(&reads, &run.clock, run.deadline),
+        };
+        Ok(evaluation?)
     }
 }

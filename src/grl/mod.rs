@@ -13,6 +13,7 @@ mod comparable;
 mod compile;
 mod cursor;
 mod engine;
+mod engines;
 mod error;
 mod expression;
 mod facts;
@@ -34,6 +35,7 @@ mod trace;
 
 pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
+pub use engines::Engines;
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::Expression;
 pub use facts::{FactRef, Facts, Lookup, Owner};

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::record::{Ended, Record};
-use crate::flow::offline::{self, Engines};
+use crate::flow::offline::{self, Bench};
 use crate::flow::{Detail, Report, Run};
 use crate::graph::Flow;
 use crate::grl::Limits;
@@ -39,13 +39,13 @@ pub struct Change {
 /// Decides records again with the flows of today. One thread's.
 pub struct Replay<'a> {
     flows: &'a [Flow],
-    engines: Engines,
+    bench: Bench,
 }
 
 impl<'a> Replay<'a> {
     /// Replays with these flows, found by the names in the records.
     pub fn new(flows: &'a [Flow], limits: Limits) -> Self {
-        Self { flows, engines: Engines::new(limits) }
+        Self { flows, bench: Bench::new(limits) }
     }
 
     /// Decides `record` again.
@@ -76,7 +76,7 @@ impl<'a> Replay<'a> {
         let clock = record.clock().map_err(|error| error.to_string())?;
         let answers = record.answers().map_err(|error| error.to_string())?;
         let run = Run { detail: Detail::Answers, ..Run::new(clock, Deadline::after(std::time::Duration::ZERO)) };
-        offline::decide(flow, inputs, &answers, &run, &self.engines).map_err(|error| error.to_string())
+        offline::decide(flow, inputs, &answers, &run, &self.bench).map_err(|error| error.to_string())
     }
 }
 

@@ -6,7 +6,8 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
-use super::bound::BoundFlow;
+use super::bound::{BoundFlow, OnWorker};
+use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{Report, Run, run};
 use crate::types::Value;
 
@@ -23,7 +24,9 @@ pub(super) struct Decide {
 }
 
 /// Walks the graph of each request it is asked to decide.
-pub(super) struct Coordinator;
+pub(super) struct Coordinator {
+    pub(super) quick: QuickRulesHandle,
+}
 
 impl Actor for Coordinator {
     type Context = Context<Self>;
@@ -34,9 +37,11 @@ impl Handler<Decide> for Coordinator {
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
         let Decide { flow, inputs, run: asked, span, permit } = message;
+        let quick = self.quick.clone();
         let decide = async move {
             let _permit = permit;
-            run(flow.flow(), inputs, flow.as_ref(), &asked).await
+            let ports = OnWorker { bound: &flow, quick: &quick };
+            run(flow.flow(), inputs, &ports, &asked).await
         };
         Box::pin(decide.instrument(span))
     }

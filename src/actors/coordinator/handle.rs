@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::actor::{Coordinator, Decide};
 use super::bound::BoundFlow;
+use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
 
@@ -36,7 +37,7 @@ impl CoordinatorHandle {
     /// Starts a coordinator on the current thread, which must run an actix runtime. `under_way` bounds the decisions of
     /// all coordinators that share it.
     pub fn start(under_way: Arc<Semaphore>) -> Self {
-        Self { address: Coordinator.start(), under_way }
+        Self { address: Coordinator { quick: QuickRulesHandle::start() }.start(), under_way }
     }
 
     /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.

@@ -14,7 +14,7 @@ use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flip, Search};
-use crate::flow::offline::Engines;
+use crate::flow::offline::Bench;
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
@@ -108,9 +108,9 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
     }
     let flip = match (&arguments.flip, trace.as_deref()) {
         (Some(fact), Some(trace)) => {
-            let engines = Engines::new(core.config().rules.limits.clone());
+            let bench = Bench::new(core.config().rules.limits.clone());
             let field = arguments.flip_field.as_deref();
-            let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
+            let search = Search { flow: flow.flow(), trace, run: &run, bench: &bench, field };
             match search.flip(fact) {
                 Ok(flip) => Some(flip),
                 Err(error) => return Ok(Err(problem(&error))),
