@@ -64,6 +64,11 @@ impl Expression {
         &self.reads
     }
 
+    /// The text it was read from.
+    pub fn snippet(&self) -> &Snippet {
+        &self.snippet
+    }
+
     /// How it is written.
     pub fn text(&self) -> &str {
         self.snippet.text()
