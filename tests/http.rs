@@ -445,3 +445,29 @@ async fn the_flow_runs_on_four_separate_servers_as_on_one() {
         assert_eq!(app.purchasing(product).await.json()["purchase_order"]["total_cost"].to_string(), total);
     }
 }
+
+#[actix_web::test]
+async fn a_flow_is_drawn_in_the_language_that_the_client_asks_for() {
+    let (_databases, app) = shipped().await;
+    let draw = async |accept: &str, query: &str| {
+        let request = app.client.get(app.url(&format!("/flows/purchasing/graph{query}"))).header("Accept", accept);
+        TestApp::answer(request).await
+    };
+    for (accept, query, media_type, begins) in [
+        ("*/*", "", "application/json", "{"),
+        ("application/json", "", "application/json", "{"),
+        ("image/svg+xml", "", "image/svg+xml", "<svg"),
+        ("image/*;q=0.9, text/html", "", "image/svg+xml", "<svg"),
+        ("text/vnd.mermaid, application/json;q=0.5", "", "text/vnd.mermaid; charset=utf-8", "flowchart"),
+        ("application/json;q=0.2, text/vnd.graphviz", "", "text/vnd.graphviz; charset=utf-8", "digraph"),
+        ("application/json", "?format=svg", "image/svg+xml", "<svg"),
+    ] {
+        let answer = draw(accept, query).await;
+        assert_eq!((answer.status, answer.headers["content-type"].to_str().ok()), (200, Some(media_type)), "{accept}");
+        assert!(answer.text.starts_with(begins), "{accept}: {}", answer.text);
+    }
+    assert_eq!(draw("text/html", "").await.code(), "not_acceptable");
+    assert_eq!(draw("application/json;q=0", "").await.status, 406);
+    assert_eq!(draw("*/*", "?format=png").await.code(), "bad_query");
+    assert_problem(&app.get("/flows/selling/graph").await, 404, "no_such_flow");
+}

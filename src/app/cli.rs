@@ -39,6 +39,8 @@ pub enum Command {
     Replay(Replay),
     /// Run flow tests without databases.
     Test(Test),
+    /// Draw a flow, or one decision of it.
+    Graph(Graph),
 }
 
 /// The files every command reads.
@@ -173,6 +175,39 @@ pub struct Test {
     /// How to print the results and what is wrong with the files.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `tributary graph`.
+#[derive(Debug, Args)]
+pub struct Graph {
+    /// The files to draw.
+    #[command(flatten)]
+    pub files: Files,
+    /// The flow to draw, where the files hold several.
+    #[arg(long, value_name = "NAME")]
+    pub flow: Option<String>,
+    /// In which language [default: by the ending of the output file, else mermaid].
+    #[arg(long, value_enum)]
+    pub format: Option<PictureFormat>,
+    /// Where to write it [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Draw a decision on record: what ran, how long, which way it ended. A file of records, whose first is taken, or a file, a colon and a line.
+    #[arg(long, value_name = "RECORD")]
+    pub explain_of: Option<String>,
+}
+
+/// The language of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PictureFormat {
+    /// Boxes and arrows with their places.
+    Json,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// For documents.
+    Svg,
 }
 
 /// For whom to print.

@@ -8,6 +8,7 @@
 mod compile;
 mod input;
 mod load;
+pub mod picture;
 mod plan;
 mod spec;
 mod sql;

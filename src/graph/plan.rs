@@ -138,6 +138,27 @@ pub struct Outcome {
     pub span: Span,
 }
 
+impl Outcome {
+    /// The facts that its condition, message and body read.
+    pub fn reads(&self) -> Vec<FactRef> {
+        fn template(node: &Template, into: &mut Vec<FactRef>) {
+            match node {
+                Template::Map(fields) => fields.iter().for_each(|(_, field)| template(field, into)),
+                Template::List(items) => items.iter().for_each(|item| template(item, into)),
+                Template::Leaf(expression) => into.extend(expression.reads().iter().cloned()),
+            }
+        }
+        let mut facts: Vec<FactRef> = self.when.iter().flat_map(|when| when.reads().iter().cloned()).collect();
+        for part in self.message.iter().flat_map(|message| &message.parts) {
+            if let MessagePart::Expression(expression) = part {
+                facts.extend(expression.reads().iter().cloned());
+            }
+        }
+        self.body.iter().for_each(|(_, field)| template(field, &mut facts));
+        facts
+    }
+}
+
 /// Text with expressions in it: `"Order {calc.quantity} now"`. `{{` and `}}` stand for braces.
 #[derive(Debug)]
 pub struct Message {

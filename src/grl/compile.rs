@@ -22,13 +22,22 @@ pub(super) struct Compiler<'a> {
     start: Vec<Start>,
     reads: Reads,
     found: &'a mut Diagnostics,
+    /// Whether the rule was made for a condition: its one target is then the node's own, whoever else has a `result`.
+    is_condition: bool,
 }
 
 impl<'a> Compiler<'a> {
     pub(super) fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
         let facts = locals.to_vec();
-        let mut compiler =
-            Self { scope, facts, locals: Locals::default(), start: Vec::new(), reads: Reads::default(), found };
+        let mut compiler = Self {
+            scope,
+            facts,
+            locals: Locals::default(),
+            start: Vec::new(),
+            reads: Reads::default(),
+            found,
+            is_condition: false,
+        };
         for local in locals {
             match local {
                 LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
@@ -43,6 +52,11 @@ impl<'a> Compiler<'a> {
             }
         }
         compiler
+    }
+
+    /// Compiles the rule that stands for a condition.
+    pub(super) fn for_condition(self) -> Self {
+        Self { is_condition: true, ..self }
     }
 
     /// A starting fact; the fields of a map are facts of their own.
@@ -113,7 +127,7 @@ impl<'a> Compiler<'a> {
             return read_only(format!("`{written}` cannot be assigned: rows and inputs are read only"));
         }
         let own = self.locals.find(written).is_some() && !self.locals.is_mapped(written);
-        if own || target.names.len() > 1 {
+        if own || target.names.len() > 1 || self.is_condition {
             return None;
         }
         let owner = *self.scope.owners_of(written).first()?;

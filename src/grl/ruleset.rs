@@ -189,7 +189,8 @@ impl Ruleset {
             then,
         };
         let rules = [Read { rule, snippet: condition }];
-        let mut compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
+        let compiler = Compiler::new(scope, locals, &mut found).for_condition();
+        let mut compiled = compiler.compile(&rules, std::slice::from_ref(condition));
         compiled.unread.retain(|(name, _)| &**name != "result");
         // The rule was made so; its author wrote no more than the condition.
         found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();

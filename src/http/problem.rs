@@ -77,6 +77,9 @@ const MALFORMED_BODY: Kind = ("malformed_body", StatusCode::BAD_REQUEST, "The re
 const BAD_QUERY: Kind = ("bad_query", StatusCode::BAD_REQUEST, "The query string makes no sense");
 const NO_SUCH_PATH: Kind = ("no_such_path", StatusCode::NOT_FOUND, "Nothing is served at this path");
 const NO_SUCH_DOMAIN: Kind = ("no_such_domain", StatusCode::NOT_FOUND, "There is no such domain");
+const NO_SUCH_FLOW: Kind = ("no_such_flow", StatusCode::NOT_FOUND, "There is no such flow");
+const NOT_ACCEPTABLE: Kind =
+    ("not_acceptable", StatusCode::NOT_ACCEPTABLE, "It is not to be had in a form that the client accepts");
 const NOT_FOUND: Kind = ("not_found", StatusCode::NOT_FOUND, "A row that the decision needs does not exist");
 const METHOD: Kind = ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The path is served for another method");
 const TOO_LARGE: Kind = ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large");
@@ -135,6 +138,17 @@ impl Problem {
     pub fn no_such_domain(name: &str, known: &[&str]) -> Self {
         let name: String = name.chars().take(200).collect();
         Self::new(NO_SUCH_DOMAIN, format!("there is no domain `{name}`; the domains are: {}", known.join(", ")))
+    }
+
+    /// There is no flow of this name; `known` are those there are.
+    pub fn no_such_flow(name: &str, known: &[&str]) -> Self {
+        let name: String = name.chars().take(200).collect();
+        Self::new(NO_SUCH_FLOW, format!("there is no flow `{name}`; the flows are: {}", known.join(", ")))
+    }
+
+    /// None of the types that the client accepts is to be had; `offered` are those that are.
+    pub fn not_acceptable(offered: &[&str]) -> Self {
+        Self::new(NOT_ACCEPTABLE, format!("this is to be had as {}", offered.join(", ")))
     }
 
     /// The path takes only `allowed`.

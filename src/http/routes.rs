@@ -2,7 +2,7 @@
 
 use actix_web::web;
 
-use super::handlers::{admin, decide, flows, health};
+use super::handlers::{admin, decide, flows, graph, health};
 use super::service::Service;
 
 /// The first segments of paths that no flow may take.
@@ -26,6 +26,7 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
             .service(get("/health", web::get().to(health::all)))
             .service(get("/health/{domain}", web::get().to(health::one)))
             .service(get("/flows", web::get().to(flows::list)))
+            .service(get("/flows/{flow}/graph", web::get().to(graph::picture)))
             .service(post("/admin/domains/{domain}/restart", web::post().to(admin::restart)))
             .service(post("/admin/reload", web::post().to(admin::reload)))
             .default_service(web::to(decide::decide));

@@ -10,6 +10,7 @@
 
 mod entry;
 mod file;
+mod overlay;
 mod record;
 mod recorder;
 mod replay;
@@ -17,6 +18,7 @@ mod summary;
 mod typed;
 
 pub use entry::Entry;
+pub use overlay::overlay;
 pub use record::{Ended, Record, RecordError, RecordedNode};
 pub use recorder::{Recorder, RecorderError, RecorderStatus};
 pub use replay::{Change, Replay, Replayed};

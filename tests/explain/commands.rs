@@ -168,3 +168,39 @@ async fn a_rule_change_is_replayed_over_what_was_decided() {
     let (code, _, errors) = run(&[], &["replay", "nowhere.ndjson"]);
     assert!(code == 1 && errors.contains("nowhere.ndjson cannot be read"), "{errors}");
 }
+
+#[actix_web::test]
+async fn a_decision_on_record_is_drawn() {
+    let databases = SampleDatabases::create().await;
+    let environment = databases.environment();
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let config = at("service.yaml");
+    std::fs::write(&config, format!("records: {{ to: file, path: {} }}\n", at("decisions.ndjson"))).expect("written");
+    for product in ["PROD-001", "NOPE"] {
+        run(&environment, &["run", "--config", &config, "--input", &format!("product_id={product}")]);
+    }
+    let (code, _, errors) = run(&[], &["graph", "-o", &at("why.svg"), "--explain-of", &at("decisions.ndjson")]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    let svg = std::fs::read_to_string(at("why.svg")).expect("a picture");
+    assert!(svg.contains("6 of 9 rules") && svg.contains(", 1 row<"), "{svg}");
+    let (_, text, _) =
+        run(&[], &["graph", "--format", "json", "--explain-of", &format!("{}:2", at("decisions.ndjson"))]);
+    let picture = json(&text);
+    assert_eq!(picture["ending"], "error not_found");
+    let state = |id: &str| {
+        let boxes = picture["boxes"].as_array().expect("boxes");
+        boxes.iter().find(|known| known["id"] == id).expect("the box")["state"].clone()
+    };
+    assert_eq!((state("oms_history"), state("create_po")), (Json::from("failed"), Json::from("not_run")));
+    let (_, text, _) = run(&[], &["graph"]);
+    assert!(text.starts_with("flowchart LR"), "{text}");
+    for (arguments, told) in [
+        (&["graph", "--flow", "selling"][..], "there is no flow `selling`; the flows are: purchasing"),
+        (&["graph", "--explain-of", "nowhere.ndjson"][..], "nowhere.ndjson cannot be read"),
+        (&["graph", "-o", "/nowhere/flow.svg"][..], "/nowhere/flow.svg cannot be written"),
+    ] {
+        let (code, _, errors) = run(&[], arguments);
+        assert!(code == 1 && errors.contains(told), "{errors}");
+    }
+}

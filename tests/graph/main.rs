@@ -10,5 +10,6 @@
 
 mod accepted;
 mod mutations;
+mod pictures;
 mod reading;
 mod refused;

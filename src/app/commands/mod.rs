@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod graph;
 mod replay;
 mod run;
 mod serve;
@@ -59,6 +60,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
+        Command::Graph(arguments) => graph::execute(&arguments),
     }
 }
 

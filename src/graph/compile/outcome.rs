@@ -7,7 +7,7 @@ use super::node::expression_text;
 use crate::diagnostics::{Diagnostic, Snippet};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
 use crate::graph::spec::OutcomeSpec;
-use crate::grl::{Expression, FactRef, Region, Scope};
+use crate::grl::{Expression, Region, Scope};
 use crate::types::{FieldName, Type};
 use crate::yaml::{self, Kind, Marked};
 
@@ -186,23 +186,4 @@ fn cut(text: &Snippet, range: std::ops::Range<usize>) -> Snippet {
         .collect();
     let pieces = if pieces.is_empty() { vec![(0, text.span(range).range().start)] } else { pieces };
     Snippet::new(Arc::clone(text.source()), part, pieces)
-}
-
-/// The facts an outcome reads.
-pub(super) fn reads(outcome: &Outcome) -> Vec<FactRef> {
-    fn template(node: &Template, into: &mut Vec<FactRef>) {
-        match node {
-            Template::Map(fields) => fields.iter().for_each(|(_, field)| template(field, into)),
-            Template::List(items) => items.iter().for_each(|item| template(item, into)),
-            Template::Leaf(expression) => into.extend(expression.reads().iter().cloned()),
-        }
-    }
-    let mut facts: Vec<FactRef> = outcome.when.iter().flat_map(|when| when.reads().iter().cloned()).collect();
-    for part in outcome.message.iter().flat_map(|message| &message.parts) {
-        if let MessagePart::Expression(expression) = part {
-            facts.extend(expression.reads().iter().cloned());
-        }
-    }
-    outcome.body.iter().for_each(|(_, field)| template(field, &mut facts));
-    facts
 }

@@ -178,7 +178,7 @@ impl Compiler<'_> {
             }
             read.extend(node.guards.iter().flat_map(|guard| guard.rule.reads().iter().cloned()));
         }
-        read.extend(outcomes.iter().flat_map(super::outcome::reads));
+        read.extend(outcomes.iter().flat_map(crate::graph::Outcome::reads));
         for (place, node) in nodes.iter().enumerate() {
             let used = !node.dependents.is_empty() || read.iter().any(|fact| fact.owner == Owner::Node(place));
             if !used {

@@ -4,6 +4,7 @@ pub(super) mod admin;
 mod batch;
 pub(super) mod decide;
 pub(super) mod flows;
+pub(super) mod graph;
 pub(super) mod health;
 
 use actix_web::{HttpMessage, HttpRequest};

@@ -1,0 +1,214 @@
+//! A flow as a picture: as JSON for programs that draw, as DOT and Mermaid for those that lay out, and as SVG for documents.
+//!
+//! `draft` makes boxes and arrows of a compiled flow, `layout` gives them places, and each writer says them in its language.
+//! An [`Overlay`] draws one decision over it: what ran, how long, which way it ended. Pure functions of floor 1: no file, no
+//! socket, and the same flow always gives the same picture, to the letter.
+
+mod dot;
+mod draft;
+mod layout;
+mod mermaid;
+mod svg;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::plan::Flow;
+use crate::types::NodeId;
+
+/// One decision, to be drawn over its flow.
+#[derive(Debug, Clone, Default)]
+pub struct Overlay {
+    /// What each node did.
+    pub nodes: BTreeMap<NodeId, NodeRun>,
+    /// The outcome the flow ended in, by its position.
+    pub outcome: Option<usize>,
+    /// How the run ended, in a word.
+    pub ending: String,
+}
+
+/// What one node did.
+#[derive(Debug, Clone, Default)]
+pub struct NodeRun {
+    /// How it ended.
+    pub state: State,
+    /// When it started, since the run began.
+    pub began: Option<Duration>,
+    /// How long it took.
+    pub took: Option<Duration>,
+    /// How many rows its database found.
+    pub rows: Option<usize>,
+    /// How many of its rules fired.
+    pub fired: Option<usize>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It never started, or had not ended when the run did.
+    #[default]
+    NotRun,
+    /// It has a value.
+    Done,
+    /// Its default stood in for its database.
+    Degraded,
+    /// A condition kept it from running.
+    Skipped,
+    /// It failed.
+    Failed,
+}
+
+/// What a box stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The flow's inputs.
+    Input,
+    /// A node that asks a database.
+    Query,
+    /// A node that runs rules.
+    Rules,
+    /// A way the flow can end.
+    Outcome,
+}
+
+/// A flow, drawn. Lengths are in pixels, from the top left corner.
+#[derive(Debug, Clone, Serialize)]
+pub struct Picture {
+    /// The flow.
+    pub flow: String,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// How the decision that is drawn over it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ending: Option<String>,
+    /// Its width.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
+    /// The boxes.
+    pub boxes: Vec<Box>,
+    /// The arrows between them.
+    pub arrows: Vec<Arrow>,
+    /// The domains, in the order of their colours.
+    pub domains: Vec<Domain>,
+}
+
+/// A box.
+#[derive(Debug, Clone, Serialize)]
+pub struct Box {
+    /// A node's name; of inputs and outcomes, a name that no node has.
+    pub id: String,
+    /// What it stands for.
+    pub kind: Kind,
+    /// Its first line.
+    pub title: String,
+    /// What stands below.
+    pub lines: Vec<String>,
+    /// What its author says of it, and what does not fit into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The domain it asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// What became of it in the decision that is drawn over the flow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// Its left side.
+    pub x: f64,
+    /// Its top.
+    pub y: f64,
+    /// Its width.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
+}
+
+/// An arrow.
+#[derive(Debug, Clone, Serialize)]
+pub struct Arrow {
+    /// The box it leaves, by position.
+    pub from: usize,
+    /// The box it reaches, by position.
+    pub to: usize,
+    /// The condition under which its target runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Whether the decision that is drawn over the flow went this way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ran: Option<bool>,
+    /// Where it goes: its ends, and between them pairs that stand for level stretches.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A domain and its colours.
+#[derive(Debug, Clone, Serialize)]
+pub struct Domain {
+    /// Its name.
+    pub name: String,
+    /// The colour of its boxes, as `#rrggbb`.
+    pub fill: &'static str,
+    /// The colour of their borders.
+    pub stroke: &'static str,
+}
+
+impl Picture {
+    /// Draws `flow`, and over it one decision where there is one.
+    pub fn of(flow: &Flow, overlay: Option<&Overlay>) -> Self {
+        let mut picture = draft::of(flow, overlay);
+        layout::place(&mut picture);
+        picture
+    }
+
+    /// As JSON: the fields of this type.
+    pub fn json(&self) -> String {
+        // A picture holds nothing that JSON cannot say.
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// As DOT, the language of Graphviz.
+    pub fn dot(&self) -> String {
+        dot::write(self)
+    }
+
+    /// As a Mermaid flowchart.
+    pub fn mermaid(&self) -> String {
+        mermaid::write(self)
+    }
+
+    /// As SVG.
+    pub fn svg(&self) -> String {
+        svg::write(self)
+    }
+
+    fn domain(&self, of: &Box) -> Option<(usize, &Domain)> {
+        let name = of.domain.as_ref()?;
+        self.domains.iter().enumerate().find(|(_, domain)| domain.name == *name)
+    }
+}
+
+/// The colours of boxes that ask no database.
+const PLAIN: (&str, &str) = ("#f6f6f4", "#57606a");
+const FAILED: &str = "#b3261e";
+const DEGRADED: &str = "#b26a00";
+const CHOSEN: &str = "#1a7f37";
+
+/// The colours of a box: its own, and, where it went wrong, of what went wrong.
+fn colours(picture: &Picture, of: &Box) -> (&'static str, &'static str) {
+    let (fill, stroke) = picture.domain(of).map_or(PLAIN, |(_, domain)| (domain.fill, domain.stroke));
+    match (of.state, of.kind) {
+        (Some(State::Failed), _) => (fill, FAILED),
+        (Some(State::Degraded), _) => (fill, DEGRADED),
+        (Some(State::Done), Kind::Outcome) => ("#dafbe1", CHOSEN),
+        _ => (fill, stroke),
+    }
+}
+
+/// Whether a decision passed it by.
+fn is_idle(of: &Box) -> bool {
+    matches!(of.state, Some(State::NotRun | State::Skipped))
+}

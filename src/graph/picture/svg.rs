@@ -1,0 +1,226 @@
+//! A picture as SVG: black on white wherever it is shown, no script, no font of its own.
+
+use std::fmt::Write;
+
+use super::{Box, Kind, PLAIN, Picture, State, colours, is_idle};
+
+const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
+
+/// The document.
+pub(super) fn write(picture: &Picture) -> String {
+    let mut out = String::new();
+    let (width, height) = (picture.width, picture.height);
+    let name = escaped(&picture.flow);
+    let said = escaped(picture.ending.as_deref().or(picture.description.as_deref()).unwrap_or("a flow"));
+    put(
+        &mut out,
+        &format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FONT}\">"
+        ),
+    );
+    put(&mut out, &format!("<title>{name}</title>\n<desc>{said}</desc>"));
+    put(&mut out, "<defs>");
+    for (id, colour) in [("tip", "#57606a"), ("tip-ran", "#1f2328"), ("tip-idle", "#c6cbd1")] {
+        put(
+            &mut out,
+            &format!(
+                "<marker id=\"{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"{colour}\"/></marker>"
+            ),
+        );
+    }
+    put(&mut out, "</defs>");
+    put(&mut out, &format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>"));
+    arrows(picture, &mut out);
+    picture.boxes.iter().for_each(|known| one(picture, known, &mut out));
+    legend(picture, &mut out);
+    out.push_str("</svg>\n");
+    out
+}
+
+fn arrows(picture: &Picture, out: &mut String) {
+    // What ran lies over what did not.
+    let mut arrows: Vec<_> = picture.arrows.iter().collect();
+    arrows.sort_by_key(|arrow| arrow.ran == Some(true));
+    for arrow in &arrows {
+        let (colour, tip, stroke) = match arrow.ran {
+            None => ("#57606a", "tip", 1.4),
+            Some(true) => ("#1f2328", "tip-ran", 2.2),
+            Some(false) => ("#c6cbd1", "tip-idle", 1.2),
+        };
+        let dashes = if arrow.condition.is_some() { " stroke-dasharray=\"6 4\"" } else { "" };
+        put(
+            out,
+            &format!(
+                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{stroke}\"{dashes} marker-end=\"url(#{tip})\"/>",
+                path(&arrow.points)
+            ),
+        );
+    }
+    for arrow in arrows {
+        let (Some(condition), Some((x, y))) = (&arrow.condition, middle(&arrow.points)) else { continue };
+        let short: String = if condition.chars().count() > 26 {
+            condition.chars().take(25).chain(['…']).collect()
+        } else {
+            condition.clone()
+        };
+        put(
+            out,
+            &format!(
+                "<text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#1f2328\" stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"><title>{}</title>{}</text>",
+                y - 5.0,
+                escaped(condition),
+                escaped(&short)
+            ),
+        );
+    }
+}
+
+/// Curves between layers, level through them.
+fn path(points: &[(f64, f64)]) -> String {
+    let Some(((x, y), rest)) = points.split_first() else { return String::new() };
+    let mut path = format!("M{x:.1} {y:.1}");
+    let (mut x, mut y) = (*x, *y);
+    for (number, (to_x, to_y)) in rest.iter().enumerate() {
+        if number % 2 == 0 {
+            let bend = f64::midpoint(x, *to_x);
+            path.push_str(&format!("C{bend:.1} {y:.1} {bend:.1} {to_y:.1} {to_x:.1} {to_y:.1}"));
+        } else {
+            path.push_str(&format!("L{to_x:.1} {to_y:.1}"));
+        }
+        (x, y) = (*to_x, *to_y);
+    }
+    path
+}
+
+/// The middle of the last curve.
+fn middle(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let [.., (ax, ay), (bx, by)] = points else { return None };
+    Some((f64::midpoint(*ax, *bx), f64::midpoint(*ay, *by)))
+}
+
+fn one(picture: &Picture, known: &Box, out: &mut String) {
+    let Box { x, y, width, height, .. } = known;
+    let (fill, stroke) = colours(picture, known);
+    let dim = if is_idle(known) { " opacity=\"0.45\"" } else { "" };
+    let dashes = if known.state == Some(State::Skipped) { " stroke-dasharray=\"5 4\"" } else { "" };
+    let thick = if known.state.is_some() && !is_idle(known) { 2.2 } else { 1.4 };
+    let style = format!("fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{thick}\"{dashes}");
+    put(out, &format!("<g{dim}>"));
+    let full = known.description.as_ref().map_or_else(|| known.id.clone(), |said| format!("{}: {said}", known.title));
+    put(out, &format!("<title>{}</title>", escaped(&full)));
+    match known.kind {
+        Kind::Query => {
+            put(
+                out,
+                &format!(
+                    "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\" {style}/>"
+                ),
+            );
+            cylinder(x + width - 20.0, y + 8.0, stroke, out);
+        }
+        Kind::Rules => put(out, &format!("<path d=\"{}\" {style}/>", chamfered(known))),
+        Kind::Input => put(
+            out,
+            &format!(
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\" fill=\"#ffffff\" stroke=\"{stroke}\" stroke-width=\"{thick}\" stroke-dasharray=\"2 3\"/>"
+            ),
+        ),
+        Kind::Outcome => put(
+            out,
+            &format!(
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" {style}/>",
+                height / 2.0
+            ),
+        ),
+    }
+    let (centre, mut line) = (x + width / 2.0, y + 24.0);
+    put(
+        out,
+        &format!(
+            "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"14\" font-weight=\"600\" text-anchor=\"middle\" fill=\"#1f2328\">{}</text>",
+            escaped(&known.title)
+        ),
+    );
+    for text in &known.lines {
+        line += 17.0;
+        put(
+            out,
+            &format!(
+                "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"12\" text-anchor=\"middle\" fill=\"#424a53\">{}</text>",
+                escaped(text)
+            ),
+        );
+    }
+    put(out, "</g>");
+}
+
+/// The sign of a database.
+fn cylinder(x: f64, y: f64, stroke: &str, out: &mut String) {
+    put(
+        out,
+        &format!(
+            "<path d=\"M{x:.1} {:.1}v8a6 2.5 0 0 0 12 0v-8a6 2.5 0 0 0 -12 0a6 2.5 0 0 0 12 0\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"1.2\"/>",
+            y + 2.5
+        ),
+    );
+}
+
+/// A box with its corners cut.
+fn chamfered(known: &Box) -> String {
+    let Box { x, y, width, height, .. } = known;
+    let cut = 10.0;
+    let (w, h) = (width - 2.0 * cut, height - 2.0 * cut);
+    format!("M{:.1} {y:.1}h{w:.1}l{cut} {cut}v{h:.1}l-{cut} {cut}h-{w:.1}l-{cut} -{cut}v-{h:.1}z", x + cut)
+}
+
+fn legend(picture: &Picture, out: &mut String) {
+    let y = picture.height - 28.0;
+    let mut x = 24.0;
+    for domain in &picture.domains {
+        put(
+            out,
+            &format!(
+                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{}\" stroke=\"{}\"/>",
+                domain.fill, domain.stroke
+            ),
+        );
+        put(
+            out,
+            &format!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\" fill=\"{}\">{}</text>",
+                x + 20.0,
+                y + 11.5,
+                PLAIN.1,
+                escaped(&domain.name)
+            ),
+        );
+        #[expect(clippy::cast_precision_loss, reason = "a name's length")]
+        let advance = domain.name.chars().count() as f64;
+        x += advance.mul_add(7.2, 44.0);
+        if x > picture.width - 60.0 {
+            break;
+        }
+    }
+}
+
+/// Text for XML; what XML cannot hold at all is a question mark.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\n' | '\t' => out.push(' '),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('?'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn put(out: &mut String, line: &str) {
+    // Writing to a text cannot fail.
+    writeln!(out, "{line}").unwrap_or_default();
+}

@@ -1,0 +1,50 @@
+//! A record as it is drawn over its flow.
+
+use std::time::Duration;
+
+use super::record::{Record, RecordedNode};
+use super::replay::Replay;
+use crate::graph::Flow;
+use crate::graph::picture::{NodeRun, Overlay, State};
+use crate::grl::Limits;
+use crate::types::NodeId;
+
+/// What `record` says of the nodes of `flow`, and the outcome that it ended in.
+pub fn overlay(flow: &Flow, record: &Record, limits: &Limits) -> Overlay {
+    let nodes = record.nodes.iter().filter_map(|(name, node)| Some((NodeId::parse(name).ok()?, run(node))));
+    let status =
+        record.decision.as_ref().and_then(|decision| decision.get("status")).and_then(|status| status.as_str());
+    let ending = match (status, &record.error) {
+        (Some(status), _) => status.to_owned(),
+        (None, Some(error)) => format!("error {}", error.code),
+        (None, None) => String::new(),
+    };
+    Overlay { nodes: nodes.collect(), outcome: status.and_then(|status| outcome(flow, record, status, limits)), ending }
+}
+
+/// Several outcomes may have one status: which it was, deciding again tells; else it is the first of that status.
+fn outcome(flow: &Flow, record: &Record, status: &str, limits: &Limits) -> Option<usize> {
+    let has_status = |number: &usize| flow.outcomes.get(*number).is_some_and(|outcome| outcome.status == status);
+    let again = Replay::new(std::slice::from_ref(flow), limits.clone()).decide(record).ok();
+    let tried =
+        again.filter(|report| report.result.is_ok()).and_then(|report| report.trace?.outcomes.len().checked_sub(1));
+    tried.filter(has_status).or_else(|| (0..flow.outcomes.len()).find(has_status))
+}
+
+fn run(node: &RecordedNode) -> NodeRun {
+    let state = match node.state.as_str() {
+        "done" => State::Done,
+        "degraded" => State::Degraded,
+        "skipped" => State::Skipped,
+        "failed" => State::Failed,
+        _ => State::NotRun,
+    };
+    let ended = matches!(state, State::Done | State::Degraded | State::Failed);
+    NodeRun {
+        state,
+        began: node.start_us.filter(|_| ended).map(Duration::from_micros),
+        took: node.took_us.filter(|_| ended).map(Duration::from_micros),
+        rows: node.rows.as_ref().map(Vec::len).or(node.found),
+        fired: (node.query.is_none() && state == State::Done).then_some(node.fired.len()),
+    }
+}
