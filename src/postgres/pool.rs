@@ -115,6 +115,11 @@ impl Pool {
         &self.shared.connector
     }
 
+    /// How long to wait for what.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
     /// A connection, made if need be, within the acquire timeout and the deadline.
     ///
     /// # Errors

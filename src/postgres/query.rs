@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::lanes::Tempo;
 use crate::types::{NodeId, Type, Value};
 
 /// One node's query. Made once, when its flow is compiled; its identity is the key of every cache about it.
@@ -12,13 +13,14 @@ pub struct Query {
     id: u64,
     node: NodeId,
     text: Box<str>,
+    tempo: Tempo,
 }
 
 impl Query {
     /// The query `text` of `node`.
     pub fn new(node: NodeId, text: impl Into<Box<str>>) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), node, text: text.into() })
+        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), node, text: text.into(), tempo: Tempo::default() })
     }
 
     /// A number no other query of this process has.
@@ -34,6 +36,11 @@ impl Query {
     /// Its SQL, with `$1`, `$2`, ... for parameters.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How long it takes of late.
+    pub(super) fn tempo(&self) -> &Tempo {
+        &self.tempo
     }
 }
 

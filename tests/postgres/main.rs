@@ -8,6 +8,7 @@
 )]
 
 mod fixture;
+mod lanes;
 mod load;
 mod network;
 mod sessions;

@@ -1,0 +1,169 @@
+//! Which lane takes which query: the lanes there are, and the queries that wait. No I/O and no clock of its own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::lane::{Lane, Seat};
+use super::{Inner, Opening};
+use crate::postgres::error::QueryErrorKind;
+use crate::postgres::query::Query;
+use crate::types::{Deadline, Value};
+
+/// Statements that may be on one lane at once.
+const DEPTH: usize = 16;
+/// A lane that has been open for so long goes back to the pool where others wait for a connection.
+const FAIR_SHARE: Duration = Duration::from_millis(10);
+
+/// How a query reaches PostgreSQL.
+#[derive(Debug)]
+pub(super) enum Boarding {
+    /// Over a lane.
+    Seat(Seat),
+    /// Over a lane that it opens.
+    Open(Opening),
+}
+
+/// What a query that waited is told.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Go.
+    Go(Boarding),
+    /// Another has asked for you.
+    Answered(Result<(Vec<Value>, Instant), QueryErrorKind>),
+    /// Ask over a connection of your own.
+    Alone,
+}
+
+/// A query that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) params: Arc<[Value]>,
+    pub(super) deadline: Deadline,
+    pub(super) reply: oneshot::Sender<Turn>,
+}
+
+/// Queries of one node that wait, to be sent together.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) query: Arc<Query>,
+    pub(super) members: Vec<Waiting>,
+}
+
+/// The lanes, and who waits for one.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    lanes: Vec<Lane>,
+    opening: usize,
+    queue: VecDeque<Group>,
+}
+
+/// What the pool has at the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Supply {
+    pub(super) idle: bool,
+    pub(super) wanted: bool,
+}
+
+/// The circumstances of a choice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    pub(super) patience: Duration,
+    pub(super) most_lanes: usize,
+    pub(super) supply: Supply,
+}
+
+impl Board {
+    /// How many queries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.iter().map(|group| group.members.len()).sum()
+    }
+
+    /// A way for a statement of `query`, unless it has to wait: those that already wait come first, and a statement that
+    /// can be joined to others waits for its like to come back.
+    pub(super) fn enter(&mut self, inner: &Arc<Inner>, query: &Query, joins: bool, at: Moment) -> Option<Boarding> {
+        if !self.queue.is_empty() {
+            return None;
+        }
+        self.boarding(inner, query, joins, at)
+    }
+
+    /// Lets a query wait: with its like, up to `most` of them, where it can be joined to them.
+    pub(super) fn queue(&mut self, query: &Arc<Query>, waiting: Waiting, most: usize) {
+        let open =
+            self.queue.iter_mut().rev().find(|group| group.query.id() == query.id() && group.members.len() < most);
+        match open {
+            Some(group) => group.members.push(waiting),
+            None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting] }),
+        }
+    }
+
+    /// The next group that can go, and how.
+    pub(super) fn next(
+        &mut self,
+        inner: &Arc<Inner>,
+        joins: impl Fn(&Query) -> bool,
+        at: Moment,
+    ) -> Option<(Group, Boarding)> {
+        self.queue.retain_mut(|group| {
+            group.members.retain(|member| !member.reply.is_closed());
+            !group.members.is_empty()
+        });
+        for index in 0..self.queue.len() {
+            let query = Arc::clone(&self.queue.get(index)?.query);
+            if let Some(boarding) = self.boarding(inner, &query, joins(&query), at) {
+                return self.queue.remove(index).map(|group| (group, boarding));
+            }
+        }
+        None
+    }
+
+    fn boarding(&mut self, inner: &Arc<Inner>, query: &Query, joins: bool, at: Moment) -> Option<Boarding> {
+        for lane in &mut self.lanes {
+            if at.supply.wanted && lane.age(at.now) > FAIR_SHARE {
+                lane.retire();
+            }
+        }
+        let flowing = self.lanes.iter().filter(|lane| lane.flows(at.now, at.patience)).count();
+        let may_open = flowing + self.opening < at.most_lanes;
+        let lanes = self.lanes.iter_mut().filter(|lane| lane.flows(at.now, at.patience) && lane.load() < DEPTH);
+        let free = lanes.filter(|lane| !joins || !lane.carries(query.id())).min_by_key(|lane| lane.load());
+        match free {
+            Some(lane) if lane.load() == 0 || !may_open || !at.supply.idle => {
+                Some(Boarding::Seat(lane.board(inner, query.id(), at.now)))
+            }
+            _ if may_open => {
+                self.opening += 1;
+                Some(Boarding::Open(Opening::new(inner)))
+            }
+            _ => None,
+        }
+    }
+
+    /// A lane has been opened, or could not be.
+    pub(super) fn opened(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+    }
+
+    /// Adds a lane, with one statement of `query` on it.
+    pub(super) fn add(&mut self, inner: &Arc<Inner>, mut lane: Lane, query: &Query, now: Instant) -> Seat {
+        let seat = lane.board(inner, query.id(), now);
+        self.lanes.push(lane);
+        seat
+    }
+
+    /// The lane of `seat`.
+    pub(super) fn lane(&mut self, seat: &Seat) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| Arc::ptr_eq(&lane.session, &seat.session))
+    }
+
+    /// Takes away the lanes on which nothing more is to be done.
+    pub(super) fn sweep(&mut self) -> Vec<Lane> {
+        let quiet = self.queue.is_empty();
+        let done = |lane: &mut Lane| lane.load() == 0 && (quiet || lane.is_retired() || !lane.session.is_usable());
+        self.lanes.extract_if(.., done).collect()
+    }
+}
