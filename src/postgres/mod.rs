@@ -5,6 +5,7 @@
 //! the type that PREPARE finds (the table of types is in `codec`). Nothing here knows actors, retries, health or flows,
 //! and nothing pastes a value into SQL.
 
+mod coalesce;
 mod codec;
 mod connect;
 mod error;

@@ -15,12 +15,13 @@ use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, Statement};
 
+use super::coalesce::Together;
 use super::connect::cancel;
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
-use super::statements::Plan;
+use super::statements::{Bound, Plan, Reader};
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.
@@ -40,7 +41,7 @@ pub struct Session {
 }
 
 /// Why a statement did not run: the driver's word, or our own.
-enum Fault {
+pub(super) enum Fault {
     Driver(tokio_postgres::Error),
     Ours(QueryErrorKind),
 }
@@ -95,6 +96,23 @@ impl Session {
         }
         let farewells = self.pool.connector.farewells();
         self.run(query, params).await.map_err(|fault| self.explain(fault, farewells, limit))
+    }
+
+    /// Runs `query` with each of `asks`, beside others, as one statement where that is possible.
+    ///
+    /// # Errors
+    /// As [`Self::query_beside_others`], and then for none of them more than for another.
+    pub(super) async fn batch_beside_others(
+        &self,
+        query: &Query,
+        asks: &[Arc<[Value]>],
+        limit: Duration,
+    ) -> Result<Together, QueryErrorKind> {
+        if self.connection()?.is_closed() {
+            return Err(ended_before_it_was_asked());
+        }
+        let farewells = self.pool.connector.farewells();
+        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells, limit))
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -184,7 +202,7 @@ impl Session {
         }
     }
 
-    async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
+    pub(super) async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
         let statement = self.connection()?.prepare_cached(query.text()).await?;
         let plan = self.pool.plans.plan(query.id(), &statement);
         Ok((statement, plan))
@@ -193,16 +211,26 @@ impl Session {
     async fn execute(&self, statement: &Statement, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let reader = plan.reader()?;
         let bound = plan.bind(params)?;
+        Ok(self.read(statement, &reader, &bound).await??)
+    }
+
+    /// Runs `statement` and reads its rows, or says which column cannot be read.
+    pub(super) async fn read(
+        &self,
+        statement: &Statement,
+        reader: &Reader<'_>,
+        bound: &[Bound],
+    ) -> Result<Result<Vec<Value>, QueryErrorKind>, Fault> {
         let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
         let mut rows = Vec::new();
         let mut unreadable = None;
         // To the end even after a row that cannot be read, so that the session is free again.
         while let Some(row) = stream.try_next().await? {
             if unreadable.is_none() {
-                reader.read(&row).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+                reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
             }
         }
-        unreadable.map_or(Ok(rows), |kind| Err(Fault::Ours(kind)))
+        Ok(unreadable.map_or(Ok(rows), Err))
     }
 
     /// Has PostgreSQL plan an execution with nulls for parameters. Nothing is executed.
@@ -227,7 +255,7 @@ impl Session {
     }
 
     /// The connection, which is there until the session is dropped.
-    fn connection(&self) -> Result<&Object, QueryErrorKind> {
+    pub(super) fn connection(&self) -> Result<&Object, QueryErrorKind> {
         let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
         self.connection.as_ref().ok_or_else(gone)
     }

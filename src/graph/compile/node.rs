@@ -194,9 +194,11 @@ fn read<'a>(entry: &'a Entry, found: &mut Diagnostics) -> Option<Draft<'a>> {
 fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) {
     let (foreign, kind, other): (&[&str], _, _) = match spec.r#type {
         NodeKind::DBNode => (&["rules", "condition", "inputs", "field_mappings", "facts"], "DBNode", "RuleNode"),
-        NodeKind::RuleNode => {
-            (&["database", "connection", "query", "params", "rows", "timeout_ms", "on_error"], "RuleNode", "DBNode")
-        }
+        NodeKind::RuleNode => (
+            &["database", "connection", "query", "params", "rows", "timeout_ms", "coalesce", "on_error"],
+            "RuleNode",
+            "DBNode",
+        ),
     };
     for key in foreign {
         if let Some(stray) = entry.value().entry(key) {

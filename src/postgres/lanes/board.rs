@@ -14,6 +14,8 @@ use crate::types::{Deadline, Value};
 
 /// Statements that may be on one lane at once.
 const DEPTH: usize = 16;
+/// Queries that go together at most.
+const MOST_TOGETHER: usize = 64;
 /// A lane that has been open for so long goes back to the pool where others wait for a connection.
 const FAIR_SHARE: Duration = Duration::from_millis(10);
 
@@ -33,13 +35,16 @@ pub(super) enum Turn {
     Go(Boarding),
     /// Another has asked for you.
     Answered(Result<(Vec<Value>, Instant), QueryErrorKind>),
-    /// Ask over a connection of your own.
+    /// Ask by yourself.
+    Plain,
+    /// Ask by yourself, over a connection of your own.
     Alone,
 }
 
 /// A query that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    pub(super) number: u64,
     pub(super) params: Arc<[Value]>,
     pub(super) deadline: Deadline,
     pub(super) reply: oneshot::Sender<Turn>,
@@ -50,6 +55,7 @@ pub(super) struct Waiting {
 pub(super) struct Group {
     pub(super) query: Arc<Query>,
     pub(super) members: Vec<Waiting>,
+    joins: bool,
 }
 
 /// The lanes, and who waits for one.
@@ -58,6 +64,7 @@ pub(super) struct Board {
     lanes: Vec<Lane>,
     opening: usize,
     queue: VecDeque<Group>,
+    last_number: u64,
 }
 
 /// What the pool has at the moment.
@@ -91,30 +98,42 @@ impl Board {
         self.boarding(inner, query, joins, at)
     }
 
-    /// Lets a query wait: with its like, up to `most` of them, where it can be joined to them.
-    pub(super) fn queue(&mut self, query: &Arc<Query>, waiting: Waiting, most: usize) {
-        let open =
-            self.queue.iter_mut().rev().find(|group| group.query.id() == query.id() && group.members.len() < most);
-        match open {
+    /// Lets a query wait, with its like where it `joins` them. Says its number in the queue, and where its turn comes.
+    pub(super) fn queue(
+        &mut self,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        joins: bool,
+    ) -> (u64, oneshot::Receiver<Turn>) {
+        let (reply, turn) = oneshot::channel();
+        self.last_number += 1;
+        let waiting = Waiting { number: self.last_number, params: Arc::clone(params), deadline, reply };
+        let like = |group: &&mut Group| {
+            joins && group.joins && group.query.id() == query.id() && group.members.len() < MOST_TOGETHER
+        };
+        match self.queue.iter_mut().rev().find(like) {
             Some(group) => group.members.push(waiting),
-            None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting] }),
+            None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting], joins }),
         }
+        (self.last_number, turn)
+    }
+
+    /// Whether the query of this number still waits.
+    pub(super) fn is_waiting(&self, number: u64) -> bool {
+        self.queue.iter().any(|group| group.members.iter().any(|member| member.number == number))
     }
 
     /// The next group that can go, and how.
-    pub(super) fn next(
-        &mut self,
-        inner: &Arc<Inner>,
-        joins: impl Fn(&Query) -> bool,
-        at: Moment,
-    ) -> Option<(Group, Boarding)> {
+    pub(super) fn next(&mut self, inner: &Arc<Inner>, at: Moment) -> Option<(Group, Boarding)> {
         self.queue.retain_mut(|group| {
             group.members.retain(|member| !member.reply.is_closed());
             !group.members.is_empty()
         });
         for index in 0..self.queue.len() {
-            let query = Arc::clone(&self.queue.get(index)?.query);
-            if let Some(boarding) = self.boarding(inner, &query, joins(&query), at) {
+            let Group { query, joins, .. } = self.queue.get(index)?;
+            let (query, joins) = (Arc::clone(query), *joins);
+            if let Some(boarding) = self.boarding(inner, &query, joins, at) {
                 return self.queue.remove(index).map(|group| (group, boarding));
             }
         }

@@ -27,13 +27,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant as TokioInstant, timeout, timeout_at};
 
 pub(super) use tempo::Tempo;
 
 use self::board::{Board, Boarding, Group, Moment, Supply, Turn, Waiting};
 use self::lane::{Lane, Seat};
+use super::coalesce::Together;
 use super::error::QueryErrorKind;
 use super::failure::OVERLOAD_PAUSE;
 use super::pool::{Pool, PoolStatus};
@@ -182,26 +184,57 @@ impl Inner {
         params: &Arc<[Value]>,
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
-        let moment = self.moment();
-        let boarding = self.board().enter(self, query, false, moment);
-        let turn = match boarding {
-            Some(boarding) => Turn::Go(boarding),
-            None => self.wait(query, params, deadline).await?,
-        };
-        match turn {
-            Turn::Go(boarding) => {
-                let mut seat = self.seat(boarding, query, deadline).await?;
-                let since = Instant::now();
-                match self.ride(&mut seat, query, params, deadline).await {
-                    Some(outcome) => outcome.map(|rows| (rows, since)),
-                    None => {
-                        drop(seat);
-                        self.alone(query, params, deadline).await
-                    }
-                }
-            }
+        match self.turn(query, params, deadline, self.joins(query)).await? {
+            Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
             Turn::Answered(answer) => answer,
             Turn::Alone => self.alone(query, params, deadline).await,
+            Turn::Plain => match self.turn(query, params, deadline, false).await? {
+                Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
+                _ => self.alone(query, params, deadline).await,
+            },
+        }
+    }
+
+    /// A turn on a lane: at once where there is room, with those like it where it `joins` them.
+    async fn turn(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        joins: bool,
+    ) -> Result<Turn, QueryErrorKind> {
+        let moment = self.moment();
+        let boarding = self.board().enter(self, query, joins, moment);
+        match boarding {
+            Some(boarding) => Ok(Turn::Go(boarding)),
+            None => self.wait(query, params, deadline, joins).await,
+        }
+    }
+
+    /// Asks over a lane, as one statement of its own.
+    async fn plainly(
+        self: &Arc<Self>,
+        boarding: Boarding,
+        query: &Query,
+        params: &[Value],
+        deadline: Deadline,
+    ) -> Result<Rows, QueryErrorKind> {
+        let mut seat = self.seat(boarding, query, deadline).await?;
+        let (since, limit) = (Instant::now(), deadline.remaining());
+        let session = Arc::clone(&seat.session);
+        let work = session.query_beside_others(query, params, limit);
+        match self.ride(&mut seat, work, deadline, || true).await {
+            Ride::Done(outcome, took) => {
+                if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
+                    self.observe(query, took);
+                }
+                outcome.map(|rows| (rows, since))
+            }
+            Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
+            Ride::HeldUp => {
+                drop(seat);
+                self.alone(query, params, deadline).await
+            }
         }
     }
 
@@ -211,11 +244,11 @@ impl Inner {
         query: &Arc<Query>,
         params: &Arc<[Value]>,
         deadline: Deadline,
+        joins: bool,
     ) -> Result<Turn, QueryErrorKind> {
-        let (reply, mut turn) = oneshot::channel();
-        let latest = Instant::now() + self.pool.limits().acquire.min(deadline.remaining());
-        let waiting = Waiting { params: Arc::clone(params), deadline, reply };
-        self.board().queue(query, waiting, 1);
+        let limit = deadline.remaining();
+        let mut latest = Instant::now() + self.pool.limits().acquire.min(limit);
+        let (number, mut turn) = self.board().queue(query, params, deadline, joins);
         self.dispatch();
         loop {
             // Nobody tells of a lane that has come to be held up: whoever waits looks.
@@ -224,8 +257,49 @@ impl Inner {
                 Ok(Ok(turn)) => return Ok(turn),
                 // Whoever was to answer has gone without a word.
                 Ok(Err(_)) => return Ok(Turn::Alone),
-                Err(_) if Instant::now() >= latest => return Err(overloaded()),
-                Err(_) => self.dispatch(),
+                Err(_) if Instant::now() < latest => self.dispatch(),
+                Err(_) if self.board().is_waiting(number) => return Err(overloaded()),
+                Err(_) if deadline.remaining().is_zero() => return Err(QueryErrorKind::Timeout { after: limit }),
+                // It is on its way, with others.
+                Err(_) => latest = deadline.instant(),
+            }
+        }
+    }
+
+    /// Asks for all of `members`, and tells each of them what came of it.
+    async fn together(self: Arc<Self>, query: Arc<Query>, members: Vec<Waiting>, boarding: Boarding) {
+        let Some(deadline) = members.iter().map(|member| member.deadline).max_by_key(|deadline| deadline.instant())
+        else {
+            return;
+        };
+        let mut seat = match self.seat(boarding, &query, deadline).await {
+            Ok(seat) => seat,
+            Err(kind) => return tell_all(members, || Turn::Answered(Err(kind.clone()))),
+        };
+        let since = Instant::now();
+        let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
+        let session = Arc::clone(&seat.session);
+        let work = session.batch_beside_others(&query, &asks, deadline.remaining());
+        let wanted = || members.iter().any(|member| !member.reply.is_closed());
+        match self.ride(&mut seat, work, deadline, wanted).await {
+            Ride::Done(Ok(Together::Answered(answers)), took) => {
+                drop(seat);
+                self.observe(&query, took / u32::try_from(answers.len()).unwrap_or(u32::MAX).max(1));
+                for (member, answer) in members.into_iter().zip(answers) {
+                    // Whoever no longer waits needs no answer.
+                    drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since)))));
+                }
+            }
+            Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => {
+                tell_all(members, || Turn::Answered(Err(kind.clone())));
+            }
+            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => {
+                drop(seat);
+                tell_all(members, || Turn::Alone);
+            }
+            Ride::Done(Ok(Together::Singly) | Err(_), _) => {
+                drop(seat);
+                tell_all(members, || Turn::Plain);
             }
         }
     }
@@ -249,45 +323,58 @@ impl Inner {
         Ok(seat)
     }
 
-    /// Sends a statement over a lane. `None` where something else holds up the lane: then it is to be asked elsewhere.
-    async fn ride(
+    /// Does `work` on the lane of `seat` for as long as it is `wanted`, unless something else holds up the lane.
+    async fn ride<T>(
         &self,
         seat: &mut Seat,
-        query: &Query,
-        params: &[Value],
+        work: impl Future<Output = T>,
         deadline: Deadline,
-    ) -> Option<Result<Vec<Value>, QueryErrorKind>> {
-        let limit = deadline.remaining();
-        let session = Arc::clone(&seat.session);
-        let mut work = std::pin::pin!(session.query_beside_others(query, params, limit));
-        let last = deadline.instant();
-        let mut look = last.min(Instant::now() + tempo::patience(self.usual.mean()));
+        wanted: impl Fn() -> bool,
+    ) -> Ride<T> {
+        let mut work = std::pin::pin!(work);
+        let patience = tempo::patience(self.usual.mean());
         loop {
+            let look = deadline.instant().min(Instant::now() + patience);
             match timeout_at(TokioInstant::from_std(look), &mut work).await {
-                Ok(outcome) => {
-                    let took = seat.answered();
-                    if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
-                        self.observe(query, took);
-                    }
-                    return Some(outcome);
-                }
-                Err(_) if Instant::now() >= last => return Some(Err(QueryErrorKind::Timeout { after: limit })),
-                Err(_) if seat.is_first() => look = last,
-                Err(_) => return None,
+                Ok(outcome) => return Ride::Done(outcome, seat.answered()),
+                Err(_) if deadline.remaining().is_zero() || !wanted() => return Ride::Late,
+                Err(_) if !seat.is_first() => return Ride::HeldUp,
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether `query` may go together with its like.
+    fn joins(&self, query: &Query) -> bool {
+        self.pool.coalesces() && query.joining().is_possible()
     }
 
     /// Lets those go that wait, as far as there are lanes.
     fn dispatch(self: &Arc<Self>) {
         loop {
             let moment = self.moment();
-            let next = self.board().next(self, |_| false, moment);
+            let next = self.board().next(self, moment);
             let Some((group, boarding)) = next else { break };
-            send(group, boarding);
+            self.send(group, boarding);
         }
         let done = self.board().sweep();
         drop(done);
+    }
+
+    fn send(self: &Arc<Self>, group: Group, boarding: Boarding) {
+        let Group { query, mut members, .. } = group;
+        match members.pop() {
+            // Whoever has gone in this moment gives the seat back by dropping it.
+            Some(only) if members.is_empty() => drop(only.reply.send(Turn::Go(boarding))),
+            Some(last) => {
+                members.push(last);
+                // Without a runtime the members find that nobody answers them, and see to themselves.
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(Arc::clone(self).together(query, members, boarding));
+                }
+            }
+            None => {}
+        }
     }
 
     fn answered(&self, seat: &Seat) -> Duration {
@@ -310,11 +397,20 @@ impl Inner {
     }
 }
 
-fn send(group: Group, boarding: Boarding) {
-    for member in group.members {
-        // A member that has gone in this moment gives its seat back by dropping it.
-        drop(member.reply.send(Turn::Go(boarding)));
-        break;
+/// What became of a statement on a lane.
+enum Ride<T> {
+    /// It was answered; PostgreSQL was at it for so long.
+    Done(T, Duration),
+    /// Nobody waits for it any more, or the deadline has passed.
+    Late,
+    /// Another statement holds up the lane.
+    HeldUp,
+}
+
+fn tell_all(members: Vec<Waiting>, turn: impl Fn() -> Turn) {
+    for member in members {
+        // Whoever no longer waits need not be told.
+        drop(member.reply.send(turn()));
     }
 }
 
