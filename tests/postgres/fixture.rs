@@ -10,6 +10,7 @@ use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
+use crate::support::coalescing;
 pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
 /// Longer than anything here should take on a busy machine.
@@ -40,7 +41,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             application_name: format!("test of {database}"),
             options: String::new(),
         },
-        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: Coalescing::Auto },
+        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
     }
 }

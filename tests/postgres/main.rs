@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, in its helping functions too"
 )]
 
+mod coalescing;
 mod fixture;
 mod lanes;
 mod load;
