@@ -48,6 +48,11 @@ impl Query {
         &self.tempo
     }
 
+    /// How long it usually takes; nothing where that is not known.
+    pub(super) fn usual(&self) -> Duration {
+        self.tempo.mean().unwrap_or_default()
+    }
+
     /// What is known of asking it together with its like.
     pub(super) fn joining(&self) -> &Joining {
         &self.joining

@@ -83,6 +83,11 @@ impl Core {
         self.standing.subscribe()
     }
 
+    /// The domain's state at this moment.
+    pub(in crate::actors) fn state(&self) -> State {
+        self.standing.borrow().state.clone()
+    }
+
     /// Requests that are with the actor: running, or waiting for a connection.
     pub(super) fn in_flight(&self) -> usize {
         usize::try_from(self.capacity).unwrap_or(usize::MAX).saturating_sub(self.admission.available_permits())

@@ -16,6 +16,8 @@ use crate::types::{Deadline, Value};
 const DEPTH: usize = 16;
 /// Queries that go together at most.
 const MOST_TOGETHER: usize = 64;
+/// Where a statement would wait for longer than this behind others, another lane is opened for it.
+const PIPELINED: Duration = Duration::from_millis(2);
 /// A lane that has been open for so long goes back to the pool where others wait for a connection.
 const FAIR_SHARE: Duration = Duration::from_millis(10);
 
@@ -70,7 +72,9 @@ pub(super) struct Board {
 /// What the pool has at the moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Supply {
-    pub(super) idle: bool,
+    /// A connection is free, or can be made.
+    pub(super) room: bool,
+    /// Somebody waits for one.
     pub(super) wanted: bool,
 }
 
@@ -79,7 +83,6 @@ pub(super) struct Supply {
 pub(super) struct Moment {
     pub(super) now: Instant,
     pub(super) patience: Duration,
-    pub(super) most_lanes: usize,
     pub(super) supply: Supply,
 }
 
@@ -146,19 +149,22 @@ impl Board {
                 lane.retire();
             }
         }
-        let flowing = self.lanes.iter().filter(|lane| lane.flows(at.now, at.patience)).count();
-        let may_open = flowing + self.opening < at.most_lanes;
-        let lanes = self.lanes.iter_mut().filter(|lane| lane.flows(at.now, at.patience) && lane.load() < DEPTH);
-        let free = lanes.filter(|lane| !joins || !lane.carries(query.id())).min_by_key(|lane| lane.load());
+        let flows = |lane: &&mut Lane| lane.flows(at.now, at.patience);
+        let (flowing, usual) = (self.lanes.iter_mut().filter(flows).count(), query.usual());
+        let none = flowing + self.opening == 0;
+        // Opening costs others a connection: only where waiting would cost more.
+        let may_open = |wait: Duration| none || (wait > PIPELINED && at.supply.room);
+        let free = self.lanes.iter_mut().filter(flows).filter(|lane| lane.load() < DEPTH);
+        let free =
+            free.filter(|lane| !joins || !lane.carries(query.id())).min_by_key(|lane| (lane.wait(), lane.load()));
         match free {
-            Some(lane) if lane.load() == 0 || !may_open || !at.supply.idle => {
-                Some(Boarding::Seat(lane.board(inner, query.id(), at.now)))
-            }
-            _ if may_open => {
+            Some(lane) if !may_open(lane.wait()) => Some(Boarding::Seat(lane.board(inner, query, at.now))),
+            // Its like is on every lane: it comes back soon, or this one goes elsewhere.
+            None if !may_open(usual) => None,
+            _ => {
                 self.opening += 1;
                 Some(Boarding::Open(Opening::new(inner)))
             }
-            _ => None,
         }
     }
 
@@ -169,7 +175,7 @@ impl Board {
 
     /// Adds a lane, with one statement of `query` on it.
     pub(super) fn add(&mut self, inner: &Arc<Inner>, mut lane: Lane, query: &Query, now: Instant) -> Seat {
-        let seat = lane.board(inner, query.id(), now);
+        let seat = lane.board(inner, query, now);
         self.lanes.push(lane);
         seat
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Inner;
+use crate::postgres::query::Query;
 use crate::postgres::session::Session;
 
 /// A statement that has been sent and not answered.
@@ -12,6 +13,7 @@ use crate::postgres::session::Session;
 struct Passenger {
     number: u64,
     query: u64,
+    cost: Duration,
     since: Instant,
 }
 
@@ -30,6 +32,11 @@ impl Lane {
     pub(super) fn new(session: Arc<Session>, now: Instant) -> Self {
         let passengers = VecDeque::new();
         Self { session, opened: now, passengers, last_answer: now, last_number: 0, retired: false }
+    }
+
+    /// How long a statement that boards now has to wait, going by what the statements before it usually cost.
+    pub(super) fn wait(&self) -> Duration {
+        self.passengers.iter().map(|passenger| passenger.cost).sum()
     }
 
     /// How many statements are on it.
@@ -65,11 +72,11 @@ impl Lane {
         self.retired
     }
 
-    /// A place for a statement of the query `id`.
-    pub(super) fn board(&mut self, inner: &Arc<Inner>, id: u64, now: Instant) -> Seat {
+    /// A place for a statement of `query`.
+    pub(super) fn board(&mut self, inner: &Arc<Inner>, query: &Query, now: Instant) -> Seat {
         self.last_number += 1;
         let number = self.last_number;
-        self.passengers.push_back(Passenger { number, query: id, since: now });
+        self.passengers.push_back(Passenger { number, query: query.id(), cost: query.usual(), since: now });
         Seat { inner: Arc::clone(inner), session: Arc::clone(&self.session), number, answered: false }
     }
 

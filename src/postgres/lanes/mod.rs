@@ -1,10 +1,10 @@
 //! How queries share the connections of a pool, so that quick ones pipeline and slow ones hold up nobody.
 //!
 //! A query that is known to be quick goes over a *lane*: a connection on which several statements are under way at once.
-//! The least loaded lane takes it; a second lane is opened while the first is busy, and no more than that, since
-//! statements that travel together cost less. A lane is taken from the pool when it is needed and goes back when nothing is
+//! The least loaded lane takes it. Statements that travel together cost less, so another lane is opened only where waiting
+//! for those before it would take longer than a moment, and as many as that takes, up to the pool's maximum. A lane is taken from the pool when it is needed and goes back when nothing is
 //! left to do, so the pool's own care (verification, shrinking, recycling) reaches every connection. Lanes that are
-//! held up do not count: others are opened in their place, as many as the pool has.
+//! held up do not count: others are opened in their place.
 //!
 //! PostgreSQL answers one connection's statements in turn, so nothing may queue behind a slow one. Three things see to it:
 //! - Statements that take long on average, those that nobody has timed yet, and those of nodes with more time than the
@@ -42,8 +42,8 @@ use super::pool::{Pool, PoolStatus};
 use super::query::{Answer, Query};
 use crate::types::{Deadline, Value};
 
-/// Lanes that are open at once while none is held up.
-const MOST_LANES: usize = 2;
+/// Connections that slow statements leave to lanes.
+const RESERVED: usize = 2;
 
 /// The lanes of one pool. Cheap to clone; all clones are the same lanes.
 #[derive(Debug, Clone)]
@@ -53,7 +53,6 @@ pub struct Lanes(Arc<Inner>);
 struct Inner {
     pool: Pool,
     board: Mutex<Board>,
-    most_lanes: usize,
     /// How long the domain's statements usually take.
     usual: Tempo,
     /// Connections that slow statements may have at once.
@@ -85,13 +84,11 @@ impl Lanes {
     /// Lanes over the connections of `pool`.
     pub fn new(pool: Pool) -> Self {
         let max = pool.status().max;
-        let most_lanes = MOST_LANES.min(max.saturating_sub(1)).max(1);
         Self(Arc::new(Inner {
             pool,
             board: Mutex::default(),
-            most_lanes,
             usual: Tempo::default(),
-            slow: Semaphore::new(max.saturating_sub(most_lanes).max(1)),
+            slow: Semaphore::new(max.saturating_sub(RESERVED).max(1)),
             slow_waiting: AtomicUsize::new(0),
         }))
     }
@@ -141,8 +138,7 @@ impl Inner {
         Moment {
             now: Instant::now(),
             patience: tempo::patience(self.usual.mean()),
-            most_lanes: self.most_lanes,
-            supply: Supply { idle: status.idle > 0, wanted: status.waiting > 0 },
+            supply: Supply { room: status.idle > 0 || status.size < status.max, wanted: status.waiting > 0 },
         }
     }
 
@@ -158,7 +154,7 @@ impl Inner {
         let since = Instant::now();
         let outcome = session.query(query, params, deadline).await;
         if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
-            self.observe(query, since.elapsed());
+            self.observe(query, since.elapsed(), 1);
         }
         outcome.map(|rows| (rows, since))
     }
@@ -172,8 +168,9 @@ impl Inner {
         }
     }
 
-    fn observe(&self, query: &Query, took: Duration) {
-        query.tempo().observe(took);
+    /// Takes note of a statement that answered `count` queries.
+    fn observe(&self, query: &Query, took: Duration, count: usize) {
+        query.tempo().observe(took / u32::try_from(count).unwrap_or(u32::MAX).max(1));
         self.usual.observe(took);
     }
 
@@ -226,7 +223,7 @@ impl Inner {
         match self.ride(&mut seat, work, deadline, || true).await {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
-                    self.observe(query, took);
+                    self.observe(query, took, 1);
                 }
                 outcome.map(|rows| (rows, since))
             }
@@ -284,7 +281,7 @@ impl Inner {
         match self.ride(&mut seat, work, deadline, wanted).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 drop(seat);
-                self.observe(&query, took / u32::try_from(answers.len()).unwrap_or(u32::MAX).max(1));
+                self.observe(&query, took, answers.len());
                 for (member, answer) in members.into_iter().zip(answers) {
                     // Whoever no longer waits needs no answer.
                     drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since)))));

@@ -21,7 +21,7 @@ pub(in crate::postgres) struct Tempo(AtomicU64);
 
 impl Tempo {
     /// The mean; `None` before the first observation.
-    pub(super) fn mean(&self) -> Option<Duration> {
+    pub(in crate::postgres) fn mean(&self) -> Option<Duration> {
         match self.0.load(Ordering::Relaxed) {
             0 => None,
             nanoseconds => Some(Duration::from_nanos(nanoseconds)),
