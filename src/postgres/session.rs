@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, Statement};
 
 use super::coalesce::Together;
-use super::connect::cancel;
+use super::connect::{cancel, is_farewell};
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
@@ -184,6 +184,10 @@ impl Session {
                 if error.as_db_error().is_none() {
                     self.busy.store(true, Ordering::Relaxed);
                 }
+                if is_farewell(&error) {
+                    // Whoever is behind this one learns only that the session has ended.
+                    self.pool.connector.note_farewell();
+                }
                 let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
                 if undone { ended_before_it_was_asked() } else { of_query(&error, limit) }
             }
@@ -278,7 +282,7 @@ impl Drop for Session {
                 in_background(async move { stop(&token).await });
             }
         } else if busy && self.shared {
-            in_background(settle(connection));
+            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
         } else if busy {
             in_background(abandon(connection));
         }
@@ -287,9 +291,10 @@ impl Drop for Session {
 
 /// Lets what was left unanswered on a shared session come to its end, which for quick statements is soon: then the
 /// connection is as good as before. Otherwise it is abandoned.
-async fn settle(connection: Object) {
+async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
     match timeout(SETTLING, connection.check_connection()).await {
-        Ok(Ok(())) => drop(connection),
+        Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
+        Ok(Ok(())) => Pool::discard(connection),
         Ok(Err(_)) | Err(_) => abandon(connection).await,
     }
 }

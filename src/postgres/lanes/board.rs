@@ -7,15 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::lane::{Lane, Seat};
-use super::{Inner, Opening};
+use super::{Inner, Opening, tempo};
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::Query;
 use crate::types::{Deadline, Value};
 
 /// Statements that may be on one lane at once.
 const DEPTH: usize = 16;
-/// Queries that go together at most.
-const MOST_TOGETHER: usize = 64;
 /// Where a statement would wait for longer than this behind others, another lane is opened for it.
 const PIPELINED: Duration = Duration::from_millis(2);
 /// A lane that has been open for so long goes back to the pool where others wait for a connection.
@@ -112,9 +110,8 @@ impl Board {
         let (reply, turn) = oneshot::channel();
         self.last_number += 1;
         let waiting = Waiting { number: self.last_number, params: Arc::clone(params), deadline, reply };
-        let like = |group: &&mut Group| {
-            joins && group.joins && group.query.id() == query.id() && group.members.len() < MOST_TOGETHER
-        };
+        let most = if joins { tempo::most_together(query.usual()) } else { 1 };
+        let like = |group: &&mut Group| group.joins && group.query.id() == query.id() && group.members.len() < most;
         match self.queue.iter_mut().rev().find(like) {
             Some(group) => group.members.push(waiting),
             None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting], joins }),

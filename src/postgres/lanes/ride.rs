@@ -60,7 +60,7 @@ impl Inner {
         let (since, limit) = (Instant::now(), deadline.remaining());
         let session = Arc::clone(&seat.session);
         let work = session.query_beside_others(query, params, limit);
-        match self.ride(&mut seat, work, deadline, || true).await {
+        match self.ride(&mut seat, work, deadline).await {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
@@ -117,8 +117,9 @@ impl Inner {
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
         let work = session.batch_beside_others(&query, &asks, deadline.remaining());
-        let wanted = || members.iter().any(|member| !member.reply.is_closed());
-        match self.ride(&mut seat, work, deadline, wanted).await {
+        // No longer than patience allows: one slow key must not hold up the others.
+        let latest = deadline.at_most(tempo::patience(self.usual.mean()));
+        match self.ride(&mut seat, work, latest).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 drop(seat);
                 self.observe(&query, took, answers.len());
@@ -160,21 +161,15 @@ impl Inner {
         Ok(seat)
     }
 
-    /// Does `work` on the lane of `seat` for as long as it is `wanted`, unless something else holds up the lane.
-    async fn ride<T>(
-        &self,
-        seat: &mut Seat,
-        work: impl Future<Output = T>,
-        deadline: Deadline,
-        wanted: impl Fn() -> bool,
-    ) -> Ride<T> {
+    /// Does `work` on the lane of `seat` until the deadline, unless something else holds up the lane.
+    async fn ride<T>(&self, seat: &mut Seat, work: impl Future<Output = T>, deadline: Deadline) -> Ride<T> {
         let mut work = std::pin::pin!(work);
         let patience = tempo::patience(self.usual.mean());
         loop {
             let look = deadline.instant().min(Instant::now() + patience);
             match timeout_at(TokioInstant::from_std(look), &mut work).await {
                 Ok(outcome) => return Ride::Done(outcome, seat.answered()),
-                Err(_) if deadline.remaining().is_zero() || !wanted() => return Ride::Late,
+                Err(_) if deadline.remaining().is_zero() => return Ride::Late,
                 Err(_) if !seat.is_first() => return Ride::HeldUp,
                 Err(_) => {}
             }
@@ -186,7 +181,7 @@ impl Inner {
 enum Ride<T> {
     /// It was answered; PostgreSQL was at it for so long.
     Done(T, Duration),
-    /// Nobody waits for it any more, or the deadline has passed.
+    /// The deadline has passed.
     Late,
     /// Another statement holds up the lane.
     HeldUp,

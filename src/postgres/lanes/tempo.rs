@@ -11,6 +11,9 @@ const SLOW_AMONG_QUICK: Duration = Duration::from_millis(20);
 const FRACTION: u32 = 4;
 /// A lane whose oldest statement has run for so many times the usual is held up.
 const HELD_UP: u32 = 8;
+/// Queries that go together at most, and how long they may take one after the other.
+const MOST_TOGETHER: usize = 64;
+const LONGEST_TOGETHER: Duration = Duration::from_millis(20);
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
 const MOST_PATIENCE: Duration = Duration::from_millis(150);
 
@@ -53,6 +56,12 @@ pub(super) fn patience(usual: Option<Duration>) -> Duration {
     (usual.unwrap_or_default() * HELD_UP).clamp(LEAST_PATIENCE, MOST_PATIENCE)
 }
 
+/// How many queries that each usually take so long may go together.
+pub(super) fn most_together(each: Duration) -> usize {
+    let fit = LONGEST_TOGETHER.as_nanos().checked_div(each.as_nanos()).unwrap_or(u128::MAX);
+    usize::try_from(fit).unwrap_or(MOST_TOGETHER).clamp(1, MOST_TOGETHER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +101,14 @@ mod tests {
         assert_eq!(patience(None), LEAST_PATIENCE);
         assert_eq!(patience(Some(ms(10))), ms(80));
         assert_eq!(patience(Some(ms(1_000))), MOST_PATIENCE);
+    }
+
+    #[test]
+    fn the_longer_queries_take_the_fewer_go_together() {
+        for (each, most) in
+            [(Duration::ZERO, 64), (Duration::from_micros(100), 64), (ms(1), 20), (ms(15), 1), (ms(50), 1)]
+        {
+            assert_eq!(most_together(each), most, "{each:?}");
+        }
     }
 }
