@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use actix::clock::{sleep, timeout};
 use futures_util::future::join_all;
 use tributary::actors::domain::DomainHandle;
-use tributary::config::DomainConfig;
+use tributary::config::{Coalescing, DomainConfig};
 use tributary::postgres::Query;
 use tributary::types::Value;
 
-use crate::fixture::{Domain, LONG, ask, config, database, eventually, first, json, query, sessions, shared_server};
+use crate::fixture::{
+    Domain, LONG, ask, config, database, eventually, first, json, query, run, sessions, shared_server,
+};
 
 /// A slow query takes so long, and a quick one far less however busy the machine is.
 const SLOW: Duration = Duration::from_secs(2);
@@ -138,5 +140,32 @@ async fn a_query_past_its_deadline_on_a_lane_is_stopped_and_its_neighbours_are_n
         pool.idle == pool.size
     })
     .await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn one_slow_key_does_not_hold_up_those_that_go_together_with_it() {
+    let mut config = roomy("slow_key").await;
+    config.pool.coalesce = Coalescing::Auto;
+    let nap = "CREATE FUNCTION nap(seconds float8) RETURNS text LANGUAGE plpgsql STABLE AS \
+               $$ BEGIN PERFORM pg_sleep(seconds); RETURN 'rested'; END $$";
+    run(shared_server(), &config.connection.database, nap).await;
+    let domain = Domain::ready(config).await;
+    let query = query("SELECT $1::int8 * 2 AS n, nap($2) AS nap");
+    make_known(&domain.handle, &query).await;
+    let until = Instant::now() + SLOW;
+    let sleepers = join_all((0..3_i64).map(|n| {
+        let (handle, query) = (&domain.handle, &query);
+        async move {
+            sleep(Duration::from_millis(200 * n.unsigned_abs())).await;
+            let params = [n.into(), json(&format!("{}", SLOW.as_secs()))];
+            let answer = ask(handle, query, &params, LONG, None).await.expect("rows");
+            assert_eq!(first(&answer.rows[0]), Value::Integer(n * 2));
+        }
+    }));
+    let askers = join_all((0..24).map(|client| slowest_of(&domain.handle, &query, client, until)));
+    let (_, slowest) = tokio::join!(sleepers, askers);
+    let slowest = slowest.into_iter().max().expect("askers");
+    assert!(slowest < QUICK, "a quick query took {slowest:?}");
     domain.drain().await;
 }
