@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | the composition root: configuration and flows become actors and a server |
 //! | 4 | [`http`] | routes, handlers, problems |
-//! | 3 | [`actors`] | one supervised actor per database, the coordinator, the rule actors |
+//! | 3 | [`actors`], [`records`], [`flowtests`] | one supervised actor per database, the coordinator, the rule actors; decisions on record; flows tested without databases |
 //! | 2 | [`flow`] | the walk over a compiled graph, outcomes, the trace |
 //! | 1 | [`graph`], [`grl`], [`postgres`], [`config`], [`yaml`], [`server`] | files, rules and rows become checked plans and values |
 //! | 0 | [`types`], [`diagnostics`] | the words everything else speaks |
@@ -16,10 +16,12 @@ pub mod app;
 pub mod config;
 pub mod diagnostics;
 pub mod flow;
+pub mod flowtests;
 pub mod graph;
 pub mod grl;
 pub mod http;
 pub mod postgres;
+pub mod records;
 pub mod server;
 pub mod types;
 pub mod yaml;

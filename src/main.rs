@@ -1,6 +1,6 @@
 //! The `tributary` program: reads its command line and does what it says.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -11,6 +11,12 @@ fn main() -> ExitCode {
     let outcome = actix_web::rt::System::new().block_on(tributary::app::execute(cli));
     match outcome {
         Ok(exit) => exit.into(),
+        // Whoever read standard output has read enough.
+        Err(error)
+            if error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             // Nothing is left to do where even standard error is gone.
             drop(writeln!(std::io::stderr(), "error: {error:#}"));

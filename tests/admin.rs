@@ -55,8 +55,7 @@ async fn admin(app: &TestApp, path: &str) -> Answer {
 #[actix_web::test]
 async fn admin_endpoints_are_off_without_a_token_and_closed_without_the_right_one() {
     let databases = SampleDatabases::create().await;
-    let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = Setup::shipped().on(&databases);
     let off = TestApp::start(setup);
     let answer = admin(&off, "/admin/reload").await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "admin_off"));

@@ -9,8 +9,7 @@ use support::{Answer, Database, SampleDatabases, Setup, TestApp, eventually_asyn
 
 async fn shipped() -> (SampleDatabases, TestApp) {
     let databases = SampleDatabases::create().await;
-    let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = Setup::shipped().on(&databases);
     let app = TestApp::start(setup);
     app.wait_for("/readyz", 200).await;
     (databases, app)
@@ -240,8 +239,7 @@ async fn health_says_how_each_domain_is_and_readiness_which_flows_can_be_served(
 async fn the_service_starts_while_a_database_is_down_and_flows_that_need_it_say_so() {
     let databases = SampleDatabases::create().await;
     let nowhere = "postgres://postgres:hunter2@127.0.0.1:9/supplier_db";
-    let setup =
-        databases.environment().into_iter().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = Setup::shipped().on(&databases);
     let app = TestApp::start(setup.set("SUPPLIER_DB_URL", nowhere));
     for healthy in ["oms_db", "inventory_db", "uom_db"] {
         app.wait_for(&format!("/health/{healthy}"), 200).await;

@@ -17,10 +17,12 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0  it worked (a decision was made, nothing is wrong with the files, the service stopped as asked)
-  1  it was refused: errors in the files, a flow that gave no decision, databases that disagree with the graph
+  1  it was refused: errors in the files, a flow that gave no decision, databases that disagree with the graph,
+     tests that fail
   2  the command line makes no sense
   3  a database could not be reached (check --db)
-  4  the service could not start: the address is taken, PostgreSQL's programs are missing";
+  4  the service could not start: the address is taken, PostgreSQL's programs are missing
+  5  decisions change (replay)";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -31,8 +33,12 @@ pub enum Command {
     Demo(Demo),
     /// Check graph, rules and configuration; with --db also against the databases.
     Check(Check),
-    /// Make one decision and print it.
+    /// Make one decision and print it; say why, what if, and at which value it would be another.
     Run(Run),
+    /// Decide records again with the graph and rules of today, and tell what changes.
+    Replay(Replay),
+    /// Run flow tests without databases.
+    Test(Test),
 }
 
 /// The files every command reads.
@@ -106,7 +112,65 @@ pub struct Run {
     /// All inputs as one JSON object; `-` reads it from standard input.
     #[arg(long, value_name = "JSON", conflicts_with = "inputs")]
     pub json: Option<String>,
+    /// Decide every input of a file (a JSON array, or a JSON object a line; `-` reads standard input) and print a line each.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "json", "set", "flip", "record_test", "format"])]
+    pub batch: Option<PathBuf>,
+    /// Also print why: what each node did, which rules fired and why the others did not, where each field comes from.
+    #[arg(long)]
+    pub explain: bool,
+    /// Decide as if a fact had another value; may be repeated.
+    #[arg(long, value_name = "FACT=VALUE")]
+    pub set: Vec<String>,
+    /// Search the value of a number (such as `inventory_levels.available_qty`) at which the outcome changes.
+    #[arg(long, value_name = "FACT")]
+    pub flip: Option<String>,
+    /// With --flip: search for a change of this field of the answer, such as `purchase_order.approval_status`.
+    #[arg(long, value_name = "FIELD", requires = "flip")]
+    pub flip_field: Option<String>,
+    /// Write the decision as a test that `tributary test` runs without databases.
+    #[arg(long, value_name = "FILE", conflicts_with = "set")]
+    pub record_test: Option<PathBuf>,
     /// How to print the decision and what goes wrong.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `tributary replay`.
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// Files of decision records; `-` reads standard input.
+    #[arg(required = true, value_name = "RECORDS")]
+    pub records: Vec<PathBuf>,
+    /// The files to decide by.
+    #[command(flatten)]
+    pub files: Files,
+    /// Print the sums alone, not every decision that changes.
+    #[arg(long)]
+    pub summary: bool,
+    /// How to print what changes: text, or JSON, one line for each decision that changes and one with the sums.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `tributary test`.
+#[derive(Debug, Args)]
+pub struct Test {
+    /// Test files, or directories with `*.test.yaml` in them.
+    #[arg(default_value = "tests/flows", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Run only tests whose name contains this.
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+    /// Also write the results as `JUnit` XML.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Fail where less than this part of rules and branches is covered.
+    #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub min_coverage: Option<u8>,
+    /// The service configuration, whose limits hold [default: config/service.yaml, where it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How to print the results and what is wrong with the files.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

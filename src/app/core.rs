@@ -16,7 +16,11 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{Admin, Release, Releases, Service, Settings};
+use crate::records::{Recorder, RecorderError};
 use crate::types::DomainName;
+
+/// How long the last records may take to be written where the service stops at once.
+const LAST_RECORDS: Duration = Duration::from_millis(500);
 
 /// Why the actors did not start.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +28,9 @@ pub enum CoreError {
     /// The domains could not be started.
     #[error(transparent)]
     Supervision(#[from] SupervisionError),
+    /// Nothing can be put on record.
+    #[error(transparent)]
+    Recorder(#[from] RecorderError),
     /// A flow names a domain without an actor: a fault of [`Project::load`], which finds every domain.
     #[error(transparent)]
     Domain(#[from] UnknownDomain),
@@ -39,6 +46,7 @@ pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) ->
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,
+        batch_window: config.http.batch_window,
         time_zone: config.time_zone.clone(),
     };
     Ok(Release::new(settings, bound, handles))
@@ -50,6 +58,7 @@ pub struct Core {
     releases: Releases,
     /// Bounds the decisions under way, of all workers together.
     under_way: Arc<Semaphore>,
+    recorder: Option<Recorder>,
     config: Config,
 }
 
@@ -63,10 +72,11 @@ impl Core {
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
         let Project { config, flows, domains } = project;
+        let recorder = Recorder::start(&config.records)?;
         let domains = DomainSet::start(domains)?;
         let release = release(&config, flows, &domains)?;
         let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
-        Ok(Self { domains, releases: Releases::new(release), under_way, config })
+        Ok(Self { domains, releases: Releases::new(release), under_way, recorder, config })
     }
 
     /// What is served.
@@ -86,17 +96,24 @@ impl Core {
 
     /// What starts the handlers' service on a worker's thread.
     pub fn workshop(&self, admin: Option<Admin>) -> Workshop {
-        Workshop { releases: self.releases.clone(), under_way: Arc::clone(&self.under_way), admin }
+        let (releases, under_way) = (self.releases.clone(), Arc::clone(&self.under_way));
+        Workshop { releases, under_way, recorder: self.recorder.clone(), admin }
     }
 
-    /// Lets the domain actors finish what is in flight and close their connections.
+    /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
     pub async fn drain(&self) {
         self.domains.drain(self.config.http.drain_timeout).await;
+        if let Some(recorder) = &self.recorder {
+            recorder.finish(self.config.http.drain_timeout).await;
+        }
     }
 
-    /// Has the domain actors close their connections now, whatever is in flight.
+    /// Has the domain actors close their connections now, whatever is in flight. What was decided is still put on record.
     pub async fn break_off(&self) {
         self.domains.drain(Duration::ZERO).await;
+        if let Some(recorder) = &self.recorder {
+            recorder.finish(LAST_RECORDS).await;
+        }
     }
 }
 
@@ -105,6 +122,7 @@ impl Core {
 pub struct Workshop {
     releases: Releases,
     under_way: Arc<Semaphore>,
+    recorder: Option<Recorder>,
     admin: Option<Admin>,
 }
 
@@ -114,6 +132,7 @@ impl Workshop {
         Service {
             releases: self.releases.clone(),
             coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
+            recorder: self.recorder.clone(),
             admin: self.admin.clone(),
         }
     }

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 
 use crate::config::{Arguments, Config, DomainConfig, Env};
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
-use crate::http::RESERVED_PATHS;
+use crate::grl;
+use crate::http::{RESERVED_ENDINGS, RESERVED_PATHS};
 use crate::types::DomainName;
 
 /// Which files to read, and what the command line says over them.
@@ -50,14 +52,7 @@ impl Project {
     /// Every error in every file and variable, at once; beside a project, its warnings.
     pub fn load(sources: &Sources, catalog: Option<&dyn Catalog>) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let env = sources.variables(&mut found);
-        let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
-        let config = keep(loaded.map(|config| (config, Diagnostics::new())), &mut found);
-        let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
-        let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
-        let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
-        let flows = keep(graph::load(&sources.graphs, &context), &mut found);
-        let (Some(config), Some(flows)) = (config, flows) else {
+        let Some((config, flows)) = read(sources, catalog, &mut found) else {
             found.sort();
             return Err(found);
         };
@@ -65,6 +60,55 @@ impl Project {
         let domains = domains(&config, &flows, &mut found);
         found.into_result(Self { config, flows, domains })
     }
+
+    /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.
+    pub fn suites(sources: &Sources, paths: &[PathBuf], found: &mut Diagnostics) -> Option<(Vec<Suite>, grl::Limits)> {
+        let env = sources.variables(found);
+        let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
+        let config = keep(loaded.map(|config| (config, Diagnostics::new())), found)?;
+        let limits = config.rules.limits.clone();
+        let context =
+            graph::Context { rule_limits: limits.clone(), file_limits: config.graph_limits, env: &env, catalog: None };
+        let mut suites = Vec::new();
+        for path in paths {
+            match Suite::read(path, &context) {
+                Ok(suite) => suites.push(suite),
+                Err(complaints) => found.extend(complaints),
+            }
+        }
+        Some((suites, limits))
+    }
+
+    /// Reads the flows and the limits of their rules, and asks for no domain's database.
+    ///
+    /// # Errors
+    /// Every error in the files, at once.
+    pub fn load_offline(sources: &Sources) -> Result<(Vec<Flow>, grl::Limits, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let read = read(sources, None, &mut found);
+        match read {
+            Some((config, flows)) => {
+                let ((flows, limits), warnings) = found.into_result((flows, config.rules.limits))?;
+                Ok((flows, limits, warnings))
+            }
+            None => {
+                found.sort();
+                Err(found)
+            }
+        }
+    }
+}
+
+/// The configuration and the flows, where both can be read.
+fn read(sources: &Sources, catalog: Option<&dyn Catalog>, found: &mut Diagnostics) -> Option<(Config, Vec<Flow>)> {
+    let env = sources.variables(found);
+    let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
+    let config = keep(loaded.map(|config| (config, Diagnostics::new())), found);
+    let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
+    let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
+    let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
+    let flows = keep(graph::load(&sources.graphs, &context), found);
+    Some((config?, flows?))
 }
 
 /// The value, with its warnings put into `found`; or nothing, with its errors put there.
@@ -89,6 +133,14 @@ fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
             let message =
                 format!("flow `{}` cannot be served at `{}`: the service itself answers there", flow.name, flow.path);
             let help = "choose a path whose first part is not one of the service's own".to_owned();
+            found.push(Diagnostic::error("reserved-path", flow.path_span.clone(), message).help(help));
+        }
+        if let Some(last) = flow.path.rsplit('/').next().filter(|last| RESERVED_ENDINGS.contains(last)) {
+            let message = format!(
+                "flow `{}` cannot be served at `{}`: `/{last}` behind a flow's path is taken",
+                flow.name, flow.path
+            );
+            let help = "end the path with another word";
             found.push(Diagnostic::error("reserved-path", flow.path_span.clone(), message).help(help));
         }
     }

@@ -1,6 +1,7 @@
 //! The shape of `config/service.yaml`, and how what stands there replaces the defaults.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use super::domain::{Coalescing, PoolConfig, Timeouts};
 use super::env::Env;
 use super::interpolate;
-use super::service::{Config, LogFormat, Threads};
+use super::service::{Config, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
 use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
@@ -25,6 +26,7 @@ struct File {
     graph: Graph,
     time_zone: Option<Zone>,
     log: Log,
+    records: Records,
     domains: BTreeMap<String, Domain>,
 }
 
@@ -36,6 +38,7 @@ struct Http {
     request_timeout_ms: Option<Milliseconds>,
     body_limit_bytes: Option<Count>,
     max_in_flight: Option<Count>,
+    batch_window: Option<Count>,
     drain_timeout_ms: Option<Milliseconds>,
 }
 
@@ -90,6 +93,30 @@ impl TryFrom<u64> for Nesting {
 struct Log {
     format: Option<LogFormat>,
     filter: Option<Filter>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Records {
+    to: Option<RecordsTo>,
+    path: Option<PathBuf>,
+    max_bytes: Option<Count>,
+    keep: Option<CountOrNone>,
+    queue: Option<Count>,
+    when_full: Option<WhenFull>,
+    redact: Option<bool>,
+}
+
+impl Records {
+    fn apply(self, config: &mut RecordsConfig) {
+        set(&mut config.to, self.to);
+        set(&mut config.path, self.path);
+        set(&mut config.max_bytes, self.max_bytes.map(|count| count.0 as u64));
+        set(&mut config.keep, self.keep.map(|count| count.0));
+        set(&mut config.queue, self.queue.map(|count| count.0));
+        set(&mut config.when_full, self.when_full);
+        set(&mut config.redact, self.redact);
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -163,6 +190,7 @@ impl File {
         set(&mut config.http.request_timeout, self.http.request_timeout_ms.map(|time| time.0));
         set(&mut config.http.body_limit, self.http.body_limit_bytes.map(|count| count.0));
         set(&mut config.http.max_in_flight, self.http.max_in_flight.map(|count| count.0));
+        set(&mut config.http.batch_window, self.http.batch_window.map(|count| count.0));
         set(&mut config.http.drain_timeout, self.http.drain_timeout_ms.map(|time| time.0));
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
@@ -179,6 +207,7 @@ impl File {
         set(&mut config.time_zone, self.time_zone.map(|zone| zone.0));
         set(&mut config.log.format, self.log.format);
         set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
+        self.records.apply(&mut config.records);
         domains(&self.domains, root, config, complaints);
     }
 }

@@ -23,6 +23,6 @@ pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;
 pub use load::Arguments;
-pub use service::{Config, HttpConfig, LogConfig, LogFormat, RulesConfig, Threads};
+pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
 pub use url::{SslModeError, UrlConnection, UrlError};
 pub use variables::DEFAULT_DOMAIN;

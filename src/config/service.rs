@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -29,6 +30,8 @@ pub struct Config {
     pub time_zone: TimeZone,
     /// What is logged and how.
     pub log: LogConfig,
+    /// Which decisions are put on record, and where.
+    pub records: RecordsConfig,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
     pub(super) domains: DomainSettings,
@@ -48,6 +51,8 @@ pub struct HttpConfig {
     pub body_limit: usize,
     /// Decisions under way at once, in the whole service; more are answered 503. Default 1,024.
     pub max_in_flight: usize,
+    /// Decisions of one batch under way at once. Default 256.
+    pub batch_window: usize,
     /// How long to finish what is in flight when the service stops. Default 10 s.
     pub drain_timeout: Duration,
 }
@@ -90,6 +95,49 @@ pub struct LogConfig {
     pub filter: String,
 }
 
+/// Which decisions are put on record, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordsConfig {
+    /// Default: nowhere.
+    pub to: RecordsTo,
+    /// The file. Default `records/decisions.ndjson`.
+    pub path: PathBuf,
+    /// The file is put aside once it has so many bytes. Default 100 MiB.
+    pub max_bytes: u64,
+    /// How many files are kept beside the one that is being written. Default 10.
+    pub keep: usize,
+    /// How many records may wait to be written. Default 4,096.
+    pub queue: usize,
+    /// What happens where more would have to wait. Default: the record is dropped.
+    pub when_full: WhenFull,
+    /// Whether columns that a graph redacts are left out; such records cannot be replayed. Default: no.
+    pub redact: bool,
+}
+
+/// Where records go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordsTo {
+    /// Nowhere.
+    #[default]
+    Off,
+    /// To standard output, a line each.
+    Stdout,
+    /// To a file.
+    File,
+}
+
+/// What happens to a record where the queue is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenFull {
+    /// It is dropped, counted and told.
+    #[default]
+    Drop,
+    /// Its decision waits, which is counted and told.
+    Wait,
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -116,6 +164,7 @@ impl Default for Config {
             graph_limits: yaml::Limits::default(),
             time_zone: TimeZone::UTC,
             log: LogConfig::default(),
+            records: RecordsConfig::default(),
             admin_token: None,
             domains: DomainSettings::default(),
             env: Env::default(),
@@ -131,7 +180,22 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             body_limit: 256 * 1024,
             max_in_flight: 1_024,
+            batch_window: 256,
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for RecordsConfig {
+    fn default() -> Self {
+        Self {
+            to: RecordsTo::Off,
+            path: PathBuf::from("records/decisions.ndjson"),
+            max_bytes: 100 * 1024 * 1024,
+            keep: 10,
+            queue: 4_096,
+            when_full: WhenFull::Drop,
+            redact: false,
         }
     }
 }

@@ -5,12 +5,14 @@
 //! gives them back at once. Rendering (a caret under the source line, or JSON for editors) is the work of
 //! `annotate-snippets`; this room decides only what is said. It never reads a file and never prints.
 
+mod allow;
 mod nearest;
 mod render;
 mod source;
 
 use std::fmt;
 
+pub use allow::Comments;
 pub use nearest::nearest;
 pub use render::{Style, render_json, render_text};
 pub use source::{Position, Snippet, Source, Span};

@@ -3,6 +3,7 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::explain::Explanation;
 use crate::types::{FieldName, NodeId, Value};
 
 /// What a flow answers: `{"status", "message", ...body}`, and `"degraded"` where a node's default stood in for its
@@ -19,9 +20,12 @@ pub struct Decision {
     pub degraded: Vec<NodeId>,
 }
 
-impl Serialize for Decision {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
+impl Decision {
+    /// Writes its fields into a map that may hold more.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("status", &self.status)?;
         if let Some(message) = &self.message {
             map.serialize_entry("message", message)?;
@@ -29,9 +33,47 @@ impl Serialize for Decision {
         for (name, value) in &self.body {
             map.serialize_entry(&**name, value)?;
         }
-        if !self.degraded.is_empty() {
-            map.serialize_entry("degraded", &self.degraded)?;
+        if self.degraded.is_empty() { Ok(()) } else { map.serialize_entry("degraded", &self.degraded) }
+    }
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.write_fields(&mut map)?;
+        map.end()
+    }
+}
+
+/// A decision with what explains it.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The decision.
+    pub decision: Decision,
+    /// Why, where somebody asked: `explain`.
+    pub explain: Option<Box<Explanation>>,
+    /// The facts that were replaced, where some were: `what_if`.
+    pub what_if: Vec<String>,
+}
+
+impl Answer {
+    /// Writes its fields into a map that may hold more.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        self.decision.write_fields(map)?;
+        if !self.what_if.is_empty() {
+            map.serialize_entry("what_if", &self.what_if)?;
         }
+        self.explain.as_ref().map_or(Ok(()), |explain| map.serialize_entry("explain", explain))
+    }
+}
+
+impl Serialize for Answer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        self.write_fields(&mut map)?;
         map.end()
     }
 }

@@ -80,6 +80,14 @@ pub enum FlowError {
         /// When trying again may help.
         retry_after: Duration,
     },
+    /// A fact cannot be replaced as was asked.
+    #[error("`{fact}` cannot be replaced: {why}")]
+    Override {
+        /// The fact.
+        fact: String,
+        /// Why not.
+        why: String,
+    },
     /// The run broke. A fault of the program: it is logged with its cause.
     #[error("the decision broke off")]
     Broken,
@@ -104,7 +112,27 @@ impl FlowError {
             | Self::MissingParameter { node, .. }
             | Self::Rules { node, .. } => Some(node),
             Self::Deadline { nodes, .. } => nodes.first().map(|(node, _)| node),
-            Self::Expression { .. } | Self::Undecided { .. } | Self::Overloaded { .. } | Self::Broken => None,
+            Self::Expression { .. }
+            | Self::Undecided { .. }
+            | Self::Overloaded { .. }
+            | Self::Override { .. }
+            | Self::Broken => None,
+        }
+    }
+
+    /// What it is called wherever programs read it: in problems, records and tests. Never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::TooManyRows { .. } => "too_many_rows",
+            Self::MissingParameter { .. } => "bad_parameter",
+            Self::Rules { source: RulesError::Rule(_), .. } | Self::Expression { .. } => "rule_error",
+            Self::Rules { source: RulesError::Overloaded { .. }, .. } | Self::Overloaded { .. } => "overloaded",
+            Self::Rules { source: RulesError::Broken, .. } | Self::Broken => "internal_error",
+            Self::Undecided { .. } => "undecided",
+            Self::Deadline { .. } => "timeout",
+            Self::Override { .. } => "invalid_override",
+            Self::Query { source, .. } => source.kind.code(),
         }
     }
 

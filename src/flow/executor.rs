@@ -6,8 +6,9 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::Instrument;
 
@@ -15,9 +16,11 @@ use super::decision::Decision;
 use super::error::FlowError;
 use super::facts::Known;
 use super::outcome;
+use super::overrides::Overrides;
 use super::ports::Ports;
-use crate::graph::{Flow, Node, OnError, QueryNode, Rows, RuleNode, Work};
-use crate::grl::{Facts, Lookup};
+use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
+use crate::graph::{Flow, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Work};
+use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
 
@@ -28,15 +31,37 @@ pub struct Run {
     pub clock: Clock,
     /// When the decision is due.
     pub deadline: Deadline,
+    /// How much it notes of what it does.
+    pub detail: Detail,
+    /// Facts that are replaced.
+    pub overrides: Overrides,
+}
+
+impl Run {
+    /// A plain run: no notes, nothing replaced.
+    pub fn new(clock: Clock, deadline: Deadline) -> Self {
+        Self { clock, deadline, detail: Detail::Decision, overrides: Overrides::none() }
+    }
+}
+
+/// What a run gives: a decision or why there is none, and what it did where it was asked to note that.
+#[derive(Debug)]
+pub struct Report {
+    /// The decision.
+    pub result: Result<Decision, FlowError>,
+    /// What the run did.
+    pub trace: Option<Box<Trace>>,
 }
 
 /// Decides `flow` for `inputs` (a map with every input, as [`crate::graph::InputSchema`] makes it).
 ///
-/// # Errors
-/// [`FlowError`], by the deadline.
-pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> Result<Decision, FlowError> {
+/// The result of the report is there by the deadline.
+pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> Report {
     let given = run.deadline.remaining();
-    let mut walk = Walk::new(flow, inputs, run);
+    let mut walk = match Walk::new(flow, inputs, run) {
+        Ok(walk) => walk,
+        Err(error) => return Report { result: Err(error), trace: None },
+    };
     let ended = {
         let timer = pin!(tokio::time::sleep_until(run.deadline.instant().into()));
         match select(pin!(walk.through(ports)), timer).await {
@@ -44,24 +69,58 @@ pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> 
             Either::Right(_) => None,
         }
     };
-    match ended {
-        Some(result) => result?,
-        None => return Err(FlowError::Deadline { nodes: walk.unfinished(), after: given }),
+    let ended = ended.unwrap_or_else(|| Err(FlowError::Deadline { nodes: walk.unfinished(), after: given }));
+    walk.report(ended)
+}
+
+/// Decides `flow` over ports that answer at once or never: those of `offline`. There is no timer, and so no runtime is
+/// needed. `None` where the decision depends on an answer that never comes.
+pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> Option<Report> {
+    match Walk::new(flow, inputs, run) {
+        Ok(mut walk) => {
+            let ended = walk.through(ports).now_or_never()?;
+            Some(walk.report(ended))
+        }
+        Err(error) => Some(Report { result: Err(error), trace: None }),
     }
-    outcome::decide(&flow.outcomes, &walk.known, &run.clock, walk.degraded)
 }
 
 /// Which node ended, and how.
-type Finished = (usize, Result<Ended, FlowError>);
+struct Finished {
+    node: usize,
+    result: Result<Ended, FlowError>,
+    effort: Effort,
+}
+
+/// What a node's work took and told beside its value.
+#[derive(Default)]
+struct Effort {
+    waited: Duration,
+    asked: Duration,
+    fired: Vec<usize>,
+    rules: Option<Box<RulesTrace>>,
+}
 
 /// How a node ended.
 enum Ended {
     /// With a value.
     Value(Value),
-    /// With its default in place of an answer.
-    Degraded(Value),
+    /// With its default in place of an answer, and why.
+    Degraded(Value, &'static str),
     /// Not at all: a condition on the way to it does not hold, or a fact it needs will never be set.
     Skipped,
+}
+
+/// A node to start.
+enum Start {
+    /// It is not to run.
+    Skip(Skip),
+    /// Ask, with these parameters.
+    Ask(Vec<Value>),
+    /// It is given.
+    Given(Value),
+    /// Evaluate.
+    Evaluate,
 }
 
 struct Walk<'a> {
@@ -72,13 +131,30 @@ struct Walk<'a> {
     waits_for: Vec<usize>,
     ended: Vec<bool>,
     degraded: Vec<NodeId>,
+    notes: Option<Box<Notes>>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(flow: &'a Flow, inputs: Value, run: &'a Run) -> Self {
+    fn new(flow: &'a Flow, inputs: Value, run: &'a Run) -> Result<Self, FlowError> {
         let waits_for = flow.nodes.iter().map(|node| node.depends_on.len()).collect();
         let ended = vec![false; flow.nodes.len()];
-        Self { flow, run, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new() }
+        let inputs = run.overrides.apply(Owner::Input, inputs)?;
+        let notes = Notes::new(run.detail, flow.nodes.len(), &inputs, &run.clock);
+        Ok(Self { flow, run, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new(), notes })
+    }
+
+    /// The decision, now that every node has ended, or the error that came before.
+    fn report(mut self, ended: Result<(), FlowError>) -> Report {
+        let result = ended.and_then(|()| {
+            let mut tried = |outcome: &Outcome, holds: bool| {
+                if let Some(notes) = &mut self.notes {
+                    let reason = || outcome.when.as_ref()?.why_not(&self.known, &self.run.clock);
+                    notes.tried(if holds { None } else { reason() });
+                }
+            };
+            outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, self.degraded, &mut tried)
+        });
+        Report { result, trace: self.notes.map(|notes| Box::new(notes.into_trace())) }
     }
 
     /// Runs every node to its end.
@@ -91,12 +167,13 @@ impl<'a> Walk<'a> {
             while let Some(index) = ready.pop() {
                 match self.start(index, ports)? {
                     Some(work) => running.push(work),
-                    None => self.end(index, Ended::Skipped, &mut ready),
+                    None => self.end(index, Ended::Skipped, &mut ready)?,
                 }
             }
-            let Some((index, result)) = running.next().await else { break };
+            let Some(Finished { node: index, result, effort }) = running.next().await else { break };
+            self.note(index, &result, effort);
             match result {
-                Ok(ended) => self.end(index, ended, &mut ready),
+                Ok(ended) => self.end(index, ended, &mut ready)?,
                 // A missing row is reported for the first node of the graph that misses one, so that the same request
                 // gets the same answer: nodes before it may still find theirs missing too, or fail.
                 Err(error @ FlowError::NotFound { .. }) => {
@@ -120,64 +197,115 @@ impl<'a> Walk<'a> {
 
     /// The work of a node whose dependencies have ended; `None` where it is skipped.
     fn start<'p, P: Ports>(
-        &self,
+        &mut self,
         index: usize,
         ports: &'p P,
     ) -> Result<Option<impl Future<Output = Finished> + use<'a, 'p, P>>, FlowError> {
-        let Some(node) = self.flow.nodes.get(index) else { return Ok(None) };
-        if !self.is_open(node)? {
-            return Ok(None);
-        }
-        let work = match &node.work {
-            Work::Query(query) => {
-                let Some(params) = self.params(node, query)? else { return Ok(None) };
-                Either::Left(ask(ports, node, query, params, self.run.deadline))
+        let flow = self.flow;
+        let Some(node) = flow.nodes.get(index) else { return Ok(None) };
+        let start = self.how_to_start(index, node)?;
+        let work = match (start, &node.work) {
+            (Start::Skip(skip), _) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.ended(index, |node| node.end = NodeEnd::Skipped(skip));
+                }
+                return Ok(None);
             }
-            Work::Rules(rules) => {
+            (Start::Ask(params), Work::Query(query)) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.started(index, &params);
+                }
+                Job::Ask(ask(ports, node, query, params, self.run.deadline))
+            }
+            (Start::Given(value), _) => Job::Given(value),
+            (_, Work::Rules(rules)) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.started(index, &[]);
+                }
                 let reads = rules.ruleset.reads().iter().map(|fact| self.known.read(fact)).collect();
-                Either::Right(evaluate(ports, node, rules, reads, self.run))
+                Job::Evaluate(evaluate(ports, node, rules, reads, self.run))
             }
+            (Start::Evaluate, Work::Query(_)) => return Ok(None),
         };
         let span = tracing::debug_span!("node", node.id = %node.id);
-        Ok(Some(async move { (index, work.await) }.instrument(span)))
+        let work = async move {
+            let (result, effort) = match work {
+                Job::Ask(work) => work.await,
+                Job::Evaluate(work) => work.await,
+                Job::Given(value) => (Ok(Ended::Value(value)), Effort::default()),
+            };
+            Finished { node: index, result, effort }
+        };
+        Ok(Some(work.instrument(span)))
     }
 
-    /// Whether all conditions on the edges to `node` are true. One that depends on an unset fact is not.
-    fn is_open(&self, node: &Node) -> Result<bool, FlowError> {
+    fn how_to_start(&self, index: usize, node: &Node) -> Result<Start, FlowError> {
+        if let Some(skip) = self.closed(node)? {
+            return Ok(Start::Skip(skip));
+        }
+        if let Some(whole) = self.run.overrides.whole(index) {
+            return whole.as_answer(node).map(Start::Given);
+        }
+        match &node.work {
+            Work::Query(query) => self.params(node, query),
+            Work::Rules(_) => Ok(Start::Evaluate),
+        }
+    }
+
+    /// The edge to `node` whose condition is not true, where there is one. A condition that depends on an unset fact is not.
+    fn closed(&self, node: &Node) -> Result<Option<Skip>, FlowError> {
         for guard in &node.guards {
-            let value = guard.rule.evaluate(&self.known, &self.run.clock).map_err(|source| {
-                let from = self.flow.nodes.get(guard.from).map_or("", |from| from.id.as_str());
-                FlowError::Expression { place: format!("edge `{from}` -> `{}`", node.id), source }
+            let from = || self.flow.nodes.get(guard.from).map_or(&node.id, |from| &from.id).clone();
+            let value = guard.rule.evaluate(&self.known, &self.run.clock).map_err(|source| FlowError::Expression {
+                place: format!("edge `{}` -> `{}`", from(), node.id),
+                source,
             })?;
             if value != Some(Value::Boolean(true)) {
-                return Ok(false);
+                let because = self.notes.as_ref().and_then(|_| guard.rule.why_not(&self.known, &self.run.clock));
+                return Ok(Some(Skip::Edge { from: from(), because }));
             }
         }
-        Ok(true)
+        Ok(None)
     }
 
-    /// The parameters of a query; `None` where one will never be set.
-    fn params(&self, node: &Node, query: &QueryNode) -> Result<Option<Vec<Value>>, FlowError> {
+    /// The parameters of a query, unless one will never be set.
+    fn params(&self, node: &Node, query: &QueryNode) -> Result<Start, FlowError> {
         let mut params = Vec::with_capacity(query.params.len());
         for fact in &query.params {
             match self.known.read(fact) {
                 Lookup::Value(value) => params.push(value),
-                Lookup::Unset => return Ok(None),
+                Lookup::Unset => return Ok(Start::Skip(Skip::Unset(fact.clone()))),
                 Lookup::Missing => {
                     return Err(FlowError::MissingParameter { node: node.id.clone(), fact: fact.written.to_string() });
                 }
             }
         }
-        Ok(Some(params))
+        Ok(Start::Ask(params))
     }
 
-    fn end(&mut self, index: usize, ended: Ended, ready: &mut Vec<usize>) {
+    fn note(&mut self, index: usize, result: &Result<Ended, FlowError>, effort: Effort) {
+        let Some(notes) = &mut self.notes else { return };
+        notes.ended(index, |node| {
+            let Effort { waited, asked, fired, rules } = effort;
+            (node.waited, node.asked, node.fired, node.rules) = (waited, asked, fired, rules);
+            node.end = match result {
+                Ok(Ended::Value(value)) => NodeEnd::Value(value.clone()),
+                Ok(Ended::Degraded(value, code)) => NodeEnd::Degraded { value: value.clone(), code },
+                Ok(Ended::Skipped) => NodeEnd::NotStarted,
+                Err(FlowError::NotFound { .. }) => NodeEnd::WrongRows(0),
+                Err(FlowError::TooManyRows { found, .. }) => NodeEnd::WrongRows(*found),
+                Err(error) => NodeEnd::Failed(error.code()),
+            };
+        });
+    }
+
+    fn end(&mut self, index: usize, ended: Ended, ready: &mut Vec<usize>) -> Result<(), FlowError> {
         self.mark_ended(index);
-        let Some(node) = self.flow.nodes.get(index) else { return };
+        let Some(node) = self.flow.nodes.get(index) else { return Ok(()) };
         match ended {
-            Ended::Value(value) => self.known.set(index, value),
-            Ended::Degraded(value) => {
-                self.known.set(index, value);
+            Ended::Value(value) => self.set(index, value)?,
+            Ended::Degraded(value, _) => {
+                self.set(index, value)?;
                 self.degraded.push(node.id.clone());
             }
             Ended::Skipped => tracing::debug!(node.id = %node.id, "node skipped"),
@@ -190,6 +318,14 @@ impl<'a> Walk<'a> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn set(&mut self, index: usize, value: Value) -> Result<(), FlowError> {
+        let overrides = &self.run.overrides;
+        let value = if overrides.is_empty() { value } else { overrides.apply(Owner::Node(index), value)? };
+        self.known.set(index, value);
+        Ok(())
     }
 
     fn mark_ended(&mut self, index: usize) {
@@ -210,22 +346,35 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// What a node does.
+enum Job<A, E> {
+    Ask(A),
+    Evaluate(E),
+    Given(Value),
+}
+
 async fn ask<P: Ports>(
     ports: &P,
     node: &Node,
     query: &QueryNode,
     params: Vec<Value>,
     deadline: Deadline,
-) -> Result<Ended, FlowError> {
+) -> (Result<Ended, FlowError>, Effort) {
     match ports.query(query, params, deadline).await {
-        Ok(answer) => value_of(node, query, answer).map(Ended::Value),
-        Err(error) => match &query.on_error {
-            OnError::Default(value) if is_outage(&error) => {
-                tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
-                Ok(Ended::Degraded(value.clone()))
-            }
-            OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
-        },
+        Ok(answer) => {
+            let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
+            (value_of(node, query, answer).map(Ended::Value), effort)
+        }
+        Err(error) => {
+            let ended = match &query.on_error {
+                OnError::Default(value) if is_outage(&error) => {
+                    tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
+                    Ok(Ended::Degraded(value.clone(), error.kind.code()))
+                }
+                OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
+            };
+            (ended, Effort::default())
+        }
     }
 }
 
@@ -262,9 +411,11 @@ async fn evaluate<P: Ports>(
     rules: &RuleNode,
     reads: Vec<Lookup>,
     run: &Run,
-) -> Result<Ended, FlowError> {
-    match ports.evaluate(&rules.ruleset, reads, &run.clock, run.deadline).await {
-        Ok(evaluation) => Ok(Ended::Value(evaluation.facts)),
-        Err(source) => Err(FlowError::Rules { node: node.id.clone(), source }),
+) -> (Result<Ended, FlowError>, Effort) {
+    match ports.evaluate(&rules.ruleset, reads, run).await {
+        Ok(Evaluation { facts, fired, trace, .. }) => {
+            (Ok(Ended::Value(facts)), Effort { fired, rules: trace, ..Effort::default() })
+        }
+        Err(source) => (Err(FlowError::Rules { node: node.id.clone(), source }), Effort::default()),
     }
 }

@@ -3,16 +3,24 @@
 //! [`run`] walks the graph as plain asynchronous code over two ports: databases that answer queries and engines that
 //! evaluate rules. A node starts the moment its own inputs are ready; independent ones run side by side. What comes out
 //! is a [`Decision`] whose outcome has its evidence, or a [`FlowError`] that says which node, domain, rule or fact is to
-//! blame. This floor knows no actor, socket or HTTP status, and never turns an error into a decision.
+//! blame. Asked to, a run notes what it did ([`Trace`]), which `explain` makes readable; `offline` runs the same walk over
+//! answers that were recorded or written down. This floor knows no actor, socket or HTTP status, and never turns an error into a decision.
 
 mod decision;
 mod error;
 mod executor;
+pub mod explain;
 mod facts;
+pub mod flip;
+pub mod offline;
 mod outcome;
+mod overrides;
 mod ports;
+mod trace;
 
-pub use decision::Decision;
+pub use decision::{Answer, Decision};
 pub use error::FlowError;
-pub use executor::{Run, run};
+pub use executor::{Report, Run, run};
+pub use overrides::Overrides;
 pub use ports::{Ports, RulesError};
+pub use trace::{Detail, NodeEnd, NodeTrace, Skip, Trace};

@@ -7,17 +7,20 @@ use crate::graph::{Message, MessagePart, Outcome, Template};
 use crate::grl::{Expression, FactRef};
 use crate::types::{Clock, FieldName, NodeId, Value};
 
-/// Picks the outcome and fills it.
+/// Picks the outcome and fills it; `tried` is told of each that is looked at.
 pub(super) fn decide(
     outcomes: &[Outcome],
     known: &Known<'_>,
     clock: &Clock,
     degraded: Vec<NodeId>,
+    tried: &mut dyn FnMut(&Outcome, bool),
 ) -> Result<Decision, FlowError> {
     let mut unset = Vec::new();
     for outcome in outcomes {
         let filler = Filler { outcome, known, clock };
-        if filler.holds(&mut unset)? {
+        let holds = filler.holds(&mut unset)?;
+        tried(outcome, holds);
+        if holds {
             return filler.fill(degraded);
         }
     }

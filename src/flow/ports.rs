@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::executor::Run;
 use crate::graph::QueryNode;
 use crate::grl::{Evaluation, Lookup, RuleError, Ruleset};
 use crate::postgres::{Answer, QueryError};
-use crate::types::{Clock, Deadline, Value};
+use crate::types::{Deadline, Value};
 
 /// Answers what the nodes of one flow ask.
 pub trait Ports {
@@ -22,7 +23,8 @@ pub trait Ports {
         deadline: Deadline,
     ) -> impl Future<Output = Result<Answer, QueryError>>;
 
-    /// Evaluates a ruleset over the facts it reads, in the order of [`Ruleset::reads`].
+    /// Evaluates a ruleset over the facts it reads, in the order of [`Ruleset::reads`], at the run's clock and within its
+    /// deadline; with [`super::Detail::Reasons`] the evaluation says why.
     ///
     /// # Errors
     /// Why there is no evaluation: [`RulesError`], always by the deadline.
@@ -30,8 +32,7 @@ pub trait Ports {
         &self,
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
-        clock: &Clock,
-        deadline: Deadline,
+        run: &Run,
     ) -> impl Future<Output = Result<Evaluation, RulesError>>;
 }
 

@@ -17,3 +17,4 @@ pub use compile::{Catalog, Context, RuleFiles, compile};
 pub use input::{FieldProblem, InputError, InputSchema};
 pub use load::load;
 pub use plan::{Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
+pub use values::literal;

@@ -8,7 +8,7 @@ use crate::config::UrlConnection;
 use crate::diagnostics::Span;
 use crate::grl::{Expression, FactRef, Ruleset};
 use crate::postgres::Query;
-use crate::types::{DomainName, FieldName, FlowName, NodeId, Value};
+use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
 
 /// A compiled flow.
 #[derive(Debug)]
@@ -89,6 +89,10 @@ pub struct QueryNode {
     pub timeout: Option<Duration>,
     /// What happens where the database gives no answer.
     pub on_error: OnError,
+    /// Its columns, as far as its text or its database tells.
+    pub columns: Shape,
+    /// Columns whose values no explanation shows.
+    pub redact: Vec<FieldName>,
 }
 
 /// How many rows a query node expects, and so what its value is.

@@ -58,6 +58,9 @@ pub(super) struct NodeSpec {
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) on_error: Option<IgnoredAny>,
     #[serde(default)]
+    #[expect(dead_code, reason = "read from the tree, with its places")]
+    pub(super) redact: Option<Vec<String>>,
+    #[serde(default)]
     pub(super) rules: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) condition: Option<IgnoredAny>,

@@ -6,8 +6,8 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::types::{FieldName, Record, Value};
 use crate::yaml::{Kind, Marked, ScalarKind};
 
-/// The value of a YAML node; what cannot be one is complained about.
-pub(super) fn literal(node: &Marked, found: &mut Diagnostics) -> Option<Value> {
+/// The value of a YAML node, numbers exactly as they are written; what cannot be one is complained about.
+pub fn literal(node: &Marked, found: &mut Diagnostics) -> Option<Value> {
     match node.kind() {
         Kind::Sequence(items) => {
             items.iter().map(|item| literal(item, found)).collect::<Option<Arc<[Value]>>>().map(Value::List)

@@ -2,11 +2,14 @@
 //!
 //! For people who ask how an expression is read, and for tests that hold the parser to what the file says.
 
-use super::ast::{Assign, Expr, Rule, Statement};
+use super::ast::{Assign, Expr, Path, Rule, Statement};
 use super::limits::Limits;
 use super::read::read;
 use crate::diagnostics::{Diagnostics, Snippet};
 use crate::types::Value;
+
+/// How paths are called.
+type Names<'a> = &'a dyn Fn(&Path) -> String;
 
 /// The rules of `text` in order, written out. Names and types are not looked at.
 ///
@@ -21,6 +24,13 @@ pub fn canonical(text: &Snippet, limits: &Limits) -> Result<String, Diagnostics>
         rule(each, &mut out);
     }
     Ok(out)
+}
+
+/// An expression, each path as `name` calls it.
+pub(super) fn with_names(expr: &Expr, name: &dyn Fn(&Path) -> String) -> String {
+    let mut out = String::new();
+    expression(expr, name, &mut out);
+    out
 }
 
 fn rule(rule: &Rule, out: &mut String) {
@@ -40,7 +50,7 @@ fn rule(rule: &Rule, out: &mut String) {
         }
     }
     out.push_str(" {\n    when ");
-    expression(&rule.when, out);
+    expression(&rule.when, &Path::written, out);
     out.push_str("\n    then");
     for statement in &rule.then {
         out.push(' ');
@@ -58,65 +68,67 @@ fn statement(statement: &Statement, out: &mut String) {
                 Assign::Subtract => "-=",
             };
             put(out, &format!("{} {operator} ", target.written()));
-            expression(value, out);
+            expression(value, &Path::written, out);
         }
         Statement::Log { values, .. } => {
             out.push_str("Log(");
-            separated(values, ", ", out);
+            separated(values, ", ", &Path::written, out);
             out.push(')');
         }
     }
     out.push(';');
 }
 
-fn expression(expr: &Expr, out: &mut String) {
+fn expression(expr: &Expr, name: Names<'_>, out: &mut String) {
     match expr {
         Expr::Literal { value: Value::Text(text), .. } => put(out, &quoted(text)),
         Expr::Literal { value, .. } => put(out, &value.to_string()),
-        Expr::Path(path) => put(out, &path.written()),
-        Expr::List { items, .. } => enclosed("[", items, ", ", "]", out),
-        Expr::And { items, .. } => enclosed("(", items, " && ", ")", out),
-        Expr::Or { items, .. } => enclosed("(", items, " || ", ")", out),
+        Expr::Path(path) => put(out, &name(path)),
+        Expr::List { items, .. } => enclosed(("[", "]"), items, ", ", name, out),
+        Expr::And { items, .. } => enclosed(("(", ")"), items, " && ", name, out),
+        Expr::Or { items, .. } => enclosed(("(", ")"), items, " || ", name, out),
         Expr::Arithmetic { first, rest, .. } => {
             out.push('(');
-            expression(first, out);
+            expression(first, name, out);
             for (operator, operand) in rest {
                 put(out, &format!(" {} ", operator.text()));
-                expression(operand, out);
+                expression(operand, name, out);
             }
             out.push(')');
         }
         Expr::Compare { operator, left, right, .. } => {
             out.push('(');
-            expression(left, out);
+            expression(left, name, out);
             put(out, &format!(" {} ", operator.text()));
-            expression(right, out);
+            expression(right, name, out);
             out.push(')');
         }
-        Expr::Not { of, .. } => prefixed("!", of, out),
-        Expr::Negate { of, .. } => prefixed("-", of, out),
-        Expr::Call { name, arguments, .. } => enclosed(&format!("{name}("), arguments, ", ", ")", out),
+        Expr::Not { of, .. } => prefixed("!", of, name, out),
+        Expr::Negate { of, .. } => prefixed("-", of, name, out),
+        Expr::Call { name: function, arguments, .. } => {
+            enclosed((&format!("{function}("), ")"), arguments, ", ", name, out);
+        }
     }
 }
 
-fn prefixed(operator: &str, of: &Expr, out: &mut String) {
+fn prefixed(operator: &str, of: &Expr, name: Names<'_>, out: &mut String) {
     put(out, &format!("({operator}"));
-    expression(of, out);
+    expression(of, name, out);
     out.push(')');
 }
 
-fn enclosed(open: &str, items: &[Expr], between: &str, close: &str, out: &mut String) {
+fn enclosed((open, close): (&str, &str), items: &[Expr], between: &str, name: Names<'_>, out: &mut String) {
     put(out, open);
-    separated(items, between, out);
+    separated(items, between, name, out);
     put(out, close);
 }
 
-fn separated(items: &[Expr], between: &str, out: &mut String) {
+fn separated(items: &[Expr], between: &str, name: Names<'_>, out: &mut String) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             put(out, between);
         }
-        expression(item, out);
+        expression(item, name, out);
     }
 }
 

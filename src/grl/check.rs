@@ -266,8 +266,9 @@ impl Checker<'_> {
             return self.complain("type-mismatch", at, problem, help);
         }
         let ty = if element.is_some() { Type::List(Type::Boolean.into()) } else { Type::Boolean };
+        let (left_at, right_at) = (left.at(), right.at());
         let (left, right) = (Box::new(left_node), Box::new(right_node));
-        (Node::Compare { operator, left, right, each, at: at.clone() }, ty)
+        (Node::Compare { operator, left, left_at, right, right_at, each, at: at.clone() }, ty)
     }
 
     fn matches(&mut self, left: &Expr, right: &Expr, at: &At) -> (Node, Type) {

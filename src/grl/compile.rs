@@ -73,7 +73,8 @@ impl<'a> Compiler<'a> {
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
         // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
-        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting: self.starting_names() };
+        let (starting, values) = (self.starting_names(), self.starting_values());
+        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting, values };
         linted.warn(self.found);
         let unread = linted.unread(&self.facts);
         let local_names = self.local_names();
@@ -254,6 +255,14 @@ impl<'a> Compiler<'a> {
             !matches!(start, Some(Start::Unset) | None)
         };
         self.locals.names().filter(starts).map(str::to_owned).collect()
+    }
+
+    fn starting_values(&self) -> HashMap<String, Value> {
+        let value = |name: &str| match self.locals.find(name).and_then(|slot| self.start.get(slot)) {
+            Some(Start::Value(value)) => Some((name.to_owned(), value.clone())),
+            _ => None,
+        };
+        self.locals.names().filter_map(value).collect()
     }
 
     fn local_names(&self) -> Vec<FieldName> {

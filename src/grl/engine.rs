@@ -22,6 +22,7 @@ use super::facts::Lookup;
 use super::limits::Limits;
 use super::ruleset::{CompiledRule, Ruleset};
 use super::run::Run;
+use super::trace::RulesTrace;
 use crate::types::{Clock, Deadline, FieldName, Record, Value};
 
 /// Up to so many rules, each has a native rule of its own.
@@ -44,6 +45,8 @@ pub struct Evaluation {
     pub fired: Vec<usize>,
     /// What the rules logged.
     pub log: Vec<String>,
+    /// Why, where somebody asked ([`Engine::explain`]).
+    pub trace: Option<Box<RulesTrace>>,
 }
 
 impl Engine {
@@ -70,9 +73,27 @@ impl Engine {
     /// # Errors
     /// [`RuleError`]; then no fact is kept.
     pub fn evaluate(&mut self, reads: &[Lookup], clock: &Clock, deadline: Deadline) -> Result<Evaluation, RuleError> {
+        self.run(reads, clock, deadline, false)
+    }
+
+    /// As [`Self::evaluate`], and says why.
+    ///
+    /// # Errors
+    /// [`RuleError`]; then no fact is kept.
+    pub fn explain(&mut self, reads: &[Lookup], clock: &Clock, deadline: Deadline) -> Result<Evaluation, RuleError> {
+        self.run(reads, clock, deadline, true)
+    }
+
+    fn run(
+        &mut self,
+        reads: &[Lookup],
+        clock: &Clock,
+        deadline: Deadline,
+        traced: bool,
+    ) -> Result<Evaluation, RuleError> {
         let limit = deadline.at_most(self.limits.max_evaluation);
         let given = limit.remaining();
-        lock(&self.run).begin(reads, clock, limit.instant());
+        lock(&self.run).begin(reads, clock, limit.instant(), traced);
         self.native.reset_no_loop_tracking();
         let result = self.native.execute(&EngineFacts::new());
         let mut ended = lock(&self.run).end();
@@ -83,7 +104,8 @@ impl Engine {
         if result.cycle_count >= self.limits.max_cycles && ended.fired.len() > ended.fired_before {
             return Err(self.never_settled(&ended.fired, ended.fired_before));
         }
-        Ok(Evaluation { facts: facts(&self.ruleset, ended.locals), fired: ended.fired, log: ended.log })
+        let trace = ended.trace().map(Box::new);
+        Ok(Evaluation { facts: facts(&self.ruleset, ended.locals), fired: ended.fired, log: ended.log, trace })
     }
 
     fn never_settled(&self, fired: &[usize], before: usize) -> RuleError {

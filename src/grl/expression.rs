@@ -14,6 +14,7 @@ use super::names::{Locals, Reads};
 use super::parse_expression;
 use super::program::{Env, Node};
 use super::scope::Scope;
+use super::trace::{Explainer, Names, Reason};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Clock, Deadline, FieldName, Type, Value};
 
@@ -63,6 +64,11 @@ impl Expression {
         &self.reads
     }
 
+    /// The text it was read from.
+    pub fn snippet(&self) -> &Snippet {
+        &self.snippet
+    }
+
     /// How it is written.
     pub fn text(&self) -> &str {
         self.snippet.text()
@@ -82,6 +88,15 @@ impl Expression {
         let until = Deadline::after(self.max_evaluation).instant();
         let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
         self.node.value(&env).map_err(|fault| fault.in_snippet(&self.snippet))
+    }
+
+    /// Why it is not true; `None` where it is, or has no value at all.
+    pub fn why_not(&self, facts: &dyn Facts, clock: &Clock) -> Option<Reason> {
+        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
+        let until = Deadline::after(self.max_evaluation).instant();
+        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
+        let explainer = Explainer { names: Names { reads: &self.reads, locals: &[] }, env };
+        explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)
     }
 
     /// Which of its facts are unset.

@@ -13,6 +13,7 @@ mod comparable;
 mod compile;
 mod cursor;
 mod engine;
+mod engines;
 mod error;
 mod expression;
 mod facts;
@@ -26,19 +27,24 @@ mod parse_expression;
 mod parse_rule;
 mod program;
 mod read;
+mod region;
 mod ruleset;
 mod run;
 mod scope;
 mod token;
+mod trace;
 
 pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
+pub use engines::Engines;
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::Expression;
 pub use facts::{FactRef, Facts, Lookup, Owner};
 pub use limits::Limits;
+pub use region::Region;
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
+pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Origin, Reason, RulesTrace, Write};
 
 #[cfg(test)]
 mod tests;

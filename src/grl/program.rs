@@ -41,7 +41,9 @@ pub(super) enum Node {
     Compare {
         operator: Compare,
         left: Box<Node>,
+        left_at: At,
         right: Box<Node>,
+        right_at: At,
         each: bool,
         at: At,
     },
@@ -96,7 +98,7 @@ impl Node {
                 Some(Value::Null) => Err(null("-", env, of, at)),
                 Some(value) => negate(&value).map(Some).map_err(|kind| Fault::new(at, kind)),
             },
-            Self::Compare { operator, left, right, each, at } => comparison(*operator, left, right, *each, at, env),
+            Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
             Self::Matches { of, pattern, at } => match of.value(env)? {
                 None => Ok(None),
                 Some(Value::Text(text)) => Ok(Some(Value::Boolean(pattern.is_match(&text)))),
@@ -117,6 +119,27 @@ impl Node {
         match self {
             Self::Constant(value) => Some(value),
             _ => None,
+        }
+    }
+
+    /// The slots it reads, in order; one that it reads twice is there twice.
+    pub(super) fn slots(&self, into: &mut Vec<usize>) {
+        match self {
+            Self::Constant(_) => {}
+            Self::Slot { slot, .. } | Self::Below { slot, .. } => into.push(*slot),
+            Self::List(items, _) | Self::Call { arguments: items, .. } => {
+                items.iter().for_each(|item| item.slots(into));
+            }
+            Self::Arithmetic { first, rest, .. } => {
+                first.slots(into);
+                rest.iter().for_each(|(_, operand)| operand.slots(into));
+            }
+            Self::And(items) | Self::Or(items) => items.iter().for_each(|(item, _)| item.slots(into)),
+            Self::Not(of, _) | Self::Negate(of, _) | Self::Matches { of, .. } => of.slots(into),
+            Self::Compare { left, right, .. } => {
+                left.slots(into);
+                right.slots(into);
+            }
         }
     }
 
@@ -144,12 +167,28 @@ impl Env<'_> {
         name.map_or("", |name| name)
     }
 
-    fn read(&self, slot: usize, at: &At) -> Outcome {
-        let lookup = match slot.checked_sub(LOCAL) {
+    fn lookup(&self, slot: usize) -> Option<&Lookup> {
+        match slot.checked_sub(LOCAL) {
             Some(local) => self.locals.get(local),
             None => self.reads.get(slot),
-        };
-        match lookup {
+        }
+    }
+
+    /// Whether nobody has given the fact a value.
+    pub(super) fn is_unset(&self, slot: usize) -> bool {
+        matches!(self.lookup(slot), Some(Lookup::Unset) | None)
+    }
+
+    /// The value of a fact, where it has one.
+    pub(super) fn known(&self, slot: usize) -> Option<Value> {
+        match self.lookup(slot)? {
+            Lookup::Value(value) => Some(value.clone()),
+            Lookup::Unset | Lookup::Missing => None,
+        }
+    }
+
+    fn read(&self, slot: usize, at: &At) -> Outcome {
+        match self.lookup(slot) {
             Some(Lookup::Value(value)) => Ok(Some(value.clone())),
             Some(Lookup::Unset) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),

@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::program::Node;
 use super::read::{Read, read, refuse_duplicates};
 use super::scope::Scope;
+use super::trace::Beginning;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Clock, FieldName, Shape, Type, Value};
 
@@ -75,6 +76,16 @@ pub(super) enum Start {
     Value(Value),
     /// What was read into this slot from outside.
     Read(usize),
+}
+
+impl Start {
+    pub(super) fn beginning(&self, reads: &[FactRef]) -> Beginning {
+        match self {
+            Self::Unset => Beginning::Unset,
+            Self::Value(_) => Beginning::Starting,
+            Self::Read(slot) => reads.get(*slot).cloned().map_or(Beginning::Unset, Beginning::Mapped),
+        }
+    }
 }
 
 /// One compiled rule.
@@ -180,6 +191,8 @@ impl Ruleset {
         let rules = [Read { rule, snippet: condition }];
         let mut compiled = Compiler::new(scope, locals, &mut found).compile(&rules, std::slice::from_ref(condition));
         compiled.unread.retain(|(name, _)| &**name != "result");
+        // The rule was made so; its author wrote no more than the condition.
+        found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();
         found.into_result(compiled)
     }
 

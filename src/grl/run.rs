@@ -12,6 +12,7 @@ use super::facts::Lookup;
 use super::operators::arithmetic;
 use super::program::{Env, Node};
 use super::ruleset::{Action, CompiledRule, Ruleset};
+use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
 use crate::types::{Clock, Value};
 
 /// The evaluation under way.
@@ -31,6 +32,8 @@ pub(super) struct Run {
     pending: Effects,
     pub(super) log: Vec<String>,
     pub(super) error: Option<RuleError>,
+    /// What each rule that fired did, where somebody asked.
+    firings: Option<Vec<Firing>>,
 }
 
 /// What firing a rule does.
@@ -56,10 +59,11 @@ impl Run {
             pending: Effects::default(),
             log: Vec::new(),
             error: None,
+            firings: None,
         }
     }
 
-    pub(super) fn begin(&mut self, reads: &[Lookup], clock: &Clock, until: Instant) {
+    pub(super) fn begin(&mut self, reads: &[Lookup], clock: &Clock, until: Instant, traced: bool) {
         let idle = Self::idle(Arc::clone(&self.ruleset));
         *self = Self {
             reads: reads.to_vec(),
@@ -67,6 +71,7 @@ impl Run {
             clock: clock.clone(),
             until,
             spent: vec![false; self.ruleset.rules.len()],
+            firings: traced.then(Vec::new),
             ..idle
         };
     }
@@ -122,6 +127,7 @@ impl Run {
     /// Does what was prepared when the rule was found ready.
     pub(super) fn fire(&mut self, index: usize) {
         let effects = std::mem::take(&mut self.pending);
+        self.note(index, &effects);
         self.fired.push(index);
         if let Some(spent) = self.spent.get_mut(index) {
             *spent = true;
@@ -135,6 +141,37 @@ impl Run {
             tracing::debug!(rules.log = line, "a rule logged");
             self.log.push(line);
         }
+    }
+
+    /// Notes what a rule is about to do, where somebody asked.
+    fn note(&mut self, rule: usize, effects: &Effects) {
+        let Some(firings) = &mut self.firings else { return };
+        let mut writes: Vec<Write> = Vec::with_capacity(effects.slots.len());
+        for (slot, value) in &effects.slots {
+            let Some(fact) = self.ruleset.local_names.get(*slot).cloned() else { continue };
+            let Lookup::Value(after) = value.clone() else { continue };
+            let earlier = writes.iter().rfind(|write| write.fact == fact).map(|write| write.after.clone());
+            let before = earlier.or_else(|| match self.locals.get(*slot) {
+                Some(Lookup::Value(before)) => Some(before.clone()),
+                _ => None,
+            });
+            writes.push(Write { fact, before, after });
+        }
+        firings.push(Firing { rule, writes, log: effects.lines.clone() });
+    }
+
+    /// What the rules did and why the others did nothing, where somebody asked; the evaluation has ended.
+    pub(super) fn trace(&mut self) -> Option<RulesTrace> {
+        let fired = self.firings.take()?;
+        let explainer = Explainer { names: self.ruleset.names(), env: self.env(&self.ruleset) };
+        let rules = self
+            .ruleset
+            .rules
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !self.spent.get(*index).is_some_and(|spent| *spent));
+        let idle = rules.map(|(rule, compiled)| Idle { rule, because: explainer.why_idle(compiled) });
+        Some(RulesTrace { fired, idle: idle.collect() })
     }
 
     /// Computes what the rule would do; later statements see earlier ones. `false`: something it assigns is unknown.

@@ -6,16 +6,19 @@
 //! new paths without a new server.
 
 mod admin;
+pub mod batch;
 mod handlers;
 mod problem;
 mod release;
 mod request_id;
 mod routes;
+mod service;
 mod span;
 
 pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request_id::{RequestId, tag_request};
-pub use routes::{RESERVED_PATHS, Service, configure};
+pub use routes::{RESERVED_ENDINGS, RESERVED_PATHS, configure};
+pub use service::Service;
 pub use span::RequestSpan;

@@ -4,6 +4,7 @@
 //! text, a parameter, a secret or the name of a Rust type.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -13,9 +14,9 @@ use serde::Serialize;
 
 use super::admin::OperationError;
 use crate::diagnostics::render_json;
-use crate::flow::{FlowError, RulesError};
+use crate::flow::FlowError;
+use crate::flow::explain::Explanation;
 use crate::graph::{FieldProblem, InputError};
-use crate::postgres::QueryErrorKind;
 use crate::types::{DomainName, FlowName, NodeId};
 
 /// A failure as its client sees it.
@@ -55,6 +56,9 @@ pub struct Problem {
     /// What is wrong with the files, as `tributary check --format json` prints it.
     #[serde(skip_serializing_if = "Option::is_none")]
     diagnostics: Option<serde_json::Value>,
+    /// What the run did, where the request asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Arc<Explanation>>,
     #[serde(skip)]
     retry_after: Option<Duration>,
     #[serde(skip)]
@@ -70,6 +74,7 @@ fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S:
 type Kind = (&'static str, StatusCode, &'static str);
 
 const MALFORMED_BODY: Kind = ("malformed_body", StatusCode::BAD_REQUEST, "The request body is not JSON");
+const BAD_QUERY: Kind = ("bad_query", StatusCode::BAD_REQUEST, "The query string makes no sense");
 const NO_SUCH_PATH: Kind = ("no_such_path", StatusCode::NOT_FOUND, "Nothing is served at this path");
 const NO_SUCH_DOMAIN: Kind = ("no_such_domain", StatusCode::NOT_FOUND, "There is no such domain");
 const NOT_FOUND: Kind = ("not_found", StatusCode::NOT_FOUND, "A row that the decision needs does not exist");
@@ -84,6 +89,8 @@ const QUERY_FAILED: Kind = ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "
 const BAD_COLUMN: Kind = ("unmappable_column", StatusCode::INTERNAL_SERVER_ERROR, "A column cannot be represented");
 const BAD_PARAMETER: Kind = ("bad_parameter", StatusCode::INTERNAL_SERVER_ERROR, "A parameter does not fit its query");
 const INTERNAL: Kind = ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "The decision broke off");
+const BAD_OVERRIDE: Kind =
+    ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced as was asked");
 const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
 const UNAUTHORIZED: Kind = ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
 const REFUSED: Kind = ("refused", StatusCode::UNPROCESSABLE_ENTITY, "The new files are refused; nothing was changed");
@@ -112,6 +119,7 @@ impl Problem {
             unset: Vec::new(),
             errors: Vec::new(),
             diagnostics: None,
+            explain: None,
             retry_after: None,
             allow: None,
         }
@@ -145,10 +153,20 @@ impl Problem {
         Self::new(MALFORMED_BODY, "the request body could not be read to its end")
     }
 
-    /// The body's type is not JSON.
-    pub fn wrong_media_type(found: Option<&str>) -> Self {
+    /// The body is JSON, or should be, and not what this path takes.
+    pub fn malformed(detail: String) -> Self {
+        Self::new(MALFORMED_BODY, detail)
+    }
+
+    /// The query string asks for what there is not.
+    pub fn bad_query(detail: &str) -> Self {
+        Self::new(BAD_QUERY, detail)
+    }
+
+    /// The body's type is not the one that is expected.
+    pub fn wrong_media_type(expected: &str, found: Option<&str>) -> Self {
         let found = found.map_or_else(|| "none was sent".to_owned(), |found| format!("`{found}` was sent"));
-        Self::new(MEDIA_TYPE, format!("send the header `Content-Type: application/json`; {found}"))
+        Self::new(MEDIA_TYPE, format!("send the header `Content-Type: {expected}`; {found}"))
     }
 
     /// The body is not what the flow's inputs ask for.
@@ -213,6 +231,12 @@ impl Problem {
         }
     }
 
+    /// Adds what the run did.
+    #[must_use]
+    pub fn explained(self, explain: Option<Box<Explanation>>) -> Self {
+        Self { explain: explain.map(Arc::from), ..self }
+    }
+
     /// Names the request it answers.
     #[must_use]
     pub fn at(self, path: &str, request_id: Option<&str>) -> Self {
@@ -230,26 +254,27 @@ impl Problem {
     }
 }
 
+/// The kinds of problem that a flow can end in.
+const OF_FLOWS: [Kind; 14] = [
+    NOT_FOUND,
+    TOO_MANY_ROWS,
+    BAD_PARAMETER,
+    RULE_ERROR,
+    OVERLOADED,
+    INTERNAL,
+    UNDECIDED,
+    TIMEOUT,
+    DOMAIN_DOWN,
+    DOMAIN_OVERLOADED,
+    CONNECTION_LOST,
+    QUERY_FAILED,
+    BAD_COLUMN,
+    BAD_OVERRIDE,
+];
+
 fn kind_of(error: &FlowError) -> Kind {
-    match error {
-        FlowError::NotFound { .. } => NOT_FOUND,
-        FlowError::TooManyRows { .. } => TOO_MANY_ROWS,
-        FlowError::MissingParameter { .. } => BAD_PARAMETER,
-        FlowError::Rules { source: RulesError::Rule(_), .. } | FlowError::Expression { .. } => RULE_ERROR,
-        FlowError::Rules { source: RulesError::Overloaded { .. }, .. } | FlowError::Overloaded { .. } => OVERLOADED,
-        FlowError::Rules { source: RulesError::Broken, .. } | FlowError::Broken => INTERNAL,
-        FlowError::Undecided { .. } => UNDECIDED,
-        FlowError::Deadline { .. } => TIMEOUT,
-        FlowError::Query { source, .. } => match source.kind {
-            QueryErrorKind::Unavailable { .. } => DOMAIN_DOWN,
-            QueryErrorKind::Overloaded { .. } => DOMAIN_OVERLOADED,
-            QueryErrorKind::Timeout { .. } => TIMEOUT,
-            QueryErrorKind::ConnectionLost { .. } => CONNECTION_LOST,
-            QueryErrorKind::Sql { .. } => QUERY_FAILED,
-            QueryErrorKind::Column { .. } => BAD_COLUMN,
-            QueryErrorKind::Parameter { .. } | QueryErrorKind::ParameterCount { .. } => BAD_PARAMETER,
-        },
-    }
+    let code = error.code();
+    OF_FLOWS.into_iter().find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
 }
 
 impl fmt::Display for Problem {

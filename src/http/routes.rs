@@ -2,25 +2,15 @@
 
 use actix_web::web;
 
-use super::admin::Admin;
 use super::handlers::{admin, decide, flows, health};
-use super::release::Releases;
-use crate::actors::coordinator::CoordinatorHandle;
+use super::service::Service;
 
 /// The first segments of paths that no flow may take.
 pub const RESERVED_PATHS: &[&str] =
     &["admin", "flows", "health", "healthz", "live", "livez", "metrics", "openapi.json", "ready", "readyz"];
 
-/// What the handlers of one worker share.
-#[derive(Clone)]
-pub struct Service {
-    /// What is served.
-    pub releases: Releases,
-    /// This worker's coordinator.
-    pub coordinator: CoordinatorHandle,
-    /// What the admin endpoints do; `None` where they are off.
-    pub admin: Option<Admin>,
-}
+/// What stands behind a flow's path for its other endpoints, and so ends no path of a flow.
+pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 
 /// Puts the routes into an application of `service`.
 pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {

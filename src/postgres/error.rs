@@ -88,6 +88,35 @@ pub enum QueryErrorKind {
 }
 
 impl QueryErrorKind {
+    /// What it is called wherever programs read it: in problems, records and tests. Never changes.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unavailable { .. } => "domain_unavailable",
+            Self::Overloaded { .. } => "domain_overloaded",
+            Self::Timeout { .. } => "timeout",
+            Self::ConnectionLost { .. } => "connection_lost",
+            Self::Sql { .. } => "query_failed",
+            Self::Column { .. } => "unmappable_column",
+            Self::Parameter { .. } | Self::ParameterCount { .. } => "bad_parameter",
+        }
+    }
+
+    /// A failure of this code, to happen again without a database: in replays and tests.
+    pub fn of_code(code: &str) -> Option<Self> {
+        let noted = || "as it was noted".to_owned();
+        let retry_after = Duration::from_secs(1);
+        Some(match code {
+            "domain_unavailable" => Self::Unavailable { why: noted(), retry_after },
+            "domain_overloaded" => Self::Overloaded { retry_after },
+            "timeout" => Self::Timeout { after: Duration::ZERO },
+            "connection_lost" => Self::ConnectionLost { sent: true, detail: noted() },
+            "query_failed" => Self::Sql { sqlstate: "XX000".to_owned(), detail: noted() },
+            "unmappable_column" => Self::Column { column: noted(), ty: noted(), reason: "cannot be mapped".to_owned() },
+            "bad_parameter" => Self::ParameterCount { expected: 0, given: 0 },
+            _ => return None,
+        })
+    }
+
     /// Whether the same query may succeed if it is simply asked again: nothing was sent, or the database undid it for
     /// reasons of its own (serialization failure, deadlock).
     pub fn is_retryable(&self) -> bool {
@@ -126,6 +155,7 @@ mod tests {
             (QueryErrorKind::ParameterCount { expected: 1, given: 0 }, false),
         ] {
             assert_eq!(kind.is_retryable(), retryable, "{kind:?}");
+            assert_eq!(QueryErrorKind::of_code(kind.code()).map(|again| again.code()), Some(kind.code()));
         }
     }
 }

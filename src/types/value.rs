@@ -131,6 +131,31 @@ impl Value {
         }
     }
 
+    /// This value with what stands at `path` replaced by what `new` makes of it; in a list, that of every element.
+    ///
+    /// # Errors
+    /// Whatever `new` says, and `None` where there is no such field.
+    pub fn replaced<E>(
+        &self,
+        path: &[FieldName],
+        new: &mut dyn FnMut(&Self) -> Result<Self, E>,
+    ) -> Result<Self, Option<E>> {
+        let Some((name, below)) = path.split_first() else { return new(self).map_err(Some) };
+        match self {
+            Self::Map(record) if record.get(name).is_some() => {
+                let field = |(known, value): (&FieldName, &Self)| {
+                    if known == name { value.replaced(below, new) } else { Ok(value.clone()) }
+                };
+                let values = record.iter().map(field).collect::<Result<Box<[Self]>, _>>()?;
+                Ok(Self::Map(Arc::new(Record::new(Arc::clone(record.names()), values))))
+            }
+            Self::List(elements) => {
+                elements.iter().map(|element| element.replaced(path, new)).collect::<Result<_, _>>().map(Self::List)
+            }
+            _ => Err(None),
+        }
+    }
+
     /// What this value's type is called, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {

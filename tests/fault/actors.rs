@@ -5,16 +5,18 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::time::interval;
 use tributary::actors::domain::Fault;
-use tributary::types::DomainName;
+use tributary::types::{Deadline, DomainName};
 
 use crate::load::{Load, Verdict, problems, wrong};
 use crate::support::DOMAINS;
 use crate::trial::Trial;
 
 const PANICS: usize = 30;
+/// How long an actor may take to serve again on the slowest of machines.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_each_actor_every_100_ms_makes_no_answer_wrong_and_fails_few() {
+async fn a_panic_in_each_actor_as_soon_as_it_serves_again_makes_no_answer_wrong_and_fails_few() {
     let trial = Trial::start().await;
     let start = Instant::now();
     let before: Vec<_> = restarts(&trial).await;
@@ -24,6 +26,8 @@ async fn a_panic_in_each_actor_every_100_ms_makes_no_answer_wrong_and_fails_few(
         for domain in DOMAINS {
             let domain = DomainName::parse(domain).expect("a name");
             let handle = trial.app.domains.get(&domain).expect("the domain is served");
+            // How quickly an actor has its connections again depends on the machine; that it gets them does not.
+            handle.wait_ready(Deadline::after(PATIENCE)).await.expect("the actor was replaced");
             handle.inject(Fault::PanicInActor).await;
         }
     }
@@ -39,8 +43,8 @@ async fn a_panic_in_each_actor_every_100_ms_makes_no_answer_wrong_and_fails_few(
     for (code, _) in problems.keys() {
         assert!(["domain_unavailable", "connection_lost", "timeout"].contains(&code.as_str()), "{problems:?}");
     }
-    // An actor that is replaced ten times a second may not get to connect within the time of a query; how many requests
-    // meet that depends on the machine. That most are answered does not.
+    // Every request meets some actor that has just died, and waits for its successor. How many wait in vain depends on the
+    // machine; that most do not does not.
     let failed: usize = problems.values().sum();
     assert!(failed * 2 < answers.len(), "{failed} of {} failed: {problems:?}", answers.len());
 }

@@ -116,3 +116,117 @@ fn a_rule_that_expires_before_it_begins_is_told() {
     let rules = "rule A date-effective \"2027-01-01\" date-expires \"2026-01-01\" no-loop { when moq > 0 then x = 1; }";
     assert_eq!(codes(&warnings(rules, &[], &["x"])), ["never-fires"]);
 }
+
+/// Rules, starting facts, and whether the code is told of them.
+fn told(code: &str, rules: &str, facts: &[(&str, Value)]) -> bool {
+    let found = warnings(rules, facts, &["x", "y", "n", "late"]);
+    for warning in found.iter().filter(|warning| warning.code == code) {
+        assert!(warning.help.is_some(), "{warning:?}");
+    }
+    codes(&found).contains(&code)
+}
+
+#[test]
+fn rules_that_always_fire_are_told_and_others_are_not() {
+    for (condition, always) in [
+        ("true", true),
+        ("moq > 3 || moq <= 3", true),
+        ("!(moq > 3 && moq < 2)", true),
+        ("moq > 3 || moq < 3", false),
+        ("moq != null || moq == null", true),
+        ("moq != null", false),
+        ("moq >= 0", false),
+        ("supplier_name == \"a\" || supplier_name != \"a\"", true),
+    ] {
+        let rules = format!("rule A no-loop {{ when {condition} then x = 1; }}");
+        assert_eq!(told("always-fires", &rules, &[]), always, "{condition}");
+    }
+}
+
+#[test]
+fn conditions_without_any_values_are_told_through_alternatives() {
+    for (condition, never) in [
+        ("(moq > 3 && moq < 2) || (moq == 1 && moq == 2)", true),
+        ("moq in [1, 2] && moq > 5", true),
+        ("moq in [1, 2] && moq > 1", false),
+        ("lead_time > moq && lead_time <= moq", true),
+        ("supplier_name == \"a\" && !(supplier_name == \"a\")", true),
+        ("moq == null && moq > 1", true),
+    ] {
+        let rules = format!("rule A no-loop {{ when {condition} then x = 1; }}");
+        assert_eq!(told("never-fires", &rules, &[]), never, "{condition}");
+    }
+}
+
+#[test]
+fn rules_that_compete_for_a_fact_are_told_unless_they_exclude_each_other() {
+    for (first, second, competing) in [
+        ("when moq > 10 then x = 1;", "when lead_time > 3 then x = 2;", true),
+        ("when moq > 10 then x = 1;", "when moq <= 10 then x = 2;", false),
+        ("when moq > 10 then x = 1;", "when moq > 5 then x = 2;", true),
+        ("when moq > 10 then x = 1;", "when lead_time > 3 then x = 1;", false),
+        ("when moq > 10 then x = 1;", "when lead_time > 3 && x == 1 then x = 2;", false),
+        ("when moq > 10 then x = 1;", "when lead_time > 3 then y = 2;", false),
+        ("when supplier_name == \"a\" then x = 1;", "when supplier_name == \"b\" then x = 2;", false),
+        ("when moq > lead_time then x = 1;", "when moq <= lead_time then x = 2;", false),
+        ("when moq > 10 then x = 1; y = 1;", "when lead_time > 3 && y == 1 then x = 2;", false),
+    ] {
+        let rules = format!("rule A salience 5 no-loop {{ {first} }} rule B salience 5 no-loop {{ {second} }}");
+        assert_eq!(told("competing-rules", &rules, &[]), competing, "{first} {second}");
+        let apart = rules.replacen("salience 5", "salience 6", 1);
+        assert!(!told("competing-rules", &apart, &[]), "{apart}");
+    }
+}
+
+#[test]
+fn a_rule_that_leaves_its_condition_true_is_told_unless_something_may_stop_it() {
+    let n = [("n", Value::Integer(1))];
+    for (rule, loops) in [
+        ("rule A { when n > 0 then n += 1; }", true),
+        ("rule A { when n > 0 then n -= 1; }", false),
+        ("rule A { when n < 10 then n += 1; }", false),
+        ("rule A { when n > 0 && n < 10 then n += 1; }", false),
+        ("rule A { when n >= 1 then n = 5; }", true),
+        ("rule A { when n == 1 then n = 2; }", false),
+        ("rule A { when n > 0 && moq > 1 then n += 1; }", true),
+        ("rule A { when n > 0 then n += moq; }", false),
+        ("rule A no-loop { when n > 0 then n += 1; }", false),
+        ("rule A { when n > 0 then n += 1; } rule B { when n > 9 then n = -1; }", false),
+        ("rule A { when moq > 0 then n = 1; }", true),
+    ] {
+        assert_eq!(told("never-settles", rule, &n), loops, "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_that_decides_on_a_value_about_to_change_is_told() {
+    let start = [("late", Value::Integer(0)), ("n", Value::Integer(7))];
+    for (rules, stale) in [
+        (
+            "rule A salience 9 no-loop { when late <= 5 then x = 1; } rule B no-loop { when moq > 1 then late = moq; }",
+            true,
+        ),
+        (
+            "rule A salience 9 no-loop { when late > 5 then x = 1; } rule B no-loop { when moq > 1 then late = moq; }",
+            false,
+        ),
+        (
+            "rule A no-loop { when late <= 5 then x = 1; } rule B salience 9 no-loop { when moq > 1 then late = moq; }",
+            false,
+        ),
+        (
+            "rule A salience 9 no-loop { when moq > 1 then x = late; } rule B no-loop { when moq > 2 then late = moq; }",
+            true,
+        ),
+        (
+            "rule A salience 9 { when late <= 5 && n > 1 then n = 0; } rule B no-loop { when moq > 1 then late = moq; }",
+            false,
+        ),
+        (
+            "rule A salience 9 no-loop { when moq > 0 then late = late + 1; } rule B no-loop { when moq > 1 then late = moq; }",
+            false,
+        ),
+    ] {
+        assert_eq!(told("stale-read", rules, &start), stale, "{rules}");
+    }
+}

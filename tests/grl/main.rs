@@ -17,3 +17,4 @@ mod purchasing;
 mod reader;
 mod reference;
 mod refused;
+mod regions;

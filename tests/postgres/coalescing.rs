@@ -157,7 +157,8 @@ async fn generated_queries_give_together_what_they_give_alone() {
             same(&text, apart, together).unwrap_or_else(|difference| panic!("{difference}"));
         }
     }
-    assert!(is_wrapped(&domain).await, "nothing went together");
+    let Value::Integer(wrapped) = domain.value(WRAPPED, &[]).await else { panic!("no count") };
+    assert!(wrapped > 60, "only {wrapped} of 120 questions went together");
     domain.drain().await;
 }
 
@@ -201,7 +202,10 @@ async fn a_value_that_does_not_fit_fails_its_own_query_only() {
     let (_, together) = apart_and_together(&domain.handle, text, &asks).await;
     for (number, rows) in together.iter().enumerate() {
         match rows {
-            Ok(rows) => assert_eq!((number % 2, rows.len()), (0, 1)),
+            Ok(rows) => {
+                let id = if number % 4 == 0 { 1 } else { 2 };
+                assert_eq!((number % 2, rows.iter().map(first).collect()), (0, vec![Value::Integer(id)]));
+            }
             Err(error) => {
                 assert_eq!(number % 2, 1, "{error}");
                 assert!(matches!(error.kind, QueryErrorKind::Parameter { number: 1, .. }), "{error:?}");
@@ -226,7 +230,9 @@ async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_togethe
     config.pool.coalesce = Coalescing::Off;
     domain.set.restart(&config.name.clone(), Some(config)).await.expect("restarted");
     let (_, together) = apart_and_together(&domain.handle, text, &asks).await;
-    assert!(together.iter().all(|rows| rows.as_ref().is_ok_and(|rows| rows.len() == 1)));
+    for (rows, params) in together.iter().zip(&asks) {
+        assert_eq!(rows.as_ref().map(|rows| rows.iter().map(first).collect()), Ok(params.clone()));
+    }
     assert!(!is_wrapped(&domain).await, "a domain that coalesces nothing did");
     domain.drain().await;
 }

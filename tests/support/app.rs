@@ -13,6 +13,8 @@ use tributary::actors::supervision::DomainSet;
 use tributary::app::{App, Project, Sources};
 use tributary::config::{Arguments, Env};
 
+use super::SampleDatabases;
+
 /// What a test service is started with.
 #[derive(Default)]
 pub struct Setup {
@@ -30,6 +32,11 @@ impl Setup {
     /// The shipped purchasing flow.
     pub fn shipped() -> Self {
         Self { graphs: vec![repository().join("graph.yaml")], ..Self::default() }
+    }
+
+    /// With the domains in these databases.
+    pub fn on(self, databases: &SampleDatabases) -> Self {
+        databases.environment().into_iter().fold(self, |setup, (name, value)| setup.set(&name, &value))
     }
 
     /// Sets a variable.

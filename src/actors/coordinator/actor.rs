@@ -6,13 +6,14 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
-use super::bound::BoundFlow;
-use crate::flow::{Decision, FlowError, Run, run};
+use super::bound::{BoundFlow, OnWorker};
+use crate::actors::rules::QuickRulesHandle;
+use crate::flow::{Report, Run, run};
 use crate::types::Value;
 
 /// Decide a flow for these inputs.
 #[derive(Message)]
-#[rtype(result = "Result<Decision, FlowError>")]
+#[rtype(result = "Report")]
 pub(super) struct Decide {
     pub(super) flow: Arc<BoundFlow>,
     pub(super) inputs: Value,
@@ -23,20 +24,24 @@ pub(super) struct Decide {
 }
 
 /// Walks the graph of each request it is asked to decide.
-pub(super) struct Coordinator;
+pub(super) struct Coordinator {
+    pub(super) quick: QuickRulesHandle,
+}
 
 impl Actor for Coordinator {
     type Context = Context<Self>;
 }
 
 impl Handler<Decide> for Coordinator {
-    type Result = ResponseFuture<Result<Decision, FlowError>>;
+    type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
         let Decide { flow, inputs, run: asked, span, permit } = message;
+        let quick = self.quick.clone();
         let decide = async move {
             let _permit = permit;
-            run(flow.flow(), inputs, flow.as_ref(), &asked).await
+            let ports = OnWorker { bound: &flow, quick: &quick };
+            run(flow.flow(), inputs, &ports, &asked).await
         };
         Box::pin(decide.instrument(span))
     }

@@ -5,18 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::domain::{DomainHandle, QueryRequest};
-use crate::actors::rules::RulesHandle;
-use crate::flow::{Ports, RulesError};
+use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
+use crate::flow::{Ports, RulesError, Run};
 use crate::graph::{Flow, Node, OnError, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
-use crate::types::{Clock, Deadline, DomainName, FlowName, Value};
+use crate::types::{Deadline, DomainName, FlowName, Value};
 
 /// A compiled flow with the handles of the databases it asks: what it needs to run.
 pub struct BoundFlow {
-    flow: Flow,
+    flow: Arc<Flow>,
     domains: HashMap<DomainName, DomainHandle>,
     rules: RulesHandle,
+    /// By the address of a ruleset: how long its evaluations take.
+    paces: HashMap<usize, Pace>,
 }
 
 /// A flow names a domain that has no actor.
@@ -47,11 +49,21 @@ impl BoundFlow {
             };
             bound.insert(query.domain.clone(), handle.clone());
         }
-        Ok(Self { flow, domains: bound, rules: rules.clone() })
+        let rulesets = flow.nodes.iter().filter_map(|node| match &node.work {
+            Work::Rules(rules) => Some((Arc::as_ptr(&rules.ruleset).addr(), Pace::default())),
+            Work::Query(_) => None,
+        });
+        let paces = rulesets.collect();
+        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), paces })
     }
 
     /// The flow.
     pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+
+    /// The flow, to keep.
+    pub fn shared(&self) -> &Arc<Flow> {
         &self.flow
     }
 
@@ -74,9 +86,15 @@ impl BoundFlow {
     }
 }
 
-impl Ports for BoundFlow {
+/// A bound flow on one worker, with the rule actor of that.
+pub(super) struct OnWorker<'a> {
+    pub(super) bound: &'a BoundFlow,
+    pub(super) quick: &'a QuickRulesHandle,
+}
+
+impl Ports for OnWorker<'_> {
     async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
-        let Some(domain) = self.domains.get(&node.domain) else {
+        let Some(domain) = self.bound.domains.get(&node.domain) else {
             let kind = QueryErrorKind::Unavailable {
                 why: "no actor serves this domain".to_owned(),
                 retry_after: Duration::from_secs(1),
@@ -88,13 +106,9 @@ impl Ports for BoundFlow {
         domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, span }).await
     }
 
-    async fn evaluate(
-        &self,
-        ruleset: &Arc<Ruleset>,
-        reads: Vec<Lookup>,
-        clock: &Clock,
-        deadline: Deadline,
-    ) -> Result<Evaluation, RulesError> {
-        self.rules.evaluate(ruleset, reads, clock, deadline).await
+    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+        let unknown = Pace::default();
+        let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
+        self.bound.rules.evaluate((self.quick, pace), ruleset, reads, run).await
     }
 }

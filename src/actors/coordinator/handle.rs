@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Span;
 
 use super::actor::{Coordinator, Decide};
 use super::bound::BoundFlow;
-use crate::flow::{Decision, FlowError, Run};
+use crate::actors::rules::QuickRulesHandle;
+use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
 
 /// How long a client that was refused should wait before it asks again.
@@ -36,22 +37,37 @@ impl CoordinatorHandle {
     /// Starts a coordinator on the current thread, which must run an actix runtime. `under_way` bounds the decisions of
     /// all coordinators that share it.
     pub fn start(under_way: Arc<Semaphore>) -> Self {
-        Self { address: Coordinator.start(), under_way }
+        Self { address: Coordinator { quick: QuickRulesHandle::start() }.start(), under_way }
     }
 
-    /// Decides.
-    ///
-    /// # Errors
-    /// [`FlowError`], by the deadline; [`FlowError::Overloaded`] at once where too many decisions are under way.
-    pub async fn decide(&self, request: Request) -> Result<Decision, FlowError> {
+    /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
+    pub async fn decide(&self, request: Request) -> Report {
+        match Arc::clone(&self.under_way).try_acquire_owned() {
+            Ok(permit) => self.with(permit, request).await,
+            Err(_) => without(FlowError::Overloaded { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    /// As [`Self::decide`], but waits for its turn where too many decisions are under way: for work that comes in bulk and
+    /// is held back by being read no further.
+    pub async fn decide_in_turn(&self, request: Request) -> Report {
+        let latest = tokio::time::Instant::from_std(request.run.deadline.instant());
+        match tokio::time::timeout_at(latest, Arc::clone(&self.under_way).acquire_owned()).await {
+            Ok(Ok(permit)) => self.with(permit, request).await,
+            Ok(Err(_)) | Err(_) => without(FlowError::Overloaded { retry_after: RETRY_AFTER }),
+        }
+    }
+
+    async fn with(&self, permit: OwnedSemaphorePermit, request: Request) -> Report {
         let Request { flow, inputs, run } = request;
-        let permit = Arc::clone(&self.under_way)
-            .try_acquire_owned()
-            .map_err(|_| FlowError::Overloaded { retry_after: RETRY_AFTER })?;
         let message = Decide { flow, inputs, run, span: Span::current(), permit };
         self.address.send(message).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
-            Err(FlowError::Broken)
+            without(FlowError::Broken)
         })
     }
+}
+
+fn without(error: FlowError) -> Report {
+    Report { result: Err(error), trace: None }
 }

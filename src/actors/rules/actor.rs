@@ -1,54 +1,76 @@
-//! The thread that evaluates.
+//! The actors that evaluate: one on each worker's own thread for what is quickly done, and threads of their own for the
+//! rest.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, Handler, Message, SyncContext};
+use actix::{Actor, Context, Handler, Message, SyncContext};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
-use crate::flow::RulesError;
-use crate::grl::{Engine, Evaluation, Limits, Lookup, Ruleset};
+use crate::flow::{Detail, RulesError};
+use crate::grl::{Engines, Evaluation, Limits, Lookup, RuleError, Ruleset};
 use crate::types::{Clock, Deadline};
 
-/// Evaluate a ruleset over these facts.
+/// What one evaluation is given.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub(super) ruleset: Arc<Ruleset>,
+    pub(super) reads: Arc<[Lookup]>,
+    pub(super) clock: Clock,
+    pub(super) deadline: Deadline,
+    pub(super) detail: Detail,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// Evaluate on a thread made for it.
 #[derive(Message)]
 #[rtype(result = "Result<Evaluation, RulesError>")]
 pub(super) struct Evaluate {
-    pub(super) ruleset: Arc<Ruleset>,
-    pub(super) reads: Vec<Lookup>,
-    pub(super) clock: Clock,
-    pub(super) deadline: Deadline,
+    pub(super) task: Task,
     pub(super) span: Span,
     /// Given back when the evaluation ends: what bounds the queue.
     pub(super) permit: OwnedSemaphorePermit,
 }
 
+/// Evaluate at once, if that is quickly done.
+#[derive(Message)]
+#[rtype(result = "Quick")]
+pub(super) struct EvaluateQuickly {
+    pub(super) task: Task,
+    pub(super) within: Duration,
+}
+
+/// What came of trying.
+pub(super) enum Quick {
+    Done(Result<Evaluation, RulesError>),
+    /// It was not done in time, and nothing has happened.
+    Unfinished,
+}
+
 /// One thread's engines.
+#[derive(Default)]
 pub(super) struct RulesActor {
-    limits: Limits,
-    /// By the address of the ruleset, which the weak pointer keeps from being reused while the entry is here.
-    engines: HashMap<*const Ruleset, (Weak<Ruleset>, Engine)>,
+    engines: Engines,
 }
 
 impl RulesActor {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, engines: HashMap::new() }
-    }
-
-    fn engine(&mut self, ruleset: &Arc<Ruleset>) -> Result<&mut Engine, RulesError> {
-        let key = Arc::as_ptr(ruleset);
-        if !self.engines.contains_key(&key) {
-            self.engines.retain(|_, (ruleset, _)| ruleset.strong_count() > 0);
-        }
-        match self.engines.entry(key) {
-            std::collections::hash_map::Entry::Occupied(entry) => Ok(&mut entry.into_mut().1),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                let engine = Engine::new(Arc::clone(ruleset), &self.limits)?;
-                Ok(&mut entry.insert((Arc::downgrade(ruleset), engine)).1)
-            }
-        }
+    /// A panic costs the engines, not the thread.
+    fn evaluate(&mut self, task: &Task, deadline: Deadline) -> Result<Evaluation, RulesError> {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let engine = self.engines.of(&task.ruleset, &task.limits)?;
+            let evaluation = match task.detail {
+                Detail::Reasons => engine.explain(&task.reads, &task.clock, deadline),
+                Detail::Decision | Detail::Answers => engine.evaluate(&task.reads, &task.clock, deadline),
+            };
+            evaluation.map_err(RulesError::Rule)
+        }));
+        result.unwrap_or_else(|_| {
+            tracing::error!(ruleset.hash = task.ruleset.hash(), "a rule engine panicked and was thrown away");
+            self.engines.clear();
+            Err(RulesError::Broken)
+        })
     }
 }
 
@@ -60,17 +82,34 @@ impl Handler<Evaluate> for RulesActor {
     type Result = Result<Evaluation, RulesError>;
 
     fn handle(&mut self, message: Evaluate, _: &mut Self::Context) -> Self::Result {
-        let Evaluate { ruleset, reads, clock, deadline, span, permit } = message;
+        let Evaluate { task, span, permit } = message;
         let _entered = span.entered();
-        let result = catch_unwind(AssertUnwindSafe(|| {
-            let engine = self.engine(&ruleset)?;
-            engine.evaluate(&reads, &clock, deadline).map_err(RulesError::Rule)
-        }));
+        let result = self.evaluate(&task, task.deadline);
         drop(permit);
-        result.unwrap_or_else(|_| {
-            tracing::error!(ruleset.hash = ruleset.hash(), "a rule engine panicked and was thrown away");
-            self.engines.clear();
-            Err(RulesError::Broken)
+        result
+    }
+}
+
+/// The actor on a worker's thread.
+#[derive(Default)]
+pub(super) struct QuickRulesActor(RulesActor);
+
+impl Actor for QuickRulesActor {
+    type Context = Context<Self>;
+}
+
+impl Handler<EvaluateQuickly> for QuickRulesActor {
+    type Result = actix::MessageResult<EvaluateQuickly>;
+
+    fn handle(&mut self, message: EvaluateQuickly, _: &mut Self::Context) -> Self::Result {
+        let EvaluateQuickly { task, within } = message;
+        let deadline = task.deadline.at_most(within);
+        let result = self.0.evaluate(&task, deadline);
+        let out_of_time = matches!(result, Err(RulesError::Rule(RuleError::Timeout { .. })));
+        actix::MessageResult(if out_of_time && deadline < task.deadline {
+            Quick::Unfinished
+        } else {
+            Quick::Done(result)
         })
     }
 }

@@ -1,22 +1,46 @@
 //! The only way to reach the rule actors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use actix::{Addr, SyncArbiter};
+use actix::{Actor, Addr, SyncArbiter};
 use tokio::sync::Semaphore;
 use tracing::Span;
 
-use super::actor::{Evaluate, RulesActor};
-use crate::flow::RulesError;
+use super::actor::{Evaluate, EvaluateQuickly, Quick, QuickRulesActor, RulesActor, Task};
+use crate::flow::{RulesError, Run};
 use crate::grl::{Evaluation, Limits, Lookup, Ruleset};
-use crate::types::{Clock, Deadline};
 
-/// The rule actors.
+/// An evaluation may keep a worker's thread from its connections for so long.
+const QUICK: Duration = Duration::from_millis(2);
+/// After one that took longer, so many go to the other threads at once.
+const SLOW_FOR: u32 = 1_000;
+
+/// The rule actors with threads of their own, shared by all workers.
 #[derive(Clone)]
 pub struct RulesHandle {
     address: Addr<RulesActor>,
     waiting: Arc<Semaphore>,
+    limits: Arc<Limits>,
+}
+
+/// What is known of how long the rules of one node take.
+#[derive(Debug, Default)]
+pub struct Pace {
+    /// How many evaluations are still to go to the other threads without being tried on the worker's.
+    slow: AtomicU32,
+}
+
+/// The rule actor of one worker.
+#[derive(Clone)]
+pub struct QuickRulesHandle(Addr<QuickRulesActor>);
+
+impl QuickRulesHandle {
+    /// Starts a rule actor on the current thread, which must run an actix runtime.
+    pub fn start() -> Self {
+        Self(QuickRulesActor::default().start())
+    }
 }
 
 impl RulesHandle {
@@ -24,33 +48,52 @@ impl RulesHandle {
     ///
     /// Must be called inside an actix system.
     pub fn start(threads: usize, max_waiting: usize, limits: &Limits) -> Self {
-        let limits = limits.clone();
-        let address = SyncArbiter::start(threads.max(1), move || RulesActor::new(limits.clone()));
-        Self { address, waiting: Arc::new(Semaphore::new(max_waiting.max(1))) }
+        let address = SyncArbiter::start(threads.max(1), RulesActor::default);
+        let waiting = Arc::new(Semaphore::new(max_waiting.max(1)));
+        Self { address, waiting, limits: Arc::new(limits.clone()) }
     }
 
-    /// Evaluates `ruleset` over the facts it reads, in the order of [`Ruleset::reads`].
+    /// Evaluates `ruleset` over the facts it reads, in the order of [`Ruleset::reads`], as `run` asks: on the worker's own
+    /// thread by `quick`, and where that takes too long, on another.
     ///
     /// # Errors
     /// [`RulesError`].
     pub async fn evaluate(
         &self,
+        (quick, pace): (&QuickRulesHandle, &Pace),
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
-        clock: &Clock,
-        deadline: Deadline,
+        run: &Run,
     ) -> Result<Evaluation, RulesError> {
+        let task = Task {
+            ruleset: Arc::clone(ruleset),
+            reads: reads.into(),
+            clock: run.clock.clone(),
+            deadline: run.deadline,
+            detail: run.detail,
+            limits: Arc::clone(&self.limits),
+        };
+        if pace.slow.load(Ordering::Relaxed) == 0 {
+            let asked = EvaluateQuickly { task: task.clone(), within: QUICK };
+            match quick.0.send(asked).await {
+                Ok(Quick::Done(result)) => return result,
+                Ok(Quick::Unfinished) => pace.slow.store(SLOW_FOR, Ordering::Relaxed),
+                Err(_) => return Err(RulesError::Broken),
+            }
+        } else {
+            // Two at once may both take the last one; the next is tried here a little early then.
+            pace.slow
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(1)))
+                .unwrap_or_default();
+        }
+        self.elsewhere(task).await
+    }
+
+    async fn elsewhere(&self, task: Task) -> Result<Evaluation, RulesError> {
         let permit = Arc::clone(&self.waiting)
             .try_acquire_owned()
             .map_err(|_| RulesError::Overloaded { retry_after: Duration::from_secs(1) })?;
-        let message = Evaluate {
-            ruleset: Arc::clone(ruleset),
-            reads,
-            clock: clock.clone(),
-            deadline,
-            span: Span::current(),
-            permit,
-        };
+        let message = Evaluate { task, span: Span::current(), permit };
         self.address.send(message).await.unwrap_or(Err(RulesError::Broken))
     }
 }

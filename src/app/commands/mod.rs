@@ -3,8 +3,10 @@
 
 mod check;
 mod demo;
+mod replay;
 mod run;
 mod serve;
+mod test;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -15,6 +17,8 @@ use super::cli::{Cli, Command, Files, Format};
 use super::project::{Project, Sources};
 use crate::config::{Arguments, Env};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
+use crate::graph::Flow;
+use crate::grl;
 
 /// How a command ended; see the exit codes of `tributary --help`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Exit {
     Unreachable,
     /// The service could not start.
     CannotStart,
+    /// Decisions change.
+    Changed,
 }
 
 impl From<Exit> for ExitCode {
@@ -36,6 +42,7 @@ impl From<Exit> for ExitCode {
             Exit::Refused => 1,
             Exit::Unreachable => 3,
             Exit::CannotStart => 4,
+            Exit::Changed => 5,
         })
     }
 }
@@ -50,6 +57,8 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Demo(arguments) => demo::execute(arguments).await,
         Command::Check(arguments) => check::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
+        Command::Replay(arguments) => replay::execute(&arguments),
+        Command::Test(arguments) => test::execute(&arguments),
     }
 }
 
@@ -90,6 +99,23 @@ fn read(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
             report(&warnings, format)?;
             super::telemetry::start(project.config.log.format, &project.config.log.filter)?;
             Ok(Some(project))
+        }
+        Err(found) => {
+            report(&found, format)?;
+            Ok(None)
+        }
+    }
+}
+
+/// The flows and the limits of their rules, without the databases: no domain needs to be configured. Prints what is wrong.
+fn offline_flows(
+    sources: Result<Sources, Diagnostics>,
+    format: Format,
+) -> anyhow::Result<Option<(Vec<Flow>, grl::Limits)>> {
+    match sources.and_then(|sources| Project::load_offline(&sources)) {
+        Ok((flows, limits, warnings)) => {
+            report(&warnings, format)?;
+            Ok(Some((flows, limits)))
         }
         Err(found) => {
             report(&found, format)?;

@@ -18,13 +18,30 @@ use super::input::{self, InputSchema};
 use super::plan::Flow;
 use super::spec::FlowKeys;
 use crate::config::{Env, UrlConnection};
-use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
+use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::grl::{Limits, Owner, Scope};
 use crate::postgres::Description;
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 
 use node::Draft;
+
+/// What is warned of in flow files and rules, and may be allowed there.
+const LINTS: &[&str] = &[
+    "always-fires",
+    "competing-rules",
+    "never-equal",
+    "never-fires",
+    "never-settles",
+    "overlapping-outcomes",
+    "password-in-file",
+    "stale-read",
+    "unasserted-outcome",
+    "unreachable-outcome",
+    "unused-fact",
+    "unused-input",
+    "unused-node",
+];
 
 /// What databases said of the queries.
 pub trait Catalog {
@@ -87,6 +104,9 @@ pub fn compile(
     if !compiler.found.has_errors() {
         compiler.warn_of_idle(&nodes, &outcomes);
     }
+    let rule_files = compiler.nodes.iter().flat_map(|node| &node.texts).map(|text| Arc::clone(text.source()));
+    let rule_files = rule_files.filter(|file| !Arc::ptr_eq(file, source)).map(|file| (file, Comments::Slashes));
+    let files: Vec<_> = std::iter::once((Arc::clone(source), Comments::Hash)).chain(rule_files).collect();
     let Compiler { head, found, connections, rule_hash, .. } = compiler;
     let flow = Flow {
         name: head.name,
@@ -100,7 +120,8 @@ pub fn compile(
         rules_hash: rule_hash.short(),
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
     };
-    found.into_result(flow)
+    let (flow, warnings) = found.into_result(flow)?;
+    Ok((flow, warnings.without_allowed(&files, LINTS)))
 }
 
 fn sorted(mut found: Diagnostics) -> Diagnostics {

@@ -7,12 +7,12 @@ use super::node::expression_text;
 use crate::diagnostics::{Diagnostic, Snippet};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
 use crate::graph::spec::OutcomeSpec;
-use crate::grl::{Expression, FactRef, Scope};
+use crate::grl::{Expression, FactRef, Region, Scope};
 use crate::types::{FieldName, Type};
 use crate::yaml::{self, Kind, Marked};
 
 /// The fields of an answer that are not the body's to set.
-const RESERVED: [&str; 4] = ["status", "message", "degraded", "explain"];
+const RESERVED: [&str; 5] = ["status", "message", "degraded", "what_if", "explain"];
 
 impl Compiler<'_> {
     /// The outcomes in the order of the file; they see all nodes, which stand in `order` in the plan.
@@ -27,6 +27,7 @@ impl Compiler<'_> {
                 .push(Diagnostic::error("no-outcomes", place, "the flow has no outcomes").help("say how it can end"));
         }
         let mut outcomes: Vec<Outcome> = Vec::new();
+        let mut regions: Vec<Option<Region>> = Vec::new();
         for item in items {
             let Some(outcome) = self.outcome(item, &scope) else { continue };
             if let Some(before) = outcomes.iter().find(|before| before.when.is_none()) {
@@ -38,9 +39,17 @@ impl Compiler<'_> {
                         .help("put it before, or give the other a `when`"),
                 );
             }
+            let region = outcome.when.as_ref().and_then(|when| self.region(when, &scope));
+            let hidden = region.as_ref().and_then(|region| hidden(&outcome, region, &outcomes, &regions));
+            self.found.extend(hidden);
             outcomes.push(outcome);
+            regions.push(region);
         }
         outcomes
+    }
+
+    fn region(&self, when: &Expression, scope: &Scope) -> Option<Region> {
+        Region::of(when.snippet(), scope, &self.context.rule_limits)
     }
 
     fn outcome(&mut self, item: &Marked, scope: &Scope) -> Option<Outcome> {
@@ -145,6 +154,27 @@ impl Compiler<'_> {
         self.found.push(error.help("write `{expression}`, and `{{` or `}}` for a brace"));
         None
     }
+}
+
+/// What an outcome before this one takes from it, where that is certain: everything, or what both take.
+fn hidden(outcome: &Outcome, region: &Region, outcomes: &[Outcome], regions: &[Option<Region>]) -> Option<Diagnostic> {
+    let before = || outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
+    let place = outcome.when.as_ref().map_or_else(|| outcome.span.clone(), Expression::span);
+    if let Some((first, _)) = before().find(|(_, earlier)| region.implies(earlier)) {
+        let message = format!("the outcome `{}` is never reached", outcome.status);
+        let warning = Diagnostic::warning("unreachable-outcome", place, message);
+        let warning = warning.related(first.span.clone(), "this one holds whenever it does");
+        return Some(warning.help("put it before, or mend its `when`"));
+    }
+    let overlap = |earlier: &Region| {
+        earlier.implies(region) || (earlier.has_same_subjects(region) && !earlier.is_disjoint(region))
+    };
+    let (first, _) = before().find(|(_, earlier)| overlap(earlier))?;
+    let message =
+        format!("the outcomes `{}` and `{}` may both hold; the first one is the answer", first.status, outcome.status);
+    let warning = Diagnostic::warning("overlapping-outcomes", place, message);
+    let warning = warning.related(first.span.clone(), "this one is tried before");
+    Some(warning.help("let their conditions exclude each other; or say `# allow: overlapping-outcomes` above"))
 }
 
 /// A part of a snippet, which still knows where it stands.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Compiler;
 use super::node::Draft;
 use crate::config::Connection;
-use crate::diagnostics::{Diagnostic, Span};
+use crate::diagnostics::{Diagnostic, Span, nearest};
 use crate::graph::plan::{OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
@@ -52,9 +52,29 @@ impl Compiler<'_> {
         let query = Query::new(draft.id.clone(), text, draft.spec.coalesce.unwrap_or_default());
         let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
+        let redact = self.redact(index, &row);
+        let columns = row.clone();
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
-        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error }, ty))
+        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, columns, redact }, ty))
+    }
+
+    /// The columns that no explanation shows.
+    fn redact(&mut self, index: usize, row: &Shape) -> Vec<FieldName> {
+        let Some(section) = self.nodes.get(index).and_then(|draft| draft.yaml.get("redact")) else { return Vec::new() };
+        let mut names = Vec::new();
+        for item in section.items() {
+            let Some(name) = item.as_text() else { continue };
+            if !row.open && !row.has(name) {
+                let known: Vec<&str> = row.fields.iter().map(|field| &*field.name).collect();
+                let help = nearest(name, known.iter().copied())
+                    .map_or_else(|| format!("it has: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
+                let message = format!("the query has no column `{name}`");
+                self.found.push(Diagnostic::error("unknown-column", item.head(), message).help(help));
+            }
+            names.push(FieldName::from(name));
+        }
+        names
     }
 
     fn domain(&mut self, index: usize) -> Option<DomainName> {
@@ -299,7 +319,7 @@ pub(super) fn unknown(written: &str, error: &ScopeError, place: &Span) -> Diagno
             Some(format!("write `{owner}.{written}`, or name the columns in its query")),
         ),
         ScopeError::NoField { owner, field, known } => {
-            let meant = crate::diagnostics::nearest(field, known.iter().map(String::as_str));
+            let meant = nearest(field, known.iter().map(String::as_str));
             let help = meant.map_or_else(
                 || format!("it has: {}", known.join(", ")),
                 |name| format!("did you mean `{owner}.{name}`?"),

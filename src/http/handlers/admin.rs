@@ -38,7 +38,12 @@ pub(in crate::http) async fn only_post(request: HttpRequest) -> Result<HttpRespo
 }
 
 fn open<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
-    let Some(admin) = &service.admin else { return Err(answering(request, Problem::admin_off())) };
+    authorize(request, service).map_err(|problem| answering(request, problem))
+}
+
+/// The operations, where the request carries the token.
+pub(super) fn authorize<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
+    let Some(admin) = &service.admin else { return Err(Problem::admin_off()) };
     let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    admin.open(sent).ok_or_else(|| answering(request, Problem::unauthorized()))
+    admin.open(sent).ok_or_else(Problem::unauthorized)
 }

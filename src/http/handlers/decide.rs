@@ -1,13 +1,20 @@
-//! `POST {flow path}`: one decision.
+//! `POST {flow path}`: one decision; `POST {flow path}/what-if`: one with facts replaced.
+
+use std::sync::Arc;
 
 use actix_web::http::{Method, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use serde_json::Value as Json;
 
-use super::answering;
-use crate::actors::coordinator::Request;
-use crate::flow::{Decision, FlowError, Run};
-use crate::http::{Problem, Service};
-use crate::types::{Clock, Deadline, FlowName};
+use super::{admin, answering, batch};
+use crate::actors::coordinator::BoundFlow;
+use crate::flow::explain::Explanation;
+use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
+use crate::http::{Problem, Release, RequestId, Service};
+use crate::types::{Clock, Deadline, FlowName, Value};
+
+/// What stands behind a flow's path for decisions with facts replaced.
+const WHAT_IF: &str = "/what-if";
 
 /// Answers whatever no fixed route takes: a flow's path, or nothing.
 pub(in crate::http) async fn decide(
@@ -15,48 +22,130 @@ pub(in crate::http) async fn decide(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    match decision(&request, payload, &service).await {
-        Ok(decision) => Ok(HttpResponse::Ok().json(decision)),
+    if request.path().ends_with(batch::BATCH) {
+        return batch::decide(&request, payload, &service).map_err(|problem| answering(&request, problem));
+    }
+    match answer(&request, payload, &service).await {
+        Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
         Err(problem) => Err(answering(&request, problem)),
     }
 }
 
-async fn decision(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<Decision, Problem> {
+async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<Answer, Problem> {
     let release = service.releases.current();
-    let Some(flow) = release.flow_at(request.path()) else { return Err(Problem::no_such_path(request.path())) };
+    let (flow, replaces) = find(&release, request.path())?;
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
+    if replaces {
+        admin::authorize(request, service)?;
+    }
     check_media_type(request)?;
+    let explains = wants_explanation(request.query_string())?;
     let settings = release.settings();
-    let run =
-        Run { clock: Clock::system(settings.time_zone.clone()), deadline: Deadline::after(settings.request_timeout) };
+    let mut run = Run::new(Clock::system(settings.time_zone.clone()), Deadline::after(settings.request_timeout));
+    run.detail = if explains { Detail::Reasons } else { Detail::Decision };
     let body = read(payload, settings.max_body_bytes).await?;
-    let inputs = flow.flow().inputs.parse_json(&body).map_err(Problem::input)?;
-    let name = flow.flow().name.clone();
-    let asked = Request { flow: flow.clone(), inputs, run };
-    service.coordinator.decide(asked).await.map_err(|error| {
-        log(&name, &error);
-        Problem::flow(&name, &error)
-    })
+    let inputs = if replaces {
+        let (inputs, set) = what_if(&body)?;
+        run.overrides = overrides(flow, set)?;
+        flow.flow().inputs.parse_json(inputs.to_string().as_bytes())
+    } else {
+        flow.flow().inputs.parse_json(&body)
+    };
+    let inputs = inputs.map_err(Problem::input)?;
+    let replaced = run.overrides.facts().map(str::to_owned).collect();
+    let id = name(request);
+    let report = service.decide(flow, inputs, run, &id).await;
+    finish(flow, report, explains, replaced)
+}
+
+/// What names the request.
+pub(super) fn name(request: &HttpRequest) -> String {
+    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.as_str().to_owned())
+}
+
+fn finish(flow: &BoundFlow, report: Report, explains: bool, replaced: Vec<String>) -> Result<Answer, Problem> {
+    let Report { result, trace } = report;
+    let explain = |decided| {
+        let trace = trace.as_deref().filter(|_| explains)?;
+        Some(Box::new(Explanation::of(flow.flow(), trace, decided)))
+    };
+    match result {
+        Ok(decision) => Ok(Answer { decision, explain: explain(true), what_if: replaced }),
+        Err(error) => {
+            let name = &flow.flow().name;
+            log(name, &error);
+            Err(Problem::flow(name, &error).explained(explain(false)))
+        }
+    }
+}
+
+/// The flow at `path`, and whether its what-if is asked for.
+fn find<'a>(release: &'a Release, path: &str) -> Result<(&'a Arc<BoundFlow>, bool), Problem> {
+    let direct = release.flow_at(path).map(|flow| (flow, false));
+    let found = direct.or_else(|| Some((release.flow_at(path.strip_suffix(WHAT_IF)?)?, true)));
+    found.ok_or_else(|| Problem::no_such_path(path))
+}
+
+/// Whether `explain` is asked for.
+pub(super) fn wants_explanation(query: &str) -> Result<bool, Problem> {
+    let Ok(web::Query(pairs)) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(false) };
+    match pairs.iter().rfind(|(name, _)| name == "explain").map(|(_, value)| value.as_str()) {
+        None | Some("false" | "0") => Ok(false),
+        Some("" | "true" | "1") => Ok(true),
+        Some(_) => Err(Problem::bad_query("`explain` is true or false, such as ?explain=true")),
+    }
+}
+
+/// The two parts of a what-if's body.
+fn what_if(body: &[u8]) -> Result<(Json, Vec<(String, Json)>), Problem> {
+    const SHAPE: &str = "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}";
+    let json: Json = serde_json::from_slice(body).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
+    let Json::Object(mut fields) = json else { return Err(Problem::malformed(SHAPE.to_owned())) };
+    let inputs = fields.shift_remove("input").unwrap_or_else(|| Json::Object(serde_json::Map::new()));
+    let set = match fields.shift_remove("set") {
+        Some(Json::Object(set)) if !set.is_empty() => set.into_iter().collect(),
+        _ => return Err(Problem::malformed(format!("{SHAPE}; `set` names at least one fact"))),
+    };
+    match fields.keys().next() {
+        Some(stray) => Err(Problem::malformed(format!("{SHAPE}; there is no key `{stray}`"))),
+        None => Ok((inputs, set)),
+    }
+}
+
+fn overrides(flow: &BoundFlow, set: Vec<(String, Json)>) -> Result<Overrides, Problem> {
+    let mut overrides = Overrides::none();
+    let name = &flow.flow().name;
+    for (fact, value) in set {
+        let refused = |why| FlowError::Override { fact: fact.clone(), why };
+        let value = Value::from_json(&value).map_err(|error| refused(error.to_string()));
+        let done = value.and_then(|value| overrides.set(flow.flow(), &fact, value));
+        done.map_err(|error| Problem::flow(name, &error))?;
+    }
+    Ok(overrides)
 }
 
 /// What a client cannot do anything about is an error here; what may pass is a warning.
 fn log(flow: &FlowName, error: &FlowError) {
     match error {
-        FlowError::NotFound { .. } => tracing::info!(%flow, %error, "no decision"),
+        FlowError::NotFound { .. } | FlowError::Override { .. } => tracing::info!(%flow, %error, "no decision"),
         error if error.is_retryable() => tracing::warn!(%flow, %error, "no decision"),
         error => tracing::error!(%flow, %error, detail = error.schema_detail(), "no decision"),
     }
 }
 
 fn check_media_type(request: &HttpRequest) -> Result<(), Problem> {
-    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = sent.map(|sent| sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase());
-    match essence.as_deref() {
+    match media_type(request).as_deref() {
         Some(essence) if essence == "application/json" || essence.ends_with("+json") => Ok(()),
-        _ => Err(Problem::wrong_media_type(sent)),
+        sent => Err(Problem::wrong_media_type("application/json", sent)),
     }
+}
+
+/// The type of the body, without its parameters.
+pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
+    let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())?;
+    Some(sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
 }
 
 async fn read(payload: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {

@@ -71,7 +71,7 @@ fn obstacles(flow: &BoundFlow) -> Vec<Json> {
         .collect()
 }
 
-/// Every domain.
+/// Every domain, and how decisions are put on record.
 pub(in crate::http) async fn all(service: web::Data<Service>) -> HttpResponse {
     let release = service.releases.current();
     let domains: Vec<Health> = release.domains().values().map(|domain| domain.health()).collect();
@@ -79,7 +79,11 @@ pub(in crate::http) async fn all(service: web::Data<Service>) -> HttpResponse {
     let code = if worst == Status::Fail { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let domains: serde_json::Map<String, Json> =
         domains.into_iter().map(|domain| (domain.domain.to_string(), describe(&domain))).collect();
-    health(code, &json!({ "status": worst, "domains": domains }))
+    let mut answer = json!({ "status": worst, "domains": domains });
+    if let (Json::Object(answer), Some(recorder)) = (&mut answer, &service.recorder) {
+        answer.insert("records".to_owned(), json!(recorder.status()));
+    }
+    health(code, &answer)
 }
 
 /// One domain.

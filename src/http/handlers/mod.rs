@@ -1,6 +1,7 @@
 //! One file a concern; each handler reads its request, asks a handle and writes the answer.
 
 pub(super) mod admin;
+mod batch;
 pub(super) mod decide;
 pub(super) mod flows;
 pub(super) mod health;

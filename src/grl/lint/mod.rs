@@ -1,13 +1,18 @@
 //! Rules that can be read and probably do not do what their author meant.
 //!
-//! A warning is given only where it is certain: a rule that can never fire, a comparison that can never hold, a rule that
-//! nothing could stop, a fact that nobody reads. What a rule could be by its data is not guessed at.
+//! A warning is given only where it is certain: a rule that can never fire or always does, a comparison that can never hold, a
+//! rule that nothing could stop, two that compete, a fact that nobody reads. What a rule could be by its data is not
+//! guessed at. What follows from the values that conditions allow is in `regions`.
+
+mod regions;
 
 use std::collections::{HashMap, HashSet};
 
+use self::regions::{Regions, own_name};
 use super::ast::{Assign, At, Compare, Expr, Path, Statement};
 use super::names::Locals;
 use super::read::Read;
+use super::region::Region;
 use super::ruleset::LocalFact;
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
@@ -20,6 +25,8 @@ pub(super) struct Linted<'a> {
     pub(super) scope: &'a Scope,
     /// The own facts that are there before the first rule runs.
     pub(super) starting: HashSet<String>,
+    /// Those of them whose value the graph gives.
+    pub(super) values: HashMap<String, Value>,
 }
 
 /// How often the rules are gone through to learn which can fire; what is not known by then is not told. A rule that
@@ -30,15 +37,40 @@ impl Linted<'_> {
     /// Warns of what looks wrong.
     pub(super) fn warn(&self, found: &mut Diagnostics) {
         let dead = self.never_set();
-        let (constants, assigned) = (self.constants(), self.assigned());
+        let (constants, writers) = (self.constants(), self.writers());
+        let regions = Regions::of(self);
         for (index, read) in self.rules.iter().enumerate() {
-            if let Some(warning) = never_fires(read, dead.get(&index)) {
+            let impossible = regions.region(index).is_some_and(Region::is_empty);
+            if let Some(warning) = never_fires(read, dead.get(&index), impossible) {
                 found.push(warning);
-            } else if let Some(warning) = self.never_settles(read, &assigned) {
-                found.push(warning);
+            } else {
+                let settles = self.never_settles(read, &writers);
+                found.extend(settles.or_else(|| regions.never_settles(index, &writers)));
+                found.extend(regions.always_fires(index));
+                found.extend(regions.stale_read(index, &writers));
             }
             never_equal(read, &constants, found);
         }
+        regions.competing(found);
+    }
+
+    /// Which fact a path is, however it is written.
+    fn identity(&self, path: &Path) -> String {
+        let written = path.written();
+        if let Some(own) = self.own(path, &written) {
+            let below = written.strip_prefix(own).unwrap_or("");
+            return format!("{}{below}", own_name(own));
+        }
+        let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
+        match self.scope.resolve(&names) {
+            Ok((fact, _)) => format!("{:?} {}", fact.owner, fact.path.join(".")),
+            Err(_) => written,
+        }
+    }
+
+    /// The value that the graph starts an own fact with.
+    fn start_value(&self, fact: &str) -> Option<&Value> {
+        self.values.get(fact)
     }
 
     /// The own fact a path reads, as it is written where it is assigned.
@@ -134,12 +166,12 @@ impl Linted<'_> {
         }
     }
 
-    fn never_settles(&self, read: &Read<'_>, assigned: &HashSet<String>) -> Option<Diagnostic> {
+    fn never_settles(&self, read: &Read<'_>, writers: &HashMap<String, Vec<usize>>) -> Option<Diagnostic> {
         let Read { rule, snippet } = read;
         let mut reads = Vec::new();
         paths(&rule.when, &mut reads);
         let settles =
-            reads.iter().any(|path| self.own(path, &path.written()).is_some_and(|own| assigned.contains(own)));
+            reads.iter().any(|path| self.own(path, &path.written()).is_some_and(|own| writers.contains_key(own)));
         if rule.no_loop || settles {
             return None;
         }
@@ -151,9 +183,13 @@ impl Linted<'_> {
         Some(warning.help("add `no-loop` behind its name"))
     }
 
-    /// The facts that rules assign.
-    fn assigned(&self) -> HashSet<String> {
-        self.rules.iter().flat_map(|read| targets(&read.rule.then)).collect()
+    /// The facts that rules assign, each with those rules.
+    fn writers(&self) -> HashMap<String, Vec<usize>> {
+        let mut writers: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, read) in self.rules.iter().enumerate() {
+            targets(&read.rule.then).for_each(|target| writers.entry(target).or_default().push(index));
+        }
+        writers
     }
 
     /// Facts that are only ever assigned literal texts or truths, with all of these.
@@ -217,7 +253,7 @@ impl Linted<'_> {
     }
 }
 
-fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnostic> {
+fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>, impossible: bool) -> Option<Diagnostic> {
     let Read { rule, snippet } = read;
     let (at, label) = if let Some((fact, at)) = dead {
         (at.clone(), format!("`{fact}` is set only by rules that wait for it"))
@@ -229,6 +265,8 @@ fn never_fires(read: &Read<'_>, dead: Option<&(String, At)>) -> Option<Diagnosti
         && from >= until
     {
         (at.clone(), "it expires before it takes effect".to_owned())
+    } else if impossible {
+        (rule.when.at(), "no values make it true".to_owned())
     } else {
         return None;
     };

@@ -1,0 +1,102 @@
+//! `tributary run --batch FILE`: a decision a line for each input of a file.
+
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::actors::coordinator::BoundFlow;
+use crate::app::commands::Exit;
+use crate::app::core::Core;
+use crate::http::batch::{Batch, Form};
+
+/// How much of the file is read at once.
+const PART: usize = 1 << 16;
+const BAR: &str = "{elapsed_precise} [{bar:40}] {percent} %  {msg} decisions, {eta} left";
+
+/// Decides every input of the file and prints the lines; the exit tells whether each gave a decision.
+pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, explains: bool) -> anyhow::Result<Exit> {
+    let release = core.releases().current();
+    let batch = Batch {
+        service: core.workshop(None).service(),
+        flow,
+        settings: release.settings().clone(),
+        id: uuid::Uuid::new_v4().to_string(),
+        explains,
+    };
+    let (mut reader, size) = open(path)?;
+    let mut first = vec![0; PART];
+    let length = reader.read(&mut first)?;
+    first.truncate(length);
+    let is_array = first.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let form = if is_array { Form::Array } else { Form::Lines };
+    let progress = progress(size);
+    let body = Box::pin(parts(first, reader, progress.clone()));
+    let mut lines = Box::pin(batch.lines(body, form));
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let (mut decided, mut failed) = (0_usize, 0_usize);
+    while let Some(line) = lines.next().await {
+        failed += usize::from(line.result.is_err());
+        decided += 1;
+        progress.set_message(decided.to_string());
+        serde_json::to_writer(&mut stdout, &line)?;
+        stdout.write_all(b"\n")?;
+    }
+    stdout.flush()?;
+    progress.finish_and_clear();
+    if failed > 0 {
+        writeln!(std::io::stderr(), "{failed} of {decided} inputs gave no decision; their lines say why")?;
+    }
+    Ok(if failed == 0 { Exit::Success } else { Exit::Refused })
+}
+
+/// The file, and its size where that is known; `-` is standard input.
+fn open(path: &Path) -> anyhow::Result<(Box<dyn Read>, Option<u64>)> {
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(std::io::stdin()), None));
+    }
+    let file = File::open(path).map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", path.display()))?;
+    let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
+    Ok((Box::new(file), size))
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress(size: Option<u64>) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let Some(size) = size else { return ProgressBar::new_spinner() };
+    let bar = ProgressBar::new(size);
+    match ProgressStyle::with_template(BAR) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// The file in parts: the one that was read already, then the rest.
+fn parts(first: Vec<u8>, reader: Box<dyn Read>, progress: ProgressBar) -> impl Stream<Item = std::io::Result<Vec<u8>>> {
+    stream::unfold((Some(first), reader), move |(first, mut reader)| {
+        let progress = progress.clone();
+        async move {
+            let part = match first {
+                Some(first) => Ok(first),
+                None => read(&mut reader),
+            };
+            if let Ok(part) = &part {
+                progress.inc(part.len() as u64);
+            }
+            let ended = part.as_ref().is_ok_and(Vec::is_empty);
+            (!ended).then_some((part, (None, reader)))
+        }
+    })
+}
+
+fn read(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut part = vec![0; PART];
+    let length = reader.read(&mut part)?;
+    part.truncate(length);
+    Ok(part)
+}

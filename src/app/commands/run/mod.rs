@@ -1,0 +1,206 @@
+//! `tributary run`: one decision, printed; why it is so, what would change it, and what it would be if facts were others.
+
+mod batch;
+mod text;
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Exit, load};
+use crate::actors::coordinator::BoundFlow;
+use crate::app::cli::{Format, Run as Arguments};
+use crate::app::core::Core;
+use crate::flow::explain::Explanation;
+use crate::flow::flip::{Flip, Search};
+use crate::flow::offline::Bench;
+use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
+use crate::flowtests;
+use crate::graph::InputError;
+use crate::http::Problem;
+use crate::types::{Clock, Deadline, Value};
+
+pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    let Some((project, _)) = load(&arguments.files, None, arguments.format)? else {
+        return Ok(Exit::Refused);
+    };
+    if let Some(file) = arguments.record_test.as_deref().filter(|file| file.exists()) {
+        anyhow::bail!("{} is there already; choose another file, or delete it", file.display());
+    }
+    let core = Core::start(project)?;
+    if let Some(file) = &arguments.batch {
+        let exit = match choose(&core, arguments.flow.as_deref()) {
+            Ok(flow) => batch::execute(&core, flow, file, arguments.explain).await,
+            Err(message) => Err(anyhow::anyhow!(message)),
+        };
+        core.drain().await;
+        return exit;
+    }
+    let outcome = decide(&core, &arguments).await;
+    core.drain().await;
+    match outcome? {
+        Ok(decided) => {
+            decided.print(arguments.format)?;
+            Ok(Exit::Success)
+        }
+        Err(problem) => {
+            writeln!(std::io::stderr(), "{}", serde_json::to_string_pretty(&problem)?)?;
+            Ok(Exit::Refused)
+        }
+    }
+}
+
+/// What is printed.
+struct Decided {
+    answer: Answer,
+    flip: Option<Flip>,
+}
+
+impl Decided {
+    fn print(&self, format: Format) -> anyhow::Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        match (format, &self.flip) {
+            (Format::Json, None) => writeln!(stdout, "{}", serde_json::to_string(&self.answer)?)?,
+            (Format::Json, Some(flip)) => {
+                let both = HashMap::from([
+                    ("answer", serde_json::to_value(&self.answer)?),
+                    ("flip", serde_json::to_value(flip)?),
+                ]);
+                writeln!(stdout, "{}", serde_json::to_string(&both)?)?;
+            }
+            (Format::Text, _) => {
+                writeln!(stdout, "{}", serde_json::to_string_pretty(&self.answer.decision)?)?;
+                if let Some(explanation) = &self.answer.explain {
+                    writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
+                }
+                if let Some(flip) = &self.flip {
+                    writeln!(stdout, "\n{}", text::flip(flip).trim_end())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Decided, Problem>> {
+    let flow = match choose(core, arguments.flow.as_deref()) {
+        Ok(flow) => flow,
+        Err(message) => anyhow::bail!(message),
+    };
+    let inputs = match inputs(&flow, arguments)? {
+        Ok(inputs) => inputs,
+        Err(error) => return Ok(Err(Problem::input(error))),
+    };
+    let problem = |error: &FlowError| Problem::flow(&flow.flow().name, error);
+    let overrides = match overrides(&flow, &arguments.set)? {
+        Ok(overrides) => overrides,
+        Err(error) => return Ok(Err(problem(&error))),
+    };
+    let run = run(core, arguments, overrides);
+    let service = core.workshop(None).service();
+    let id = uuid::Uuid::new_v4().to_string();
+    let Report { result, trace } = service.decide(&flow, inputs, run.clone(), &id).await;
+    let explain = trace.as_deref().filter(|_| arguments.explain);
+    let explain = explain.map(|trace| Box::new(Explanation::of(flow.flow(), trace, result.is_ok())));
+    if let (Some(file), Some(trace)) = (&arguments.record_test, trace.as_deref()) {
+        record_test(file, &flow, &result, trace)?;
+    }
+    let flip = match (&arguments.flip, trace.as_deref()) {
+        (Some(fact), Some(trace)) => {
+            let bench = Bench::new(core.config().rules.limits.clone());
+            let field = arguments.flip_field.as_deref();
+            let search = Search { flow: flow.flow(), trace, run: &run, bench: &bench, field };
+            match search.flip(fact) {
+                Ok(flip) => Some(flip),
+                Err(error) => return Ok(Err(problem(&error))),
+            }
+        }
+        _ => None,
+    };
+    let what_if = run.overrides.facts().map(str::to_owned).collect();
+    Ok(match result {
+        Ok(decision) => Ok(Decided { answer: Answer { decision, explain, what_if }, flip }),
+        Err(error) => Err(problem(&error).explained(explain)),
+    })
+}
+
+fn run(core: &Core, arguments: &Arguments, overrides: Overrides) -> Run {
+    let release = core.releases().current();
+    let settings = release.settings();
+    let clock = Clock::system(settings.time_zone.clone());
+    let detail = if arguments.explain || arguments.record_test.is_some() {
+        Detail::Reasons
+    } else if arguments.flip.is_some() {
+        Detail::Answers
+    } else {
+        Detail::Decision
+    };
+    Run { detail, overrides, ..Run::new(clock, Deadline::after(settings.request_timeout)) }
+}
+
+fn record_test(
+    file: &Path,
+    flow: &BoundFlow,
+    result: &Result<Decision, FlowError>,
+    trace: &Trace,
+) -> anyhow::Result<()> {
+    let text = flowtests::record(flow.flow(), result, trace, file);
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)?;
+    }
+    std::fs::write(file, text)?;
+    writeln!(std::io::stderr(), "wrote {}; run it with: tributary test {}", file.display(), file.display())?;
+    Ok(())
+}
+
+/// The flow that was named, or the only one there is.
+fn choose(core: &Core, name: Option<&str>) -> Result<Arc<BoundFlow>, String> {
+    let release = core.releases().current();
+    let flows = release.flows();
+    let names = || flows.iter().map(|flow| flow.flow().name.to_string()).collect::<Vec<_>>().join(", ");
+    match name {
+        Some(name) => flows
+            .iter()
+            .find(|flow| flow.flow().name.as_str() == name)
+            .map(|flow| Arc::clone(flow))
+            .ok_or_else(|| format!("there is no flow `{name}`; the flows are: {}", names())),
+        None => match flows.as_slice() {
+            [only] => Ok(Arc::clone(only)),
+            _ => Err(format!("the files hold several flows; choose one with --flow: {}", names())),
+        },
+    }
+}
+
+fn inputs(flow: &BoundFlow, arguments: &Arguments) -> anyhow::Result<Result<Value, InputError>> {
+    let schema = &flow.flow().inputs;
+    if let Some(json) = &arguments.json {
+        let mut body = json.clone().into_bytes();
+        if json == "-" {
+            body.clear();
+            std::io::stdin().read_to_end(&mut body)?;
+        }
+        return Ok(schema.parse_json(&body));
+    }
+    let mut pairs = Vec::new();
+    for input in &arguments.inputs {
+        match input.split_once('=') {
+            Some(pair) => pairs.push(pair),
+            None => anyhow::bail!("--input takes NAME=VALUE, such as product_id=PROD-001; `{input}` has no `=`"),
+        }
+    }
+    Ok(schema.parse_pairs(pairs))
+}
+
+fn overrides(flow: &BoundFlow, set: &[String]) -> anyhow::Result<Result<Overrides, FlowError>> {
+    let mut overrides = Overrides::none();
+    for each in set {
+        let Some((fact, value)) = each.split_once('=') else {
+            anyhow::bail!("--set takes FACT=VALUE, such as inventory_levels.available_qty=2000; `{each}` has no `=`");
+        };
+        if let Err(error) = overrides.set_typed(flow.flow(), fact.trim(), value.trim()) {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(overrides))
+}

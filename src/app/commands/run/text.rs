@@ -1,0 +1,104 @@
+//! A decision's anatomy for a terminal.
+
+use std::fmt::Write;
+
+use crate::flow::explain::{Explanation, Fired, NodeExplanation, NotFired};
+use crate::flow::flip::{Edge, Flip};
+use crate::types::Value;
+
+/// The explanation, in lines.
+pub(super) fn explanation(explanation: &Explanation) -> String {
+    let mut text = String::new();
+    let versions = &explanation.versions;
+    line(&mut text, &format!("flow {}  (graph {}, rules {})", explanation.flow, versions.graph, versions.rules));
+    let clock = &explanation.clock;
+    line(&mut text, &format!("decided at {} ({}), in {} us", clock.now, clock.time_zone, explanation.took_us));
+    line(&mut text, "\nnodes");
+    explanation.nodes.iter().for_each(|each| node(each, &mut text));
+    for each in explanation.nodes.iter().filter(|node| node.fired.is_some()) {
+        line(&mut text, &format!("\nrules of {}", each.node));
+        each.fired.iter().flatten().for_each(|rule| fired(rule, &mut text));
+        each.not_fired.iter().flatten().for_each(|rule| not_fired(rule, &mut text));
+    }
+    line(&mut text, "\noutcomes");
+    for outcome in &explanation.outcomes {
+        let mark = if outcome.holds { "+" } else { "-" };
+        let because =
+            if outcome.because.is_empty() { String::new() } else { format!("  {}", outcome.because.join("; ")) };
+        line(
+            &mut text,
+            &format!("  {mark} {}  {}{because}", outcome.status, outcome.when.as_deref().unwrap_or("always")),
+        );
+    }
+    if !explanation.lineage.is_empty() {
+        line(&mut text, "\nwhere the answer comes from");
+    }
+    for (field, lineage) in &explanation.lineage {
+        let columns = lineage.columns.iter().map(|column| format!("{}.{}", column.node, column.column));
+        let sources: Vec<String> = columns.chain(lineage.inputs.iter().map(|input| format!("input.{input}"))).collect();
+        let mut rules: Vec<&str> = Vec::new();
+        for rule in lineage.rules.iter().map(|rule| rule.rule.as_str()) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        let through = if rules.is_empty() { String::new() } else { format!("  through {}", rules.join(", ")) };
+        line(&mut text, &format!("  {field} = {}  from {}{through}", lineage.expression, sources.join(", ")));
+    }
+    text
+}
+
+fn node(node: &NodeExplanation, text: &mut String) {
+    let shown = |name: &str, value: Option<u64>| value.map(|value| format!("  {name} {value} us")).unwrap_or_default();
+    let domain = node.domain.as_ref().map(|domain| format!(" on {domain}")).unwrap_or_default();
+    let rows = node.rows.map(|rows| format!("  rows {rows}")).unwrap_or_default();
+    let because = if node.because.is_empty() { String::new() } else { format!("  {}", node.because.join("; ")) };
+    let times = [("at", node.start_us), ("waited", node.wait_us), ("query", node.query_us), ("took", node.took_us)];
+    let times: String = times.into_iter().map(|(name, value)| shown(name, value)).collect();
+    line(text, &format!("  {}{domain}  {}{because}{times}{rows}", node.node, node.state));
+}
+
+fn fired(rule: &Fired, text: &mut String) {
+    let facts: Vec<String> = rule
+        .facts
+        .iter()
+        .map(|change| match &change.before {
+            Some(before) => format!("{} {} -> {}", change.fact, before.0, change.after.0),
+            None => format!("{} = {}", change.fact, change.after.0),
+        })
+        .collect();
+    line(text, &format!("  + {}: {}  ({})", rule.rule, facts.join(", "), rule.place));
+    rule.log.iter().for_each(|logged| line(text, &format!("      log: {logged}")));
+}
+
+fn not_fired(rule: &NotFired, text: &mut String) {
+    line(text, &format!("  - {}: {}  ({})", rule.rule, rule.because.join("; "), rule.place));
+}
+
+/// Both sides of each change that a search found.
+pub(super) fn flip(flip: &Flip) -> String {
+    let mut text = String::new();
+    line(&mut text, &format!("{} is {}: {}", flip.fact, flip.value, flip.ending));
+    for (edge, word) in [(&flip.below, "down"), (&flip.above, "up")] {
+        match edge {
+            None => line(&mut text, &format!("  {word}: no other ending was found")),
+            Some(edge) => side(flip, edge, word, &mut text),
+        }
+    }
+    text
+}
+
+fn side(flip: &Flip, edge: &Edge, word: &str, text: &mut String) {
+    let Edge { last, first, ending, decision } = edge;
+    line(text, &format!("  {word} to {last}: {}", flip.ending));
+    line(text, &format!("  {word} to {first}: {ending}"));
+    let message = decision.as_ref().and_then(|decision| decision.get("message")).and_then(|message| message.as_str());
+    if let Some(message) = message {
+        line(text, &format!("      {}", Value::text(message)));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a text cannot fail.
+    writeln!(text, "{line}").unwrap_or_default();
+}

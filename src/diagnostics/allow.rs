@@ -1,0 +1,193 @@
+//! Warnings that their author has looked at and wants kept: `// allow: code -- why` in rules, `# allow: code -- why` in YAML, on
+//! the warning's line or in the comment right above it. Errors cannot be allowed. An `allow` that silences nothing is told,
+//! so that none outlives its reason.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Diagnostic, Diagnostics, Place, Severity, Source, nearest};
+
+/// The language of a file, as far as its comments go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comments {
+    /// `// ...`
+    Slashes,
+    /// `# ...`
+    Hash,
+}
+
+/// One `allow`.
+struct Allow {
+    /// The line it stands in, from 0.
+    line: usize,
+    /// Whether nothing else stands in that line.
+    alone: bool,
+    /// The codes it names, each with its place.
+    codes: Vec<(String, Range<usize>)>,
+}
+
+impl Diagnostics {
+    /// Without the warnings that are allowed in these files, and with complaints of what is allowed in vain. `known` are the
+    /// codes that warnings have.
+    #[must_use]
+    pub fn without_allowed(self, files: &[(Arc<Source>, Comments)], known: &[&str]) -> Self {
+        let mut left: Vec<Diagnostic> = self.into_iter().collect();
+        let mut told: Vec<&str> = Vec::new();
+        for (source, comments) in files {
+            if told.contains(&source.name()) {
+                continue;
+            }
+            told.push(source.name());
+            let lines: Vec<&str> = source.text().split_inclusive('\n').collect();
+            for allow in allows(&lines, *comments) {
+                for (code, range) in &allow.codes {
+                    let before = left.len();
+                    left.retain(|warning| !is_allowed(warning, source, code, &allow, &lines, *comments));
+                    if left.len() == before {
+                        left.push(idle(source, code, range.clone(), known));
+                    }
+                }
+            }
+        }
+        left.into_iter().collect()
+    }
+}
+
+fn is_allowed(
+    warning: &Diagnostic,
+    source: &Arc<Source>,
+    code: &str,
+    allow: &Allow,
+    lines: &[&str],
+    comments: Comments,
+) -> bool {
+    let Place::Span(span) = &warning.place else { return false };
+    if warning.severity != Severity::Warning || warning.code != code || span.source().name() != source.name() {
+        return false;
+    }
+    let line = span.position().line.saturating_sub(1);
+    // Alone in its line it speaks of the next line that is not a comment.
+    let speaks_of = if allow.alone {
+        let behind = lines.iter().enumerate().skip(allow.line + 1);
+        behind.filter(|(_, text)| !is_comment(text, comments)).map(|(number, _)| number).next()
+    } else {
+        Some(allow.line)
+    };
+    speaks_of == Some(line)
+}
+
+fn idle(source: &Arc<Source>, code: &str, range: Range<usize>, known: &[&str]) -> Diagnostic {
+    let span = source.span(range);
+    if known.contains(&code) {
+        let message = format!("nothing here is warned of as `{code}`");
+        return Diagnostic::warning("idle-allow", span, message).help("delete it");
+    }
+    let help = nearest(code, known.iter().copied())
+        .map_or_else(|| format!("the warnings are: {}", known.join(", ")), |meant| format!("did you mean `{meant}`?"));
+    Diagnostic::warning("idle-allow", span, format!("there is no warning `{code}`")).help(help)
+}
+
+fn mark(comments: Comments) -> &'static str {
+    match comments {
+        Comments::Slashes => "//",
+        Comments::Hash => "#",
+    }
+}
+
+fn is_comment(line: &str, comments: Comments) -> bool {
+    line.trim_start().starts_with(mark(comments))
+}
+
+/// The allows of a file. A mark that stands behind an odd number of quotes may be part of a text and is passed over.
+fn allows(lines: &[&str], comments: Comments) -> Vec<Allow> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    for (number, line) in lines.iter().enumerate() {
+        if let Some((at, rest)) = comment(line, comments) {
+            let codes = codes(rest, offset + at);
+            if !codes.is_empty() {
+                found.push(Allow { line: number, alone: is_comment(line, comments), codes });
+            }
+        }
+        offset += line.len();
+    }
+    found
+}
+
+/// What stands behind `allow:` in the comment of a line, and where.
+fn comment(line: &str, comments: Comments) -> Option<(usize, &str)> {
+    let mark = mark(comments);
+    for (at, _) in line.match_indices(mark) {
+        let before = line.get(..at)?;
+        let quoted = before.matches('"').count() % 2 == 1 || before.matches('\'').count() % 2 == 1;
+        let begins = before.is_empty() || before.ends_with(char::is_whitespace);
+        let rest = line.get(at + mark.len()..)?;
+        let text = rest.trim_start();
+        if let (true, false, Some(codes)) = (begins, quoted, text.strip_prefix("allow:")) {
+            return Some((line.len() - codes.len(), codes));
+        }
+    }
+    None
+}
+
+/// The codes of `a, b -- why`.
+fn codes(text: &str, offset: usize) -> Vec<(String, Range<usize>)> {
+    let list = text.split("--").next().unwrap_or("").trim_end();
+    let is_letter = |c: char| c.is_ascii_lowercase();
+    let mut codes = Vec::new();
+    let mut at = 0;
+    // A code has single dashes, so that what stands behind two is the reason.
+    for part in list.split(',') {
+        let code = part.trim();
+        let start = offset + at + (part.len() - part.trim_start().len());
+        if code.starts_with(is_letter) {
+            codes.push((code.to_owned(), start..start + code.len()));
+        }
+        at += part.len() + 1;
+    }
+    codes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 2] = ["never-fires", "unused-fact"];
+
+    fn left(text: &str, warnings: &[(&'static str, usize)]) -> Vec<String> {
+        let source = Source::new("rules.grl", text);
+        let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let found: Diagnostics = warnings
+            .iter()
+            .map(|(code, line)| Diagnostic::warning(code, source.span(starts[*line - 1]..starts[*line - 1]), "told"))
+            .collect();
+        let left = found.without_allowed(&[(source, Comments::Slashes)], &KNOWN);
+        left.iter().map(|warning| format!("{} {}", warning.code, warning.message)).collect()
+    }
+
+    #[test]
+    fn an_allow_silences_its_line_or_the_one_below_and_nothing_else() {
+        for text in [
+            "rule A // allow: never-fires\nrule B",
+            "// allow: never-fires -- it is for next year\nrule A",
+            "// allow: unused-fact, never-fires\n// more words\nrule A // x",
+        ] {
+            let line = text.lines().position(|line| line.starts_with("rule A")).unwrap() + 1;
+            let both = [("never-fires", line), ("unused-fact", line)];
+            let all = left(text, &both);
+            assert!(!all.iter().any(|left| left.starts_with("never-fires")), "{text}: {all:?}");
+        }
+        assert_eq!(left("// allow: never-fires\nrule A\nrule B", &[("never-fires", 3)]).len(), 2);
+    }
+
+    #[test]
+    fn an_allow_in_vain_is_told_with_the_nearest_code() {
+        assert_eq!(
+            left("// allow: never-fires\nrule A", &[]),
+            ["idle-allow nothing here is warned of as `never-fires`"]
+        );
+        assert_eq!(left("// allow: never-fire\nrule A", &[]), ["idle-allow there is no warning `never-fire`"]);
+        assert_eq!(left("x = \"// allow: never-fires\";", &[]), Vec::<String>::new());
+        assert_eq!(left("// we allow: nothing\n// allowing", &[]), Vec::<String>::new());
+    }
+}

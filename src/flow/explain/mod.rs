@@ -1,0 +1,125 @@
+//! A decision's anatomy, for people and for programs that draw it.
+//!
+//! An [`Explanation`] is made from a finished run's [`Trace`]: what each node asked, answered and took (`nodes`), which
+//! rules fired with what they changed and what kept the others from firing (`rules`), where each field of the body comes
+//! from (`lineage`). Columns that the graph names in `redact:`, and facts that rules computed from them, show as
+//! `(redacted)` (`redact`). It looks at nothing but the trace and the plan, and decides nothing.
+
+mod lineage;
+mod nodes;
+mod redact;
+mod rules;
+
+use serde::Serialize;
+
+use self::redact::Redaction;
+use super::trace::Trace;
+use crate::graph::{Flow, Outcome};
+use crate::grl::Expression;
+use crate::types::{FlowName, NodeId};
+
+pub use self::lineage::Lineage;
+pub use self::nodes::NodeExplanation;
+pub use self::redact::REDACTED;
+pub use self::rules::{Change, Fired, NotFired, Shown};
+
+/// Why a run ended as it did. Times are in microseconds since the run began.
+#[derive(Debug, Clone, Serialize)]
+pub struct Explanation {
+    /// The flow.
+    pub flow: FlowName,
+    /// The hashes of what decided.
+    pub versions: Versions,
+    /// The moment the decision was made at.
+    pub clock: ClockShown,
+    /// How long the run took.
+    pub took_us: u64,
+    /// The outcomes that were tried, in order; the last is the one that holds, where one does.
+    pub outcomes: Vec<Tried>,
+    /// The nodes, in an order in which each stands behind those it depends on.
+    pub nodes: Vec<NodeExplanation>,
+    /// By field of the body: where its value comes from.
+    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<(String, Lineage)>,
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 of the files that decided.
+#[derive(Debug, Clone, Serialize)]
+pub struct Versions {
+    /// Of the graph file.
+    pub graph: String,
+    /// Of the rule files.
+    pub rules: String,
+}
+
+/// The clock that the evaluation used.
+#[derive(Debug, Clone, Serialize)]
+pub struct ClockShown {
+    /// The moment.
+    pub now: String,
+    /// The day that `today()` gave.
+    pub today: String,
+    /// The zone that says so.
+    pub time_zone: String,
+}
+
+/// An outcome that was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Tried {
+    /// Its status.
+    pub status: String,
+    /// Where the graph says so: file, line and column.
+    pub place: String,
+    /// Its condition.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Why it does not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+}
+
+impl Explanation {
+    /// Explains a run of `flow`; `decided` where it ended in a decision.
+    pub fn of(flow: &Flow, trace: &Trace, decided: bool) -> Self {
+        let redaction = Redaction::of(flow);
+        let last = trace.outcomes.len().checked_sub(1).filter(|_| decided);
+        let chosen = last.and_then(|last| flow.outcomes.get(last));
+        let tried = flow.outcomes.iter().zip(&trace.outcomes).enumerate().map(|(number, (outcome, because))| Tried {
+            status: outcome.status.clone(),
+            place: outcome.span.to_string(),
+            when: outcome.when.as_ref().map(one_line),
+            holds: last == Some(number),
+            because: because.as_ref().map(|reason| redaction.sentences(None, reason)).unwrap_or_default(),
+        });
+        let clock = &trace.clock;
+        let zone = clock.time_zone().iana_name().map_or_else(|| "UTC".to_owned(), str::to_owned);
+        Self {
+            flow: flow.name.clone(),
+            versions: Versions { graph: flow.graph_hash.clone(), rules: flow.rules_hash.clone() },
+            clock: ClockShown { now: clock.now().to_string(), today: clock.today().to_string(), time_zone: zone },
+            took_us: micros(trace.took),
+            outcomes: tried.collect(),
+            nodes: nodes::explain(flow, trace, &redaction),
+            lineage: chosen.map(|outcome: &Outcome| lineage::of(flow, trace, outcome)).unwrap_or_default(),
+        }
+    }
+
+    /// What is said of one node.
+    pub fn node(&self, id: &NodeId) -> Option<&NodeExplanation> {
+        self.nodes.iter().find(|node| node.node == *id)
+    }
+}
+
+fn one_line(expression: &Expression) -> String {
+    expression.text().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn as_map<T: Serialize, S: serde::Serializer>(pairs: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}

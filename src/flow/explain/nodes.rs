@@ -1,0 +1,129 @@
+//! What each node of a run did.
+
+use serde::Serialize;
+
+use super::micros;
+use super::redact::Redaction;
+use super::rules::{self, Fired, NotFired};
+use crate::flow::trace::{NodeEnd, NodeTrace, Skip, Trace};
+use crate::graph::{Flow, Node, Work};
+use crate::types::{DomainName, NodeId, Value};
+
+/// What one node did.
+#[derive(Debug, Clone, Serialize)]
+pub struct NodeExplanation {
+    /// The node.
+    pub node: NodeId,
+    /// `query` or `rules`.
+    pub kind: &'static str,
+    /// The domain it asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<DomainName>,
+    /// `done`, `degraded`, `skipped`, `failed`, `unfinished` or `not_started`.
+    pub state: &'static str,
+    /// Why, where it is not done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
+    /// When it started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_us: Option<u64>,
+    /// How long it took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub took_us: Option<u64>,
+    /// How long its query waited for a connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_us: Option<u64>,
+    /// How long its database took.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_us: Option<u64>,
+    /// The parameters of its query.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Value>,
+    /// How many rows its database found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<usize>,
+    /// Its value: the row, the rows, or the facts of its rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
+    /// The rules that fired, in order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fired: Option<Vec<Fired>>,
+    /// The rules that did not, in the order they are tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_fired: Option<Vec<NotFired>>,
+}
+
+pub(super) fn explain(flow: &Flow, trace: &Trace, redaction: &Redaction) -> Vec<NodeExplanation> {
+    let nodes = flow.nodes.iter().zip(&trace.nodes).enumerate();
+    nodes.map(|(place, (node, trace))| one(place, node, trace, redaction)).collect()
+}
+
+fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> NodeExplanation {
+    let (state, because) = state(&trace.end, redaction);
+    let value = match &trace.end {
+        NodeEnd::Value(value) | NodeEnd::Degraded { value, .. } => Some(redaction.value(place, value)),
+        _ => None,
+    };
+    let mut explanation = NodeExplanation {
+        node: node.id.clone(),
+        kind: "rules",
+        domain: None,
+        state,
+        because,
+        start_us: trace.began.map(micros),
+        took_us: trace.began.map(|_| micros(trace.took)),
+        wait_us: None,
+        query_us: None,
+        params: Vec::new(),
+        rows: None,
+        value,
+        fired: None,
+        not_fired: None,
+    };
+    match &node.work {
+        Work::Query(query) => {
+            let asked = matches!(trace.end, NodeEnd::Value(_) | NodeEnd::WrongRows(_)) && trace.began.is_some();
+            explanation.kind = "query";
+            explanation.domain = Some(query.domain.clone());
+            explanation.wait_us = asked.then(|| micros(trace.waited));
+            explanation.query_us = asked.then(|| micros(trace.asked));
+            let params = query.params.iter().zip(&trace.params);
+            explanation.params = params.map(|(fact, value)| redaction.parameter(fact, value)).collect();
+            explanation.rows = rows(&trace.end);
+        }
+        Work::Rules(rules) => {
+            if let Some(trace) = &trace.rules {
+                let (fired, not_fired) = rules::explain(place, &rules.ruleset, trace, redaction);
+                (explanation.fired, explanation.not_fired) = (Some(fired), Some(not_fired));
+            }
+        }
+    }
+    explanation
+}
+
+fn rows(end: &NodeEnd) -> Option<usize> {
+    match end {
+        NodeEnd::Value(Value::List(rows)) => Some(rows.len()),
+        NodeEnd::Value(Value::Null) => Some(0),
+        NodeEnd::Value(_) => Some(1),
+        NodeEnd::WrongRows(found) => Some(*found),
+        _ => None,
+    }
+}
+
+fn state(end: &NodeEnd, redaction: &Redaction) -> (&'static str, Vec<String>) {
+    match end {
+        NodeEnd::NotStarted => ("not_started", Vec::new()),
+        NodeEnd::Unfinished => ("unfinished", Vec::new()),
+        NodeEnd::Value(_) => ("done", Vec::new()),
+        NodeEnd::Degraded { code, .. } => ("degraded", vec![(*code).to_owned()]),
+        NodeEnd::Failed(code) => ("failed", vec![(*code).to_owned()]),
+        NodeEnd::WrongRows(found) => ("failed", vec![format!("found {found} rows")]),
+        NodeEnd::Skipped(Skip::Unset(fact)) => ("skipped", vec![format!("{} is unset", fact.written)]),
+        NodeEnd::Skipped(Skip::Edge { from, because }) => {
+            let mut why = vec![format!("the condition of the edge from {from} does not hold")];
+            why.extend(because.iter().flat_map(|reason| redaction.sentences(None, reason)));
+            ("skipped", why)
+        }
+    }
+}

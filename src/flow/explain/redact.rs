@@ -1,0 +1,138 @@
+//! What no explanation shows: columns the graph names in `redact:`, and facts that rules compute from those.
+//!
+//! Found by the plan alone: a fact is redacted where some rule may assign it something made from a redacted one. That a
+//! condition looks at a redacted column hides nothing of what the rule assigns. The decision itself is never changed: what
+//! stands in an outcome's body is what its author wants told.
+
+use std::collections::HashSet;
+
+use crate::graph::{Flow, Work};
+use crate::grl::{Beginning, FactRef, Failed, Operand, Origin, Owner, Reason};
+use crate::types::{FieldName, Value};
+
+/// What stands where a value is not shown.
+pub const REDACTED: &str = "(redacted)";
+
+/// What is not shown.
+pub(super) struct Redaction {
+    /// By node: the columns or facts.
+    hidden: HashSet<(usize, FieldName)>,
+}
+
+impl Redaction {
+    pub(super) fn of(flow: &Flow) -> Self {
+        let mut redaction = Self { hidden: HashSet::new() };
+        for (place, node) in flow.nodes.iter().enumerate() {
+            match &node.work {
+                Work::Query(query) => redaction.hidden.extend(query.redact.iter().map(|name| (place, name.clone()))),
+                Work::Rules(_) if redaction.hidden.is_empty() => {}
+                Work::Rules(_) => redaction.follow(place, flow),
+            }
+        }
+        redaction
+    }
+
+    /// The facts of a rule node that are made from hidden ones; nodes stand behind those they read.
+    fn follow(&mut self, place: usize, flow: &Flow) {
+        let Some(Work::Rules(rules)) = flow.nodes.get(place).map(|node| &node.work) else { return };
+        let ruleset = &rules.ruleset;
+        for (name, beginning) in ruleset.own_facts() {
+            if matches!(&beginning, Beginning::Mapped(fact) if self.hides_fact(fact)) {
+                self.hidden.insert((place, name.clone()));
+            }
+        }
+        loop {
+            let before = self.hidden.len();
+            for rule in 0..ruleset.rules().len() {
+                for assignment in ruleset.assignments(rule) {
+                    if assignment.reads.iter().any(|origin| self.hides(Some(place), origin)) {
+                        self.hidden.insert((place, assignment.fact.clone()));
+                    }
+                }
+            }
+            if self.hidden.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn hides_fact(&self, fact: &FactRef) -> bool {
+        match fact.owner {
+            Owner::Input => false,
+            Owner::Node(node) => self.hides_path(node, &fact.path.join(".")),
+        }
+    }
+
+    /// Whether the fact at `path` of `node` is hidden, or holds one that is, or is part of one.
+    fn hides_path(&self, node: usize, path: &str) -> bool {
+        let within =
+            |a: &str, b: &str| a == b || b.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
+        self.hidden.iter().any(|(owner, name)| *owner == node && (within(name, path) || within(path, name)))
+    }
+
+    /// Whether what `origin` stands for is hidden; `node` is the rule node whose own facts it may be.
+    pub(super) fn hides(&self, node: Option<usize>, origin: &Origin) -> bool {
+        match (origin, node) {
+            _ if self.hidden.is_empty() => false,
+            (Origin::Outside(fact), _) => self.hides_fact(fact),
+            (Origin::Own(name), Some(node)) => self.hides_path(node, name),
+            (Origin::Own(_), None) => false,
+        }
+    }
+
+    /// A value of a node as it may be shown: a row, rows, or facts.
+    pub(super) fn value(&self, node: usize, value: &Value) -> Value {
+        if !self.hidden.iter().any(|(owner, _)| *owner == node) {
+            return value.clone();
+        }
+        self.below(node, "", value)
+    }
+
+    fn below(&self, node: usize, path: &str, value: &Value) -> Value {
+        match value {
+            Value::Map(record) => Value::map(record.iter().map(|(name, value)| {
+                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+                let hidden = self.hidden.contains(&(node, FieldName::from(path.as_str())));
+                let shown = if hidden { Value::text(REDACTED) } else { self.below(node, &path, value) };
+                (name.clone(), shown)
+            })),
+            Value::List(items) => Value::list(items.iter().map(|item| self.below(node, path, item))),
+            other => other.clone(),
+        }
+    }
+
+    /// Parameters as they may be shown.
+    pub(super) fn parameter(&self, fact: &FactRef, value: &Value) -> Value {
+        if self.hides_fact(fact) { Value::text(REDACTED) } else { value.clone() }
+    }
+
+    /// A reason in sentences; `node` is the rule node it is about, if it is about one.
+    pub(super) fn sentences(&self, node: Option<usize>, reason: &Reason) -> Vec<String> {
+        match reason {
+            Reason::NotYet => vec!["its date-effective has not come".to_owned()],
+            Reason::Expired => vec!["its date-expires has come".to_owned()],
+            Reason::False(failed) => failed.iter().map(|failed| self.failed(node, failed).to_string()).collect(),
+            Reason::Waits(origins) => origins.iter().map(|origin| format!("{} is unset", origin.written())).collect(),
+            Reason::Lacks(origins) => {
+                let lacks =
+                    |origin: &Origin| format!("{} is unset, and it would be assigned from it", origin.written());
+                origins.iter().map(lacks).collect()
+            }
+        }
+    }
+
+    fn failed(&self, node: Option<usize>, failed: &Failed) -> Failed {
+        let mut shown = failed.clone();
+        for operand in &mut shown.operands {
+            if self.hides_operand(node, operand) {
+                operand.value = Value::text(REDACTED);
+                shown.short_by = None;
+            }
+        }
+        shown
+    }
+
+    fn hides_operand(&self, node: Option<usize>, operand: &Operand) -> bool {
+        operand.origins.iter().any(|origin| self.hides(node, origin))
+    }
+}

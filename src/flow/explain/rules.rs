@@ -1,0 +1,117 @@
+//! Which rules of a node fired, and why the others did not.
+
+use serde::Serialize;
+
+use super::redact::{REDACTED, Redaction};
+use crate::grl::{Firing, Idle, Origin, Reason, RuleInfo, RulesTrace, Ruleset, Write};
+use crate::types::{FieldName, Value};
+
+/// A rule that fired.
+#[derive(Debug, Clone, Serialize)]
+pub struct Fired {
+    /// Its name.
+    pub rule: String,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its file, line and column.
+    pub place: String,
+    /// What it changed, in order.
+    pub facts: Vec<Change>,
+    /// What it logged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<String>,
+}
+
+/// A fact that a rule changed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The fact.
+    pub fact: FieldName,
+    /// Its value before; not there where it was unset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Shown>,
+    /// Its value since.
+    pub after: Shown,
+}
+
+/// A value, or that it is not shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Shown(pub Value);
+
+/// A rule that did not fire.
+#[derive(Debug, Clone, Serialize)]
+pub struct NotFired {
+    /// Its name.
+    pub rule: String,
+    /// What its author says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its file, line and column.
+    pub place: String,
+    /// `condition_false`, `waiting` (its condition needs a fact that is unset), `incomplete` (what it would assign does),
+    /// `not_yet_effective` or `expired`.
+    pub why: &'static str,
+    /// In words: the comparisons that are false with their operands, the facts that are unset.
+    pub because: Vec<String>,
+}
+
+pub(super) fn explain(
+    node: usize,
+    ruleset: &Ruleset,
+    trace: &RulesTrace,
+    redaction: &Redaction,
+) -> (Vec<Fired>, Vec<NotFired>) {
+    let infos: Vec<RuleInfo<'_>> = ruleset.rules().collect();
+    let explainer = Explainer { node, ruleset, redaction };
+    let fired = trace.fired.iter().filter_map(|firing| Some(explainer.fired(infos.get(firing.rule)?, firing)));
+    let not_fired = trace.idle.iter().filter_map(|idle| Some(explainer.not_fired(infos.get(idle.rule)?, idle)));
+    (fired.collect(), not_fired.collect())
+}
+
+struct Explainer<'a> {
+    node: usize,
+    ruleset: &'a Ruleset,
+    redaction: &'a Redaction,
+}
+
+impl Explainer<'_> {
+    fn fired(&self, info: &RuleInfo<'_>, firing: &Firing) -> Fired {
+        let hides = |origin: &Origin| self.redaction.hides(Some(self.node), origin);
+        let log = if self.ruleset.log_reads(firing.rule).iter().any(hides) {
+            firing.log.iter().map(|_| REDACTED.to_owned()).collect()
+        } else {
+            firing.log.clone()
+        };
+        Fired {
+            rule: info.name.to_owned(),
+            description: info.description.map(str::to_owned),
+            place: info.place.clone(),
+            facts: firing.writes.iter().map(|write| self.change(write)).collect(),
+            log,
+        }
+    }
+
+    fn change(&self, write: &Write) -> Change {
+        let hidden = self.redaction.hides(Some(self.node), &Origin::Own(write.fact.clone()));
+        let shown = |value: &Value| Shown(if hidden { Value::text(REDACTED) } else { value.clone() });
+        Change { fact: write.fact.clone(), before: write.before.as_ref().map(shown), after: shown(&write.after) }
+    }
+
+    fn not_fired(&self, info: &RuleInfo<'_>, idle: &Idle) -> NotFired {
+        NotFired {
+            rule: info.name.to_owned(),
+            description: info.description.map(str::to_owned),
+            place: info.place.clone(),
+            why: match idle.because {
+                Reason::False(_) => "condition_false",
+                Reason::Waits(_) => "waiting",
+                Reason::Lacks(_) => "incomplete",
+                Reason::NotYet => "not_yet_effective",
+                Reason::Expired => "expired",
+            },
+            because: self.redaction.sentences(Some(self.node), &idle.because),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The same walk without databases: answers that were recorded, or written down for a test, stand in for them.
+//!
+//! [`decide`] is not another evaluator: it is the walk of `executor` over ports that answer at once, so what it says of a
+//! change of graph or rules is what the service would do. A node that was given no answer ends the run as
+//! [`Unanswered`]; it is never taken for an outage, which a default could hide.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::executor::{Report, Run, run_at_once};
+use super::ports::{Ports, RulesError};
+use super::trace::{Detail, NodeEnd, Trace};
+use crate::graph::{Flow, QueryNode, Work};
+use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};
+use crate::postgres::{Answer, QueryError, QueryErrorKind};
+use crate::types::{Deadline, NodeId, Value};
+
+/// How long a run without databases may take. Only rules that run wild come near it, and those have a limit of their own.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a database would say to one node.
+#[derive(Debug, Clone)]
+pub enum Canned {
+    /// These rows.
+    Rows {
+        /// The rows.
+        rows: Vec<Value>,
+        /// The parameters they are the answer to, where that is known: to others they say nothing.
+        params: Option<Vec<Value>>,
+    },
+    /// No rows, for this reason.
+    Failed(QueryErrorKind),
+    /// Nothing: the run it was recorded from ended before.
+    Never,
+}
+
+/// What the databases would say, by node.
+pub type Answers = BTreeMap<NodeId, Canned>;
+
+/// What the databases answered in a run that took notes.
+pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
+    let nodes = flow.nodes.iter().zip(&trace.nodes);
+    let answers = nodes.filter_map(|(node, trace)| {
+        let answer = match &trace.end {
+            NodeEnd::Value(value) => Canned::Rows { rows: rows(value), params: Some(trace.params.clone()) },
+            NodeEnd::WrongRows(found) => Canned::Rows { rows: vec![Value::map([]); *found], params: None },
+            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => Canned::Failed(QueryErrorKind::of_code(code)?),
+            NodeEnd::Unfinished => Canned::Never,
+            NodeEnd::NotStarted | NodeEnd::Skipped(_) => return None,
+        };
+        matches!(node.work, Work::Query(_)).then(|| (node.id.clone(), answer))
+    });
+    answers.collect()
+}
+
+/// The rows that the value of a query node stands for.
+pub fn rows(value: &Value) -> Vec<Value> {
+    match value {
+        Value::List(rows) => rows.to_vec(),
+        Value::Null => Vec::new(),
+        row => vec![row.clone()],
+    }
+}
+
+/// Why nothing can be said of a run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// A node asks, and no answer was given for it.
+    #[error("node `{node}` asks its database, and no answer is given for it")]
+    Node {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node asks with other parameters than its answer was for.
+    #[error("node `{node}` asks with other parameters than those its answer is for")]
+    Parameters {
+        /// The node.
+        node: NodeId,
+    },
+    /// The decision depends on an answer that was never recorded.
+    #[error("it was recorded from a run that ended before all that this decision needs was answered")]
+    Never,
+}
+
+/// What evaluates rules without actors. One thread's.
+pub struct Bench {
+    limits: Limits,
+    engines: RefCell<Engines>,
+}
+
+impl Bench {
+    /// Rules may ask for so much.
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, engines: RefCell::default() }
+    }
+}
+
+/// Decides `flow` for checked `inputs` over `answers`. The deadline of `run` is not looked at.
+///
+/// # Errors
+/// [`Unanswered`] where a node needed an answer that is not there.
+pub fn decide(flow: &Flow, inputs: Value, answers: &Answers, run: &Run, bench: &Bench) -> Result<Report, Unanswered> {
+    let ports = Offline { answers, bench, unanswered: RefCell::new(None) };
+    let run = Run { deadline: Deadline::after(PATIENCE), ..run.clone() };
+    let report = run_at_once(flow, inputs, &ports, &run);
+    match ports.unanswered.into_inner() {
+        Some(unanswered) => Err(unanswered),
+        None => report.ok_or(Unanswered::Never),
+    }
+}
+
+struct Offline<'a> {
+    answers: &'a Answers,
+    bench: &'a Bench,
+    unanswered: RefCell<Option<Unanswered>>,
+}
+
+impl Offline<'_> {
+    /// Ends the run; what it says then is not looked at.
+    fn end(&self, why: Unanswered) -> QueryErrorKind {
+        self.unanswered.borrow_mut().get_or_insert(why);
+        QueryErrorKind::ParameterCount { expected: 0, given: 0 }
+    }
+
+    async fn answer(&self, node: &NodeId, params: &[Value]) -> Result<Answer, QueryErrorKind> {
+        match self.answers.get(node) {
+            None => Err(self.end(Unanswered::Node { node: node.clone() })),
+            Some(Canned::Never) => std::future::pending().await,
+            Some(Canned::Failed(kind)) => Err(kind.clone()),
+            Some(Canned::Rows { params: Some(known), .. }) if !are_same(known, params) => {
+                Err(self.end(Unanswered::Parameters { node: node.clone() }))
+            }
+            Some(Canned::Rows { rows, .. }) => {
+                Ok(Answer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO })
+            }
+        }
+    }
+}
+
+/// Whether parameters that were written down are these: a date is written as a text.
+fn are_same(written: &[Value], asked: &[Value]) -> bool {
+    let is_same = |(written, asked): (&Value, &Value)| written == asked || written.to_string() == asked.to_string();
+    written.len() == asked.len() && written.iter().zip(asked).all(is_same)
+}
+
+impl Ports for Offline<'_> {
+    async fn query(&self, node: &QueryNode, params: Vec<Value>, _: Deadline) -> Result<Answer, QueryError> {
+        let id = node.query.node();
+        let failed = |kind| QueryError { domain: node.domain.clone(), node: Some(id.clone()), kind };
+        self.answer(id, &params).await.map_err(failed)
+    }
+
+    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+        let mut engines = self.bench.engines.borrow_mut();
+        let engine = engines.of(ruleset, &self.bench.limits)?;
+        let evaluation = match run.detail {
+            Detail::Reasons => engine.explain(&reads, &run.clock, run.deadline),
+            Detail::Decision | Detail::Answers => engine.evaluate(&reads, &run.clock, run.deadline),
+        };
+        Ok(evaluation?)
+    }
+}

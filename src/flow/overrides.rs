@@ -1,0 +1,171 @@
+//! What if: facts that a run takes for something else than their owners say.
+//!
+//! A fact of a query node or an input is replaced before anybody reads it. A fact of a rule node is replaced when the node
+//! has ended: who reads it then sees the new value, the node's own rules see what they computed.
+
+use super::error::FlowError;
+use crate::diagnostics::nearest;
+use crate::graph::{Flow, Node, Rows, Work};
+use crate::grl::Owner;
+use crate::types::{FieldName, Value};
+
+/// Facts that are replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(Vec<Override>);
+
+/// One fact that is replaced.
+#[derive(Debug, Clone)]
+pub struct Override {
+    owner: Owner,
+    path: Box<[FieldName]>,
+    written: String,
+    value: Value,
+    /// The value as it was typed, where it was: it may be meant as text.
+    typed: Option<String>,
+}
+
+impl Overrides {
+    /// Nothing is replaced.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Whether nothing is replaced.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Replaces `fact` (`node.column`, `input.name`, or a node for its whole value) by `value`.
+    ///
+    /// # Errors
+    /// [`FlowError::Override`] where the flow has no such node.
+    pub fn set(&mut self, flow: &Flow, fact: &str, value: Value) -> Result<(), FlowError> {
+        self.push(flow, fact, value, None)
+    }
+
+    /// As [`Self::set`], with a value as it is typed: a number, `true`, `false`, `null`, JSON, or else text.
+    ///
+    /// # Errors
+    /// [`FlowError::Override`] where the flow has no such node, or the value is broken JSON.
+    pub fn set_typed(&mut self, flow: &Flow, fact: &str, typed: &str) -> Result<(), FlowError> {
+        let text = typed.trim();
+        let structured = text.starts_with(['{', '[', '"']);
+        let json = serde_json::from_str::<serde_json::Value>(text);
+        let value = match json {
+            Ok(json) => Value::from_json(&json).map_err(|error| refused(fact, error.to_string()))?,
+            Err(error) if structured => return Err(refused(fact, format!("the value is broken JSON: {error}"))),
+            Err(_) => Value::text(typed),
+        };
+        let typed = (!structured).then(|| typed.to_owned());
+        self.push(flow, fact, value, typed)
+    }
+
+    fn push(&mut self, flow: &Flow, fact: &str, value: Value, typed: Option<String>) -> Result<(), FlowError> {
+        let mut names = fact.split('.').map(str::trim);
+        let head = names.next().unwrap_or("");
+        let owner = if head == "input" {
+            Owner::Input
+        } else {
+            let found = flow.nodes.iter().position(|node| node.id.as_str() == head);
+            Owner::Node(found.ok_or_else(|| refused(fact, no_such_node(flow, head)))?)
+        };
+        let path: Box<[FieldName]> = names.map(FieldName::from).collect();
+        if path.iter().any(|name| name.is_empty()) || (owner == Owner::Input && path.is_empty()) {
+            return Err(refused(fact, "write it as `node.column` or `input.name`".to_owned()));
+        }
+        self.0.push(Override { owner, path, written: fact.to_owned(), value, typed });
+        Ok(())
+    }
+
+    /// The facts, as they were written.
+    pub fn facts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|each| each.written.as_str())
+    }
+
+    /// The value that stands in for all that a query node would answer; then its database is not asked.
+    pub(super) fn whole(&self, node: usize) -> Option<&Override> {
+        self.0.iter().rfind(|each| each.owner == Owner::Node(node) && each.path.is_empty())
+    }
+
+    /// `value` of `owner`, with what is replaced in it.
+    pub(super) fn apply(&self, owner: Owner, value: Value) -> Result<Value, FlowError> {
+        let mut value = value;
+        for each in self.0.iter().filter(|each| each.owner == owner) {
+            value = each.apply(&value)?;
+        }
+        Ok(value)
+    }
+}
+
+impl Override {
+    /// Whether it fits what the node hands on.
+    pub(super) fn as_answer(&self, node: &Node) -> Result<Value, FlowError> {
+        let Work::Query(query) = &node.work else { return Ok(self.value.clone()) };
+        let fits = match (query.rows, &self.value) {
+            (Rows::Optional, Value::Null) | (Rows::One | Rows::Optional, Value::Map(_)) => true,
+            (Rows::Many, Value::List(rows)) => rows.iter().all(|row| matches!(row, Value::Map(_))),
+            _ => false,
+        };
+        let expected = if query.rows == Rows::Many { "a list of rows" } else { "a row, such as {\"column\": 1}" };
+        if fits { Ok(self.value.clone()) } else { Err(refused(&self.written, format!("it takes {expected}"))) }
+    }
+
+    fn apply(&self, value: &Value) -> Result<Value, FlowError> {
+        let mut new = |old: &Value| self.fitted(old);
+        value.replaced(&self.path, &mut new).map_err(|error| {
+            error.unwrap_or_else(|| {
+                let known = fields(value);
+                let last = self.path.last().map_or("", |name| name);
+                let why = nearest(last, known.iter().copied()).map_or_else(
+                    || format!("there is no such field; there are: {}", known.join(", ")),
+                    |name| format!("there is no such field; did you mean `{name}`?"),
+                );
+                refused(&self.written, why)
+            })
+        })
+    }
+
+    /// The new value, as one of the type of the old.
+    fn fitted(&self, old: &Value) -> Result<Value, FlowError> {
+        let text = match (&self.typed, &self.value) {
+            (Some(typed), _) => Some(typed.as_str()),
+            (None, Value::Text(text)) => Some(&**text),
+            _ => None,
+        };
+        let fitted = match (old, &self.value, text) {
+            (Value::Null, new, _) | (_, new @ Value::Null, _) => Some(new.clone()),
+            (Value::Integer(_) | Value::Decimal(_), new @ (Value::Integer(_) | Value::Decimal(_)), _) => {
+                Some(new.clone())
+            }
+            (Value::Text(_), _, Some(text)) => Some(Value::text(text)),
+            (Value::Date(_), _, Some(text)) => text.parse().ok().map(Value::Date),
+            (Value::Timestamp(_), _, Some(text)) => text.parse().ok().map(Value::Timestamp),
+            (old, new, _) if old.type_name() == new.type_name() => Some(new.clone()),
+            _ => None,
+        };
+        fitted.ok_or_else(|| {
+            let why = format!("it is of type {}, and the new value is {}", old.type_name(), self.value.type_name());
+            refused(&self.written, why)
+        })
+    }
+}
+
+fn refused(fact: &str, why: String) -> FlowError {
+    FlowError::Override { fact: fact.to_owned(), why }
+}
+
+fn no_such_node(flow: &Flow, head: &str) -> String {
+    let known: Vec<&str> = std::iter::once("input").chain(flow.nodes.iter().map(|node| node.id.as_str())).collect();
+    nearest(head, known.iter().copied()).map_or_else(
+        || format!("there is no node `{head}`; there are: {}", known.join(", ")),
+        |name| format!("there is no node `{head}`; did you mean `{name}`?"),
+    )
+}
+
+fn fields(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Map(record) => record.names().iter().map(|name| &**name).collect(),
+        Value::List(rows) => rows.first().map(fields).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}

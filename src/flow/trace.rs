@@ -1,0 +1,155 @@
+//! What a run did: when each node started, how long it waited and asked, how it ended, which rules fired.
+//!
+//! Nothing is noted unless the run was asked to ([`Detail`]); a trace holds values that the run has anyway, shared. How it
+//! looks to people is the business of `explain`, how it is kept that of the rooms above.
+
+use std::time::{Duration, Instant};
+
+use crate::grl::{FactRef, Reason, RulesTrace};
+use crate::types::{Clock, NodeId, Value};
+
+/// How much a run notes beside its decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Detail {
+    /// Nothing.
+    #[default]
+    Decision,
+    /// What each node was asked and answered, and when: enough to decide again without databases.
+    Answers,
+    /// That, and why each rule fired or did not.
+    Reasons,
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// The inputs, checked.
+    pub inputs: Value,
+    /// The moment the decision was made at.
+    pub clock: Clock,
+    /// Its nodes, in the order of the plan.
+    pub nodes: Vec<NodeTrace>,
+    /// The outcomes that were tried: each but the last did not hold, and why. The last holds where there is a decision.
+    pub outcomes: Vec<Option<Reason>>,
+    /// From the first node's start to the decision.
+    pub took: Duration,
+}
+
+/// What one node did.
+#[derive(Debug, Clone)]
+pub struct NodeTrace {
+    /// When it started, since the run began; `None` where it never did.
+    pub began: Option<Duration>,
+    /// From its start to its end.
+    pub took: Duration,
+    /// How long its query waited for a connection.
+    pub waited: Duration,
+    /// How long its database took.
+    pub asked: Duration,
+    /// The parameters of its query.
+    pub params: Vec<Value>,
+    /// How it ended.
+    pub end: NodeEnd,
+    /// The rules that fired, in order, by their position in the ruleset.
+    pub fired: Vec<usize>,
+    /// What its rules did and why, where the run was asked for reasons.
+    pub rules: Option<Box<RulesTrace>>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone)]
+pub enum NodeEnd {
+    /// It waited for others when the run ended.
+    NotStarted,
+    /// It was under way when the run ended.
+    Unfinished,
+    /// It was not to run.
+    Skipped(Skip),
+    /// With this value.
+    Value(Value),
+    /// Its database gave no answer, and its default stood in.
+    Degraded {
+        /// The default.
+        value: Value,
+        /// Why: the code of the error.
+        code: &'static str,
+    },
+    /// Its query found no row, or more than one.
+    WrongRows(usize),
+    /// It failed.
+    Failed(&'static str),
+}
+
+/// Why a node was not to run.
+#[derive(Debug, Clone)]
+pub enum Skip {
+    /// The condition of an edge does not hold.
+    Edge {
+        /// The node the edge comes from.
+        from: NodeId,
+        /// Why not.
+        because: Option<Reason>,
+    },
+    /// A parameter of its query will never be set.
+    Unset(FactRef),
+}
+
+impl NodeTrace {
+    const NOTHING: Self = Self {
+        began: None,
+        took: Duration::ZERO,
+        waited: Duration::ZERO,
+        asked: Duration::ZERO,
+        params: Vec::new(),
+        end: NodeEnd::NotStarted,
+        fired: Vec::new(),
+        rules: None,
+    };
+}
+
+/// Takes the notes of a run.
+pub(super) struct Notes {
+    began: Instant,
+    trace: Trace,
+}
+
+impl Notes {
+    pub(super) fn new(detail: Detail, nodes: usize, inputs: &Value, clock: &Clock) -> Option<Box<Self>> {
+        if detail == Detail::Decision {
+            return None;
+        }
+        let trace = Trace {
+            inputs: inputs.clone(),
+            clock: clock.clone(),
+            nodes: vec![NodeTrace::NOTHING; nodes],
+            outcomes: Vec::new(),
+            took: Duration::ZERO,
+        };
+        Some(Box::new(Self { began: Instant::now(), trace }))
+    }
+
+    pub(super) fn started(&mut self, node: usize, params: &[Value]) {
+        let now = self.began.elapsed();
+        if let Some(node) = self.trace.nodes.get_mut(node) {
+            node.began = Some(now);
+            node.params = params.to_vec();
+            node.end = NodeEnd::Unfinished;
+        }
+    }
+
+    pub(super) fn ended(&mut self, node: usize, note: impl FnOnce(&mut NodeTrace)) {
+        let now = self.began.elapsed();
+        if let Some(node) = self.trace.nodes.get_mut(node) {
+            node.took = now.saturating_sub(node.began.unwrap_or(now));
+            note(node);
+        }
+    }
+
+    pub(super) fn tried(&mut self, because: Option<Reason>) {
+        self.trace.outcomes.push(because);
+    }
+
+    pub(super) fn into_trace(self) -> Trace {
+        Trace { took: self.began.elapsed(), ..self.trace }
+    }
+}

@@ -1,0 +1,163 @@
+//! Which rules and branches tests have seen, and on which sides.
+//!
+//! A rule has two sides: it fired, and it was tried and did not. So has the condition of an edge: it let its node run, and
+//! it did not. An outcome has one: the flow ended in it. Nothing is counted that no test could see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::file::Suite;
+use crate::flow::explain::Explanation;
+use crate::graph::{Flow, Work};
+
+/// A side of a rule or branch.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Side {
+    Fired { node: String, rule: String },
+    HeldBack { node: String, rule: String },
+    Ran { node: String },
+    Skipped { node: String },
+    Ended { number: usize },
+}
+
+/// What no test has seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Uncovered {
+    /// The flow.
+    pub flow: String,
+    /// What: `rule`, `edge` or `outcome`.
+    pub kind: &'static str,
+    /// What did not happen, in words.
+    pub what: String,
+    /// Where it stands: file, line and column.
+    pub place: String,
+}
+
+/// The sides that one flow has, and those that were seen.
+type Sides = (Vec<(Side, Uncovered)>, BTreeSet<Side>);
+
+/// What tests have seen.
+#[derive(Debug, Clone)]
+pub struct Coverage {
+    /// By flow: the sides there are, and those that were seen.
+    flows: BTreeMap<String, Sides>,
+    /// By suite: its flow.
+    suites: Vec<String>,
+}
+
+impl Coverage {
+    /// Nothing seen yet of the flows of `suites`.
+    pub(super) fn of(suites: &[Suite]) -> Self {
+        let mut flows = BTreeMap::new();
+        for suite in suites {
+            let key = format!("{} {}", suite.flow.name, suite.flow.graph_hash);
+            flows.entry(key).or_insert_with(|| (sides(&suite.flow), BTreeSet::new()));
+        }
+        let suites = suites.iter().map(|suite| format!("{} {}", suite.flow.name, suite.flow.graph_hash)).collect();
+        Self { flows, suites }
+    }
+
+    /// Notes what a run shows.
+    pub(super) fn add(&mut self, suite: usize, run: &Explanation) {
+        let Some((_, seen)) = self.suites.get(suite).and_then(|key| self.flows.get_mut(key)) else { return };
+        for node in &run.nodes {
+            let name = node.node.to_string();
+            match node.state {
+                "done" | "degraded" | "failed" => {
+                    seen.insert(Side::Ran { node: name.clone() });
+                }
+                "skipped" => {
+                    seen.insert(Side::Skipped { node: name.clone() });
+                }
+                _ => {}
+            }
+            for rule in node.fired.iter().flatten() {
+                seen.insert(Side::Fired { node: name.clone(), rule: rule.rule.clone() });
+            }
+            for rule in node.not_fired.iter().flatten() {
+                seen.insert(Side::HeldBack { node: name.clone(), rule: rule.rule.clone() });
+            }
+        }
+        if let Some(number) = run.outcomes.iter().position(|outcome| outcome.holds) {
+            seen.insert(Side::Ended { number });
+        }
+    }
+
+    /// How many sides there are, and how many were seen.
+    pub fn counts(&self) -> (usize, usize) {
+        let all = self.flows.values().map(|(sides, _)| sides.len()).sum();
+        (all, self.covered())
+    }
+
+    fn covered(&self) -> usize {
+        self.flows.values().map(|(sides, seen)| sides.iter().filter(|(side, _)| seen.contains(side)).count()).sum()
+    }
+
+    /// How much was seen, in whole percent, rounded down; 100 where there is nothing to see.
+    pub fn percent(&self) -> usize {
+        let (all, covered) = self.counts();
+        (covered * 100).checked_div(all).unwrap_or(100)
+    }
+
+    /// By kind (rules, edges, outcomes): how many sides were seen, and how many there are.
+    pub fn kinds(&self) -> BTreeMap<&'static str, (usize, usize)> {
+        let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
+        for (sides, seen) in self.flows.values() {
+            for (side, known) in sides {
+                let count = kinds.entry(known.kind).or_default();
+                count.0 += usize::from(seen.contains(side));
+                count.1 += 1;
+            }
+        }
+        kinds
+    }
+
+    /// What was not seen.
+    pub fn uncovered(&self) -> Vec<Uncovered> {
+        let unseen = |(sides, seen): &Sides| {
+            sides.iter().filter(|(side, _)| !seen.contains(side)).map(|(_, known)| known.clone()).collect::<Vec<_>>()
+        };
+        self.flows.values().flat_map(unseen).collect()
+    }
+}
+
+/// The sides of a flow's rules and branches.
+fn sides(flow: &Flow) -> Vec<(Side, Uncovered)> {
+    let mut sides = Vec::new();
+    let mut add = |side, kind, what: String, place: String| {
+        sides.push((side, Uncovered { flow: flow.name.to_string(), kind, what, place }));
+    };
+    for node in &flow.nodes {
+        let name = node.id.to_string();
+        if let Work::Rules(rules) = &node.work {
+            for info in rules.ruleset.rules() {
+                let (node, rule) = (name.clone(), info.name.to_owned());
+                let fired = Side::Fired { node: node.clone(), rule: rule.clone() };
+                add(fired, "rule", format!("`{rule}` of {node} never fired"), info.place.clone());
+                let held_back = Side::HeldBack { node: node.clone(), rule: rule.clone() };
+                add(held_back, "rule", format!("`{rule}` of {node} always fired"), info.place);
+            }
+        }
+        if let Some(guard) = node.guards.first() {
+            let place = guard.rule.span().to_string();
+            add(
+                Side::Ran { node: name.clone() },
+                "edge",
+                format!("the conditions of the edges to {name} never held"),
+                place.clone(),
+            );
+            add(
+                Side::Skipped { node: name.clone() },
+                "edge",
+                format!("the conditions of the edges to {name} always held"),
+                place,
+            );
+        }
+    }
+    for (number, outcome) in flow.outcomes.iter().enumerate() {
+        let what = format!("the flow never ended as `{}`", outcome.status);
+        add(Side::Ended { number }, "outcome", what, outcome.span.to_string());
+    }
+    sides
+}

@@ -1,0 +1,146 @@
+//! Whether what came of a test is what must come of it.
+
+use serde_json::Value as Json;
+
+use super::file::Expectation;
+use crate::flow::explain::Explanation;
+use crate::flow::{Decision, FlowError};
+use crate::types::{Decimal, NodeId, Value};
+
+/// One thing that is not as expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What: `status`, `purchase_order.total_cost`, `rules of create_po`.
+    pub what: String,
+    /// What was expected.
+    pub expected: String,
+    /// What was found.
+    pub found: String,
+    /// Why that is so, as far as it is known.
+    pub because: Vec<String>,
+}
+
+/// Everything that is not as expected.
+pub(super) fn compare(
+    expect: &Expectation,
+    result: &Result<Decision, FlowError>,
+    explanation: &Explanation,
+) -> Vec<Mismatch> {
+    let mut mismatches = Vec::new();
+    match (result, &expect.error) {
+        (Ok(decision), None) => decided(expect, decision, explanation, &mut mismatches),
+        (Ok(decision), Some(error)) => {
+            mismatches.push(mismatch("result", &format!("error {error}"), &format!("status {}", decision.status)));
+        }
+        (Err(error), None) => {
+            let expected = format!("status {}", expect.status.as_deref().unwrap_or(""));
+            let mut found = mismatch("result", &expected, &format!("error {}", error.code()));
+            found.because.push(error.to_string());
+            mismatches.push(found);
+        }
+        (Err(error), Some(expected)) => {
+            if error.code() != expected {
+                let mut found = mismatch("error", expected, error.code());
+                found.because.push(error.to_string());
+                mismatches.push(found);
+            }
+            let node = error.node().map_or("none", |node| node.as_str());
+            if let Some(expected) = expect.node.as_deref().filter(|expected| *expected != node) {
+                mismatches.push(mismatch("node of the error", expected, node));
+            }
+        }
+    }
+    rules(expect, explanation, &mut mismatches);
+    mismatches
+}
+
+fn mismatch(what: &str, expected: &str, found: &str) -> Mismatch {
+    Mismatch { what: what.to_owned(), expected: expected.to_owned(), found: found.to_owned(), because: Vec::new() }
+}
+
+fn decided(expect: &Expectation, decision: &Decision, explanation: &Explanation, into: &mut Vec<Mismatch>) {
+    if let Some(status) = expect.status.as_ref().filter(|status| **status != decision.status) {
+        let mut found = mismatch("status", status, &decision.status);
+        let missed = explanation.outcomes.iter().filter(|tried| tried.status == *status && !tried.holds);
+        found.because = missed.flat_map(|tried| tried.because.clone()).collect();
+        into.push(found);
+    }
+    if let Some(message) = &expect.message {
+        let found = decision.message.as_deref().unwrap_or("(none)");
+        if found != message {
+            into.push(mismatch("message", message, found));
+        }
+    }
+    if let (Some(body), Ok(found)) = (&expect.body, serde_json::to_value(decision)) {
+        part("", body, Some(&found), into);
+    }
+    if let Some(degraded) = &expect.degraded {
+        let found: Vec<String> = decision.degraded.iter().map(NodeId::to_string).collect();
+        if *degraded != found {
+            into.push(mismatch("degraded", &degraded.join(", "), &found.join(", ")));
+        }
+    }
+}
+
+/// Whether what is expected is part of what was found: fields that are not named may be anything.
+fn part(path: &str, expected: &Value, found: Option<&Json>, into: &mut Vec<Mismatch>) {
+    match (expected, found) {
+        (Value::Map(fields), Some(Json::Object(found))) => {
+            for (name, expected) in fields.iter() {
+                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+                part(&path, expected, found.get(&**name), into);
+            }
+        }
+        (Value::List(items), Some(Json::Array(found))) if items.len() == found.len() => {
+            for (number, (expected, found)) in items.iter().zip(found).enumerate() {
+                part(&format!("{path}[{number}]"), expected, Some(found), into);
+            }
+        }
+        (expected, found) => {
+            if !found.is_some_and(|found| is_same(expected, found)) {
+                let expected = serde_json::to_string(expected).unwrap_or_default();
+                let found = found.map_or_else(|| "(not there)".to_owned(), Json::to_string);
+                into.push(mismatch(path, &expected, &found));
+            }
+        }
+    }
+}
+
+/// Numbers by value, everything else to the letter.
+fn is_same(expected: &Value, found: &Json) -> bool {
+    let number = |text: String| text.parse::<Decimal>().ok();
+    match (expected, found) {
+        (Value::Integer(_) | Value::Decimal(_), Json::Number(found)) => {
+            number(expected.to_string()).is_some_and(|expected| number(found.to_string()) == Some(expected))
+        }
+        (expected, found) => serde_json::to_value(expected).is_ok_and(|expected| expected == *found),
+    }
+}
+
+fn rules(expect: &Expectation, explanation: &Explanation, into: &mut Vec<Mismatch>) {
+    let node = |name: &str| explanation.nodes.iter().find(|node| node.node.as_str() == name);
+    for (name, expected) in &expect.fired {
+        let Some(node) = node(name) else { continue };
+        let found: Vec<&str> = node.fired.iter().flatten().map(|rule| rule.rule.as_str()).collect();
+        if *expected == found {
+            continue;
+        }
+        let shown = |rules: &[&str]| if rules.is_empty() { "(none)".to_owned() } else { rules.join(", ") };
+        let wanted: Vec<&str> = expected.iter().map(String::as_str).collect();
+        let mut mismatch = mismatch(&format!("rules fired in {name}"), &shown(&wanted), &shown(&found));
+        for rule in node.not_fired.iter().flatten().filter(|rule| expected.contains(&rule.rule)) {
+            mismatch.because.push(format!("{} did not fire: {}", rule.rule, rule.because.join("; ")));
+        }
+        into.push(mismatch);
+    }
+    for (name, expected) in &expect.not_fired {
+        let Some(node) = node(name) else { continue };
+        for rule in node.fired.iter().flatten().filter(|rule| expected.contains(&rule.rule)) {
+            let changes: Vec<String> =
+                rule.facts.iter().map(|change| format!("{} = {}", change.fact, change.after.0)).collect();
+            let mut mismatch = mismatch(&format!("rule `{}` of {name}", rule.rule), "does not fire", "fired");
+            mismatch.because.push(format!("it set {}", changes.join(", ")));
+            into.push(mismatch);
+        }
+    }
+}

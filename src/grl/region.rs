@@ -1,0 +1,400 @@
+//! What makes a condition true: a small solver that knows numbers, texts, truths and null, and nothing of what it does not.
+//!
+//! A condition becomes a list of boxes, one of which must hold ([`Region`]); a box gives for each subject, a fact or an
+//! expression over facts, the values it may have. A comparison with a literal limits its subject; any other part of the
+//! condition is a subject of its own that is true or false, so that `a > b` and `a <= b` are known to exclude each other. What
+//! would take too many boxes has no region. Whatever is said of regions is certain: it holds for all values the facts may
+//! have; whole numbers are taken for any numbers.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use super::ast::{Arithmetic, Compare, Expr, Path};
+use super::canonical;
+use super::expression;
+use super::limits::Limits;
+use super::operators::order_for;
+use super::scope::Scope;
+use crate::diagnostics::{Diagnostics, Snippet};
+use crate::types::Value;
+
+/// A condition of more boxes has no region.
+const MOST_BOXES: usize = 64;
+
+/// What makes a condition true.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Region(Vec<Case>);
+
+/// By subject: the values it may have.
+type Case = BTreeMap<String, Values>;
+
+/// The values that a subject may have.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Values {
+    null: bool,
+    /// Whether any value but null is there; then those within the bounds that are not excluded.
+    some: bool,
+    lower: Option<Bound>,
+    upper: Option<Bound>,
+    excluded: Vec<Value>,
+}
+
+/// An end of the values: itself among them, or not.
+#[derive(Debug, Clone, PartialEq)]
+struct Bound {
+    value: Value,
+    included: bool,
+}
+
+impl Region {
+    /// The region of a condition of the graph; `None` where it cannot be read or has too many cases.
+    pub fn of(text: &Snippet, scope: &Scope, limits: &Limits) -> Option<Self> {
+        let expr = expression::parse(text, limits, &mut Diagnostics::new())?;
+        Self::of_expr(&expr, &|path| identity(path, scope))
+    }
+
+    /// The region of a condition; `name` says which fact a path is, however it is written.
+    pub(super) fn of_expr(expr: &Expr, name: &dyn Fn(&Path) -> String) -> Option<Self> {
+        Solver { name }.region(expr, true).map(Self::pruned)
+    }
+
+    /// Where the condition is false.
+    pub(super) fn of_negation(expr: &Expr, name: &dyn Fn(&Path) -> String) -> Option<Self> {
+        Solver { name }.region(expr, false).map(Self::pruned)
+    }
+
+    fn pruned(cases: Vec<Case>) -> Self {
+        Self(cases.into_iter().filter(|case| case.values().all(|values| !values.is_empty())).collect())
+    }
+
+    /// Whether nothing makes it true.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether nothing makes both true.
+    pub fn is_disjoint(&self, other: &Self) -> bool {
+        let apart = |a: &Case, b: &Case| {
+            a.iter().any(|(subject, values)| b.get(subject).is_some_and(|others| values.and(others).is_empty()))
+        };
+        self.0.iter().all(|a| other.0.iter().all(|b| apart(a, b)))
+    }
+
+    /// Whether whatever makes this true makes the other true.
+    pub fn implies(&self, other: &Self) -> bool {
+        let within = |a: &Case, b: &Case| {
+            b.iter().all(|(subject, values)| a.get(subject).is_some_and(|own| own.is_within(values)))
+        };
+        self.0.iter().all(|a| other.0.iter().any(|b| within(a, b)))
+    }
+
+    /// Whether every case of both speaks of the same subjects.
+    pub fn has_same_subjects(&self, other: &Self) -> bool {
+        let Some(first) = self.0.first() else { return false };
+        let same = |case: &Case| case.len() == first.len() && case.keys().all(|subject| first.contains_key(subject));
+        self.0.iter().chain(&other.0).all(same)
+    }
+
+    /// What each case says of a subject; `None` for a case that says nothing.
+    pub(super) fn cases(&self, subject: &str) -> impl Iterator<Item = Option<&Values>> {
+        self.0.iter().map(move |case| case.get(subject))
+    }
+}
+
+/// Which fact a path of the graph is.
+fn identity(path: &Path, scope: &Scope) -> String {
+    let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
+    match scope.resolve(&names) {
+        Ok((fact, _)) => format!("{:?} {}", fact.owner, fact.path.join(".")),
+        Err(_) => path.written(),
+    }
+}
+
+impl Values {
+    const ALL: Self = Self { null: true, some: true, lower: None, upper: None, excluded: Vec::new() };
+    const NONE: Self = Self { null: false, some: false, lower: None, upper: None, excluded: Vec::new() };
+
+    fn only(value: Value) -> Self {
+        if value.is_null() {
+            return Self { null: true, ..Self::NONE };
+        }
+        let bound = Bound { value, included: true };
+        Self { some: true, lower: Some(bound.clone()), upper: Some(bound), ..Self::NONE }
+    }
+
+    fn all_but(value: Value) -> Self {
+        if value.is_null() { Self { null: false, ..Self::ALL } } else { Self { excluded: vec![value], ..Self::ALL } }
+    }
+
+    fn beyond(operator: Compare, value: &Value) -> Self {
+        let included = matches!(operator, Compare::LessEqual | Compare::GreaterEqual);
+        let bound = Some(Bound { value: value.clone(), included });
+        let (lower, upper) = match operator {
+            Compare::Greater | Compare::GreaterEqual => (bound, None),
+            _ => (None, bound),
+        };
+        Self { null: false, lower, upper, ..Self::ALL }
+    }
+
+    /// The values in both.
+    fn and(&self, other: &Self) -> Self {
+        let mut excluded = self.excluded.clone();
+        excluded.extend(other.excluded.iter().cloned());
+        Self {
+            null: self.null && other.null,
+            some: self.some && other.some,
+            lower: tighter(self.lower.as_ref(), other.lower.as_ref(), Ordering::Greater),
+            upper: tighter(self.upper.as_ref(), other.upper.as_ref(), Ordering::Less),
+            excluded,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.null && !self.has_some()
+    }
+
+    /// Whether any value but null is there.
+    fn has_some(&self) -> bool {
+        let (Some(lower), Some(upper)) = (&self.lower, &self.upper) else { return self.some };
+        match order(&lower.value, &upper.value) {
+            Some(Ordering::Less) => self.some,
+            Some(Ordering::Equal) => {
+                self.some && lower.included && upper.included && !self.excluded.contains(&lower.value)
+            }
+            // Values of two types are never the same one.
+            Some(Ordering::Greater) | None => false,
+        }
+    }
+
+    /// Whether all of these values are among `other`.
+    fn is_within(&self, other: &Self) -> bool {
+        if self.null && !other.null {
+            return false;
+        }
+        if !self.has_some() {
+            return true;
+        }
+        let bounded = |own: Option<&Bound>, limit: Option<&Bound>, inner: Ordering| match (own, limit) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(own), Some(limit)) => order(&own.value, &limit.value)
+                .is_some_and(|order| order == inner || (order == Ordering::Equal && (limit.included || !own.included))),
+        };
+        other.some
+            && bounded(self.lower.as_ref(), other.lower.as_ref(), Ordering::Greater)
+            && bounded(self.upper.as_ref(), other.upper.as_ref(), Ordering::Less)
+            && other.excluded.iter().all(|value| !self.holds(value))
+    }
+
+    /// Whether `value` is among them.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        if value.is_null() {
+            return self.null;
+        }
+        let inside = |bound: Option<&Bound>, outer: Ordering| {
+            bound.is_none_or(|bound| {
+                order(value, &bound.value)
+                    .is_some_and(|order| order == outer || (order == Ordering::Equal && bound.included))
+            })
+        };
+        self.some
+            && inside(self.lower.as_ref(), Ordering::Greater)
+            && inside(self.upper.as_ref(), Ordering::Less)
+            && !self.excluded.contains(value)
+    }
+
+    /// Whether it has no end above (`up`), or below: a number among them may grow that way for ever and stay.
+    pub(super) fn is_open(&self, up: bool) -> bool {
+        let bound = if up { &self.upper } else { &self.lower };
+        self.some && bound.is_none() && self.excluded.is_empty()
+    }
+}
+
+/// The bound that leaves fewer values; `outer` is the order of a tighter one to a wider one.
+fn tighter(a: Option<&Bound>, b: Option<&Bound>, outer: Ordering) -> Option<Bound> {
+    let (Some(a), Some(b)) = (a, b) else { return a.or(b).cloned() };
+    let Some(order) = order(&a.value, &b.value) else {
+        // Two types: `has_some` sees it where the other bound is of the other type; one of them is as good.
+        return Some(a.clone());
+    };
+    let first = order == outer || (order == Ordering::Equal && !a.included);
+    Some(if first { a.clone() } else { b.clone() })
+}
+
+/// The order of two values of one type; `None` where they are of two.
+fn order(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Boolean(a), Value::Boolean(b)) => Some(a.cmp(b)),
+        (a, b) => order_for("<", a, b).ok(),
+    }
+}
+
+struct Solver<'a> {
+    name: &'a dyn Fn(&Path) -> String,
+}
+
+impl Solver<'_> {
+    /// The cases in which `expr` is true, or, not `wanted`, false.
+    fn region(&self, expr: &Expr, wanted: bool) -> Option<Vec<Case>> {
+        match expr {
+            Expr::Literal { value: Value::Boolean(truth), .. } => {
+                Some(if *truth == wanted { vec![Case::new()] } else { Vec::new() })
+            }
+            Expr::Not { of, .. } => self.region(of, !wanted),
+            Expr::And { items, .. } if wanted => self.all(items, wanted),
+            Expr::Or { items, .. } if !wanted => self.all(items, wanted),
+            Expr::And { items, .. } | Expr::Or { items, .. } => self.any(items, wanted),
+            Expr::Compare { operator, left, right, .. } => self.comparison(*operator, left, right, wanted, expr),
+            other => Some(vec![self.truth(other, wanted)]),
+        }
+    }
+
+    fn all(&self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
+        let mut cases = vec![Case::new()];
+        for item in items {
+            let more = self.region(item, wanted)?;
+            let mut both = Vec::with_capacity(cases.len() * more.len());
+            for case in &cases {
+                both.extend(more.iter().map(|other| joined(case, other)));
+            }
+            both.retain(|case| case.values().all(|values| !values.is_empty()));
+            if both.len() > MOST_BOXES {
+                return None;
+            }
+            cases = both;
+        }
+        Some(cases)
+    }
+
+    fn any(&self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
+        let mut cases = Vec::new();
+        for item in items {
+            cases.extend(self.region(item, wanted)?);
+            if cases.len() > MOST_BOXES {
+                return None;
+            }
+        }
+        Some(cases)
+    }
+
+    fn comparison(
+        &self,
+        operator: Compare,
+        left: &Expr,
+        right: &Expr,
+        wanted: bool,
+        whole: &Expr,
+    ) -> Option<Vec<Case>> {
+        let one = |subject: &Expr, values: Values| Some(vec![Case::from([(self.subject(subject), values)])]);
+        match (literal(left), literal(right), operator) {
+            (_, None, Compare::In) => self.membership(left, right, wanted, whole),
+            (None, Some(value), Compare::Equal | Compare::NotEqual) => {
+                let equal = (operator == Compare::Equal) == wanted;
+                one(left, if equal { Values::only(value) } else { Values::all_but(value) })
+            }
+            (Some(value), None, Compare::Equal | Compare::NotEqual) => {
+                let equal = (operator == Compare::Equal) == wanted;
+                one(right, if equal { Values::only(value) } else { Values::all_but(value) })
+            }
+            (None, Some(value), _) if is_order(operator) => {
+                one(left, Values::beyond(if wanted { operator } else { negated(operator) }, &value))
+            }
+            (Some(value), None, _) if is_order(operator) => {
+                let operator = flipped(operator);
+                one(right, Values::beyond(if wanted { operator } else { negated(operator) }, &value))
+            }
+            (None, None, _) => Some(vec![self.relation(operator, left, right, wanted, whole)]),
+            _ => Some(vec![self.truth(whole, wanted)]),
+        }
+    }
+
+    /// `x in [1, 2]`
+    fn membership(&self, left: &Expr, right: &Expr, wanted: bool, whole: &Expr) -> Option<Vec<Case>> {
+        let opaque = || Some(vec![self.truth(whole, wanted)]);
+        let (Expr::List { items, .. }, None) = (right, literal(left)) else { return opaque() };
+        let Some(values) = items.iter().map(literal).collect::<Option<Vec<Value>>>() else { return opaque() };
+        let subject = self.subject(left);
+        if wanted {
+            let cases = values.into_iter().map(|value| Case::from([(subject.clone(), Values::only(value))]));
+            return Some(cases.take(MOST_BOXES + 1).collect()).filter(|cases: &Vec<Case>| cases.len() <= MOST_BOXES);
+        }
+        let none = values.into_iter().fold(Values::ALL, |all, value| all.and(&Values::all_but(value)));
+        Some(vec![Case::from([(subject, none)])])
+    }
+
+    /// Two sides that both depend on facts: the order of one pair is one subject, however it is asked for.
+    fn relation(&self, operator: Compare, left: &Expr, right: &Expr, wanted: bool, whole: &Expr) -> Case {
+        let (left, right) = (self.subject(left), self.subject(right));
+        let (subject, truth) = match operator {
+            Compare::Greater => (format!("{left} > {right}"), wanted),
+            Compare::LessEqual => (format!("{left} > {right}"), !wanted),
+            Compare::Less => (format!("{right} > {left}"), wanted),
+            Compare::GreaterEqual => (format!("{right} > {left}"), !wanted),
+            Compare::Equal | Compare::NotEqual => {
+                let (first, second) = if left <= right { (left, right) } else { (right, left) };
+                (format!("{first} == {second}"), (operator == Compare::Equal) == wanted)
+            }
+            _ => return self.truth(whole, wanted),
+        };
+        Case::from([(subject, Values::only(Value::Boolean(truth)))])
+    }
+
+    /// A part that is simply true or false.
+    fn truth(&self, expr: &Expr, wanted: bool) -> Case {
+        Case::from([(self.subject(expr), Values::only(Value::Boolean(wanted)))])
+    }
+
+    fn subject(&self, expr: &Expr) -> String {
+        match expr {
+            Expr::Path(path) => (self.name)(path),
+            other => canonical::with_names(other, self.name),
+        }
+    }
+}
+
+fn joined(a: &Case, b: &Case) -> Case {
+    let mut both = a.clone();
+    for (subject, values) in b {
+        both.entry(subject.clone()).and_modify(|known| *known = known.and(values)).or_insert_with(|| values.clone());
+    }
+    both
+}
+
+/// The value of an expression that is written out.
+fn literal(expr: &Expr) -> Option<Value> {
+    match expr {
+        Expr::Literal { value, .. } => Some(value.clone()),
+        Expr::Negate { of, .. } => super::operators::negate(&literal(of)?).ok(),
+        Expr::Arithmetic { first, rest, .. } => {
+            let add = |total: Value, (operator, operand): &(Arithmetic, Expr)| {
+                super::operators::arithmetic(*operator, &total, &literal(operand)?).ok()
+            };
+            rest.iter().try_fold(literal(first)?, add)
+        }
+        _ => None,
+    }
+}
+
+fn is_order(operator: Compare) -> bool {
+    matches!(operator, Compare::Less | Compare::LessEqual | Compare::Greater | Compare::GreaterEqual)
+}
+
+fn negated(operator: Compare) -> Compare {
+    match operator {
+        Compare::Less => Compare::GreaterEqual,
+        Compare::LessEqual => Compare::Greater,
+        Compare::Greater => Compare::LessEqual,
+        Compare::GreaterEqual => Compare::Less,
+        other => other,
+    }
+}
+
+fn flipped(operator: Compare) -> Compare {
+    match operator {
+        Compare::Less => Compare::Greater,
+        Compare::LessEqual => Compare::GreaterEqual,
+        Compare::Greater => Compare::Less,
+        Compare::GreaterEqual => Compare::LessEqual,
+        other => other,
+    }
+}

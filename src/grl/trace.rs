@@ -1,0 +1,367 @@
+//! Why rules did what they did: what each that fired changed, and what kept each other one from firing.
+//!
+//! Recorded only where somebody asks ([`super::Engine::explain`]). What fired is noted as it happens; why a rule did not is
+//! found afterwards, by evaluating the parts of its condition once more over the facts as they came to rest: rules change
+//! nothing but facts, so that is what the last trial of each rule saw. Nothing here decides anything.
+
+use std::fmt;
+
+use super::ast::{Arithmetic, Assign, At, Compare};
+use super::facts::FactRef;
+use super::operators::arithmetic;
+use super::program::{Env, LOCAL, Node};
+use super::ruleset::{Action, CompiledRule, Ruleset};
+use crate::diagnostics::Snippet;
+use crate::types::{FieldName, Value};
+
+/// What the rules of one evaluation did, and why the others did nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RulesTrace {
+    /// The rules that fired, in order; one that fired twice stands here twice.
+    pub fired: Vec<Firing>,
+    /// The rules that never fired, in the order they are tried.
+    pub idle: Vec<Idle>,
+}
+
+/// One rule that fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firing {
+    /// Its position in [`Ruleset::rules`].
+    pub rule: usize,
+    /// What it assigned, in order.
+    pub writes: Vec<Write>,
+    /// What it logged.
+    pub log: Vec<String>,
+}
+
+/// One assignment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Write {
+    /// The fact.
+    pub fact: FieldName,
+    /// Its value before; `None` where it was unset.
+    pub before: Option<Value>,
+    /// Its value since.
+    pub after: Value,
+}
+
+/// One rule that never fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Idle {
+    /// Its position in [`Ruleset::rules`].
+    pub rule: usize,
+    /// Why.
+    pub because: Reason,
+}
+
+/// Why a rule did not fire.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    /// Its `date-effective` has not come.
+    NotYet,
+    /// Its `date-expires` has come.
+    Expired,
+    /// Its condition is false: these parts of it make it so.
+    False(Vec<Failed>),
+    /// Its condition depends on facts that are unset.
+    Waits(Vec<Origin>),
+    /// Its condition holds; what it would assign depends on facts that are unset.
+    Lacks(Vec<Origin>),
+}
+
+/// A part of a condition that is false.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    /// How it is written.
+    pub text: String,
+    /// What it compares, or the facts it depends on: the left and the right side where it is a comparison.
+    pub operands: Vec<Operand>,
+    /// The operator, where it is a comparison.
+    pub operator: Option<&'static str>,
+    /// By how much the left side misses the right one, where both are numbers and the order of the two is asked for.
+    pub short_by: Option<Value>,
+}
+
+/// A side of a comparison.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operand {
+    /// How it is written.
+    pub text: String,
+    /// Its value.
+    pub value: Value,
+    /// The facts it was made from; none where it is a literal.
+    pub origins: Vec<Origin>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// A fact from outside the rules.
+    Outside(FactRef),
+    /// A fact of these rules.
+    Own(FieldName),
+}
+
+impl Origin {
+    /// How it is written.
+    pub fn written(&self) -> &str {
+        match self {
+            Self::Outside(fact) => &fact.written,
+            Self::Own(name) => name,
+        }
+    }
+}
+
+impl Failed {
+    /// Whether all that is compared is a fact or a number, so that a difference can be told.
+    fn is_order(&self) -> bool {
+        matches!(self.operator, Some("<" | "<=" | ">" | ">="))
+    }
+}
+
+/// As people say it: `total_amount 8525.00 > 10000: short by 1475.00`.
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.operator, self.operands.as_slice()) {
+            (Some(operator), [left, right]) => {
+                write!(f, "{left} {operator} {right}")?;
+                match &self.short_by {
+                    Some(difference) if self.is_order() => {
+                        let word = if operator.starts_with('>') { "short" } else { "over" };
+                        write!(f, ": {word} by {difference}")
+                    }
+                    _ => Ok(()),
+                }
+            }
+            (_, operands) => {
+                f.write_str(&self.text)?;
+                for (number, operand) in operands.iter().enumerate() {
+                    f.write_str(if number == 0 { ": " } else { ", " })?;
+                    write!(f, "{operand}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The text and, where that is not the value itself, the value.
+impl fmt::Display for Operand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.value {
+            _ if self.origins.is_empty() => Ok(()),
+            Value::Text(text) => write!(f, " {text:?}"),
+            value => write!(f, " {value}"),
+        }
+    }
+}
+
+/// What an assignment of a rule reads and writes, whether it ever happens or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment<'a> {
+    /// The fact it writes.
+    pub fact: &'a FieldName,
+    /// What its value is made from.
+    pub reads: Vec<Origin>,
+    /// How it is written.
+    pub text: &'a str,
+    /// Whether the new value is made from the old one.
+    pub adds: bool,
+}
+
+/// Where the value of an own fact comes from before any rule has fired.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Beginning {
+    /// It has none.
+    Unset,
+    /// The graph gives it one.
+    Starting,
+    /// It is taken from elsewhere.
+    Mapped(FactRef),
+}
+
+/// What slots are called.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) reads: &'a [FactRef],
+    pub(super) locals: &'a [FieldName],
+}
+
+impl Names<'_> {
+    fn origin(self, slot: usize) -> Option<Origin> {
+        match slot.checked_sub(LOCAL) {
+            Some(local) => self.locals.get(local).cloned().map(Origin::Own),
+            None => self.reads.get(slot).cloned().map(Origin::Outside),
+        }
+    }
+
+    /// The facts `node` reads that `keep` wants, each once, with their slots.
+    fn origins(self, node: &Node, keep: impl Fn(usize) -> bool) -> Vec<(usize, Origin)> {
+        let mut slots = Vec::new();
+        node.slots(&mut slots);
+        let mut origins: Vec<(usize, Origin)> = Vec::new();
+        for slot in slots.into_iter().filter(|slot| keep(*slot)) {
+            if origins.iter().all(|(known, _)| *known != slot) {
+                origins.extend(self.origin(slot).map(|origin| (slot, origin)));
+            }
+        }
+        origins
+    }
+
+    pub(super) fn all(self, node: &Node) -> Vec<Origin> {
+        self.origins(node, |_| true).into_iter().map(|(_, origin)| origin).collect()
+    }
+}
+
+impl Ruleset {
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { reads: &self.reads, locals: &self.local_names }
+    }
+
+    /// What a rule's assignments read and write, in order.
+    pub fn assignments(&self, rule: usize) -> Vec<Assignment<'_>> {
+        let Some(rule) = self.rules.get(rule) else { return Vec::new() };
+        let assigned = |action: &'_ Action| match action {
+            Action::Assign { local, operator, value, at } => {
+                Some((*local, *operator, self.names().all(value), at.clone()))
+            }
+            Action::Log { .. } => None,
+        };
+        rule.then
+            .iter()
+            .filter_map(assigned)
+            .filter_map(|(local, operator, reads, at)| {
+                let fact = self.local_names.get(local)?;
+                let adds = operator != Assign::Set || reads.contains(&Origin::Own(fact.clone()));
+                Some(Assignment { fact, reads, text: rule.snippet.text().get(at).unwrap_or(""), adds })
+            })
+            .collect()
+    }
+
+    /// What a rule's condition reads.
+    pub fn condition_reads(&self, rule: usize) -> Vec<Origin> {
+        self.rules.get(rule).map(|rule| self.names().all(&rule.when)).unwrap_or_default()
+    }
+
+    /// What a rule's log lines are made from.
+    pub fn log_reads(&self, rule: usize) -> Vec<Origin> {
+        let logged = |action: &'_ Action| match action {
+            Action::Log { values } => values.iter().flat_map(|value| self.names().all(value)).collect(),
+            Action::Assign { .. } => Vec::new(),
+        };
+        self.rules.get(rule).map(|rule| rule.then.iter().flat_map(logged).collect()).unwrap_or_default()
+    }
+
+    /// The own facts, each with what it is before any rule has fired.
+    pub fn own_facts(&self) -> impl Iterator<Item = (&FieldName, Beginning)> {
+        self.local_names.iter().zip(&self.start).map(|(name, start)| (name, start.beginning(&self.reads)))
+    }
+}
+
+/// Explains conditions over facts that have come to rest.
+pub(super) struct Explainer<'a> {
+    pub(super) names: Names<'a>,
+    pub(super) env: Env<'a>,
+}
+
+impl Explainer<'_> {
+    /// Why `rule` did not fire.
+    pub(super) fn why_idle(&self, rule: &CompiledRule) -> Reason {
+        if rule.effective.as_ref().is_some_and(|from| !from.has_come(self.env.clock)) {
+            return Reason::NotYet;
+        }
+        if rule.expires.as_ref().is_some_and(|until| until.has_come(self.env.clock)) {
+            return Reason::Expired;
+        }
+        if let Some(reason) = self.why_not(&rule.when, &rule.when_at, &rule.snippet) {
+            return reason;
+        }
+        Reason::Lacks(rule.then.iter().flat_map(|action| self.lacks(action)).collect())
+    }
+
+    /// The unset facts that an assignment needs; one that adds needs what it adds to.
+    fn lacks(&self, action: &Action) -> Vec<Origin> {
+        let Action::Assign { local, operator, value, .. } = action else { return Vec::new() };
+        let target = (*operator != Assign::Set && self.env.is_unset(LOCAL + local)).then(|| LOCAL + local);
+        target.and_then(|slot| self.names.origin(slot)).into_iter().chain(self.unset(value)).collect()
+    }
+
+    /// Why a condition does not hold; `None` where it does, or has no value at all.
+    pub(super) fn why_not(&self, condition: &Node, at: &At, snippet: &Snippet) -> Option<Reason> {
+        match condition.holds(&self.env, at).ok()? {
+            None => Some(Reason::Waits(self.unset(condition))),
+            Some(true) => None,
+            Some(false) => {
+                let mut failed = Vec::new();
+                self.failures(condition, at, snippet, &mut failed);
+                Some(Reason::False(failed))
+            }
+        }
+    }
+
+    fn unset(&self, node: &Node) -> Vec<Origin> {
+        let unset = self.names.origins(node, |slot| self.env.is_unset(slot));
+        unset.into_iter().map(|(_, origin)| origin).collect()
+    }
+
+    /// The parts that make `node`, which is false, false.
+    fn failures(&self, node: &Node, at: &At, snippet: &Snippet, into: &mut Vec<Failed>) {
+        let is_false = |node: &Node| matches!(node.value(&self.env), Ok(Some(Value::Boolean(false))));
+        match node {
+            Node::And(items) => {
+                if let Some((item, at)) = items.iter().find(|(item, _)| is_false(item)) {
+                    self.failures(item, at, snippet, into);
+                }
+            }
+            Node::Or(items) => items.iter().for_each(|(item, at)| self.failures(item, at, snippet, into)),
+            Node::Compare { operator, left, right, left_at, right_at, .. } => {
+                into.extend(self.comparison(*operator, (left, left_at), (right, right_at), at, snippet));
+            }
+            node => into.push(self.plain(node, at, snippet)),
+        }
+    }
+
+    fn comparison(
+        &self,
+        operator: Compare,
+        (left, left_at): (&Node, &At),
+        (right, right_at): (&Node, &At),
+        at: &At,
+        snippet: &Snippet,
+    ) -> Option<Failed> {
+        let (left, right) = (self.operand(left, left_at, snippet)?, self.operand(right, right_at, snippet)?);
+        let ordered = matches!(operator, Compare::Less | Compare::LessEqual | Compare::Greater | Compare::GreaterEqual);
+        let (more, less) = match operator {
+            Compare::Greater | Compare::GreaterEqual => (&right.value, &left.value),
+            _ => (&left.value, &right.value),
+        };
+        let difference = || arithmetic(Arithmetic::Subtract, more, less).ok();
+        Some(Failed {
+            text: written(snippet, at),
+            operator: Some(operator.text()),
+            short_by: ordered.then(difference).flatten(),
+            operands: vec![left, right],
+        })
+    }
+
+    fn operand(&self, node: &Node, at: &At, snippet: &Snippet) -> Option<Operand> {
+        let value = node.value(&self.env).ok()??;
+        Some(Operand { text: written(snippet, at), value, origins: self.names.all(node) })
+    }
+
+    /// Whatever else is false: its text, and the facts it depends on.
+    fn plain(&self, node: &Node, at: &At, snippet: &Snippet) -> Failed {
+        let operands = self.names.origins(node, |_| true).into_iter().filter_map(|(slot, origin)| {
+            let value = self.env.known(slot)?;
+            Some(Operand { text: origin.written().to_owned(), value, origins: vec![origin] })
+        });
+        Failed { text: written(snippet, at), operands: operands.collect(), operator: None, short_by: None }
+    }
+}
+
+/// The text at `at`, in one line.
+fn written(snippet: &Snippet, at: &At) -> String {
+    let text = snippet.text().get(at.clone()).unwrap_or("");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

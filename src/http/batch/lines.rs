@@ -1,0 +1,126 @@
+//! A decision a line, in the order of the inputs, a window of them under way at once.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, Stream, StreamExt};
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+use super::split::{Element, Form, Splitter};
+use crate::actors::coordinator::BoundFlow;
+use crate::flow::explain::Explanation;
+use crate::flow::{Answer, Detail, Report, Run};
+use crate::http::{Problem, Service, Settings};
+use crate::types::{Clock, Deadline};
+
+/// Many decisions of one flow.
+#[derive(Clone)]
+pub struct Batch {
+    /// What decides.
+    pub service: Service,
+    /// The flow.
+    pub flow: Arc<BoundFlow>,
+    /// How decisions are made.
+    pub settings: Settings,
+    /// What names the batch: its decisions are named after it and their index.
+    pub id: String,
+    /// Whether each decision says why.
+    pub explains: bool,
+}
+
+/// What came of one input.
+pub struct Line {
+    /// Its position, from 0.
+    pub index: usize,
+    /// The decision, or why there is none.
+    pub result: Result<Answer, Problem>,
+}
+
+/// `{"index", ...decision}`, or `{"index", "error": problem}`.
+impl Serialize for Line {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("index", &self.index)?;
+        match &self.result {
+            Ok(answer) => answer.write_fields(&mut map)?,
+            Err(problem) => map.serialize_entry("error", problem)?,
+        }
+        map.end()
+    }
+}
+
+/// What is read and not yet decided.
+struct Reading<B> {
+    body: Option<B>,
+    splitter: Splitter,
+    index: usize,
+    broken: bool,
+}
+
+impl Batch {
+    /// Decides the elements of `body`; its end, or an error of it, ends the batch.
+    pub fn lines<B, T, E>(self, body: B, form: Form) -> impl Stream<Item = Line>
+    where
+        B: Stream<Item = Result<T, E>> + Unpin,
+        T: AsRef<[u8]>,
+    {
+        let splitter = Splitter::new(form, self.settings.max_body_bytes);
+        let reading = Reading { body: Some(body), splitter, index: 0, broken: false };
+        let window = self.settings.batch_window.max(1);
+        elements(reading)
+            .map(move |(index, element)| {
+                let batch = self.clone();
+                async move { Line { index, result: batch.decide(index, element).await } }
+            })
+            .buffered(window)
+    }
+
+    async fn decide(&self, index: usize, element: Result<Element, ()>) -> Result<Answer, Problem> {
+        let element = element.map_err(|()| Problem::unreadable_body())?;
+        let element = element.map_err(|error| Problem::malformed(error.to_string()))?;
+        let inputs = self.flow.flow().inputs.parse_json(&element).map_err(Problem::input)?;
+        let clock = Clock::system(self.settings.time_zone.clone());
+        let mut run = Run::new(clock, Deadline::after(self.settings.request_timeout));
+        run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
+        let id = format!("{}/{index}", self.id);
+        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, &id).await;
+        let trace = trace.as_deref().filter(|_| self.explains);
+        let explain = trace.map(|trace| Box::new(Explanation::of(self.flow.flow(), trace, result.is_ok())));
+        match result {
+            Ok(decision) => Ok(Answer { decision, explain, what_if: Vec::new() }),
+            Err(error) => Err(Problem::flow(&self.flow.flow().name, &error).explained(explain)),
+        }
+    }
+}
+
+/// The elements of a body with their positions; `Err(())` where the body itself broke off.
+fn elements<B, T, E>(reading: Reading<B>) -> impl Stream<Item = (usize, Result<Element, ()>)>
+where
+    B: Stream<Item = Result<T, E>> + Unpin,
+    T: AsRef<[u8]>,
+{
+    stream::unfold(reading, |mut reading| async move {
+        loop {
+            if let Some(element) = reading.splitter.pop() {
+                let index = reading.index;
+                reading.index += 1;
+                return Some(((index, Ok(element)), reading));
+            }
+            if reading.broken {
+                reading.broken = false;
+                return Some(((reading.index, Err(())), reading));
+            }
+            match reading.body.as_mut()?.next().await {
+                Some(Ok(bytes)) => reading.splitter.push(bytes.as_ref()),
+                Some(Err(_)) => {
+                    reading.body = None;
+                    reading.broken = true;
+                }
+                None => {
+                    reading.body = None;
+                    reading.splitter.finish();
+                }
+            }
+        }
+    })
+}

@@ -1,0 +1,56 @@
+//! What the handlers of one worker share, and the one way from them to a decision.
+
+use std::sync::Arc;
+
+use super::admin::Admin;
+use super::release::Releases;
+use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
+use crate::flow::{Detail, Report, Run};
+use crate::records::{Entry, Recorder};
+use crate::types::Value;
+
+/// What the handlers of one worker share.
+#[derive(Clone)]
+pub struct Service {
+    /// What is served.
+    pub releases: Releases,
+    /// This worker's coordinator.
+    pub coordinator: CoordinatorHandle,
+    /// What puts decisions on record; `None` where nothing does.
+    pub recorder: Option<Recorder>,
+    /// What the admin endpoints do; `None` where they are off.
+    pub admin: Option<Admin>,
+}
+
+impl Service {
+    /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is. `id` names
+    /// the request.
+    pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, id, async |run| self.coordinator.decide(request(run)).await).await
+    }
+
+    /// As [`Self::decide`], but where too many decisions are under way it waits, within the deadline, for its turn.
+    pub async fn decide_in_turn(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, id, async |run| self.coordinator.decide_in_turn(request(run)).await).await
+    }
+
+    async fn recorded(
+        &self,
+        flow: &Arc<BoundFlow>,
+        run: Run,
+        id: &str,
+        decide: impl AsyncFnOnce(Run) -> Report,
+    ) -> Report {
+        let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
+        let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
+        let report = decide(Run { detail, ..run }).await;
+        if let Some(recorder) = recorder
+            && let Some(entry) = Entry::new(flow.shared(), id, &report)
+        {
+            recorder.record(entry).await;
+        }
+        report
+    }
+}

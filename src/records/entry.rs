@@ -1,0 +1,213 @@
+//! A finished run on its way to the record: shared values and no text yet, so that making one costs a decision little.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::typed::hints;
+use crate::flow::explain::REDACTED;
+use crate::flow::offline::rows;
+use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, Report, Trace};
+use crate::graph::{Flow, Node, QueryNode, Work};
+use crate::types::{Digest, DomainName, FieldName, NodeId, Value};
+
+/// The version of the format: another number for another meaning of its fields.
+pub(super) const FORMAT: u32 = 1;
+
+/// A finished run.
+pub struct Entry {
+    /// The flow that decided.
+    pub flow: Arc<Flow>,
+    /// What names the request: the id of its answer.
+    pub id: String,
+    /// What the run did.
+    pub trace: Trace,
+    ended: Ended,
+}
+
+/// How the run ended.
+enum Ended {
+    Decided(Decision),
+    Failed { code: &'static str, node: Option<NodeId>, domain: Option<DomainName>, detail: String },
+}
+
+impl Entry {
+    /// The entry of a run that took notes; `None` where it took none.
+    pub fn new(flow: &Arc<Flow>, id: impl Into<String>, report: &Report) -> Option<Self> {
+        let trace = report.trace.as_deref()?.clone();
+        let ended = match &report.result {
+            Ok(decision) => Ended::Decided(decision.clone()),
+            Err(error) => Ended::failed(error),
+        };
+        Some(Self { flow: Arc::clone(flow), id: id.into(), trace, ended })
+    }
+
+    /// Its line, without a line break; with `redact`, what the graph wants redacted is not in it, and it cannot be
+    /// replayed.
+    ///
+    /// # Errors
+    /// Those of `serde_json`, which writes every value there is.
+    pub fn line(&self, redact: bool) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Line { entry: self, redact })
+    }
+}
+
+impl Ended {
+    fn failed(error: &FlowError) -> Self {
+        Self::Failed {
+            code: error.code(),
+            node: error.node().cloned(),
+            domain: error.domain().cloned(),
+            detail: error.to_string(),
+        }
+    }
+}
+
+struct Line<'a> {
+    entry: &'a Entry,
+    redact: bool,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Entry { flow, id, trace, ended } = self.entry;
+        let clock = &trace.clock;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("record", &FORMAT)?;
+        map.serialize_entry("id", id)?;
+        map.serialize_entry("at", &clock.now().to_string())?;
+        map.serialize_entry("time_zone", clock.time_zone().iana_name().unwrap_or("UTC"))?;
+        map.serialize_entry("flow", &flow.name)?;
+        map.serialize_entry("versions", &BTreeMap::from([("graph", &flow.graph_hash), ("rules", &flow.rules_hash)]))?;
+        map.serialize_entry("took_us", &micros(trace.took))?;
+        map.serialize_entry("input", &trace.inputs)?;
+        let redacted = if self.redact { redacted(flow) } else { Vec::new() };
+        if !redacted.is_empty() {
+            map.serialize_entry("redacted", &redacted)?;
+        }
+        map.serialize_entry("nodes", &Nodes { flow, trace, redact: self.redact })?;
+        match ended {
+            Ended::Decided(decision) => map.serialize_entry("decision", decision)?,
+            Ended::Failed { code, node, domain, detail } => {
+                map.serialize_entry("error", &Failure { code, node, domain, detail })?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: &'a Option<NodeId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: &'a Option<DomainName>,
+    detail: &'a str,
+}
+
+/// The columns that are not to be shown, as `node.column`.
+fn redacted(flow: &Flow) -> Vec<String> {
+    let columns = |node: &Node| match &node.work {
+        Work::Query(query) => query.redact.iter().map(|column| format!("{}.{column}", node.id)).collect(),
+        Work::Rules(_) => Vec::new(),
+    };
+    flow.nodes.iter().flat_map(columns).collect()
+}
+
+struct Nodes<'a> {
+    flow: &'a Flow,
+    trace: &'a Trace,
+    redact: bool,
+}
+
+impl Serialize for Nodes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let nodes = self.flow.nodes.iter().zip(&self.trace.nodes);
+        serializer.collect_map(nodes.map(|(node, trace)| (&node.id, One { node, trace, redact: self.redact })))
+    }
+}
+
+struct One<'a> {
+    node: &'a Node,
+    trace: &'a NodeTrace,
+    redact: bool,
+}
+
+impl Serialize for One<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match &self.node.work {
+            Work::Query(query) => self.query(query, &mut map)?,
+            Work::Rules(rules) => {
+                let names: Vec<&str> = rules.ruleset.rules().map(|rule| rule.name).collect();
+                let fired: Vec<&str> = self.trace.fired.iter().filter_map(|rule| names.get(*rule).copied()).collect();
+                map.serialize_entry("state", state(&self.trace.end))?;
+                map.serialize_entry("fired", &fired)?;
+            }
+        }
+        if let Some(began) = self.trace.began {
+            map.serialize_entry("start_us", &micros(began))?;
+            map.serialize_entry("took_us", &micros(self.trace.took))?;
+        }
+        map.end()
+    }
+}
+
+impl One<'_> {
+    fn query<M: SerializeMap>(&self, query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("state", state(&self.trace.end))?;
+        map.serialize_entry("query", &Digest::of(query.query.text()))?;
+        if !self.trace.params.is_empty() && (!self.redact || query.redact.is_empty()) {
+            map.serialize_entry("params", &self.trace.params)?;
+        }
+        match &self.trace.end {
+            NodeEnd::Value(value) => self.rows(&rows(value), query, map)?,
+            NodeEnd::WrongRows(found) => map.serialize_entry("found", found)?,
+            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => map.serialize_entry("failed", code)?,
+            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) => {}
+        }
+        if self.trace.began.is_some() {
+            map.serialize_entry("wait_us", &micros(self.trace.waited))?;
+            map.serialize_entry("query_us", &micros(self.trace.asked))?;
+        }
+        Ok(())
+    }
+
+    fn rows<M: SerializeMap>(&self, rows: &[Value], query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
+        if self.redact && !query.redact.is_empty() {
+            let shown: Vec<Value> = rows.iter().map(|row| without(row, &query.redact)).collect();
+            map.serialize_entry("rows", &shown)?;
+        } else {
+            map.serialize_entry("rows", rows)?;
+        }
+        let hints = hints(rows);
+        if hints.is_empty() { Ok(()) } else { map.serialize_entry("types", &hints) }
+    }
+}
+
+fn without(row: &Value, redact: &[FieldName]) -> Value {
+    let Value::Map(record) = row else { return row.clone() };
+    Value::map(record.iter().map(|(name, value)| {
+        let shown = if redact.contains(name) { Value::text(REDACTED) } else { value.clone() };
+        (name.clone(), shown)
+    }))
+}
+
+fn state(end: &NodeEnd) -> &'static str {
+    match end {
+        NodeEnd::NotStarted => "not_started",
+        NodeEnd::Unfinished => "unfinished",
+        NodeEnd::Skipped(_) => "skipped",
+        NodeEnd::Value(_) => "done",
+        NodeEnd::Degraded { .. } => "degraded",
+        NodeEnd::WrongRows(_) | NodeEnd::Failed(_) => "failed",
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

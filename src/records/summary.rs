@@ -1,0 +1,119 @@
+//! What a replay comes to: how many decisions change, from which outcome to which, and by what amounts.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::record::Record;
+use super::replay::{Change, Replayed};
+use crate::types::{Decimal, Value};
+
+/// What a replay comes to.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Records that were read.
+    pub records: usize,
+    /// Decided as before, to the letter.
+    pub same: usize,
+    /// Decided otherwise.
+    pub changed: usize,
+    /// Not decided: what was recorded is not enough.
+    pub impossible: usize,
+    /// Why not, and how often.
+    pub reasons: BTreeMap<String, usize>,
+    /// By `before -> after`: how often an outcome became another.
+    pub outcomes: BTreeMap<String, usize>,
+    /// By field: what changes.
+    pub fields: BTreeMap<String, FieldSummary>,
+}
+
+/// What changes in one field.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct FieldSummary {
+    /// In how many decisions.
+    pub changed: usize,
+    /// The sum of the numbers that were there, over the decisions that change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// The sum of those that are there now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
+    /// The difference of the two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Value>,
+}
+
+impl Summary {
+    /// Counts one record.
+    pub fn add(&mut self, record: &Record, replayed: &Replayed) {
+        self.records += 1;
+        match replayed {
+            Replayed::Same => self.same += 1,
+            Replayed::Impossible(why) => {
+                self.impossible += 1;
+                *self.reasons.entry(why.clone()).or_default() += 1;
+            }
+            Replayed::Changed(changes) => {
+                self.changed += 1;
+                self.count_outcome(record, changes);
+                for change in changes {
+                    self.fields.entry(change.field.clone()).or_default().add(change);
+                }
+            }
+        }
+    }
+
+    fn count_outcome(&mut self, record: &Record, changes: &[Change]) {
+        let unchanged = record.decision.as_ref().and_then(|decision| decision.get("status"));
+        let of = |side: fn(&Change) -> &Option<Json>| {
+            let found = changes.iter().filter(|change| change.field == "status" || change.field == "error");
+            found.filter_map(|change| side(change).as_ref()).next_back().map(shown)
+        };
+        let (before, after) = (of(|change| &change.before), of(|change| &change.after));
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        let kept = || unchanged.map_or_else(String::new, shown);
+        let way = format!("{} -> {}", before.unwrap_or_else(kept), after.unwrap_or_else(kept));
+        *self.outcomes.entry(way).or_default() += 1;
+    }
+}
+
+impl FieldSummary {
+    fn add(&mut self, change: &Change) {
+        self.changed += 1;
+        let before = change.before.as_ref().and_then(number);
+        let after = change.after.as_ref().and_then(number);
+        if before.is_none() && after.is_none() {
+            return;
+        }
+        sum(&mut self.before, before.as_ref(), false);
+        sum(&mut self.after, after.as_ref(), false);
+        sum(&mut self.difference, after.as_ref(), false);
+        sum(&mut self.difference, before.as_ref(), true);
+    }
+}
+
+fn number(json: &Json) -> Option<Decimal> {
+    match json {
+        Json::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+/// Adds to a sum, or takes away from it. A sum of too many digits stays what it was.
+fn sum(total: &mut Option<Value>, number: Option<&Decimal>, taken: bool) {
+    let Some(number) = number else { return };
+    let before = match total {
+        Some(Value::Decimal(before)) => before.clone(),
+        _ => Decimal::from(0),
+    };
+    let after = if taken { before.sub(number) } else { before.add(number) };
+    *total = Some(Value::Decimal(after.unwrap_or(before)));
+}
+
+/// A JSON value without the quotes of a text.
+fn shown(json: &Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}

@@ -1,0 +1,142 @@
+//! Many decisions in one request, over HTTP and from the command line.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::stream;
+use serde_json::{Value as Json, json};
+use support::{Answer, SampleDatabases, Setup, TestApp, repository};
+
+const LINES: &str = "application/x-ndjson";
+
+async fn shipped() -> (SampleDatabases, TestApp) {
+    let databases = SampleDatabases::create().await;
+    let setup = Setup::shipped().on(&databases);
+    let app = TestApp::start(setup);
+    app.wait_for("/readyz", 200).await;
+    (databases, app)
+}
+
+async fn batch(app: &TestApp, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
+    let request = app.client.post(app.url("/purchasing/flow/batch")).header("Content-Type", media_type).body(body);
+    TestApp::answer(request).await
+}
+
+fn lines(text: &str) -> Vec<Json> {
+    text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[actix_web::test]
+async fn decisions_come_in_order_and_one_bad_input_costs_its_own_line() {
+    let (_databases, app) = shipped().await;
+    let inputs = json!([
+        { "product_id": "PROD-001" }, { "product_id": "NOPE" }, { "product": 1 }, { "product_id": "PROD-003" }, 7
+    ]);
+    let as_lines = inputs.as_array().expect("an array").iter().map(Json::to_string).collect::<Vec<_>>().join("\n");
+    for (media_type, body) in [("application/json", inputs.to_string()), (LINES, format!("\n{as_lines}\n"))] {
+        let answer = batch(&app, media_type, body).await;
+        assert_eq!((answer.status, answer.headers["content-type"].to_str().ok()), (200, Some(LINES)));
+        let found = lines(&answer.text);
+        assert_eq!(found.iter().map(|line| line["index"].clone()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(found[0]["purchase_order"]["total_cost"].to_string(), "8525.00");
+        assert_eq!(found[3]["purchase_order"]["grand_total"].to_string(), "168289.65");
+        let codes: Vec<&str> = found.iter().filter_map(|line| line["error"]["code"].as_str()).collect();
+        assert_eq!(codes, ["not_found", "invalid_input", "invalid_input"]);
+        assert_eq!(found[1]["error"]["node"], "oms_history");
+    }
+    assert_eq!(batch(&app, LINES, "").await.text, "");
+    assert_eq!(batch(&app, "application/json", "[]").await.text, "");
+    let explained = app.client.post(app.url("/purchasing/flow/batch?explain=true")).json(&inputs);
+    assert!(lines(&TestApp::answer(explained).await.text)[0]["explain"]["nodes"].is_array());
+}
+
+#[actix_web::test]
+async fn what_is_no_batch_is_refused_or_ends_with_the_reason() {
+    let (_databases, app) = shipped().await;
+    let broken = lines(&batch(&app, "application/json", r#"[{"product_id":"PROD-001"},"#).await.text);
+    assert_eq!(broken[0]["status"], "success");
+    assert_eq!(broken[1]["error"]["code"], "malformed_body");
+    let object = lines(&batch(&app, "application/json", "{}").await.text);
+    assert!(object[0]["error"]["detail"].as_str().is_some_and(|detail| detail.contains("not begin with `[`")));
+    let long = format!("[{{\"product_id\":\"{}\"}},{{\"product_id\":\"PROD-001\"}}]", "x".repeat(300_000));
+    let found = lines(&batch(&app, "application/json", long).await.text);
+    assert_eq!(
+        (found[0]["error"]["code"].as_str(), found[1]["status"].as_str()),
+        (Some("malformed_body"), Some("success"))
+    );
+    assert_eq!(batch(&app, "text/csv", "a").await.code(), "wrong_media_type");
+    let get = app.get("/purchasing/flow/batch").await;
+    assert_eq!((get.status, get.code().as_str()), (405, "method_not_allowed"));
+    assert_eq!(app.post("/nowhere/batch", "[]").await.status, 404);
+}
+
+#[actix_web::test]
+async fn thousands_of_inputs_are_decided_in_order() {
+    let (_databases, app) = shipped().await;
+    let products = ["PROD-001", "PROD-002", "PROD-003"];
+    let inputs = (0..2_000).map(|number| json!({ "product_id": products[number % 3] }).to_string());
+    let body = inputs.collect::<Vec<_>>().join("\n");
+    let found = lines(&batch(&app, LINES, body).await.text);
+    assert_eq!(found.len(), 2_000);
+    for (number, line) in found.iter().enumerate() {
+        assert_eq!(line["index"], number);
+        assert_eq!(line["purchase_order"]["product_id"], products[number % 3], "{line}");
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_does_not_read_is_not_read_from() {
+    let (_databases, app) = shipped().await;
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&sent);
+    let endless = stream::repeat_with(move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, std::io::Error>("{\"product_id\":\"PROD-001\"}\n".repeat(100))
+    });
+    let body = reqwest::Body::wrap_stream(endless);
+    let request = app.client.post(app.url("/purchasing/flow/batch")).header("Content-Type", LINES).body(body);
+    let response = request.send().await.expect("an answer begins");
+    assert_eq!(response.status(), 200);
+    // What stands in sockets and windows fills; then nothing more is taken.
+    let start = std::time::Instant::now();
+    let mut before = usize::MAX;
+    loop {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let now = sent.load(Ordering::Relaxed);
+        if now == before {
+            break;
+        }
+        before = now;
+        assert!(start.elapsed() < Duration::from_secs(60), "the body is read on and on: {now} parts");
+    }
+    drop(response);
+    assert_eq!(app.purchasing("PROD-001").await.status, 200);
+}
+
+#[actix_web::test]
+async fn run_decides_the_inputs_of_a_file() {
+    let databases = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let run = |text: &str| {
+        let file = directory.path().join("inputs");
+        std::fs::write(&file, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        command.current_dir(repository()).env_clear().env("RUST_LOG", "error").stdin(Stdio::null());
+        command.envs(databases.environment()).args(["run", "--batch"]).arg(file);
+        let output = command.output().expect("the program runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, found, errors) = run("[{\"product_id\":\"PROD-002\"}, {\"product_id\":\"PROD-001\"}]");
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert_eq!(lines(&found)[1]["purchase_order"]["order_qty"], 550);
+    let (code, found, errors) = run("{\"product_id\":\"PROD-002\"}\nnonsense\n");
+    assert_eq!((code, errors.as_str()), (Some(1), "1 of 2 inputs gave no decision; their lines say why\n"));
+    assert_eq!(lines(&found)[1]["error"]["code"], "malformed_body");
+}

@@ -1,0 +1,170 @@
+//! The same from the command line: `run --explain/--set/--flip/--record-test`, `replay`, `test`.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value as Json;
+
+use crate::explained::copy_shipped;
+use crate::support::{SampleDatabases, repository};
+
+/// Runs the program in the repository: exit code, standard output, standard error.
+fn run(environment: &[(String, String)], arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.current_dir(repository()).env_clear().env("RUST_LOG", "error").stdin(Stdio::null()).args(arguments);
+    let output =
+        command.envs(environment.iter().map(|(name, value)| (name, value))).output().expect("the program runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+}
+
+fn json(text: &str) -> Json {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
+}
+
+const PRODUCT: [&str; 3] = ["run", "--input", "product_id=PROD-001"];
+
+#[actix_web::test]
+async fn run_explains_asks_what_if_and_finds_the_turning_point() {
+    let databases = SampleDatabases::create().await;
+    let environment = databases.environment();
+    let decide = |more: &[&str]| run(&environment, &[&PRODUCT, more].concat());
+
+    let (code, text, _) = decide(&["--explain"]);
+    assert_eq!(code, 0);
+    for told in [
+        "- Needs approval: total_amount 8525.00 > 10000: short by 1475.00  (rules/purchase_order.grl:25:6)",
+        "+ Shortage: shortage = 550.00",
+        "log: demand is rising: consider more than 550.00",
+        "purchase_order.total_cost = create_po.total_amount  from oms_history.avg_daily_demand",
+    ] {
+        assert!(text.contains(told), "{told} is missing:\n{text}");
+    }
+    let (_, line, _) = decide(&["--explain", "--format", "json"]);
+    assert_eq!(json(&line)["explain"]["flow"], "purchasing");
+
+    let (_, text, _) = decide(&["--set", "inventory_levels.available_qty=1049.99"]);
+    assert_eq!(json(&text)["purchase_order"]["shortage"].to_string(), "0.01");
+    let (code, _, problem) = decide(&["--set", "inventory_levels.available_qt=1"]);
+    assert_eq!((code, json(&problem)["code"].as_str()), (1, Some("invalid_override")));
+    assert!(decide(&["--set", "inventory_levels.available_qty"]).2.contains("FACT=VALUE"));
+
+    let (code, text, _) = decide(&["--flip", "inventory_levels.available_qty"]);
+    assert_eq!(code, 0);
+    for told in
+        ["up to 1049.99: success", "up to 1050.00: no_order", "down to 0.00: success", "down to -0.01: error undecided"]
+    {
+        assert!(text.contains(told), "{told} is missing:\n{text}");
+    }
+    let (_, line, _) = decide(&[
+        "--flip",
+        "supplier_info.unit_price",
+        "--flip-field",
+        "purchase_order.approval_status",
+        "--format",
+        "json",
+    ]);
+    let above = &json(&line)["flip"]["above"];
+    assert_eq!((above["last"].to_string(), above["first"].to_string()), ("18.18".to_owned(), "18.19".to_owned()));
+    let (_, line, _) = decide(&["--flip", "supplier_info.lead_time", "--format", "json"]);
+    assert_eq!(json(&line)["flip"]["below"]["first"], 3, "500 in stock cover three days at 150 a day");
+    assert!(decide(&["--flip", "supplier_info.supplier_name"]).2.contains("only a number"));
+}
+
+#[actix_web::test]
+async fn a_decision_becomes_a_test_that_passes_and_fails_once_the_rules_change() {
+    let databases = SampleDatabases::create().await;
+    let environment = databases.environment();
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("recorded.test.yaml");
+    let path = file.display().to_string();
+    let (code, _, _) = run(&environment, &[&PRODUCT[..], &["--record-test", &path]].concat());
+    assert_eq!(code, 0);
+    let (code, text, errors) = run(&[], &["test", &path]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{text}");
+    let (code, _, errors) = run(&environment, &[&PRODUCT[..], &["--record-test", &path]].concat());
+    assert!(code == 1 && errors.contains("is there already"), "{errors}");
+    // A failure is a decision worth keeping, too.
+    let missing = directory.path().join("missing.test.yaml").display().to_string();
+    run(&environment, &["run", "--input", "product_id=NOPE", "--record-test", &missing]);
+    assert_eq!(run(&[], &["test", &missing]).0, 0, "{}", std::fs::read_to_string(&missing).expect("the test"));
+
+    let text = std::fs::read_to_string(&file).expect("the test");
+    let other = text.replace("\"total_cost\":8525.00", "\"total_cost\":8526").replace("\"Approved by itself\",", "");
+    std::fs::write(&file, other).expect("written");
+    let (code, text, _) = run(&[], &["test", &path]);
+    assert_eq!(code, 1);
+    for told in ["purchase_order.total_cost", "expected  8526", "found     8525.00", "rules fired in create_po"] {
+        assert!(text.contains(told), "{told} is missing:\n{text}");
+    }
+}
+
+#[test]
+fn the_shipped_flow_is_tested_on_both_sides_of_every_rule() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let junit = directory.path().join("results.xml").display().to_string();
+    let (code, text, errors) = run(&[], &["test", "--min-coverage", "100", "--junit", &junit]);
+    assert_eq!((code, errors.as_str()), (0, ""), "{text}");
+    let xml = std::fs::read_to_string(&junit).expect("results");
+    let count = |what: &str| xml.matches(what).count();
+    assert!(count("<testcase") == text.matches("  ok    ").count() && count("<failure") == 0, "{xml}");
+    let (code, text, errors) = run(&[], &["test", "--filter", "a cent below", "--min-coverage", "100"]);
+    assert!(code == 1 && text.contains("1 test: 1 passed") && errors.contains("100 % is asked for"), "{text}{errors}");
+    assert!(text.contains("`Bulk discount` of create_po never fired"), "{text}");
+    let (code, _, errors) = run(&[], &["test", "--filter", "no such test"]);
+    assert!(code == 1 && errors.contains("no test was run"), "{errors}");
+    let (_, line, _) = run(&[], &["test", "--format", "json"]);
+    assert_eq!(json(&line)["coverage"]["percent"], 100);
+}
+
+#[test]
+fn a_test_that_could_not_mean_anything_is_refused_with_its_place() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("faulty.test.yaml");
+    let graph = repository().join("graph.yaml");
+    let text = std::fs::read_to_string(repository().join("tests/explain/faulty.test.yaml")).expect("the test file");
+    std::fs::write(&file, text.replace("GRAPH", &graph.display().to_string())).expect("written");
+    let (code, stdout, stderr) = run(&[], &["test", &file.display().to_string()]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    let named = stderr.replace(&format!("{}/", directory.path().display()), "");
+    let named = named.replace(&format!("{}/", repository().display()), "");
+    insta::assert_snapshot!("a_faulty_test_file", named);
+}
+
+#[actix_web::test]
+async fn a_rule_change_is_replayed_over_what_was_decided() {
+    let databases = SampleDatabases::create().await;
+    let environment = databases.environment();
+    let directory = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let config = at("service.yaml");
+    std::fs::write(&config, format!("records: {{ to: file, path: {} }}\n", at("decisions.ndjson"))).expect("written");
+    for product in ["PROD-001", "PROD-002", "PROD-003"] {
+        let input = format!("product_id={product}");
+        assert_eq!(run(&environment, &["run", "--config", &config, "--input", &input]).0, 0);
+    }
+    let records = at("decisions.ndjson");
+    let (code, text, _) = run(&[], &["replay", &records]);
+    assert_eq!((code, text.as_str()), (0, "3 records replayed: 3 the same, 0 changed, 0 cannot be replayed\n"));
+
+    copy_shipped(directory.path(), |rules| rules.replace("> 10000", "> 8000").replace("<= 10000", "<= 8000"));
+    let graph = at("graph.yaml");
+    let (code, text, _) = run(&[], &["replay", &records, "--graph", &graph]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("purchase_order.approval_status: \"auto_approved\" -> \"pending\""), "{text}");
+    assert!(text.contains("3 records replayed: 2 the same, 1 changed, 0 cannot be replayed"), "{text}");
+    let (_, lines, _) = run(&[], &["replay", &records, "--graph", &graph, "--format", "json"]);
+    let lines: Vec<Json> = lines.lines().map(json).collect();
+    assert_eq!(lines[0]["changes"][0]["field"], "purchase_order.approval_status");
+    assert_eq!(lines[1]["summary"]["changed"], 1);
+    assert_eq!(
+        run(&[], &["replay", &records, "--graph", &graph, "--summary", "--format", "json"]).1.lines().count(),
+        1
+    );
+
+    let all = format!("{}garbage\n", std::fs::read_to_string(&records).expect("records"));
+    std::fs::write(&records, all).expect("written");
+    let (code, _, errors) = run(&[], &["replay", &records]);
+    assert!(code == 1 && errors.contains("decisions.ndjson:4: this is not a decision record"), "{errors}");
+    let (code, _, errors) = run(&[], &["replay", "nowhere.ndjson"]);
+    assert!(code == 1 && errors.contains("nowhere.ndjson cannot be read"), "{errors}");
+}

@@ -1,0 +1,147 @@
+//! What `?explain=true` says of real decisions.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value as Json;
+
+use crate::support::{SampleDatabases, Setup, TestApp, repository};
+
+/// The shipped service over sample databases.
+pub async fn shipped(change: impl FnOnce(Setup) -> Setup) -> (SampleDatabases, TestApp) {
+    let databases = SampleDatabases::create().await;
+    let setup = Setup::shipped().on(&databases);
+    let app = TestApp::start(change(setup));
+    app.wait_for("/readyz", 200).await;
+    (databases, app)
+}
+
+/// The shipped files in `directory`, with the rules of the purchase order changed; gives the graph.
+pub fn copy_shipped(directory: &Path, change: impl Fn(&str) -> String) -> PathBuf {
+    std::fs::create_dir_all(directory.join("rules")).expect("made");
+    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
+        let text = std::fs::read_to_string(repository().join(file)).expect("a shipped file");
+        let text = if file.ends_with("purchase_order.grl") { change(&text) } else { text };
+        std::fs::write(directory.join(file), text).expect("written");
+    }
+    directory.join("graph.yaml")
+}
+
+async fn explained(app: &TestApp, product: &str) -> Json {
+    let body = serde_json::json!({ "product_id": product }).to_string();
+    app.post("/purchasing/flow?explain=true", body).await.json()
+}
+
+/// Without what differs from run to run: times, hashes, the day, the directory.
+fn settled(json: &Json) -> Json {
+    let clock = &json["explain"]["clock"];
+    let today: jiff::civil::Date = clock["today"].as_str().expect("a day").parse().expect("a date");
+    let mut text = serde_json::to_string(json).expect("JSON");
+    for days in 0..60 {
+        let day = today.saturating_add(jiff::Span::new().days(days));
+        text = text.replace(&format!("\"{day}\""), &format!("\"today + {days} days\""));
+    }
+    text = text.replace(&format!("{}/", repository().display()), "");
+    let mut json: Json = serde_json::from_str(&text).expect("JSON");
+    settle(&mut json);
+    json
+}
+
+fn settle(json: &mut Json) {
+    match json {
+        Json::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                match name.as_str() {
+                    "now" => *value = Json::from("now"),
+                    "graph" | "rules" if value.is_string() => {
+                        assert_eq!(value.as_str().map(str::len), Some(16), "{value} is no hash");
+                        *value = Json::from("hash");
+                    }
+                    name if name.ends_with("_us") => {
+                        assert!(value.is_u64(), "{name} is {value}");
+                        *value = Json::from("time");
+                    }
+                    _ => settle(value),
+                }
+            }
+        }
+        Json::Array(items) => items.iter_mut().for_each(settle),
+        _ => {}
+    }
+}
+
+#[actix_web::test]
+async fn the_three_products_are_explained() {
+    let (_databases, app) = shipped(|setup| setup).await;
+    for product in ["PROD-001", "PROD-002", "PROD-003"] {
+        let answer = explained(&app, product).await;
+        let plain = app.purchasing(product).await.json();
+        let mut without = answer.clone();
+        without.as_object_mut().expect("an object").remove("explain");
+        assert_eq!(without, plain, "explaining changed the decision");
+        let text = serde_json::to_string_pretty(&settled(&answer)).expect("JSON");
+        insta::assert_snapshot!(format!("explained_{product}"), text);
+    }
+}
+
+#[actix_web::test]
+async fn a_comparison_that_failed_is_told_with_its_operands_and_the_difference() {
+    let (_databases, app) = shipped(|setup| setup).await;
+    let answer = explained(&app, "PROD-001").await;
+    let node = answer["explain"]["nodes"].as_array().expect("nodes").iter().find(|node| node["node"] == "create_po");
+    let rules = node.expect("the node")["not_fired"].as_array().expect("rules").clone();
+    let approval = rules.iter().find(|rule| rule["rule"] == "Needs approval").expect("the rule");
+    assert_eq!(approval["because"], serde_json::json!(["total_amount 8525.00 > 10000: short by 1475.00"]));
+}
+
+#[actix_web::test]
+async fn failures_are_explained_as_far_as_they_came() {
+    let (databases, app) = shipped(|setup| setup).await;
+    let inventory = databases.database("inventory_db");
+    inventory.run("ALTER TABLE inventory DROP CONSTRAINT inventory_available_qty_check").await;
+    inventory.run("UPDATE inventory SET available_qty = -1 WHERE product_id = 'PROD-002'").await;
+    let undecided = explained(&app, "PROD-002").await;
+    assert_eq!(undecided["code"], "undecided");
+    let outcomes = undecided["explain"]["outcomes"].as_array().expect("outcomes");
+    assert!(outcomes.iter().all(|outcome| outcome["holds"] == false), "{outcomes:?}");
+    assert_eq!(outcomes[1]["because"], serde_json::json!(["rule_engine.need_reorder is unset"]));
+    let missing = explained(&app, "NOPE").await;
+    assert_eq!(missing["code"], "not_found");
+    let nodes = missing["explain"]["nodes"].as_array().expect("nodes");
+    assert!(nodes.iter().any(|node| node["state"] == "failed" && node["because"][0] == "found 0 rows"), "{nodes:?}");
+    let broken = app.post("/purchasing/flow?explain=perhaps", "{}").await;
+    assert_eq!((broken.status, broken.code().as_str()), (400, "bad_query"));
+    for off in ["", "?explain=false", "?explain=0", "?other=1"] {
+        let answer = app.post(&format!("/purchasing/flow{off}"), r#"{"product_id":"PROD-001"}"#).await.json();
+        assert!(answer.get("explain").is_none(), "{off}");
+    }
+}
+
+#[actix_web::test]
+async fn redacted_columns_and_what_rules_make_of_them_are_not_shown() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = copy_shipped(directory.path(), str::to_owned);
+    let graph = std::fs::read_to_string(repository().join("graph.yaml")).expect("the graph");
+    let redacting =
+        graph.replace("    database: supplier_db\n", "    database: supplier_db\n    redact: [unit_price]\n");
+    assert_ne!(graph, redacting);
+    std::fs::write(&path, redacting).expect("written");
+    let (_databases, app) = shipped(|setup| Setup { graphs: vec![path], ..setup }).await;
+    let answer = explained(&app, "PROD-002").await;
+    // What the outcome's body says is the author's choice; the explanation shows nothing of it.
+    assert_eq!(answer["purchase_order"]["total_cost"].to_string(), "20675.00");
+    let mut explain = answer["explain"].clone();
+    for node in explain["nodes"].as_array_mut().expect("nodes") {
+        for timing in ["start_us", "took_us", "wait_us", "query_us"] {
+            node.as_object_mut().expect("a node").remove(timing);
+        }
+    }
+    let text = explain["nodes"].to_string();
+    for secret in ["25.0", "20675", "1654", "22329", "10675", "29325"] {
+        assert!(!text.contains(secret), "{secret} is shown: {text}");
+    }
+    assert!(
+        text.contains("total_amount (redacted) >= 50000") || text.contains("total_amount \\\"(redacted)\\\""),
+        "{text}"
+    );
+    assert!(text.contains("827"), "what is not redacted is shown: {text}");
+}

@@ -1,0 +1,20 @@
+//! Decisions that say why, are put on record, decided again, and tested without databases.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod agreement;
+mod commands;
+mod explained;
+mod generated;
+mod properties;
+mod recorded;
+mod what_if;
