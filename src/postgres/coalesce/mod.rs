@@ -51,7 +51,7 @@ impl Joining {
 
     /// Whether it may be joined, as far as is known.
     pub(super) fn is_possible(&self) -> bool {
-        !matches!(self.known(), Known::Never)
+        !matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), Known::Never)
     }
 
     fn known(&self) -> Known {
