@@ -74,11 +74,21 @@ impl Session {
             Known::Steady(_) | Known::Ready(..) => return Ok(true),
             Known::Untried(template) => template,
         };
-        let asked = connection.prepare_cached(VOLATILE).await?;
-        let volatile: bool = connection.query_one(&asked, &[&template.calls]).await?.try_get(0)?;
-        if volatile {
-            query.joining().give_up(query, "it calls a volatile function");
-            return Ok(false);
+        let asked = async {
+            let asked = connection.prepare_cached(VOLATILE).await?;
+            connection.query_one(&asked, &[&template.calls]).await?.try_get::<_, bool>(0)
+        };
+        match asked.await {
+            Ok(false) => {}
+            Ok(true) => {
+                query.joining().give_up(query, "it calls a volatile function");
+                return Ok(false);
+            }
+            Err(error) if error.as_db_error().is_some() => {
+                query.joining().give_up(query, "the functions it calls cannot be looked up");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
         }
         query.joining().set(Known::Steady(template));
         Ok(true)

@@ -18,7 +18,8 @@ mod batch;
 mod template;
 mod wrapped;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(super) use batch::Together;
 use template::Template;
@@ -28,9 +29,21 @@ use super::query::Query;
 use super::statements::Plan;
 use crate::config::Coalescing;
 
+const FIRST_REST: Duration = Duration::from_millis(5);
+const LONGEST_REST: Duration = Duration::from_secs(5);
+
 /// What is known of joining a query to its like.
 #[derive(Debug)]
-pub(super) struct Joining(Mutex<Known>);
+pub(super) struct Joining(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    known: Known,
+    /// Batches that failed in a row.
+    failures: u32,
+    /// Until when none is tried again.
+    rests: Option<Instant>,
+}
 
 #[derive(Debug, Clone)]
 enum Known {
@@ -46,20 +59,41 @@ impl Joining {
     /// What the query `text` allows by itself.
     pub(super) fn of(text: &str, coalescing: Coalescing) -> Self {
         let template = if coalescing == Coalescing::Auto { Template::of(text) } else { None };
-        Self(Mutex::new(template.map_or(Known::Never, |template| Known::Untried(Arc::new(template)))))
+        let known = template.map_or(Known::Never, |template| Known::Untried(Arc::new(template)));
+        Self(Mutex::new(State { known, failures: 0, rests: None }))
     }
 
-    /// Whether it may be joined, as far as is known.
+    /// Whether it may be joined now, as far as is known.
     pub(super) fn is_possible(&self) -> bool {
-        !matches!(*self.0.lock().unwrap_or_else(PoisonError::into_inner), Known::Never)
+        let state = self.state();
+        !matches!(state.known, Known::Never) && state.rests.is_none_or(|rests| Instant::now() >= rests)
+    }
+
+    /// A batch was answered.
+    pub(super) fn succeeded(&self) {
+        let mut state = self.state();
+        (state.failures, state.rests) = (0, None);
+    }
+
+    /// PostgreSQL refused a batch: a key in it is bad. Its queries are asked twice for that, so the more batches fail in a
+    /// row the longer none is tried.
+    pub(super) fn failed(&self) {
+        let mut state = self.state();
+        state.failures = state.failures.saturating_add(1);
+        let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(state.failures)).min(LONGEST_REST);
+        state.rests = Some(Instant::now() + rest);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn known(&self) -> Known {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.state().known.clone()
     }
 
     fn set(&self, known: Known) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        self.state().known = known;
     }
 
     fn give_up(&self, query: &Query, why: &str) {
@@ -80,5 +114,24 @@ impl Joining {
         };
         self.set(Known::Ready(template, Arc::clone(&wrapped)));
         Some(wrapped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_that_fail_are_not_tried_again_at_once_and_one_that_works_ends_that() {
+        let joining = Joining::of("SELECT a FROM t WHERE b = $1", Coalescing::Auto);
+        assert!(joining.is_possible());
+        for _ in 0..40 {
+            joining.failed();
+        }
+        assert!(!joining.is_possible());
+        assert!(joining.state().rests.is_some_and(|rests| rests <= Instant::now() + LONGEST_REST));
+        joining.succeeded();
+        assert!(joining.is_possible());
+        assert!(!Joining::of("SELECT a FROM t WHERE b = $1", Coalescing::Off).is_possible());
     }
 }

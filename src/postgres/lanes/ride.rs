@@ -122,6 +122,7 @@ impl Inner {
         match self.ride(&mut seat, work, latest).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 drop(seat);
+                query.joining().succeeded();
                 self.observe(&query, took, answers.len());
                 for (member, answer) in members.into_iter().zip(answers) {
                     // Whoever no longer waits needs no answer.
@@ -135,8 +136,11 @@ impl Inner {
                 drop(seat);
                 tell_all(members, || Turn::Alone);
             }
-            Ride::Done(Ok(Together::Singly) | Err(_), _) => {
+            Ride::Done(outcome, _) => {
                 drop(seat);
+                if outcome.is_err() {
+                    query.joining().failed();
+                }
                 tell_all(members, || Turn::Plain);
             }
         }
