@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use tokio::sync::mpsc;
 
-use super::domain::{Died, DomainHandle, Lifecycle, LifecycleError};
+use super::domain::{Died, DomainHandle, Lifecycle, LifecycleError, Threads};
 use crate::config::DomainConfig;
 use crate::types::DomainName;
 
@@ -62,16 +62,18 @@ impl DomainSet {
             return Err(SupervisionError::NoSystem);
         }
         let (deaths, reports) = mpsc::unbounded_channel();
+        let threads = Threads::new();
         let mut domains = BTreeMap::new();
         for config in configs {
             let name = config.name.clone();
-            let lifecycle = Arc::new(Lifecycle::start(config, deaths.clone())?);
+            let lifecycle = Arc::new(Lifecycle::start(config, deaths.clone(), Arc::clone(&threads))?);
             if domains.insert(name.clone(), lifecycle).is_some() {
                 return Err(SupervisionError::Exists { domain: name });
             }
         }
         let handles = Arc::new(ArcSwap::from_pointee(handles_of(&domains)));
-        let supervisor = Supervisor { domains, handles: Arc::clone(&handles), deaths, reports: Some(reports) }.start();
+        let supervisor =
+            Supervisor { domains, handles: Arc::clone(&handles), deaths, reports: Some(reports), threads }.start();
         Ok(Self { supervisor, handles })
     }
 
@@ -138,6 +140,7 @@ struct Supervisor {
     handles: Arc<ArcSwap<BTreeMap<DomainName, DomainHandle>>>,
     deaths: mpsc::UnboundedSender<Died>,
     reports: Option<mpsc::UnboundedReceiver<Died>>,
+    threads: Arc<Threads>,
 }
 
 impl Supervisor {
@@ -204,7 +207,7 @@ impl Handler<Add> for Supervisor {
         if self.domains.contains_key(&domain) {
             return Err(SupervisionError::Exists { domain });
         }
-        let lifecycle = Lifecycle::start(message.config, self.deaths.clone())?;
+        let lifecycle = Lifecycle::start(message.config, self.deaths.clone(), Arc::clone(&self.threads))?;
         self.domains.insert(domain, Arc::new(lifecycle));
         self.publish();
         Ok(())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 
 use crate::types::DomainName;
 
@@ -57,6 +58,19 @@ pub struct PoolConfig {
     pub max: usize,
     /// Queries that may wait for a connection before more are refused. Default 1,024.
     pub max_waiting: usize,
+    /// Whether waiting queries of one node go together. Default `auto`.
+    pub coalesce: Coalescing,
+}
+
+/// Whether waiting queries of one node may be sent as one statement, and equal ones share an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coalescing {
+    /// Where it is possible and means the same.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// How long to wait for what.
@@ -76,7 +90,7 @@ pub struct Timeouts {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { min: 5, max: 20, max_waiting: 1_024 }
+        Self { min: 5, max: 20, max_waiting: 1_024, coalesce: Coalescing::Auto }
     }
 }
 

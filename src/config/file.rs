@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::domain::{PoolConfig, Timeouts};
+use super::domain::{Coalescing, PoolConfig, Timeouts};
 use super::env::Env;
 use super::interpolate;
 use super::service::{Config, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
@@ -132,6 +132,7 @@ struct Pool {
     min: Option<CountOrNone>,
     max: Option<Count>,
     max_waiting: Option<CountOrNone>,
+    coalesce: Option<Coalescing>,
 }
 
 #[derive(Deserialize, Default)]
@@ -255,6 +256,7 @@ impl Domain {
         set(&mut pool.min, self.pool.min.map(|count| count.0));
         set(&mut pool.max, self.pool.max.map(|count| count.0));
         set(&mut pool.max_waiting, self.pool.max_waiting.map(|count| count.0));
+        set(&mut pool.coalesce, self.pool.coalesce);
         set(&mut timeouts.connect, self.timeouts.connect_ms.map(|time| time.0));
         set(&mut timeouts.acquire, self.timeouts.acquire_ms.map(|time| time.0));
         set(&mut timeouts.query, self.timeouts.query_ms.map(|time| time.0));

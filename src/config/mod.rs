@@ -18,7 +18,7 @@ mod url;
 mod variables;
 mod words;
 
-pub use domain::{Connection, DomainConfig, Password, PoolConfig, Timeouts};
+pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;

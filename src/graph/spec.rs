@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::config::Coalescing;
+
 /// The keys of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +52,8 @@ pub(super) struct NodeSpec {
     pub(super) rows: Option<RowsSpec>,
     #[serde(default)]
     pub(super) timeout_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) coalesce: Option<Coalescing>,
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) on_error: Option<IgnoredAny>,

@@ -78,9 +78,14 @@ impl Connector {
         *self.shared.open.borrow()
     }
 
-    /// How many connections the server has ended so far with a word of its own, while nothing was asked of it.
+    /// How many connections the server has ended so far with a word of its own.
     pub(super) fn farewells(&self) -> u64 {
         self.shared.farewells.load(Ordering::Relaxed)
+    }
+
+    /// A session has been ended by the server with a word of its own.
+    pub(super) fn note_farewell(&self) {
+        self.shared.farewells.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Waits until every connection has been closed.
@@ -194,7 +199,7 @@ pub(super) async fn cancel(token: &CancelToken) -> Result<(), tokio_postgres::Er
 
 /// Whether the server ended the session by an administrator's command or for being idle. Nothing that was asked had
 /// reached it: it would have answered that with these words, and not the connection.
-fn is_farewell(error: &tokio_postgres::Error) -> bool {
+pub(super) fn is_farewell(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT].contains(code))
 }
 

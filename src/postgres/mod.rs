@@ -1,14 +1,16 @@
 //! Floor 1: PostgreSQL access.
 //!
 //! A [`Pool`] keeps the connections of one domain, a [`Session`] is one of them for the time of one query, a [`Probe`]
-//! asks whether the database is there. Rows become values by the type of their columns and values become parameters by
+//! asks whether the database is there. [`Lanes`] have quick queries share sessions. Rows become values by the type of their columns and values become parameters by
 //! the type that PREPARE finds (the table of types is in `codec`). Nothing here knows actors, retries, health or flows,
 //! and nothing pastes a value into SQL.
 
+mod coalesce;
 mod codec;
 mod connect;
 mod error;
 mod failure;
+mod lanes;
 mod pool;
 mod probe;
 mod query;
@@ -19,6 +21,7 @@ mod verification;
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
 pub use failure::ConnectError;
+pub use lanes::Lanes;
 pub use pool::{Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
 pub use query::{Answer, Column, ColumnType, Description, Query};

@@ -23,7 +23,7 @@ use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::session::Session;
 use super::statements::Plans;
 use super::verification::{Verification, hear_of_ends};
-use crate::config::{DomainConfig, PoolConfig, Timeouts as Limits};
+use crate::config::{Coalescing, DomainConfig, PoolConfig, Timeouts as Limits};
 use crate::types::Deadline;
 
 /// Connections beyond the configured minimum are closed where none of them was needed for so long.
@@ -113,6 +113,16 @@ impl Pool {
     /// What makes this pool's connections.
     pub fn connector(&self) -> &Connector {
         &self.shared.connector
+    }
+
+    /// Whether waiting queries may go together.
+    pub(super) fn coalesces(&self) -> bool {
+        self.shared.size.coalesce == Coalescing::Auto
+    }
+
+    /// How long to wait for what.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.shared.limits
     }
 
     /// A connection, made if need be, within the acquire timeout and the deadline.

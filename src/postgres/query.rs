@@ -4,6 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::coalesce::Joining;
+use super::lanes::Tempo;
+use crate::config::Coalescing;
 use crate::types::{NodeId, Type, Value};
 
 /// One node's query. Made once, when its flow is compiled; its identity is the key of every cache about it.
@@ -12,13 +15,17 @@ pub struct Query {
     id: u64,
     node: NodeId,
     text: Box<str>,
+    tempo: Tempo,
+    joining: Joining,
 }
 
 impl Query {
-    /// The query `text` of `node`.
-    pub fn new(node: NodeId, text: impl Into<Box<str>>) -> Arc<Self> {
+    /// The query `text` of `node`, and whether it may be asked together with its like.
+    pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Arc::new(Self { id: NEXT.fetch_add(1, Ordering::Relaxed), node, text: text.into() })
+        let (id, text) = (NEXT.fetch_add(1, Ordering::Relaxed), text.into());
+        let joining = Joining::of(&text, coalescing);
+        Arc::new(Self { id, node, text, tempo: Tempo::default(), joining })
     }
 
     /// A number no other query of this process has.
@@ -34,6 +41,21 @@ impl Query {
     /// Its SQL, with `$1`, `$2`, ... for parameters.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How long it takes of late.
+    pub(super) fn tempo(&self) -> &Tempo {
+        &self.tempo
+    }
+
+    /// How long it usually takes; nothing where that is not known.
+    pub(super) fn usual(&self) -> Duration {
+        self.tempo.mean().unwrap_or_default()
+    }
+
+    /// What is known of asking it together with its like.
+    pub(super) fn joining(&self) -> &Joining {
+        &self.joining
     }
 }
 

@@ -3,9 +3,11 @@
 //! A session whose work was not finished (its deadline passed, its future was dropped, the protocol broke) never goes
 //! back: the server is asked to cancel, the place in the pool stays taken until the server has stopped or a second has
 //! passed, and the connection is closed. A cancel can arrive late and would hit whatever runs then, so not even a
-//! session that has been cancelled cleanly is used again.
+//! session that has been cancelled cleanly is used again. (A shared session, whose statements are quick, is first given a
+//! moment to come to its end without a cancel.)
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -13,16 +15,19 @@ use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, Statement};
 
-use super::connect::cancel;
+use super::coalesce::Together;
+use super::connect::{cancel, is_farewell};
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
-use super::statements::Plan;
+use super::statements::{Bound, Plan, Reader};
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a shared session is given to answer what nobody waits for any more.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// A connection for one piece of work.
 #[derive(Debug)]
@@ -30,11 +35,13 @@ pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
-    busy: bool,
+    /// Something was asked that has not been answered to its end.
+    busy: AtomicBool,
+    shared: bool,
 }
 
 /// Why a statement did not run: the driver's word, or our own.
-enum Fault {
+pub(super) enum Fault {
     Driver(tokio_postgres::Error),
     Ours(QueryErrorKind),
 }
@@ -53,7 +60,59 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        Self { connection: Some(connection), epoch: pool.epoch(), pool, busy: false }
+        let epoch = pool.epoch();
+        Self { connection: Some(connection), epoch, pool, busy: AtomicBool::new(false), shared: false }
+    }
+
+    /// The same for many queries at once, which the connection answers in the order they are sent.
+    pub(super) fn into_shared(self) -> Self {
+        let mut session = self;
+        session.shared = true;
+        session
+    }
+
+    /// Whether a query may be sent: the connection is open, and has not been given up.
+    pub(super) fn is_usable(&self) -> bool {
+        self.epoch == self.pool.epoch() && self.connection.as_ref().is_some_and(|connection| !connection.is_closed())
+    }
+
+    /// Takes note that somebody no longer waits for an answer which is still to come.
+    pub(super) fn leave_unanswered(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `query` beside others on this session. `limit` is how long the caller lets it take.
+    ///
+    /// # Errors
+    /// As [`Self::query`], but never that the deadline has passed: that is the caller's to see.
+    pub(super) async fn query_beside_others(
+        &self,
+        query: &Query,
+        params: &[Value],
+        limit: Duration,
+    ) -> Result<Vec<Value>, QueryErrorKind> {
+        if self.connection()?.is_closed() {
+            return Err(ended_before_it_was_asked());
+        }
+        let farewells = self.pool.connector.farewells();
+        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells, limit))
+    }
+
+    /// Runs `query` with each of `asks`, beside others, as one statement where that is possible.
+    ///
+    /// # Errors
+    /// As [`Self::query_beside_others`], and then for none of them more than for another.
+    pub(super) async fn batch_beside_others(
+        &self,
+        query: &Query,
+        asks: &[Arc<[Value]>],
+        limit: Duration,
+    ) -> Result<Together, QueryErrorKind> {
+        if self.connection()?.is_closed() {
+            return Err(ended_before_it_was_asked());
+        }
+        let farewells = self.pool.connector.farewells();
+        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells, limit))
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -106,24 +165,32 @@ impl Session {
             return Err(ended_before_it_was_asked());
         }
         let farewells = self.pool.connector.farewells();
-        self.busy = true;
+        self.busy.store(true, Ordering::Relaxed);
         match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
-            Ok(Ok(done)) => {
-                self.busy = false;
-                Ok(done)
-            }
-            Ok(Err(Fault::Driver(error))) => {
-                let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
-                let kind = if undone { ended_before_it_was_asked() } else { of_query(&error, limit) };
-                // After an error of the server the session is as before; after a broken one there is nothing to keep.
-                self.busy = error.as_db_error().is_none();
-                Err(kind)
-            }
-            Ok(Err(Fault::Ours(kind))) => {
-                self.busy = false;
-                Err(kind)
+            Ok(outcome) => {
+                self.busy.store(false, Ordering::Relaxed);
+                outcome.map_err(|fault| self.explain(fault, farewells, limit))
             }
             Err(_) => Err(QueryErrorKind::Timeout { after: limit }),
+        }
+    }
+
+    /// What `fault` means to whoever asked. After an error of the server the session is as before; after a broken protocol
+    /// there is nothing to keep.
+    fn explain(&self, fault: Fault, farewells: u64, limit: Duration) -> QueryErrorKind {
+        match fault {
+            Fault::Ours(kind) => kind,
+            Fault::Driver(error) => {
+                if error.as_db_error().is_none() {
+                    self.busy.store(true, Ordering::Relaxed);
+                }
+                if is_farewell(&error) {
+                    // Whoever is behind this one learns only that the session has ended.
+                    self.pool.connector.note_farewell();
+                }
+                let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
+                if undone { ended_before_it_was_asked() } else { of_query(&error, limit) }
+            }
         }
     }
 
@@ -139,7 +206,7 @@ impl Session {
         }
     }
 
-    async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
+    pub(super) async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
         let statement = self.connection()?.prepare_cached(query.text()).await?;
         let plan = self.pool.plans.plan(query.id(), &statement);
         Ok((statement, plan))
@@ -148,16 +215,26 @@ impl Session {
     async fn execute(&self, statement: &Statement, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let reader = plan.reader()?;
         let bound = plan.bind(params)?;
+        Ok(self.read(statement, &reader, &bound).await??)
+    }
+
+    /// Runs `statement` and reads its rows, or says which column cannot be read.
+    pub(super) async fn read(
+        &self,
+        statement: &Statement,
+        reader: &Reader<'_>,
+        bound: &[Bound],
+    ) -> Result<Result<Vec<Value>, QueryErrorKind>, Fault> {
         let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
         let mut rows = Vec::new();
         let mut unreadable = None;
         // To the end even after a row that cannot be read, so that the session is free again.
         while let Some(row) = stream.try_next().await? {
             if unreadable.is_none() {
-                reader.read(&row).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+                reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
             }
         }
-        unreadable.map_or(Ok(rows), |kind| Err(Fault::Ours(kind)))
+        Ok(unreadable.map_or(Ok(rows), Err))
     }
 
     /// Has PostgreSQL plan an execution with nulls for parameters. Nothing is executed.
@@ -182,7 +259,7 @@ impl Session {
     }
 
     /// The connection, which is there until the session is dropped.
-    fn connection(&self) -> Result<&Object, QueryErrorKind> {
+    pub(super) fn connection(&self) -> Result<&Object, QueryErrorKind> {
         let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
         self.connection.as_ref().ok_or_else(gone)
     }
@@ -197,15 +274,28 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let outdated = self.epoch != self.pool.epoch();
+        let busy = *self.busy.get_mut();
         if outdated || connection.is_closed() {
             let token = connection.cancel_token();
             Pool::discard(connection);
-            if self.busy {
+            if busy {
                 in_background(async move { stop(&token).await });
             }
-        } else if self.busy {
+        } else if busy && self.shared {
+            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
+        } else if busy {
             in_background(abandon(connection));
         }
+    }
+}
+
+/// Lets what was left unanswered on a shared session come to its end, which for quick statements is soon: then the
+/// connection is as good as before. Otherwise it is abandoned.
+async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
+    match timeout(SETTLING, connection.check_connection()).await {
+        Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
+        Ok(Ok(())) => Pool::discard(connection),
+        Ok(Err(_)) | Err(_) => abandon(connection).await,
     }
 }
 

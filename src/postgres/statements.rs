@@ -79,6 +79,16 @@ impl Plan {
         })
     }
 
+    /// The types of its parameters.
+    pub(super) fn param_types(&self) -> impl ExactSizeIterator<Item = &PgType> {
+        self.params.iter().map(|(ty, _)| ty)
+    }
+
+    /// The types of its columns.
+    pub(super) fn column_types(&self) -> impl ExactSizeIterator<Item = &PgType> {
+        self.columns.iter()
+    }
+
     /// Writes `values` as the statement's parameters.
     ///
     /// # Errors
@@ -140,15 +150,14 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A row as a map from column to value.
+    /// A row as a map from column to value. `skipped` columns of the row are none of the statement's.
     ///
     /// # Errors
     /// [`QueryErrorKind::Column`] for a value that cannot be represented.
-    pub(super) fn read(&self, row: &Row) -> Result<Value, QueryErrorKind> {
-        let values =
-            self.codecs.iter().enumerate().map(|(index, codec)| {
-                field(row, index, codec).map_err(|unreadable| self.unreadable(index, unreadable))
-            });
+    pub(super) fn read_from(&self, row: &Row, skipped: usize) -> Result<Value, QueryErrorKind> {
+        let values = self.codecs.iter().enumerate().map(|(index, codec)| {
+            field(row, skipped + index, codec).map_err(|unreadable| self.unreadable(index, unreadable))
+        });
         let values = values.collect::<Result<Box<[Value]>, _>>()?;
         Ok(Value::Map(Arc::new(Record::new(Arc::clone(self.names), values))))
     }
@@ -190,7 +199,26 @@ impl<'a> FromSql<'a> for Raw<'a> {
 }
 
 /// A parameter as it is sent; `None` for NULL. Its `Debug` shows nothing: the driver logs parameters.
+#[derive(PartialEq, Eq, Hash)]
 pub(super) struct Bound(Option<BytesMut>);
+
+impl Bound {
+    /// A value in its binary format.
+    pub(super) fn of(bytes: BytesMut) -> Self {
+        Self(Some(bytes))
+    }
+
+    /// NULL.
+    #[cfg(test)]
+    pub(super) fn null() -> Self {
+        Self(None)
+    }
+
+    /// The value in its binary format; `None` for NULL.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        self.0.as_deref()
+    }
+}
 
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde_json::Value as Json;
+use tributary::config::Coalescing;
 use tributary::server::{Server, sql};
 
-use crate::support::{DOMAINS, PrivateFamily, Setup, eventually_async, repository};
+use crate::support::{DOMAINS, PrivateFamily, Setup, coalescing, eventually_async, repository};
 
 /// Connections a server allows, those reserved for the superuser included.
 const SLOTS: &str = "40";
@@ -37,7 +38,12 @@ outcomes: [{ status: arrived, when: "climb.height < 0", message: "arrived" }]
 const ENDLESS_RULES: &str = r#"rule "Climb" { when height >= 0 then height = height + input.n; }"#;
 
 /// Short enough that a fault which hangs queries is over soon; what decides recovery is as shipped.
-const CONFIG: &str = "domains: { defaults: { timeouts: { query_ms: 1000, acquire_ms: 500 } } }\n";
+fn service_config() -> String {
+    let coalesce = if coalescing() == Coalescing::Off { "off" } else { "auto" };
+    format!(
+        "domains: {{ defaults: {{ pool: {{ coalesce: {coalesce} }}, timeouts: {{ query_ms: 1000, acquire_ms: 500 }} }} }}\n"
+    )
+}
 
 /// Four servers to break, a calm one, and the files of the service.
 pub struct Rig {
@@ -63,7 +69,7 @@ impl Rig {
             ("unrelated.yaml", UNRELATED),
             ("endless.yaml", ENDLESS),
             ("endless.grl", ENDLESS_RULES),
-            ("service.yaml", CONFIG),
+            ("service.yaml", &service_config()),
         ] {
             std::fs::write(files.path().join(name), text).expect("the file is written");
         }

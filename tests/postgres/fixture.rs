@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
-use tributary::config::{Connection, DomainConfig, Password, PoolConfig, Timeouts};
+use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
 use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
+use crate::support::coalescing;
 pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
 /// Longer than anything here should take on a busy machine.
@@ -40,7 +41,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             application_name: format!("test of {database}"),
             options: String::new(),
         },
-        pool: PoolConfig { min: 2, max: 4, max_waiting: 64 },
+        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
     }
 }
@@ -96,7 +97,7 @@ impl Domain {
 }
 
 pub(crate) fn query(text: &str) -> Arc<Query> {
-    Query::new(NodeId::parse("oms_history").expect("a name"), text)
+    Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto)
 }
 
 pub(crate) async fn ask(

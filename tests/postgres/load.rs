@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix::clock::sleep;
 use tokio::task::JoinHandle;
 use tributary::actors::domain::DomainHandle;
-use tributary::postgres::QueryError;
+use tributary::postgres::{Query, QueryError};
 use tributary::types::Value;
 
 use crate::fixture::{ask, first, query};
@@ -36,7 +36,8 @@ impl Load {
     /// Starts `clients` of `handle`.
     pub(crate) fn start(handle: &DomainHandle, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let start = |client| actix::spawn(work(handle.clone(), Arc::clone(&stop), client));
+        let question = query("SELECT $1::int8 * 2 AS n");
+        let start = |client| actix::spawn(work(handle.clone(), Arc::clone(&question), Arc::clone(&stop), client));
         let clients = (0..i64::try_from(clients).expect("few")).map(start).collect();
         Self { stop, clients }
     }
@@ -56,8 +57,7 @@ impl Load {
     }
 }
 
-async fn work(handle: DomainHandle, stop: Arc<AtomicBool>, client: i64) -> Tally {
-    let question = query("SELECT $1::int8 * 2 AS n");
+async fn work(handle: DomainHandle, question: Arc<Query>, stop: Arc<AtomicBool>, client: i64) -> Tally {
     let mut tally = Tally::default();
     let mut n = client * 1_000_000;
     while !stop.load(Ordering::Relaxed) {

@@ -7,7 +7,9 @@
     reason = "a test fails by panicking, in its helping functions too"
 )]
 
+mod coalescing;
 mod fixture;
+mod lanes;
 mod load;
 mod network;
 mod sessions;

@@ -23,3 +23,11 @@ pub use waiting::{eventually, eventually_async};
 
 /// The domains of the shipped flow.
 pub const DOMAINS: [&str; 4] = ["oms_db", "inventory_db", "supplier_db", "uom_db"];
+
+/// Whether waiting queries go together in these tests: `TEST_COALESCE=off` runs them all without.
+pub fn coalescing() -> tributary::config::Coalescing {
+    match std::env::var("TEST_COALESCE").as_deref() {
+        Ok("off") => tributary::config::Coalescing::Off,
+        _ => tributary::config::Coalescing::Auto,
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, AsyncContext, Context, WrapFuture};
+use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, WrapFuture};
 use tokio::sync::mpsc;
 
 use super::core::Core;
@@ -25,11 +25,6 @@ impl Domain {
     pub(super) fn start_on(arbiter: &ArbiterHandle, core: Arc<Core>, death_watch: DeathWatch) -> Addr<Self> {
         Self::start_in_arbiter(arbiter, move |_| Self { core, _death_watch: death_watch })
     }
-}
-
-/// Where a domain's actor runs: on a thread of its own.
-pub(super) fn place() -> std::io::Result<Arbiter> {
-    Arbiter::try_new()
 }
 
 impl Actor for Domain {

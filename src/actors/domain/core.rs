@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::state::{Event, Moment, Standing, State};
 use crate::config::DomainConfig;
-use crate::postgres::{Answer, Description, Pool, PoolSetupError, Query, QueryErrorKind};
+use crate::postgres::{Answer, Description, Lanes, Pool, PoolSetupError, Query, QueryErrorKind};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
@@ -20,7 +20,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(in crate::actors) struct Core {
     config: DomainConfig,
-    pool: Pool,
+    lanes: Lanes,
     standing: watch::Sender<Standing>,
     admission: Arc<Semaphore>,
     capacity: u32,
@@ -54,7 +54,7 @@ impl Core {
         let capacity = u32::try_from(config.pool.max.saturating_add(config.pool.max_waiting)).unwrap_or(u32::MAX);
         let permits = usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
         Ok(Self {
-            pool: Pool::new(&config)?,
+            lanes: Lanes::new(Pool::new(&config)?),
             config,
             standing: watch::Sender::new(Standing::starting(Moment::now())),
             admission: Arc::new(Semaphore::new(permits)),
@@ -70,12 +70,22 @@ impl Core {
 
     /// The connections.
     pub(super) fn pool(&self) -> &Pool {
-        &self.pool
+        self.lanes.pool()
+    }
+
+    /// How queries share them.
+    pub(super) fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     /// The domain's standing, and its changes.
     pub(in crate::actors) fn standing(&self) -> watch::Receiver<Standing> {
         self.standing.subscribe()
+    }
+
+    /// The domain's state at this moment.
+    pub(in crate::actors) fn state(&self) -> State {
+        self.standing.borrow().state.clone()
     }
 
     /// Requests that are with the actor: running, or waiting for a connection.
@@ -123,19 +133,12 @@ impl Core {
     /// Answers a query.
     pub(super) async fn answer(
         &self,
-        query: &Query,
-        params: &[Value],
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
         deadline: Deadline,
         ticket: Ticket,
     ) -> Result<Answer, QueryErrorKind> {
-        let begun = Instant::now();
-        let work = async {
-            let mut session = self.pool.acquire(deadline).await?;
-            let waited = begun.elapsed();
-            let rows = session.query(query, params, deadline).await?;
-            Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited) })
-        };
-        self.unless_abandoned(work, ticket).await
+        self.unless_abandoned(self.lanes.query(query, params, deadline), ticket).await
     }
 
     /// Says what PREPARE says.
@@ -145,7 +148,7 @@ impl Core {
         deadline: Deadline,
         ticket: Ticket,
     ) -> Result<Description, QueryErrorKind> {
-        let work = async { self.pool.acquire(deadline).await?.describe(query, deadline).await };
+        let work = async { self.pool().acquire(deadline).await?.describe(query, deadline).await };
         self.unless_abandoned(work, ticket).await
     }
 
@@ -184,9 +187,9 @@ impl Core {
             tracing::warn!(domain = %self.config.name, in_flight = self.in_flight(), "domain.drain.unfinished");
         }
         self.admission.close();
-        self.pool.close();
-        if timeout(FAREWELL, self.pool.connector().closed()).await.is_err() {
-            let open = self.pool.connector().open();
+        self.pool().close();
+        if timeout(FAREWELL, self.pool().connector().closed()).await.is_err() {
+            let open = self.pool().connector().open();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
         self.record(Event::Stop);

@@ -124,7 +124,7 @@ impl DomainHandle {
         let mut publication = self.publication.clone();
         loop {
             let Publication { instance, retired } = publication.borrow_and_update().clone();
-            let state = instance.core.standing().borrow().state.clone();
+            let state = instance.core.state();
             let outcome = match state {
                 _ if retired => Err(unavailable(&State::Stopped)),
                 _ if state.serves() && instance.address.connected() => return Ok(()),
@@ -171,7 +171,7 @@ impl DomainHandle {
         loop {
             let instance = serving(&mut publication, deadline).await?;
             let Some((asker, ticket)) = instance.core.admit() else {
-                if instance.core.standing().borrow().state.is_leaving() {
+                if instance.core.state().is_leaving() {
                     continue;
                 }
                 return Err(QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE });
@@ -213,7 +213,7 @@ async fn serving(
 ) -> Result<Instance, QueryErrorKind> {
     loop {
         let Publication { instance, retired } = publication.borrow_and_update().clone();
-        let state = instance.core.standing().borrow().state.clone();
+        let state = instance.core.state();
         match state {
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),

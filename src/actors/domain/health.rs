@@ -73,7 +73,7 @@ impl Health {
             last_error: standing.last_error.map(|(at, message)| LastError { at, message }),
             restarts,
             retry_in,
-            pool: core.pool().status(),
+            pool: core.lanes().status(),
             in_flight: core.in_flight(),
             last_probe: standing.last_probe.map(|probed| LastProbe {
                 at: probed.at,

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actix::Arbiter;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::actor::{DeathWatch, Died, Domain, place};
+use super::actor::{DeathWatch, Died, Domain};
 use super::core::Core;
 use super::handle::{DomainHandle, Instance, Publication};
 use super::messages::Drain;
 use super::state::State;
+use super::threads::{Thread, Threads};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::postgres::{PoolSetupError, QueryError};
@@ -65,12 +65,14 @@ pub(in crate::actors) struct Lifecycle {
     publication: watch::Sender<Publication>,
     restarts: Arc<AtomicU64>,
     deaths: mpsc::UnboundedSender<Died>,
+    threads: Arc<Threads>,
     life: Mutex<Life>,
 }
 
 #[derive(Debug)]
 struct Life {
-    thread: Arbiter,
+    /// Given back when the domain is retired.
+    thread: Option<Arc<Thread>>,
     /// Never given twice: the death of an actor that was never put in service must not be taken for another's.
     last_generation: u64,
     recent_deaths: VecDeque<Instant>,
@@ -81,16 +83,18 @@ impl Lifecycle {
     pub(in crate::actors) fn start(
         config: DomainConfig,
         deaths: mpsc::UnboundedSender<Died>,
+        threads: Arc<Threads>,
     ) -> Result<Self, LifecycleError> {
         let name = config.name.clone();
-        let thread = new_thread(&name)?;
+        let thread = take(&threads, &name)?;
         let instance = spawn(config, 0, &thread, &deaths)?;
         Ok(Self {
             name,
             publication: watch::Sender::new(Publication { instance, retired: false }),
             restarts: Arc::default(),
             deaths,
-            life: Mutex::new(Life { thread, last_generation: 0, recent_deaths: VecDeque::new() }),
+            threads,
+            life: Mutex::new(Life { thread: Some(thread), last_generation: 0, recent_deaths: VecDeque::new() }),
         })
     }
 
@@ -110,7 +114,7 @@ impl Lifecycle {
             }
             sleep(life.pause_after_death()).await;
             let config = instance.core.config().clone();
-            match life.respawn(config, &self.deaths) {
+            match life.respawn(config, &self.deaths, &self.threads) {
                 Ok(instance) => {
                     let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
                     let panicked = died.panicked;
@@ -136,31 +140,30 @@ impl Lifecycle {
             let mut life = self.life.lock().await;
             let old = self.publication.borrow().instance.clone();
             let config = config.unwrap_or_else(|| old.core.config().clone());
-            let thread = new_thread(&self.name)?;
+            let thread = take(&self.threads, &self.name)?;
             let new = spawn(config, life.next_generation(), &thread, &self.deaths)?;
             if let Err(source) = self.warmed(&new).await
                 && old.core.standing().borrow().state.serves()
             {
                 drain(&new, Duration::ZERO).await;
-                thread.stop();
                 return Err(LifecycleError::NotReady { source });
             }
             self.publication.send_replace(Publication { instance: new, retired: false });
             self.restarts.fetch_add(1, Ordering::Relaxed);
-            (old, std::mem::replace(&mut life.thread, thread))
+            (old, life.thread.replace(thread))
         };
         drain(&old, patience(old.core.config())).await;
-        old_thread.stop();
+        drop(old_thread);
         Ok(())
     }
 
     /// Takes the domain out of service: finishes what is in flight, for at most `limit`, and closes every connection.
     pub(in crate::actors) async fn retire(&self, limit: Duration) {
         self.publication.send_modify(|publication| publication.retired = true);
-        let life = self.life.lock().await;
+        let mut life = self.life.lock().await;
         let instance = self.publication.borrow().instance.clone();
         drain(&instance, limit).await;
-        life.thread.stop();
+        drop(life.thread.take());
     }
 
     /// Waits until `new` is ready, or known to be down.
@@ -178,16 +181,20 @@ impl Lifecycle {
 }
 
 impl Life {
-    /// An actor on the present thread, or on a new one where that has ended.
+    /// An actor on the present thread, or on another where that has ended.
     fn respawn(
         &mut self,
         config: DomainConfig,
         deaths: &mpsc::UnboundedSender<Died>,
+        threads: &Threads,
     ) -> Result<Instance, LifecycleError> {
-        if !self.thread.alive() {
-            self.thread = new_thread(&config.name)?;
-        }
-        spawn(config, self.next_generation(), &self.thread, deaths)
+        let thread = match self.thread.take().filter(|thread| thread.is_alive()) {
+            Some(thread) => thread,
+            None => take(threads, &config.name)?,
+        };
+        let instance = spawn(config, self.next_generation(), &thread, deaths);
+        self.thread = Some(thread);
+        instance
     }
 
     fn next_generation(&mut self) -> u64 {
@@ -205,14 +212,14 @@ impl Life {
     }
 }
 
-fn new_thread(domain: &DomainName) -> Result<Arbiter, LifecycleError> {
-    place().map_err(|source| LifecycleError::Thread { domain: domain.clone(), source })
+fn take(threads: &Threads, domain: &DomainName) -> Result<Arc<Thread>, LifecycleError> {
+    threads.take().map_err(|source| LifecycleError::Thread { domain: domain.clone(), source })
 }
 
 fn spawn(
     config: DomainConfig,
     generation: u64,
-    thread: &Arbiter,
+    thread: &Thread,
     deaths: &mpsc::UnboundedSender<Died>,
 ) -> Result<Instance, LifecycleError> {
     let name = config.name.clone();

@@ -1,7 +1,7 @@
 //! One supervised actor a database.
 //!
 //! ```text
-//! DomainHandle --message--> Domain (actor, on a thread of its own) --future over--> Core --> Pool --> PostgreSQL
+//! DomainHandle --message--> Domain (actor, on a shared thread) --future over--> Core --> Lanes --> PostgreSQL
 //!      |                       | started: monitor (probes)              ^ standing, permits
 //!      +-- follows the published address; Lifecycle publishes ----------+
 //! ```
@@ -16,6 +16,7 @@ mod lifecycle;
 mod messages;
 mod monitor;
 mod state;
+mod threads;
 
 pub(super) use actor::Died;
 pub use handle::{DomainHandle, QueryRequest};
@@ -25,3 +26,4 @@ pub use lifecycle::LifecycleError;
 #[doc(hidden)]
 pub use messages::Fault;
 pub use state::State;
+pub(super) use threads::Threads;

@@ -52,7 +52,7 @@ async fn probe_for_ever(core: &Core) {
 
 /// Waits until it is time for the next probe.
 async fn rest(core: &Core) {
-    let state = core.standing().borrow().state.clone();
+    let state = core.state();
     match state {
         State::Down { next, .. } => {
             // Whatever there is was made to a server that is gone.

@@ -49,7 +49,7 @@ impl Compiler<'_> {
                 "a timeout of 0 ms leaves no time to answer",
             ));
         }
-        let query = Query::new(draft.id.clone(), text);
+        let query = Query::new(draft.id.clone(), text, draft.spec.coalesce.unwrap_or_default());
         let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
         let redact = self.redact(index, &row);

@@ -1,0 +1,261 @@
+//! Sending a batch over a session, and giving each query its own rows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deadpool_postgres::Object;
+use futures_util::TryStreamExt;
+
+use super::{Known, Wrapped};
+use crate::postgres::error::QueryErrorKind;
+use crate::postgres::failure::is_stale_statement;
+use crate::postgres::query::Query;
+use crate::postgres::session::{Fault, Session};
+use crate::postgres::statements::{Bound, Plan};
+use crate::types::Value;
+
+type Rows = Result<Vec<Value>, QueryErrorKind>;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(in crate::postgres) enum Together {
+    /// The rows of each query, in the order they were given.
+    Answered(Vec<Rows>),
+    /// Nothing: the queries are to be asked one by one.
+    Singly,
+}
+
+/// The functions among `$1` whose every call may give another result.
+const VOLATILE: &str =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY ($1::pg_catalog.text[]) AND provolatile = 'v')";
+
+impl Session {
+    /// Runs `query` with each of `asks` for parameters, as one statement where that is possible.
+    pub(in crate::postgres) async fn query_together(
+        &self,
+        query: &Query,
+        asks: &[Arc<[Value]>],
+    ) -> Result<Together, Fault> {
+        let connection = self.connection()?;
+        let (statement, plan) = self.prepare(query).await?;
+        if !self.is_steady(connection, query).await? {
+            return Ok(Together::Singly);
+        }
+        let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
+        let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
+        let (keys, places) = distinct(&bound);
+        let rows = match keys.as_slice() {
+            [] => Vec::new(),
+            [only] => match self.read(&statement, &reader, only).await? {
+                Ok(rows) => vec![Ok(rows)],
+                Err(kind) => vec![Err(kind)],
+            },
+            _ => match self.read_wrapped(connection, query, &plan, &keys).await? {
+                Some(rows) => rows,
+                None => return Ok(Together::Singly),
+            },
+        };
+        if rows.len() == asks.len() {
+            // No two are equal and none was refused: each place is its own.
+            return Ok(Together::Answered(rows));
+        }
+        let answers = bound.iter().zip(places).map(|(bound, place)| match (bound, place) {
+            (Err(kind), _) => Some(Err(kind.clone())),
+            (Ok(_), Some(place)) => rows.get(place).cloned(),
+            (Ok(_), None) => None,
+        });
+        Ok(answers.collect::<Option<Vec<Rows>>>().map_or(Together::Singly, Together::Answered))
+    }
+
+    /// Whether the same parameters give the same rows at any one moment. Asked of the catalogue once.
+    async fn is_steady(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
+        let template = match query.joining().known() {
+            Known::Never => return Ok(false),
+            Known::Steady(_) | Known::Ready(..) => return Ok(true),
+            Known::Untried(template) => template,
+        };
+        let asked = async {
+            let asked = connection.prepare_cached(VOLATILE).await?;
+            connection.query_one(&asked, &[&template.calls]).await?.try_get::<_, bool>(0)
+        };
+        match asked.await {
+            Ok(false) => {}
+            Ok(true) => {
+                query.joining().give_up(query, "it calls a volatile function");
+                return Ok(false);
+            }
+            Err(error) if error.as_db_error().is_some() => {
+                query.joining().give_up(query, "the functions it calls cannot be looked up");
+                return Ok(false);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        query.joining().set(Known::Steady(template));
+        Ok(true)
+    }
+
+    /// The rows of each of `keys`; `None` where the query cannot be wrapped, or not now.
+    async fn read_wrapped(
+        &self,
+        connection: &Object,
+        query: &Query,
+        plan: &Arc<Plan>,
+        keys: &[&[Bound]],
+    ) -> Result<Option<Vec<Rows>>, Fault> {
+        let Some(wrapped) = query.joining().wrapped(query, plan) else { return Ok(None) };
+        let statement = match connection.prepare_cached(&wrapped.text).await {
+            Ok(statement) => statement,
+            Err(error) if error.as_db_error().is_some() => {
+                query.joining().give_up(query, "PREPARE refuses it in its wrapping");
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !wrapped.agrees(&statement) {
+            drop(connection.statement_cache.remove(&wrapped.text, &[]));
+            query.joining().give_up(query, "it has other columns in its wrapping");
+            return Ok(None);
+        }
+        let Some(lists) = wrapped.bind(keys) else { return Ok(None) };
+        let read = self.read_batch(connection, &statement, &wrapped, lists, keys.len()).await;
+        if let Err(Fault::Driver(error)) = &read
+            && is_stale_statement(error)
+        {
+            drop(connection.statement_cache.remove(&wrapped.text, &[]));
+        }
+        read
+    }
+
+    async fn read_batch(
+        &self,
+        connection: &Object,
+        statement: &tokio_postgres::Statement,
+        wrapped: &Wrapped,
+        lists: Vec<Bound>,
+        keys: usize,
+    ) -> Result<Option<Vec<Rows>>, Fault> {
+        let reader = wrapped.plan.reader()?;
+        let mut stream = std::pin::pin!(connection.query_raw(statement, lists).await?);
+        let mut batch = Batch::of(keys);
+        // To the end whatever comes, so that the session is free again.
+        while let Some(row) = stream.try_next().await? {
+            let place = row.try_get::<_, i64>(0)?;
+            let number = if wrapped.numbered { row.try_get::<_, i64>(1)? } else { 0 };
+            batch.add(place, number, reader.read_from(&row, wrapped.extra()));
+        }
+        Ok(batch.finish())
+    }
+}
+
+/// The rows of a batch as they come.
+struct Batch {
+    rows: Vec<Result<Vec<(i64, Value)>, QueryErrorKind>>,
+    astray: bool,
+}
+
+impl Batch {
+    fn of(keys: usize) -> Self {
+        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), astray: false }
+    }
+
+    /// A row of the key at `place`, counted from 1; the `number`th of its rows where they have an order.
+    fn add(&mut self, place: i64, number: i64, row: Result<Value, QueryErrorKind>) {
+        let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
+        let Some(rows) = place.and_then(|place| self.rows.get_mut(place)) else {
+            self.astray = true;
+            return;
+        };
+        match (rows.as_mut(), row) {
+            (Ok(rows), Ok(row)) => rows.push((number, row)),
+            (Ok(_), Err(kind)) => *rows = Err(kind),
+            (Err(_), _) => {}
+        }
+    }
+
+    /// The rows of each key; `None` where one came that belongs to none.
+    fn finish(self) -> Option<Vec<Rows>> {
+        if self.astray {
+            tracing::error!("postgres.coalesce.astray");
+            return None;
+        }
+        let ordered = |rows: Result<Vec<(i64, Value)>, QueryErrorKind>| {
+            rows.map(|mut rows| {
+                rows.sort_by_key(|(number, _)| *number);
+                rows.into_iter().map(|(_, row)| row).collect()
+            })
+        };
+        Some(self.rows.into_iter().map(ordered).collect())
+    }
+}
+
+/// The different parameters, and which of them each query has.
+fn distinct(bound: &[Result<Vec<Bound>, QueryErrorKind>]) -> (Vec<&[Bound]>, Vec<Option<usize>>) {
+    let mut known: HashMap<&[Bound], usize> = HashMap::with_capacity(bound.len());
+    let mut keys = Vec::with_capacity(bound.len());
+    let places = bound.iter().map(|params| {
+        let params = params.as_ref().ok()?.as_slice();
+        Some(*known.entry(params).or_insert_with(|| {
+            keys.push(params);
+            keys.len() - 1
+        }))
+    });
+    let places = places.collect();
+    (keys, places)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(batch: Batch) -> Option<Vec<String>> {
+        let shown = |rows: Rows| match rows {
+            Ok(rows) => rows.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+            Err(kind) => kind.to_string(),
+        };
+        Some(batch.finish()?.into_iter().map(shown).collect())
+    }
+
+    #[test]
+    fn rows_go_to_the_key_whose_place_they_name_in_the_order_of_their_numbers() {
+        let mut batch = Batch::of(3);
+        for (place, number, value) in [(3, 2, 32), (1, 1, 11), (3, 1, 31), (3, 3, 33)] {
+            batch.add(place, number, Ok(Value::Integer(value)));
+        }
+        assert_eq!(texts(batch), Some(vec!["11".to_owned(), String::new(), "31,32,33".to_owned()]));
+    }
+
+    #[test]
+    fn a_row_that_belongs_to_nobody_fails_the_batch() {
+        for place in [0, 3, -1, i64::MAX] {
+            let mut batch = Batch::of(2);
+            batch.add(1, 1, Ok(Value::Integer(1)));
+            batch.add(place, 1, Ok(Value::Integer(2)));
+            assert_eq!(texts(batch), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_fails_its_own_key() {
+        let unreadable = QueryErrorKind::ParameterCount { expected: 1, given: 0 };
+        let mut batch = Batch::of(2);
+        batch.add(2, 1, Err(unreadable.clone()));
+        batch.add(2, 2, Ok(Value::Integer(2)));
+        batch.add(1, 1, Ok(Value::Integer(1)));
+        assert_eq!(texts(batch), Some(vec!["1".to_owned(), unreadable.to_string()]));
+    }
+
+    #[test]
+    fn equal_parameters_are_sent_once_and_null_equals_nothing_but_null() {
+        let text = |bytes: &[u8]| Bound::of(bytes::BytesMut::from(bytes));
+        let bound = [
+            Ok(vec![text(b"a")]),
+            Ok(vec![Bound::null()]),
+            Err(QueryErrorKind::ParameterCount { expected: 1, given: 0 }),
+            Ok(vec![text(b"")]),
+            Ok(vec![text(b"a")]),
+        ];
+        let (keys, places) = distinct(&bound);
+        assert_eq!(keys.len(), 3);
+        assert_eq!(places, [Some(0), Some(1), None, Some(2), Some(0)]);
+    }
+}

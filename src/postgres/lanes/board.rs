@@ -1,0 +1,191 @@
+//! Which lane takes which query: the lanes there are, and the queries that wait. No I/O and no clock of its own.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::lane::{Lane, Seat};
+use super::{Inner, Opening, tempo};
+use crate::postgres::error::QueryErrorKind;
+use crate::postgres::query::Query;
+use crate::types::{Deadline, Value};
+
+/// Statements that may be on one lane at once.
+const DEPTH: usize = 16;
+/// Where a statement would wait for longer than this behind others, another lane is opened for it.
+const PIPELINED: Duration = Duration::from_millis(2);
+/// A lane that has been open for so long goes back to the pool where others wait for a connection.
+const FAIR_SHARE: Duration = Duration::from_millis(10);
+
+/// How a query reaches PostgreSQL.
+#[derive(Debug)]
+pub(super) enum Boarding {
+    /// Over a lane.
+    Seat(Seat),
+    /// Over a lane that it opens.
+    Open(Opening),
+}
+
+/// What a query that waited is told.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Go.
+    Go(Boarding),
+    /// Another has asked for you.
+    Answered(Result<(Vec<Value>, Instant), QueryErrorKind>),
+    /// Ask by yourself.
+    Plain,
+    /// Ask by yourself, over a connection of your own.
+    Alone,
+}
+
+/// A query that waits.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) number: u64,
+    pub(super) params: Arc<[Value]>,
+    pub(super) deadline: Deadline,
+    pub(super) reply: oneshot::Sender<Turn>,
+}
+
+/// Queries of one node that wait, to be sent together.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) query: Arc<Query>,
+    pub(super) members: Vec<Waiting>,
+    joins: bool,
+}
+
+/// The lanes, and who waits for one.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    lanes: Vec<Lane>,
+    opening: usize,
+    queue: VecDeque<Group>,
+    last_number: u64,
+}
+
+/// What the pool has at the moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Supply {
+    /// A connection is free, or can be made.
+    pub(super) room: bool,
+    /// Somebody waits for one.
+    pub(super) wanted: bool,
+}
+
+/// The circumstances of a choice.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    pub(super) patience: Duration,
+    pub(super) supply: Supply,
+}
+
+impl Board {
+    /// How many queries wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.iter().map(|group| group.members.len()).sum()
+    }
+
+    /// A way for a statement of `query`, unless it has to wait: those that already wait come first, and a statement that
+    /// can be joined to others waits for its like to come back.
+    pub(super) fn enter(&mut self, inner: &Arc<Inner>, query: &Query, joins: bool, at: Moment) -> Option<Boarding> {
+        if !self.queue.is_empty() {
+            return None;
+        }
+        self.boarding(inner, query, joins, at)
+    }
+
+    /// Lets a query wait, with its like where it `joins` them. Says its number in the queue, and where its turn comes.
+    pub(super) fn queue(
+        &mut self,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        joins: bool,
+    ) -> (u64, oneshot::Receiver<Turn>) {
+        let (reply, turn) = oneshot::channel();
+        self.last_number += 1;
+        let waiting = Waiting { number: self.last_number, params: Arc::clone(params), deadline, reply };
+        let most = if joins { tempo::most_together(query.usual()) } else { 1 };
+        let like = |group: &&mut Group| group.joins && group.query.id() == query.id() && group.members.len() < most;
+        match self.queue.iter_mut().rev().find(like) {
+            Some(group) => group.members.push(waiting),
+            None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting], joins }),
+        }
+        (self.last_number, turn)
+    }
+
+    /// Whether the query of this number still waits.
+    pub(super) fn is_waiting(&self, number: u64) -> bool {
+        self.queue.iter().any(|group| group.members.iter().any(|member| member.number == number))
+    }
+
+    /// The next group that can go, and how.
+    pub(super) fn next(&mut self, inner: &Arc<Inner>, at: Moment) -> Option<(Group, Boarding)> {
+        self.queue.retain_mut(|group| {
+            group.members.retain(|member| !member.reply.is_closed());
+            !group.members.is_empty()
+        });
+        for index in 0..self.queue.len() {
+            let Group { query, joins, .. } = self.queue.get(index)?;
+            let (query, joins) = (Arc::clone(query), *joins);
+            if let Some(boarding) = self.boarding(inner, &query, joins, at) {
+                return self.queue.remove(index).map(|group| (group, boarding));
+            }
+        }
+        None
+    }
+
+    fn boarding(&mut self, inner: &Arc<Inner>, query: &Query, joins: bool, at: Moment) -> Option<Boarding> {
+        for lane in &mut self.lanes {
+            if at.supply.wanted && lane.age(at.now) > FAIR_SHARE {
+                lane.retire();
+            }
+        }
+        let flows = |lane: &&mut Lane| lane.flows(at.now, at.patience);
+        let (flowing, usual) = (self.lanes.iter_mut().filter(flows).count(), query.usual());
+        let none = flowing + self.opening == 0;
+        // Opening costs others a connection: only where waiting would cost more.
+        let may_open = |wait: Duration| none || (wait > PIPELINED && at.supply.room);
+        let free = self.lanes.iter_mut().filter(flows).filter(|lane| lane.load() < DEPTH);
+        let free =
+            free.filter(|lane| !joins || !lane.carries(query.id())).min_by_key(|lane| (lane.wait(), lane.load()));
+        match free {
+            Some(lane) if !may_open(lane.wait()) => Some(Boarding::Seat(lane.board(inner, query, at.now))),
+            // Its like is on every lane: it comes back soon, or this one goes elsewhere.
+            None if !may_open(usual) => None,
+            _ => {
+                self.opening += 1;
+                Some(Boarding::Open(Opening::new(inner)))
+            }
+        }
+    }
+
+    /// A lane has been opened, or could not be.
+    pub(super) fn opened(&mut self) {
+        self.opening = self.opening.saturating_sub(1);
+    }
+
+    /// Adds a lane, with one statement of `query` on it.
+    pub(super) fn add(&mut self, inner: &Arc<Inner>, mut lane: Lane, query: &Query, now: Instant) -> Seat {
+        let seat = lane.board(inner, query, now);
+        self.lanes.push(lane);
+        seat
+    }
+
+    /// The lane of `seat`.
+    pub(super) fn lane(&mut self, seat: &Seat) -> Option<&mut Lane> {
+        self.lanes.iter_mut().find(|lane| Arc::ptr_eq(&lane.session, &seat.session))
+    }
+
+    /// Takes away the lanes on which nothing more is to be done.
+    pub(super) fn sweep(&mut self) -> Vec<Lane> {
+        let quiet = self.queue.is_empty();
+        let done = |lane: &mut Lane| lane.load() == 0 && (quiet || lane.is_retired() || !lane.session.is_usable());
+        self.lanes.extract_if(.., done).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! One query's way over a lane: its turn, its seat, its ride; or the ride of a batch and an answer for each who is in it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{Instant as TokioInstant, timeout_at};
+
+use super::board::{Boarding, Turn, Waiting};
+use super::lane::{Lane, Seat};
+use super::{Inner, Rows, overloaded, tempo};
+use crate::postgres::coalesce::Together;
+use crate::postgres::error::QueryErrorKind;
+use crate::postgres::query::Query;
+use crate::types::{Deadline, Value};
+
+impl Inner {
+    /// Asks over a lane.
+    pub(super) async fn share(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+    ) -> Result<Rows, QueryErrorKind> {
+        match self.turn(query, params, deadline, self.joins(query)).await? {
+            Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
+            Turn::Answered(answer) => answer,
+            Turn::Alone => self.alone(query, params, deadline).await,
+            Turn::Plain => match self.turn(query, params, deadline, false).await? {
+                Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
+                _ => self.alone(query, params, deadline).await,
+            },
+        }
+    }
+
+    /// A turn on a lane: at once where there is room, with those like it where it `joins` them.
+    async fn turn(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        joins: bool,
+    ) -> Result<Turn, QueryErrorKind> {
+        let moment = self.moment();
+        let boarding = self.board().enter(self, query, joins, moment);
+        match boarding {
+            Some(boarding) => Ok(Turn::Go(boarding)),
+            None => self.wait(query, params, deadline, joins).await,
+        }
+    }
+
+    /// Asks over a lane, as one statement of its own.
+    async fn plainly(
+        self: &Arc<Self>,
+        boarding: Boarding,
+        query: &Query,
+        params: &[Value],
+        deadline: Deadline,
+    ) -> Result<Rows, QueryErrorKind> {
+        let mut seat = self.seat(boarding, query, deadline).await?;
+        let (since, limit) = (Instant::now(), deadline.remaining());
+        let session = Arc::clone(&seat.session);
+        let work = session.query_beside_others(query, params, limit);
+        match self.ride(&mut seat, work, deadline).await {
+            Ride::Done(outcome, took) => {
+                if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
+                    self.observe(query, took, 1);
+                }
+                outcome.map(|rows| (rows, since))
+            }
+            Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
+            Ride::HeldUp => {
+                drop(seat);
+                self.alone(query, params, deadline).await
+            }
+        }
+    }
+
+    /// Waits for a lane, or for what somebody else got for this query too.
+    async fn wait(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        joins: bool,
+    ) -> Result<Turn, QueryErrorKind> {
+        let limit = deadline.remaining();
+        let mut latest = Instant::now() + self.pool.limits().acquire.min(limit);
+        let (number, mut turn) = self.board().queue(query, params, deadline, joins);
+        self.dispatch();
+        loop {
+            // Nobody tells of a lane that has come to be held up: whoever waits looks.
+            let look = Instant::now() + tempo::patience(self.usual.mean());
+            match timeout_at(TokioInstant::from_std(look.min(latest)), &mut turn).await {
+                Ok(Ok(turn)) => return Ok(turn),
+                // Whoever was to answer has gone without a word.
+                Ok(Err(_)) => return Ok(Turn::Alone),
+                Err(_) if Instant::now() < latest => self.dispatch(),
+                Err(_) if self.board().is_waiting(number) => return Err(overloaded()),
+                Err(_) if deadline.remaining().is_zero() => return Err(QueryErrorKind::Timeout { after: limit }),
+                // It is on its way, with others.
+                Err(_) => latest = deadline.instant(),
+            }
+        }
+    }
+
+    /// Asks for all of `members`, and tells each of them what came of it.
+    pub(super) async fn together(self: Arc<Self>, query: Arc<Query>, members: Vec<Waiting>, boarding: Boarding) {
+        let Some(deadline) = members.iter().map(|member| member.deadline).max_by_key(|deadline| deadline.instant())
+        else {
+            return;
+        };
+        let mut seat = match self.seat(boarding, &query, deadline).await {
+            Ok(seat) => seat,
+            Err(kind) => return tell_all(members, || Turn::Answered(Err(kind.clone()))),
+        };
+        let since = Instant::now();
+        let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
+        let session = Arc::clone(&seat.session);
+        let work = session.batch_beside_others(&query, &asks, deadline.remaining());
+        // No longer than patience allows: one slow key must not hold up the others.
+        let latest = deadline.at_most(tempo::patience(self.usual.mean()));
+        match self.ride(&mut seat, work, latest).await {
+            Ride::Done(Ok(Together::Answered(answers)), took) => {
+                drop(seat);
+                query.joining().succeeded();
+                self.observe(&query, took, answers.len());
+                for (member, answer) in members.into_iter().zip(answers) {
+                    // Whoever no longer waits needs no answer.
+                    drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since)))));
+                }
+            }
+            Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => {
+                tell_all(members, || Turn::Answered(Err(kind.clone())));
+            }
+            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => {
+                drop(seat);
+                tell_all(members, || Turn::Alone);
+            }
+            Ride::Done(outcome, _) => {
+                drop(seat);
+                if outcome.is_err() {
+                    query.joining().failed();
+                }
+                tell_all(members, || Turn::Plain);
+            }
+        }
+    }
+
+    /// A seat on a lane, which is opened if need be.
+    async fn seat(
+        self: &Arc<Self>,
+        boarding: Boarding,
+        query: &Query,
+        deadline: Deadline,
+    ) -> Result<Seat, QueryErrorKind> {
+        let opening = match boarding {
+            Boarding::Seat(seat) => return Ok(seat),
+            Boarding::Open(opening) => opening,
+        };
+        let session = Arc::new(self.pool.acquire(deadline).await?.into_shared());
+        let now = Instant::now();
+        let seat = self.board().add(self, Lane::new(session, now), query, now);
+        // There is one lane more for those who wait.
+        drop(opening);
+        Ok(seat)
+    }
+
+    /// Does `work` on the lane of `seat` until the deadline, unless something else holds up the lane.
+    async fn ride<T>(&self, seat: &mut Seat, work: impl Future<Output = T>, deadline: Deadline) -> Ride<T> {
+        let mut work = std::pin::pin!(work);
+        let patience = tempo::patience(self.usual.mean());
+        loop {
+            let look = deadline.instant().min(Instant::now() + patience);
+            match timeout_at(TokioInstant::from_std(look), &mut work).await {
+                Ok(outcome) => return Ride::Done(outcome, seat.answered()),
+                Err(_) if deadline.remaining().is_zero() => return Ride::Late,
+                Err(_) if !seat.is_first() => return Ride::HeldUp,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// What became of a statement on a lane.
+enum Ride<T> {
+    /// It was answered; PostgreSQL was at it for so long.
+    Done(T, Duration),
+    /// The deadline has passed.
+    Late,
+    /// Another statement holds up the lane.
+    HeldUp,
+}
+
+fn tell_all(members: Vec<Waiting>, turn: impl Fn() -> Turn) {
+    for member in members {
+        // Whoever no longer waits need not be told.
+        drop(member.reply.send(turn()));
+    }
+}

@@ -1,0 +1,171 @@
+//! Queries that share connections: nobody waits behind a slow one, and nobody is cancelled for another.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::clock::{sleep, timeout};
+use futures_util::future::join_all;
+use tributary::actors::domain::DomainHandle;
+use tributary::config::{Coalescing, DomainConfig};
+use tributary::postgres::Query;
+use tributary::types::Value;
+
+use crate::fixture::{
+    Domain, LONG, ask, config, database, eventually, first, json, query, run, sessions, shared_server,
+};
+
+/// A slow query takes so long, and a quick one far less however busy the machine is.
+const SLOW: Duration = Duration::from_secs(2);
+const QUICK: Duration = Duration::from_secs(1);
+
+async fn roomy(name: &str) -> DomainConfig {
+    let server = shared_server();
+    let database = database(server, name, "").await;
+    let mut config = config(server, &database);
+    config.pool.max = 8;
+    config
+}
+
+/// A query that takes as long as its second parameter says, in seconds.
+fn sleeper() -> Arc<Query> {
+    query("SELECT $1::int8 * 2 AS n FROM pg_sleep($2)")
+}
+
+/// Asks until the domain knows that `query` is quick.
+async fn make_known(handle: &DomainHandle, query: &Arc<Query>) {
+    for _ in 0..20 {
+        ask(handle, query, &[json("1"), json("0")], LONG, None).await.expect("rows");
+    }
+}
+
+/// Asks with a number of its own again and again, checks every answer, and says how long the slowest took.
+async fn slowest_of(handle: &DomainHandle, query: &Arc<Query>, client: i64, until: Instant) -> Duration {
+    let (mut slowest, mut n) = (Duration::ZERO, client * 1_000_000);
+    while Instant::now() < until {
+        n += 1;
+        let asked = Instant::now();
+        let answer = ask(handle, query, &[n.into(), json("0")], LONG, None).await.expect("rows");
+        assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));
+        slowest = slowest.max(asked.elapsed());
+    }
+    slowest
+}
+
+#[actix::test]
+async fn quick_queries_stay_quick_while_slow_ones_take_all_they_can_get() {
+    let domain = Domain::ready(roomy("quick_beside_slow").await).await;
+    let (quick, slow) = (sleeper(), sleeper());
+    make_known(&domain.handle, &quick).await;
+    let asleep = [json("1"), json(&format!("{}", SLOW.as_secs()))];
+    ask(&domain.handle, &slow, &asleep, LONG, None).await.expect("rows");
+    let until = Instant::now() + SLOW * 2;
+    let sleepers = join_all((0..12).map(|_| async {
+        // Some of them wait for their turn in vain; none of them harms the quick ones.
+        while Instant::now() < until {
+            drop(ask(&domain.handle, &slow, &asleep, LONG, None).await);
+        }
+    }));
+    let askers = join_all((0..16).map(|client| slowest_of(&domain.handle, &quick, client, until)));
+    let (_, slowest) = tokio::join!(sleepers, askers);
+    let slowest = slowest.into_iter().max().expect("askers");
+    assert!(slowest < QUICK, "a quick query took {slowest:?}");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn whoever_sits_behind_a_query_that_turns_out_slow_asks_elsewhere() {
+    let domain = Domain::ready(roomy("turns_slow").await).await;
+    let query = sleeper();
+    make_known(&domain.handle, &query).await;
+    let until = Instant::now() + SLOW;
+    let surprise = async {
+        sleep(Duration::from_millis(200)).await;
+        let answer = ask(&domain.handle, &query, &[json("21"), json(&format!("{}", SLOW.as_secs()))], LONG, None).await;
+        assert_eq!(first(&answer.expect("rows").rows[0]), json("42"));
+    };
+    let askers = join_all((0..16).map(|client| slowest_of(&domain.handle, &query, client, until)));
+    let ((), slowest) = tokio::join!(surprise, askers);
+    let slowest = slowest.into_iter().max().expect("askers");
+    assert!(slowest < QUICK, "a quick query took {slowest:?}");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
+    let config = roomy("leavers").await;
+    let domain = Domain::ready(config.clone()).await;
+    let query = sleeper();
+    make_known(&domain.handle, &query).await;
+    for round in 0..20_i64 {
+        let asked = (0..30_i64).map(|n| {
+            let (handle, query, n) = (domain.handle.clone(), Arc::clone(&query), round * 100 + n);
+            async move {
+                let params = [n.into(), json("0.002")];
+                let asked = ask(&handle, &query, &params, LONG, None);
+                if n % 3 == 0 {
+                    drop(timeout(Duration::from_millis(3), asked).await);
+                } else {
+                    let answer = asked.await.expect("rows: its neighbour has gone, and nothing else");
+                    assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));
+                }
+            }
+        });
+        join_all(asked).await;
+    }
+    eventually("every permit is given back", async || domain.handle.health().in_flight == 0).await;
+    let most = i64::try_from(config.pool.max + 1).expect("few");
+    assert!(sessions(shared_server(), &config.connection.database).await <= most);
+    eventually("no lane is left over", async || {
+        let pool = domain.handle.health().pool;
+        (pool.idle, pool.waiting) == (pool.size, 0)
+    })
+    .await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_query_past_its_deadline_on_a_lane_is_stopped_and_its_neighbours_are_not() {
+    let domain = Domain::ready(roomy("late_on_a_lane").await).await;
+    let query = sleeper();
+    make_known(&domain.handle, &query).await;
+    let late = async {
+        let limit = Duration::from_millis(300);
+        let outcome = ask(&domain.handle, &query, &[json("1"), json("30")], limit, None).await;
+        outcome.expect_err("a timeout");
+    };
+    let until = Instant::now() + Duration::from_secs(1);
+    let ((), _) = tokio::join!(late, slowest_of(&domain.handle, &query, 1, until));
+    eventually("the query is stopped", async || {
+        let pool = domain.handle.health().pool;
+        pool.idle == pool.size
+    })
+    .await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn one_slow_key_does_not_hold_up_those_that_go_together_with_it() {
+    let mut config = roomy("slow_key").await;
+    config.pool.coalesce = Coalescing::Auto;
+    let nap = "CREATE FUNCTION nap(seconds float8) RETURNS text LANGUAGE plpgsql STABLE AS \
+               $$ BEGIN PERFORM pg_sleep(seconds); RETURN 'rested'; END $$";
+    run(shared_server(), &config.connection.database, nap).await;
+    let domain = Domain::ready(config).await;
+    let query = query("SELECT $1::int8 * 2 AS n, nap($2) AS nap");
+    make_known(&domain.handle, &query).await;
+    let until = Instant::now() + SLOW;
+    let sleepers = join_all((0..3_i64).map(|n| {
+        let (handle, query) = (&domain.handle, &query);
+        async move {
+            sleep(Duration::from_millis(200 * n.unsigned_abs())).await;
+            let params = [n.into(), json(&format!("{}", SLOW.as_secs()))];
+            let answer = ask(handle, query, &params, LONG, None).await.expect("rows");
+            assert_eq!(first(&answer.rows[0]), Value::Integer(n * 2));
+        }
+    }));
+    let askers = join_all((0..24).map(|client| slowest_of(&domain.handle, &query, client, until)));
+    let (_, slowest) = tokio::join!(sleepers, askers);
+    let slowest = slowest.into_iter().max().expect("askers");
+    assert!(slowest < QUICK, "a quick query took {slowest:?}");
+    domain.drain().await;
+}
