@@ -1,0 +1,104 @@
+//! Four servers with many products each, and what pgbench makes of them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tributary::server::{DATABASES, Server, sql};
+
+/// Four servers, each with its database.
+pub struct Databases {
+    /// By variable of the environment, such as `OMS_DB_URL`.
+    pub servers: Vec<(String, Server)>,
+    /// How many products each holds.
+    pub products: usize,
+}
+
+impl Databases {
+    /// Starts and fills them.
+    pub async fn start(products: usize) -> Self {
+        let mut servers = Vec::new();
+        for database in DATABASES {
+            let settings = [("max_connections", "100"), ("shared_buffers", "64MB")];
+            let server = Server::disposable(&settings).expect("a server");
+            sql::create_database(&server.url("postgres"), database.name).await.expect("a database");
+            let url = server.url(database.name);
+            sql::run(&url, database.file, database.sql).await.expect("its table");
+            sql::run(&url, "products", &rows(database.name, products)).await.expect("its rows");
+            servers.push((format!("{}_URL", database.name.to_uppercase()), server));
+        }
+        Self { servers, products }
+    }
+
+    /// Their URLs, in the order of [`DATABASES`].
+    pub fn urls(&self) -> Vec<String> {
+        self.servers.iter().zip(DATABASES).map(|((_, server), database)| server.url(database.name)).collect()
+    }
+
+    /// Queries a second of the slowest of four pgbench at once, each with so many clients on its own server.
+    pub fn pgbench(&self, clients: usize, time: Duration) -> Option<f64> {
+        let program = pgbench()?;
+        let directory = tempfile::tempdir().expect("a directory");
+        let runs: Vec<_> = self
+            .servers
+            .iter()
+            .zip(DATABASES)
+            .map(|((_, server), database)| {
+                let script = directory.path().join(database.name);
+                std::fs::write(&script, statement(database.name, self.products)).expect("written");
+                let url = server.url(database.name);
+                let mut command = Command::new(&program);
+                command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
+                command.args([format!("--client={}", clients.min(80)), format!("--time={}", time.as_secs().max(1))]);
+                command.arg("--file").arg(&script).arg(&url).stdout(Stdio::piped()).stderr(Stdio::null());
+                command.spawn().expect("pgbench runs")
+            })
+            .collect();
+        let rates = runs.into_iter().filter_map(|run| {
+            let output = run.wait_with_output().expect("pgbench ends");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let line = text.lines().find_map(|line| line.strip_prefix("tps = "))?;
+            line.split_whitespace().next()?.parse::<f64>().ok()
+        });
+        rates.reduce(f64::min)
+    }
+}
+
+fn pgbench() -> Option<PathBuf> {
+    let given = std::env::var_os("PG_BIN").map(PathBuf::from);
+    let debian = (12..=20).rev().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
+    let path =
+        std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    given
+        .into_iter()
+        .chain(debian)
+        .chain(path)
+        .map(|directory| directory.join("pgbench"))
+        .find(|file| Path::exists(file))
+}
+
+fn statement(database: &str, products: usize) -> String {
+    let query = match database {
+        "oms_db" => "SELECT product_id, avg_daily_demand, trend FROM oms_history",
+        "inventory_db" => "SELECT product_id, available_qty, reserved_qty, warehouse_location FROM inventory",
+        "supplier_db" => "SELECT product_id, supplier_name, unit_price, moq, lead_time FROM suppliers",
+        _ => "SELECT product_id, from_uom, to_uom, conversion_factor FROM uom_conversions",
+    };
+    format!("\\set n random(1, {products})\n{query} WHERE product_id = 'B-' || lpad((:n)::text, 6, '0');\n")
+}
+
+fn rows(database: &str, products: usize) -> String {
+    let id = "'B-' || lpad(n::text, 6, '0')";
+    let (table, columns) = match database {
+        "oms_db" => ("oms_history (product_id, avg_daily_demand, trend)", "50 + n % 100, 'stable'"),
+        "inventory_db" => {
+            ("inventory (product_id, available_qty, reserved_qty, warehouse_location)", "n % 700, 0, 'WH-A-01'")
+        }
+        "supplier_db" => (
+            "suppliers (product_id, supplier_name, unit_price, moq, lead_time)",
+            "'ABC Supplies Co.', 1.5 + n % 90, 100, 7",
+        ),
+        _ => ("uom_conversions (product_id, from_uom, to_uom, conversion_factor)", "'pieces', 'box', 12"),
+    };
+    format!("INSERT INTO {table} SELECT {id}, {columns} FROM generate_series(1, {products}) n; ANALYZE")
+}
