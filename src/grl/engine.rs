@@ -21,7 +21,7 @@ use super::error::RuleError;
 use super::facts::Lookup;
 use super::limits::Limits;
 use super::ruleset::{CompiledRule, Ruleset};
-use super::run::Run;
+use super::run::{Ended, Run};
 use super::trace::RulesTrace;
 use crate::types::{Clock, Deadline, FieldName, Record, Value};
 
@@ -96,16 +96,13 @@ impl Engine {
         lock(&self.run).begin(reads, clock, limit.instant(), traced);
         self.native.reset_no_loop_tracking();
         let result = self.native.execute(&EngineFacts::new());
-        let mut ended = lock(&self.run).end();
-        if let Some(error) = ended.take_error(given) {
-            return Err(error);
-        }
+        let ended = lock(&self.run).end(given)?;
         let result = result.map_err(|error| RuleError::Engine { message: error.to_string() })?;
         if result.cycle_count >= self.limits.max_cycles && ended.fired.len() > ended.fired_before {
             return Err(self.never_settled(&ended.fired, ended.fired_before));
         }
-        let trace = ended.trace().map(Box::new);
-        Ok(Evaluation { facts: facts(&self.ruleset, ended.locals), fired: ended.fired, log: ended.log, trace })
+        let Ended { locals, fired, log, trace, .. } = ended;
+        Ok(Evaluation { facts: facts(&self.ruleset, locals), fired, log, trace: trace.map(Box::new) })
     }
 
     fn never_settled(&self, fired: &[usize], before: usize) -> RuleError {

@@ -34,7 +34,23 @@ pub(super) struct Run {
     pub(super) error: Option<RuleError>,
     /// What each rule that fired did, where somebody asked.
     firings: Option<Vec<Firing>>,
+    /// Rules and assignments since the time was looked at.
+    unlooked: u32,
 }
+
+/// What an evaluation leaves behind.
+pub(super) struct Ended {
+    pub(super) locals: Vec<Lookup>,
+    pub(super) fired: Vec<usize>,
+    /// How many had fired when the last pass began.
+    pub(super) fired_before: usize,
+    pub(super) log: Vec<String>,
+    pub(super) trace: Option<RulesTrace>,
+}
+
+/// The time is looked at once for so many rules and assignments: it costs as much as trying one. Long chains and lists look by
+/// themselves.
+const LOOK_EVERY: u32 = 8;
 
 /// What firing a rule does.
 #[derive(Default)]
@@ -60,25 +76,58 @@ impl Run {
             log: Vec::new(),
             error: None,
             firings: None,
+            unlooked: 0,
         }
     }
 
     pub(super) fn begin(&mut self, reads: &[Lookup], clock: &Clock, until: Instant, traced: bool) {
-        let idle = Self::idle(Arc::clone(&self.ruleset));
-        *self = Self {
-            reads: reads.to_vec(),
-            locals: self.ruleset.start(reads),
-            clock: clock.clone(),
-            until,
-            spent: vec![false; self.ruleset.rules.len()],
-            firings: traced.then(Vec::new),
-            ..idle
-        };
+        self.reads.clear();
+        self.reads.extend_from_slice(reads);
+        self.locals = self.ruleset.start(reads);
+        self.clock = clock.clone();
+        self.until = until;
+        // What an evaluation that broke may have left behind goes, too.
+        self.fired.clear();
+        self.fired_before = 0;
+        self.spent.clear();
+        self.spent.resize(self.ruleset.rules.len(), false);
+        self.pending = Effects::default();
+        self.log.clear();
+        self.error = None;
+        self.firings = traced.then(Vec::new);
+        // The first rule looks.
+        self.unlooked = LOOK_EVERY;
     }
 
-    pub(super) fn end(&mut self) -> Self {
-        let idle = Self::idle(Arc::clone(&self.ruleset));
-        std::mem::replace(self, idle)
+    /// What the evaluation leaves behind; an error leaves nothing.
+    ///
+    /// # Errors
+    /// The error it ended in; a timeout says how long it was given.
+    pub(super) fn end(&mut self, given: Duration) -> Result<Ended, RuleError> {
+        if let Some(error) = self.error.take() {
+            return Err(match error {
+                RuleError::Timeout { rule, .. } => RuleError::Timeout { limit_ms: given.as_millis(), rule },
+                other => other,
+            });
+        }
+        let trace = self.trace();
+        Ok(Ended {
+            locals: std::mem::take(&mut self.locals),
+            fired: std::mem::take(&mut self.fired),
+            fired_before: self.fired_before,
+            log: std::mem::take(&mut self.log),
+            trace,
+        })
+    }
+
+    /// Whether the time is over; not every call looks.
+    fn is_late(&mut self) -> bool {
+        self.unlooked += 1;
+        if self.unlooked < LOOK_EVERY {
+            return false;
+        }
+        self.unlooked = 0;
+        Instant::now() >= self.until
     }
 
     pub(super) fn begin_pass(&mut self) {
@@ -92,7 +141,7 @@ impl Run {
         }
         let ruleset = Arc::clone(&self.ruleset);
         let Some(rule) = ruleset.rules.get(index) else { return false };
-        if Instant::now() >= self.until {
+        if self.is_late() {
             self.error = Some(RuleError::Timeout { limit_ms: 0, rule: rule.name.clone() });
             return false;
         }
@@ -161,7 +210,7 @@ impl Run {
     }
 
     /// What the rules did and why the others did nothing, where somebody asked; the evaluation has ended.
-    pub(super) fn trace(&mut self) -> Option<RulesTrace> {
+    fn trace(&mut self) -> Option<RulesTrace> {
         let fired = self.firings.take()?;
         let explainer = Explainer { names: self.ruleset.names(), env: self.env(&self.ruleset) };
         let rules = self
@@ -197,7 +246,7 @@ impl Run {
     fn act(&mut self, ruleset: &Ruleset, action: &Action, effects: &mut Effects) -> Result<bool, Fault> {
         match action {
             Action::Assign { local, operator, value, at } => {
-                if Instant::now() >= self.until {
+                if self.is_late() {
                     return Err(Fault::new(at, EvalErrorKind::OutOfTime));
                 }
                 let Some(value) = self.assigned(ruleset, *local, *operator, value, at)? else { return Ok(false) };
@@ -261,13 +310,5 @@ impl Run {
             EvalErrorKind::OutOfTime => RuleError::Timeout { limit_ms: 0, rule: rule_name },
             _ => RuleError::Rule { rule: rule_name, source: fault.in_snippet(&rule.snippet) },
         });
-    }
-
-    /// The error, where the evaluation ended in one; a timeout says how long it was given.
-    pub(super) fn take_error(&mut self, given: Duration) -> Option<RuleError> {
-        match self.error.take()? {
-            RuleError::Timeout { rule, .. } => Some(RuleError::Timeout { limit_ms: given.as_millis(), rule }),
-            other => Some(other),
-        }
     }
 }

@@ -19,7 +19,7 @@ impl Databases {
     pub async fn start(products: usize) -> Self {
         let mut servers = Vec::new();
         for database in DATABASES {
-            let settings = [("max_connections", "100"), ("shared_buffers", "64MB")];
+            let settings = [("max_connections", "300"), ("shared_buffers", "64MB")];
             let server = Server::disposable(&settings).expect("a server");
             sql::create_database(&server.url("postgres"), database.name).await.expect("a database");
             let url = server.url(database.name);
@@ -49,7 +49,7 @@ impl Databases {
                 let url = server.url(database.name);
                 let mut command = Command::new(&program);
                 command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
-                command.args([format!("--client={}", clients.min(80)), format!("--time={}", time.as_secs().max(1))]);
+                command.args([format!("--client={}", clients), format!("--time={}", time.as_secs().max(1))]);
                 command.arg("--file").arg(&script).arg(&url).stdout(Stdio::piped()).stderr(Stdio::null());
                 command.spawn().expect("pgbench runs")
             })
