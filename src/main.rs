@@ -6,10 +6,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use tributary::app::cli::Cli;
 
-/// Decisions are made of many small values: this allocator serves them in less time than the system's.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = actix_web::rt::System::new().block_on(tributary::app::execute(cli));
