@@ -49,7 +49,7 @@ impl Databases {
                 let url = server.url(database.name);
                 let mut command = Command::new(&program);
                 command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
-                command.args([format!("--client={}", clients), format!("--time={}", time.as_secs().max(1))]);
+                command.args([format!("--client={clients}"), format!("--time={}", time.as_secs().max(1))]);
                 command.arg("--file").arg(&script).arg(&url).stdout(Stdio::piped()).stderr(Stdio::null());
                 command.spawn().expect("pgbench runs")
             })
