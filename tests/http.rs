@@ -468,6 +468,8 @@ async fn a_flow_is_drawn_in_the_language_that_the_client_asks_for() {
     }
     assert_eq!(draw("text/html", "").await.code(), "not_acceptable");
     assert_eq!(draw("application/json;q=0", "").await.status, 406);
+    let other = draw("application/json;q=0, */*;Q=0.5", "").await;
+    assert_eq!(other.headers["content-type"], "text/vnd.graphviz; charset=utf-8");
     assert_eq!(draw("*/*", "?format=png").await.code(), "bad_query");
     assert_problem(&app.get("/flows/selling/graph").await, 404, "no_such_flow");
 }

@@ -51,8 +51,9 @@ pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
     }
     if overlay.is_some() {
         for arrow in &mut arrows {
-            let went = |place: usize| boxes.get(place).is_some_and(|known| !super::is_idle(known));
-            arrow.ran = Some(went(arrow.from) && went(arrow.to));
+            let state = |place: usize| boxes.get(place).and_then(|known| known.state);
+            let handed_on = matches!(state(arrow.from), Some(State::Done | State::Degraded));
+            arrow.ran = Some(handed_on && !matches!(state(arrow.to), None | Some(State::NotRun | State::Skipped)));
         }
     }
     Picture {
@@ -108,13 +109,13 @@ fn one(node: &Node, run: Option<&NodeRun>) -> Box {
             (Kind::Rules, None)
         }
     };
-    lines.extend(run.and_then(timing));
+    lines.extend(run.map(timing).unwrap_or_default());
     let description = node.description.clone();
     Box { description, domain, state: run.map(|run| run.state), ..plain(id.clone(), kind, &id, &lines) }
 }
 
-/// "at 0.1 ms, took 3.4 ms, 1 row"
-fn timing(run: &NodeRun) -> Option<String> {
+/// What became of the node, where that is not plain, and "at 0.1 ms, took 3.4 ms, 1 row".
+fn timing(run: &NodeRun) -> Vec<String> {
     let state = match run.state {
         State::Skipped => Some("skipped".to_owned()),
         State::Failed => Some("failed".to_owned()),
@@ -123,13 +124,13 @@ fn timing(run: &NodeRun) -> Option<String> {
     };
     let ms = |duration: std::time::Duration| format!("{:.1} ms", duration.as_secs_f64() * 1e3);
     let parts = [
-        state,
         run.began.map(|began| format!("at {}", ms(began))),
         run.took.filter(|_| run.began.is_some()).map(|took| format!("took {}", ms(took))),
         run.rows.map(|rows| format!("{rows} row{}", if rows == 1 { "" } else { "s" })),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
+    let times = (!parts.is_empty()).then(|| parts.join(", "));
+    state.into_iter().chain(times).collect()
 }
 
 fn ending(number: usize, outcome: &Outcome, overlay: Option<&Overlay>) -> Box {

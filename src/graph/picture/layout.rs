@@ -5,7 +5,7 @@
 //! sweeps to and fro, and the one with the fewest crossings is kept. Heights follow the neighbours as far as the gaps allow
 //! (pooling those that would overlap).
 
-use super::{Kind, Picture};
+use super::{Kind, LABEL_CHARACTER, LEGEND_ROW, Picture, label, legend};
 
 const MARGIN: f64 = 24.0;
 /// Between layers: room for arrows and their conditions.
@@ -22,8 +22,6 @@ const PADDING: f64 = 30.0;
 const SIGN: f64 = 36.0;
 const NARROWEST: f64 = 110.0;
 const SWEEPS: usize = 12;
-/// Below the boxes: the legend.
-const LEGEND: f64 = 34.0;
 
 /// A place in a layer: a box, or an arrow that passes.
 struct Slot {
@@ -59,9 +57,16 @@ pub(super) fn place(picture: &mut Picture) {
     layout.apply(picture);
 }
 
-/// A length in characters; East Asian ones and symbols count double.
-fn wide(text: &str) -> f64 {
-    text.chars().map(|c| if (c as u32) < 0x1100 { 1.0 } else { 1.9 }).sum()
+/// A length in characters of usual width: capitals are wider, East Asian ones and symbols twice as wide.
+pub(super) fn wide(text: &str) -> f64 {
+    let width = |c: char| match c {
+        'W' | 'M' | '@' | '%' => 1.5,
+        'm' | 'w' => 1.3,
+        c if c.is_uppercase() => 1.15,
+        c if (c as u32) < 0x1100 => 1.0,
+        _ => 1.9,
+    };
+    text.chars().map(width).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of boxes")]
@@ -229,6 +234,7 @@ impl Layout {
     fn apply(&self, picture: &mut Picture) {
         let top = self.slots.iter().map(|slot| slot.y - slot.height / 2.0).fold(f64::INFINITY, f64::min);
         let top = if top.is_finite() { MARGIN - top } else { MARGIN };
+        let gaps = self.gaps(picture);
         let mut left = MARGIN;
         let mut spans = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
@@ -236,8 +242,9 @@ impl Layout {
             let width =
                 boxes().filter_map(|number| picture.boxes.get(number)).map(|known| known.width).fold(0.0, f64::max);
             spans.push((left, left + width));
-            left += width + GAP_X;
+            left += width + gaps.get(spans.len()).copied().unwrap_or(GAP_X);
         }
+        let right = spans.last().map_or(left, |(_, right)| *right);
         let mut bottom = 0.0_f64;
         for slot in &self.slots {
             bottom = bottom.max(slot.y + slot.height / 2.0 + top);
@@ -257,8 +264,22 @@ impl Layout {
                 arrow.points = points;
             }
         }
-        picture.width = (left - GAP_X + MARGIN).max(MARGIN * 2.0).ceil();
-        picture.height = (bottom + MARGIN + if picture.domains.is_empty() { 0.0 } else { LEGEND }).ceil();
+        picture.width = (right + MARGIN).ceil();
+        let rows = legend(&picture.domains, picture.width).last().map_or(0, |(_, row)| row + 1);
+        picture.height = LEGEND_ROW.mul_add(size(rows), bottom + MARGIN + if rows == 0 { 0.0 } else { 12.0 }).ceil();
+    }
+
+    /// By layer: the room before it, enough for the conditions of the arrows that reach it.
+    fn gaps(&self, picture: &Picture) -> Vec<f64> {
+        let mut gaps = vec![GAP_X; self.layers.len()];
+        for arrow in &picture.arrows {
+            let Some(condition) = &arrow.condition else { continue };
+            let layer = self.slots.get(arrow.to).map_or(0, |slot| slot.layer);
+            if let Some(gap) = gaps.get_mut(layer) {
+                *gap = gap.max(wide(&label(condition)).mul_add(LABEL_CHARACTER, 28.0));
+            }
+        }
+        gaps
     }
 
     /// From the right side of one box to the left side of the other, level through the layers between.

@@ -191,10 +191,42 @@ impl Picture {
     }
 }
 
+/// A condition beside an arrow has at most so many characters.
+const LABEL: usize = 26;
+/// The width of one, in pixels.
+const LABEL_CHARACTER: f64 = 6.4;
+/// The height of a row of the legend.
+const LEGEND_ROW: f64 = 22.0;
+/// Where the legend begins, from the left.
+const LEGEND_LEFT: f64 = 24.0;
+
+/// By domain: where it stands in the legend of a picture of this width, and in which row.
+fn legend(domains: &[Domain], width: f64) -> Vec<(f64, usize)> {
+    let (mut x, mut row) = (LEGEND_LEFT, 0);
+    let mut places = Vec::with_capacity(domains.len());
+    for domain in domains {
+        let needed = layout::wide(&domain.name).mul_add(7.4, 44.0);
+        if x > LEGEND_LEFT && x + needed > width {
+            (x, row) = (LEGEND_LEFT, row + 1);
+        }
+        places.push((x, row));
+        x += needed;
+    }
+    places
+}
+
+/// A condition as it stands beside its arrow.
+fn label(condition: &str) -> String {
+    if condition.chars().count() <= LABEL {
+        return condition.to_owned();
+    }
+    condition.chars().take(LABEL - 1).chain(['…']).collect()
+}
+
 /// The colours of boxes that ask no database.
 const PLAIN: (&str, &str) = ("#f6f6f4", "#57606a");
 const FAILED: &str = "#b3261e";
-const DEGRADED: &str = "#b26a00";
+const DEGRADED: &str = "#6639ba";
 const CHOSEN: &str = "#1a7f37";
 
 /// The colours of a box: its own, and, where it went wrong, of what went wrong.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Box, Kind, PLAIN, Picture, State, colours, is_idle};
+use super::{Arrow, Box, Kind, LEGEND_ROW, PLAIN, Picture, State, colours, is_idle};
 
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
 
@@ -32,6 +32,7 @@ pub(super) fn write(picture: &Picture) -> String {
     put(&mut out, &format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>"));
     arrows(picture, &mut out);
     picture.boxes.iter().for_each(|known| one(picture, known, &mut out));
+    picture.arrows.iter().for_each(|arrow| condition(arrow, &mut out));
     legend(picture, &mut out);
     out.push_str("</svg>\n");
     out
@@ -56,23 +57,19 @@ fn arrows(picture: &Picture, out: &mut String) {
             ),
         );
     }
-    for arrow in arrows {
-        let (Some(condition), Some((x, y))) = (&arrow.condition, middle(&arrow.points)) else { continue };
-        let short: String = if condition.chars().count() > 26 {
-            condition.chars().take(25).chain(['…']).collect()
-        } else {
-            condition.clone()
-        };
-        put(
-            out,
-            &format!(
-                "<text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#1f2328\" stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"><title>{}</title>{}</text>",
-                y - 5.0,
-                escaped(condition),
-                escaped(&short)
-            ),
-        );
-    }
+}
+
+/// The condition of an arrow, over everything else.
+fn condition(arrow: &Arrow, out: &mut String) {
+    let (Some(condition), Some((x, y))) = (&arrow.condition, middle(&arrow.points)) else { return };
+    let (full, short, y) = (escaped(condition), escaped(&super::label(condition)), y - 5.0);
+    let halo = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"";
+    put(
+        out,
+        &format!(
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#1f2328\" {halo}><title>{full}</title>{short}</text>"
+        ),
+    );
 }
 
 /// Curves between layers, level through them.
@@ -106,7 +103,8 @@ fn one(picture: &Picture, known: &Box, out: &mut String) {
     let thick = if known.state.is_some() && !is_idle(known) { 2.2 } else { 1.4 };
     let style = format!("fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{thick}\"{dashes}");
     put(out, &format!("<g{dim}>"));
-    let full = known.description.as_ref().map_or_else(|| known.id.clone(), |said| format!("{}: {said}", known.title));
+    let name = if known.kind == Kind::Outcome { &known.title } else { &known.id };
+    let full = known.description.as_ref().map_or_else(|| name.clone(), |said| format!("{name}: {said}"));
     put(out, &format!("<title>{}</title>", escaped(&full)));
     match known.kind {
         Kind::Query => {
@@ -174,9 +172,11 @@ fn chamfered(known: &Box) -> String {
 }
 
 fn legend(picture: &Picture, out: &mut String) {
-    let y = picture.height - 28.0;
-    let mut x = 24.0;
-    for domain in &picture.domains {
+    let places = super::legend(&picture.domains, picture.width);
+    let rows = places.last().map_or(0, |(_, row)| row + 1);
+    for (domain, (x, row)) in picture.domains.iter().zip(places) {
+        #[expect(clippy::cast_precision_loss, reason = "rows of a legend")]
+        let y = LEGEND_ROW.mul_add(-((rows - row) as f64), picture.height - 6.0);
         put(
             out,
             &format!(
@@ -184,22 +184,15 @@ fn legend(picture: &Picture, out: &mut String) {
                 domain.fill, domain.stroke
             ),
         );
+        let (x, y) = (x + 20.0, y + 11.5);
         put(
             out,
             &format!(
-                "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"12\" fill=\"{}\">{}</text>",
-                x + 20.0,
-                y + 11.5,
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"12\" fill=\"{}\">{}</text>",
                 PLAIN.1,
                 escaped(&domain.name)
             ),
         );
-        #[expect(clippy::cast_precision_loss, reason = "a name's length")]
-        let advance = domain.name.chars().count() as f64;
-        x += advance.mul_add(7.2, 44.0);
-        if x > picture.width - 60.0 {
-            break;
-        }
     }
 }
 

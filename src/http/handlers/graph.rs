@@ -59,24 +59,39 @@ fn format(request: &HttpRequest) -> Result<(&'static str, &'static str), Problem
     if accept.trim().is_empty() {
         return Ok(("json", "application/json"));
     }
-    let mut wanted: Vec<(f32, &str)> = accept.split(',').filter_map(weighted).collect();
-    // The first of those wanted most; a stable sort keeps the client's order.
-    wanted.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let fits = |range: &str, media_type: &str| {
-        range == "*/*"
-            || range == media_type
-            || range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind))
-    };
-    let found =
-        wanted.into_iter().find_map(|(_, range)| FORMATS.into_iter().find(|(_, media_type)| fits(range, media_type)));
-    found.ok_or_else(|| Problem::not_acceptable(&FORMATS.map(|(_, media_type)| media_type)))
+    let wanted: Vec<(f32, String)> = accept.split(',').filter_map(weighted).collect();
+    // Of each form the most specific range counts; of those that are wanted, the one wanted most, and first.
+    let ranked = FORMATS.into_iter().filter_map(|(word, media_type)| {
+        let fitting = wanted
+            .iter()
+            .enumerate()
+            .filter_map(|(place, (weight, range))| Some((specificity(range, media_type)?, *weight, place)));
+        let (_, weight, place) =
+            fitting.max_by_key(|(specificity, _, place)| (*specificity, std::cmp::Reverse(*place)))?;
+        (weight > 0.0).then_some((weight, place, (word, media_type)))
+    });
+    let best =
+        ranked.reduce(|best, next| if next.0 > best.0 || (next.0 >= best.0 && next.1 < best.1) { next } else { best });
+    best.map(|(_, _, format)| format).ok_or_else(|| Problem::not_acceptable(&FORMATS.map(|(_, media_type)| media_type)))
 }
 
-/// A range of `Accept` with its weight; what is not wanted at all is not given.
-fn weighted(part: &str) -> Option<(f32, &str)> {
+/// How closely a range names a media type; `None` where it does not.
+fn specificity(range: &str, media_type: &str) -> Option<u8> {
+    if range == media_type {
+        return Some(2);
+    }
+    if range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind)) {
+        return Some(1);
+    }
+    (range == "*/*").then_some(0)
+}
+
+/// A range of `Accept` with its weight.
+fn weighted(part: &str) -> Option<(f32, String)> {
+    let part = part.to_ascii_lowercase();
     let mut pieces = part.split(';').map(str::trim);
-    let range = pieces.next().filter(|range| !range.is_empty())?;
+    let range = pieces.next().filter(|range| !range.is_empty())?.to_owned();
     let weight =
         pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(Some(1.0), |text| text.parse::<f32>().ok())?;
-    (weight > 0.0).then_some((weight, range))
+    Some((weight, range))
 }
