@@ -95,6 +95,11 @@ impl Region {
         self.0.iter().chain(&other.0).all(same)
     }
 
+    /// Whether a subject other than `subject` itself depends on it.
+    pub(super) fn mixes(&self, subject: &str) -> bool {
+        self.0.iter().flat_map(Case::keys).any(|known| known != subject && known.contains(subject))
+    }
+
     /// What each case says of a subject; `None` for a case that says nothing.
     pub(super) fn cases(&self, subject: &str) -> impl Iterator<Item = Option<&Values>> {
         self.0.iter().map(move |case| case.get(subject))
@@ -312,11 +317,14 @@ impl Solver<'_> {
     fn membership(&self, left: &Expr, right: &Expr, wanted: bool, whole: &Expr) -> Option<Vec<Case>> {
         let opaque = || Some(vec![self.truth(whole, wanted)]);
         let (Expr::List { items, .. }, None) = (right, literal(left)) else { return opaque() };
+        if items.len() > MOST_BOXES {
+            return None;
+        }
         let Some(values) = items.iter().map(literal).collect::<Option<Vec<Value>>>() else { return opaque() };
         let subject = self.subject(left);
         if wanted {
             let cases = values.into_iter().map(|value| Case::from([(subject.clone(), Values::only(value))]));
-            return Some(cases.take(MOST_BOXES + 1).collect()).filter(|cases: &Vec<Case>| cases.len() <= MOST_BOXES);
+            return Some(cases.collect());
         }
         let none = values.into_iter().fold(Values::ALL, |all, value| all.and(&Values::all_but(value)));
         Some(vec![Case::from([(subject, none)])])

@@ -230,3 +230,32 @@ fn a_rule_that_decides_on_a_value_about_to_change_is_told() {
         assert_eq!(told("stale-read", rules, &start), stale, "{rules}");
     }
 }
+
+#[test]
+fn what_may_stop_or_come_first_is_not_told() {
+    let facts = [("n", Value::Integer(1)), ("late", Value::Integer(0))];
+    for (code, rules) in [
+        ("never-settles", "rule A { when n > 0 && n < moq then n += 1; }"),
+        ("never-settles", "rule A { when n > 0 && n + moq < 9 then n += 1; }"),
+        ("always-fires", "rule A date-effective \"2999-01-01\" no-loop { when true then x = 1; }"),
+        (
+            "stale-read",
+            "rule A salience 9 no-loop { when y && late <= 5 then x = 1; }
+             rule B no-loop { when moq > 1 then late = moq; y = true; }",
+        ),
+        (
+            "stale-read",
+            "rule A salience 9 no-loop { when moq > 10 then x = late; }
+             rule B no-loop { when moq <= 10 then late = moq; }",
+        ),
+    ] {
+        assert!(!told(code, rules, &facts), "{rules}");
+    }
+}
+
+#[test]
+fn a_list_of_very_many_values_is_looked_at_in_no_time() {
+    let values = (0..50_000).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
+    let rules = format!("rule A no-loop {{ when moq in [{values}] then x = 1; }}");
+    assert!(!told("always-fires", &rules, &[]));
+}

@@ -158,8 +158,16 @@ impl Compiler<'_> {
 
 /// What an outcome before this one takes from it, where that is certain: everything, or what both take.
 fn hidden(outcome: &Outcome, region: &Region, outcomes: &[Outcome], regions: &[Option<Region>]) -> Option<Diagnostic> {
-    let before = || outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
+    let before = || {
+        let known = outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
+        known.filter(|(_, region)| !region.is_empty())
+    };
     let place = outcome.when.as_ref().map_or_else(|| outcome.span.clone(), Expression::span);
+    if region.is_empty() {
+        let message = format!("the outcome `{}` is never reached", outcome.status);
+        let warning = Diagnostic::warning("unreachable-outcome", place, message);
+        return Some(warning.label("no values make it true").help("mend its `when`, or delete it"));
+    }
     if let Some((first, _)) = before().find(|(_, earlier)| region.implies(earlier)) {
         let message = format!("the outcome `{}` is never reached", outcome.status);
         let warning = Diagnostic::warning("unreachable-outcome", place, message);

@@ -42,7 +42,7 @@ impl<'a> Regions<'a> {
             let written = path.written();
             self.linted.own(path, &written).is_some_and(|own| !self.linted.starting.contains(own))
         };
-        if read.iter().any(waits) || !Region::of_negation(&rule.when, &name)?.is_empty() {
+        if is_dated(rule) || read.iter().any(waits) || !Region::of_negation(&rule.when, &name)?.is_empty() {
             return None;
         }
         let message = format!("rule `{}` always fires", rule.name);
@@ -64,7 +64,8 @@ impl<'a> Regions<'a> {
             let written = path.written();
             let Some(own) = self.linted.own(path, &written) else { continue };
             let only_itself = writers.get(own).is_none_or(|writers| writers.iter().all(|writer| *writer == index));
-            if !only_itself || (writers.contains_key(own) && !keeps(rule, own, region)) {
+            let is_written = writers.contains_key(own);
+            if !only_itself || (is_written && (region.mixes(&own_name(own)) || !keeps(rule, own, region))) {
                 return None;
             }
         }
@@ -115,8 +116,8 @@ impl<'a> Regions<'a> {
             (Some(a), Some(b)) => written_out(a).zip(written_out(b)).is_some_and(|(a, b)| a == b),
             _ => true,
         };
-        let dated = |rule: &Rule| rule.effective.is_some() || rule.expires.is_some();
-        !same && !looks(&a.rule, &b.rule) && !looks(&b.rule, &a.rule) && !dated(&a.rule) && !dated(&b.rule)
+        let dated = is_dated(&a.rule) || is_dated(&b.rule);
+        !same && !dated && !looks(&a.rule, &b.rule) && !looks(&b.rule, &a.rule)
     }
 
     fn told(&self, first: usize, second: usize, fact: &str) -> Option<Diagnostic> {
@@ -144,6 +145,14 @@ impl<'a> Regions<'a> {
                 paths(value, &mut read);
             }
         }
+        // A rule that waits for a fact may fire behind the one that sets another; a dated one, never.
+        let waits = |path: &&Path| {
+            let written = path.written();
+            self.linted.own(path, &written).is_some_and(|own| !self.linted.starting.contains(own))
+        };
+        if is_dated(rule) || read.iter().any(waits) {
+            return None;
+        }
         for path in read {
             let written = path.written();
             let Some(own) = self.linted.own(path, &written) else { continue };
@@ -153,10 +162,11 @@ impl<'a> Regions<'a> {
                 |writer: &usize| self.linted.rules.get(*writer).filter(|read| read.rule.salience < rule.salience);
             let writes_itself = writers.contains(&index);
             let all_later = writers.iter().all(|writer| later(writer).is_some());
+            let exclude = |writer: &usize| self.region(*writer).is_none_or(|other| other.is_disjoint(region));
             let fires_on_it =
                 region.cases(&own_name(own)).any(|values| values.is_none_or(|values| values.holds(start)));
             let Some(writer) = writers.first().and_then(later) else { continue };
-            if writes_itself || !all_later || !fires_on_it {
+            if writes_itself || !all_later || !fires_on_it || writers.iter().all(exclude) {
                 continue;
             }
             let message = format!(
@@ -192,6 +202,11 @@ fn keeps(rule: &Rule, fact: &str, region: &Region) -> bool {
         }
     };
     region.cases(&own_name(fact)).all(stays)
+}
+
+/// Whether a rule counts only at certain times.
+fn is_dated(rule: &Rule) -> bool {
+    rule.effective.is_some() || rule.expires.is_some()
 }
 
 /// What regions call an own fact.
