@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, FutureExt, select};
@@ -50,7 +51,7 @@ pub struct Report {
     /// The decision.
     pub result: Result<Decision, FlowError>,
     /// What the run did.
-    pub trace: Option<Box<Trace>>,
+    pub trace: Option<Arc<Trace>>,
 }
 
 /// Decides `flow` for `inputs` (a map with every input, as [`crate::graph::InputSchema`] makes it).
@@ -154,7 +155,7 @@ impl<'a> Walk<'a> {
             };
             outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, self.degraded, &mut tried)
         });
-        Report { result, trace: self.notes.map(|notes| Box::new(notes.into_trace())) }
+        Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())) }
     }
 
     /// Runs every node to its end.

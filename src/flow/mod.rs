@@ -23,4 +23,5 @@ pub use error::FlowError;
 pub use executor::{Report, Run, run};
 pub use overrides::Overrides;
 pub use ports::{Ports, RulesError};
+pub(crate) use trace::micros;
 pub use trace::{Detail, NodeEnd, NodeTrace, Skip, Trace};

@@ -80,6 +80,25 @@ pub enum NodeEnd {
     Failed(&'static str),
 }
 
+impl NodeEnd {
+    /// What it is called wherever programs read it: in explanations and records. Never changes.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotStarted => "not_started",
+            Self::Unfinished => "unfinished",
+            Self::Skipped(_) => "skipped",
+            Self::Value(_) => "done",
+            Self::Degraded { .. } => "degraded",
+            Self::WrongRows(_) | Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// A time as explanations and records write it, in microseconds.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Why a node was not to run.
 #[derive(Debug, Clone)]
 pub enum Skip {

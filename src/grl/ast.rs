@@ -142,6 +142,17 @@ impl Arithmetic {
 }
 
 impl Compare {
+    /// The operator that says the same with its sides exchanged.
+    pub(super) fn flipped(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessEqual => Self::GreaterEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterEqual => Self::LessEqual,
+            other => other,
+        }
+    }
+
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Equal => "==",

@@ -22,6 +22,15 @@ pub struct FactRef {
     pub written: FieldName,
 }
 
+/// Whether the facts at two dotted paths of one owner share anything: they are the same, or one is part of the other. An empty
+/// path is the owner's whole value.
+pub fn overlap(a: &str, b: &str) -> bool {
+    let covers = |whole: &str, part: &str| {
+        whole.is_empty() || part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    covers(a, b) || covers(b, a)
+}
+
 /// What reading a fact gives.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookup {

@@ -39,7 +39,7 @@ pub use engine::{Engine, Evaluation};
 pub use engines::Engines;
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::Expression;
-pub use facts::{FactRef, Facts, Lookup, Owner};
+pub use facts::{FactRef, Facts, Lookup, Owner, overlap};
 pub use limits::Limits;
 pub use region::Region;
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};

@@ -305,7 +305,7 @@ impl Solver<'_> {
                 one(left, Values::beyond(if wanted { operator } else { negated(operator) }, &value))
             }
             (Some(value), None, _) if is_order(operator) => {
-                let operator = flipped(operator);
+                let operator = operator.flipped();
                 one(right, Values::beyond(if wanted { operator } else { negated(operator) }, &value))
             }
             (None, None, _) => Some(vec![self.relation(operator, left, right, wanted, whole)]),
@@ -393,16 +393,6 @@ fn negated(operator: Compare) -> Compare {
         Compare::LessEqual => Compare::Greater,
         Compare::Greater => Compare::LessEqual,
         Compare::GreaterEqual => Compare::Less,
-        other => other,
-    }
-}
-
-fn flipped(operator: Compare) -> Compare {
-    match operator {
-        Compare::Less => Compare::Greater,
-        Compare::LessEqual => Compare::GreaterEqual,
-        Compare::Greater => Compare::Less,
-        Compare::GreaterEqual => Compare::LessEqual,
         other => other,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -10,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::typed::hints;
 use crate::flow::explain::REDACTED;
 use crate::flow::offline::rows;
-use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, Report, Trace};
+use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, Report, Trace, micros};
 use crate::graph::{Flow, Node, QueryNode, Work};
 use crate::types::{Digest, DomainName, FieldName, NodeId, Value};
 
@@ -24,7 +23,7 @@ pub struct Entry {
     /// What names the request: the id of its answer.
     pub id: String,
     /// What the run did.
-    pub trace: Trace,
+    pub trace: Arc<Trace>,
     ended: Ended,
 }
 
@@ -37,7 +36,7 @@ enum Ended {
 impl Entry {
     /// The entry of a run that took notes; `None` where it took none.
     pub fn new(flow: &Arc<Flow>, id: impl Into<String>, report: &Report) -> Option<Self> {
-        let trace = report.trace.as_deref()?.clone();
+        let trace = Arc::clone(report.trace.as_ref()?);
         let ended = match &report.result {
             Ok(decision) => Ended::Decided(decision.clone()),
             Err(error) => Ended::failed(error),
@@ -145,7 +144,7 @@ impl Serialize for One<'_> {
             Work::Rules(rules) => {
                 let names: Vec<&str> = rules.ruleset.rules().map(|rule| rule.name).collect();
                 let fired: Vec<&str> = self.trace.fired.iter().filter_map(|rule| names.get(*rule).copied()).collect();
-                map.serialize_entry("state", state(&self.trace.end))?;
+                map.serialize_entry("state", self.trace.end.name())?;
                 map.serialize_entry("fired", &fired)?;
             }
         }
@@ -159,7 +158,7 @@ impl Serialize for One<'_> {
 
 impl One<'_> {
     fn query<M: SerializeMap>(&self, query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("state", state(&self.trace.end))?;
+        map.serialize_entry("state", self.trace.end.name())?;
         map.serialize_entry("query", &Digest::of(query.query.text()))?;
         if !self.trace.params.is_empty() && (!self.redact || query.redact.is_empty()) {
             map.serialize_entry("params", &self.trace.params)?;
@@ -195,19 +194,4 @@ fn without(row: &Value, redact: &[FieldName]) -> Value {
         let shown = if redact.contains(name) { Value::text(REDACTED) } else { value.clone() };
         (name.clone(), shown)
     }))
-}
-
-fn state(end: &NodeEnd) -> &'static str {
-    match end {
-        NodeEnd::NotStarted => "not_started",
-        NodeEnd::Unfinished => "unfinished",
-        NodeEnd::Skipped(_) => "skipped",
-        NodeEnd::Value(_) => "done",
-        NodeEnd::Degraded { .. } => "degraded",
-        NodeEnd::WrongRows(_) | NodeEnd::Failed(_) => "failed",
-    }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

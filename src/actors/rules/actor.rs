@@ -22,6 +22,8 @@ pub(super) struct Task {
     pub(super) deadline: Deadline,
     pub(super) detail: Detail,
     pub(super) limits: Arc<Limits>,
+    /// Spans do not cross mailboxes by themselves.
+    pub(super) span: Span,
 }
 
 /// Evaluate on a thread made for it.
@@ -29,7 +31,6 @@ pub(super) struct Task {
 #[rtype(result = "Result<Evaluation, RulesError>")]
 pub(super) struct Evaluate {
     pub(super) task: Task,
-    pub(super) span: Span,
     /// Given back when the evaluation ends: what bounds the queue.
     pub(super) permit: OwnedSemaphorePermit,
 }
@@ -58,6 +59,7 @@ pub(super) struct RulesActor {
 impl RulesActor {
     /// A panic costs the engines, not the thread.
     fn evaluate(&mut self, task: &Task, deadline: Deadline) -> Result<Evaluation, RulesError> {
+        let _entered = task.span.enter();
         let result = catch_unwind(AssertUnwindSafe(|| {
             let engine = self.engines.of(&task.ruleset, &task.limits)?;
             let evaluation = match task.detail {
@@ -82,8 +84,7 @@ impl Handler<Evaluate> for RulesActor {
     type Result = Result<Evaluation, RulesError>;
 
     fn handle(&mut self, message: Evaluate, _: &mut Self::Context) -> Self::Result {
-        let Evaluate { task, span, permit } = message;
-        let _entered = span.entered();
+        let Evaluate { task, permit } = message;
         let result = self.evaluate(&task, task.deadline);
         drop(permit);
         result

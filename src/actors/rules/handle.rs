@@ -72,6 +72,7 @@ impl RulesHandle {
             deadline: run.deadline,
             detail: run.detail,
             limits: Arc::clone(&self.limits),
+            span: Span::current(),
         };
         if pace.slow.load(Ordering::Relaxed) == 0 {
             let asked = EvaluateQuickly { task: task.clone(), within: QUICK };
@@ -93,7 +94,7 @@ impl RulesHandle {
         let permit = Arc::clone(&self.waiting)
             .try_acquire_owned()
             .map_err(|_| RulesError::Overloaded { retry_after: Duration::from_secs(1) })?;
-        let message = Evaluate { task, span: Span::current(), permit };
+        let message = Evaluate { task, permit };
         self.address.send(message).await.unwrap_or(Err(RulesError::Broken))
     }
 }

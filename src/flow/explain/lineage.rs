@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::flow::trace::Trace;
 use crate::graph::{Flow, Outcome, Template, Work};
-use crate::grl::{Beginning, FactRef, Origin, Owner, RulesTrace, Ruleset};
+use crate::grl::{Beginning, FactRef, Origin, Owner, RulesTrace, Ruleset, overlap};
 use crate::types::FieldName;
 
 /// Where the value of one field of the body comes from. Names are written as `node.field`.
@@ -103,10 +103,7 @@ impl<'a> Tracer<'a> {
                 push(&mut self.lineage.columns, ColumnRef { node, column: path, domain });
             }
             Work::Rules(rules) => {
-                let covers = |a: &str, b: &str| {
-                    b.is_empty() || a == b || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'))
-                };
-                let facts = rules.ruleset.own_facts().filter(|(name, _)| covers(name, &path) || covers(&path, name));
+                let facts = rules.ruleset.own_facts().filter(|(name, _)| overlap(name, &path));
                 let facts: Vec<(FieldName, Beginning)> = facts.map(|(name, begun)| (name.clone(), begun)).collect();
                 for (name, beginning) in facts {
                     self.own(place, &rules.ruleset, &name, &beginning);

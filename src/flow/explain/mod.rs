@@ -13,7 +13,7 @@ mod rules;
 use serde::Serialize;
 
 use self::redact::Redaction;
-use super::trace::Trace;
+use super::trace::{Trace, micros};
 use crate::graph::{Flow, Outcome};
 use crate::grl::Expression;
 use crate::types::{FlowName, NodeId};
@@ -114,10 +114,6 @@ impl Explanation {
 
 fn one_line(expression: &Expression) -> String {
     expression.text().split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn micros(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn as_map<T: Serialize, S: serde::Serializer>(pairs: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {

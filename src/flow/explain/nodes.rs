@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use super::micros;
 use super::redact::Redaction;
 use super::rules::{self, Fired, NotFired};
-use crate::flow::trace::{NodeEnd, NodeTrace, Skip, Trace};
+use crate::flow::trace::{NodeEnd, NodeTrace, Skip, Trace, micros};
 use crate::graph::{Flow, Node, Work};
 use crate::types::{DomainName, NodeId, Value};
 
@@ -59,7 +58,6 @@ pub(super) fn explain(flow: &Flow, trace: &Trace, redaction: &Redaction) -> Vec<
 }
 
 fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> NodeExplanation {
-    let (state, because) = state(&trace.end, redaction);
     let value = match &trace.end {
         NodeEnd::Value(value) | NodeEnd::Degraded { value, .. } => Some(redaction.value(place, value)),
         _ => None,
@@ -68,8 +66,8 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         node: node.id.clone(),
         kind: "rules",
         domain: None,
-        state,
-        because,
+        state: trace.end.name(),
+        because: because(&trace.end, redaction),
         start_us: trace.began.map(micros),
         took_us: trace.began.map(|_| micros(trace.took)),
         wait_us: None,
@@ -111,19 +109,17 @@ fn rows(end: &NodeEnd) -> Option<usize> {
     }
 }
 
-fn state(end: &NodeEnd, redaction: &Redaction) -> (&'static str, Vec<String>) {
+/// Why a node is not simply done.
+fn because(end: &NodeEnd, redaction: &Redaction) -> Vec<String> {
     match end {
-        NodeEnd::NotStarted => ("not_started", Vec::new()),
-        NodeEnd::Unfinished => ("unfinished", Vec::new()),
-        NodeEnd::Value(_) => ("done", Vec::new()),
-        NodeEnd::Degraded { code, .. } => ("degraded", vec![(*code).to_owned()]),
-        NodeEnd::Failed(code) => ("failed", vec![(*code).to_owned()]),
-        NodeEnd::WrongRows(found) => ("failed", vec![format!("found {found} rows")]),
-        NodeEnd::Skipped(Skip::Unset(fact)) => ("skipped", vec![format!("{} is unset", fact.written)]),
+        NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Value(_) => Vec::new(),
+        NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => vec![(*code).to_owned()],
+        NodeEnd::WrongRows(found) => vec![format!("found {found} rows")],
+        NodeEnd::Skipped(Skip::Unset(fact)) => vec![format!("{} is unset", fact.written)],
         NodeEnd::Skipped(Skip::Edge { from, because }) => {
             let mut why = vec![format!("the condition of the edge from {from} does not hold")];
             why.extend(because.iter().flat_map(|reason| redaction.sentences(None, reason)));
-            ("skipped", why)
+            why
         }
     }
 }

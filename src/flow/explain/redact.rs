@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::graph::{Flow, Work};
-use crate::grl::{Beginning, FactRef, Failed, Operand, Origin, Owner, Reason};
+use crate::grl::{Beginning, FactRef, Failed, Operand, Origin, Owner, Reason, overlap};
 use crate::types::{FieldName, Value};
 
 /// What stands where a value is not shown.
@@ -65,9 +65,7 @@ impl Redaction {
 
     /// Whether the fact at `path` of `node` is hidden, or holds one that is, or is part of one.
     fn hides_path(&self, node: usize, path: &str) -> bool {
-        let within =
-            |a: &str, b: &str| a == b || b.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.starts_with('.'));
-        self.hidden.iter().any(|(owner, name)| *owner == node && (within(name, path) || within(path, name)))
+        self.hidden.iter().any(|(owner, name)| *owner == node && overlap(name, path))
     }
 
     /// Whether what `origin` stands for is hidden; `node` is the rule node whose own facts it may be.

@@ -6,7 +6,7 @@ use super::query::{owner_place, unknown};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::graph::plan::{Guard, Node, RuleNode, Work};
 use crate::graph::values;
-use crate::grl::{Expression, LocalFact, Owner, Ruleset, Scope};
+use crate::grl::{Expression, LocalFact, Owner, Ruleset, Scope, overlap};
 use crate::types::{FieldName, NodeId, Type};
 use crate::yaml::Marked;
 
@@ -192,10 +192,7 @@ impl Compiler<'_> {
                     .map(|fact| fact.path.join("."))
                     .collect();
                 // A whole read is a read of all its parts, and a part of a value is read where the value is.
-                let covers = |a: &str, b: &str| {
-                    a.is_empty() || a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                };
-                let is_read = |name: &str| own.iter().any(|fact| covers(fact, name) || covers(name, fact));
+                let is_read = |name: &str| own.iter().any(|fact| overlap(fact, name));
                 self.found.extend(rules.ruleset.unused(is_read));
             }
         }

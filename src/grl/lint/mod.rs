@@ -349,7 +349,7 @@ fn contradiction(when: &Expr) -> Option<At> {
         let Expr::Compare { operator, left, right, at } = item else { continue };
         let (path, operator, value) = match (&**left, &**right) {
             (Expr::Path(path), Expr::Literal { value, .. }) => (path, *operator, value),
-            (Expr::Literal { value, .. }, Expr::Path(path)) => (path, flipped(*operator), value),
+            (Expr::Literal { value, .. }, Expr::Path(path)) => (path, operator.flipped(), value),
             _ => continue,
         };
         let before = bounds.entry(path.written()).or_default();
@@ -359,16 +359,6 @@ fn contradiction(when: &Expr) -> Option<At> {
         before.push((operator, value));
     }
     None
-}
-
-fn flipped(operator: Compare) -> Compare {
-    match operator {
-        Compare::Less => Compare::Greater,
-        Compare::LessEqual => Compare::GreaterEqual,
-        Compare::Greater => Compare::Less,
-        Compare::GreaterEqual => Compare::LessEqual,
-        other => other,
-    }
 }
 
 /// Whether nothing satisfies both: `> 10` and `< 5`, `== 1` and `== 2`.
