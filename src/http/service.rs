@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use super::admin::Admin;
+use super::gate::{AdminSide, Gate};
+use super::limits::HeadLimits;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
@@ -20,6 +22,12 @@ pub struct Service {
     pub recorder: Option<Recorder>,
     /// What the admin endpoints do; `None` where they are off.
     pub admin: Option<Admin>,
+    /// Where the admin endpoints are.
+    pub admin_side: AdminSide,
+    /// Who may ask which flow.
+    pub gate: Gate,
+    /// The most of a request's head.
+    pub head_limits: HeadLimits,
 }
 
 impl Service {
