@@ -17,8 +17,11 @@ use crate::decisions::{shipped, shipped_rows};
 /// How many rules there are.
 const RULES: [u64; 4] = [10, 100, 1_000, 10_000];
 
-/// Two ways to say when a rule of many fires.
-const CONDITIONS: [(&str, fn(u64) -> String); 2] = [
+/// Says when the rule of this number fires.
+type Condition = fn(u64) -> String;
+
+/// Two ways to say when one rule of many fires.
+const CONDITIONS: [(&str, Condition); 2] = [
     ("one equality fires", |number| format!("row.n == {number}")),
     ("one range fires", |number| format!("row.n >= {number} && row.n < {}", number + 1)),
 ];
@@ -75,7 +78,7 @@ fn number(number: u64) -> Lookup {
     Lookup::Value(Value::Integer(i64::try_from(number).expect("a small number")))
 }
 
-fn source(count: u64, condition: fn(u64) -> String) -> Arc<Source> {
+fn source(count: u64, condition: Condition) -> Arc<Source> {
     let rules = (0..count).map(|number| {
         let condition = condition(number);
         format!("rule \"R{number}\" no-loop {{ when {condition} then hit = {number}; }}\n")
