@@ -128,8 +128,8 @@ pub fn lines(products: usize, size: usize) -> String {
 /// Decisions a second of one batch of so many products.
 pub async fn batch(address: SocketAddr, products: usize, size: usize) -> f64 {
     let body = lines(products, size);
-    let started = Instant::now();
     let client = reqwest::Client::new();
+    let started = Instant::now();
     let request = client.post(format!("http://{address}/purchasing/flow/batch"));
     let request = request.header("Content-Type", "application/x-ndjson").body(body);
     let text = request.send().await.expect("an answer").text().await.expect("its lines");

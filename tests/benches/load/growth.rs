@@ -185,7 +185,7 @@ fn flow(nodes: usize, domains: usize, rules: bool) -> String {
     let mut text = String::from("flow: growth\ninput: { product_id: { type: text } }\nnodes:\n");
     for node in 0..nodes {
         let domain = node % domains;
-        writeln!(text, "  n{node}: {{ type: DBNode, database: d{domain}_db, query: \"SELECT product_id, quantity FROM stock WHERE product_id = $1\" }}").expect("text");
+        writeln!(text, "  n{node}: {{ type: DBNode, database: d{domain}_db, query: \"SELECT product_id, quantity FROM stock WHERE product_id = $1\" }} # allow: unused-node -- asking is what is measured").expect("text");
     }
     let (owner, fact) = if rules { ("many", "hit") } else { ("n0", "quantity") };
     if rules {
@@ -244,8 +244,13 @@ async fn batches(text: &mut String, directory: &Path, most: usize) {
     for size in INPUTS.into_iter().filter(|size| *size <= most) {
         let service = Process::service(&databases, "auto");
         wait_ready(service.address, "/readyz").await;
-        batch(service.address, products, 100).await;
-        let (rate, peak) = (batch(service.address, products, size).await, service.peak_mb());
+        // One small batch is over before it can be timed well: the median of some.
+        let mut rates_of_some = Vec::new();
+        for _ in 0..(10_000 / size).clamp(1, 51) {
+            rates_of_some.push(batch(service.address, products, size).await);
+        }
+        rates_of_some.sort_by(f64::total_cmp);
+        let (rate, peak) = (rates_of_some[rates_of_some.len() / 2], service.peak_mb());
         println!("a batch of {size}: {rate:.0} decisions/s, at most {peak:.1} MB");
         writeln!(text, "| {size} | {rate:.0} | {peak:.1} |").expect("text");
         rates.push((count(size), rate));

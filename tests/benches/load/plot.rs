@@ -54,10 +54,10 @@ impl Plot<'_> {
         X: Ranged<ValueType = f64> + ValueFormatter<f64>,
         Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
     {
-        let label = |value: &f64| if *value >= 10.0 { format!("{value:.0}") } else { format!("{value}") };
+        let label = |value: &f64| format!("{}", (value * 1e3).round() / 1e3);
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(self.across).y_desc(self.up).x_label_formatter(&label).y_label_formatter(&label);
-        mesh.light_line_style(RGBColor(240, 240, 240)).draw().expect("drawn");
+        mesh.max_light_lines(1).light_line_style(RGBColor(240, 240, 240)).draw().expect("drawn");
         for ((name, points), colour) in self.curves.iter().zip(COLOURS.iter().cycle()) {
             let line = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
             chart
@@ -70,7 +70,15 @@ impl Plot<'_> {
                 chart.draw_series(dots).expect("drawn");
             }
         }
+        let falls = self.curves.iter().any(|(_, points)| points.first().map(|p| p.1) > points.last().map(|p| p.1));
+        let corner =
+            if falls && self.logarithmic { SeriesLabelPosition::LowerLeft } else { SeriesLabelPosition::UpperLeft };
         let mut labels = chart.configure_series_labels();
-        labels.background_style(WHITE.mix(0.8)).border_style(RGBColor(200, 200, 200)).draw().expect("drawn");
+        labels
+            .position(corner)
+            .background_style(WHITE.mix(0.8))
+            .border_style(RGBColor(200, 200, 200))
+            .draw()
+            .expect("drawn");
     }
 }
