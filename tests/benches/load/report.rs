@@ -1,7 +1,7 @@
 //! The figures as a table with ratios, and as a plot.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clients::{Run, count};
@@ -66,22 +66,36 @@ impl Line {
     }
 }
 
+/// Makes the directory of the report of this name.
+pub fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/{name}-report"));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
 /// All figures of one run.
 pub struct Report {
     head: String,
     lines: Vec<Line>,
+    notes: String,
 }
 
 impl Report {
     /// Nothing but what starting took.
     pub fn new(ready: Duration, idle: f64) -> Self {
         let head = format!("start to ready {:.1} ms, idle memory {idle:.1} MB", ready.as_secs_f64() * 1e3);
-        Self { head, lines: Vec::new() }
+        Self { head, lines: Vec::new(), notes: String::new() }
     }
 
     /// Adds a line.
     pub fn add(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// Adds something to be said below the table.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push('\n');
+        self.notes.push_str(text);
     }
 
     /// Prints what was measured with so many clients.
@@ -91,10 +105,9 @@ impl Report {
 
     /// Prints the whole and writes it, with a plot.
     pub fn finish(&self) {
-        let table = self.table(|_| true);
+        let table = format!("{}{}", self.table(|_| true), self.notes);
         println!("{table}");
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/load-report");
-        std::fs::create_dir_all(&directory).expect("a directory");
+        let directory = directory("load");
         std::fs::write(directory.join("report.md"), format!("{}\n\n{table}", self.head)).expect("written");
         std::fs::write(directory.join("flows.svg"), self.plot()).expect("written");
         println!("written to {}", directory.display());
