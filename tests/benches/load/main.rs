@@ -43,9 +43,11 @@ const BATCH: usize = 20_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     // The service written by hand is this program, started once more.
-    if let Some(at) = arguments.iter().position(|argument| argument == "--rival") {
-        rival::serve(&arguments[at + 1], &arguments[at + 2..]);
-        return;
+    for (argument, prepares) in process::RIVALS {
+        if let Some(at) = arguments.iter().position(|given| given == argument) {
+            rival::serve(&arguments[at + 1], &arguments[at + 2..], prepares);
+            return;
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let wanted = |name: &str| arguments.iter().skip(1).any(|argument| argument == name);
@@ -78,12 +80,15 @@ async fn measure() {
     let idle = service.memory_mb();
     let plain = Process::service(&databases, "off");
     wait_ready(plain.address, "/readyz").await;
-    let rival = Process::rival(&databases.urls());
+    let [rival, artless] = process::RIVALS.map(|(argument, _)| Process::rival(&databases.urls(), argument));
     wait_listening(rival.address).await;
+    wait_listening(artless.address).await;
     println!("start to ready {:.1} ms, idle memory {idle:.1} MB", ready.as_secs_f64() * 1e3);
     let mut report = Report::new(ready, idle);
     for clients in CLIENTS {
-        for (side, process) in [(Side::Service, &service), (Side::Plain, &plain), (Side::Rival, &rival)] {
+        let sides =
+            [(Side::Service, &service), (Side::Plain, &plain), (Side::Rival, &rival), (Side::Artless, &artless)];
+        for (side, process) in sides {
             load(process.address, clients, products, Duration::from_secs(1)).await;
             let before = process.cpu();
             let run = load(process.address, clients, products, seconds).await;

@@ -10,6 +10,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::databases::Databases;
+use crate::rival::Prepares;
+
+/// How this program is started as a service written by hand, by how often that prepares its statements.
+pub const RIVALS: [(&str, Prepares); 2] = [("--rival", Prepares::Once), ("--rival-preparing", Prepares::Always)];
 
 /// A server under load. It ends when this is dropped.
 pub struct Process {
@@ -43,10 +47,10 @@ impl Process {
     }
 
     /// The service written by hand.
-    pub fn rival(urls: &[String]) -> Self {
+    pub fn rival(urls: &[String], argument: &str) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("--rival").arg(address.to_string()).args(urls).stdin(Stdio::null());
+        command.arg(argument).arg(address.to_string()).args(urls).stdin(Stdio::null());
         Self { child: command.spawn().expect("the rival starts"), address, _settings: None }
     }
 

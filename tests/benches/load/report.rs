@@ -15,6 +15,8 @@ pub enum Side {
     Plain,
     /// The service written by hand.
     Rival,
+    /// The same, preparing each query anew.
+    Artless,
     /// The slowest of four pgbench.
     Pgbench,
     /// One batch; the number of clients is that of its inputs.
@@ -27,6 +29,7 @@ impl Side {
             Self::Service => "service",
             Self::Plain => "service, coalescing off",
             Self::Rival => "written by hand",
+            Self::Artless => "written by hand, preparing each time",
             Self::Pgbench => "slowest of four pgbench",
             Self::Batch => "service, one batch",
         }
@@ -37,6 +40,7 @@ impl Side {
             Self::Service | Self::Batch => "#0072b2",
             Self::Plain => "#56b4e9",
             Self::Rival => "#d55e00",
+            Self::Artless => "#e69f00",
             Self::Pgbench => "#7f7f7f",
         }
     }
@@ -119,8 +123,8 @@ impl Report {
 
     fn table(&self, wanted: impl Fn(&Line) -> bool) -> String {
         let mut out = String::new();
-        let header = "| clients | | flows/s | x by hand | x pgbench | p50 ms | p99 ms | CPU us/flow | MB | errors |";
-        writeln!(out, "{header}\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|").expect("text");
+        let header = "| clients | | flows/s | x by hand | x by hand, preparing | x pgbench | p50 ms | p99 ms | CPU us/flow | MB | errors |";
+        writeln!(out, "{header}\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|").expect("text");
         for line in self.lines.iter().filter(|line| wanted(line)) {
             let ratio = |side| {
                 let other = self.of(side, line.clients).filter(|_| line.side != side);
@@ -132,11 +136,12 @@ impl Report {
             };
             writeln!(
                 out,
-                "| {} | {} | {:.0} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 line.clients,
                 line.side.name(),
                 line.rate,
                 ratio(Side::Rival),
+                ratio(Side::Artless),
                 ratio(Side::Pgbench),
                 latency(|latency| latency.0),
                 latency(|latency| latency.1),
