@@ -1,6 +1,7 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::admin::Admin;
 use super::gate::{AdminSide, Gate};
@@ -8,6 +9,7 @@ use super::limits::HeadLimits;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
+use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
 
@@ -16,6 +18,10 @@ use crate::types::Value;
 pub struct Service {
     /// What is served.
     pub releases: Releases,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How many decisions may be under way at once, in the whole service.
+    pub most_under_way: usize,
     /// This worker's coordinator.
     pub coordinator: CoordinatorHandle,
     /// What puts decisions on record; `None` where nothing does.
@@ -53,7 +59,9 @@ impl Service {
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
+        let begun = Instant::now();
         let report = decide(Run { detail, ..run }).await;
+        flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
         {
