@@ -1,6 +1,12 @@
 //! What the service tells Prometheus is what happened.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "tests fail by panicking, and counts are whole numbers"
+)]
 
 mod support;
 

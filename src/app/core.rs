@@ -125,7 +125,7 @@ impl Core {
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
-        Workshop { releases, under_way, most_under_way, recorder, admin, admin_side, gate, head_limits, metrics }
+        Workshop { releases, under_way, recorder, admin, admin_side, gate, head_limits, metrics, most_under_way }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
