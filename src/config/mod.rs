@@ -26,3 +26,6 @@ pub use load::Arguments;
 pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
 pub use url::{SslModeError, UrlConnection, UrlError};
 pub use variables::DEFAULT_DOMAIN;
+
+/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and nothing of what is named.
+pub const SCHEMA: &str = include_str!("schema.json");

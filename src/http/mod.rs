@@ -8,6 +8,7 @@
 mod admin;
 pub mod batch;
 mod handlers;
+pub mod openapi;
 mod problem;
 mod release;
 mod request_id;
