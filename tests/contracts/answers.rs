@@ -55,8 +55,8 @@ impl Promised {
 
     /// The schema of a field of an outcome.
     fn field(&self, schema: &str, path: &str) -> &Json {
-        let below: String = path.split('.').map(|name| format!("/properties/{}", escaped(name))).collect();
-        let pointer = format!("/components/schemas/{schema}{below}");
+        let below = path.split('.').map(escaped).collect::<Vec<_>>().join("/properties/");
+        let pointer = format!("/components/schemas/{schema}/properties/{below}");
         self.document.0.pointer(&pointer).unwrap_or_else(|| panic!("no {pointer}"))
     }
 }
@@ -116,6 +116,8 @@ async fn every_line_of_a_batch_is_as_the_document_says() {
 async fn every_problem_is_as_the_document_says() {
     let mut promised = Promised::start().await;
     let flow = "/purchasing/flow";
+    let lacking =
+        json!({ "input": { "product_id": "PROD-001" }, "set": { "inventory_levels": { "product_id": "PROD-001" } } });
     let answers = [
         promised.post(flow, "", &json!({ "product_id": "NOPE" })).await.status,
         promised.post(flow, "", &json!({ "product_id": 7, "more": "\0" })).await.status,
@@ -123,6 +125,7 @@ async fn every_problem_is_as_the_document_says() {
         promised.post(flow, "?explain=perhaps", &json!({ "product_id": "PROD-001" })).await.status,
         promised.post(flow, "", &json!({ "product_id": "x".repeat(300_000) })).await.status,
         promised.post(&format!("{flow}/what-if"), "", &json!({ "set": { "nothing.here": 1 } })).await.status,
+        promised.post(&format!("{flow}/what-if"), "", &lacking).await.status,
         promised.post(&format!("{flow}/batch"), "", &json!({ "product_id": "PROD-001" })).await.status,
         promised.post("/admin/domains/{domain}/restart", "", &json!(null)).await.status,
         promised.get("/flows/{flow}/graph", "/flows/none/graph").await.status,
@@ -131,7 +134,7 @@ async fn every_problem_is_as_the_document_says() {
         promised.get("/health/{domain}", "/health/%FF").await.status,
         promised.get("/readyz", "/readyz?verbose=perhaps").await.status,
     ];
-    assert_eq!(answers, [404, 422, 422, 400, 413, 422, 400, 404, 404, 400, 404, 404, 400]);
+    assert_eq!(answers, [404, 422, 422, 400, 413, 422, 422, 400, 404, 404, 400, 404, 404, 400]);
     let client = promised.app.client.clone();
     let wrong_type = TestApp::answer(client.post(promised.app.url(flow)).body("{}")).await;
     promised.hold(("post", flow), &wrong_type);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::problems;
 use super::schemas::{self, Body};
-use crate::graph::{Flow, OnError, Outcome, Work};
+use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
 use crate::http::problem::Asked;
 use crate::types::FieldName;
 
@@ -169,14 +169,18 @@ fn what_if(flow: &Flow) -> Json {
         (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
     ];
     let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
+    let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
+    let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
+    let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
     let body = json!({ "application/json": { "schema": {
         "type": "object",
-        "required": ["set"],
+        "required": required,
         "properties": {
             "input": reference(&named(flow, "input")),
             "set": {
                 "description": "The facts to replace (`node.column`, `input.name`, a node for its whole row) and their values",
-                "type": "object", "minProperties": 1, "propertyNames": { "pattern": format!("^(?:{facts})$") }
+                "type": "object", "minProperties": 1, "properties": rows,
+                "propertyNames": { "pattern": format!("^(?:{facts})$") }
             }
         },
         "additionalProperties": false
@@ -189,6 +193,18 @@ fn what_if(flow: &Flow) -> Json {
         operation.insert("security".to_owned(), json!([{ "admin": [] }]));
     }
     operation
+}
+
+/// What may stand in for all that a query node answers.
+fn whole_row(node: &Node) -> Option<(String, Json)> {
+    let Work::Query(query) = &node.work else { return None };
+    let row = schemas::row(&query.columns);
+    let rows = match query.rows {
+        Rows::One => row,
+        Rows::Optional => schemas::nullable(row),
+        Rows::Many => json!({ "type": "array", "items": row }),
+    };
+    Some((node.id.to_string(), rows))
 }
 
 fn operation(

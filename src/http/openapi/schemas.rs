@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::graph::{Flow, InputField, InputSchema, Scalar, Template};
 use crate::grl::{Expression, Owner};
-use crate::types::{Shape, Type};
+use crate::types::{Field, Shape, Type};
 
 /// The body that asks for a decision.
 pub(super) fn input(inputs: &InputSchema) -> Json {
@@ -85,7 +85,7 @@ fn is_portable(pattern: &str) -> bool {
 }
 
 /// The same, or null.
-fn nullable(mut schema: Json) -> Json {
+pub(super) fn nullable(mut schema: Json) -> Json {
     let Json::Object(keys) = &mut schema else { return schema };
     if let Some(Json::Array(values)) = keys.get_mut("enum") {
         values.push(Json::Null);
@@ -159,4 +159,16 @@ fn of_type(ty: &Type, may_be_null: bool) -> Json {
 fn object(shape: &Shape) -> Json {
     let fields = shape.fields.iter().map(|field| (field.name.to_string(), of_type(&field.ty, true)));
     json!({ "type": "object", "properties": fields.collect::<Map<_, _>>() })
+}
+
+/// A whole row, as a request gives it: it has all columns, and what a value of another type comes to is seen by the rules.
+pub(super) fn row(columns: &Shape) -> Json {
+    let of = |field: &Field| (field.name.to_string(), json!({ "description": format!("of type {}", field.ty) }));
+    let required: Vec<&str> = columns.fields.iter().map(|field| &*field.name).collect();
+    json!({
+        "type": "object",
+        "required": required,
+        "properties": columns.fields.iter().map(of).collect::<Map<_, _>>(),
+        "additionalProperties": columns.open
+    })
 }

@@ -37,7 +37,7 @@ pub(super) fn paths(contract: &Contract<'_>) -> Map<String, Json> {
     add(
         "/health/{domain}",
         "get",
-        of_health("domainHealth", "How a database is", "DomainHealth", &[domain.clone()], unknown),
+        of_health("domainHealth", "How a database is", "DomainHealth", std::slice::from_ref(&domain), unknown),
     );
     add("/openapi.json", "get", get("contract", "This document", ("application/json", "")));
     if contract.with_admin {
@@ -117,7 +117,7 @@ fn ready() -> Json {
     of_health("ready", "Whether any flow can be served", "Readiness", &[verbose], bad)
 }
 
-fn operation(id: &str, summary: &str, schema: Json, parameters: Vec<Json>, asked: Asked) -> Json {
+fn operation(id: &str, summary: &str, schema: &Json, parameters: &[Json], asked: Asked) -> Json {
     let mut responses = Map::new();
     let content = json!({ "application/json": { "schema": schema } });
     responses.insert("200".to_owned(), json!({ "description": "It was done", "content": content }));
@@ -130,16 +130,23 @@ fn operation(id: &str, summary: &str, schema: Json, parameters: Vec<Json>, asked
 
 fn restart(domain: Json) -> Json {
     let schema = closed(&["restarted"], json!({ "restarted": { "type": "string" } }));
-    operation("restart", "Replace a domain's actor and its connections", schema, vec![domain], Asked::Restart)
+    operation("restart", "Replace a domain's actor and its connections", &schema, &[domain], Asked::Restart)
 }
 
 fn reload() -> Json {
     let schema = json!({ "$ref": "#/components/schemas/Reloaded" });
-    operation("reload", "Read graphs, rules and configuration again", schema, Vec::new(), Asked::Reload)
+    operation("reload", "Read graphs, rules and configuration again", &schema, &[], Asked::Reload)
 }
 
+/// An object of these properties and no others.
 fn closed(required: &[&str], properties: Json) -> Json {
-    json!({ "type": "object", "required": required, "properties": properties, "additionalProperties": false })
+    let schema = [
+        ("type", json!("object")),
+        ("required", json!(required)),
+        ("properties", properties),
+        ("additionalProperties", json!(false)),
+    ];
+    Json::Object(schema.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 fn explanation() -> Json {
