@@ -45,6 +45,8 @@ pub enum Command {
     Openapi(Openapi),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(Schema),
+    /// Make a token for a caller of the flows.
+    Token(Token),
 }
 
 /// The files every command reads.
@@ -226,6 +228,17 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+}
+
+/// `tributary token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// What to call it, such as the name of the caller; logs name it so.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A flow that it may ask; may be repeated [default: all].
+    #[arg(long = "flow", value_name = "FLOW")]
+    pub flows: Vec<String>,
 }
 
 /// The language of a picture.

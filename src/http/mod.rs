@@ -7,7 +7,9 @@
 
 mod admin;
 pub mod batch;
+mod gate;
 mod handlers;
+mod limits;
 pub mod openapi;
 mod problem;
 mod release;
@@ -15,11 +17,15 @@ mod request_id;
 mod routes;
 mod service;
 mod span;
+mod tls;
 
 pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
+pub use gate::{AdminSide, Gate};
+pub use limits::{HeadLimits, limit_head};
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request_id::{RequestId, tag_request};
 pub use routes::{RESERVED_ENDINGS, RESERVED_PATHS, configure};
 pub use service::Service;
 pub use span::RequestSpan;
+pub use tls::{Certificate, TlsError};

@@ -97,6 +97,11 @@ const BAD_OVERRIDE: Kind =
     ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced as was asked");
 const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
 const UNAUTHORIZED: Kind = ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
+const FORBIDDEN: Kind = ("forbidden", StatusCode::FORBIDDEN, "The token is not for this flow");
+const SLOW_BODY: Kind = ("slow_body", StatusCode::REQUEST_TIMEOUT, "The request body came too slowly");
+const URL_TOO_LONG: Kind = ("url_too_long", StatusCode::URI_TOO_LONG, "The URL is too long");
+const HEADERS_TOO_LARGE: Kind =
+    ("headers_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large");
 const REFUSED: Kind = ("refused", StatusCode::UNPROCESSABLE_ENTITY, "The new files are refused; nothing was changed");
 const NOT_REPLACED: Kind = ("not_replaced", StatusCode::SERVICE_UNAVAILABLE, "The domain was not replaced");
 const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The service is at its limit");
@@ -163,6 +168,26 @@ impl Problem {
         Self::new(TOO_LARGE, format!("a request body may have at most {limit} bytes"))
     }
 
+    /// What was counted cannot be shown.
+    pub fn no_metrics() -> Self {
+        Self::new(INTERNAL, "the metrics cannot be shown; the log says why")
+    }
+
+    /// The body was not there in time.
+    pub fn slow_body(limit: Duration) -> Self {
+        Self::new(SLOW_BODY, format!("a request body must be there within {} ms", limit.as_millis()))
+    }
+
+    /// Path and query have more than `limit` bytes.
+    pub fn url_too_long(limit: usize) -> Self {
+        Self::new(URL_TOO_LONG, format!("path and query may have at most {limit} bytes"))
+    }
+
+    /// The headers have more than `limit` bytes.
+    pub fn headers_too_large(limit: usize) -> Self {
+        Self::new(HEADERS_TOO_LARGE, format!("all headers together may have at most {limit} bytes"))
+    }
+
     /// The body broke off, or its transfer encoding is broken.
     pub fn unreadable_body() -> Self {
         Self::new(MALFORMED_BODY, "the request body could not be read to its end")
@@ -225,6 +250,20 @@ impl Problem {
     /// The request has no token, or the wrong one.
     pub fn unauthorized() -> Self {
         Self::new(UNAUTHORIZED, "send the header `Authorization: Bearer <the admin token>`")
+    }
+
+    /// The request has no token that is good now.
+    pub fn no_token() -> Self {
+        Self::new(
+            UNAUTHORIZED,
+            "send the header `Authorization: Bearer <token>` with a token that is known and has not expired",
+        )
+    }
+
+    /// The token is good, for other flows.
+    pub fn forbidden(flow: &FlowName) -> Self {
+        let problem = Self::new(FORBIDDEN, format!("this token may not ask the flow `{flow}`"));
+        Self { flow: Some(flow.clone()), ..problem }
     }
 
     /// An operation was not done.
@@ -295,6 +334,12 @@ pub(super) enum Asked {
     WhatIf,
     /// Many decisions.
     Batch,
+    /// What is served, or how it is.
+    Plain,
+    /// What is served, to whoever may ask it.
+    Listing,
+    /// What was counted.
+    Metrics,
     /// A flow as a picture.
     Picture,
     /// Whether flows can be served.
@@ -309,19 +354,28 @@ pub(super) enum Asked {
 
 impl Asked {
     /// The statuses of the problems, each with its codes, in order.
-    pub(super) fn problems(self) -> BTreeMap<u16, Vec<&'static str>> {
-        let kinds: Vec<Kind> = match self {
+    ///
+    /// `with_tokens` says whether callers need one.
+    pub(super) fn problems(self, with_tokens: bool) -> BTreeMap<u16, Vec<&'static str>> {
+        let own: Vec<Kind> = match self {
             Self::Decision => [&BODIES[..], &[BAD_QUERY, INVALID_INPUT], &OF_FLOWS].concat(),
             Self::WhatIf => [&BODIES[..], &[BAD_QUERY, INVALID_INPUT, BAD_OVERRIDE, UNAUTHORIZED], &OF_FLOWS].concat(),
-            Self::Batch => vec![MALFORMED_BODY, MEDIA_TYPE, BAD_QUERY],
+            Self::Batch => vec![MALFORMED_BODY, SLOW_BODY, MEDIA_TYPE, BAD_QUERY],
+            Self::Plain | Self::Listing => Vec::new(),
+            Self::Metrics => vec![INTERNAL],
             Self::Picture => vec![BAD_QUERY, NO_SUCH_FLOW, NOT_ACCEPTABLE],
             Self::Readiness => vec![BAD_QUERY],
             Self::Domain => vec![NO_SUCH_DOMAIN],
             Self::Restart => vec![UNAUTHORIZED, NO_SUCH_DOMAIN, REFUSED, NOT_REPLACED],
             Self::Reload => vec![UNAUTHORIZED, REFUSED, NOT_REPLACED],
         };
+        let closed: &[Kind] = match self {
+            Self::Decision | Self::Batch if with_tokens => &[UNAUTHORIZED, FORBIDDEN],
+            Self::Picture | Self::Listing if with_tokens => &[UNAUTHORIZED],
+            _ => &[],
+        };
         let mut problems: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
-        for (code, status, _) in kinds {
+        for (code, status, _) in own.into_iter().chain(closed.iter().copied()).chain(HEADS) {
             problems.entry(status.as_u16()).or_default().push(code);
         }
         problems
@@ -329,7 +383,10 @@ impl Asked {
 }
 
 /// What may be wrong with a body before anybody looks into it.
-const BODIES: [Kind; 3] = [MALFORMED_BODY, TOO_LARGE, MEDIA_TYPE];
+const BODIES: [Kind; 4] = [MALFORMED_BODY, SLOW_BODY, TOO_LARGE, MEDIA_TYPE];
+
+/// What may be wrong with the head of any request.
+const HEADS: [Kind; 2] = [URL_TOO_LONG, HEADERS_TOO_LARGE];
 
 fn kind_of(error: &FlowError) -> Kind {
     let code = error.code();

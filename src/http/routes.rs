@@ -3,7 +3,7 @@
 use actix_web::guard;
 use actix_web::web;
 
-use super::handlers::{admin, decide, flows, graph, health, openapi};
+use super::handlers::{admin, decide, flows, graph, health, metrics, openapi};
 use super::problem::Problem;
 use super::service::Service;
 
@@ -31,6 +31,7 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
         config
             .service(get("/health", reading().to(health::all)))
             .service(get("/health/{domain}", reading().to(health::one)))
+            .service(get("/metrics", reading().to(metrics::scrape)))
             .service(get("/flows", reading().to(flows::list)))
             .service(get("/flows/{flow}/graph", reading().to(graph::picture)))
             .service(get("/openapi.json", reading().to(openapi::contract)))

@@ -1,11 +1,15 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::admin::Admin;
+use super::gate::{AdminSide, Gate};
+use super::limits::HeadLimits;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
+use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
 
@@ -14,12 +18,22 @@ use crate::types::Value;
 pub struct Service {
     /// What is served.
     pub releases: Releases,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How many decisions may be under way at once, in the whole service.
+    pub most_under_way: usize,
     /// This worker's coordinator.
     pub coordinator: CoordinatorHandle,
     /// What puts decisions on record; `None` where nothing does.
     pub recorder: Option<Recorder>,
     /// What the admin endpoints do; `None` where they are off.
     pub admin: Option<Admin>,
+    /// Where the admin endpoints are.
+    pub admin_side: AdminSide,
+    /// Who may ask which flow.
+    pub gate: Gate,
+    /// The most of a request's head.
+    pub head_limits: HeadLimits,
 }
 
 impl Service {
@@ -45,7 +59,9 @@ impl Service {
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
+        let begun = Instant::now();
         let report = decide(Run { detail, ..run }).await;
+        flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
         {

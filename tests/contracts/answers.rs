@@ -146,6 +146,9 @@ async fn every_problem_is_as_the_document_says() {
     let picture = TestApp::answer(picture).await;
     promised.hold(("get", "/flows/{flow}/graph"), &picture);
     assert_eq!([wrong_type.status, broken.status, closed.status, picture.status], [415, 400, 401, 406]);
+    let long = "x".repeat(9_000);
+    assert_eq!(promised.post(flow, &format!("?more={long}"), &json!({})).await.status, 414);
+    assert_eq!(promised.get("/flows", &format!("/flows?more={long}")).await.status, 414);
 }
 
 #[actix_web::test]
@@ -164,6 +167,7 @@ async fn every_endpoint_of_the_service_answers_as_the_document_says() {
         ("/health/{domain}", "/health/stock_db", 200),
         ("/health/{domain}", "/health/rating_db", 503),
         ("/openapi.json", "/openapi.json", 200),
+        ("/metrics", "/metrics", 200),
     ] {
         assert_eq!(promised.get(path, asked).await.status, status, "{asked}");
     }
@@ -182,6 +186,37 @@ async fn every_endpoint_of_the_service_answers_as_the_document_says() {
         .filter(|operation| !asked.contains(operation.as_str()))
         .collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
+}
+
+#[actix_web::test]
+async fn where_callers_need_a_token_the_document_says_so_and_shows_what_they_may_ask() {
+    let samples = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (tokens, secret) = (directory.path().join("tokens.yaml"), "planted-token-of-a-caller");
+    let digest: String = tributary::config::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(&tokens, format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing] }}\n"))
+        .expect("written");
+    let rules = repository().join("tests/graph/accepted/rules_alone.yaml");
+    let setup = Setup { graphs: vec![repository().join("graph.yaml"), rules], ..Setup::default() }.on(&samples);
+    let app = TestApp::start(setup.set("TRIBUTARY_TOKENS", tokens.to_str().expect("text")));
+    let get = |path: &str| app.client.get(app.url(path)).bearer_auth(secret);
+    let document = Document(TestApp::answer(get("/openapi.json")).await.json());
+    document.check();
+    assert!(document.0["paths"]["/purchasing/flow"].is_object() && document.0["paths"]["/flows/fee"].is_null());
+    assert_eq!(document.0["paths"]["/purchasing/flow"]["post"]["security"], json!([{ "caller": [] }]));
+    let closed = app.post("/purchasing/flow", "{}").await;
+    let other = app.client.post(app.url("/flows/fee")).bearer_auth(secret).json(&json!({ "amount": 1 }));
+    let other = TestApp::answer(other).await;
+    let (listing, hidden) = (app.get("/flows").await, app.get("/openapi.json").await);
+    for (asked, answer, status) in [
+        (("post", "/purchasing/flow"), closed, 401),
+        (("post", "/purchasing/flow"), other, 403),
+        (("get", "/flows"), listing, 401),
+        (("get", "/openapi.json"), hidden, 401),
+    ] {
+        let complaints = document.complaints(asked, answer.status, "application/problem+json", &answer.text);
+        assert_eq!((answer.status, complaints.len()), (status, 0), "{asked:?} {complaints:?}");
+    }
 }
 
 #[actix_web::test]

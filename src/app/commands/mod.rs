@@ -10,6 +10,7 @@ mod run;
 mod schema;
 mod serve;
 mod test;
+mod token;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -65,6 +66,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Openapi(arguments) => openapi::execute(&arguments),
         Command::Schema(arguments) => schema::execute(&arguments),
+        Command::Token(arguments) => token::execute(&arguments),
     }
 }
 

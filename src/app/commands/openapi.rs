@@ -21,7 +21,13 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         })
         .collect();
     // Whether there will be an admin token is not known here: what there may be is told.
-    let contract = Contract { flows: flows.iter().collect(), domains: domains.into_iter().collect(), with_admin: true };
+    let contract = Contract {
+        flows: flows.iter().collect(),
+        domains: domains.into_iter().collect(),
+        with_admin: true,
+        with_metrics: true,
+        with_tokens: false,
+    };
     writeln!(std::io::stdout(), "{:#}", contract.document())?;
     Ok(Exit::Success)
 }

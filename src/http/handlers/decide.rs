@@ -1,10 +1,12 @@
 //! `POST {flow path}`: one decision; `POST {flow path}/what-if`: one with facts replaced.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
+use tokio::time::timeout;
 
 use super::{admin, answering, asks_for, batch};
 use crate::actors::coordinator::BoundFlow;
@@ -41,13 +43,15 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     }
     if replaces {
         admin::authorize(request, service)?;
+    } else {
+        service.gate.admit(request, &flow.flow().name)?;
     }
     check_media_type(request)?;
     let explains = asks_for(request.query_string(), EXPLAIN)?;
     let settings = release.settings();
     let mut run = Run::new(Clock::system(settings.time_zone.clone()), Deadline::after(settings.request_timeout));
     run.detail = if explains { Detail::Reasons } else { Detail::Decision };
-    let body = read(payload, settings.max_body_bytes).await?;
+    let body = read(payload, settings.max_body_bytes, settings.request_timeout).await?;
     let inputs = if replaces {
         let (inputs, set) = what_if(&body)?;
         run.overrides = overrides(flow, set)?;
@@ -140,10 +144,11 @@ pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
     Some(sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
 }
 
-async fn read(payload: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {
-    match payload.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Problem::unreadable_body()),
-        Err(_) => Err(Problem::body_too_large(limit)),
+async fn read(payload: web::Payload, limit: usize, time: Duration) -> Result<web::Bytes, Problem> {
+    match timeout(time, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Problem::unreadable_body()),
+        Ok(Err(_)) => Err(Problem::body_too_large(limit)),
+        Err(_) => Err(Problem::slow_body(time)),
     }
 }

@@ -26,7 +26,7 @@ pub(in crate::http) async fn picture(
 
 fn draw(request: &HttpRequest, name: &str, service: &Service) -> Result<HttpResponse, Problem> {
     let release = service.releases.current();
-    let flows = release.flows();
+    let flows = service.gate.visible(request, release.flows(), |flow| &flow.flow().name)?;
     let Some(flow) = flows.iter().find(|flow| flow.flow().name.as_str() == name) else {
         let known: Vec<&str> = flows.iter().map(|flow| flow.flow().name.as_str()).collect();
         return Err(Problem::no_such_flow(name, &known));

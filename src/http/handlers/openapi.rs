@@ -3,31 +3,38 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::join_all;
 
+use super::answering;
 use crate::graph::{Catalog, Flow, Work};
 use crate::http::openapi::Contract;
-use crate::http::{Release, Service};
+use crate::http::{Problem, Release, Service};
 use crate::postgres::Description;
 use crate::types::{Deadline, FlowName, NodeId};
 
 /// How long the databases may take to say what their columns are; of those that take longer no types are told.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Writes the contract.
-pub(in crate::http) async fn contract(service: web::Data<Service>) -> HttpResponse {
+/// Writes the contract of the flows that the request may ask.
+pub(in crate::http) async fn contract(
+    request: HttpRequest,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
     let release = service.releases.current();
+    let visible = service.gate.visible(&request, release.flows(), |flow| &flow.flow().name);
+    let flows = visible.map_err(|problem| answering(&request, problem))?;
     let columns = Columns::of(&release).await;
-    let described: Vec<Option<Flow>> =
-        release.flows().into_iter().map(|flow| flow.flow().described(&columns)).collect();
-    let flows = release.flows().into_iter().map(|flow| flow.flow()).zip(&described);
+    let described: Vec<Option<Flow>> = flows.iter().map(|flow| flow.flow().described(&columns)).collect();
+    let is_admin_side = service.admin_side.is(&request);
     let contract = Contract {
-        flows: flows.map(|(flow, described)| described.as_ref().unwrap_or(flow)).collect(),
+        flows: flows.iter().zip(&described).map(|(flow, more)| more.as_ref().unwrap_or(flow.flow())).collect(),
         domains: release.domains().keys().map(|name| name.as_str()).collect(),
-        with_admin: service.admin.is_some(),
+        with_admin: is_admin_side && service.admin.is_some(),
+        with_metrics: is_admin_side,
+        with_tokens: service.gate.is_closed(),
     };
-    HttpResponse::Ok().json(contract.document())
+    Ok(HttpResponse::Ok().json(contract.document()))
 }
 
 /// What the databases say of the columns, by flow and node.

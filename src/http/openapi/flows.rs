@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::problems;
 use super::schemas::{self, Body};
+use super::{Contract, problems};
 use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
 use crate::http::problem::Asked;
 use crate::types::FieldName;
@@ -14,8 +14,8 @@ pub(super) struct FlowContract {
     pub(super) paths: Map<String, Json>,
 }
 
-/// The contract of `flow`; `with_admin` where facts can be replaced, which needs the admin token.
-pub(super) fn contract(flow: &Flow, with_admin: bool) -> FlowContract {
+/// The contract of `flow`, one of those of `whole`. Facts can be replaced where there are admin endpoints.
+pub(super) fn contract(flow: &Flow, whole: &Contract<'_>) -> FlowContract {
     let mut schemas = Map::new();
     let names = outcome_names(flow);
     for (outcome, name) in flow.outcomes.iter().zip(&names) {
@@ -25,11 +25,11 @@ pub(super) fn contract(flow: &Flow, with_admin: bool) -> FlowContract {
     schemas.insert(named(flow, "decision"), answer(flow, &names, &[]));
     schemas.insert(named(flow, "line"), line(flow, &names));
     let mut paths = Map::new();
-    paths.insert(flow.path.clone(), json!({ "post": decide(flow) }));
-    paths.insert(format!("{}/batch", flow.path), json!({ "post": batch(flow) }));
-    if with_admin {
+    paths.insert(flow.path.clone(), json!({ "post": decide(flow, whole) }));
+    paths.insert(format!("{}/batch", flow.path), json!({ "post": batch(flow, whole) }));
+    if whole.with_admin {
         schemas.insert(named(flow, "replaced"), replaced(flow));
-        paths.insert(format!("{}/what-if", flow.path), json!({ "post": what_if(flow) }));
+        paths.insert(format!("{}/what-if", flow.path), json!({ "post": what_if(flow, whole) }));
     }
     FlowContract { schemas, paths }
 }
@@ -137,14 +137,14 @@ fn replaced(flow: &Flow) -> Json {
     completed(flow, json!({ "type": "object", "anyOf": outcomes }), &[("what_if", facts)])
 }
 
-fn decide(flow: &Flow) -> Json {
+fn decide(flow: &Flow, whole: &Contract<'_>) -> Json {
     let summary = flow.description.clone().unwrap_or_else(|| format!("Decide {}", flow.name));
     let body = json!({ "application/json": { "schema": reference(&named(flow, "input")) } });
     let answer = json!({ "application/json": { "schema": reference(&named(flow, "decision")) } });
-    operation(flow, Asked::Decision, ("decide", &summary), (body, answer, "The decision"))
+    operation((flow, whole), Asked::Decision, ("decide", &summary), (body, answer, "The decision"))
 }
 
-fn batch(flow: &Flow) -> Json {
+fn batch(flow: &Flow, whole: &Contract<'_>) -> Json {
     let input = reference(&named(flow, "input"));
     let lenient = json!({ "description": "anything else: its line says what is wrong with it" });
     let body = json!({
@@ -157,10 +157,10 @@ fn batch(flow: &Flow) -> Json {
         "x-line": reference(&named(flow, "line"))
     } });
     let summary = format!("Decide {} for many inputs", flow.name);
-    operation(flow, Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"))
+    operation((flow, whole), Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"))
 }
 
-fn what_if(flow: &Flow) -> Json {
+fn what_if(flow: &Flow, whole: &Contract<'_>) -> Json {
     let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
     let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
     let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
@@ -187,12 +187,7 @@ fn what_if(flow: &Flow) -> Json {
     } } });
     let answer = json!({ "application/json": { "schema": reference(&named(flow, "replaced")) } });
     let summary = format!("Decide {} with facts replaced", flow.name);
-    let mut operation =
-        operation(flow, Asked::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"));
-    if let Json::Object(operation) = &mut operation {
-        operation.insert("security".to_owned(), json!([{ "admin": [] }]));
-    }
-    operation
+    operation((flow, whole), Asked::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))
 }
 
 /// What may stand in for all that a query node answers.
@@ -208,18 +203,23 @@ fn whole_row(node: &Node) -> Option<(String, Json)> {
 }
 
 fn operation(
-    flow: &Flow,
+    (flow, whole): (&Flow, &Contract<'_>),
     asked: Asked,
     (verb, summary): (&str, &str),
     (body, answer, description): (Json, Json, &str),
 ) -> Json {
     let mut responses = Map::new();
     responses.insert("200".to_owned(), json!({ "description": description, "content": answer }));
-    responses.extend(problems::responses(asked));
+    responses.extend(problems::responses(asked, whole.with_tokens));
+    let security = match asked {
+        Asked::WhatIf => json!([{ "admin": [] }]),
+        _ => whole.security(),
+    };
     json!({
         "operationId": format!("{}.{verb}", flow.name),
         "tags": [flow.name],
         "summary": summary,
+        "security": security,
         "parameters": [super::flag("explain", "Whether the answer says why")],
         "requestBody": { "required": true, "content": body },
         "responses": responses

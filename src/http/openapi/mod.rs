@@ -22,6 +22,10 @@ pub struct Contract<'a> {
     pub domains: Vec<&'a str>,
     /// Whether there are admin endpoints.
     pub with_admin: bool,
+    /// Whether what was counted is served.
+    pub with_metrics: bool,
+    /// Whether callers of flows need a token.
+    pub with_tokens: bool,
 }
 
 impl Contract<'_> {
@@ -32,15 +36,18 @@ impl Contract<'_> {
         schemas.insert("Problem".to_owned(), problems::schema());
         schemas.insert("FieldProblem".to_owned(), problems::field_problem());
         for flow in &self.flows {
-            let contract = flows::contract(flow, self.with_admin);
+            let contract = flows::contract(flow, self);
             paths.extend(contract.paths);
             schemas.extend(contract.schemas);
         }
         paths.extend(service::paths(self));
         let mut components = json!({ "schemas": schemas });
-        if let (true, Json::Object(components)) = (self.with_admin, &mut components) {
-            let scheme = json!({ "type": "http", "scheme": "bearer", "description": "The value of ADMIN_TOKEN" });
-            components.insert("securitySchemes".to_owned(), json!({ "admin": scheme }));
+        let bearer = |what: &str| json!({ "type": "http", "scheme": "bearer", "description": what });
+        let admin = self.with_admin.then(|| ("admin".to_owned(), bearer("The value of ADMIN_TOKEN")));
+        let caller = self.with_tokens.then(|| ("caller".to_owned(), bearer("A token of the file of tokens")));
+        let schemes: Map<String, Json> = admin.into_iter().chain(caller).collect();
+        if let (false, Json::Object(components)) = (schemes.is_empty(), &mut components) {
+            components.insert("securitySchemes".to_owned(), Json::Object(schemes));
         }
         let tags: Vec<Json> = self.flows.iter().map(|flow| tag(flow)).collect();
         json!({
@@ -55,6 +62,11 @@ impl Contract<'_> {
             "paths": paths,
             "components": components
         })
+    }
+
+    /// What whoever asks a flow must have.
+    fn security(&self) -> Json {
+        if self.with_tokens { json!([{ "caller": [] }]) } else { json!([]) }
     }
 }
 

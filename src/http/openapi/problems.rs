@@ -60,7 +60,7 @@ pub(super) fn field_problem() -> Json {
 }
 
 /// The responses of the statuses with which `asked` may fail.
-pub(super) fn responses(asked: Asked) -> Map<String, Json> {
+pub(super) fn responses(asked: Asked, with_tokens: bool) -> Map<String, Json> {
     let response = |(status, codes): (u16, Vec<&str>)| {
         let mut response = json!({
             "description": codes.join(", "),
@@ -82,5 +82,5 @@ pub(super) fn responses(asked: Asked) -> Map<String, Json> {
         }
         (status.to_string(), response)
     };
-    asked.problems().into_iter().map(response).collect()
+    asked.problems(with_tokens).into_iter().map(response).collect()
 }

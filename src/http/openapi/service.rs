@@ -27,42 +27,52 @@ pub(super) fn paths(contract: &Contract<'_>) -> Map<String, Json> {
         paths.insert(path.to_owned(), json!({ method: operation }));
     };
     let flows: Vec<&str> = contract.flows.iter().map(|flow| flow.name.as_str()).collect();
-    add("/flows", "get", get("flows", "What this service decides", ("application/json", "Flows")));
-    add("/flows/{flow}/graph", "get", drawing(&flows));
-    add("/livez", "get", get("live", "Whether the process lives", (HEALTH, "Live")));
+    let listing = (Asked::Listing, contract);
+    add("/flows", "get", get("flows", "What this service decides", ("application/json", "Flows"), listing));
+    add("/flows/{flow}/graph", "get", drawing(&flows, contract));
+    add("/livez", "get", get("live", "Whether the process lives", (HEALTH, "Live"), (Asked::Plain, contract)));
     add("/readyz", "get", ready());
-    add("/health", "get", of_health("health", "How every database is", "Health", &[], Map::new()));
+    add("/health", "get", of_health("health", "How every database is", "Health", &[], Asked::Plain));
     let domain = path_parameter("domain", &contract.domains);
-    let unknown = problems::responses(Asked::Domain);
+    let parameters = std::slice::from_ref(&domain);
     add(
         "/health/{domain}",
         "get",
-        of_health("domainHealth", "How a database is", "DomainHealth", std::slice::from_ref(&domain), unknown),
+        of_health("domainHealth", "How a database is", "DomainHealth", parameters, Asked::Domain),
     );
-    add("/openapi.json", "get", get("contract", "This document", ("application/json", "")));
+    add("/openapi.json", "get", get("contract", "This document", ("application/json", ""), listing));
     if contract.with_admin {
         add("/admin/domains/{domain}/restart", "post", restart(domain));
         add("/admin/reload", "post", reload());
+    }
+    if contract.with_metrics {
+        add(
+            "/metrics",
+            "get",
+            get("metrics", "What was counted, for Prometheus", ("text/plain", "text"), (Asked::Metrics, contract)),
+        );
     }
     paths
 }
 
 const HEALTH: &str = "application/health+json";
 
-/// What answers with a schema: none where its name is empty.
+/// What answers with a schema, by its name; an object, or text, of which no more is said.
 fn content((media_type, schema): (&str, &str)) -> Json {
     let schema = match schema {
         "" => json!({ "type": "object" }),
+        "text" => json!({ "type": "string" }),
         name => json!({ "$ref": format!("#/components/schemas/{name}") }),
     };
     json!({ media_type: { "schema": schema } })
 }
 
-fn get(id: &str, summary: &str, answer: (&str, &str)) -> Json {
-    json!({
-        "operationId": id, "tags": ["service"], "summary": summary,
-        "responses": { "200": { "description": summary, "content": content(answer) } }
-    })
+fn get(id: &str, summary: &str, answer: (&str, &str), (asked, contract): (Asked, &Contract<'_>)) -> Json {
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), json!({ "description": summary, "content": content(answer) }));
+    responses.extend(problems::responses(asked, contract.with_tokens));
+    let security = if asked == Asked::Listing { contract.security() } else { json!([]) };
+    json!({ "operationId": id, "tags": ["service"], "summary": summary, "security": security, "responses": responses })
 }
 
 fn path_parameter(name: &str, known: &[&str]) -> Json {
@@ -73,7 +83,7 @@ fn path_parameter(name: &str, known: &[&str]) -> Json {
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
-fn drawing(flows: &[&str]) -> Json {
+fn drawing(flows: &[&str], contract: &Contract<'_>) -> Json {
     let text = json!({ "schema": { "type": "string" } });
     let mut responses = Map::new();
     responses.insert(
@@ -87,41 +97,41 @@ fn drawing(flows: &[&str]) -> Json {
             }
         }),
     );
-    responses.extend(problems::responses(Asked::Picture));
+    responses.extend(problems::responses(Asked::Picture, contract.with_tokens));
     let format = json!({
         "name": "format", "in": "query", "description": "The language; without it, `Accept` says",
         "schema": { "type": "string", "enum": ["json", "dot", "mermaid", "svg"] }
     });
     json!({
         "operationId": "picture", "tags": ["service"], "summary": "A flow as a picture",
+        "security": contract.security(),
         "parameters": [path_parameter("flow", flows), format],
         "responses": responses
     })
 }
 
 /// What is 200 or 503 with the same schema.
-fn of_health(id: &str, summary: &str, schema: &str, parameters: &[Json], more: Map<String, Json>) -> Json {
+fn of_health(id: &str, summary: &str, schema: &str, parameters: &[Json], asked: Asked) -> Json {
     let content = content((HEALTH, schema));
     let header = json!({ "required": true, "schema": { "const": "no-store" } });
     let response = |description: &str| json!({ "description": description, "headers": { "Cache-Control": header }, "content": content });
     let mut responses = Map::new();
     responses.insert("200".to_owned(), response("It can be used"));
     responses.insert("503".to_owned(), response("It cannot be used"));
-    responses.extend(more);
+    responses.extend(problems::responses(asked, false));
     json!({ "operationId": id, "tags": ["service"], "summary": summary, "parameters": parameters, "responses": responses })
 }
 
 fn ready() -> Json {
     let verbose = flag("verbose", "Whether the answer says which flows cannot be served, and why");
-    let bad = problems::responses(Asked::Readiness);
-    of_health("ready", "Whether any flow can be served", "Readiness", &[verbose], bad)
+    of_health("ready", "Whether any flow can be served", "Readiness", &[verbose], Asked::Readiness)
 }
 
 fn operation(id: &str, summary: &str, schema: &Json, parameters: &[Json], asked: Asked) -> Json {
     let mut responses = Map::new();
     let content = json!({ "application/json": { "schema": schema } });
     responses.insert("200".to_owned(), json!({ "description": "It was done", "content": content }));
-    responses.extend(problems::responses(asked));
+    responses.extend(problems::responses(asked, false));
     json!({
         "operationId": id, "tags": ["admin"], "summary": summary, "security": [{ "admin": [] }],
         "parameters": parameters, "responses": responses

@@ -11,7 +11,8 @@
 //!   session allows get a connection of their own, as does a `Describe`. Slow ones never get all connections: some
 //!   are left for lanes.
 //! - A lane whose oldest statement takes a multiple of what is usual takes no more (`tempo`).
-//! - Whoever sits behind such a statement leaves, and asks again over a connection of its own: sessions are read only.
+//! - Whoever sits behind such a statement leaves, and asks again over a connection of its own: sessions are read only. But
+//!   not while nobody is answered at all: then it is no statement that is slow but the server or the machine.
 //!
 //! A cancel stops whatever its session runs, and on a lane that may be somebody else's. So a lane on which an answer is no
 //! longer waited for is retired: nobody boards it, the others finish, and only when nobody is left is the session given a
@@ -19,6 +20,7 @@
 //!
 //! Nothing here retries: a connection that breaks fails what is on it.
 
+mod batches;
 mod board;
 mod lane;
 mod ride;
@@ -32,8 +34,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub use batches::BatchCounts;
 pub(super) use tempo::Tempo;
 
+use self::batches::Batches;
 use self::board::{Board, Boarding, Group, Moment, Supply, Turn};
 use self::lane::Seat;
 use super::error::QueryErrorKind;
@@ -58,6 +62,7 @@ struct Inner {
     /// Connections that slow statements may have at once.
     slow: Semaphore,
     slow_waiting: AtomicUsize,
+    batches: Batches,
 }
 
 /// A lane that is being opened.
@@ -90,6 +95,7 @@ impl Lanes {
             usual: Tempo::default(),
             slow: Semaphore::new(max.saturating_sub(RESERVED).max(1)),
             slow_waiting: AtomicUsize::new(0),
+            batches: Batches::default(),
         }))
     }
 
@@ -103,6 +109,11 @@ impl Lanes {
         let mut status = self.0.pool.status();
         status.waiting += self.0.board().waiting() + self.0.slow_waiting.load(Ordering::Relaxed);
         status
+    }
+
+    /// How many queries its statements stood for.
+    pub fn batches(&self) -> BatchCounts {
+        self.0.batches.counts()
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -121,7 +132,7 @@ impl Lanes {
         let (rows, since) = if shares {
             self.0.share(query, params, deadline).await?
         } else {
-            self.0.alone(query, params, deadline).await?
+            Box::pin(self.0.alone(query, params, deadline)).await?
         };
         let waited = since.saturating_duration_since(begun);
         Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited) })
@@ -155,6 +166,7 @@ impl Inner {
         let outcome = session.query(query, params, deadline).await;
         if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
             self.observe(query, since.elapsed(), 1);
+            self.board().note_answered(since);
         }
         outcome.map(|rows| (rows, since))
     }
@@ -208,8 +220,7 @@ impl Inner {
     }
 
     fn answered(&self, seat: &Seat) -> Duration {
-        let now = Instant::now();
-        self.board().lane(seat).map_or(Duration::ZERO, |lane| lane.answered(seat.number, now))
+        self.board().answered(seat, Instant::now())
     }
 
     fn is_first(&self, seat: &Seat) -> bool {
