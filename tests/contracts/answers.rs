@@ -192,20 +192,20 @@ async fn every_endpoint_of_the_service_answers_as_the_document_says() {
 async fn where_callers_need_a_token_the_document_says_so_and_shows_what_they_may_ask() {
     let samples = SampleDatabases::create().await;
     let directory = tempfile::tempdir().expect("a directory");
-    let (tokens, secret) = (directory.path().join("tokens.yaml"), "planted-token-of-a-caller");
-    let digest: String = tributary::config::digest(secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    let tokens = directory.path().join("tokens.yaml");
+    let (secret, digest) = tributary::config::new_token();
     std::fs::write(&tokens, format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing] }}\n"))
         .expect("written");
     let rules = repository().join("tests/graph/accepted/rules_alone.yaml");
     let setup = Setup { graphs: vec![repository().join("graph.yaml"), rules], ..Setup::default() }.on(&samples);
     let app = TestApp::start(setup.set("TRIBUTARY_TOKENS", tokens.to_str().expect("text")));
-    let get = |path: &str| app.client.get(app.url(path)).bearer_auth(secret);
+    let get = |path: &str| app.client.get(app.url(path)).bearer_auth(&secret);
     let document = Document(TestApp::answer(get("/openapi.json")).await.json());
     document.check();
     assert!(document.0["paths"]["/purchasing/flow"].is_object() && document.0["paths"]["/flows/fee"].is_null());
     assert_eq!(document.0["paths"]["/purchasing/flow"]["post"]["security"], json!([{ "caller": [] }]));
     let closed = app.post("/purchasing/flow", "{}").await;
-    let other = app.client.post(app.url("/flows/fee")).bearer_auth(secret).json(&json!({ "amount": 1 }));
+    let other = app.client.post(app.url("/flows/fee")).bearer_auth(&secret).json(&json!({ "amount": 1 }));
     let other = TestApp::answer(other).await;
     let (listing, hidden) = (app.get("/flows").await, app.get("/openapi.json").await);
     for (asked, answer, status) in [
