@@ -30,3 +30,6 @@ pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, Recor
 pub use tls::{Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use url::{UrlConnection, UrlError};
 pub use variables::DEFAULT_DOMAIN;
+
+/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and nothing of what is named.
+pub const SCHEMA: &str = include_str!("schema.json");
