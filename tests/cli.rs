@@ -229,7 +229,8 @@ async fn check_db_watches_and_ends_when_a_database_drifts() {
 #[test]
 fn completions_and_the_manual_name_every_command() {
     let here = repository();
-    let commands = ["serve", "demo", "check", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
+    let commands =
+        ["serve", "demo", "check", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
     let (code, manual, _) = run(here, &[], &["man"]);
     assert_eq!(code, 0);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
