@@ -37,6 +37,9 @@ pub struct Problem {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// The trace that the request belongs to, where traces are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<FlowName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +122,7 @@ impl Problem {
             instance: None,
             code,
             request_id: None,
+            trace_id: None,
             flow: None,
             node: None,
             domain: None,
@@ -294,6 +298,12 @@ impl Problem {
     #[must_use]
     pub fn at(self, path: &str, request_id: Option<&str>) -> Self {
         Self { instance: Some(path.to_owned()), request_id: request_id.map(str::to_owned), ..self }
+    }
+
+    /// Names the trace that its request belongs to.
+    #[must_use]
+    pub fn traced(self, trace_id: Option<String>) -> Self {
+        Self { trace_id, ..self }
     }
 
     /// Its stable code.

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 
 use super::decide::{media_type, name, wants_explanation};
 use crate::http::batch::{Batch, Form, Line};
+use crate::http::span::{TraceId, found_flow};
 use crate::http::{Problem, Service};
 
 /// What stands behind a flow's path for batches.
@@ -22,6 +23,7 @@ pub(super) fn decide(request: &HttpRequest, payload: web::Payload, service: &Ser
     let release = service.releases.current();
     let flow = path.strip_suffix(BATCH).and_then(|path| release.flow_at(path));
     let flow = flow.ok_or_else(|| Problem::no_such_path(path))?;
+    found_flow(request);
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
@@ -36,6 +38,7 @@ pub(super) fn decide(request: &HttpRequest, payload: web::Payload, service: &Ser
         flow: flow.clone(),
         settings: release.settings().clone(),
         id: name(request),
+        trace_id: TraceId::of(request),
         explains: wants_explanation(request.query_string())?,
     };
     let lines = batch.lines(payload, form).ready_chunks(TOGETHER).map(|lines| Ok::<_, Infallible>(text(&lines)));

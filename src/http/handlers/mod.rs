@@ -12,9 +12,11 @@ use actix_web::{HttpMessage, HttpRequest};
 
 use super::problem::Problem;
 use super::request_id::RequestId;
+use super::span::TraceId;
 
 /// Names the request in a problem that answers it, and logs it once.
 fn answering(request: &HttpRequest, problem: Problem) -> Problem {
     let extensions = request.extensions();
-    problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str))
+    let problem = problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str));
+    problem.traced(TraceId::of(request))
 }
