@@ -120,23 +120,23 @@ impl Traces {
 /// The client that posts spans. It is made on a thread of its own, because it waits for a runtime of its own.
 fn client(config: &TracesConfig) -> Result<Client, TracesError> {
     let refused = |why: String| TracesError::Client { endpoint: config.endpoint.clone(), why };
-    let is_tls = config.endpoint.starts_with("https://");
-    let builder = Client::builder().timeout(config.timeout).redirect(redirect::Policy::none());
-    let made = thread::spawn(move || {
-        if is_tls {
-            // Whoever came first has set the same one.
-            ring::default_provider().install_default().unwrap_or_default();
-            return builder.build().map_err(|error| error.to_string());
+    let mut roots = RootCertStore::empty();
+    // An image may have no certificates, and needs none where TLS is not spoken.
+    if config.endpoint.starts_with("https://") {
+        let found = rustls_native_certs::load_native_certs();
+        if roots.add_parsable_certificates(found.certs).0 == 0 {
+            return Err(refused("this machine trusts no certificate".to_owned()));
         }
-        // Without TLS no certificate is needed, and an image may have none.
-        let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth();
-        builder.tls_backend_preconfigured(tls).build().map_err(|error| error.to_string())
-    });
-    made.join().map_err(|_| refused("its thread broke off".to_owned()))?.map_err(refused)
+    }
+    let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refused(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = Client::builder().timeout(config.timeout).redirect(redirect::Policy::none());
+    let made = thread::spawn(move || builder.tls_backend_preconfigured(tls).build());
+    let made = made.join().map_err(|_| refused("its thread broke off".to_owned()))?;
+    made.map_err(|error| refused(error.to_string()))
 }
 
 fn sampler(config: &TracesConfig) -> Sampler {

@@ -10,6 +10,7 @@ pub mod batch;
 mod gate;
 mod handlers;
 mod limits;
+pub mod openapi;
 mod problem;
 mod release;
 mod request_id;

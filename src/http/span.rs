@@ -113,7 +113,8 @@ impl Extractor for Headers<'_> {
 /// The request is for `route`: a path as it is configured, not as it came.
 fn found_route(span: &Span, method: &Method, route: &str) {
     span.record("http.route", route);
-    span.record("otel.name", format!("{method} {route}"));
+    // It has begun, so that its trace could be known; a field would come too late.
+    span.context().span().update_name(format!("{method} {route}"));
 }
 
 /// The request is for a flow, whose path is a route of its own.
