@@ -47,7 +47,7 @@ pub async fn limit_head<B: MessageBody + 'static>(
             // The path of a long URL would be repeated at length.
             let path: String = request.path().chars().take(200).collect();
             let trace = TraceId::of(request.request());
-            let response = problem.at(&path, id.as_deref()).traced(trace).error_response();
+            let response = problem.at(&path, id.as_deref()).traced(trace.as_deref()).error_response();
             Ok(request.into_response(response).map_into_right_body())
         }
     }

@@ -115,7 +115,7 @@ impl Batch {
                 let batch = self.clone();
                 async move {
                     let result = batch.decide(index, element).await;
-                    Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id)) }
+                    Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
                 }
             })
             .buffered(window)

@@ -29,5 +29,5 @@ fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
 fn answering(request: &HttpRequest, problem: Problem) -> Problem {
     let extensions = request.extensions();
     let problem = problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str));
-    problem.traced(TraceId::of(request))
+    problem.traced(TraceId::of(request).as_deref())
 }
