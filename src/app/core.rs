@@ -125,7 +125,19 @@ impl Core {
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
-        Workshop { releases, under_way, recorder, admin, admin_side, gate, head_limits, metrics, most_under_way }
+        let traces = self.config.traces.is_some();
+        Workshop {
+            releases,
+            under_way,
+            recorder,
+            admin,
+            admin_side,
+            gate,
+            traces,
+            head_limits,
+            metrics,
+            most_under_way,
+        }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
@@ -154,6 +166,7 @@ pub struct Workshop {
     admin: Option<Admin>,
     admin_side: AdminSide,
     gate: Gate,
+    traces: bool,
     head_limits: HeadLimits,
     metrics: Metrics,
     most_under_way: usize,
@@ -169,6 +182,7 @@ impl Workshop {
             admin: self.admin.clone(),
             admin_side: self.admin_side.clone(),
             gate: self.gate.clone(),
+            traces: self.traces,
             head_limits: self.head_limits,
             metrics: self.metrics.clone(),
             most_under_way: self.most_under_way,

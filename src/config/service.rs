@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::access::{Cors, TlsFiles};
 use super::domain::{PoolConfig, Timeouts};
 use super::env::Env;
+use super::traces::TracesConfig;
 use crate::diagnostics::Span;
 use crate::grl;
 use crate::types::DomainName;
@@ -33,6 +34,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Which decisions are put on record, and where.
     pub records: RecordsConfig,
+    /// Where traces go; nowhere without it.
+    pub traces: Option<TracesConfig>,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
     pub(super) domains: DomainSettings,
@@ -184,6 +187,7 @@ impl Default for Config {
             time_zone: TimeZone::UTC,
             log: LogConfig::default(),
             records: RecordsConfig::default(),
+            traces: None,
             admin_token: None,
             domains: DomainSettings::default(),
             env: Env::default(),

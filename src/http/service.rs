@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Instrument;
+
 use super::admin::Admin;
 use super::gate::{AdminSide, Gate};
 use super::limits::HeadLimits;
 use super::release::Releases;
+use super::span;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
 use crate::metrics::Metrics;
@@ -32,6 +35,8 @@ pub struct Service {
     pub admin_side: AdminSide,
     /// Who may ask which flow.
     pub gate: Gate,
+    /// Whether traces are made.
+    pub traces: bool,
     /// The most of a request's head.
     pub head_limits: HeadLimits,
 }
@@ -59,8 +64,9 @@ impl Service {
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
-        let begun = Instant::now();
-        let report = decide(Run { detail, ..run }).await;
+        let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name));
+        let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
+        span::decided(&span, &report);
         flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
