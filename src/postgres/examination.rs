@@ -217,7 +217,7 @@ impl Examination<'_> {
         let row = client.query_one("SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8", &[]).await?;
         let middle = (before + now()) / 2;
         let skew = row.try_get::<_, f64>(0)? - middle.as_secs_f64();
-        let saw = format!("{:+.3} s from this machine's", skew);
+        let saw = format!("{skew:+.3} s from this machine's");
         if skew.abs() > SKEW {
             self.find("clock", Verdict::Warning, saw, Some("have both machines keep time (NTP)"));
         } else {
