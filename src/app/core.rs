@@ -15,7 +15,7 @@ use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
-use crate::http::{Admin, Release, Releases, Service, Settings};
+use crate::http::{Admin, Console, Release, Releases, Service, Settings};
 use crate::records::{Recorder, RecorderError};
 use crate::types::DomainName;
 
@@ -97,7 +97,7 @@ impl Core {
     /// What starts the handlers' service on a worker's thread.
     pub fn workshop(&self, admin: Option<Admin>) -> Workshop {
         let (releases, under_way) = (self.releases.clone(), Arc::clone(&self.under_way));
-        Workshop { releases, under_way, recorder: self.recorder.clone(), admin }
+        Workshop { releases, under_way, recorder: self.recorder.clone(), admin, console: None }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
@@ -124,9 +124,16 @@ pub struct Workshop {
     under_way: Arc<Semaphore>,
     recorder: Option<Recorder>,
     admin: Option<Admin>,
+    console: Option<Console>,
 }
 
 impl Workshop {
+    /// With a console that all workers share.
+    #[must_use]
+    pub fn with_console(self, console: Option<Console>) -> Self {
+        Self { console, ..self }
+    }
+
     /// The service of the worker whose thread this is.
     pub fn service(&self) -> Service {
         Service {
@@ -134,6 +141,7 @@ impl Workshop {
             coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
+            console: self.console.clone(),
         }
     }
 }

@@ -12,7 +12,7 @@ use tracing_actix_web::TracingLogger;
 use super::core::{Core, CoreError};
 use super::operator::Operator;
 use super::project::{Project, Sources};
-use crate::http::{Admin, Operations, RequestSpan, configure, tag_request};
+use crate::http::{Admin, Console, Operations, RequestSpan, configure, tag_request};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,7 @@ pub struct App {
     core: Core,
     operator: Arc<Operator>,
     server: Server,
+    console: Option<Console>,
     address: SocketAddr,
     stop: StopSignals,
 }
@@ -61,7 +62,8 @@ impl App {
         let address = config.http.bind;
         let operator = Arc::new(Operator::new(&core, sources, in_service));
         let admin = config.admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
-        let workshop = core.workshop(admin);
+        let console = config.console.then(|| Console::start(core.releases().clone()));
+        let workshop = core.workshop(admin).with_console(console.clone());
         let server = HttpServer::new(move || {
             WebApp::new()
                 .wrap(TracingLogger::<RequestSpan>::new())
@@ -75,7 +77,7 @@ impl App {
         .map_err(|source| StartError::Bind { address, source })?;
         let address = server.addrs().first().copied().unwrap_or(address);
         let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, operator, server: server.run(), address, stop })
+        Ok(Self { core, operator, server: server.run(), console, address, stop })
     }
 
     /// Where it listens.
@@ -104,7 +106,7 @@ impl App {
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, stop, .. } = self;
+        let Self { core, operator, server, console, stop, .. } = self;
         let handle = server.handle();
         let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
         let in_order = async {
@@ -115,7 +117,7 @@ impl App {
         // The server heeds no second command while it carries out the first: it has to be left where it is.
         let result = tokio::select! {
             result = in_order => result,
-            () = told_twice(&handle, stop) => {
+            () = told_twice(&handle, console, stop) => {
                 core.break_off().await;
                 Ok(())
             }
@@ -157,8 +159,11 @@ impl StopSignals {
 }
 
 /// Stops `server` in order at the first signal, and completes at the second.
-async fn told_twice(server: &ServerHandle, mut signals: StopSignals) {
+async fn told_twice(server: &ServerHandle, console: Option<Console>, mut signals: StopSignals) {
     signals.next().await;
+    if let Some(console) = console {
+        console.close();
+    }
     tracing::info!("stopping: no new requests are accepted, those in flight are finished");
     // The command is on its way; that it was carried out shows in the server itself.
     drop(server.stop(true));

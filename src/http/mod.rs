@@ -7,6 +7,7 @@
 
 mod admin;
 pub mod batch;
+mod console;
 mod handlers;
 mod problem;
 mod release;
@@ -16,6 +17,7 @@ mod service;
 mod span;
 
 pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
+pub use console::Console;
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request_id::{RequestId, tag_request};

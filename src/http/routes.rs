@@ -2,12 +2,25 @@
 
 use actix_web::web;
 
+use super::console;
 use super::handlers::{admin, decide, flows, graph, health};
 use super::service::Service;
 
 /// The first segments of paths that no flow may take.
-pub const RESERVED_PATHS: &[&str] =
-    &["admin", "flows", "health", "healthz", "live", "livez", "metrics", "openapi.json", "ready", "readyz"];
+pub const RESERVED_PATHS: &[&str] = &[
+    "admin",
+    "console",
+    "events",
+    "flows",
+    "health",
+    "healthz",
+    "live",
+    "livez",
+    "metrics",
+    "openapi.json",
+    "ready",
+    "readyz",
+];
 
 /// What stands behind a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
@@ -15,6 +28,9 @@ pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 /// Puts the routes into an application of `service`.
 pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        if let Some(console) = &service.console {
+            console::configure(config, console);
+        }
         config.app_data(web::Data::new(service));
         for path in ["/livez", "/live", "/healthz"] {
             config.service(get(path, web::get().to(health::live)));
@@ -34,11 +50,11 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 /// A path that takes only POST.
-fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
+pub(super) fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(admin::only_post))
 }
 
 /// A path that takes only GET (and HEAD, which actix-web answers from GET where it is routed so).
-fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
+pub(super) fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).route(web::head().to(health::live)).default_service(web::to(health::only_get))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::admin::Admin;
+use super::console::Console;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
@@ -20,6 +21,8 @@ pub struct Service {
     pub recorder: Option<Recorder>,
     /// What the admin endpoints do; `None` where they are off.
     pub admin: Option<Admin>,
+    /// What the console shows; `None` where it is off.
+    pub console: Option<Console>,
 }
 
 impl Service {
@@ -44,8 +47,13 @@ impl Service {
         decide: impl AsyncFnOnce(Run) -> Report,
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
-        let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
+        let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
+        let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants());
+        let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
         let report = decide(Run { detail, ..run }).await;
+        if let Some(recent) = console {
+            recent.note(flow.flow(), &report);
+        }
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
         {

@@ -42,7 +42,10 @@ fn open<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Opera
 }
 
 /// The operations, where the request carries the token.
-pub(super) fn authorize<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
+pub(in crate::http) fn authorize<'a>(
+    request: &HttpRequest,
+    service: &'a Service,
+) -> Result<&'a dyn Operations, Problem> {
     let Some(admin) = &service.admin else { return Err(Problem::admin_off()) };
     let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
     admin.open(sent).ok_or_else(Problem::unauthorized)

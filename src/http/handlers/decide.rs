@@ -47,7 +47,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     run.detail = if explains { Detail::Reasons } else { Detail::Decision };
     let body = read(payload, settings.max_body_bytes).await?;
     let inputs = if replaces {
-        let (inputs, set) = what_if(&body)?;
+        let (inputs, set) = what_if(&body, true)?;
         run.overrides = overrides(flow, set)?;
         flow.flow().inputs.parse_json(inputs.to_string().as_bytes())
     } else {
@@ -98,14 +98,29 @@ pub(super) fn wants_explanation(query: &str) -> Result<bool, Problem> {
     }
 }
 
-/// The two parts of a what-if's body.
-fn what_if(body: &[u8]) -> Result<(Json, Vec<(String, Json)>), Problem> {
+/// What a request asks for that may replace facts: checked inputs, and what is replaced.
+pub(in crate::http) async fn supposed(
+    request: &HttpRequest,
+    payload: web::Payload,
+    limit: usize,
+    flow: &BoundFlow,
+) -> Result<(Value, Overrides), Problem> {
+    check_media_type(request)?;
+    let (inputs, set) = what_if(&read(payload, limit).await?, false)?;
+    let overrides = overrides(flow, set)?;
+    let inputs = flow.flow().inputs.parse_json(inputs.to_string().as_bytes()).map_err(Problem::input)?;
+    Ok((inputs, overrides))
+}
+
+/// The two parts of a what-if's body; whether the second has to be there.
+fn what_if(body: &[u8], needs_set: bool) -> Result<(Json, Vec<(String, Json)>), Problem> {
     const SHAPE: &str = "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}";
     let json: Json = serde_json::from_slice(body).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
     let Json::Object(mut fields) = json else { return Err(Problem::malformed(SHAPE.to_owned())) };
     let inputs = fields.shift_remove("input").unwrap_or_else(|| Json::Object(serde_json::Map::new()));
     let set = match fields.shift_remove("set") {
-        Some(Json::Object(set)) if !set.is_empty() => set.into_iter().collect(),
+        Some(Json::Object(set)) if !set.is_empty() || !needs_set => set.into_iter().collect(),
+        None if !needs_set => Vec::new(),
         _ => return Err(Problem::malformed(format!("{SHAPE}; `set` names at least one fact"))),
     };
     match fields.keys().next() {

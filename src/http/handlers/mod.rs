@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::request_id::RequestId;
 
 /// Names the request in a problem that answers it, and logs it once.
-fn answering(request: &HttpRequest, problem: Problem) -> Problem {
+pub(super) fn answering(request: &HttpRequest, problem: Problem) -> Problem {
     let extensions = request.extensions();
     problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str))
 }

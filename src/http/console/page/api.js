@@ -1,0 +1,69 @@
+// The service, asked. A failure is a problem document, whatever it was.
+
+import { compact, parse } from "./json.js";
+
+export class Refused extends Error {
+  constructor(problem) {
+    super(problem.detail ?? problem.title);
+    this.problem = problem;
+  }
+}
+
+const unreachable = () => new Refused({
+  code: "unreachable",
+  title: "The service does not answer",
+  detail: "The request did not reach the service. Is it running, and is the network up?",
+});
+
+async function ask(path, options) {
+  let response;
+  let text;
+  try {
+    response = await fetch(path, options);
+    text = await response.text();
+  } catch {
+    throw unreachable();
+  }
+  const kind = response.headers.get("content-type") ?? "";
+  const body = kind.includes("json") ? parse(text) : text;
+  const answer = { body, text, status: response.status, id: response.headers.get("x-request-id") };
+  if (response.ok) return answer;
+  if (kind.includes("problem+json")) throw new Refused(body);
+  throw new Refused({ code: `http_${response.status}`, title: `The service answered ${response.status}`, detail: "" });
+}
+
+const JSON_TYPE = { "Content-Type": "application/json" };
+const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
+
+export const flows = async () => (await ask("/flows")).body.flows;
+export const flow = async (name) => (await ask(`/console/flows/${encodeURIComponent(name)}`)).body;
+export const picture = async (name) => (await ask(`/flows/${encodeURIComponent(name)}/graph?format=json`)).body;
+
+// A decision; with facts replaced where `set` names any.
+export async function decide(path, input, set, token) {
+  const supposes = Object.keys(set).length > 0;
+  const body = compact(supposes ? { input, set } : input);
+  const url = `${path}${supposes ? "/what-if" : ""}?explain=true`;
+  return ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token) }, body });
+}
+
+export async function asTest(name, input, set, token) {
+  const options = { method: "POST", headers: { ...JSON_TYPE, ...bearer(token) }, body: compact({ input, set }) };
+  return (await ask(`/console/flows/${encodeURIComponent(name)}/test`, options)).text;
+}
+
+export const restart = (domain, token) =>
+  ask(`/admin/domains/${encodeURIComponent(domain)}/restart`, { method: "POST", headers: bearer(token) });
+
+// The same request for a terminal.
+export function curl(path, input, set) {
+  const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+  const supposes = Object.keys(set).length > 0;
+  const lines = [
+    `curl -s ${quote(`${location.origin}${path}${supposes ? "/what-if" : ""}?explain=true`)}`,
+    "-H 'Content-Type: application/json'",
+  ];
+  if (supposes) lines.push('-H "Authorization: Bearer $ADMIN_TOKEN"');
+  lines.push(`-d ${quote(compact(supposes ? { input, set } : input))}`);
+  return lines.join(" \\\n  ");
+}
