@@ -38,7 +38,7 @@ export function timeline(explain, colour) {
   const share = (micros) => `${(100 * Number(micros)) / total}%`;
   const rows = explain.nodes.map((node) => {
     if (node.start_us === undefined) {
-      return h("tr.idle", h("th", { scope: "row" }, node.node), h("td.bar", h("span.muted", node.state.replace("_", " "), node.because && `: ${node.because.join("; ")}`)), ["", "", "", ""].map((text) => h("td.num", text)));
+      return h("tr.idle", h("th", { scope: "row" }, node.node), h("td.lane", h("span.muted", node.state.replace("_", " "), node.because && `: ${node.because.join("; ")}`)), ["", "", "", ""].map((text) => h("td.num", text)));
     }
     const [wait, query, took] = [Number(node.wait_us ?? 0), Number(node.query_us ?? 0), Number(node.took_us)];
     const rest = Math.max(took - wait - query, 0);
@@ -49,7 +49,7 @@ export function timeline(explain, colour) {
     const failed = !["done"].includes(node.state);
     return h("tr", { class: node.domain ? `d${colour(node.domain)}` : "rules" },
       h("th", { scope: "row" }, h("span.swatch"), node.node, failed && h("span.badge.soft", node.state)),
-      h("td.bar", bar),
+      h("td.lane", bar),
       h("td.num", duration(node.start_us)),
       h("td.num", node.wait_us === undefined ? "" : duration(wait)),
       h("td.num", node.query_us === undefined ? "" : duration(query)),
@@ -58,23 +58,40 @@ export function timeline(explain, colour) {
   const heads = ["node", "", "began", "waiting", "querying", "deciding"];
   return titled("Timeline", `${plural(ran.length, "node")} ran in ${duration(explain.took_us)}`,
     h("div.scroll", h("table.timeline", h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || h("span.sr", "when"))))), h("tbody", rows))),
-    h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
+    h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"], ["rest", "the way there and back through the service"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
 }
 
 // The fields of the answer, each with the columns it comes from.
 export function answerPart(answer, colour) {
   const { explain, status, message, what_if: supposed, ...body } = answer;
   const fields = leaves(body).filter(([path]) => path);
-  const rows = fields.map(([path, value]) => {
-    const lineage = explain?.lineage?.[path];
-    const from = (lineage?.columns ?? []).map(({ node, column, domain }) => h("span.chip.domain.small", { class: `d${colour(domain)}`, title: domain }, h("span.swatch"), `${node}.${column}`));
-    const inputs = (lineage?.inputs ?? []).map((name) => h("span.chip.small", `input.${name}`));
-    const through = lineage?.rules?.length ? h("span.muted.through", `through ${plural(new Set(lineage.rules.map(({ rule }) => rule)).size, "rule")}`) : null;
-    return h("tr", h("th", { scope: "row" }, h("code", path)), h("td", shown(value)), h("td.from", from, inputs, through));
-  });
-  return titled("Answer", "Each field with the columns and inputs it was made from",
-    h("div.scroll", h("table.plain.answer", h("thead", h("tr", ["field", "value", "from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
+  // A body that is one map needs its name but once.
+  const roots = new Set(fields.map(([path]) => path.split(".")[0]));
+  const root = roots.size === 1 && fields.length > 1 ? `${[...roots][0]}.` : "";
+  const rows = fields.map(([path, value]) => h("tr",
+    h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour))));
+  return titled("Answer", root ? h("code", root.slice(0, -1)) : "Each field, and where it comes from",
+    h("div.scroll", h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
     h("details.raw", h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
+}
+
+// Where a field comes from: the nodes at a glance, columns and rules on demand.
+function lineageOf(lineage, colour) {
+  if (!lineage) return null;
+  const columns = lineage.columns ?? [];
+  const nodes = new Map(columns.map(({ node, domain }) => [node, domain]));
+  const rules = [...new Map((lineage.rules ?? []).map((rule) => [`${rule.node} ${rule.rule}`, rule])).values()];
+  const inputs = lineage.inputs ?? [];
+  const glance = [
+    [...nodes].map(([node, domain]) => h("span.origin", { class: `d${colour(domain)}` }, h("span.swatch"), node)),
+    inputs.map((name) => h("span.origin", h("span.swatch"), `input.${name}`)),
+    rules.length > 0 && h("span.muted", plural(rules.length, "rule")),
+  ];
+  return h("details.lineage", h("summary", glance),
+    h("dl.pairs",
+      h("dt", "is"), h("dd", h("code", lineage.expression)),
+      columns.length > 0 && [h("dt", "columns"), h("dd", columns.map(({ node, column }, index) => [index > 0 && ", ", h("code", `${node}.${column}`)]))],
+      rules.length > 0 && [h("dt", "rules"), h("dd", h("ul", rules.map(({ rule, statement }) => h("li", h("bdi", rule), " ", h("code.muted", statement)))))]));
 }
 
 // Which outcomes were tried, and why they do not hold.

@@ -73,8 +73,7 @@ class Card {
       h("div.charts", this.rate.element, this.latency.element),
       this.pool.element,
       this.facts,
-      this.error,
-      h("footer", this.switching, this.action));
+      h("footer", h("div.tidings", this.error, this.switching), this.action));
   }
 
   update(domain, points) {
@@ -85,7 +84,7 @@ class Card {
       setText(this.pill.lastChild, domain.state);
       replace(this.since, "since ", time(domain.since), domain.server_version && ` · PostgreSQL ${domain.server_version.split(" ")[0]}`);
     }
-    this.rate.update(points, { value: (point) => rate(point.rate), unit: "/s" });
+    this.rate.update(points, { value: (point) => rate(point.rate), unit: "" });
     this.latency.update(points, { value: (point) => (point.p50_us === null ? "–" : duration(point.p50_us)), unit: "", axis: duration });
     this.pool.update(domain.pool);
     this.#facts(domain);
@@ -104,7 +103,7 @@ class Card {
       ["restarts", String(domain.restarts)],
       ["last probe", probe ? duration(probe.latency_us) : "none"],
       ["in flight", String(domain.in_flight)],
-      ["next probe", domain.retry_in_ms === undefined ? "–" : duration(domain.retry_in_ms * 1000)],
+      ["tries again in", domain.retry_in_ms === undefined ? "–" : duration(domain.retry_in_ms * 1000)],
     ];
     if (!this.values) {
       this.values = rows.map(() => h("dd.num"));
@@ -121,14 +120,14 @@ class Card {
       await withToken(`A restart of ${this.name} puts a new actor with new connections in the place of the present one. No request fails for it.`, (token) => {
         begun = true;
         this.#steps(["done", "A new actor connects"], ["now", "It takes over"], ["next", "The old one finishes and goes"]);
-        return api.restart(this.name, token).then(() => this.#steps(["done", "A new actor connected"], ["done", "It took over"], ["done", "The old one is gone"]));
+        return api.restart(this.name, token).then(() => this.#done());
       });
     } catch (error) {
       const { title, detail } = error.problem ?? { title: "The restart failed", detail: String(error) };
       this.#steps(["failed", `${title}: ${detail}`]);
       begun = false;
     }
-    if (!begun && this.switching.querySelector("[data-step=now]")) this.switching.hidden = true;
+    if (!begun && this.switching.querySelector("[data-step=now]")) this.#hush();
     this.action.disabled = false;
   }
 
@@ -137,8 +136,21 @@ class Card {
     this.#steps(["done", "A new actor connected"], ["done", "It took over"], ["now", "The old one finishes and goes"]);
   }
 
+  // What was told stays for a while, then the last error has its place again.
+  #done() {
+    this.#steps(["done", "A new actor connected"], ["done", "It took over"], ["done", "The old one is gone"]);
+    this.rest = setTimeout(() => this.#hush(), 10_000);
+  }
+
+  #hush() {
+    this.switching.hidden = true;
+    this.error.hidden = false;
+  }
+
   #steps(...steps) {
+    clearTimeout(this.rest);
     this.switching.hidden = false;
+    this.error.hidden = true;
     replace(this.switching, steps.map(([state, text]) => h("li", { "data-step": state }, text)));
   }
 }

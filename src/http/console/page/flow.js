@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { block, laidOut, numbered } from "./code.js";
 import { copyButton, h, icon, replace, setText, signButton } from "./dom.js";
 import { duration, plural, shown, time } from "./format.js";
-import { Graph, legend } from "./graph.js";
+import { Graph } from "./graph.js";
 import { computable } from "./json.js";
 import { live } from "./live.js";
 
@@ -29,6 +29,9 @@ export class FlowView {
           h("a.button.primary", { href: context.link("play", [flow.flow]) }, icon("play"), h("span", "Try it")))),
       h("div.split", h("div.graph-side", this.stage, this.seen), this.panel));
     this.onPulse = () => this.#pulse();
+    this.onKey = (event) => {
+      if (event.key === "Escape" && this.chosen && !document.querySelector("dialog[open]")) this.close();
+    };
   }
 
   async begin(parts) {
@@ -41,15 +44,17 @@ export class FlowView {
       label: `The flow ${this.flow.flow}, from its inputs to its outcomes`,
       select: (id) => { location.hash = this.context.link("flow", [this.flow.flow, id]); },
     });
-    replace(this.stage, this.graph.element, legend(plainPicture.domains.map(({ name }) => name), this.context.colour));
+    replace(this.stage, this.graph.element);
     this.graph.attach();
     this.show(parts);
     live.addEventListener("pulse", this.onPulse);
+    document.addEventListener("keydown", this.onKey);
     this.#pulse();
   }
 
   end() {
     live.removeEventListener("pulse", this.onPulse);
+    document.removeEventListener("keydown", this.onKey);
     this.graph?.detach();
   }
 
@@ -117,7 +122,7 @@ export class FlowView {
     return [
       section("Query", block(sql, "sql", `The query of ${node.id}`), h("div.row.end", copyButton("Copy", sql))),
       node.params.length > 0 && section("Parameters", table(["", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
-      node.columns.length > 0 && section("Columns", table(["name", "type"], node.columns.map(({ name, type }) => [h("code", name), node.redact.includes(name) ? `${type}, redacted` : type]))),
+      columns("Columns", node.columns, node.redact),
       section("Answer", h("dl.pairs",
         h("dt", "rows"), h("dd", { one: "exactly one; none is the answer “not found”", optional: "one or none", many: "any number" }[node.rows]),
         node.timeout_ms && [h("dt", "time limit"), h("dd", `${node.timeout_ms} ms`)],
@@ -140,7 +145,7 @@ export class FlowView {
       section(`Rules, in the order they are tried`, h("ol.rule-list", index)),
       node.sources.map((source) => section(h("code", source.name),
         h("div.source", { "data-file": source.name }, numbered(source.text, "grl", source.name, Number(source.line))))),
-      node.facts.length > 0 && section("Facts it gives", table(["name", "type"], node.facts.map(({ name, type }) => [h("code", name), type]))),
+      columns("Facts it gives", node.facts),
     ];
   }
 
@@ -210,6 +215,13 @@ function timings(node, last) {
     node.query_us !== undefined && figure("querying", duration(node.query_us), "query"),
     node.rows !== undefined && figure("rows", String(node.rows)),
     node.fired !== undefined && figure("rules fired", String(node.fired)));
+}
+
+// Names with their types, where those are known before a row is read.
+function columns(title, all, redacted = []) {
+  if (!all.length) return null;
+  const said = ({ name, type }) => [type === "any" ? null : type, redacted.includes(name) ? "redacted" : null].filter(Boolean).join(", ");
+  return section(title, h("ul.codes", all.map((column) => h("li", h("code", column.name), said(column) && h("span.muted", ` ${said(column)}`)))));
 }
 
 const section = (title, ...content) => h("section.part", h("h3", title), content);

@@ -33,13 +33,14 @@ export class Graph {
       onkeydown: (event) => this.#searchKey(event),
     });
     this.element = h("div.graph",
-      this.surface,
       h("div.graph-tools",
         h("label.searching", icon("search"), this.field, this.found),
+        legend(picture.domains.map(({ name }) => name), colour),
         h("div.zoom", { role: "group", "aria-label": "Zoom" },
           signButton("Zoom out", "minus", () => this.zoom(1 / 1.3)),
           signButton("Show all", "fit", () => this.fit()),
           signButton("Zoom in", "plus", () => this.zoom(1.3)))),
+      h("div.canvas", this.surface),
       this.status);
     this.#draw(colour);
     this.#listen();
@@ -72,10 +73,12 @@ export class Graph {
   #box(box, colour) {
     const { x, y, width, height, kind, id } = box;
     const radius = kind === "outcome" ? height / 2 : 9;
+    const frame = (name) => (kind === "rules" ? s(`path.${name}`, { d: chamfered(box) }) : s(`rect.${name}`, { width, height, rx: radius }));
     const left = kind === "outcome" ? 22 : 16;
     const texts = [s("text.title", { x: left, y: 24 }, box.title)];
     box.lines.forEach((line, index) => texts.push(s("text.line", { x: left, y: 41 + 17 * index }, line)));
-    const timing = s("text.timing", { x: width - 12, y: 41, "text-anchor": "end" });
+    // On the lower border, where nothing else is.
+    const timing = s("text.timing", { x: width - 14, y: height + 4, "text-anchor": "end" });
     const clip = `clip-${this.#boxes.size}`;
     const sign = s("g.sign", { transform: `translate(${width - 29} 9) scale(0.7)` });
     sign.append(...icon(SIGNS[kind]).childNodes);
@@ -85,10 +88,10 @@ export class Graph {
       tabindex: id === this.#current ? "0" : "-1", "data-id": id, "aria-pressed": "false",
     },
     said,
-    s("clipPath", { id: clip }, s("rect", { width, height, rx: radius })),
-    s("rect.frame", { width, height, rx: radius }),
+    s("clipPath", { id: clip }, frame("edge")),
+    frame("frame"),
     kind === "query" && s("rect.band", { width: 5, height, "clip-path": `url(#${clip})` }),
-    texts, kind !== "outcome" && sign, timing,
+    texts, kind === "query" && sign, timing,
     s("circle.alarm", { cx: width - 2, cy: 2, r: 6 }));
     group.addEventListener("click", () => { if (!this.#moved) this.choose(id); });
     group.addEventListener("focus", () => this.#focus(id));
@@ -350,6 +353,12 @@ function bounds({ width, height, boxes }) {
   return { width, height: Math.min(height, lowest + 24) };
 }
 
+// A box of rules has its corners cut.
+function chamfered({ width, height }) {
+  const cut = 9;
+  return `M${cut} 0H${width - cut}L${width} ${cut}V${height - cut}L${width - cut} ${height}H${cut}L0 ${height - cut}V${cut}Z`;
+}
+
 // Curves between layers, level through them.
 function curve([[x, y], ...rest]) {
   let path = `M${x} ${y}`;
@@ -368,7 +377,7 @@ function condition({ points, condition: text }) {
 }
 
 // The names of the domains with their colours.
-export function legend(domains, colour) {
+function legend(domains, colour) {
   const element = h("ul.legend", { "aria-label": "Domains" });
   return replace(element, domains.map((name) => h("li", { class: `d${colour(name)}` }, h("span.swatch"), name)));
 }

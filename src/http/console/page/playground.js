@@ -6,7 +6,7 @@ import { button, copyButton, h, icon, replace, signButton } from "./dom.js";
 import { showText, withToken } from "./dialogs.js";
 import { alarms } from "./flow.js";
 import { plain, shown } from "./format.js";
-import { Graph, legend } from "./graph.js";
+import { Graph } from "./graph.js";
 import { computable, isNum, Num } from "./json.js";
 import { live } from "./live.js";
 
@@ -45,7 +45,7 @@ export class PlaygroundView {
       label: `The path of the decision through ${this.flow.flow}`,
       select: (id) => this.#jump(id),
     });
-    replace(this.stage, this.graph.element, legend(picture.domains.map(({ name }) => name), this.context.colour));
+    replace(this.stage, this.graph.element);
     this.graph.attach();
     live.addEventListener("pulse", this.onPulse);
     this.onPulse();
