@@ -55,7 +55,7 @@ async function settled(page) {
 async function run(page, product) {
   await page.getByRole("textbox", { name: "product_id" }).fill(product);
   await page.getByRole("button", { name: "Run" }).click();
-  await page.locator(".outcome").filter({ hasText: product }).waitFor();
+  await page.locator(".verdict").filter({ hasText: product }).waitFor();
 }
 
 describe("flow", () => {
@@ -128,15 +128,15 @@ describe("playground", () => {
       await settled(page);
       await run(page, product);
       const answer = page.locator(".answer");
-      const value = (field) => answer.locator("tr").filter({ has: page.locator(`th:text-is("${field}")`) }).locator("td").first().innerText();
+      const value = (field) => answer.locator("tr").filter({ has: page.locator(`th code:text-is("${field}")`) }).locator("td").first().innerText();
       assert.equal(await value("order_qty"), quantity);
       assert.equal(await value("grand_total"), total);
       assert.equal(await page.locator(".timeline tbody tr").count(), 6);
-      assert.equal(await page.locator('.outcome-place [data-kind="success"]').count(), 1);
+      assert.equal(await page.locator('.verdict-place [data-kind="success"]').count(), 1);
       assert.equal(await box(page, "create_po").getAttribute("data-state"), "done");
       assert.equal(await page.locator('.box.outcome[data-state="done"]').getAttribute("data-id"), "outcome:0");
       assert.ok(await page.locator(".arrow.ran").count() > 5 && await page.locator(".arrow.idle").count() > 0, "the path is lit");
-      const rules = page.locator('.rules[data-node="create_po"]');
+      const rules = page.locator('.of-rules[data-node="create_po"]');
       assert.match(await rules.locator(".fired").innerText(), /Tax[\s\S]*grand_total\s*unset\s*→\s*[\d.]+/);
       assert.match(await rules.locator(".not-fired").innerText(), /total_amount [\d.]+ (>=|<|>|<=) \d+/);
       assert.match(page.url(), new RegExp(`product_id=${product}&run=1`));
@@ -144,7 +144,7 @@ describe("playground", () => {
   }
 
   test("an unknown product is a problem that names node and domain", () => visit(VIEWS.problem, async (page) => {
-    const outcome = page.locator(".outcome[data-kind=problem]");
+    const outcome = page.locator(".verdict[data-kind=problem]");
     await outcome.waitFor();
     assert.match(await outcome.innerText(), /not_found[\s\S]*oms_history[\s\S]*oms_db/);
     await page.locator('.box[data-id="oms_history"][data-state="failed"]').waitFor();
@@ -161,21 +161,21 @@ describe("playground", () => {
   }));
 
   test("a fact is supposed otherwise, with the token, and what changes is shown", () => visit(VIEWS.decided, async (page) => {
-    await page.locator(".outcome[data-kind=success]").waitFor();
+    await page.locator(".verdict[data-kind=success]").waitFor();
     await page.getByRole("button", { name: "Suppose another inventory_levels.available_qty" }).click();
     const field = page.getByRole("textbox", { name: "inventory_levels.available_qty" });
     assert.equal(await field.inputValue(), "500.00");
     await field.fill("2000");
     await page.getByRole("button", { name: "Re-evaluate" }).click();
-    await page.getByLabel("Admin token").fill(TOKEN);
+    await page.locator("#token").fill(TOKEN);
     await page.getByRole("button", { name: "Continue" }).click();
-    await page.locator(".outcome").filter({ hasText: "no_order" }).filter({ hasText: "what if" }).waitFor();
+    await page.locator(".verdict").filter({ hasText: "no_order" }).filter({ hasText: "what if" }).waitFor();
     const changes = await page.locator(".changes").innerText();
     assert.match(changes, /status\s+success\s+no_order/);
     assert.match(changes, /reason\s+–\s+sufficient_stock/);
     await page.getByRole("button", { name: "Do not suppose inventory_levels.available_qty" }).click();
     await page.getByRole("button", { name: "Run" }).click();
-    await page.locator(".outcome[data-kind=success]").waitFor();
+    await page.locator(".verdict[data-kind=success]").waitFor();
     assert.equal(await page.locator(".changes").count(), 0);
   }));
 
@@ -188,7 +188,7 @@ describe("playground", () => {
   }));
 
   test("it is saved as a flow test that passes", () => visit(VIEWS.decided, async (page) => {
-    await page.locator(".outcome[data-kind=success]").waitFor();
+    await page.locator(".verdict[data-kind=success]").waitFor();
     await page.getByRole("button", { name: "Save as flow test" }).click();
     const dialog = page.getByRole("dialog");
     const download = page.waitForEvent("download");
@@ -235,7 +235,7 @@ describe("domains", () => {
     await settled(page);
     await page.getByRole("textbox", { name: "product_id" }).fill("PROD-001");
     await page.getByRole("button", { name: "Run" }).click();
-    await page.locator(".outcome[data-kind=problem]").filter({ hasText: /domain_unavailable|connection_lost/ }).waitFor();
+    await page.locator(".verdict[data-kind=problem]").filter({ hasText: /domain_unavailable|connection_lost/ }).waitFor();
     await service.supplier.start();
     await page.getByRole("link", { name: "Domains" }).click();
     await supplier.locator(".pill[data-state=ready]").waitFor();
@@ -249,11 +249,11 @@ describe("domains", () => {
     const before = Number(await restarts());
     await oms.getByRole("button", { name: "Restart oms_db" }).click();
     const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Admin token").fill("not the token");
+    await dialog.locator("#token").fill("not the token");
     await page.keyboard.press("Enter");
     await dialog.getByText("not accepted").waitFor();
     assert.equal(Number(await restarts()), before);
-    await dialog.getByLabel("Admin token").fill(TOKEN);
+    await dialog.locator("#token").fill(TOKEN);
     await page.keyboard.press("Enter");
     await oms.getByText("The old one is gone").waitFor();
     await until("the count", async () => Number(await restarts()) === before + 1);
@@ -290,8 +290,8 @@ describe("safety", () => {
       assert.ok((await page.locator(".lead").innerText()).includes("⟨U+202E⟩gnp.exe"));
     });
     await visit("#/play/hostile?product_id=EVIL&run=1", async (page) => {
-      await page.locator(".outcome[data-kind=success]").waitFor();
-      assert.ok((await page.locator(".outcome .message").innerText()).includes("<script>window.hacked=1</script>"));
+      await page.locator(".verdict[data-kind=success]").waitFor();
+      assert.ok((await page.locator(".verdict .message").innerText()).includes("<script>window.hacked=1</script>"));
       assert.ok((await page.locator(".answer").innerText()).includes("<b>bold</b>"));
       assert.equal(await page.locator("main img, main script, main b").count(), 0);
       assert.ok(!(await page.locator("body").innerHTML()).includes("\u202e"));
@@ -328,7 +328,7 @@ describe("safety", () => {
     const strangers = [];
     page.on("request", (request) => { if (!request.url().startsWith(service.base) && !/^(blob|data):/.test(request.url())) strangers.push(request.url()); });
     await page.reload();
-    await page.locator(".outcome").waitFor();
+    await page.locator(".verdict").waitFor();
     await page.goto(`${service.base}/${VIEWS.domains}`);
     await settled(page);
     assert.deepEqual(strangers, []);
@@ -340,12 +340,12 @@ describe("habits", () => {
     for (const [name, hash] of Object.entries(VIEWS)) {
       test(`axe finds nothing in ${scheme} ${name}`, () => visit(hash, async (page) => {
         await settled(page);
-        if (hash.includes("run=1")) await page.locator(".outcome").waitFor();
+        if (hash.includes("run=1")) await page.locator(".verdict").waitFor();
         assert.deepEqual(await axe(page), []);
       }, { scheme }));
     }
     test(`axe finds nothing in ${scheme} dialogs and changes`, () => visit(VIEWS.decided, async (page) => {
-      await page.locator(".outcome").waitFor();
+      await page.locator(".verdict").waitFor();
       await page.getByRole("button", { name: "Save as flow test" }).click();
       await page.getByRole("dialog").waitFor();
       assert.deepEqual(await axe(page), []);
@@ -353,9 +353,9 @@ describe("habits", () => {
       await page.getByRole("button", { name: "Suppose another supplier_info.lead_time" }).click();
       await page.getByRole("textbox", { name: "supplier_info.lead_time" }).fill("1");
       await page.getByRole("button", { name: "Re-evaluate" }).click();
-      await page.getByLabel("Admin token").waitFor();
+      await page.locator("#token").waitFor();
       assert.deepEqual(await axe(page), []);
-      await page.getByLabel("Admin token").fill(TOKEN);
+      await page.locator("#token").fill(TOKEN);
       await page.keyboard.press("Enter");
       await page.locator(".changes").waitFor();
       assert.deepEqual(await axe(page), []);
@@ -365,7 +365,7 @@ describe("habits", () => {
   for (const [name, hash] of Object.entries({ ...VIEWS, hostile: "#/play/hostile?product_id=EVIL&run=1", wide: "#/flow/wide/step_3_3" })) {
     test(`a phone scrolls ${name} down and never sideways`, () => visit(hash, async (page) => {
       await settled(page);
-      if (hash.includes("run=1")) await page.locator(".outcome").waitFor();
+      if (hash.includes("run=1")) await page.locator(".verdict").waitFor();
       const { wide, wider } = await page.evaluate(() => {
         const root = document.documentElement;
         const wider = [...document.querySelectorAll("main *")].filter((element) => element.getBoundingClientRect().right > root.clientWidth + 1 && !element.closest(".scroll, .code, .canvas")).map((element) => element.outerHTML.slice(0, 120));
@@ -377,7 +377,7 @@ describe("habits", () => {
 
   test("the keyboard alone leads everywhere", () => visit(VIEWS.flow, async (page) => {
     await settled(page);
-    const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent.trim());
+    const focused = () => page.evaluate(() => (document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent).trim());
     const tabTo = (wanted) => until(`the focus on ${wanted}`, async () => {
       await page.keyboard.press("Tab");
       return wanted.test(await focused());
@@ -403,7 +403,7 @@ describe("habits", () => {
     });
     await page.keyboard.type("PROD-003");
     await page.keyboard.press("Enter");
-    await page.locator(".outcome[data-kind=success]").filter({ hasText: "PROD-003" }).waitFor();
+    await page.locator(".verdict[data-kind=success]").filter({ hasText: "PROD-003" }).waitFor();
   }));
 
   test("nothing jumps while numbers change", () => visit(VIEWS.domains, async (page) => {

@@ -5,10 +5,12 @@ import { once } from "node:events";
 import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
+
+import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-export const ROOT = resolve(import.meta.dirname, "../..");
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TOKEN = "a token for the tests";
 const PG_BIN = needed("PG_BIN", "the directory of PostgreSQL's programs; scripts/install_postgres prints it");
 const PROGRAM = needed("TRIBUTARY", "the built program, such as target/debug/tributary");
@@ -100,7 +102,7 @@ async function postgres(home, name) {
 
 // The service on two servers: `supplier` holds that one database and can be killed alone.
 export class Service {
-  static async start({ console: on = true } = {}) {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml"] } = {}) {
     const service = new Service();
     service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
     execFileSync("chmod", ["711", service.home]);
@@ -118,8 +120,7 @@ export class Service {
     for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
     writeFileSync(join(service.home, "hostile.yaml"), HOSTILE_FLOW);
     writeFileSync(join(service.home, "wide.yaml"), wideFlow());
-    writeFileSync(join(service.home, "service.yaml"), `console: { enabled: ${on} }\n`);
-    service.where = where;
+    service.flows = flows;
     service.port = await freePort();
     await service.serve();
     return service;
@@ -130,8 +131,8 @@ export class Service {
   // Starts the program, also once more after it has been killed.
   async serve() {
     const log = openSync(join(this.home, "service.log"), "a");
-    const flows = ["graph.yaml", "hostile.yaml", "wide.yaml"].flatMap((file) => ["--graph", file]);
-    this.process = spawn(PROGRAM, ["serve", ...flows, "--config", "service.yaml", "--bind", `127.0.0.1:${this.port}`], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] });
+    const flows = this.flows.flatMap((file) => ["--graph", file]);
+    this.process = spawn(PROGRAM, ["serve", ...flows, "--bind", `127.0.0.1:${this.port}`], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] });
     await until("the service", async () => {
       if (this.process.exitCode !== null) throw new Error(readFileSync(join(this.home, "service.log"), "utf8"));
       return (await fetch(`${this.base}/readyz?verbose`)).status === 200 && (await fetch(`${this.base}/health`)).status === 200;

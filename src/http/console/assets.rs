@@ -13,10 +13,10 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use sha2::{Digest, Sha256};
 
 use crate::http::Problem;
 use crate::http::handlers::answering;
+use crate::types::Digest;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -66,13 +66,13 @@ static SITE: LazyLock<Site> = LazyLock::new(Site::make);
 
 impl Site {
     fn make() -> Self {
-        let mut digest = Sha256::new();
-        digest.update(INDEX);
+        let mut digest = Digest::default();
+        digest.add(INDEX);
         for (name, text) in PARTS {
-            digest.update(name);
-            digest.update(text);
+            digest.add(name);
+            digest.add(text);
         }
-        let version: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let version = digest.short();
         let page = Asset::new("", "text/html; charset=utf-8", INDEX.replace(VERSION, &version).into_bytes());
         let parts = PARTS.iter().map(|(name, text)| Asset::new(name, media_type(name), text.as_bytes().to_vec()));
         Self { version, page, parts: parts.collect() }

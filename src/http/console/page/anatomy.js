@@ -15,15 +15,15 @@ export function outcome({ answer, problem, id, set, there_and_back: there }, exp
     explain && [h("span", "decided in ", h("strong.num", duration(explain.took_us))), h("span", "answered in ", h("strong.num", duration(there * 1000))), h("span", time(explain.clock.now))],
     id && h("span.id", "request ", h("code", id)));
   if (answer) {
-    return h("div.outcome", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
-      h("div.outcome-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
+    return h("div.verdict", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
+      h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
       h("p.message", h("bdi", answer.message ?? "")),
       degraded && h("p.notice", icon("alert"), `A default stood in for ${degraded.join(", ")}.`),
       figures, actions);
   }
   const places = [problem.node && ["node", problem.node], problem.domain && ["domain", problem.domain], problem.sqlstate && ["SQLSTATE", problem.sqlstate]].filter(Boolean);
-  return h("div.outcome", { "data-kind": "problem" },
-    h("div.outcome-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again")),
+  return h("div.verdict", { "data-kind": "problem" },
+    h("div.verdict-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again")),
     h("p.message", problem.title),
     h("p", h("bdi", problem.detail)),
     places.length > 0 && h("p.chips", places.map(([label, value]) => h("span.chip", `${label} `, h("strong", value)))),
@@ -47,7 +47,7 @@ export function timeline(explain, colour) {
       query > 0 && h("span.query", { style: { "flex-grow": String(query) } }),
       rest > 0 && h("span", { class: node.kind === "rules" ? "decide" : "rest", style: { "flex-grow": String(rest) } })));
     const failed = !["done"].includes(node.state);
-    return h("tr", { class: node.domain ? `d${colour(node.domain)}` : "rules" },
+    return h("tr", { class: node.domain ? `d${colour(node.domain)}` : "deciding-row" },
       h("th", { scope: "row" }, h("span.swatch"), node.node, failed && h("span.badge.soft", node.state)),
       h("td.lane", bar),
       h("td.num", duration(node.start_us)),
@@ -112,7 +112,7 @@ const WHY = { condition_false: "condition is false", waiting: "waits for a fact"
 export function rulesPart(explain) {
   const nodes = explain.nodes.filter(({ fired }) => fired !== undefined);
   if (!nodes.length) return null;
-  return nodes.map((node) => h("section.part.card.rules", { "data-node": node.node, tabindex: "-1" },
+  return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
     h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", `${node.fired.length} fired, ${node.not_fired.length} did not`)),
     h("div.rules-columns",
       h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),

@@ -59,7 +59,7 @@ class Card {
     this.name = name;
     this.pill = h("span.pill", h("span.sign-place"), h("span.word"));
     this.since = h("span.since");
-    this.rate = new Chart("Queries a second", ["rate"]);
+    this.rate = new Chart("Queries a second", ["rate", "failed"]);
     this.latency = new Chart("Latency", ["p95_us", "p50_us"]);
     this.pool = new Pool();
     this.facts = h("dl.pairs.wide");
@@ -195,7 +195,8 @@ function nice(number) {
 function stretches(points, name) {
   const all = [[]];
   for (const point of points) {
-    if (point[name] === null) all.push([]);
+    // No failures are no line.
+    if (point[name] === null || (name === "failed" && point[name] === 0)) all.push([]);
     else all.at(-1).push(point);
   }
   return all.filter((stretch) => stretch.length);
@@ -205,7 +206,7 @@ function path(points, name, x, y) {
   return stretches(points, name).map((stretch) => {
     const [first] = stretch;
     const start = `M${x(first.t).toFixed(1)} ${y(first[name]).toFixed(1)}`;
-    if (stretch.length === 1) return `${start}h1.5`;
+    if (stretch.length === 1) return `${start}h2.5`;
     return start + stretch.slice(1).map((point) => `L${x(point.t).toFixed(1)} ${y(point[name]).toFixed(1)}`).join("");
   }).join("");
 }

@@ -74,7 +74,7 @@ export class FlowView {
     replace(this.panel, box ? this.#describe(box) : this.#unknown(id));
     this.panel.scrollTop = 0;
     this.#showTimings();
-    if (box && matchMedia("(max-width: 1000px)").matches) this.panel.scrollIntoView({ block: "nearest" });
+    if (box && matchMedia("(max-width: 1000px)").matches) this.panel.scrollIntoView({ block: "start" });
   }
 
   close() {
@@ -121,7 +121,7 @@ export class FlowView {
     const sql = laidOut(node.query);
     return [
       section("Query", block(sql, "sql", `The query of ${node.id}`), h("div.row.end", copyButton("Copy", sql))),
-      node.params.length > 0 && section("Parameters", table(["", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
+      node.params.length > 0 && section("Parameters", table(["parameter", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
       columns("Columns", node.columns, node.redact),
       section("Answer", h("dl.pairs",
         h("dt", "rows"), h("dd", { one: "exactly one; none is the answer “not found”", optional: "one or none", many: "any number" }[node.rows]),

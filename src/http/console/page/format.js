@@ -24,7 +24,7 @@ export function duration(micros) {
 
 export function rate(value) {
   const number = Number(value);
-  return number >= 100 || number === 0 ? String(Math.round(number)) : number.toFixed(1);
+  return number >= 100 || Number.isInteger(number) ? String(Math.round(number)) : number.toFixed(1);
 }
 
 export const plural = (count, word) => `${count} ${word}${Number(count) === 1 ? "" : "s"}`;

@@ -1,6 +1,6 @@
 // A flow as a graph: the places come from the service, here it is drawn, moved, searched and lit.
 
-import { h, icon, replace, s, setText, signButton, visible } from "./dom.js";
+import { h, icon, replace, s, setText, signButton } from "./dom.js";
 import { duration } from "./format.js";
 
 const SMALLEST = 0.08;
@@ -88,11 +88,13 @@ export class Graph {
       tabindex: id === this.#current ? "0" : "-1", "data-id": id, "aria-pressed": "false",
     },
     said,
+    // The title says it all; what is drawn says no more.
+    s("g", { "aria-hidden": "true" },
     s("clipPath", { id: clip }, frame("edge")),
     frame("frame"),
     kind === "query" && s("rect.band", { width: 5, height, "clip-path": `url(#${clip})` }),
     texts, kind === "query" && sign, timing,
-    s("circle.alarm", { cx: width - 2, cy: 2, r: 6 }));
+    s("circle.alarm", { cx: width - 2, cy: 2, r: 6 })));
     group.addEventListener("click", () => { if (!this.#moved) this.choose(id); });
     group.addEventListener("focus", () => this.#focus(id));
     const known = { box, group, timing, said, state: null, down: null };
@@ -103,17 +105,15 @@ export class Graph {
 
   // What a screen reader says of a box, and a pointer that rests.
   #name(known) {
-    const { box, group, said, state, down } = known;
+    const { box, said, state, down } = known;
     const words = { query: "query", rules: "rules", input: "inputs", outcome: "outcome" };
     const parts = [
       box.kind === "outcome" ? box.description : box.title,
-      words[box.kind],
-      ...(box.kind === "outcome" ? [] : box.lines),
+      [words[box.kind], ...(box.kind === "outcome" ? [] : box.lines)].join(" "),
       down && `its database is ${down}`,
       state && state.replace("_", " "),
     ];
-    group.setAttribute("aria-label", visible(parts.filter(Boolean).join(", ")));
-    setText(said, box.kind === "outcome" ? box.description : [box.title, box.description].filter(Boolean).join(": "));
+    setText(said, parts.filter(Boolean).join(", ") + (box.kind !== "outcome" && box.description ? `. ${box.description}` : ""));
   }
 
   choose(id) {

@@ -25,7 +25,7 @@ export class PlaygroundView {
     this.supposing = h("section.supposing", { hidden: true, "aria-label": "What if" });
     this.form = h("form.inputs", { novalidate: true, "aria-label": "Inputs", onsubmit: (event) => { event.preventDefault(); this.decide(); } },
       this.#inputs(), this.supposing, h("div.row", this.run));
-    this.outcome = h("div.outcome-place", { "aria-live": "polite" });
+    this.outcome = h("div.verdict-place", { "aria-live": "polite" });
     this.stage = h("div.stage");
     this.parts = h("div.parts");
     this.element = h("section.view.play-view",
