@@ -140,7 +140,7 @@ async fn events_tell_the_past_and_then_how_each_domain_is() {
     let (answer, pulse) = tokio::join!(asked, watched);
     assert_eq!(answer.status, 200);
     // Somebody looked on, so the decision was looked at: without a value of it.
-    let last = &pulse["last"]["purchasing"];
+    let last = &pulse["flows"]["purchasing"]["last"];
     assert_eq!((&last["ending"], last["nodes"].as_array().map(Vec::len)), (&json!("success"), Some(6)));
     assert!(!pulse.to_string().contains("PROD-001"), "a value is in the events: {pulse}");
     let hello = Events::of(&app).await.next("hello").await.expect("a greeting");
@@ -277,4 +277,41 @@ async fn a_console_that_is_off_serves_nothing_of_it() {
     }
     assert_eq!(app.post("/console/flows/purchasing/test", "{}").await.status, 404);
     assert_eq!(app.purchasing("PROD-001").await.status, 200, "decisions are made all the same");
+}
+
+#[actix_web::test]
+async fn where_callers_need_tokens_the_console_shows_each_what_it_may_ask() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |file: &str| directory.path().join(file);
+    let ((erp, digest), (none, other)) = (tributary::config::new_token(), tributary::config::new_token());
+    let tokens = format!(
+        "tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing] }}\n- {{ name: other, sha256: {other}, flows: [] }}\n"
+    );
+    let (graph, config) = (path("rules.yaml"), path("service.yaml"));
+    let text = "flow: doubled\ninput: { n: { type: integer } }\noutcomes: [{ status: done, body: { twice: n * 2 } }]\nnodes: { known: { type: RuleNode, condition: \"n == n\" } }\n";
+    for (file, text) in
+        [("tokens.yaml", tokens.as_str()), ("rules.yaml", text), ("service.yaml", "http: { tokens: tokens.yaml }\n")]
+    {
+        std::fs::write(path(file), text).expect("written");
+    }
+    let shipped = Setup::shipped();
+    let graphs = shipped.graphs.iter().cloned().chain([graph]).collect();
+    let (_databases, app) = start(Setup { graphs, config: Some(config), ..shipped }).await;
+    let get = async |path: &str, token: &str| TestApp::answer(app.client.get(app.url(path)).bearer_auth(token)).await;
+    assert_eq!(app.get("/").await.status, 200, "the page itself holds nothing");
+    for path in ["/events", "/console/flows/purchasing"] {
+        assert_eq!(app.get(path).await.code(), "unauthorized", "{path}");
+    }
+    assert_eq!(get("/console/flows/purchasing", &erp).await.status, 200);
+    assert_eq!(get("/console/flows/doubled", &erp).await.code(), "no_such_flow");
+    assert_eq!(get("/console/flows/purchasing", &none).await.code(), "no_such_flow");
+    let body = r#"{"input":{"product_id":"PROD-001"}}"#;
+    assert_eq!(app.post("/console/flows/purchasing/test", body).await.code(), "unauthorized");
+    for (token, flows) in [(&erp, json!(["purchasing"])), (&none, json!([]))] {
+        let response = app.client.get(app.url("/events")).bearer_auth(token).send().await.expect("an answer");
+        let mut events = Events { body: response.bytes_stream().boxed(), read: String::new() };
+        let pulse = events.next("pulse").await.expect("a pulse");
+        let heard: Vec<&String> = pulse["flows"].as_object().expect("flows").keys().collect();
+        assert_eq!(json!(heard), flows);
+    }
 }

@@ -41,6 +41,8 @@ pub enum Command {
     Test(Test),
     /// Draw a flow, or one decision of it.
     Graph(Graph),
+    /// Make a token for a caller of the flows.
+    Token(Token),
 }
 
 /// The files every command reads.
@@ -195,6 +197,17 @@ pub struct Graph {
     /// Draw a decision on record: what ran, how long, which way it ended. A file of records, whose first is taken, or a file, a colon and a line.
     #[arg(long, value_name = "RECORD")]
     pub explain_of: Option<String>,
+}
+
+/// `tributary token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// What to call it, such as the name of the caller; logs name it so.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// A flow that it may ask; may be repeated [default: all].
+    #[arg(long = "flow", value_name = "FLOW")]
+    pub flows: Vec<String>,
 }
 
 /// The language of a picture.

@@ -15,7 +15,7 @@ use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
-use crate::http::{Admin, Console, Release, Releases, Service, Settings};
+use crate::http::{Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, Service, Settings};
 use crate::records::{Recorder, RecorderError};
 use crate::types::DomainName;
 
@@ -59,6 +59,7 @@ pub struct Core {
     /// Bounds the decisions under way, of all workers together.
     under_way: Arc<Semaphore>,
     recorder: Option<Recorder>,
+    gate: Gate,
     config: Config,
 }
 
@@ -71,12 +72,13 @@ impl Core {
     /// # Errors
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
-        let Project { config, flows, domains } = project;
+        let Project { config, flows, domains, access } = project;
         let recorder = Recorder::start(&config.records)?;
         let domains = DomainSet::start(domains)?;
         let release = release(&config, flows, &domains)?;
         let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
-        Ok(Self { domains, releases: Releases::new(release), under_way, recorder, config })
+        let (releases, gate) = (Releases::new(release), Gate::new(access));
+        Ok(Self { domains, releases, under_way, recorder, gate, config })
     }
 
     /// What is served.
@@ -89,15 +91,22 @@ impl Core {
         &self.config
     }
 
+    /// Who may ask.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     /// The domain actors.
     pub fn domains(&self) -> &DomainSet {
         &self.domains
     }
 
     /// What starts the handlers' service on a worker's thread.
-    pub fn workshop(&self, admin: Option<Admin>) -> Workshop {
+    pub fn workshop(&self, admin: Option<Admin>, admin_side: AdminSide) -> Workshop {
         let (releases, under_way) = (self.releases.clone(), Arc::clone(&self.under_way));
-        Workshop { releases, under_way, recorder: self.recorder.clone(), admin, console: None }
+        let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
+        let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
+        Workshop { releases, under_way, recorder, admin, admin_side, gate, head_limits, console: None }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
@@ -125,6 +134,9 @@ pub struct Workshop {
     recorder: Option<Recorder>,
     admin: Option<Admin>,
     console: Option<Console>,
+    admin_side: AdminSide,
+    gate: Gate,
+    head_limits: HeadLimits,
 }
 
 impl Workshop {
@@ -142,6 +154,9 @@ impl Workshop {
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
             console: self.console.clone(),
+            admin_side: self.admin_side.clone(),
+            gate: self.gate.clone(),
+            head_limits: self.head_limits,
         }
     }
 }

@@ -16,7 +16,7 @@ use super::project::{Project, Sources};
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::{Config, DomainConfig};
 use crate::diagnostics::Diagnostics;
-use crate::http::{OperationError, Operations, Releases, Reloaded, Version};
+use crate::http::{Gate, OperationError, Operations, Releases, Reloaded, Version};
 use crate::types::DomainName;
 
 /// Does what the admin endpoints and SIGHUP ask for, one thing at a time.
@@ -24,6 +24,7 @@ pub(super) struct Operator {
     sources: Sources,
     domains: DomainSet,
     releases: Releases,
+    gate: Gate,
     drain_timeout: Duration,
     /// The configuration that each domain in service has.
     in_service: Mutex<BTreeMap<DomainName, DomainConfig>>,
@@ -35,6 +36,7 @@ impl Operator {
             sources,
             domains: core.domains().clone(),
             releases: core.releases().clone(),
+            gate: core.gate().clone(),
             drain_timeout: core.config().http.drain_timeout,
             in_service: Mutex::new(in_service.into_iter().map(|config| (config.name.clone(), config)).collect()),
         }
@@ -85,6 +87,7 @@ impl Operator {
         let release = core::release(&project.config, project.flows, &self.domains)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
         drop(self.releases.publish(release));
+        self.gate.set(project.access);
         let removed: Vec<DomainName> = in_service.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in &removed {
             in_service.remove(name);

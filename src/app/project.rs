@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Arguments, Config, DomainConfig, Env};
-use crate::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::config::{Access, Arguments, Config, DomainConfig, Env};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
 use crate::grl;
-use crate::http::{RESERVED_ENDINGS, RESERVED_PATHS};
+use crate::http::{Certificate, RESERVED_ENDINGS, RESERVED_PATHS};
 use crate::types::DomainName;
 
 /// Which files to read, and what the command line says over them.
@@ -43,6 +43,8 @@ pub struct Project {
     pub flows: Vec<Flow>,
     /// The database of each domain the flows name.
     pub domains: Vec<DomainConfig>,
+    /// Who may ask, where that is bounded.
+    pub access: Option<Access>,
 }
 
 impl Project {
@@ -58,7 +60,11 @@ impl Project {
         };
         refuse_reserved_paths(&flows, &mut found);
         let domains = domains(&config, &flows, &mut found);
-        found.into_result(Self { config, flows, domains })
+        let access = access(&config, &flows, &mut found);
+        if let Some(Err(error)) = config.http.tls.as_ref().map(Certificate::read) {
+            found.push(Diagnostic::error("bad-certificate", Place::File("http.tls".to_owned()), error.to_string()));
+        }
+        found.into_result(Self { config, flows, domains, access })
     }
 
     /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.
@@ -144,6 +150,17 @@ fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
             found.push(Diagnostic::error("reserved-path", flow.path_span.clone(), message).help(help));
         }
     }
+}
+
+/// The tokens, where they are asked for. A flow that they name and that is not served is more likely misspelt than to come.
+fn access(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Option<Access> {
+    let path = config.http.tokens.as_ref()?;
+    let access = keep(Access::read(path).map(|access| (access, Diagnostics::new())), found)?;
+    for (token, flow) in access.named_flows().filter(|(_, name)| !flows.iter().any(|flow| flow.name == **name)) {
+        let message = format!("token `{token}` is for the flow `{flow}`, which is not served");
+        found.push(Diagnostic::warning("unknown-flow", Place::File(path.display().to_string()), message));
+    }
+    Some(access)
 }
 
 /// The configuration of each domain that any flow names; each asked for once, at the place that names it first.

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use actix_cors::Cors;
 use actix_web::dev::{Server, ServerHandle};
-use actix_web::middleware::from_fn;
+use actix_web::http::Method;
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use actix_web::middleware::{Condition, from_fn};
 use actix_web::{App as WebApp, HttpServer};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
@@ -12,7 +15,11 @@ use tracing_actix_web::TracingLogger;
 use super::core::{Core, CoreError};
 use super::operator::Operator;
 use super::project::{Project, Sources};
-use crate::http::{Admin, Console, Operations, RequestSpan, configure, tag_request};
+use super::watch::Watch;
+use crate::config;
+use crate::http::{
+    Admin, AdminSide, Certificate, Console, Operations, RequestSpan, TlsError, configure, limit_head, tag_request,
+};
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +33,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no certificate to listen with.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The actors did not start.
     #[error(transparent)]
     Core(#[from] CoreError),
@@ -45,6 +55,8 @@ pub struct App {
     server: Server,
     console: Option<Console>,
     address: SocketAddr,
+    admin_address: Option<SocketAddr>,
+    watch: Watch,
     stop: StopSignals,
 }
 
@@ -58,31 +70,56 @@ impl App {
     pub fn build(project: Project, sources: Sources) -> Result<Self, StartError> {
         let in_service = project.domains.clone();
         let core = Core::start(project)?;
-        let config = core.config();
-        let address = config.http.bind;
+        let http = core.config().http.clone();
         let operator = Arc::new(Operator::new(&core, sources, in_service));
-        let admin = config.admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
-        let console = config.console.then(|| Console::start(core.releases().clone()));
-        let workshop = core.workshop(admin).with_console(console.clone());
-        let server = HttpServer::new(move || {
+        let admin = core.config().admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
+        let console = core.config().console.then(|| Console::start(core.releases().clone()));
+        let admin_side = AdminSide::default();
+        let workshop = core.workshop(admin, admin_side.clone()).with_console(console.clone());
+        let cors = http.cors.clone();
+        let workers = http.workers.count();
+        let mut server = HttpServer::new(move || {
             WebApp::new()
+                .wrap(from_fn(limit_head))
+                .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
                 .wrap(TracingLogger::<RequestSpan>::new())
                 .wrap(from_fn(tag_request))
                 .configure(configure(workshop.service()))
         })
-        .workers(config.http.workers.count())
+        .workers(workers)
+        .max_connections(http.max_connections.div_ceil(workers))
+        .client_request_timeout(http.head_timeout)
+        .keep_alive(http.keep_alive)
         .disable_signals()
-        .shutdown_timeout(config.http.drain_timeout.as_secs().max(1))
-        .bind(address)
-        .map_err(|source| StartError::Bind { address, source })?;
-        let address = server.addrs().first().copied().unwrap_or(address);
+        .shutdown_timeout(http.drain_timeout.as_secs().max(1));
+        let certificate = http.tls.as_ref().map(Certificate::read).transpose()?;
+        for address in std::iter::once(http.bind).chain(http.admin_bind) {
+            let bound = match &certificate {
+                Some(certificate) => server.bind_rustls_0_23(address, certificate.listener()?),
+                None => server.bind(address),
+            };
+            server = bound.map_err(|source| StartError::Bind { address, source })?;
+        }
+        let addresses = server.addrs();
+        let address = addresses.first().copied().unwrap_or(http.bind);
+        let admin_address = http.admin_bind.and_then(|_| addresses.get(1).copied());
+        if let Some(address) = admin_address {
+            admin_side.keep_to(address);
+        }
+        let watch =
+            Watch { tokens: http.tokens.map(|path| (path, core.gate().clone())), tls: http.tls.zip(certificate) };
         let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, operator, server: server.run(), console, address, stop })
+        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, stop })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the admin endpoints are, where they have an address of their own.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin_address
     }
 
     /// The port it listens at.
@@ -106,9 +143,10 @@ impl App {
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, console, stop, .. } = self;
+        let Self { core, operator, server, console, stop, watch, .. } = self;
         let handle = server.handle();
         let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
+        let watcher = actix_web::rt::spawn(watch.run());
         let in_order = async {
             let result = server.await;
             core.drain().await;
@@ -123,8 +161,23 @@ impl App {
             }
         };
         reloader.abort();
+        watcher.abort();
         result
     }
+}
+
+/// What browsers are told of pages of other origins.
+fn cross_origin(cors: Option<&config::Cors>) -> Cors {
+    let Some(config::Cors { origins, max_age_s }) = cors else { return Cors::default() };
+    let rules = Cors::default()
+        .allowed_methods([Method::GET, Method::POST])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("x-request-id")])
+        .expose_headers([RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .max_age(*max_age_s);
+    if origins.iter().any(|origin| origin == "*") {
+        return rules.allow_any_origin().send_wildcard();
+    }
+    origins.iter().fold(rules, |rules, origin| rules.allowed_origin(origin))
 }
 
 /// SIGHUP reads the files again, as `POST /admin/reload` does.

@@ -1,22 +1,25 @@
 //! The shape of `config/service.yaml`, and how what stands there replaces the defaults.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+use super::access::{Cors, TlsFiles};
 use super::domain::{Coalescing, PoolConfig, Timeouts};
 use super::env::Env;
 use super::interpolate;
-use super::service::{Config, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
-use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Zone};
+use super::service::{Config, HttpConfig, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
+use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Origin, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
 use crate::yaml::{self, Marked};
 
 /// The key of `domains` that is no domain.
 const DEFAULTS: &str = "defaults";
+/// How long a browser remembers that a page may ask, where the file does not say.
+const CORS_MAX_AGE_S: usize = 600;
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -41,6 +44,57 @@ struct Http {
     max_in_flight: Option<Count>,
     batch_window: Option<Count>,
     drain_timeout_ms: Option<Milliseconds>,
+    admin_bind: Option<Bind>,
+    tokens: Option<PathBuf>,
+    tls: Option<Tls>,
+    cors: Option<CorsKeys>,
+    url_limit_bytes: Option<Count>,
+    header_limit_bytes: Option<Count>,
+    head_timeout_ms: Option<Milliseconds>,
+    keep_alive_ms: Option<Milliseconds>,
+    max_connections: Option<Count>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CorsKeys {
+    origins: Vec<Origin>,
+    max_age_s: Option<Count>,
+}
+
+impl Http {
+    /// Files are looked for beside the one that names them.
+    fn apply(self, directory: &Path, config: &mut HttpConfig) {
+        set(&mut config.bind, self.bind.map(|bind| bind.0));
+        set(&mut config.workers, self.workers);
+        set(&mut config.request_timeout, self.request_timeout_ms.map(|time| time.0));
+        set(&mut config.body_limit, self.body_limit_bytes.map(|count| count.0));
+        set(&mut config.max_in_flight, self.max_in_flight.map(|count| count.0));
+        set(&mut config.batch_window, self.batch_window.map(|count| count.0));
+        set(&mut config.drain_timeout, self.drain_timeout_ms.map(|time| time.0));
+        set(&mut config.admin_bind, self.admin_bind.map(|bind| Some(bind.0)));
+        set(&mut config.tokens, self.tokens.map(|path| Some(directory.join(path))));
+        let beside =
+            |files: Tls| TlsFiles { certificate: directory.join(files.certificate), key: directory.join(files.key) };
+        set(&mut config.tls, self.tls.map(|files| Some(beside(files))));
+        let cors = |keys: CorsKeys| Cors {
+            origins: keys.origins.into_iter().map(|origin| origin.0).collect(),
+            max_age_s: keys.max_age_s.map_or(CORS_MAX_AGE_S, |count| count.0),
+        };
+        set(&mut config.cors, self.cors.map(|keys| Some(cors(keys))));
+        set(&mut config.url_limit, self.url_limit_bytes.map(|count| count.0));
+        set(&mut config.header_limit, self.header_limit_bytes.map(|count| count.0));
+        set(&mut config.head_timeout, self.head_timeout_ms.map(|time| time.0));
+        set(&mut config.keep_alive, self.keep_alive_ms.map(|time| time.0));
+        set(&mut config.max_connections, self.max_connections.map(|count| count.0));
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -164,7 +218,8 @@ pub(super) fn apply(source: &Arc<Source>, env: &Env, config: &mut Config, compla
     let (root, unresolved) = expand(&root, env, &mut found);
     let mut misread = Diagnostics::new();
     if let Some(file) = yaml::deserialize::<File>(&root, &mut misread) {
-        file.apply(&root, config, &mut found);
+        let directory = Path::new(source.name()).parent().unwrap_or(Path::new(""));
+        file.apply(&root, directory, config, &mut found);
     }
     // A value that could not be resolved is wrong once, not again for what it is without its variable.
     let resolved = |diagnostic: &Diagnostic| !unresolved.iter().any(|span| diagnostic.place == Place::from(span));
@@ -191,14 +246,8 @@ fn expand(root: &Marked, env: &Env, complaints: &mut Diagnostics) -> (Marked, Ve
 }
 
 impl File {
-    fn apply(self, root: &Marked, config: &mut Config, complaints: &mut Diagnostics) {
-        set(&mut config.http.bind, self.http.bind.map(|bind| bind.0));
-        set(&mut config.http.workers, self.http.workers);
-        set(&mut config.http.request_timeout, self.http.request_timeout_ms.map(|time| time.0));
-        set(&mut config.http.body_limit, self.http.body_limit_bytes.map(|count| count.0));
-        set(&mut config.http.max_in_flight, self.http.max_in_flight.map(|count| count.0));
-        set(&mut config.http.batch_window, self.http.batch_window.map(|count| count.0));
-        set(&mut config.http.drain_timeout, self.http.drain_timeout_ms.map(|time| time.0));
+    fn apply(self, root: &Marked, directory: &Path, config: &mut Config, complaints: &mut Diagnostics) {
+        self.http.apply(directory, &mut config.http);
         set(&mut config.rules.threads, self.rules.threads);
         let (limits, given) = (&mut config.rules.limits, self.rules.limits);
         set(&mut limits.max_file_bytes, given.file_bytes.map(|count| count.0));

@@ -20,9 +20,11 @@ const DOTENV_FILE: &str = ".env";
 /// Variables of the service start so.
 const PREFIX: &str = "TRIBUTARY_";
 /// The settings that may come as variables.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 11] = [
     "CONFIG",
     "BIND",
+    "ADMIN_BIND",
+    "TOKENS",
     "WORKERS",
     "RULE_THREADS",
     "REQUEST_TIMEOUT_MS",
@@ -51,6 +53,8 @@ pub struct Arguments {
 struct Variables {
     config: Option<String>,
     bind: Option<String>,
+    admin_bind: Option<String>,
+    tokens: Option<String>,
     workers: Option<String>,
     rule_threads: Option<String>,
     request_timeout_ms: Option<String>,
@@ -149,6 +153,11 @@ impl Loading {
     fn environment(&mut self, variables: &Variables) {
         let http = self.config.http.clone();
         self.config.http.bind = self.setting("BIND", variables.bind.as_ref(), http.bind, |bind: Bind| bind.0);
+        self.config.http.admin_bind =
+            self.setting("ADMIN_BIND", variables.admin_bind.as_ref(), http.admin_bind, |bind: Bind| Some(bind.0));
+        if let Some(tokens) = &variables.tokens {
+            self.config.http.tokens = Some(PathBuf::from(tokens));
+        }
         self.config.http.workers =
             self.setting("WORKERS", variables.workers.as_ref(), http.workers, |count: Threads| count);
         self.config.http.request_timeout = self.setting(

@@ -5,6 +5,7 @@
 //! is; it answers for no name that nothing configures, and never with another database. Secrets are held so that no
 //! `Debug`, message or log shows them. Nothing here sets a variable of the process or connects to anything.
 
+mod access;
 mod domain;
 mod domains;
 mod dotenv;
@@ -18,6 +19,7 @@ mod url;
 mod variables;
 mod words;
 
+pub use access::{Access, Caller, Cors, TlsFiles, digest, new_token};
 pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::access::{Cors, TlsFiles};
 use super::domain::{PoolConfig, Timeouts};
 use super::env::Env;
 use crate::diagnostics::Span;
@@ -57,6 +58,24 @@ pub struct HttpConfig {
     pub batch_window: usize,
     /// How long to finish what is in flight when the service stops. Default 10 s.
     pub drain_timeout: Duration,
+    /// Where the admin endpoints, metrics and what-if are served alone, beside everything else. Default: at `bind`.
+    pub admin_bind: Option<SocketAddr>,
+    /// The file of tokens of which one is asked for. Default: everybody may ask.
+    pub tokens: Option<PathBuf>,
+    /// The certificate to listen with. Default: plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// The pages of other origins that may ask. Default: none.
+    pub cors: Option<Cors>,
+    /// The longest path and query in bytes. Default 8 KiB.
+    pub url_limit: usize,
+    /// The most bytes of all headers of a request. Default 16 KiB.
+    pub header_limit: usize,
+    /// How long a client may take to send the head of its request. Default 5 s.
+    pub head_timeout: Duration,
+    /// How long an idle connection is kept. Default 60 s.
+    pub keep_alive: Duration,
+    /// Connections of clients at once. Default 10,000.
+    pub max_connections: usize,
 }
 
 /// How many threads.
@@ -185,6 +204,15 @@ impl Default for HttpConfig {
             max_in_flight: 1_024,
             batch_window: 256,
             drain_timeout: Duration::from_secs(10),
+            admin_bind: None,
+            tokens: None,
+            tls: None,
+            cors: None,
+            url_limit: 8 * 1024,
+            header_limit: 16 * 1024,
+            head_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(60),
+            max_connections: 10_000,
         }
     }
 }

@@ -36,6 +36,11 @@ pub(super) struct CountOrNone(pub(super) usize);
 #[serde(try_from = "String")]
 pub(super) struct Bind(pub(super) SocketAddr);
 
+/// The origin of a page: scheme, host and perhaps port; or `*`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Origin(pub(super) String);
+
 /// An IANA time zone.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
@@ -98,6 +103,15 @@ impl FromText for Bind {
     }
 }
 
+impl FromText for Origin {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        let host = ["https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme));
+        let bare = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']);
+        let decent = text == "*" || host.is_some_and(bare);
+        decent.then(|| Self(text.to_owned())).ok_or("this must be an origin, such as https://erp.example.com, or `*`")
+    }
+}
+
 impl FromText for Zone {
     fn from_text(text: &str) -> Result<Self, &'static str> {
         TimeZone::get(text).map(Self).map_err(|_| "this must be an IANA time zone, such as UTC or Europe/Berlin")
@@ -150,7 +164,7 @@ macro_rules! try_from_text {
     };
 }
 
-try_from_text!(Bind, Zone, Filter);
+try_from_text!(Bind, Origin, Zone, Filter);
 
 impl<'de> Deserialize<'de> for Threads {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, FutureExt, select};
+use futures_util::future::{Either, FutureExt, ready, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tracing::Instrument;
 
@@ -216,28 +216,22 @@ impl<'a> Walk<'a> {
                 if let Some(notes) = &mut self.notes {
                     notes.started(index, &params);
                 }
-                Job::Ask(ask(ports, node, query, params, self.run.deadline))
+                Either::Left(ask(ports, node, query, params, self.run.deadline))
             }
-            (Start::Given(value), _) => Job::Given(value),
+            (Start::Given(value), _) => {
+                Either::Right(Either::Right(ready((Ok(Ended::Value(value)), Effort::default()))))
+            }
             (_, Work::Rules(rules)) => {
                 if let Some(notes) = &mut self.notes {
                     notes.started(index, &[]);
                 }
                 let reads = rules.ruleset.reads().iter().map(|fact| self.known.read(fact)).collect();
-                Job::Evaluate(evaluate(ports, node, rules, reads, self.run))
+                Either::Right(Either::Left(evaluate(ports, node, rules, reads, self.run)))
             }
             (Start::Evaluate, Work::Query(_)) => return Ok(None),
         };
         let span = tracing::debug_span!("node", node.id = %node.id);
-        let work = async move {
-            let (result, effort) = match work {
-                Job::Ask(work) => work.await,
-                Job::Evaluate(work) => work.await,
-                Job::Given(value) => (Ok(Ended::Value(value)), Effort::default()),
-            };
-            Finished { node: index, result, effort }
-        };
-        Ok(Some(work.instrument(span)))
+        Ok(Some(work.map(move |(result, effort)| Finished { node: index, result, effort }).instrument(span)))
     }
 
     fn how_to_start(&self, index: usize, node: &Node) -> Result<Start, FlowError> {
@@ -345,13 +339,6 @@ impl<'a> Walk<'a> {
             })
             .collect()
     }
-}
-
-/// What a node does.
-enum Job<A, E> {
-    Ask(A),
-    Evaluate(E),
-    Given(Value),
 }
 
 async fn ask<P: Ports>(

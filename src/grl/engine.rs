@@ -2,8 +2,9 @@
 //!
 //! Each rule becomes a native `Rule` of the crate whose condition and action call back into the compiled ones; the crate
 //! decides which is tried when, honours no-loop and counts the passes. Its own parser and facts are never used. Adding a
-//! rule to the crate costs time in proportion to those it has, and trying one clones it: beyond [`SINGLES`] rules,
-//! neighbours in the order of trial share a native rule that tries them in turn, which is what the crate would have done.
+//! rule to the crate costs time in proportion to those it has, and trying one clones it several times, which costs more than our
+//! evaluation of it: neighbours in the order of trial share a native rule that tries them in turn, which is what the crate would
+//! have done, [`TOGETHER`] of them or, beyond [`MOST`] native rules, as many as it takes.
 //!
 //! A condition that cannot be evaluated would read as false to the crate. It is recorded here instead, everything after
 //! it reads as false, and the evaluation ends as an error without facts.
@@ -25,8 +26,10 @@ use super::run::{Ended, Run};
 use super::trace::RulesTrace;
 use crate::types::{Clock, Deadline, FieldName, Record, Value};
 
-/// Up to so many rules, each has a native rule of its own.
-const SINGLES: usize = 256;
+/// So many neighbours share a native rule.
+const TOGETHER: usize = 16;
+/// There are at most so many native rules.
+const MOST: usize = 256;
 
 /// A ruleset ready to be evaluated by one thread.
 pub struct Engine {
@@ -60,7 +63,7 @@ impl Engine {
         let mut native = RustRuleEngine::with_config(KnowledgeBase::new("rules"), config);
         let run = Arc::new(Mutex::new(Run::idle(Arc::clone(&ruleset))));
         mark_passes(&mut native, &run).map_err(|message| RuleError::Engine { message })?;
-        let page = ruleset.rules.len().div_ceil(SINGLES).max(1);
+        let page = ruleset.rules.len().div_ceil(MOST).max(TOGETHER);
         for (number, rules) in ruleset.rules.chunks(page).enumerate() {
             let first = number * page;
             add(&mut native, &run, number, first, rules).map_err(|message| RuleError::Engine { message })?;

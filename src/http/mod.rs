@@ -8,19 +8,25 @@
 mod admin;
 pub mod batch;
 mod console;
+mod gate;
 mod handlers;
+mod limits;
 mod problem;
 mod release;
 mod request_id;
 mod routes;
 mod service;
 mod span;
+mod tls;
 
 pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
 pub use console::Console;
+pub use gate::{AdminSide, Gate};
+pub use limits::{HeadLimits, limit_head};
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request_id::{RequestId, tag_request};
 pub use routes::{RESERVED_ENDINGS, RESERVED_PATHS, configure};
 pub use service::Service;
 pub use span::RequestSpan;
+pub use tls::{Certificate, TlsError};

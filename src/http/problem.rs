@@ -96,6 +96,11 @@ const BAD_OVERRIDE: Kind =
     ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced as was asked");
 const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
 const UNAUTHORIZED: Kind = ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
+const FORBIDDEN: Kind = ("forbidden", StatusCode::FORBIDDEN, "The token is not for this flow");
+const SLOW_BODY: Kind = ("slow_body", StatusCode::REQUEST_TIMEOUT, "The request body came too slowly");
+const URL_TOO_LONG: Kind = ("url_too_long", StatusCode::URI_TOO_LONG, "The URL is too long");
+const HEADERS_TOO_LARGE: Kind =
+    ("headers_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The request headers are too large");
 const REFUSED: Kind = ("refused", StatusCode::UNPROCESSABLE_ENTITY, "The new files are refused; nothing was changed");
 const NOT_REPLACED: Kind = ("not_replaced", StatusCode::SERVICE_UNAVAILABLE, "The domain was not replaced");
 const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The service is at its limit");
@@ -168,6 +173,21 @@ impl Problem {
         Self::new(TOO_LARGE, format!("a request body may have at most {limit} bytes"))
     }
 
+    /// The body was not there in time.
+    pub fn slow_body(limit: Duration) -> Self {
+        Self::new(SLOW_BODY, format!("a request body must be there within {} ms", limit.as_millis()))
+    }
+
+    /// Path and query have more than `limit` bytes.
+    pub fn url_too_long(limit: usize) -> Self {
+        Self::new(URL_TOO_LONG, format!("path and query may have at most {limit} bytes"))
+    }
+
+    /// The headers have more than `limit` bytes.
+    pub fn headers_too_large(limit: usize) -> Self {
+        Self::new(HEADERS_TOO_LARGE, format!("all headers together may have at most {limit} bytes"))
+    }
+
     /// The body broke off, or its transfer encoding is broken.
     pub fn unreadable_body() -> Self {
         Self::new(MALFORMED_BODY, "the request body could not be read to its end")
@@ -230,6 +250,20 @@ impl Problem {
     /// The request has no token, or the wrong one.
     pub fn unauthorized() -> Self {
         Self::new(UNAUTHORIZED, "send the header `Authorization: Bearer <the admin token>`")
+    }
+
+    /// The request has no token that is good now.
+    pub fn no_token() -> Self {
+        Self::new(
+            UNAUTHORIZED,
+            "send the header `Authorization: Bearer <token>` with a token that is known and has not expired",
+        )
+    }
+
+    /// The token is good, for other flows.
+    pub fn forbidden(flow: &FlowName) -> Self {
+        let problem = Self::new(FORBIDDEN, format!("this token may not ask the flow `{flow}`"));
+        Self { flow: Some(flow.clone()), ..problem }
     }
 
     /// An operation was not done.

@@ -9,7 +9,6 @@ use jiff::tz::TimeZone;
 
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
-use crate::http::Problem;
 use crate::types::DomainName;
 
 /// How decisions are made, whatever the flow.
@@ -55,16 +54,8 @@ impl Release {
     }
 
     /// The flow of this name.
-    ///
-    /// # Errors
-    /// `no_such_flow`, with those there are.
-    pub fn flow_named(&self, name: &str) -> Result<Arc<BoundFlow>, Problem> {
-        let flows = self.flows();
-        let found = flows.iter().find(|flow| flow.flow().name.as_str() == name);
-        found.map(|flow| Arc::clone(flow)).ok_or_else(|| {
-            let known: Vec<&str> = flows.iter().map(|flow| flow.flow().name.as_str()).collect();
-            Problem::no_such_flow(name, &known)
-        })
+    pub fn flow_named(&self, name: &str) -> Option<&Arc<BoundFlow>> {
+        self.flows.values().find(|flow| flow.flow().name.as_str() == name)
     }
 
     /// The flows by name.

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
+
 use super::admin::Admin;
 use super::console::Console;
+use super::gate::{AdminSide, Gate};
+use super::limits::HeadLimits;
+use super::problem::Problem;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
@@ -23,9 +28,29 @@ pub struct Service {
     pub admin: Option<Admin>,
     /// What the console shows; `None` where it is off.
     pub console: Option<Console>,
+    /// Where the admin endpoints are.
+    pub admin_side: AdminSide,
+    /// Who may ask which flow.
+    pub gate: Gate,
+    /// The most of a request's head.
+    pub head_limits: HeadLimits,
 }
 
 impl Service {
+    /// The flow of this name, among those that the request may ask.
+    ///
+    /// # Errors
+    /// A [`Problem`] where there is none, or no token that is good.
+    pub(super) fn flow_named(&self, request: &HttpRequest, name: &str) -> Result<Arc<BoundFlow>, Problem> {
+        let release = self.releases.current();
+        let flows = self.gate.visible(request, release.flows(), |flow| &flow.flow().name)?;
+        let found = flows.iter().find(|flow| flow.flow().name.as_str() == name);
+        found.map(|flow| Arc::clone(flow)).ok_or_else(|| {
+            let known: Vec<&str> = flows.iter().map(|flow| flow.flow().name.as_str()).collect();
+            Problem::no_such_flow(name, &known)
+        })
+    }
+
     /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is. `id` names
     /// the request.
     pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {

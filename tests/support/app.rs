@@ -60,6 +60,8 @@ pub fn repository() -> &'static Path {
 pub struct TestApp {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its admin endpoints are, where they have an address of their own.
+    pub admin: Option<SocketAddr>,
     /// Asks it.
     pub client: reqwest::Client,
     /// Its domain actors, to make them go wrong.
@@ -109,15 +111,15 @@ impl TestApp {
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
                 let app = App::build(project, sources).expect("the service starts");
-                let started = (app.address(), app.handle(), app.core().domains().clone());
+                let started = (app.address(), app.admin_address(), app.handle(), app.core().domains().clone());
                 sender.send(started).expect("the test waits");
                 app.run_until_stopped().await.expect("the service stops cleanly");
             });
         });
-        let (address, server, domains) =
+        let (address, admin, server, domains) =
             receiver.recv_timeout(Duration::from_secs(30)).expect("the service starts in time");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
-        Self { address, client, domains, server, thread: Some(thread) }
+        Self { address, admin, client, domains, server, thread: Some(thread) }
     }
 
     /// The URL of a path.

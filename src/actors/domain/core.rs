@@ -2,6 +2,7 @@
 //! plain async functions that the death of the actor does not interrupt.
 
 use std::convert::Infallible;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -138,7 +139,7 @@ impl Core {
         deadline: Deadline,
         ticket: Ticket,
     ) -> Result<Answer, QueryErrorKind> {
-        self.unless_abandoned(self.lanes.query(query, params, deadline), ticket).await
+        self.unless_abandoned(pin!(self.lanes.query(query, params, deadline)), ticket).await
     }
 
     /// Says what PREPARE says.
@@ -149,13 +150,14 @@ impl Core {
         ticket: Ticket,
     ) -> Result<Description, QueryErrorKind> {
         let work = async { self.pool().acquire(deadline).await?.describe(query, deadline).await };
-        self.unless_abandoned(work, ticket).await
+        self.unless_abandoned(pin!(work), ticket).await
     }
 
-    /// Does `work` unless nobody waits for it any more, or the domain goes down under it.
+    /// Does `work` unless nobody waits for it any more, or the domain goes down under it. It is taken by reference: a future
+    /// that is handed on by value lies in memory twice.
     async fn unless_abandoned<T>(
         &self,
-        work: impl Future<Output = Result<T, QueryErrorKind>>,
+        work: Pin<&mut impl Future<Output = Result<T, QueryErrorKind>>>,
         mut ticket: Ticket,
     ) -> Result<T, QueryErrorKind> {
         let begun = Instant::now();

@@ -229,7 +229,8 @@ async fn serving(
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),
             State::Down { .. } => return Err(unavailable(&state)),
-            _ => something_changes(publication, &state, deadline).await?,
+            // Seldom, and it would lie in the memory of every query.
+            _ => Box::pin(something_changes(publication, &state, deadline)).await?,
         }
     }
 }

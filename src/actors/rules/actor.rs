@@ -14,10 +14,9 @@ use crate::grl::{Engines, Evaluation, Limits, Lookup, RuleError, Ruleset};
 use crate::types::{Clock, Deadline};
 
 /// What one evaluation is given.
-#[derive(Clone)]
 pub(super) struct Task {
     pub(super) ruleset: Arc<Ruleset>,
-    pub(super) reads: Arc<[Lookup]>,
+    pub(super) reads: Vec<Lookup>,
     pub(super) clock: Clock,
     pub(super) deadline: Deadline,
     pub(super) detail: Detail,
@@ -46,8 +45,8 @@ pub(super) struct EvaluateQuickly {
 /// What came of trying.
 pub(super) enum Quick {
     Done(Result<Evaluation, RulesError>),
-    /// It was not done in time, and nothing has happened.
-    Unfinished,
+    /// It was not done in time, and nothing has happened: here it is again.
+    Unfinished(Task),
 }
 
 /// One thread's engines.
@@ -108,7 +107,7 @@ impl Handler<EvaluateQuickly> for QuickRulesActor {
         let result = self.0.evaluate(&task, deadline);
         let out_of_time = matches!(result, Err(RulesError::Rule(RuleError::Timeout { .. })));
         actix::MessageResult(if out_of_time && deadline < task.deadline {
-            Quick::Unfinished
+            Quick::Unfinished(task)
         } else {
             Quick::Done(result)
         })

@@ -94,7 +94,7 @@ async fn check_databases(
     warnings: Diagnostics,
     sources: &Sources,
 ) -> anyhow::Result<(Diagnostics, bool)> {
-    let Project { flows, domains, config } = project;
+    let Project { flows, domains, config, .. } = project;
     let domains = DomainSet::start(domains)?;
     let handles = domains.handles();
     let mut described = Described::default();

@@ -8,6 +8,7 @@ mod replay;
 mod run;
 mod serve;
 mod test;
+mod token;
 
 use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
+        Command::Token(arguments) => token::execute(&arguments),
     }
 }
 

@@ -1,10 +1,12 @@
 //! A decision a line, in the order of the inputs, a window of them under way at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use serde::ser::SerializeMap;
+use tokio::time::timeout;
 
 use super::split::{Element, Form, Splitter};
 use crate::actors::coordinator::BoundFlow;
@@ -54,7 +56,8 @@ struct Reading<B> {
     body: Option<B>,
     splitter: Splitter,
     index: usize,
-    broken: bool,
+    broken: Option<Problem>,
+    patience: Duration,
 }
 
 impl Batch {
@@ -65,7 +68,8 @@ impl Batch {
         T: AsRef<[u8]>,
     {
         let splitter = Splitter::new(form, self.settings.max_body_bytes);
-        let reading = Reading { body: Some(body), splitter, index: 0, broken: false };
+        let patience = self.settings.request_timeout;
+        let reading = Reading { body: Some(body), splitter, index: 0, broken: None, patience };
         let window = self.settings.batch_window.max(1);
         elements(reading)
             .map(move |(index, element)| {
@@ -75,9 +79,8 @@ impl Batch {
             .buffered(window)
     }
 
-    async fn decide(&self, index: usize, element: Result<Element, ()>) -> Result<Answer, Problem> {
-        let element = element.map_err(|()| Problem::unreadable_body())?;
-        let element = element.map_err(|error| Problem::malformed(error.to_string()))?;
+    async fn decide(&self, index: usize, element: Result<Element, Problem>) -> Result<Answer, Problem> {
+        let element = element?.map_err(|error| Problem::malformed(error.to_string()))?;
         let inputs = self.flow.flow().inputs.parse_json(&element).map_err(Problem::input)?;
         let clock = Clock::system(self.settings.time_zone.clone());
         let mut run = Run::new(clock, Deadline::after(self.settings.request_timeout));
@@ -93,8 +96,9 @@ impl Batch {
     }
 }
 
-/// The elements of a body with their positions; `Err(())` where the body itself broke off.
-fn elements<B, T, E>(reading: Reading<B>) -> impl Stream<Item = (usize, Result<Element, ()>)>
+/// The elements of a body with their positions; an error where the body itself broke off, or its next
+/// part was not there in time.
+fn elements<B, T, E>(reading: Reading<B>) -> impl Stream<Item = (usize, Result<Element, Problem>)>
 where
     B: Stream<Item = Result<T, E>> + Unpin,
     T: AsRef<[u8]>,
@@ -106,17 +110,20 @@ where
                 reading.index += 1;
                 return Some(((index, Ok(element)), reading));
             }
-            if reading.broken {
-                reading.broken = false;
-                return Some(((reading.index, Err(())), reading));
+            if let Some(problem) = reading.broken.take() {
+                return Some(((reading.index, Err(problem)), reading));
             }
-            match reading.body.as_mut()?.next().await {
-                Some(Ok(bytes)) => reading.splitter.push(bytes.as_ref()),
-                Some(Err(_)) => {
+            match timeout(reading.patience, reading.body.as_mut()?.next()).await {
+                Ok(Some(Ok(bytes))) => reading.splitter.push(bytes.as_ref()),
+                Ok(Some(Err(_))) => {
                     reading.body = None;
-                    reading.broken = true;
+                    reading.broken = Some(Problem::unreadable_body());
                 }
-                None => {
+                Err(_) => {
+                    reading.body = None;
+                    reading.broken = Some(Problem::slow_body(reading.patience));
+                }
+                Ok(None) => {
                     reading.body = None;
                     reading.splitter.finish();
                 }

@@ -20,7 +20,7 @@ pub(super) async fn one(
     service: web::Data<Service>,
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Problem> {
-    let flow = service.releases.current().flow_named(&path).map_err(|problem| answering(&request, problem))?;
+    let flow = service.flow_named(&request, &path).map_err(|problem| answering(&request, problem))?;
     let flow = flow.flow();
     let nodes: Vec<Json> = flow.nodes.iter().map(|node| describe(flow, node)).collect();
     let answer = json!({

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use super::recent::Recent;
 use crate::actors::domain::{DomainHandle, Health, Totals};
 use crate::http::Releases;
-use crate::types::DomainName;
+use crate::types::{DomainName, FlowName};
 
 /// Between two samples.
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,8 +39,10 @@ pub(super) struct Pulse {
 /// The newest event.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Latest {
-    /// Its data, ready to be sent; empty before the first.
-    pub(super) data: Arc<str>,
+    /// How the domains are; null before the first.
+    pub(super) domains: Arc<Json>,
+    /// By flow: its versions and what was seen of it last.
+    pub(super) flows: Arc<Vec<(FlowName, Json)>>,
     /// Whether it was the last.
     pub(super) closed: bool,
 }
@@ -152,24 +154,15 @@ impl Watcher {
             self.sample(pulse, domains.values().zip(&healths), passed);
         }
         let domains: Vec<Json> = healths.iter().map(|health| self.describe(health)).collect();
-        let seen: serde_json::Map<String, Json> = release
-            .flows()
-            .into_iter()
-            .filter_map(|flow| Some((flow.flow().name.to_string(), json!(pulse.recent.of(&flow.flow().name)?))))
-            .collect();
-        let versions: serde_json::Map<String, Json> = release
-            .flows()
-            .into_iter()
-            .map(|flow| (flow.flow().name.to_string(), json!([flow.flow().graph_hash, flow.flow().rules_hash])))
-            .collect();
-        let data = json!({
-            "at": Timestamp::now(),
-            "sample": is_time,
-            "domains": domains,
-            "last": seen,
-            "versions": versions,
+        let flows = release.flows().into_iter().map(|flow| {
+            let (flow, last) = (flow.flow(), pulse.recent.of(&flow.flow().name));
+            (flow.name.clone(), json!({ "graph": flow.graph_hash, "rules": flow.rules_hash, "last": last }))
         });
-        pulse.latest.send_modify(|latest| latest.data = data.to_string().into());
+        let (domains, flows) =
+            (json!({ "at": Timestamp::now(), "sample": is_time, "domains": domains }), flows.collect());
+        pulse.latest.send_modify(|latest| {
+            (latest.domains, latest.flows) = (Arc::new(domains), Arc::new(flows));
+        });
     }
 
     fn sample<'a>(

@@ -42,12 +42,14 @@ async fn write(
     service: &Service,
 ) -> Result<String, Problem> {
     let release = service.releases.current();
-    let flow = release.flow_named(name_of_flow)?;
+    let is_admin = admin::authorize(request, service).is_ok();
+    let ungated = release.flow_named(name_of_flow).filter(|_| is_admin).cloned();
+    let flow = ungated.map_or_else(|| service.flow_named(request, name_of_flow), Ok)?;
     if redacts(flow.flow()) {
         admin::authorize(request, service)?;
     }
     let settings = release.settings();
-    let (inputs, overrides) = supposed(request, payload, settings.max_body_bytes, &flow).await?;
+    let (inputs, overrides) = supposed(request, payload, settings, &flow).await?;
     if !overrides.is_empty() {
         admin::authorize(request, service)?;
     }

@@ -1,10 +1,10 @@
 //! `POST /admin/...`: off where no token is set, closed to whoever does not send it.
 
-use actix_web::http::header::AUTHORIZATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::answering;
+use crate::http::gate::bearer;
 use crate::http::{Operations, Problem, Service};
 
 /// Replaces a domain's actor without downtime.
@@ -46,7 +46,9 @@ pub(in crate::http) fn authorize<'a>(
     request: &HttpRequest,
     service: &'a Service,
 ) -> Result<&'a dyn Operations, Problem> {
+    if !service.admin_side.is(request) {
+        return Err(Problem::no_such_path(request.path()));
+    }
     let Some(admin) = &service.admin else { return Err(Problem::admin_off()) };
-    let sent = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    admin.open(sent).ok_or_else(Problem::unauthorized)
+    admin.open(bearer(request)).ok_or_else(Problem::unauthorized)
 }

@@ -25,6 +25,7 @@ pub(super) fn decide(request: &HttpRequest, payload: web::Payload, service: &Ser
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
+    service.gate.admit(request, &flow.flow().name)?;
     let form = match media_type(request).as_deref() {
         Some("application/json") => Form::Array,
         Some(LINES | "application/ndjson" | "application/jsonl") => Form::Lines,

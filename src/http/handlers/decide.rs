@@ -1,16 +1,18 @@
 //! `POST {flow path}`: one decision; `POST {flow path}/what-if`: one with facts replaced.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::{Method, header};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
+use tokio::time::timeout;
 
 use super::{admin, answering, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
-use crate::http::{Problem, Release, RequestId, Service};
+use crate::http::{Problem, Release, RequestId, Service, Settings};
 use crate::types::{Clock, Deadline, FlowName, Value};
 
 /// What stands behind a flow's path for decisions with facts replaced.
@@ -39,13 +41,15 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     }
     if replaces {
         admin::authorize(request, service)?;
+    } else {
+        service.gate.admit(request, &flow.flow().name)?;
     }
     check_media_type(request)?;
     let explains = wants_explanation(request.query_string())?;
     let settings = release.settings();
     let mut run = Run::new(Clock::system(settings.time_zone.clone()), Deadline::after(settings.request_timeout));
     run.detail = if explains { Detail::Reasons } else { Detail::Decision };
-    let body = read(payload, settings.max_body_bytes).await?;
+    let body = read(payload, settings.max_body_bytes, settings.request_timeout).await?;
     let inputs = if replaces {
         let (inputs, set) = what_if(&body, true)?;
         run.overrides = overrides(flow, set)?;
@@ -102,11 +106,11 @@ pub(super) fn wants_explanation(query: &str) -> Result<bool, Problem> {
 pub(in crate::http) async fn supposed(
     request: &HttpRequest,
     payload: web::Payload,
-    limit: usize,
+    settings: &Settings,
     flow: &BoundFlow,
 ) -> Result<(Value, Overrides), Problem> {
     check_media_type(request)?;
-    let (inputs, set) = what_if(&read(payload, limit).await?, false)?;
+    let (inputs, set) = what_if(&read(payload, settings.max_body_bytes, settings.request_timeout).await?, false)?;
     let overrides = overrides(flow, set)?;
     let inputs = flow.flow().inputs.parse_json(inputs.to_string().as_bytes()).map_err(Problem::input)?;
     Ok((inputs, overrides))
@@ -163,10 +167,11 @@ pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
     Some(sent.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
 }
 
-async fn read(payload: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {
-    match payload.to_bytes_limited(limit).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) => Err(Problem::unreadable_body()),
-        Err(_) => Err(Problem::body_too_large(limit)),
+async fn read(payload: web::Payload, limit: usize, time: Duration) -> Result<web::Bytes, Problem> {
+    match timeout(time, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Problem::unreadable_body()),
+        Ok(Err(_)) => Err(Problem::body_too_large(limit)),
+        Err(_) => Err(Problem::slow_body(time)),
     }
 }

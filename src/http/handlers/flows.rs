@@ -1,16 +1,19 @@
 //! `GET /flows`: what this service decides.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value as Json, json};
 
+use super::answering;
 use crate::graph::{Flow, Work};
-use crate::http::Service;
+use crate::http::{Problem, Service};
 
-/// The flows: path, inputs, nodes, outcomes and versions.
-pub(in crate::http) async fn list(service: web::Data<Service>) -> HttpResponse {
+/// The flows that the request may ask: path, inputs, nodes, outcomes and versions.
+pub(in crate::http) async fn list(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     let release = service.releases.current();
-    let flows: Vec<Json> = release.flows().into_iter().map(|flow| describe(flow.flow())).collect();
-    HttpResponse::Ok().json(json!({ "flows": flows }))
+    let visible = service.gate.visible(&request, release.flows(), |flow| &flow.flow().name);
+    let flows = visible.map_err(|problem| answering(&request, problem))?;
+    let flows: Vec<Json> = flows.into_iter().map(|flow| describe(flow.flow())).collect();
+    Ok(HttpResponse::Ok().json(json!({ "flows": flows })))
 }
 
 fn describe(flow: &Flow) -> Json {

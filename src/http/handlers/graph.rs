@@ -25,7 +25,7 @@ pub(in crate::http) async fn picture(
 }
 
 fn draw(request: &HttpRequest, name: &str, service: &Service) -> Result<HttpResponse, Problem> {
-    let flow = service.releases.current().flow_named(name)?;
+    let flow = service.flow_named(request, name)?;
     let (format, media_type) = format(request)?;
     let picture = Picture::of(flow.flow(), None);
     let text = match format {

@@ -65,6 +65,8 @@ pub(super) struct Board {
     opening: usize,
     queue: VecDeque<Group>,
     last_number: u64,
+    /// When the statement that was sent last among those that have been answered was sent.
+    answered: Option<Instant>,
 }
 
 /// What the pool has at the moment.
@@ -180,6 +182,25 @@ impl Board {
     /// The lane of `seat`.
     pub(super) fn lane(&mut self, seat: &Seat) -> Option<&mut Lane> {
         self.lanes.iter_mut().find(|lane| Arc::ptr_eq(&lane.session, &seat.session))
+    }
+
+    /// The statement of `seat` has been answered; says for how long PostgreSQL was at it.
+    pub(super) fn answered(&mut self, seat: &Seat, now: Instant) -> Duration {
+        let Some((since, took)) = self.lane(seat).map(|lane| lane.answered(seat.number, now)) else {
+            return Duration::ZERO;
+        };
+        self.note_answered(since);
+        took
+    }
+
+    /// A statement that was sent at `since` has been answered.
+    pub(super) fn note_answered(&mut self, since: Instant) {
+        self.answered = self.answered.max(Some(since));
+    }
+
+    /// Whether one that was sent after `since` has been answered: then it is not the server that is slow, or this machine.
+    pub(super) fn has_overtaken(&self, since: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered > since)
     }
 
     /// Takes away the lanes on which nothing more is to be done.

@@ -85,13 +85,14 @@ impl Lane {
         self.passengers.front().is_some_and(|first| first.number == number)
     }
 
-    /// Since when PostgreSQL has been at the statement `number`, which has just been answered.
-    pub(super) fn answered(&mut self, number: u64, now: Instant) -> Duration {
+    /// The statement `number` has just been answered: when it was sent, and for how long PostgreSQL was at it.
+    pub(super) fn answered(&mut self, number: u64, now: Instant) -> (Instant, Duration) {
         let since =
             self.passengers.iter().find(|passenger| passenger.number == number).map(|passenger| passenger.since);
-        let took = now.saturating_duration_since(since.unwrap_or(now).max(self.last_answer));
+        let since = since.unwrap_or(now);
+        let took = now.saturating_duration_since(since.max(self.last_answer));
         self.last_answer = now;
-        took
+        (since, took)
     }
 
     /// The statement `number` is no longer waited for.

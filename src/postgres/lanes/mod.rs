@@ -11,7 +11,8 @@
 //!   session allows get a connection of their own, as does a `Describe`. Slow ones never get all connections: some
 //!   are left for lanes.
 //! - A lane whose oldest statement takes a multiple of what is usual takes no more (`tempo`).
-//! - Whoever sits behind such a statement leaves, and asks again over a connection of its own: sessions are read only.
+//! - Whoever sits behind such a statement leaves, and asks again over a connection of its own: sessions are read only. But
+//!   not while nobody is answered at all: then it is no statement that is slow but the server or the machine.
 //!
 //! A cancel stops whatever its session runs, and on a lane that may be somebody else's. So a lane on which an answer is no
 //! longer waited for is retired: nobody boards it, the others finish, and only when nobody is left is the session given a
@@ -121,7 +122,7 @@ impl Lanes {
         let (rows, since) = if shares {
             self.0.share(query, params, deadline).await?
         } else {
-            self.0.alone(query, params, deadline).await?
+            Box::pin(self.0.alone(query, params, deadline)).await?
         };
         let waited = since.saturating_duration_since(begun);
         Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited) })
@@ -155,6 +156,7 @@ impl Inner {
         let outcome = session.query(query, params, deadline).await;
         if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
             self.observe(query, since.elapsed(), 1);
+            self.board().note_answered(since);
         }
         outcome.map(|rows| (rows, since))
     }
@@ -208,8 +210,7 @@ impl Inner {
     }
 
     fn answered(&self, seat: &Seat) -> Duration {
-        let now = Instant::now();
-        self.board().lane(seat).map_or(Duration::ZERO, |lane| lane.answered(seat.number, now))
+        self.board().answered(seat, Instant::now())
     }
 
     fn is_first(&self, seat: &Seat) -> bool {

@@ -1,5 +1,6 @@
 //! One query's way over a lane: its turn, its seat, its ride; or the ride of a batch and an answer for each who is in it.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,14 +22,25 @@ impl Inner {
         params: &Arc<[Value]>,
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
+        // A way lies in memory only while it is gone: most queries of a busy domain are answered with others.
         match self.turn(query, params, deadline, self.joins(query)).await? {
-            Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
+            Turn::Go(boarding) => Box::pin(self.plainly(boarding, query, params, deadline)).await,
             Turn::Answered(answer) => answer,
-            Turn::Alone => self.alone(query, params, deadline).await,
-            Turn::Plain => match self.turn(query, params, deadline, false).await? {
-                Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
-                _ => self.alone(query, params, deadline).await,
-            },
+            Turn::Alone => Box::pin(self.alone(query, params, deadline)).await,
+            Turn::Plain => Box::pin(self.singly(query, params, deadline)).await,
+        }
+    }
+
+    /// Asks over a lane, with nobody.
+    async fn singly(
+        self: &Arc<Self>,
+        query: &Arc<Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+    ) -> Result<Rows, QueryErrorKind> {
+        match self.turn(query, params, deadline, false).await? {
+            Turn::Go(boarding) => self.plainly(boarding, query, params, deadline).await,
+            _ => self.alone(query, params, deadline).await,
         }
     }
 
@@ -59,8 +71,8 @@ impl Inner {
         let mut seat = self.seat(boarding, query, deadline).await?;
         let (since, limit) = (Instant::now(), deadline.remaining());
         let session = Arc::clone(&seat.session);
-        let work = session.query_beside_others(query, params, limit);
-        match self.ride(&mut seat, work, deadline).await {
+        let work = pin!(session.query_beside_others(query, params, limit));
+        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
@@ -70,7 +82,7 @@ impl Inner {
             Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
             Ride::HeldUp => {
                 drop(seat);
-                self.alone(query, params, deadline).await
+                Box::pin(self.alone(query, params, deadline)).await
             }
         }
     }
@@ -116,10 +128,9 @@ impl Inner {
         let since = Instant::now();
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
-        let work = session.batch_beside_others(&query, &asks, deadline.remaining());
-        // No longer than patience allows: one slow key must not hold up the others.
-        let latest = deadline.at_most(tempo::patience(self.usual.mean()));
-        match self.ride(&mut seat, work, latest).await {
+        let work = pin!(session.batch_beside_others(&query, &asks, deadline.remaining()));
+        // One slow key must not hold up the others.
+        match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 drop(seat);
                 query.joining().succeeded();
@@ -157,7 +168,7 @@ impl Inner {
             Boarding::Seat(seat) => return Ok(seat),
             Boarding::Open(opening) => opening,
         };
-        let session = Arc::new(self.pool.acquire(deadline).await?.into_shared());
+        let session = Arc::new(Box::pin(self.pool.acquire(deadline)).await?.into_shared());
         let now = Instant::now();
         let seat = self.board().add(self, Lane::new(session, now), query, now);
         // There is one lane more for those who wait.
@@ -165,20 +176,40 @@ impl Inner {
         Ok(seat)
     }
 
-    /// Does `work` on the lane of `seat` until the deadline, unless something else holds up the lane.
-    async fn ride<T>(&self, seat: &mut Seat, work: impl Future<Output = T>, deadline: Deadline) -> Ride<T> {
-        let mut work = std::pin::pin!(work);
-        let patience = tempo::patience(self.usual.mean());
+    /// Does `work` on the lane of `seat` until the deadline, unless the lane is held up. It is when patience has ended and
+    /// others that were sent later have been answered. Where nobody is answered the server or this machine is slow, and to ask
+    /// again over other connections would make it slower; but that is waited for only so long.
+    async fn ride<T>(
+        &self,
+        seat: &mut Seat,
+        mut work: Pin<&mut impl Future<Output = T>>,
+        deadline: Deadline,
+        leaves: Leaves,
+    ) -> Ride<T> {
+        let (begun, patience) = (Instant::now(), tempo::patience(self.usual.mean()));
         loop {
             let look = deadline.instant().min(Instant::now() + patience);
-            match timeout_at(TokioInstant::from_std(look), &mut work).await {
-                Ok(outcome) => return Ride::Done(outcome, seat.answered()),
-                Err(_) if deadline.remaining().is_zero() => return Ride::Late,
-                Err(_) if !seat.is_first() => return Ride::HeldUp,
-                Err(_) => {}
+            if let Ok(outcome) = timeout_at(TokioInstant::from_std(look), &mut work).await {
+                return Ride::Done(outcome, seat.answered());
+            }
+            let may_leave = leaves == Leaves::Anyway || !seat.is_first();
+            if deadline.remaining().is_zero() {
+                return Ride::Late;
+            }
+            if may_leave && (self.board().has_overtaken(begun) || begun.elapsed() > patience * tempo::STANDSTILL) {
+                return Ride::HeldUp;
             }
         }
     }
+}
+
+/// When a lane that is held up is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// Where it is another's statement that holds it up.
+    BehindAnother,
+    /// Always: the statement is several queries, of which one holds up the others.
+    Anyway,
 }
 
 /// What became of a statement on a lane.

@@ -11,6 +11,8 @@ const SLOW_AMONG_QUICK: Duration = Duration::from_millis(20);
 const FRACTION: u32 = 4;
 /// A lane whose oldest statement has run for so many times the usual is held up.
 const HELD_UP: u32 = 8;
+/// For so many times that, a lane is waited for while no other answers either.
+pub(super) const STANDSTILL: u32 = 4;
 /// Queries that go together at most, and how long they may take one after the other.
 const MOST_TOGETHER: usize = 64;
 const LONGEST_TOGETHER: Duration = Duration::from_millis(20);

@@ -1,6 +1,7 @@
 //! Clients that ask one request after the other, each on a connection of its own.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 pub struct Run {
     /// Of each answer, in order of size.
     pub latencies: Vec<Duration>,
-    /// Requests that were not answered 200.
+    /// Requests that were not answered as is right.
     pub errors: usize,
     /// How long it lasted.
     pub took: Duration,
@@ -36,11 +37,36 @@ pub fn count(count: usize) -> f64 {
     count as f64
 }
 
-/// So many clients at once for so long.
+/// What clients ask for, in turn.
+#[derive(Clone)]
+pub struct Target {
+    /// Of the service.
+    pub address: SocketAddr,
+    /// Of the flow.
+    pub path: &'static str,
+    /// The numbers of the products.
+    pub products: Range<usize>,
+    /// The status that is right.
+    pub status: u16,
+}
+
+impl Target {
+    /// Products that there are, of the flow at `path`.
+    pub fn new(address: SocketAddr, path: &'static str, products: usize) -> Self {
+        Self { address, path, products: 1..products + 1, status: 200 }
+    }
+}
+
+/// So many clients at once for so long, asking the shipped flow.
 pub async fn load(address: SocketAddr, clients: usize, products: usize, time: Duration) -> Run {
+    ask(&Target::new(address, "/purchasing/flow", products), clients, time).await
+}
+
+/// So many clients at once for so long.
+pub async fn ask(target: &Target, clients: usize, time: Duration) -> Run {
     let started = Instant::now();
     let until = started + time;
-    let tasks: Vec<_> = (0..clients).map(|number| tokio::spawn(client(address, number, products, until))).collect();
+    let tasks: Vec<_> = (0..clients).map(|number| tokio::spawn(client(target.clone(), number, until))).collect();
     let (mut latencies, mut errors) = (Vec::new(), 0);
     for task in tasks {
         let (own, failed) = task.await.expect("a client");
@@ -53,20 +79,23 @@ pub async fn load(address: SocketAddr, clients: usize, products: usize, time: Du
 }
 
 /// One client on one connection, a request after the other.
-async fn client(address: SocketAddr, number: usize, products: usize, until: Instant) -> (Vec<Duration>, usize) {
+async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>, usize) {
+    let Target { address, path, products, status } = target;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket");
-    let (mut latencies, mut errors, mut product, mut buffer) = (Vec::new(), 0, number * 37, Vec::with_capacity(4096));
+    let right = format!("http/1.1 {status}");
+    let (mut latencies, mut errors, mut at, mut buffer) = (Vec::new(), 0, number * 37, Vec::with_capacity(4096));
     while Instant::now() < until {
-        product = product % products + 1;
+        let product = products.start + at % products.len();
+        at += 1;
         let body = format!("{{\"product_id\":\"B-{product:06}\"}}");
         let length = body.len();
         let request = format!(
-            "POST /purchasing/flow HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
         );
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).await.expect("a request is sent");
-        if read_answer(&mut stream, &mut buffer).await {
+        if read_answer(&mut stream, &mut buffer).await.starts_with(&right) {
             latencies.push(asked.elapsed());
         } else {
             errors += 1;
@@ -75,8 +104,8 @@ async fn client(address: SocketAddr, number: usize, products: usize, until: Inst
     (latencies, errors)
 }
 
-/// Reads one answer; whether its status is 200.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
+/// Reads one answer; its head, in small letters.
+async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> String {
     buffer.clear();
     loop {
         stream.read_buf(buffer).await.expect("an answer");
@@ -87,16 +116,20 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> bool {
         while buffer.len() < end + 4 + length {
             stream.read_buf(buffer).await.expect("an answer");
         }
-        return head.starts_with("http/1.1 200");
+        return head;
     }
+}
+
+/// The lines of a batch of so many products.
+pub fn lines(products: usize, size: usize) -> String {
+    (0..size).map(|number| format!("{{\"product_id\":\"B-{:06}\"}}\n", number % products + 1)).collect()
 }
 
 /// Decisions a second of one batch of so many products.
 pub async fn batch(address: SocketAddr, products: usize, size: usize) -> f64 {
-    let body: String =
-        (0..size).map(|number| format!("{{\"product_id\":\"B-{:06}\"}}\n", number % products + 1)).collect();
-    let started = Instant::now();
+    let body = lines(products, size);
     let client = reqwest::Client::new();
+    let started = Instant::now();
     let request = client.post(format!("http://{address}/purchasing/flow/batch"));
     let request = request.header("Content-Type", "application/x-ndjson").body(body);
     let text = request.send().await.expect("an answer").text().await.expect("its lines");

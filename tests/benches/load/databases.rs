@@ -35,6 +35,11 @@ impl Databases {
         self.servers.iter().zip(DATABASES).map(|((_, server), database)| server.url(database.name)).collect()
     }
 
+    /// The variables that tell the service of them.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        self.servers.iter().map(|(variable, _)| variable.clone()).zip(self.urls()).collect()
+    }
+
     /// Queries a second of the slowest of four pgbench at once, each with so many clients on its own server.
     pub fn pgbench(&self, clients: usize, time: Duration) -> Option<f64> {
         let program = pgbench()?;

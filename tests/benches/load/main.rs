@@ -5,6 +5,9 @@
 //! `cargo bench --bench load` prints a table with ratios and writes it, with a plot, to `target/load-report/`. Nothing is
 //! asserted: a figure is only good beside another of the same run. Load goes to loopback alone and is bounded in time:
 //! `LOAD_SECONDS` for each line (default 4), `LOAD_PRODUCTS` products (default 100,000).
+//!
+//! `cargo bench --bench load -- growth`, `-- soak` and `-- lanes` measure something else, with the same clients: see the
+//! modules of these names.
 
 #![allow(
     clippy::expect_used,
@@ -17,18 +20,19 @@
 
 mod clients;
 mod databases;
+mod growth;
+mod lanes;
+mod plot;
+mod process;
 mod report;
 mod rival;
+mod soak;
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use crate::clients::{batch, count, load};
 use crate::databases::Databases;
+use crate::process::{Process, wait_listening, wait_ready};
 use crate::report::{Line, Report, Side};
 
 /// The numbers of clients that are tried.
@@ -39,12 +43,25 @@ const BATCH: usize = 20_000;
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     // The service written by hand is this program, started once more.
-    if let Some(at) = arguments.iter().position(|argument| argument == "--rival") {
-        rival::serve(&arguments[at + 1], &arguments[at + 2..]);
-        return;
+    for (argument, prepares) in process::RIVALS {
+        if let Some(at) = arguments.iter().position(|given| given == argument) {
+            rival::serve(&arguments[at + 1], &arguments[at + 2..], prepares);
+            return;
+        }
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(measure());
+    let wanted = |name: &str| arguments.iter().skip(1).any(|argument| argument == name);
+    runtime.block_on(async {
+        if wanted("growth") {
+            growth::measure().await;
+        } else if wanted("soak") {
+            soak::measure().await;
+        } else if wanted("lanes") {
+            lanes::measure().await;
+        } else {
+            measure().await;
+        }
+    });
 }
 
 fn number(variable: &str, default: usize) -> usize {
@@ -63,12 +80,15 @@ async fn measure() {
     let idle = service.memory_mb();
     let plain = Process::service(&databases, "off");
     wait_ready(plain.address, "/readyz").await;
-    let rival = Process::rival(&databases.urls());
+    let [rival, artless] = process::RIVALS.map(|(argument, _)| Process::rival(&databases.urls(), argument));
     wait_listening(rival.address).await;
+    wait_listening(artless.address).await;
     println!("start to ready {:.1} ms, idle memory {idle:.1} MB", ready.as_secs_f64() * 1e3);
     let mut report = Report::new(ready, idle);
     for clients in CLIENTS {
-        for (side, process) in [(Side::Service, &service), (Side::Plain, &plain), (Side::Rival, &rival)] {
+        let sides =
+            [(Side::Service, &service), (Side::Plain, &plain), (Side::Rival, &rival), (Side::Artless, &artless)];
+        for (side, process) in sides {
             load(process.address, clients, products, Duration::from_secs(1)).await;
             let before = process.cpu();
             let run = load(process.address, clients, products, seconds).await;
@@ -82,85 +102,6 @@ async fn measure() {
     }
     let rate = batch(service.address, products, BATCH).await;
     report.add(Line::rate(Side::Batch, BATCH, rate));
+    report.note(&lanes::table(seconds).await);
     report.finish();
-}
-
-/// A server under load.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Process {
-    fn service(databases: &Databases, coalesce: &str) -> Self {
-        let address = free_address();
-        let directory = std::env::temp_dir().join(format!("tributary-load-{}-{coalesce}.yaml", std::process::id()));
-        std::fs::write(&directory, format!("domains: {{ defaults: {{ pool: {{ coalesce: {coalesce} }} }} }}\n"))
-            .expect("written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["serve", "--bind", &address.to_string()]);
-        command.arg("--config").arg(&directory).env("RUST_LOG", "warn").stdin(Stdio::null());
-        for ((variable, _), url) in databases.servers.iter().zip(databases.urls()) {
-            command.env(variable, url);
-        }
-        Self { child: command.spawn().expect("the service starts"), address }
-    }
-
-    fn rival(urls: &[String]) -> Self {
-        let address = free_address();
-        let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("--rival").arg(address.to_string()).args(urls).stdin(Stdio::null());
-        Self { child: command.spawn().expect("the rival starts"), address }
-    }
-
-    /// Resident memory.
-    fn memory_mb(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("0");
-        line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
-    }
-
-    /// Processor time used so far, at the kernel's 100 ticks a second.
-    fn cpu(&self) -> Duration {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
-        let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        Duration::from_millis((ticks(11) + ticks(12)) * 10)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address")
-}
-
-async fn wait_ready(address: SocketAddr, path: &str) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    for _ in 0..20_000 {
-        if let Ok(mut stream) = TcpStream::connect(address).await {
-            let mut answer = String::new();
-            let asked = stream.write_all(request.as_bytes()).await;
-            if asked.is_ok() && stream.read_to_string(&mut answer).await.is_ok() && answer.starts_with("HTTP/1.1 200") {
-                return;
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("the service does not become ready");
-}
-
-async fn wait_listening(address: SocketAddr) {
-    for _ in 0..20_000 {
-        if TcpStream::connect(address).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    panic!("nothing listens at {address}");
 }

@@ -1,7 +1,7 @@
 //! The figures as a table with ratios, and as a plot.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clients::{Run, count};
@@ -15,6 +15,8 @@ pub enum Side {
     Plain,
     /// The service written by hand.
     Rival,
+    /// The same, preparing each query anew.
+    Artless,
     /// The slowest of four pgbench.
     Pgbench,
     /// One batch; the number of clients is that of its inputs.
@@ -27,6 +29,7 @@ impl Side {
             Self::Service => "service",
             Self::Plain => "service, coalescing off",
             Self::Rival => "written by hand",
+            Self::Artless => "written by hand, preparing each time",
             Self::Pgbench => "slowest of four pgbench",
             Self::Batch => "service, one batch",
         }
@@ -37,6 +40,7 @@ impl Side {
             Self::Service | Self::Batch => "#0072b2",
             Self::Plain => "#56b4e9",
             Self::Rival => "#d55e00",
+            Self::Artless => "#e69f00",
             Self::Pgbench => "#7f7f7f",
         }
     }
@@ -66,22 +70,36 @@ impl Line {
     }
 }
 
+/// Makes the directory of the report of this name.
+pub fn directory(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("target/{name}-report"));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    directory
+}
+
 /// All figures of one run.
 pub struct Report {
     head: String,
     lines: Vec<Line>,
+    notes: String,
 }
 
 impl Report {
     /// Nothing but what starting took.
     pub fn new(ready: Duration, idle: f64) -> Self {
         let head = format!("start to ready {:.1} ms, idle memory {idle:.1} MB", ready.as_secs_f64() * 1e3);
-        Self { head, lines: Vec::new() }
+        Self { head, lines: Vec::new(), notes: String::new() }
     }
 
     /// Adds a line.
     pub fn add(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// Adds something to be said below the table.
+    pub fn note(&mut self, text: &str) {
+        self.notes.push('\n');
+        self.notes.push_str(text);
     }
 
     /// Prints what was measured with so many clients.
@@ -91,10 +109,9 @@ impl Report {
 
     /// Prints the whole and writes it, with a plot.
     pub fn finish(&self) {
-        let table = self.table(|_| true);
+        let table = format!("{}{}", self.table(|_| true), self.notes);
         println!("{table}");
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/load-report");
-        std::fs::create_dir_all(&directory).expect("a directory");
+        let directory = directory("load");
         std::fs::write(directory.join("report.md"), format!("{}\n\n{table}", self.head)).expect("written");
         std::fs::write(directory.join("flows.svg"), self.plot()).expect("written");
         println!("written to {}", directory.display());
@@ -106,8 +123,8 @@ impl Report {
 
     fn table(&self, wanted: impl Fn(&Line) -> bool) -> String {
         let mut out = String::new();
-        let header = "| clients | | flows/s | x by hand | x pgbench | p50 ms | p99 ms | CPU us/flow | MB | errors |";
-        writeln!(out, "{header}\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|").expect("text");
+        let header = "| clients | | flows/s | x by hand | x by hand, preparing | x pgbench | p50 ms | p99 ms | CPU us/flow | MB | errors |";
+        writeln!(out, "{header}\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|").expect("text");
         for line in self.lines.iter().filter(|line| wanted(line)) {
             let ratio = |side| {
                 let other = self.of(side, line.clients).filter(|_| line.side != side);
@@ -119,11 +136,12 @@ impl Report {
             };
             writeln!(
                 out,
-                "| {} | {} | {:.0} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 line.clients,
                 line.side.name(),
                 line.rate,
                 ratio(Side::Rival),
+                ratio(Side::Artless),
                 ratio(Side::Pgbench),
                 latency(|latency| latency.0),
                 latency(|latency| latency.1),

@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::actors::coordinator::BoundFlow;
 use crate::app::commands::Exit;
 use crate::app::core::Core;
+use crate::http::AdminSide;
 use crate::http::batch::{Batch, Form};
 
 /// How much of the file is read at once.
@@ -21,7 +22,7 @@ const BAR: &str = "{elapsed_precise} [{bar:40}] {percent} %  {msg} decisions, {e
 pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, explains: bool) -> anyhow::Result<Exit> {
     let release = core.releases().current();
     let batch = Batch {
-        service: core.workshop(None).service(),
+        service: core.workshop(None, AdminSide::default()).service(),
         flow,
         settings: release.settings().clone(),
         id: uuid::Uuid::new_v4().to_string(),

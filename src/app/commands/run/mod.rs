@@ -18,7 +18,7 @@ use crate::flow::offline::Bench;
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
-use crate::http::Problem;
+use crate::http::{AdminSide, Problem};
 use crate::types::{Clock, Deadline, Value};
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
@@ -98,7 +98,7 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
         Err(error) => return Ok(Err(problem(&error))),
     };
     let run = run(core, arguments, overrides);
-    let service = core.workshop(None).service();
+    let service = core.workshop(None, AdminSide::default()).service();
     let id = uuid::Uuid::new_v4().to_string();
     let Report { result, trace } = service.decide(&flow, inputs, run.clone(), &id).await;
     let explain = trace.as_deref().filter(|_| arguments.explain);

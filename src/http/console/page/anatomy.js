@@ -134,12 +134,12 @@ function fired(rule) {
 const notFired = (rule) => h("li", h("div.rule-body", ruleHead(rule, h("span.badge.soft", WHY[rule.why] ?? rule.why)), reasons(rule.because)));
 
 // All facts of the run, each to be supposed otherwise.
-export function factsPart(explain, suppose, supposed) {
+export function factsPart(explain, suppose, supposed, may) {
   const nodes = explain.nodes.filter(({ value }) => value !== undefined && value !== null && isMap(value));
   if (!nodes.length) return null;
   const row = (fact, value) => h("tr", h("th", { scope: "row" }, h("code", fact.split(".").slice(1).join("."))), h("td", shown(value)),
-    h("td.act", signButton(`Suppose another ${fact}`, "edit", () => suppose(fact, value), { class: supposed.has(fact) && "on" })));
-  return titled("Facts", "Change one and decide again: what if?",
+    may && h("td.act", signButton(`Suppose another ${fact}`, "edit", () => suppose(fact, value), { class: supposed.has(fact) && "on" })));
+  return titled("Facts", may ? "Change one and decide again: what if?" : "To suppose others, set ADMIN_TOKEN, and open the console where the admin endpoints are",
     h("div.fact-groups", nodes.map((node) => h("details.facts-of", { "data-node": node.kind === "query" ? node.node : null, open: node.kind === "query" },
       h("summary", h("code", node.node), h("span.muted", node.kind === "query" ? `${node.domain}, ${plural(node.rows ?? 0, "row")}` : "what its rules wrote; other nodes then read what is supposed")),
       h("table.plain", h("tbody", Object.entries(node.value).map(([name, value]) => row(`${node.node}.${name}`, value))))))));

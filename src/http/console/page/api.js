@@ -33,22 +33,29 @@ async function ask(path, options) {
 }
 
 const JSON_TYPE = { "Content-Type": "application/json" };
-const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 
-export const flows = async () => (await ask("/flows")).body.flows;
-export const flow = async (name) => (await ask(`/console/flows/${encodeURIComponent(name)}`)).body;
-export const picture = async (name) => (await ask(`/flows/${encodeURIComponent(name)}/graph?format=json`)).body;
+// The token of whoever looks on, where the service asks for one; kept in the memory of this page alone.
+let caller = null;
 
-// A decision; with facts replaced where `set` names any.
+export const becomeCaller = (token) => { caller = token; };
+export const bearer = (token = caller) => (token ? { Authorization: `Bearer ${token}` } : {});
+
+const get = async (path) => (await ask(path, { headers: bearer() })).body;
+
+export const flows = async () => (await get("/flows")).flows;
+export const flow = (name) => get(`/console/flows/${encodeURIComponent(name)}`);
+export const picture = (name) => get(`/flows/${encodeURIComponent(name)}/graph?format=json`);
+
+// A decision; with facts replaced where `set` names any, for which `token` is the admin's.
 export async function decide(path, input, set, token) {
   const supposes = Object.keys(set).length > 0;
   const body = compact(supposes ? { input, set } : input);
   const url = `${path}${supposes ? "/what-if" : ""}?explain=true`;
-  return ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token) }, body });
+  return ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });
 }
 
 export async function asTest(name, input, set, token) {
-  const options = { method: "POST", headers: { ...JSON_TYPE, ...bearer(token) }, body: compact({ input, set }) };
+  const options = { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body: compact({ input, set }) };
   return (await ask(`/console/flows/${encodeURIComponent(name)}/test`, options)).text;
 }
 
@@ -64,6 +71,7 @@ export function curl(path, input, set) {
     "-H 'Content-Type: application/json'",
   ];
   if (supposes) lines.push('-H "Authorization: Bearer $ADMIN_TOKEN"');
+  else if (caller) lines.push('-H "Authorization: Bearer $TOKEN"');
   lines.push(`-d ${quote(compact(supposes ? { input, set } : input))}`);
   return lines.join(" \\\n  ");
 }

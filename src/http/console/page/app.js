@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { button, h, icon, replace, setText, signButton } from "./dom.js";
+import { askToken } from "./dialogs.js";
 import { DomainsView } from "./domains.js";
 import { FlowView } from "./flow.js";
 import { time } from "./format.js";
@@ -60,12 +61,22 @@ const context = {
 // Reads what there is; the views are shown once that is known.
 async function begin() {
   replace(main, loading());
-  try {
-    flows = await api.flows();
-  } catch (error) {
-    replace(main, trouble(error, begin));
-    return;
+  let refused = false;
+  for (;;) {
+    try {
+      flows = await api.flows();
+      break;
+    } catch (error) {
+      const given = error.problem?.code === "unauthorized" && await askToken("Token", "The flows of this service are for whoever has a token.", refused);
+      if (!given) {
+        replace(main, trouble(error, begin));
+        return;
+      }
+      api.becomeCaller(given);
+      refused = true;
+    }
   }
+  live.start();
   await route(true);
 }
 
@@ -200,5 +211,4 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();
 });
-live.start();
 await begin();

@@ -6,9 +6,6 @@ import { block } from "./code.js";
 // Kept in the memory of this page alone: it is gone when the page is.
 let token = null;
 
-export const knownToken = () => token;
-export const forgetToken = () => { token = null; };
-
 function open(title, content, { wide = false } = {}) {
   const dialog = h("dialog.dialog", { class: wide && "wide", "aria-labelledby": "dialog-title" },
     h("header", h("h2", { id: "dialog-title" }, title), signButton("Close", "close", () => dialog.close())),
@@ -19,8 +16,8 @@ function open(title, content, { wide = false } = {}) {
   return dialog;
 }
 
-// Asks for the admin token; null where it is not given.
-export function askToken(why, refused = false) {
+// Asks for a token; null where it is not given.
+export function askToken(label, why, refused = false) {
   return new Promise((resolve) => {
     const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, "aria-describedby": "token-why" });
     let given = null;
@@ -28,15 +25,14 @@ export function askToken(why, refused = false) {
       onsubmit: (event) => {
         event.preventDefault();
         given = field.value.trim();
-        token = given || null;
         dialog.close();
       },
     },
     refused && h("p.notice.bad", { role: "alert" }, icon("alert"), "That token was not accepted."),
     h("p.muted", { id: "token-why" }, why, " It is kept until this page is closed or loaded again."),
-    h("label.field", h("span", "Admin token"), field),
+    h("label.field", h("span", label), field),
     h("div.row.end", button("Cancel", { quiet: true, onclick: () => dialog.close() }), h("button.button.primary", { type: "submit" }, h("span", "Continue"))));
-    const dialog = open("Admin token", form);
+    const dialog = open(label, form);
     dialog.addEventListener("close", () => resolve(given || null));
     field.focus();
   });
@@ -46,10 +42,12 @@ export function askToken(why, refused = false) {
 export async function withToken(why, work) {
   let refused = false;
   for (;;) {
-    const given = token ?? await askToken(why, refused);
+    const given = token ?? await askToken("Admin token", why, refused);
     if (!given) return null;
     try {
-      return await work(given);
+      const done = await work(given);
+      token = given;
+      return done;
     } catch (error) {
       if (error.problem?.code !== "unauthorized") throw error;
       token = null;

@@ -88,6 +88,8 @@ class Card {
     this.latency.update(points, { value: (point) => (point.p50_us === null ? "–" : duration(point.p50_us)), unit: "", axis: duration });
     this.pool.update(domain.pool);
     this.#facts(domain);
+    this.action.disabled = this.busy || live.admin === false;
+    this.action.title = live.admin === false ? "Set ADMIN_TOKEN, and open the console where the admin endpoints are, to restart domains" : "";
     const error = domain.last_error;
     if (this.lastError !== error?.at || !this.error.childNodes.length) {
       this.lastError = error?.at;
@@ -114,6 +116,7 @@ class Card {
 
   // Asks for a new actor, and tells how one takes the place of the other.
   async #restart() {
+    this.busy = true;
     this.action.disabled = true;
     let begun = false;
     try {
@@ -128,6 +131,7 @@ class Card {
       begun = false;
     }
     if (!begun && this.switching.querySelector("[data-step=now]")) this.#hush();
+    this.busy = false;
     this.action.disabled = false;
   }
 

@@ -181,7 +181,7 @@ export class FlowView {
 
   #pulse() {
     this.graph.alarms(alarms());
-    const last = live.last?.[this.flow.flow];
+    const last = live.flows?.[this.flow.flow]?.last;
     if (last) this.last = last;
     this.#showTimings();
   }

@@ -146,7 +146,7 @@ export class PlaygroundView {
       answer && answerPart(answer, this.context.colour),
       explain && tried(explain, Boolean(answer)),
       explain && rulesPart(explain),
-      explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed));
+      explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed, live.admin !== false));
     this.#showSupposed();
   }
 

@@ -1,0 +1,295 @@
+//! Who may ask which flow: the tokens of a file.
+//!
+//! ```yaml
+//! tokens:
+//!   - name: erp
+//!     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+//!     flows: [purchasing]
+//!     expires: 2027-06-30T00:00:00Z
+//! ```
+//!
+//! The file holds digests, never tokens: whoever reads it can ask nothing. A token is long and random, so one round of SHA-256
+//! is enough, as it would not be for a password. Nothing here knows of HTTP.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
+use crate::types::FlowName;
+use crate::yaml::{self, Marked};
+
+/// Random bytes of a token that is made here.
+const TOKEN_BYTES: usize = 32;
+
+/// The tokens of a file. Their digests show in no `Debug`.
+#[derive(Clone)]
+pub struct Access {
+    tokens: Arc<[Token]>,
+}
+
+struct Token {
+    name: String,
+    digest: [u8; 32],
+    /// `None`: every flow.
+    flows: Option<BTreeSet<FlowName>>,
+    expires: Option<Timestamp>,
+}
+
+/// A token that is good at the moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller<'a> {
+    /// The name that the file gives it, for logs.
+    pub name: &'a str,
+    flows: Option<&'a BTreeSet<FlowName>>,
+}
+
+impl Caller<'_> {
+    /// Whether it may ask this flow.
+    pub fn may_ask(&self, flow: &FlowName) -> bool {
+        self.flows.is_none_or(|flows| flows.contains(flow))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    tokens: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    sha256: Hash,
+    flows: Flows,
+    expires: Option<Moment>,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Hash([u8; 32]);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "`flows` is a list of flows, or the word `all`")]
+enum Flows {
+    Named(Vec<String>),
+    Word(All),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum All {
+    All,
+}
+
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Moment(Timestamp);
+
+impl TryFrom<String> for Hash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        digest_of_hex(&text)
+            .map(Self)
+            .ok_or("this must be a SHA-256 as 64 hexadecimal digits; `tributary token` makes one")
+    }
+}
+
+impl TryFrom<String> for Moment {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self).map_err(|_| "this must be a moment with its zone, such as 2027-06-30T00:00:00Z")
+    }
+}
+
+impl Access {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it; no message repeats a digest.
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("the tokens in `{name}` cannot be read: {error}");
+            let help = "make the file with `tributary token`, or leave `http.tokens` out to let everybody ask";
+            Diagnostic::error("unreadable-file", Place::File(name.clone()), message).help(help)
+        })?;
+        Self::parse(&Source::new(name, text))
+    }
+
+    /// Reads `source`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(source: &Arc<Source>) -> Result<Self, Diagnostics> {
+        let root = yaml::parse(source, yaml::Limits::default())?;
+        let mut found = Diagnostics::new();
+        let file = yaml::deserialize::<File>(&root, &mut found);
+        let entries = file.map(|file| file.tokens).unwrap_or_default();
+        let places: Vec<&Marked> = root.get("tokens").map(|list| list.items().iter().collect()).unwrap_or_default();
+        let mut tokens: Vec<Token> = Vec::with_capacity(entries.len());
+        for (entry, place) in entries.into_iter().zip(places) {
+            if tokens.iter().any(|known| known.name == entry.name) {
+                let message = format!("there are two tokens named `{}`", entry.name);
+                found.push(Diagnostic::error("duplicate-name", place.head(), message));
+            }
+            tokens.extend(entry.into_token(place, &mut found));
+        }
+        found.into_result(Self { tokens: tokens.into() }).map(|(access, _)| access)
+    }
+
+    /// Whose token this is, at `now`. Takes the same time for every token of a length.
+    pub fn caller(&self, token: &str, now: Timestamp) -> Option<Caller<'_>> {
+        let digest = digest(token);
+        let mut found = None;
+        for known in self.tokens.iter() {
+            // All are compared, so that the time tells nothing of where one is.
+            if bool::from(known.digest.ct_eq(&digest)) {
+                found = Some(known);
+            }
+        }
+        let known = found.filter(|known| known.expires.is_none_or(|expires| now < expires))?;
+        Some(Caller { name: &known.name, flows: known.flows.as_ref() })
+    }
+
+    /// The flows that tokens name, each with the token's name: those that are not served are a mistake.
+    pub fn named_flows(&self) -> impl Iterator<Item = (&str, &FlowName)> {
+        self.tokens.iter().flat_map(|token| token.flows.iter().flatten().map(|flow| (token.name.as_str(), flow)))
+    }
+}
+
+impl Entry {
+    fn into_token(self, place: &Marked, found: &mut Diagnostics) -> Option<Token> {
+        let flows = match self.flows {
+            Flows::Word(All::All) => None,
+            Flows::Named(names) => {
+                let mut flows = BTreeSet::new();
+                for name in names {
+                    match FlowName::parse(&name) {
+                        Ok(name) => drop(flows.insert(name)),
+                        Err(error) => {
+                            found.push(Diagnostic::error("bad-name", place.head(), error.to_string()));
+                            return None;
+                        }
+                    }
+                }
+                Some(flows)
+            }
+        };
+        let expires = self.expires.map(|moment| moment.0);
+        Some(Token { name: self.name, digest: self.sha256.0, flows, expires })
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.tokens.iter().map(|token| &token.name)).finish()
+    }
+}
+
+/// The files of the listener's TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate and those that lead to its authority, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+}
+
+/// The pages of other origins that may ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cors {
+    /// Their origins, such as `https://erp.example.com`; `*` is every page.
+    pub origins: Vec<String>,
+    /// How long a browser remembers that it may, in seconds.
+    pub max_age_s: usize,
+}
+
+/// What a token becomes in a file.
+pub fn digest(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// A new token and its digest in hexadecimal.
+pub fn new_token() -> (String, String) {
+    let bytes: [u8; TOKEN_BYTES] = rand::random();
+    let token = format!("trb_{}", hex(&bytes));
+    let digest = hex(&digest(&token));
+    (token, digest)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn digest_of_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect::<Option<_>>()?;
+    let bytes: Vec<u8> =
+        digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |byte, digit| (byte << 4) | digit)).collect();
+    (digits.len() == 64).then(|| bytes.try_into().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Access, String> {
+        Access::parse(&Source::new("tokens.yaml", text)).map_err(|found| found.to_string())
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_digest_for_its_flows_until_it_expires() {
+        let ((old, old_digest), (new, new_digest)) = (new_token(), new_token());
+        assert_ne!(old, new);
+        let text = format!(
+            "tokens:\n- {{ name: old, sha256: {old_digest}, flows: all, expires: '2027-01-01T00:00:00Z' }}\n\
+             - {{ name: new, sha256: {new_digest}, flows: [purchasing] }}\n"
+        );
+        let access = parse(&text).expect("a file of tokens");
+        let (before, after) = ("2026-12-31T23:59:59Z", "2027-01-01T00:00:00Z");
+        let (purchasing, other) =
+            (FlowName::parse("purchasing").expect("a name"), FlowName::parse("other").expect("a name"));
+        let asks = |token: &str, now: &str, flow: &FlowName| {
+            access.caller(token, now.parse().expect("a moment")).map(|caller| caller.may_ask(flow))
+        };
+        assert_eq!(asks(&old, before, &other), Some(true));
+        assert_eq!(asks(&old, after, &other), None);
+        assert_eq!(asks(&new, after, &purchasing), Some(true));
+        assert_eq!(asks(&new, after, &other), Some(false));
+        assert_eq!(asks("", after, &purchasing), None);
+        assert_eq!(asks(&new_digest, after, &purchasing), None);
+        assert!(!format!("{access:?}").contains(&new_digest));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_of_tokens_is_told_with_its_place_and_without_the_digest() {
+        let digest = hex(&digest("x"));
+        for (text, expected) in [
+            ("tokens:\n- { name: a, sha256: abc, flows: all }\n", "64 hexadecimal digits"),
+            (&format!("tokens:\n- {{ name: a, sha256: {digest}, flows: most }}\n"), "`all`"),
+            (&format!("tokens:\n- {{ name: a, sha256: {digest}, flows: [a b] }}\n"), "2:3"),
+            (&format!("tokens:\n- {{ name: a, sha256: {digest}, flows: all, expires: soon }}\n"), "with its zone"),
+            (
+                &format!(
+                    "tokens:\n- {{ name: a, sha256: {digest}, flows: all }}\n- {{ name: a, sha256: {digest}, flows: all }}\n"
+                ),
+                "two tokens named `a`",
+            ),
+            ("tokens:\n- { name: a, flows: all }\n", "sha256"),
+        ] {
+            let refused = parse(text).expect_err(text);
+            assert!(refused.contains(expected), "{text}: {refused}");
+            assert!(!refused.contains(&digest), "{refused}");
+        }
+    }
+}

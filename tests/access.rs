@@ -1,0 +1,282 @@
+//! Who may ask, from where, how much at a time, and that what is asked is never taken for SQL.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rcgen::{CertificateParams, Issuer, KeyPair};
+use serde_json::json;
+use support::{Answer, SampleDatabases, Setup, TestApp, eventually_async, repository};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tributary::config::new_token;
+
+const ADMIN: &str = "planted-admin-token";
+
+/// The shipped flow, and one of rules alone, served with this `http:` section beside files that it may name.
+struct Served {
+    directory: tempfile::TempDir,
+    databases: SampleDatabases,
+}
+
+impl Served {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let flow = "flow: doubled\ninput: { n: { type: integer } }\nnodes:\n  known: { type: RuleNode, condition: \"n == n\" }\n\
+                    outcomes:\n- { status: done, message: doubled, body: { twice: n * 2 } }\n";
+        std::fs::write(directory.path().join("doubled.yaml"), flow).expect("written");
+        Self { directory, databases: SampleDatabases::create().await }
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.directory.path().join(file)
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        std::fs::write(self.path(file), text).expect("written");
+    }
+
+    fn start(&self, http: &str) -> TestApp {
+        self.write("service.yaml", &format!("http:\n  {}\n", http.replace('\n', "\n  ")));
+        let setup = Setup {
+            graphs: vec![repository().join("graph.yaml"), self.path("doubled.yaml")],
+            config: Some(self.path("service.yaml")),
+            ..Setup::default()
+        };
+        TestApp::start(setup.on(&self.databases).set("ADMIN_TOKEN", ADMIN))
+    }
+}
+
+/// A file of tokens: name, digest, flows.
+fn tokens(entries: &[(&str, &str, &str)]) -> String {
+    entries.iter().fold("tokens:\n".to_owned(), |mut text, (name, digest, flows)| {
+        writeln!(text, "- {{ name: {name}, sha256: {digest}, flows: {flows} }}").expect("text");
+        text
+    })
+}
+
+async fn post(app: &TestApp, path: &str, token: Option<&str>, body: &str) -> Answer {
+    let request = app.client.post(app.url(path)).header("Content-Type", "application/json").body(body.to_owned());
+    TestApp::answer(token.map_or_else(
+        || request.try_clone().expect("a request"),
+        |token| request.try_clone().expect("a request").bearer_auth(token),
+    ))
+    .await
+}
+
+async fn get(app: &TestApp, path: &str, token: &str) -> Answer {
+    TestApp::answer(app.client.get(app.url(path)).bearer_auth(token)).await
+}
+
+#[actix_web::test]
+async fn a_flow_is_asked_with_a_token_for_it_and_tokens_change_without_a_restart() {
+    let served = Served::new().await;
+    let ((erp, erp_digest), (all, all_digest), (late, late_digest)) = (new_token(), new_token(), new_token());
+    let doubled = |token| (token, r#"{"n": 21}"#);
+    served.write("tokens.yaml", &tokens(&[("erp", &erp_digest, "[purchasing]"), ("all", &all_digest, "all")]));
+    let app = served.start("tokens: tokens.yaml");
+    app.wait_for("/readyz", 200).await;
+    let product = r#"{"product_id": "PROD-001"}"#;
+    for (token, path, body, status, code) in [
+        (None, "/purchasing/flow", product, 401, "unauthorized"),
+        (Some("wrong"), "/purchasing/flow", product, 401, "unauthorized"),
+        (Some(ADMIN), "/purchasing/flow", product, 401, "unauthorized"),
+        (Some(late.as_str()), "/purchasing/flow", product, 401, "unauthorized"),
+        (Some(erp.as_str()), "/purchasing/flow", product, 200, ""),
+        (Some(erp.as_str()), "/flows/doubled", doubled(()).1, 403, "forbidden"),
+        (Some(erp.as_str()), "/flows/doubled/batch", "[{\"n\": 1}]", 403, "forbidden"),
+        (None, "/purchasing/flow/batch", "[]", 401, "unauthorized"),
+        (Some(all.as_str()), "/flows/doubled", doubled(()).1, 200, ""),
+        (Some(all.as_str()), "/flows/doubled/batch", "[{\"n\": 1}]", 200, ""),
+    ] {
+        let answer = post(&app, path, token, body).await;
+        assert_eq!(answer.status, status, "{path} {token:?}: {}", answer.text);
+        if status >= 400 {
+            assert_eq!(answer.code(), code);
+            assert_eq!(answer.headers.contains_key("www-authenticate"), status == 401);
+        }
+    }
+    let listed = get(&app, "/flows", &erp).await.json();
+    assert_eq!(listed["flows"].as_array().map(Vec::len), Some(1), "{listed}");
+    assert_eq!(get(&app, "/flows/doubled/graph", &erp).await.code(), "no_such_flow");
+    assert_eq!(get(&app, "/flows/purchasing/graph", &erp).await.status, 200);
+    assert_eq!(app.get("/flows").await.code(), "unauthorized");
+    assert_eq!(app.get("/livez").await.status, 200, "probes need no token");
+
+    // A file that is wrong changes nothing; a good one is taken without being asked.
+    served.write("tokens.yaml", "tokens: [ { name: erp, sha256: short, flows: all } ]\n");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(post(&app, "/purchasing/flow", Some(&erp), product).await.status, 200);
+    served.write("tokens.yaml", &tokens(&[("erp", &late_digest, "[purchasing]")]));
+    eventually_async("the new token is good", || async {
+        post(&app, "/purchasing/flow", Some(&late), product).await.status == 200
+    })
+    .await;
+    assert_eq!(post(&app, "/purchasing/flow", Some(&erp), product).await.code(), "unauthorized");
+}
+
+#[actix_web::test]
+async fn the_admin_endpoints_keep_to_an_address_of_their_own() {
+    let served = Served::new().await;
+    let app = served.start("admin_bind: 127.0.0.1:0");
+    app.wait_for("/readyz", 200).await;
+    let admin = app.admin.expect("an address of its own");
+    assert_ne!(admin, app.address);
+    let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
+    for (path, body) in [("/admin/reload", ""), ("/purchasing/flow/what-if", what_if)] {
+        assert_eq!(post(&app, path, Some(ADMIN), body).await.code(), "no_such_path", "{path}");
+        let there = app.client.post(format!("http://{admin}{path}")).header("Content-Type", "application/json");
+        let answer = TestApp::answer(there.bearer_auth(ADMIN).body(body)).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+    }
+    assert_eq!(app.purchasing("PROD-001").await.status, 200);
+}
+
+#[actix_web::test]
+async fn what_is_too_long_or_too_slow_is_refused_and_said_to_be() {
+    let served = Served::new().await;
+    let app =
+        served.start("url_limit_bytes: 300\nheader_limit_bytes: 600\nhead_timeout_ms: 300\nrequest_timeout_ms: 1500");
+    app.wait_for("/readyz", 200).await;
+    assert_eq!(app.get(&format!("/flows?{}", "a".repeat(290))).await.status, 200);
+    let long = app.get(&format!("/flows?{}", "a".repeat(300))).await;
+    assert_eq!((long.status, long.code().as_str()), (414, "url_too_long"));
+    let large = TestApp::answer(app.client.get(app.url("/flows")).header("X-Large", "b".repeat(600))).await;
+    assert_eq!((large.status, large.code().as_str()), (431, "headers_too_large"));
+
+    // A body that never ends, and a head that never does.
+    let head =
+        "POST /purchasing/flow HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 30\r\n\r\n{";
+    let slow = raw(&app, head).await;
+    assert!(slow.starts_with("HTTP/1.1 408") && slow.contains("slow_body"), "{slow}");
+    let slow = raw(&app, "POST /purchasing/flow HTTP/1.1\r\nHost: he").await;
+    assert!(slow.starts_with("HTTP/1.1 408"), "{slow}");
+    // A batch of which the next part does not come.
+    let head = "POST /flows/doubled/batch HTTP/1.1\r\nHost: here\r\nContent-Type: application/x-ndjson\r\n\
+                Content-Length: 3000\r\nConnection: close\r\n\r\n{\"n\": 4}\n{\"n\"";
+    let slow = raw(&app, head).await;
+    assert!(slow.contains("\"twice\":8") && slow.contains("slow_body"), "{slow}");
+}
+
+/// Sends this and reads until the service closes the connection, or answers in full.
+async fn raw(app: &TestApp, text: &str) -> String {
+    let mut stream = TcpStream::connect(app.address).await.expect("a connection");
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    let (mut answer, until) = (Vec::new(), Instant::now() + Duration::from_secs(20));
+    while Instant::now() < until {
+        let mut part = [0; 4096];
+        match tokio::time::timeout(Duration::from_secs(5), stream.read(&mut part)).await {
+            Ok(Ok(0) | Err(_)) => break,
+            Ok(Ok(count)) => answer.extend_from_slice(&part[..count]),
+            Err(_) if answer.is_empty() => {}
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[actix_web::test]
+async fn pages_of_other_origins_may_ask_only_where_that_is_configured() {
+    let served = Served::new().await;
+    let origin_of = |answer: &Answer| {
+        answer.headers.get("access-control-allow-origin").map(|value| value.to_str().expect("text").to_owned())
+    };
+    let preflight = |app: &TestApp, origin: &str| {
+        let request = app.client.request(reqwest::Method::OPTIONS, app.url("/purchasing/flow"));
+        let request = request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
+        TestApp::answer(request.header("Access-Control-Request-Headers", "content-type, authorization"))
+    };
+    let ours = "https://erp.example.com";
+    let off = served.start("max_connections: 100");
+    assert_eq!(origin_of(&preflight(&off, ours).await), None);
+    let on = served.start(&format!("cors: {{ origins: [\"{ours}\"] }}"));
+    let allowed = preflight(&on, ours).await;
+    assert_eq!((allowed.status, origin_of(&allowed).as_deref()), (200, Some(ours)));
+    assert_eq!(origin_of(&preflight(&on, "https://evil.example.com").await), None);
+    let answer = TestApp::answer(on.client.get(on.url("/flows")).header("Origin", ours)).await;
+    assert_eq!((answer.status, origin_of(&answer).as_deref()), (200, Some(ours)));
+}
+
+/// An authority and a certificate of it for the local machine.
+fn certificate() -> (String, String, String) {
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let root = authority.self_signed(&authority_key).expect("a certificate").pem();
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("parameters");
+    let leaf = leaf.signed_by(&key, &Issuer::from_params(&authority, &authority_key)).expect("a certificate").pem();
+    (root, leaf, key.serialize_pem())
+}
+
+fn trusting(root: &str) -> reqwest::Client {
+    let root = reqwest::Certificate::from_pem(root.as_bytes()).expect("a certificate");
+    reqwest::Client::builder().add_root_certificate(root).pool_max_idle_per_host(0).build().expect("a client")
+}
+
+#[actix_web::test]
+async fn the_listener_speaks_tls_and_takes_a_new_certificate_without_a_restart() {
+    let served = Served::new().await;
+    let (root, leaf, key) = certificate();
+    served.write("server.crt", &leaf);
+    served.write("server.key", &key);
+    let app = served.start("tls: { certificate: server.crt, key: server.key }");
+    let url = format!("https://{}/livez", app.address);
+    assert_eq!(trusting(&root).get(&url).send().await.expect("an answer").status(), 200);
+    assert!(app.client.get(&url).send().await.is_err(), "the authority is not known");
+    assert!(app.client.get(app.url("/livez")).send().await.is_err(), "no plain HTTP");
+
+    let (next_root, next_leaf, next_key) = certificate();
+    served.write("server.crt", &next_leaf);
+    served.write("server.key", "not a key");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(trusting(&root).get(&url).send().await.is_ok(), "a pair that does not fit changes nothing");
+    served.write("server.key", &next_key);
+    let next = trusting(&next_root);
+    eventually_async("the new certificate is used", || async { next.get(&url).send().await.is_ok() }).await;
+}
+
+#[actix_web::test]
+async fn what_an_input_holds_is_never_taken_for_sql() {
+    let served = Served::new().await;
+    let app = served.start("max_connections: 100");
+    app.wait_for("/readyz", 200).await;
+    let hostile = [
+        "' OR '1'='1",
+        "'; DROP TABLE inventory; --",
+        "PROD-001'; DELETE FROM suppliers; --",
+        "\\'; SELECT pg_sleep(5); --",
+        "$1; $$DROP TABLE oms_history$$",
+        "PROD-001' UNION SELECT 1 --",
+        "PROD-001/*",
+        "%' LIKE '%",
+        "\u{2019}; DROP TABLE inventory",
+    ];
+    for text in hostile {
+        let answer = app.purchasing(text).await;
+        assert_eq!((answer.status, answer.code().as_str()), (404, "not_found"), "{text}: {}", answer.text);
+    }
+    let batch: Vec<_> = hostile.iter().map(|text| json!({ "product_id": text })).collect();
+    let answer = app.post("/purchasing/flow/batch", json!(batch).to_string()).await;
+    assert_eq!(answer.text.matches("\"code\":\"not_found\"").count(), hostile.len(), "{}", answer.text);
+    // A real product with a hostile name is found by it, alone and among others.
+    let name = hostile[1];
+    for (database, table) in [
+        ("oms_db", "oms_history"),
+        ("inventory_db", "inventory"),
+        ("supplier_db", "suppliers"),
+        ("uom_db", "uom_conversions"),
+    ] {
+        let escaped = name.replace('\'', "''");
+        let sql = format!("UPDATE {table} SET product_id = '{escaped}' WHERE product_id = 'PROD-001'");
+        served.databases.database(database).run(&sql).await;
+    }
+    let asked: Vec<_> = (0..8).map(|_| app.purchasing(name)).collect();
+    for answer in futures_util::future::join_all(asked).await {
+        assert_eq!(answer.json()["purchase_order"]["product_id"], name, "{}", answer.text);
+    }
+}

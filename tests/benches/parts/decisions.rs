@@ -1,0 +1,61 @@
+//! The shipped flow without databases, and its decision as JSON.
+
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::Criterion;
+use tributary::config::Env;
+use tributary::flow::Run;
+use tributary::flow::offline::{Bench, Canned, decide, rows};
+use tributary::flowtests::Suite;
+use tributary::graph;
+use tributary::grl::{FactRef, Limits, Owner};
+use tributary::types::{Deadline, Value};
+use tributary::yaml;
+
+pub fn measure(criterion: &mut Criterion) {
+    let suite = shipped();
+    let case = &suite.cases[0];
+    let body = case.input.to_string();
+    let inputs = suite.flow.inputs.parse_json(body.as_bytes()).expect("inputs");
+    let run = Run::new(case.clock.clone(), Deadline::after(Duration::from_secs(600)));
+    let bench = Bench::new(Limits::default());
+    let once = || {
+        let report = decide(&suite.flow, inputs.clone(), &case.answers, &run, &bench).expect("answers for all");
+        report.result.expect("a decision")
+    };
+    let decision = once();
+    assert_eq!(decision.status, "success");
+    let mut group = criterion.benchmark_group("decision");
+    group.bench_function("the shipped flow, answers at once", |bench| bench.iter(once));
+    group.bench_function("inputs from JSON", |bench| bench.iter(|| suite.flow.inputs.parse_json(body.as_bytes())));
+    group.bench_function("to JSON", |bench| {
+        bench.iter(|| serde_json::to_vec(&decision).expect("JSON"));
+    });
+    group.finish();
+}
+
+/// The tests of the shipped flow: the first has a row for every node.
+pub fn shipped() -> Suite {
+    let env = Env::default();
+    let context = context(&env);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows/purchasing.test.yaml");
+    Suite::read(&file, &context).unwrap_or_else(|found| panic!("{found}"))
+}
+
+/// What flows are compiled with here.
+pub fn context(env: &Env) -> graph::Context<'_> {
+    graph::Context { rule_limits: Limits::default(), file_limits: yaml::Limits::default(), env, catalog: None }
+}
+
+/// Reads facts from the rows of the first test.
+pub fn shipped_rows(suite: &Suite) -> impl Fn(&FactRef) -> Value {
+    move |fact| {
+        let Owner::Node(node) = fact.owner else { panic!("{} is a column", fact.written) };
+        let Some(Canned::Rows { rows: found, .. }) = suite.cases[0].answers.get(&suite.flow.nodes[node].id) else {
+            panic!("{} has a row", fact.written)
+        };
+        let row = rows(&found[0]).remove(0);
+        row.at(fact.path.iter().map(|name| &**name)).expect("the column is there")
+    }
+}

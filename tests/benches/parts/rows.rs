@@ -1,0 +1,106 @@
+//! Rows to values, for every type that has a mapping: a thousand rows of one column from a server on this machine, read
+//! by a session, and by the driver alone, which decodes nothing. The difference is what decoding costs.
+
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use tokio::runtime::Runtime;
+use tokio_postgres::NoTls;
+use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
+use tributary::postgres::{Pool, Query};
+use tributary::server::{Server, sql};
+use tributary::types::{Deadline, DomainName, NodeId};
+
+/// Rows of an answer.
+const ROWS: u64 = 1_000;
+
+/// Types, and a value of each that differs from row to row.
+const TYPES: [(&str, &str); 20] = [
+    ("bool", "n % 2 = 0"),
+    ("int2", "n"),
+    ("int4", "n * 1000"),
+    ("int8", "n * 10000000000"),
+    ("oid", "n"),
+    ("float4", "n * 0.1"),
+    ("float8", "n * 0.1"),
+    ("numeric", "n * 1.01"),
+    ("text", "'product ' || n"),
+    ("varchar", "'product ' || n"),
+    ("uuid", "md5(n::text)"),
+    ("date", "'2024-01-01'::date + n"),
+    ("time", "'08:30'::time + n * interval '1 second'"),
+    ("timetz", "'08:30+02'"),
+    ("timestamp", "'2024-01-01'::timestamp + n * interval '1 second'"),
+    ("timestamptz", "'2024-01-01'::timestamptz + n * interval '1 second'"),
+    ("interval", "n * interval '1 second'"),
+    ("jsonb", "json_build_object('n', n, 'name', 'product ' || n)"),
+    ("int4[]", "ARRAY[n, n + 1, n + 2]"),
+    ("text[]", "ARRAY['a', 'product ' || n]"),
+];
+
+pub fn measure(criterion: &mut Criterion) {
+    let server = Server::disposable(&[]).expect("a server");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(sql::run(&server.url("postgres"), "the rows", &tables())).expect("the tables");
+    let client = driver(&runtime, &server.url("postgres"));
+    let pool = runtime.block_on(async { Pool::new(&config(&server)).expect("a pool") });
+    let mut session = runtime.block_on(pool.acquire(deadline())).expect("a session");
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(ROWS));
+    for (number, (ty, _)) in TYPES.iter().enumerate() {
+        let text = format!("SELECT c FROM t{number}");
+        let query = Query::new(NodeId::parse("rows").expect("a name"), text.as_str(), Coalescing::Off);
+        group.bench_function(BenchmarkId::new("values", ty), |bench| {
+            bench.iter(|| {
+                let rows = runtime.block_on(session.query(&query, &[], deadline())).expect("rows");
+                assert_eq!(rows.len() as u64, ROWS);
+            });
+        });
+        let statement = runtime.block_on(client.prepare(&text)).expect("a statement");
+        group.bench_function(BenchmarkId::new("driver alone", ty), |bench| {
+            bench.iter(|| {
+                let rows = runtime.block_on(client.query(&statement, &[])).expect("rows");
+                assert_eq!(rows.len() as u64, ROWS);
+            });
+        });
+    }
+    group.finish();
+    drop(session);
+    runtime.block_on(async { pool.close() });
+}
+
+fn tables() -> String {
+    let tables = TYPES.iter().enumerate().map(|(number, (ty, value))| {
+        format!("CREATE TABLE t{number} AS SELECT ({value})::{ty} AS c FROM generate_series(1, {ROWS}) n;\n")
+    });
+    tables.collect()
+}
+
+fn driver(runtime: &Runtime, url: &str) -> tokio_postgres::Client {
+    runtime.block_on(async {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+        drop(tokio::spawn(connection));
+        client
+    })
+}
+
+fn config(server: &Server) -> DomainConfig {
+    DomainConfig {
+        name: DomainName::parse("rows_db").expect("a name"),
+        connection: Connection {
+            hosts: vec![(server.host().to_owned(), server.port())],
+            user: "postgres".to_owned(),
+            password: Password::None,
+            database: "postgres".to_owned(),
+            application_name: "parts".to_owned(),
+            options: String::new(),
+        },
+        pool: PoolConfig { min: 1, max: 1, ..PoolConfig::default() },
+        timeouts: Timeouts::default(),
+    }
+}
+
+fn deadline() -> Deadline {
+    // No longer than the session allows anyway (`Timeouts::query`): more would be a statement of its own.
+    Deadline::after(Duration::from_secs(4))
+}
