@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | 5 | [`app`] | the composition root: configuration and flows become actors and a server |
 //! | 4 | [`http`] | routes, handlers, problems |
-//! | 3 | [`actors`], [`records`], [`flowtests`] | one supervised actor per database, the coordinator, the rule actors; decisions on record; flows tested without databases |
+//! | 3 | [`actors`], [`metrics`], [`records`], [`flowtests`] | one supervised actor per database, the coordinator, the rule actors; decisions counted and on record; flows tested without databases |
 //! | 2 | [`flow`] | the walk over a compiled graph, outcomes, the trace |
 //! | 1 | [`graph`], [`grl`], [`postgres`], [`config`], [`yaml`], [`server`] | files, rules and rows become checked plans and values |
 //! | 0 | [`types`], [`diagnostics`] | the words everything else speaks |
@@ -20,6 +20,7 @@ pub mod flowtests;
 pub mod graph;
 pub mod grl;
 pub mod http;
+pub mod metrics;
 pub mod postgres;
 pub mod records;
 pub mod server;

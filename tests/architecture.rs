@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use proc_macro2::{Delimiter, TokenStream, TokenTree, token_stream::IntoIter};
 
 /// The rooms with their floors, in order: each may import those before it, and itself.
-const ROOMS: [(&str, u8); 14] = [
+const ROOMS: [(&str, u8); 15] = [
     ("types", 0),
     ("diagnostics", 0),
     ("yaml", 1),
@@ -22,6 +22,7 @@ const ROOMS: [(&str, u8); 14] = [
     ("flow", 2),
     ("records", 3),
     ("flowtests", 3),
+    ("metrics", 3),
     ("actors", 3),
     ("http", 4),
     ("app", 5),

@@ -16,6 +16,7 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, Service, Settings};
+use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
 use crate::types::DomainName;
 
@@ -31,16 +32,26 @@ pub enum CoreError {
     /// Nothing can be put on record.
     #[error(transparent)]
     Recorder(#[from] RecorderError),
+    /// Nothing can be counted.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A flow names a domain without an actor: a fault of [`Project::load`], which finds every domain.
     #[error(transparent)]
     Domain(#[from] UnknownDomain),
 }
 
 /// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
-pub(super) fn release(config: &Config, flows: Vec<Flow>, domains: &DomainSet) -> Result<Release, UnknownDomain> {
+pub(super) fn release(
+    config: &Config,
+    flows: Vec<Flow>,
+    domains: &DomainSet,
+    metrics: &Metrics,
+) -> Result<Release, UnknownDomain> {
     let rules = RulesHandle::start(config.rules.threads.count(), config.http.max_in_flight, &config.rules.limits);
     let mut handles: BTreeMap<DomainName, DomainHandle> = domains.handles().as_ref().clone();
-    let bound = flows.into_iter().map(|flow| BoundFlow::bind(flow, &handles, &rules)).collect::<Result<Vec<_>, _>>()?;
+    let counters = metrics.of_release(&flows);
+    let bound = flows.into_iter().zip(counters).map(|(flow, metrics)| BoundFlow::bind(flow, &handles, &rules, metrics));
+    let bound = bound.collect::<Result<Vec<_>, _>>()?;
     // Those that drain because nothing names them any more are no part of what is served.
     handles.retain(|name, _| bound.iter().any(|flow| flow.asks(name)));
     let settings = Settings {
@@ -60,6 +71,7 @@ pub struct Core {
     under_way: Arc<Semaphore>,
     recorder: Option<Recorder>,
     gate: Gate,
+    metrics: Metrics,
     config: Config,
 }
 
@@ -75,10 +87,11 @@ impl Core {
         let Project { config, flows, domains, access } = project;
         let recorder = Recorder::start(&config.records)?;
         let domains = DomainSet::start(domains)?;
-        let release = release(&config, flows, &domains)?;
+        let metrics = Metrics::new()?;
+        let release = release(&config, flows, &domains, &metrics)?;
         let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
         let (releases, gate) = (Releases::new(release), Gate::new(access));
-        Ok(Self { domains, releases, under_way, recorder, gate, config })
+        Ok(Self { domains, releases, under_way, recorder, gate, metrics, config })
     }
 
     /// What is served.
@@ -89,6 +102,11 @@ impl Core {
     /// The configuration it was started with.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Who may ask.
@@ -106,7 +124,19 @@ impl Core {
         let (releases, under_way) = (self.releases.clone(), Arc::clone(&self.under_way));
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
-        Workshop { releases, under_way, recorder, admin, admin_side, gate, head_limits, console: None }
+        let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
+        Workshop {
+            releases,
+            under_way,
+            recorder,
+            admin,
+            admin_side,
+            gate,
+            head_limits,
+            metrics,
+            most_under_way,
+            console: None,
+        }
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
@@ -137,6 +167,8 @@ pub struct Workshop {
     admin_side: AdminSide,
     gate: Gate,
     head_limits: HeadLimits,
+    metrics: Metrics,
+    most_under_way: usize,
 }
 
 impl Workshop {
@@ -157,6 +189,8 @@ impl Workshop {
             admin_side: self.admin_side.clone(),
             gate: self.gate.clone(),
             head_limits: self.head_limits,
+            metrics: self.metrics.clone(),
+            most_under_way: self.most_under_way,
         }
     }
 }

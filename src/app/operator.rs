@@ -17,6 +17,7 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::{Config, DomainConfig};
 use crate::diagnostics::Diagnostics;
 use crate::http::{Gate, OperationError, Operations, Releases, Reloaded, Version};
+use crate::metrics::Metrics;
 use crate::types::DomainName;
 
 /// Does what the admin endpoints and SIGHUP ask for, one thing at a time.
@@ -25,6 +26,7 @@ pub(super) struct Operator {
     domains: DomainSet,
     releases: Releases,
     gate: Gate,
+    metrics: Metrics,
     drain_timeout: Duration,
     /// The configuration that each domain in service has.
     in_service: Mutex<BTreeMap<DomainName, DomainConfig>>,
@@ -37,6 +39,7 @@ impl Operator {
             domains: core.domains().clone(),
             releases: core.releases().clone(),
             gate: core.gate().clone(),
+            metrics: core.metrics().clone(),
             drain_timeout: core.config().http.drain_timeout,
             in_service: Mutex::new(in_service.into_iter().map(|config| (config.name.clone(), config)).collect()),
         }
@@ -84,7 +87,7 @@ impl Operator {
                 rules: flow.rules_hash.clone(),
             })
             .collect();
-        let release = core::release(&project.config, project.flows, &self.domains)
+        let release = core::release(&project.config, project.flows, &self.domains, &self.metrics)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
         drop(self.releases.publish(release));
         self.gate.set(project.access);

@@ -173,6 +173,11 @@ impl Problem {
         Self::new(TOO_LARGE, format!("a request body may have at most {limit} bytes"))
     }
 
+    /// What was counted cannot be shown.
+    pub fn no_metrics() -> Self {
+        Self::new(INTERNAL, "the metrics cannot be shown; the log says why")
+    }
+
     /// The body was not there in time.
     pub fn slow_body(limit: Duration) -> Self {
         Self::new(SLOW_BODY, format!("a request body must be there within {} ms", limit.as_millis()))

@@ -4,8 +4,10 @@ use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage};
+use actix_web::{Error, HttpMessage, web};
 use uuid::Uuid;
+
+use super::service::Service;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest identity taken from a client, in bytes.
@@ -47,7 +49,11 @@ pub async fn tag_request<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let id = RequestId::of(&request);
     request.extensions_mut().insert(id.clone());
+    let metrics = request.app_data::<web::Data<Service>>().map(|service| service.metrics.clone());
     let mut response = next.call(request).await?;
+    if let Some(metrics) = metrics {
+        metrics.answered(response.status().as_u16());
+    }
     response.headers_mut().insert(HEADER, id.0);
     Ok(response)
 }

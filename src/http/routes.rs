@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use super::console;
-use super::handlers::{admin, decide, flows, graph, health};
+use super::handlers::{admin, decide, flows, graph, health, metrics};
 use super::service::Service;
 
 /// The first segments of paths that no flow may take.
@@ -41,6 +41,7 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
         config
             .service(get("/health", web::get().to(health::all)))
             .service(get("/health/{domain}", web::get().to(health::one)))
+            .service(get("/metrics", web::get().to(metrics::scrape)))
             .service(get("/flows", web::get().to(flows::list)))
             .service(get("/flows/{flow}/graph", web::get().to(graph::picture)))
             .service(post("/admin/domains/{domain}/restart", web::post().to(admin::restart)))

@@ -1,6 +1,7 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 
@@ -12,6 +13,7 @@ use super::problem::Problem;
 use super::release::Releases;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
+use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
 
@@ -20,6 +22,10 @@ use crate::types::Value;
 pub struct Service {
     /// What is served.
     pub releases: Releases,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// How many decisions may be under way at once, in the whole service.
+    pub most_under_way: usize,
     /// This worker's coordinator.
     pub coordinator: CoordinatorHandle,
     /// What puts decisions on record; `None` where nothing does.
@@ -75,7 +81,9 @@ impl Service {
         let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
         let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants());
         let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
+        let begun = Instant::now();
         let report = decide(Run { detail, ..run }).await;
+        flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recent) = console {
             recent.note(flow.flow(), &report);
         }

@@ -88,6 +88,17 @@ pub enum QueryErrorKind {
 }
 
 impl QueryErrorKind {
+    /// Every code that [`Self::code`] gives.
+    pub const CODES: [&str; 7] = [
+        "domain_unavailable",
+        "domain_overloaded",
+        "timeout",
+        "connection_lost",
+        "query_failed",
+        "unmappable_column",
+        "bad_parameter",
+    ];
+
     /// What it is called wherever programs read it: in problems, records and tests. Never changes.
     pub fn code(&self) -> &'static str {
         match self {

@@ -21,7 +21,7 @@ mod verification;
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
 pub use failure::ConnectError;
-pub use lanes::Lanes;
+pub use lanes::{BatchCounts, Lanes};
 pub use pool::{Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
 pub use query::{Answer, Column, ColumnType, Description, Query};

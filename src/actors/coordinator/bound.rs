@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, RulesError, Run};
 use crate::graph::{Flow, Node, OnError, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
+use crate::metrics::FlowMetrics;
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Deadline, DomainName, FlowName, Value};
 
@@ -19,6 +20,7 @@ pub struct BoundFlow {
     rules: RulesHandle,
     /// By the address of a ruleset: how long its evaluations take.
     paces: HashMap<usize, Pace>,
+    metrics: FlowMetrics,
 }
 
 /// A flow names a domain that has no actor.
@@ -32,7 +34,7 @@ pub struct UnknownDomain {
 }
 
 impl BoundFlow {
-    /// Binds `flow` to the databases it asks.
+    /// Binds `flow` to the databases it asks and to its counters.
     ///
     /// # Errors
     /// [`UnknownDomain`] where one is not among `domains`.
@@ -40,6 +42,7 @@ impl BoundFlow {
         flow: Flow,
         domains: &BTreeMap<DomainName, DomainHandle>,
         rules: &RulesHandle,
+        metrics: FlowMetrics,
     ) -> Result<Self, UnknownDomain> {
         let mut bound = HashMap::new();
         for node in &flow.nodes {
@@ -54,7 +57,7 @@ impl BoundFlow {
             Work::Query(_) => None,
         });
         let paces = rulesets.collect();
-        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), paces })
+        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), paces, metrics })
     }
 
     /// The flow.
@@ -65,6 +68,11 @@ impl BoundFlow {
     /// The flow, to keep.
     pub fn shared(&self) -> &Arc<Flow> {
         &self.flow
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> &FlowMetrics {
+        &self.metrics
     }
 
     /// Whether it asks this domain.
@@ -94,6 +102,28 @@ pub(super) struct OnWorker<'a> {
 
 impl Ports for OnWorker<'_> {
     async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
+        let begun = Instant::now();
+        let result = self.ask(node, params, deadline).await;
+        if let Some(metrics) = self.bound.metrics.of_query(node) {
+            metrics.ended(&result, begun.elapsed());
+        }
+        result
+    }
+
+    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+        let begun = Instant::now();
+        let unknown = Pace::default();
+        let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
+        let result = self.bound.rules.evaluate((self.quick, pace), ruleset, reads, run).await;
+        if let Some(metrics) = self.bound.metrics.of_rules(ruleset) {
+            metrics.ended(result.as_ref().map_or(&[], |evaluation| &evaluation.fired), begun.elapsed());
+        }
+        result
+    }
+}
+
+impl OnWorker<'_> {
+    async fn ask(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
         let Some(domain) = self.bound.domains.get(&node.domain) else {
             let kind = QueryErrorKind::Unavailable {
                 why: "no actor serves this domain".to_owned(),
@@ -104,11 +134,5 @@ impl Ports for OnWorker<'_> {
         let span = tracing::debug_span!("query", domain = %node.domain);
         let query = Arc::clone(&node.query);
         domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, span }).await
-    }
-
-    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
-        let unknown = Pace::default();
-        let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
-        self.bound.rules.evaluate((self.quick, pace), ruleset, reads, run).await
     }
 }

@@ -40,6 +40,11 @@ impl CoordinatorHandle {
         Self { address: Coordinator { quick: QuickRulesHandle::start() }.start(), under_way }
     }
 
+    /// How many more decisions may be under way at the moment.
+    pub fn room(&self) -> usize {
+        self.under_way.available_permits()
+    }
+
     /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
     pub async fn decide(&self, request: Request) -> Report {
         match Arc::clone(&self.under_way).try_acquire_owned() {

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::core::Core;
 use super::state::State;
-use crate::postgres::PoolStatus;
+use crate::postgres::{BatchCounts, PoolStatus};
 use crate::types::DomainName;
 
 /// How a domain is.
@@ -31,6 +31,9 @@ pub struct Health {
     pub retry_in: Option<Duration>,
     /// Its connections.
     pub pool: PoolStatus,
+    /// How many queries its statements stood for; for metrics.
+    #[serde(skip)]
+    pub batches: BatchCounts,
     /// Requests it works on or that wait for a connection.
     pub in_flight: usize,
     /// The last probe that was answered.
@@ -74,6 +77,7 @@ impl Health {
             restarts,
             retry_in,
             pool: core.lanes().status(),
+            batches: core.lanes().batches(),
             in_flight: core.in_flight(),
             last_probe: standing.last_probe.map(|probed| LastProbe {
                 at: probed.at,

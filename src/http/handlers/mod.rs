@@ -6,6 +6,7 @@ pub(super) mod decide;
 pub(super) mod flows;
 pub(super) mod graph;
 pub(super) mod health;
+pub(super) mod metrics;
 
 use actix_web::{HttpMessage, HttpRequest};
 

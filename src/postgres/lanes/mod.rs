@@ -20,6 +20,7 @@
 //!
 //! Nothing here retries: a connection that breaks fails what is on it.
 
+mod batches;
 mod board;
 mod lane;
 mod ride;
@@ -33,8 +34,10 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
+pub use batches::BatchCounts;
 pub(super) use tempo::Tempo;
 
+use self::batches::Batches;
 use self::board::{Board, Boarding, Group, Moment, Supply, Turn};
 use self::lane::Seat;
 use super::error::QueryErrorKind;
@@ -59,6 +62,7 @@ struct Inner {
     /// Connections that slow statements may have at once.
     slow: Semaphore,
     slow_waiting: AtomicUsize,
+    batches: Batches,
 }
 
 /// A lane that is being opened.
@@ -91,6 +95,7 @@ impl Lanes {
             usual: Tempo::default(),
             slow: Semaphore::new(max.saturating_sub(RESERVED).max(1)),
             slow_waiting: AtomicUsize::new(0),
+            batches: Batches::default(),
         }))
     }
 
@@ -104,6 +109,11 @@ impl Lanes {
         let mut status = self.0.pool.status();
         status.waiting += self.0.board().waiting() + self.0.slow_waiting.load(Ordering::Relaxed);
         status
+    }
+
+    /// How many queries its statements stood for.
+    pub fn batches(&self) -> BatchCounts {
+        self.0.batches.counts()
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.

@@ -134,6 +134,7 @@ impl Inner {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 drop(seat);
                 query.joining().succeeded();
+                self.batches.add(answers.len());
                 self.observe(&query, took, answers.len());
                 for (member, answer) in members.into_iter().zip(answers) {
                     // Whoever no longer waits needs no answer.

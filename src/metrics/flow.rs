@@ -1,0 +1,194 @@
+//! The counters of one flow in one release, resolved once.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{Histogram, IntCounter};
+
+use super::registry::{Families, Family, Labels};
+use crate::flow::{Decision, FlowError};
+use crate::graph::{Flow, QueryNode, Work};
+use crate::grl::Ruleset;
+use crate::postgres::{Answer, QueryError, QueryErrorKind};
+
+/// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
+const ERRORS: [&str; 14] = [
+    "not_found",
+    "too_many_rows",
+    "bad_parameter",
+    "rule_error",
+    "overloaded",
+    "internal_error",
+    "undecided",
+    "timeout",
+    "invalid_override",
+    "domain_unavailable",
+    "domain_overloaded",
+    "connection_lost",
+    "query_failed",
+    "unmappable_column",
+];
+
+/// The counters of one flow.
+pub struct FlowMetrics {
+    /// By status.
+    outcomes: Vec<(String, IntCounter)>,
+    /// In the order of [`ERRORS`].
+    errors: Vec<IntCounter>,
+    degraded: IntCounter,
+    seconds: Histogram,
+    /// By the identity of the query.
+    queries: HashMap<u64, Asked>,
+    /// By the address of the ruleset.
+    rules: HashMap<usize, Ruled>,
+}
+
+/// The counters of one query node.
+pub struct Asked {
+    node: Histogram,
+    query: Histogram,
+    wait: Histogram,
+    errors: [(&'static str, IntCounter); QueryErrorKind::CODES.len()],
+}
+
+/// The counters of one rule node.
+pub struct Ruled {
+    node: Histogram,
+    fired: Vec<IntCounter>,
+}
+
+impl FlowMetrics {
+    pub(super) fn of(flow: &Flow, families: &Families, used: &mut BTreeSet<Labels>) -> Self {
+        let name = flow.name.as_str();
+        let mut labels = |family: Family, values: &[&str]| {
+            used.insert((family, values.iter().map(|value| (*value).to_owned()).collect()));
+        };
+        let mut decisions = |outcome: &str, code: &str| {
+            labels(Family::Decisions, &[name, outcome, code]);
+            families.decisions.with_label_values(&[name, outcome, code])
+        };
+        let mut outcomes: Vec<(String, IntCounter)> = Vec::new();
+        for outcome in &flow.outcomes {
+            if !outcomes.iter().any(|(status, _)| *status == outcome.status) {
+                outcomes.push((outcome.status.clone(), decisions(&outcome.status, "")));
+            }
+        }
+        let errors = ERRORS.iter().map(|code| decisions("error", code)).collect();
+        let (mut queries, mut rules) = (HashMap::new(), HashMap::new());
+        for node in &flow.nodes {
+            let id = node.id.as_str();
+            labels(Family::NodeSeconds, &[name, id]);
+            let seconds = families.node_seconds.with_label_values(&[name, id]);
+            match &node.work {
+                Work::Query(query) => {
+                    queries.insert(query.query.id(), Asked::of(query, seconds, families, &mut labels));
+                }
+                Work::Rules(work) => {
+                    let fired = work.ruleset.rules().map(|rule| {
+                        labels(Family::Fired, &[name, id, rule.name]);
+                        families.fired.with_label_values(&[name, id, rule.name])
+                    });
+                    let fired = fired.collect();
+                    rules.insert(Arc::as_ptr(&work.ruleset).addr(), Ruled { node: seconds, fired });
+                }
+            }
+        }
+        labels(Family::Degraded, &[name]);
+        labels(Family::DecisionSeconds, &[name]);
+        Self {
+            outcomes,
+            errors,
+            degraded: families.degraded.with_label_values(&[name]),
+            seconds: families.decision_seconds.with_label_values(&[name]),
+            queries,
+            rules,
+        }
+    }
+
+    /// A decision was made, or none was, after so long.
+    pub fn decided(&self, result: &Result<Decision, FlowError>, took: Duration) {
+        self.seconds.observe(took.as_secs_f64());
+        match result {
+            Ok(decision) => {
+                if let Some((_, counter)) = self.outcomes.iter().find(|(status, _)| *status == decision.status) {
+                    counter.inc();
+                }
+                if !decision.degraded.is_empty() {
+                    self.degraded.inc();
+                }
+            }
+            Err(error) => {
+                let code = error.code();
+                if let Some(counter) = ERRORS.iter().position(|known| *known == code).and_then(|at| self.errors.get(at))
+                {
+                    counter.inc();
+                }
+            }
+        }
+    }
+
+    /// The counters of a query node.
+    pub fn of_query(&self, query: &QueryNode) -> Option<&Asked> {
+        self.queries.get(&query.query.id())
+    }
+
+    /// The counters of the node whose rules these are.
+    pub fn of_rules(&self, ruleset: &Arc<Ruleset>) -> Option<&Ruled> {
+        self.rules.get(&Arc::as_ptr(ruleset).addr())
+    }
+}
+
+impl Asked {
+    fn of(query: &QueryNode, node: Histogram, families: &Families, labels: &mut impl FnMut(Family, &[&str])) -> Self {
+        let domain = query.domain.as_str();
+        labels(Family::QuerySeconds, &[domain]);
+        labels(Family::WaitSeconds, &[domain]);
+        let errors = QueryErrorKind::CODES.map(|code| {
+            labels(Family::QueryErrors, &[domain, code]);
+            (code, families.query_errors.with_label_values(&[domain, code]))
+        });
+        let (query, wait) =
+            (families.query_seconds.with_label_values(&[domain]), families.wait_seconds.with_label_values(&[domain]));
+        Self { node, query, wait, errors }
+    }
+
+    /// The node has ended, after so long.
+    pub fn ended(&self, result: &Result<Answer, QueryError>, took: Duration) {
+        self.node.observe(took.as_secs_f64());
+        match result {
+            Ok(answer) => {
+                self.query.observe(answer.took.as_secs_f64());
+                self.wait.observe(answer.waited.as_secs_f64());
+            }
+            Err(error) => {
+                let code = error.kind.code();
+                if let Some((_, counter)) = self.errors.iter().find(|(known, _)| *known == code) {
+                    counter.inc();
+                }
+            }
+        }
+    }
+}
+
+impl Ruled {
+    /// The node has ended, after so long; these rules fired, by their position.
+    pub fn ended(&self, fired: &[usize], took: Duration) {
+        self.node.observe(took.as_secs_f64());
+        for counter in fired.iter().filter_map(|rule| self.fired.get(*rule)) {
+            counter.inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_a_query_can_be_the_code_of_a_decision() {
+        for code in QueryErrorKind::CODES {
+            assert!(ERRORS.contains(&code), "{code}");
+        }
+    }
+}
