@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { after, before, describe, test } from "node:test";
-import { HOSTILE, launch, open, Service, TOKEN, until } from "./harness.mjs";
+import { CALLER, HOSTILE, launch, open, Service, TOKEN, until } from "./harness.mjs";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const VIEWS = {
@@ -271,7 +271,7 @@ describe("domains", () => {
 
   test("a connection that is lost shows, and heals", () => visit(VIEWS.domains, async (page) => {
     await settled(page);
-    await service.kill();
+    assert.equal(await service.end(), 0, "whoever listens does not hold up the end");
     await page.locator(".connection[data-state=lost]").waitFor();
     await page.locator(".banner").filter({ hasText: "is lost" }).waitFor();
     await service.serve();
@@ -333,6 +333,36 @@ describe("safety", () => {
     await settled(page);
     assert.deepEqual(strangers, []);
   }));
+});
+
+describe("callers", () => {
+  test("where callers need tokens the page asks for one, and shows what it lets them ask", async () => {
+    const guarded = await Service.start({ flows: ["graph.yaml", "wide.yaml"], callers: true });
+    const { page, complaints, close } = await open(browser, guarded, VIEWS.flow);
+    try {
+      const dialog = page.getByRole("dialog");
+      await dialog.locator("#token").fill("somebody else's");
+      await page.keyboard.press("Enter");
+      await dialog.getByText("not accepted").waitFor();
+      await dialog.locator("#token").fill(CALLER);
+      await page.keyboard.press("Enter");
+      await settled(page);
+      await box(page, "supplier_info").waitFor();
+      assert.equal(await page.locator("#flow-choice").count(), 0, "there is one flow to see");
+      await page.getByRole("link", { name: "Playground" }).click();
+      await run(page, "PROD-001");
+      await page.getByRole("button", { name: "Suppose another supplier_info.moq" }).click();
+      await page.getByRole("textbox", { name: "supplier_info.moq" }).fill("1000");
+      await page.getByRole("button", { name: "Re-evaluate" }).click();
+      await dialog.locator("#token").fill(TOKEN);
+      await page.keyboard.press("Enter");
+      await page.locator(".changes").filter({ hasText: "order_qty" }).waitFor();
+      assert.deepEqual(complaints, []);
+    } finally {
+      await close();
+      await guarded.stop();
+    }
+  });
 });
 
 describe("habits", () => {

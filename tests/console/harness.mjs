@@ -1,6 +1,7 @@
 // What the tests stand on: PostgreSQL servers of their own, the real program in front of them, and a browser.
 
 import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -12,6 +13,7 @@ import { chromium } from "playwright-core";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TOKEN = "a token for the tests";
+export const CALLER = "a token of somebody who may ask for purchases";
 const PG_BIN = needed("PG_BIN", "the directory of PostgreSQL's programs; scripts/install_postgres prints it");
 const PROGRAM = needed("TRIBUTARY", "the built program, such as target/debug/tributary");
 const CHROMIUM = needed("CHROMIUM", "a Chromium or Chrome");
@@ -102,7 +104,7 @@ async function postgres(home, name) {
 
 // The service on two servers: `supplier` holds that one database and can be killed alone.
 export class Service {
-  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml"] } = {}) {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml"], callers = false } = {}) {
     const service = new Service();
     service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
     execFileSync("chmod", ["711", service.home]);
@@ -121,6 +123,10 @@ export class Service {
     writeFileSync(join(service.home, "hostile.yaml"), HOSTILE_FLOW);
     writeFileSync(join(service.home, "wide.yaml"), wideFlow());
     service.flows = flows;
+    // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.
+    writeFileSync(join(service.home, "service.yaml"), `http: { drain_timeout_ms: 600000${callers ? ", tokens: tokens.yaml" : ""} }\n`);
+    const digest = createHash("sha256").update(CALLER).digest("hex");
+    writeFileSync(join(service.home, "tokens.yaml"), `tokens:\n- { name: erp, sha256: ${digest}, flows: [purchasing] }\n`);
     service.port = await freePort();
     await service.serve();
     return service;
@@ -132,21 +138,22 @@ export class Service {
   async serve() {
     const log = openSync(join(this.home, "service.log"), "a");
     const flows = this.flows.flatMap((file) => ["--graph", file]);
-    this.process = spawn(PROGRAM, ["serve", ...flows, "--bind", `127.0.0.1:${this.port}`], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] });
+    this.process = spawn(PROGRAM, ["serve", ...flows, "--config", "service.yaml", "--bind", `127.0.0.1:${this.port}`], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] });
     await until("the service", async () => {
       if (this.process.exitCode !== null) throw new Error(readFileSync(join(this.home, "service.log"), "utf8"));
       return (await fetch(`${this.base}/readyz?verbose`)).status === 200 && (await fetch(`${this.base}/health`)).status === 200;
     });
   }
 
-  async kill() {
-    const ended = once(this.process, "exit");
-    this.process.kill("SIGKILL");
-    await ended;
+  // Stops the program in order.
+  async end() {
+    this.process.kill("SIGTERM");
+    await until("the end of the service", () => this.process.exitCode !== null || this.process.signalCode !== null);
+    return this.process.exitCode;
   }
 
   async stop() {
-    if (this.process?.exitCode === null) await this.kill();
+    if (this.process?.exitCode === null) this.process.kill("SIGKILL");
     await Promise.all([this.first?.kill(), this.supplier?.kill()]);
     rmSync(this.home, { recursive: true, force: true });
   }
