@@ -112,7 +112,24 @@ describe("flow", () => {
     await page.mouse.up();
     const moved = await box(page, "step_17_4").boundingBox();
     assert.ok(Math.abs(moved.x - before.x - 100) < 3 && Math.abs(moved.y - before.y + 40) < 3, "it follows the pointer");
+    // The small map leads to the other end; once all is in sight there is no need of it.
+    const map = await page.locator(".map.needed").boundingBox();
+    await page.mouse.click(map.x + map.width - 3, map.y + map.height / 2);
+    await until("the outcomes", async () => {
+      const { x } = await box(page, "outcome:0").boundingBox();
+      return x > canvas.x && x < canvas.x + canvas.width;
+    });
     await page.getByRole("button", { name: "Show all" }).click();
+    assert.equal(await page.locator(".map").isVisible(), false);
+  }));
+
+  test("a decision over 200 nodes is taken apart all the same", () => visit("#/play/wide?amount=50&run=1", async (page) => {
+    await page.locator(".verdict").filter({ hasText: "low" }).waitFor();
+    assert.equal(await page.locator(".timeline tbody tr").count(), 200);
+    await box(page, "step_0_0").focus();
+    await page.keyboard.press("Enter");
+    assert.equal(await page.locator('details.of-rules[data-node="step_0_0"]').getAttribute("open"), "");
+    assert.deepEqual(await axe(page), []);
   }));
 
   test("another flow is chosen by its name", () => visit(VIEWS.flow, async (page) => {

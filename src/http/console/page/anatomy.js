@@ -2,8 +2,11 @@
 
 import { block } from "./code.js";
 import { h, icon, signButton } from "./dom.js";
-import { duration, leaves, plural, shown, time } from "./format.js";
+import { duration, leaves, plural, prose, shown, time } from "./format.js";
 import { compact, isMap, write } from "./json.js";
+
+// More nodes than this are folded up or scrolled.
+const MANY = 8;
 
 const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
 
@@ -17,7 +20,7 @@ export function outcome({ answer, problem, id, set, there_and_back: there }, exp
   if (answer) {
     return h("div.verdict", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
       h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
-      h("p.message", h("bdi", answer.message ?? "")),
+      answer.message && h("p.message", h("bdi", answer.message)),
       degraded && h("p.notice", icon("alert"), `A default stood in for ${degraded.join(", ")}.`),
       figures, actions);
   }
@@ -25,7 +28,7 @@ export function outcome({ answer, problem, id, set, there_and_back: there }, exp
   return h("div.verdict", { "data-kind": "problem" },
     h("div.verdict-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again")),
     h("p.message", problem.title),
-    h("p", h("bdi", problem.detail)),
+    h("p", prose(problem.detail ?? "")),
     places.length > 0 && h("p.chips", places.map(([label, value]) => h("span.chip", `${label} `, h("strong", value)))),
     (problem.unset ?? []).length > 0 && h("p", "Without a value: ", problem.unset.map((fact, index) => [index > 0 && ", ", h("code", fact)])),
     figures, actions);
@@ -57,7 +60,7 @@ export function timeline(explain, colour) {
   });
   const heads = ["node", "", "began", "waiting", "querying", "deciding"];
   return titled("Timeline", `${plural(ran.length, "node")} ran in ${duration(explain.took_us)}`,
-    h("div.scroll", h("table.timeline", h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || h("span.sr", "when"))))), h("tbody", rows))),
+    h("div.scroll", rows.length > 2 * MANY && { class: "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || h("span.sr", "when"))))), h("tbody", rows))),
     h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"], ["rest", "the way there and back through the service"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
 }
 
@@ -112,11 +115,17 @@ const WHY = { condition_false: "condition is false", waiting: "waits for a fact"
 export function rulesPart(explain) {
   const nodes = explain.nodes.filter(({ fired }) => fired !== undefined);
   if (!nodes.length) return null;
+  const columns = (node) => h("div.rules-columns",
+    h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),
+    h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")));
+  const counts = (node) => `${node.fired.length} fired, ${node.not_fired.length} did not`;
+  if (nodes.length > MANY) {
+    return titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node },
+      h("summary", h("code", node.node), h("span.muted", ` ${counts(node)}`)), columns(node))));
+  }
   return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
-    h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", `${node.fired.length} fired, ${node.not_fired.length} did not`)),
-    h("div.rules-columns",
-      h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),
-      h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")))));
+    h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", counts(node))),
+    columns(node)));
 }
 
 const ruleHead = ({ rule, description, place }, ...more) => [

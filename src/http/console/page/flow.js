@@ -136,7 +136,8 @@ export class FlowView {
       const [, file, line] = /^(.*):(\d+):\d+$/.exec(rule.place) ?? [];
       lines.add(Number(line));
       const jump = () => this.#jump(file, line);
-      return h("li", h("button.rule-name", { type: "button", onclick: jump }, rule.rule), h("span.salience", { title: "salience: higher ones are tried first" }, String(rule.salience)), rule.description && h("span.muted", rule.description));
+      return h("li", h("button.rule-name", { type: "button", onclick: jump }, rule.rule), rule.description && h("span.muted", rule.description),
+        h("span.salience", { title: "salience: higher ones are tried first" }, String(rule.salience)));
     });
     return [
       node.mappings.length > 0 && section("Mappings", table(["fact", "from"], node.mappings.map(({ fact, from }) => [h("code", fact), h("code", from)]))),

@@ -48,6 +48,11 @@ export function shown(value) {
   return h("span.value.json", compact(value));
 }
 
+// What stands between backticks is code.
+export function prose(text) {
+  return h("bdi", String(text).split("`").map((part, index) => (index % 2 ? h("code", part) : part)));
+}
+
 // All leaves of a value with their dotted paths.
 export function leaves(value, path = "") {
   if (!isMap(value)) return [[path, value]];

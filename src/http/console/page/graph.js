@@ -40,7 +40,7 @@ export class Graph {
           signButton("Zoom out", "minus", () => this.zoom(1 / 1.3)),
           signButton("Show all", "fit", () => this.fit()),
           signButton("Zoom in", "plus", () => this.zoom(1.3)))),
-      h("div.canvas", this.surface),
+      h("div.canvas", this.surface, this.#map(colour)),
       this.status);
     this.#draw(colour);
     this.#listen();
@@ -48,9 +48,33 @@ export class Graph {
 
   // Takes its size from where it stands; call once it is in the page.
   attach() {
-    this.observer = new ResizeObserver(() => { if (!this.#touched) this.fit(); });
+    this.observer = new ResizeObserver(() => (this.#touched ? this.#apply() : this.begin()));
     this.observer.observe(this.element);
-    this.fit();
+    this.begin();
+  }
+
+  // All of it, small, and what part of it is in sight; only where not all of it is.
+  #map(colour) {
+    const { width, height } = bounds(this.picture);
+    const scale = Math.min(150 / width, 84 / height);
+    this.window = s("rect.window");
+    this.map = s("svg.map", { viewBox: `0 0 ${width} ${height}`, width: width * scale, height: height * scale, "aria-hidden": "true" },
+      this.picture.boxes.map((box) => s("rect", { x: box.x, y: box.y, width: box.width, height: box.height, class: box.domain && `d${colour(box.domain)}` })),
+      this.window);
+    const go = (event) => {
+      const { left, top } = this.map.getBoundingClientRect();
+      const { k } = this.#view;
+      this.#touched = true;
+      this.#view.x = this.surface.clientWidth / 2 - ((event.clientX - left) / scale) * k;
+      this.#view.y = this.surface.clientHeight / 2 - ((event.clientY - top) / scale) * k;
+      this.#apply();
+    };
+    this.map.addEventListener("pointerdown", (event) => {
+      this.map.setPointerCapture(event.pointerId);
+      go(event);
+    });
+    this.map.addEventListener("pointermove", (event) => { if (event.buttons) go(event); });
+    return this.map;
   }
 
   detach() { this.observer?.disconnect(); }
@@ -294,6 +318,12 @@ export class Graph {
     const { x, y, k } = this.#view;
     this.layer.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
     this.element.classList.toggle("far", k < LEGIBLE);
+    const { clientWidth, clientHeight } = this.surface;
+    const { width, height } = bounds(this.picture);
+    const isWhole = x >= -1 && y >= -1 && x + width * k <= clientWidth + 1 && y + height * k <= clientHeight + 1;
+    this.map.classList.toggle("needed", !isWhole);
+    const place = { x: -x / k, y: -y / k, width: clientWidth / k, height: clientHeight / k };
+    for (const [name, value] of Object.entries(place)) this.window.setAttribute(name, value.toFixed(1));
   }
 
   #move(dx, dy) {
@@ -316,17 +346,25 @@ export class Graph {
     this.#apply();
   }
 
-  // All of it, but never larger than life; where all of it would be too small to read, its beginning.
+  // All of it, but never larger than life.
   fit() {
     const { clientWidth, clientHeight } = this.surface;
     if (!clientWidth) return;
     const { width, height } = bounds(this.picture);
-    const all = Math.min(clientWidth / width, clientHeight / height, 1.1);
-    const readable = Math.min(clientHeight / height, 0.72);
-    const narrow = clientWidth < 560 && all < 0.5 && !this.#touched;
-    const k = narrow ? Math.max(readable, all) : all;
-    this.#view = { x: narrow ? 0 : (clientWidth - width * k) / 2, y: (clientHeight - height * k) / 2, k };
+    const k = Math.min(clientWidth / width, clientHeight / height, 1.1);
+    this.#view = { x: (clientWidth - width * k) / 2, y: (clientHeight - height * k) / 2, k };
     this.#touched = false;
+    this.#apply();
+  }
+
+  // All of it, or, where that would be too small to read, its beginning.
+  begin() {
+    this.fit();
+    if (this.#view.k >= LEGIBLE) return;
+    const k = 0.72;
+    const [first] = this.picture.boxes;
+    const middle = first ? first.y + first.height / 2 : 0;
+    this.#view = { x: 0, y: this.surface.clientHeight / 2 - middle * k, k };
     this.#apply();
   }
 
