@@ -102,9 +102,10 @@ impl DomainHandle {
             span: span.clone(),
             ticket,
         };
+        self.tally.begin();
         let begun = std::time::Instant::now();
         let outcome = self.ask(deadline, message).await;
-        self.tally.note(begun.elapsed(), outcome.is_ok());
+        self.tally.end(begun.elapsed(), outcome.is_ok());
         outcome.map_err(|kind| self.error(&query, kind))
     }
 

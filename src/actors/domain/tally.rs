@@ -12,6 +12,7 @@ const CLASSES: usize = 104;
 /// The counters.
 #[derive(Debug)]
 pub(in crate::actors) struct Tally {
+    asked: AtomicU64,
     failed: AtomicU64,
     /// By class of time: the queries that were answered within it.
     took: [AtomicU64; CLASSES],
@@ -20,6 +21,8 @@ pub(in crate::actors) struct Tally {
 /// What the counters say at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Totals {
+    /// The queries that were asked, those included that nobody waited for to the end.
+    pub asked: u64,
     /// The queries that gave no answer.
     pub failed: u64,
     took: Vec<u64>,
@@ -27,13 +30,22 @@ pub struct Totals {
 
 impl Default for Tally {
     fn default() -> Self {
-        Self { failed: AtomicU64::default(), took: std::array::from_fn(|_| AtomicU64::default()) }
+        Self {
+            asked: AtomicU64::default(),
+            failed: AtomicU64::default(),
+            took: std::array::from_fn(|_| AtomicU64::default()),
+        }
     }
 }
 
 impl Tally {
+    /// A query is asked.
+    pub(super) fn begin(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A query ended.
-    pub(super) fn note(&self, took: Duration, answered: bool) {
+    pub(super) fn end(&self, took: Duration, answered: bool) {
         // A database that is down refuses within microseconds: how long that takes says nothing of its speed.
         let counter = if answered { self.took.get(class(took)) } else { Some(&self.failed) };
         if let Some(counter) = counter {
@@ -44,17 +56,13 @@ impl Tally {
     /// What was counted so far.
     pub(super) fn totals(&self) -> Totals {
         let took = self.took.iter().map(|counter| counter.load(Ordering::Relaxed)).collect();
-        Totals { failed: self.failed.load(Ordering::Relaxed), took }
+        Totals { asked: self.asked.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed), took }
     }
 }
 
 impl Totals {
-    /// The queries that ended, one way or the other.
-    pub fn queries(&self) -> u64 {
-        self.answered() + self.failed
-    }
-
-    fn answered(&self) -> u64 {
+    /// The queries that were answered.
+    pub fn answered(&self) -> u64 {
         self.took.iter().sum()
     }
 
@@ -62,7 +70,8 @@ impl Totals {
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let took = self.took.iter().zip(&before.took).map(|(now, then)| now.saturating_sub(*then)).collect();
-        Self { failed: self.failed.saturating_sub(before.failed), took }
+        let (asked, failed) = (self.asked.saturating_sub(before.asked), self.failed.saturating_sub(before.failed));
+        Self { asked, failed, took }
     }
 
     /// The time within which `share` of 100 answers came; `None` where there were none.
@@ -109,7 +118,7 @@ mod tests {
     fn quantiles_are_off_by_an_eighth_at_most() {
         for micros in [1_u64, 3, 4, 7, 90, 512, 1_000, 4_999, 250_000, 9_000_000] {
             let tally = Tally::default();
-            tally.note(Duration::from_micros(micros), true);
+            tally.end(Duration::from_micros(micros), true);
             let found = tally.totals().quantile(50).expect("there was one query").as_micros();
             let found = u64::try_from(found).expect("a short time");
             assert!(found.abs_diff(micros) <= micros / 8, "{micros} became {found}");
@@ -120,21 +129,24 @@ mod tests {
     fn quantiles_count_what_is_below_them() {
         let tally = Tally::default();
         for micros in [100, 100, 100, 100, 100, 100, 100, 100, 100, 10_000] {
-            tally.note(Duration::from_micros(micros), true);
+            tally.begin();
+            tally.end(Duration::from_micros(micros), true);
         }
-        tally.note(Duration::from_micros(1), false);
+        tally.begin();
+        tally.end(Duration::from_micros(1), false);
+        tally.begin();
         let totals = tally.totals();
-        assert_eq!((totals.queries(), totals.failed), (11, 1));
+        assert_eq!((totals.asked, totals.answered(), totals.failed), (12, 10, 1));
         assert!(totals.quantile(90) < Some(Duration::from_micros(120)), "{totals:?}");
         assert!(totals.quantile(95) > Some(Duration::from_millis(8)), "{totals:?}");
         let later = tally.totals().since(&totals);
-        assert_eq!((later.queries(), later.quantile(50)), (0, None));
+        assert_eq!((later.asked, later.answered(), later.quantile(50)), (0, 0, None));
     }
 
     #[test]
     fn a_time_beyond_all_classes_is_in_the_last() {
         let tally = Tally::default();
-        tally.note(Duration::from_secs(86_400), true);
+        tally.end(Duration::from_secs(86_400), true);
         assert!(tally.totals().quantile(50) > Some(Duration::from_secs(20)));
     }
 }

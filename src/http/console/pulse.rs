@@ -213,7 +213,7 @@ fn point(t: i64, health: &Health, since: &Totals, passed: Option<Duration>) -> P
     let micros = |share| since.quantile(share).map(crate::flow::micros);
     Point {
         t,
-        rate: a_second(since.queries()),
+        rate: a_second(since.asked),
         failed: a_second(since.failed),
         p50_us: micros(50),
         p95_us: micros(95),
