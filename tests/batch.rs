@@ -62,8 +62,11 @@ async fn what_is_no_batch_is_refused_or_ends_with_the_reason() {
     let broken = lines(&batch(&app, "application/json", r#"[{"product_id":"PROD-001"},"#).await.text);
     assert_eq!(broken[0]["status"], "success");
     assert_eq!(broken[1]["error"]["code"], "malformed_body");
-    let object = lines(&batch(&app, "application/json", "{}").await.text);
-    assert!(object[0]["error"]["detail"].as_str().is_some_and(|detail| detail.contains("not begin with `[`")));
+    for (body, why) in [("{}", "not begin with `[`"), ("", "it is empty"), ("[,", "an element is missing")] {
+        let answer = batch(&app, "application/json", body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "malformed_body"), "{body}");
+        assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(why)), "{}", answer.text);
+    }
     let long = format!("[{{\"product_id\":\"{}\"}},{{\"product_id\":\"PROD-001\"}}]", "x".repeat(300_000));
     let found = lines(&batch(&app, "application/json", long).await.text);
     assert_eq!(

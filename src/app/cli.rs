@@ -41,6 +41,10 @@ pub enum Command {
     Test(Test),
     /// Draw a flow, or one decision of it.
     Graph(Graph),
+    /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
+    Openapi(Openapi),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(Schema),
     /// Make a token for a caller of the flows.
     Token(Token),
 }
@@ -197,6 +201,33 @@ pub struct Graph {
     /// Draw a decision on record: what ran, how long, which way it ended. A file of records, whose first is taken, or a file, a colon and a line.
     #[arg(long, value_name = "RECORD")]
     pub explain_of: Option<String>,
+}
+
+/// `tributary openapi`.
+#[derive(Debug, Args)]
+pub struct Openapi {
+    /// The files of the flows.
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// `tributary schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Of which files.
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Flow files, such as graph.yaml.
+    Graph,
+    /// The service configuration, config/service.yaml.
+    Service,
+    /// Flow tests, `*.test.yaml`.
+    Tests,
 }
 
 /// `tributary token`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::tls::{SessionAttrs, Tls};
 use crate::types::DomainName;
 
 /// The configuration of one domain.
@@ -36,6 +37,10 @@ pub struct Connection {
     pub application_name: String,
     /// libpq's `options`, empty for none.
     pub options: String,
+    /// Whether and how it uses TLS. Over Unix sockets it does not.
+    pub tls: Tls,
+    /// Which of several hosts is wanted.
+    pub session_attrs: SessionAttrs,
 }
 
 /// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.
@@ -111,7 +116,7 @@ impl DomainConfig {
     pub fn is_same(&self, other: &Self) -> bool {
         let (a, b) = (&self.connection, &other.connection);
         let place = |c: &Connection| (c.hosts.clone(), c.user.clone(), c.database.clone());
-        let manner = |c: &Connection| (c.application_name.clone(), c.options.clone());
+        let manner = |c: &Connection| (c.application_name.clone(), c.options.clone(), c.tls.clone(), c.session_attrs);
         self.name == other.name
             && place(a) == place(b)
             && manner(a) == manner(b)

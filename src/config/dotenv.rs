@@ -136,7 +136,7 @@ fn shown(file: &str, lines: &[&str], read: &[(usize, (String, String))]) -> Arc<
 
 /// Settings whose values are no secrets. All others are taken for one: a misspelt password too.
 fn is_harmless(name: &str) -> bool {
-    let endings = ["_HOST", "_PORT", "_USER", "_NAME", "_CONNECT_TIMEOUT", "_SSLMODE"];
+    let endings = ["_HOST", "_PORT", "_USER", "_NAME", "_CONNECT_TIMEOUT", "_SSLMODE", "_TARGET_SESSION_ATTRS"];
     name.starts_with("TRIBUTARY_") || endings.iter().any(|ending| name.ends_with(ending))
 }
 

@@ -322,3 +322,29 @@ impl Domain {
         (pool, timeouts)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_aux::serde_introspection::serde_introspect;
+
+    use super::*;
+    use crate::config::SCHEMA;
+    use crate::yaml::same_keys;
+
+    #[test]
+    fn editors_know_the_keys_of_the_configuration() {
+        same_keys(SCHEMA, "", serde_introspect::<File>());
+        same_keys(SCHEMA, "/properties/http", serde_introspect::<Http>());
+        same_keys(SCHEMA, "/properties/http/properties/tls", serde_introspect::<Tls>());
+        same_keys(SCHEMA, "/properties/http/properties/cors", serde_introspect::<CorsKeys>());
+        same_keys(SCHEMA, "/properties/rules", serde_introspect::<Rules>());
+        same_keys(SCHEMA, "/properties/rules/properties/limits", serde_introspect::<RuleLimits>());
+        same_keys(SCHEMA, "/properties/graph", serde_introspect::<Graph>());
+        same_keys(SCHEMA, "/properties/graph/properties/limits", serde_introspect::<GraphLimits>());
+        same_keys(SCHEMA, "/properties/log", serde_introspect::<Log>());
+        same_keys(SCHEMA, "/properties/records", serde_introspect::<Records>());
+        same_keys(SCHEMA, "/$defs/domain", serde_introspect::<Domain>());
+        same_keys(SCHEMA, "/$defs/domain/properties/pool", serde_introspect::<Pool>());
+        same_keys(SCHEMA, "/$defs/domain/properties/timeouts", serde_introspect::<TimeoutKeys>());
+    }
+}

@@ -15,6 +15,7 @@ mod hosts;
 mod interpolate;
 mod load;
 mod service;
+mod tls;
 mod url;
 mod variables;
 mod words;
@@ -26,5 +27,9 @@ pub use hosts::HostError;
 pub use interpolate::ReferenceError;
 pub use load::Arguments;
 pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
-pub use url::{SslModeError, UrlConnection, UrlError};
+pub use tls::{Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
+pub use url::{UrlConnection, UrlError};
 pub use variables::DEFAULT_DOMAIN;
+
+/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and nothing of what is named.
+pub const SCHEMA: &str = include_str!("schema.json");

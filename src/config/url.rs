@@ -15,6 +15,7 @@ use super::domain::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::interpolate::{self, Piece, ReferenceError};
+use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
 use crate::diagnostics::nearest;
 
 /// The role where none is given, as the settings of a domain have it.
@@ -23,8 +24,21 @@ pub(super) const DEFAULT_USER: &str = "postgres";
 pub(super) const DEFAULT_APPLICATION_NAME: &str = "tributary";
 
 /// The parameters that are honoured.
-const PARAMETERS: [&str; 9] =
-    ["application_name", "connect_timeout", "dbname", "host", "options", "password", "port", "sslmode", "user"];
+const PARAMETERS: [&str; 13] = [
+    "application_name",
+    "connect_timeout",
+    "dbname",
+    "host",
+    "options",
+    "password",
+    "port",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+];
 
 /// What a URL says.
 #[derive(Debug, Clone)]
@@ -73,41 +87,13 @@ pub enum UrlError {
     },
     /// A `sslmode` that is not honoured.
     #[error(transparent)]
-    SslMode(#[from] SslModeError),
+    Tls(#[from] TlsConfigError),
     /// `connect_timeout` is not a number of seconds.
     #[error("connect_timeout must be a whole number of seconds from 0 to 3,600")]
     ConnectTimeout,
     /// A reference leads nowhere.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
-}
-
-/// A `sslmode` that is not honoured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SslModeError {
-    /// It asks for TLS.
-    #[error("sslmode `{mode}` asks for TLS, which is not supported yet; connecting without it would be unsafe")]
-    Tls {
-        /// The mode.
-        mode: &'static str,
-    },
-    /// It is none of libpq's words.
-    #[error("sslmode must be one of `disable`, `allow`, `prefer`, `require`, `verify-ca`, `verify-full`")]
-    Unknown,
-}
-
-impl SslModeError {
-    /// Whether connections as they are made (without TLS) keep what this `sslmode` promises.
-    pub(super) fn check(mode: &str) -> Result<(), Self> {
-        if mode == "disable" {
-            return Ok(());
-        }
-        let with_tls = ["allow", "prefer", "require", "verify-ca", "verify-full"];
-        Err(match with_tls.into_iter().find(|known| *known == mode) {
-            Some(mode) => Self::Tls { mode },
-            None => Self::Unknown,
-        })
-    }
 }
 
 impl UrlError {
@@ -123,11 +109,8 @@ impl UrlError {
             Self::Encoding { .. } => Some("a literal `%` is written %25".to_owned()),
             Self::UnknownParameter { meant: Some(meant), .. } => Some(format!("did you mean `{meant}`?")),
             Self::UnknownParameter { .. } => Some(format!("known parameters: {}", PARAMETERS.join(", "))),
-            Self::SslMode(SslModeError::Tls { .. }) => {
-                Some("where the network is trusted, write sslmode=disable".to_owned())
-            }
             Self::Reference(error) => Some(error.help()),
-            Self::Host(_) | Self::Twice { .. } | Self::SslMode(SslModeError::Unknown) | Self::ConnectTimeout => None,
+            Self::Host(_) | Self::Twice { .. } | Self::Tls(_) | Self::ConnectTimeout => None,
         }
     }
 }
@@ -201,10 +184,20 @@ impl Reading<'_> {
         let (application_name, options) = (value("application_name"), value("options"));
         let (user, password, database) = (value("user"), value("password"), value("dbname"));
         let (hosts, port) = (value("host"), value("port"));
-        let (ssl_mode, timeout) = (value("sslmode"), value("connect_timeout"));
-        if let Some(Err(error)) = ssl_mode.as_deref().map(SslModeError::check) {
+        let timeout = value("connect_timeout");
+        let [mode, root, certificate, key, attrs] =
+            ["sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"].map(value);
+        let written = Written {
+            mode: mode.as_deref(),
+            root: root.as_deref(),
+            certificate: certificate.as_deref(),
+            key: key.as_deref(),
+        };
+        let tls = Tls::read(written, &mut |error| self.errors.push(error.into()));
+        let session_attrs = attrs.as_deref().map(SessionAttrs::parse).transpose().unwrap_or_else(|error| {
             self.errors.push(error.into());
-        }
+            None
+        });
         let connect_timeout = timeout.and_then(|timeout| self.seconds(&timeout));
         let hosts = match (hosts, parts.hosts) {
             (Some(hosts), _) => hosts::lists(&hosts, port.as_deref()),
@@ -233,6 +226,8 @@ impl Reading<'_> {
                 password: password.map_or(Password::None, |password| Password::Given(SecretString::from(password))),
                 application_name: application_name.unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
                 options: options.unwrap_or_default(),
+                tls,
+                session_attrs: session_attrs.unwrap_or_default(),
             },
         }
     }

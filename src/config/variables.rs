@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::domain::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
-use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, SslModeError, UrlError, parse_seconds};
+use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
+use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
@@ -17,7 +18,7 @@ use crate::types::DomainName;
 pub const DEFAULT_DOMAIN: &str = "default";
 
 /// The settings a domain may have.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 15] = [
     "HOST",
     "PORT",
     "USER",
@@ -29,6 +30,10 @@ const KEYS: [&str; 11] = [
     "CONNECT_TIMEOUT",
     "OPTIONS",
     "SSLMODE",
+    "SSLROOTCERT",
+    "SSLCERT",
+    "SSLKEY",
+    "TARGET_SESSION_ATTRS",
 ];
 
 /// The settings of a domain as they were set. All text, so that reading them cannot fail with a message of envy's, which
@@ -46,6 +51,10 @@ struct Variables {
     connect_timeout: Option<String>,
     options: Option<String>,
     sslmode: Option<String>,
+    sslrootcert: Option<String>,
+    sslcert: Option<String>,
+    sslkey: Option<String>,
+    target_session_attrs: Option<String>,
 }
 
 /// What the environment says of a domain.
@@ -221,10 +230,7 @@ impl Reading<'_> {
     }
 
     fn read_parts(&mut self, variables: &Variables) -> Configured {
-        if let Some(Err(error)) = variables.sslmode.as_deref().map(SslModeError::check) {
-            let error = UrlError::from(error);
-            self.complain("SSLMODE", url_code(&error), &error.to_string(), error.help());
-        }
+        let (tls, session_attrs) = self.tls(variables);
         let host = variables.host.as_deref().unwrap_or("");
         let hosts = hosts::lists(host, variables.port.as_deref()).map_err(|error| self.host_error(&error, variables));
         let user = variables.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
@@ -237,8 +243,35 @@ impl Reading<'_> {
             database,
             application_name: variables.application_name.clone().unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
             options: variables.options.clone().unwrap_or_default(),
+            tls,
+            session_attrs,
         };
         Configured { connection, connect_timeout }
+    }
+
+    fn tls(&mut self, variables: &Variables) -> (Tls, SessionAttrs) {
+        let written = Written {
+            mode: variables.sslmode.as_deref(),
+            root: variables.sslrootcert.as_deref(),
+            certificate: variables.sslcert.as_deref(),
+            key: variables.sslkey.as_deref(),
+        };
+        let tls = Tls::read(written, &mut |error| {
+            let key = match &error {
+                TlsConfigError::NoRoot { .. } | TlsConfigError::WeakSystem => "SSLROOTCERT",
+                TlsConfigError::HalfIdentity { missing: "sslkey" } => "SSLCERT",
+                TlsConfigError::HalfIdentity { .. } => "SSLKEY",
+                TlsConfigError::File { what, .. } => &what.to_uppercase(),
+                TlsConfigError::Mode | TlsConfigError::Allow | TlsConfigError::SessionAttrs => "SSLMODE",
+            };
+            self.complain(key, tls_code(&error), &error.to_string(), None);
+        });
+        let attrs = variables.target_session_attrs.as_deref().map(SessionAttrs::parse);
+        let attrs = attrs.transpose().unwrap_or_else(|error| {
+            self.complain("TARGET_SESSION_ATTRS", tls_code(&error), &error.to_string(), None);
+            None
+        });
+        (tls, attrs.unwrap_or_default())
     }
 
     fn host_error(&mut self, error: &HostError, variables: &Variables) {
@@ -304,9 +337,16 @@ pub(super) fn read_secret(path: &Path) -> Result<SecretString, String> {
     }
 }
 
+fn tls_code(error: &TlsConfigError) -> &'static str {
+    match error {
+        TlsConfigError::File { .. } => "unreadable-file",
+        _ => "bad-tls",
+    }
+}
+
 fn url_code(error: &UrlError) -> &'static str {
     match error {
-        UrlError::SslMode(_) => "unsupported-sslmode",
+        UrlError::Tls(error) => tls_code(error),
         UrlError::UnknownParameter { .. } => "unknown-parameter",
         UrlError::Reference(_) => "bad-reference",
         _ => "bad-url",

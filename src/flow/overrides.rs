@@ -7,7 +7,7 @@ use super::error::FlowError;
 use crate::diagnostics::nearest;
 use crate::graph::{Flow, Node, Rows, Work};
 use crate::grl::Owner;
-use crate::types::{FieldName, Value};
+use crate::types::{FieldName, Shape, Value};
 
 /// Facts that are replaced.
 #[derive(Debug, Clone, Default)]
@@ -107,7 +107,9 @@ impl Override {
             _ => false,
         };
         let expected = if query.rows == Rows::Many { "a list of rows" } else { "a row, such as {\"column\": 1}" };
-        if fits { Ok(self.value.clone()) } else { Err(refused(&self.written, format!("it takes {expected}"))) }
+        let problem =
+            if fits { other_columns(&query.columns, &self.value) } else { Some(format!("it takes {expected}")) };
+        problem.map_or_else(|| Ok(self.value.clone()), |why| Err(refused(&self.written, why)))
     }
 
     fn apply(&self, value: &Value) -> Result<Value, FlowError> {
@@ -147,6 +149,25 @@ impl Override {
             let why = format!("it is of type {}, and the new value is {}", old.type_name(), self.value.type_name());
             refused(&self.written, why)
         })
+    }
+}
+
+/// Where a row, or one of several, has not the columns that its query selects: who reads them would stumble later, and
+/// blame the query.
+fn other_columns(columns: &Shape, value: &Value) -> Option<String> {
+    match value {
+        Value::List(rows) => rows.iter().find_map(|row| other_columns(columns, row)),
+        Value::Map(row) => {
+            let given: Vec<&str> = row.names().iter().map(|name| &**name).collect();
+            let missing = columns.fields.iter().map(|field| &*field.name).find(|name| !given.contains(name));
+            let stray = given.iter().find(|name| !columns.open && !columns.has(name));
+            match (missing, stray) {
+                (Some(name), _) => Some(format!("the row has no value for column `{name}`")),
+                (None, Some(name)) => Some(format!("the query has no column `{name}`")),
+                (None, None) => None,
+            }
+        }
+        _ => None,
     }
 }
 

@@ -450,3 +450,24 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_aux::serde_introspection::serde_introspect;
+
+    use super::*;
+    use crate::flowtests::SCHEMA;
+    use crate::yaml::same_keys;
+
+    #[test]
+    fn editors_know_the_keys_of_flow_tests() {
+        same_keys(SCHEMA, "", serde_introspect::<FileKeys>());
+        same_keys(SCHEMA, "/$defs/test", serde_introspect::<TestKeys>());
+        same_keys(SCHEMA, "/$defs/test/properties/expect", serde_introspect::<ExpectKeys>());
+        let schema: Json = serde_json::from_str(SCHEMA).unwrap();
+        assert_eq!(
+            schema.pointer("/$defs/test/properties/fail/additionalProperties/enum"),
+            Some(&serde_json::json!(FAILURES))
+        );
+    }
+}

@@ -20,3 +20,6 @@ pub use junit::junit;
 pub use record::record;
 pub use runner::{Outcome, run};
 pub use verdict::Mismatch;
+
+/// The JSON Schema (2020-12) of flow tests, for editors. It knows their shape and nothing of what they name.
+pub const SCHEMA: &str = include_str!("schema.json");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::compile::Origin;
 use super::input::InputSchema;
 use crate::config::UrlConnection;
 use crate::diagnostics::Span;
@@ -33,6 +34,8 @@ pub struct Flow {
     pub rules_hash: String,
     /// The connections that nodes wrote inline (`connection:`), by the name of the domain made for each.
     pub connections: Vec<(DomainName, UrlConnection)>,
+    /// What it was compiled from.
+    pub(super) origin: Origin,
 }
 
 /// One node.

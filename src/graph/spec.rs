@@ -111,3 +111,19 @@ pub(super) struct OutcomeSpec {
     #[expect(dead_code, reason = "the leaves are read with their places")]
     pub(super) body: Option<BTreeMap<String, IgnoredAny>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_aux::serde_introspection::serde_introspect;
+
+    use super::*;
+    use crate::yaml::same_keys;
+
+    #[test]
+    fn editors_know_the_keys_of_flow_files() {
+        same_keys(crate::graph::SCHEMA, "", serde_introspect::<FlowKeys>());
+        same_keys(crate::graph::SCHEMA, "/$defs/node", serde_introspect::<NodeSpec>());
+        same_keys(crate::graph::SCHEMA, "/$defs/edge", serde_introspect::<EdgeSpec>());
+        same_keys(crate::graph::SCHEMA, "/$defs/outcome", serde_introspect::<OutcomeSpec>());
+    }
+}

@@ -27,6 +27,11 @@ impl Gate {
         self.0.store(access.map(Arc::new));
     }
 
+    /// Whether a token is needed to ask.
+    pub fn is_closed(&self) -> bool {
+        self.0.load().is_some()
+    }
+
     /// Lets a request for `flow` pass.
     ///
     /// # Errors

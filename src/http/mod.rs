@@ -11,6 +11,7 @@ mod console;
 mod gate;
 mod handlers;
 mod limits;
+pub mod openapi;
 mod problem;
 mod release;
 mod request_id;

@@ -3,6 +3,7 @@
 //! The one place where errors become statuses. A problem names flow, node and domain where they apply; it never holds SQL
 //! text, a parameter, a secret or the name of a Rust type.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -314,7 +315,7 @@ impl Problem {
 }
 
 /// The kinds of problem that a flow can end in.
-const OF_FLOWS: [Kind; 14] = [
+const OF_FLOWS: [Kind; 13] = [
     NOT_FOUND,
     TOO_MANY_ROWS,
     BAD_PARAMETER,
@@ -328,12 +329,74 @@ const OF_FLOWS: [Kind; 14] = [
     CONNECTION_LOST,
     QUERY_FAILED,
     BAD_COLUMN,
-    BAD_OVERRIDE,
 ];
+
+/// What is asked, and so with which problems it may be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A decision.
+    Decision,
+    /// A decision with facts replaced.
+    WhatIf,
+    /// Many decisions.
+    Batch,
+    /// What is served, or how it is.
+    Plain,
+    /// What is served, to whoever may ask it.
+    Listing,
+    /// What was counted.
+    Metrics,
+    /// A flow as a picture.
+    Picture,
+    /// Whether flows can be served.
+    Readiness,
+    /// How one domain is.
+    Domain,
+    /// A domain restarted.
+    Restart,
+    /// The files read again.
+    Reload,
+}
+
+impl Asked {
+    /// The statuses of the problems, each with its codes, in order.
+    ///
+    /// `with_tokens` says whether callers need one.
+    pub(super) fn problems(self, with_tokens: bool) -> BTreeMap<u16, Vec<&'static str>> {
+        let own: Vec<Kind> = match self {
+            Self::Decision => [&BODIES[..], &[BAD_QUERY, INVALID_INPUT], &OF_FLOWS].concat(),
+            Self::WhatIf => [&BODIES[..], &[BAD_QUERY, INVALID_INPUT, BAD_OVERRIDE, UNAUTHORIZED], &OF_FLOWS].concat(),
+            Self::Batch => vec![MALFORMED_BODY, SLOW_BODY, MEDIA_TYPE, BAD_QUERY],
+            Self::Plain | Self::Listing => Vec::new(),
+            Self::Metrics => vec![INTERNAL],
+            Self::Picture => vec![BAD_QUERY, NO_SUCH_FLOW, NOT_ACCEPTABLE],
+            Self::Readiness => vec![BAD_QUERY],
+            Self::Domain => vec![NO_SUCH_DOMAIN],
+            Self::Restart => vec![UNAUTHORIZED, NO_SUCH_DOMAIN, REFUSED, NOT_REPLACED],
+            Self::Reload => vec![UNAUTHORIZED, REFUSED, NOT_REPLACED],
+        };
+        let closed: &[Kind] = match self {
+            Self::Decision | Self::Batch if with_tokens => &[UNAUTHORIZED, FORBIDDEN],
+            Self::Picture | Self::Listing if with_tokens => &[UNAUTHORIZED],
+            _ => &[],
+        };
+        let mut problems: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
+        for (code, status, _) in own.into_iter().chain(closed.iter().copied()).chain(HEADS) {
+            problems.entry(status.as_u16()).or_default().push(code);
+        }
+        problems
+    }
+}
+
+/// What may be wrong with a body before anybody looks into it.
+const BODIES: [Kind; 4] = [MALFORMED_BODY, SLOW_BODY, TOO_LARGE, MEDIA_TYPE];
+
+/// What may be wrong with the head of any request.
+const HEADS: [Kind; 2] = [URL_TOO_LONG, HEADERS_TOO_LARGE];
 
 fn kind_of(error: &FlowError) -> Kind {
     let code = error.code();
-    OF_FLOWS.into_iter().find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
+    OF_FLOWS.into_iter().chain([BAD_OVERRIDE]).find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
 }
 
 impl fmt::Display for Problem {

@@ -1,9 +1,11 @@
 //! Which handler answers at which path.
 
+use actix_web::guard;
 use actix_web::web;
 
 use super::console;
-use super::handlers::{admin, decide, flows, graph, health, metrics};
+use super::handlers::{admin, decide, flows, graph, health, metrics, openapi};
+use super::problem::Problem;
 use super::service::Service;
 
 /// The first segments of paths that no flow may take.
@@ -32,18 +34,23 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
             console::configure(config, console);
         }
         config.app_data(web::Data::new(service));
+        // What cannot even be read as a name is the name of nothing.
+        config.app_data(
+            web::PathConfig::default().error_handler(|_, request| Problem::no_such_path(request.path()).into()),
+        );
         for path in ["/livez", "/live", "/healthz"] {
-            config.service(get(path, web::get().to(health::live)));
+            config.service(get(path, reading().to(health::live)));
         }
         for path in ["/readyz", "/ready"] {
-            config.service(get(path, web::get().to(health::ready)));
+            config.service(get(path, reading().to(health::ready)));
         }
         config
-            .service(get("/health", web::get().to(health::all)))
-            .service(get("/health/{domain}", web::get().to(health::one)))
-            .service(get("/metrics", web::get().to(metrics::scrape)))
-            .service(get("/flows", web::get().to(flows::list)))
-            .service(get("/flows/{flow}/graph", web::get().to(graph::picture)))
+            .service(get("/health", reading().to(health::all)))
+            .service(get("/health/{domain}", reading().to(health::one)))
+            .service(get("/metrics", reading().to(metrics::scrape)))
+            .service(get("/flows", reading().to(flows::list)))
+            .service(get("/flows/{flow}/graph", reading().to(graph::picture)))
+            .service(get("/openapi.json", reading().to(openapi::contract)))
             .service(post("/admin/domains/{domain}/restart", web::post().to(admin::restart)))
             .service(post("/admin/reload", web::post().to(admin::reload)))
             .default_service(web::to(decide::decide));
@@ -55,7 +62,12 @@ pub(super) fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(admin::only_post))
 }
 
-/// A path that takes only GET (and HEAD, which actix-web answers from GET where it is routed so).
+/// A path that takes only GET, and HEAD, which is answered as GET is but for the body.
 pub(super) fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).route(web::head().to(health::live)).default_service(web::to(health::only_get))
+    web::resource(path).route(route).default_service(web::to(health::only_get))
+}
+
+/// For GET and HEAD.
+pub(super) fn reading() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -1,6 +1,6 @@
-//! Making connections: where to, as whom, with which session settings, and how they end.
+//! Making connections: where to, as whom, how safely, with which session settings, and how they end.
 //!
-//! The password file is read at each connect. Hosts are tried in the order they are configured, each for as long as the
+//! The password file and those of TLS are read at each connect. Hosts are tried in the order they are configured, each for as long as the
 //! connect timeout allows, login included. Sessions are read only and bounded by `statement_timeout` from their first
 //! message on: the settings travel in the startup packet, so there is no moment without them and no round trip for them.
 //! (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 refuse it, and what is abandoned
@@ -21,10 +21,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_postgres::config::SslMode as PgSslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, Socket};
 
-use crate::config::{Connection, DomainConfig, Password};
+use super::tls;
+use crate::config::{Connection, DomainConfig, Password, SessionAttrs, SslMode};
 
 /// A connection whose client is gone may take this long to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -100,7 +102,7 @@ impl Connector {
     }
 
     /// Makes a connection. The task ends it: aborted, it says goodbye to the server first.
-    pub(super) async fn dial(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    pub(super) async fn dial(&self) -> Result<Dialled, tokio_postgres::Error> {
         let mut settings = self.settings();
         match &self.to.password {
             Password::None => {}
@@ -120,17 +122,26 @@ impl Connector {
         self.dial_in_order(&settings).await
     }
 
-    async fn dial_in_order(&self, settings: &Config) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+    /// Tries the hosts in their order; those that are wanted first, where others will do as well.
+    async fn dial_in_order(&self, settings: &Config) -> Result<Dialled, tokio_postgres::Error> {
         let mut failure = None;
-        for (host, port) in &self.to.hosts {
-            let mut settings = settings.clone();
-            settings.host(host).port(*port);
-            match timeout(self.timeout, settings.connect(NoTls)).await {
-                Ok(Ok((client, connection))) => return Ok((client, self.tend(connection))),
-                Ok(Err(error)) => failure = Some(error),
-                Err(_) => {
-                    let why = format!("no answer within {} ms", self.timeout.as_millis());
-                    failure = Some(refuse(io::Error::new(io::ErrorKind::TimedOut, why)).await);
+        let passes: &[Role] = match self.to.session_attrs {
+            SessionAttrs::Any => &[Role::Any],
+            SessionAttrs::Primary => &[Role::Primary],
+            SessionAttrs::Standby => &[Role::Standby],
+            SessionAttrs::PreferStandby => &[Role::Standby, Role::Any],
+        };
+        for role in passes {
+            for (host, port) in &self.to.hosts {
+                let mut settings = settings.clone();
+                settings.host(host).port(*port);
+                match timeout(self.timeout, self.dial_host(&settings, host, *role)).await {
+                    Ok(Ok(dialled)) => return Ok(dialled),
+                    Ok(Err(error)) => failure = Some(error),
+                    Err(_) => {
+                        let why = format!("no answer within {} ms", self.timeout.as_millis());
+                        failure = Some(refuse(io::Error::new(io::ErrorKind::TimedOut, why)).await);
+                    }
                 }
             }
         }
@@ -140,8 +151,66 @@ impl Connector {
         }
     }
 
+    /// Connects to one host, and sees whether it is in the role that is wanted.
+    async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<Dialled, tokio_postgres::Error> {
+        let (client, task) = self.dial_as_safely_as_asked(settings, host).await?;
+        let in_recovery = match role {
+            Role::Any => return Ok((client, task)),
+            Role::Primary | Role::Standby => client.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await,
+        };
+        let (is, wanted) = match in_recovery.and_then(|row| row.try_get::<_, bool>(0)) {
+            Ok(true) => ("a standby", Role::Standby),
+            Ok(false) => ("a primary", Role::Primary),
+            Err(error) => {
+                task.abort();
+                return Err(error);
+            }
+        };
+        if wanted == role {
+            return Ok((client, task));
+        }
+        task.abort();
+        let asked = self.to.session_attrs.word();
+        let why = format!("it is {is}, and target_session_attrs asks for `{asked}`");
+        Err(refuse(io::Error::new(io::ErrorKind::Unsupported, why)).await)
+    }
+
+    /// With TLS or without, as `sslmode` says. As libpq does, `prefer` goes without where TLS or the login with it fails.
+    async fn dial_as_safely_as_asked(&self, settings: &Config, host: &str) -> Result<Dialled, tokio_postgres::Error> {
+        let mode = if host.starts_with('/') { SslMode::Disable } else { self.to.tls.mode };
+        let mut settings = settings.clone();
+        if mode != SslMode::Disable {
+            let prefers = mode == SslMode::Prefer;
+            settings.ssl_mode(if prefers { PgSslMode::Prefer } else { PgSslMode::Require });
+            let tls = match tls::connector(&self.to.tls) {
+                Ok(tls) => tls,
+                Err(error) => return Err(refuse(error).await),
+            };
+            match settings.connect(tls).await {
+                Ok((client, connection)) => return Ok((client, self.tend(connection))),
+                Err(error) if prefers && may_do_without_tls(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        settings.ssl_mode(PgSslMode::Disable);
+        let (client, connection) = settings.connect(NoTls).await?;
+        Ok((client, self.tend(connection)))
+    }
+
+    /// Asks the server to stop what the session of `token` runs.
+    pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), tokio_postgres::Error> {
+        match (self.to.tls.mode, tls::connector(&self.to.tls)) {
+            (SslMode::Disable, _) | (_, Err(_)) => token.cancel_query(NoTls).await,
+            // The token knows whether its session uses TLS.
+            (_, Ok(tls)) => token.cancel_query(tls).await,
+        }
+    }
+
     /// Runs the connection on a task of its own; the returned task stands for the client's interest in it.
-    fn tend(&self, connection: PgConnection<Socket, tokio_postgres::tls::NoTlsStream>) -> JoinHandle<()> {
+    fn tend<S>(&self, connection: PgConnection<Socket, S>) -> JoinHandle<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         if let Some(version) = connection.parameter("server_version") {
             self.shared.server_version.store(Some(Arc::new(version.to_owned())));
         }
@@ -187,14 +256,28 @@ impl Connector {
 }
 
 impl Connect for Connector {
-    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<(Client, JoinHandle<()>), tokio_postgres::Error>> {
+    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<Dialled, tokio_postgres::Error>> {
         Box::pin(self.dial())
     }
 }
 
-/// Asks the server to stop what the session of `token` runs.
-pub(super) async fn cancel(token: &CancelToken) -> Result<(), tokio_postgres::Error> {
-    token.cancel_query(NoTls).await
+/// A connection, and the task that ends it.
+type Dialled = (Client, JoinHandle<()>);
+
+/// The role of a server that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Any,
+    Primary,
+    Standby,
+}
+
+/// Whether the same login might work without TLS: the handshake failed, or the server's rules refuse logins with it.
+fn may_do_without_tls(error: &tokio_postgres::Error) -> bool {
+    match error.code() {
+        Some(code) => *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        None => tls::explain(error).is_some(),
+    }
 }
 
 /// Whether the server ended the session by an administrator's command or for being idle. Nothing that was asked had

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, SqlState};
 
 use super::error::QueryErrorKind;
+use super::tls;
 
 /// When trying again may help where no connection was free.
 pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
@@ -50,7 +51,7 @@ impl ConnectError {
     pub(super) fn of(error: &tokio_postgres::Error) -> Self {
         match error.as_db_error() {
             Some(answer) => Self::of_answer(answer),
-            None => Self::Unreachable { why: chain(error) },
+            None => Self::Unreachable { why: tls::explain(error).unwrap_or_else(|| chain(error)) },
         }
     }
 

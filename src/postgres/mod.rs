@@ -16,6 +16,7 @@ mod probe;
 mod query;
 mod session;
 mod statements;
+mod tls;
 mod verification;
 
 pub use connect::Connector;

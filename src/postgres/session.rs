@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, Statement};
 
 use super::coalesce::Together;
-use super::connect::{cancel, is_farewell};
+use super::connect::{Connector, is_farewell};
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
@@ -279,12 +279,13 @@ impl Drop for Session {
             let token = connection.cancel_token();
             Pool::discard(connection);
             if busy {
-                in_background(async move { stop(&token).await });
+                let connector = self.pool.connector.clone();
+                in_background(async move { stop(&connector, &token).await });
             }
         } else if busy && self.shared {
             in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
         } else if busy {
-            in_background(abandon(connection));
+            in_background(abandon(connection, self.pool.connector.clone()));
         }
     }
 }
@@ -295,7 +296,7 @@ async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
     match timeout(SETTLING, connection.check_connection()).await {
         Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
         Ok(Ok(())) => Pool::discard(connection),
-        Ok(Err(_)) | Err(_) => abandon(connection).await,
+        Ok(Err(_)) | Err(_) => abandon(connection, pool.connector.clone()).await,
     }
 }
 
@@ -308,10 +309,10 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 
 /// Stops what the connection's session runs, and closes it. Its place in the pool is free again when the server has
 /// stopped, so that there are never more sessions on the server than there may be.
-async fn abandon(connection: Object) {
+async fn abandon(connection: Object, connector: Connector) {
     let token = connection.cancel_token();
     let stopped = async {
-        stop(&token).await;
+        stop(&connector, &token).await;
         connection.check_connection().await
     };
     match timeout(CANCEL_PATIENCE, stopped).await {
@@ -322,8 +323,8 @@ async fn abandon(connection: Object) {
 }
 
 /// Asks the server to stop what the session of `token` runs.
-async fn stop(token: &CancelToken) {
-    match timeout(CANCEL_PATIENCE, cancel(token)).await {
+async fn stop(connector: &Connector, token: &CancelToken) {
+    match timeout(CANCEL_PATIENCE, connector.cancel(token)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed"),
         Err(_) => tracing::debug!("postgres.cancel.unanswered"),

@@ -12,6 +12,8 @@
 mod builder;
 mod complaint;
 mod deserialize;
+#[cfg(test)]
+mod keys;
 mod marked;
 mod merge;
 mod parse;
@@ -21,6 +23,8 @@ mod scalar;
 mod tests;
 
 pub use deserialize::deserialize;
+#[cfg(test)]
+pub(crate) use keys::same_keys;
 pub use marked::{Entry, Kind, Marked};
 pub use parse::{Limits, parse};
 pub use scalar::{Scalar, ScalarKind, Style};

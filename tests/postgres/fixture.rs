@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
-use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
+use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Timeouts, Tls};
 use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
@@ -40,6 +40,8 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             database: database.to_owned(),
             application_name: format!("test of {database}"),
             options: String::new(),
+            tls: Tls::default(),
+            session_attrs: SessionAttrs::Any,
         },
         pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },

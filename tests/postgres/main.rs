@@ -16,4 +16,5 @@ mod sessions;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;
+mod tls;
 mod values;

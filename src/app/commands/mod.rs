@@ -4,8 +4,10 @@
 mod check;
 mod demo;
 mod graph;
+mod openapi;
 mod replay;
 mod run;
+mod schema;
 mod serve;
 mod test;
 mod token;
@@ -62,6 +64,8 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
+        Command::Openapi(arguments) => openapi::execute(&arguments),
+        Command::Schema(arguments) => schema::execute(&arguments),
         Command::Token(arguments) => token::execute(&arguments),
     }
 }

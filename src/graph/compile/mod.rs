@@ -4,6 +4,7 @@
 //! by node in that order, rules and expressions against what the node can see. A pass goes on as far as it can behind an
 //! error, so that one run of the check tells all.
 
+mod again;
 mod node;
 mod order;
 mod outcome;
@@ -24,7 +25,10 @@ use crate::postgres::Description;
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 
+use again::Kept;
 use node::Draft;
+
+pub(super) use again::Origin;
 
 /// What is warned of in flow files and rules, and may be allowed there.
 const LINTS: &[&str] = &[
@@ -83,10 +87,11 @@ pub fn compile(
     let mut found = Diagnostics::new();
     let Some(keys) = yaml::deserialize::<FlowKeys>(&root, &mut found) else { return Err(sorted(found)) };
     let Some(head) = Head::read(&keys, &root, &mut found) else { return Err(sorted(found)) };
+    let kept = Kept::over(files);
     let mut compiler = Compiler {
         root: &root,
         head,
-        files,
+        files: &kept,
         context,
         found,
         nodes: Vec::new(),
@@ -119,6 +124,7 @@ pub fn compile(
         graph_hash: Digest::of(source.text()),
         rules_hash: rule_hash.short(),
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
+        origin: Origin::of(source, kept, context),
     };
     let (flow, warnings) = found.into_result(flow)?;
     Ok((flow, warnings.without_allowed(&files, LINTS)))

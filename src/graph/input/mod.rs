@@ -103,6 +103,11 @@ impl Scalar {
 }
 
 impl InputField {
+    /// What a text must match as a whole, as its author wrote it.
+    pub fn bare_pattern(&self) -> Option<&str> {
+        self.pattern.as_ref().map(schema::bare_pattern)
+    }
+
     /// What the graph calls its type: `text`, `list of text`.
     pub fn type_name(&self) -> String {
         if self.is_list { format!("list of {}", self.scalar.name()) } else { self.scalar.name().to_owned() }

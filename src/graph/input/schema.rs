@@ -201,3 +201,16 @@ fn refuse_senseless(field: &InputField, node: &Marked, found: &mut Diagnostics) 
         refuse("enum", "has no values: none fits");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_aux::serde_introspection::serde_introspect;
+
+    use super::Keys;
+    use crate::yaml::same_keys;
+
+    #[test]
+    fn editors_know_the_keys_of_inputs() {
+        same_keys(crate::graph::SCHEMA, "/$defs/input/oneOf/1", serde_introspect::<Keys>());
+    }
+}

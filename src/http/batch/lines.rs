@@ -67,11 +67,48 @@ impl Batch {
         B: Stream<Item = Result<T, E>> + Unpin,
         T: AsRef<[u8]>,
     {
+        let elements = self.elements(body, form);
+        self.decided(elements)
+    }
+
+    /// As [`Self::lines`], once the body has begun.
+    ///
+    /// # Errors
+    /// Where it does not begin as a batch does.
+    pub async fn begin<B, T, E>(self, body: B, form: Form) -> Result<impl Stream<Item = Line>, Problem>
+    where
+        B: Stream<Item = Result<T, E>> + Unpin,
+        T: AsRef<[u8]>,
+    {
+        let mut elements = Box::pin(self.elements(body, form).peekable());
+        match elements.as_mut().peek().await {
+            Some((0, Err(problem))) => return Err(problem.clone()),
+            Some((0, Ok(Err(error)))) if !error.goes_on() => return Err(Problem::malformed(error.to_string())),
+            _ => {}
+        }
+        Ok(self.decided(elements))
+    }
+
+    fn elements<B, T, E>(
+        &self,
+        body: B,
+        form: Form,
+    ) -> impl Stream<Item = (usize, Result<Element, Problem>)> + use<B, T, E>
+    where
+        B: Stream<Item = Result<T, E>> + Unpin,
+        T: AsRef<[u8]>,
+    {
         let splitter = Splitter::new(form, self.settings.max_body_bytes);
         let patience = self.settings.request_timeout;
-        let reading = Reading { body: Some(body), splitter, index: 0, broken: None, patience };
+        elements(Reading { body: Some(body), splitter, index: 0, broken: None, patience })
+    }
+
+    fn decided<S: Stream<Item = (usize, Result<Element, Problem>)>>(
+        self,
+        elements: S,
+    ) -> impl Stream<Item = Line> + use<S> {
         let window = self.settings.batch_window.max(1);
-        elements(reading)
+        elements
             .map(move |(index, element)| {
                 let batch = self.clone();
                 async move { Line { index, result: batch.decide(index, element).await } }

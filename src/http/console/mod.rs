@@ -20,13 +20,12 @@ mod record;
 
 use std::sync::Arc;
 
-use actix_web::{Resource, web};
+use actix_web::web;
 
 use self::pulse::Pulse;
 pub(super) use self::recent::Recent;
-use super::handlers::health;
 use super::release::Releases;
-use super::routes::{get, post};
+use super::routes::{get, post, reading};
 
 /// What the handlers of the console share. Cheap to clone.
 #[derive(Clone)]
@@ -56,22 +55,13 @@ impl Console {
     }
 }
 
-/// A path that is only read.
-fn read(path: &str) -> Resource {
-    web::resource(path).default_service(web::to(health::only_get))
-}
-
 /// Puts the console's routes into an application.
 pub(super) fn configure(config: &mut web::ServiceConfig, console: &Console) {
     config
         .app_data(web::Data::new(console.clone()))
-        .service(read("/").route(web::get().to(assets::page)).route(web::head().to(assets::page)))
-        .service(
-            read("/console/assets/{version}/{name}")
-                .route(web::get().to(assets::part))
-                .route(web::head().to(assets::part)),
-        )
-        .service(get("/console/flows/{flow}", web::get().to(flows::one)))
+        .service(get("/", reading().to(assets::page)))
+        .service(get("/console/assets/{version}/{name}", reading().to(assets::part)))
+        .service(get("/console/flows/{flow}", reading().to(flows::one)))
         .service(post("/console/flows/{flow}/test", web::post().to(record::test)))
         .service(get("/events", web::get().to(events::stream)));
 }

@@ -6,7 +6,8 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::StreamExt;
 
-use super::decide::{media_type, name, wants_explanation};
+use super::asks_for;
+use super::decide::{EXPLAIN, media_type, name};
 use crate::http::batch::{Batch, Form, Line};
 use crate::http::{Problem, Service};
 
@@ -17,7 +18,11 @@ const TOGETHER: usize = 64;
 const LINES: &str = "application/x-ndjson";
 
 /// Answers a batch as a stream; what can be refused at once is refused before it begins.
-pub(super) fn decide(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<HttpResponse, Problem> {
+pub(super) async fn decide(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: &Service,
+) -> Result<HttpResponse, Problem> {
     let path = request.path();
     let release = service.releases.current();
     let flow = path.strip_suffix(BATCH).and_then(|path| release.flow_at(path));
@@ -36,9 +41,9 @@ pub(super) fn decide(request: &HttpRequest, payload: web::Payload, service: &Ser
         flow: flow.clone(),
         settings: release.settings().clone(),
         id: name(request),
-        explains: wants_explanation(request.query_string())?,
+        explains: asks_for(request.query_string(), EXPLAIN)?,
     };
-    let lines = batch.lines(payload, form).ready_chunks(TOGETHER).map(|lines| Ok::<_, Infallible>(text(&lines)));
+    let lines = batch.begin(payload, form).await?.ready_chunks(TOGETHER).map(|lines| Ok::<_, Infallible>(text(&lines)));
     Ok(HttpResponse::Ok().content_type(LINES).streaming(lines))
 }
 

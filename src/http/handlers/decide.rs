@@ -8,7 +8,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
-use super::{admin, answering, batch};
+use super::{admin, answering, asks_for, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
@@ -17,6 +17,8 @@ use crate::types::{Clock, Deadline, FlowName, Value};
 
 /// What stands behind a flow's path for decisions with facts replaced.
 const WHAT_IF: &str = "/what-if";
+/// What the query string asks for the reasons with.
+pub(super) const EXPLAIN: &str = "explain";
 
 /// Answers whatever no fixed route takes: a flow's path, or nothing.
 pub(in crate::http) async fn decide(
@@ -25,7 +27,7 @@ pub(in crate::http) async fn decide(
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
     if request.path().ends_with(batch::BATCH) {
-        return batch::decide(&request, payload, &service).map_err(|problem| answering(&request, problem));
+        return batch::decide(&request, payload, &service).await.map_err(|problem| answering(&request, problem));
     }
     match answer(&request, payload, &service).await {
         Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
@@ -45,7 +47,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
         service.gate.admit(request, &flow.flow().name)?;
     }
     check_media_type(request)?;
-    let explains = wants_explanation(request.query_string())?;
+    let explains = asks_for(request.query_string(), EXPLAIN)?;
     let settings = release.settings();
     let mut run = Run::new(Clock::system(settings.time_zone.clone()), Deadline::after(settings.request_timeout));
     run.detail = if explains { Detail::Reasons } else { Detail::Decision };
@@ -90,16 +92,6 @@ fn find<'a>(release: &'a Release, path: &str) -> Result<(&'a Arc<BoundFlow>, boo
     let direct = release.flow_at(path).map(|flow| (flow, false));
     let found = direct.or_else(|| Some((release.flow_at(path.strip_suffix(WHAT_IF)?)?, true)));
     found.ok_or_else(|| Problem::no_such_path(path))
-}
-
-/// Whether `explain` is asked for.
-pub(super) fn wants_explanation(query: &str) -> Result<bool, Problem> {
-    let Ok(web::Query(pairs)) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(false) };
-    match pairs.iter().rfind(|(name, _)| name == "explain").map(|(_, value)| value.as_str()) {
-        None | Some("false" | "0") => Ok(false),
-        Some("" | "true" | "1") => Ok(true),
-        Some(_) => Err(Problem::bad_query("`explain` is true or false, such as ?explain=true")),
-    }
 }
 
 /// What a request asks for that may replace facts: checked inputs, and what is replaced.

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-use super::answering;
+use super::{answering, asks_for};
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::{Health, State};
 use crate::http::{Problem, Service};
@@ -27,11 +27,12 @@ pub(in crate::http) async fn live() -> HttpResponse {
 
 /// Answers any method but GET and HEAD on a path that takes only those.
 pub(in crate::http) async fn only_get(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(answering(&request, Problem::method_not_allowed(request.method().as_str(), "GET")))
+    Err(answering(&request, Problem::method_not_allowed(request.method().as_str(), "GET, HEAD")))
 }
 
 /// Whether any flow can be served; `?verbose` tells which cannot, and why.
-pub(in crate::http) async fn ready(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+pub(in crate::http) async fn ready(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let in_detail = asks_for(request.query_string(), "verbose").map_err(|problem| answering(&request, problem))?;
     let release = service.releases.current();
     let flows = release.flows();
     let servable = flows.iter().filter(|flow| obstacles(flow).is_empty()).count();
@@ -41,7 +42,7 @@ pub(in crate::http) async fn ready(request: HttpRequest, service: web::Data<Serv
         _ => (Status::Warn, StatusCode::OK),
     };
     let mut answer = json!({ "status": status, "flows_ready": servable, "flows": flows.len() });
-    if asks_for_detail(&request) {
+    if in_detail {
         let detail: Vec<Json> = flows
             .iter()
             .map(|flow| {
@@ -51,12 +52,7 @@ pub(in crate::http) async fn ready(request: HttpRequest, service: web::Data<Serv
             .collect();
         answer = json!({ "status": status, "flows": detail });
     }
-    health(code, &answer)
-}
-
-fn asks_for_detail(request: &HttpRequest) -> bool {
-    let parameters = request.query_string().split('&');
-    parameters.into_iter().any(|parameter| matches!(parameter, "verbose" | "verbose=" | "verbose=1" | "verbose=true"))
+    Ok(health(code, &answer))
 }
 
 /// The domains that keep a flow from being served.

@@ -7,11 +7,22 @@ pub(super) mod flows;
 pub(super) mod graph;
 pub(super) mod health;
 pub(super) mod metrics;
+pub(super) mod openapi;
 
-use actix_web::{HttpMessage, HttpRequest};
+use actix_web::{HttpMessage, HttpRequest, web};
 
 use super::problem::Problem;
 use super::request_id::RequestId;
+
+/// Whether `name` is asked for in the query string: the last time it stands there counts.
+fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
+    let Ok(web::Query(pairs)) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(false) };
+    match pairs.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str()) {
+        None | Some("false" | "0") => Ok(false),
+        Some("" | "true" | "1") => Ok(true),
+        Some(_) => Err(Problem::bad_query(&format!("`{name}` is true or false, such as ?{name}=true"))),
+    }
+}
 
 /// Names the request in a problem that answers it, and logs it once.
 pub(super) fn answering(request: &HttpRequest, problem: Problem) -> Problem {

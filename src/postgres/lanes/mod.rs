@@ -46,8 +46,10 @@ use super::pool::{Pool, PoolStatus};
 use super::query::{Answer, Query};
 use crate::types::{Deadline, Value};
 
-/// Connections that slow statements leave to lanes.
+/// Connections that slow statements leave to lanes at least.
 const RESERVED: usize = 2;
+/// Slow statements leave at least this part of the connections.
+const RESERVED_PART: usize = 4;
 
 /// The lanes of one pool. Cheap to clone; all clones are the same lanes.
 #[derive(Debug, Clone)]
@@ -93,7 +95,7 @@ impl Lanes {
             pool,
             board: Mutex::default(),
             usual: Tempo::default(),
-            slow: Semaphore::new(max.saturating_sub(RESERVED).max(1)),
+            slow: Semaphore::new(max.saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1)),
             slow_waiting: AtomicUsize::new(0),
             batches: Batches::default(),
         }))

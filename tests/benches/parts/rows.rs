@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
-use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
+use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Timeouts, Tls};
 use tributary::postgres::{Pool, Query};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId};
@@ -94,6 +94,8 @@ fn config(server: &Server) -> DomainConfig {
             database: "postgres".to_owned(),
             application_name: "parts".to_owned(),
             options: String::new(),
+            tls: Tls::default(),
+            session_attrs: SessionAttrs::Any,
         },
         pool: PoolConfig { min: 1, max: 1, ..PoolConfig::default() },
         timeouts: Timeouts::default(),

@@ -1,0 +1,239 @@
+//! Which server a connection takes for the right one: libpq's `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and
+//! `target_session_attrs`, with libpq's meanings. Nothing here opens a file but to see that it is there.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Whether a connection uses TLS, and what it asks of the server's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SslMode {
+    /// No TLS.
+    Disable,
+    /// TLS where the server has it; its certificate is not looked at.
+    #[default]
+    Prefer,
+    /// TLS; the server's certificate is not looked at, unless authorities are given.
+    Require,
+    /// TLS, and a certificate of a known authority.
+    VerifyCa,
+    /// TLS, and a certificate of a known authority for this host.
+    VerifyFull,
+}
+
+/// The authorities that may vouch for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCert {
+    /// Those that this machine trusts.
+    System,
+    /// Those of a file, in PEM.
+    File(PathBuf),
+}
+
+/// A certificate of the client's own, and its private key, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key, not encrypted.
+    pub key: PathBuf,
+}
+
+/// TLS as one domain uses it. The files are read at each connect, so that renewed ones take effect.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// Default `prefer`, as in libpq.
+    pub mode: SslMode,
+    /// Who may vouch for the server.
+    pub root: Option<RootCert>,
+    /// Who we are.
+    pub identity: Option<Identity>,
+}
+
+/// Which of several servers is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionAttrs {
+    /// The first that answers.
+    #[default]
+    Any,
+    /// One that is not in recovery: `primary`, and `read-write`, since whether our own sessions may write says nothing.
+    Primary,
+    /// One that is in recovery: `standby` and `read-only`.
+    Standby,
+    /// One that is in recovery, or else any.
+    PreferStandby,
+}
+
+/// What is wrong with these settings. No message repeats a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TlsConfigError {
+    /// The mode is none.
+    #[error("sslmode must be one of `disable`, `prefer`, `require`, `verify-ca`, `verify-full`")]
+    Mode,
+    /// `allow` tries without TLS first.
+    #[error("sslmode `allow` would send the login without TLS first; `prefer` tries TLS first")]
+    Allow,
+    /// There is nobody to vouch.
+    #[error("sslmode `{mode}` needs to know who may vouch for the server: set sslrootcert to a file, or to `system`")]
+    NoRoot {
+        /// The mode.
+        mode: &'static str,
+    },
+    /// Public authorities vouch for anybody.
+    #[error("sslrootcert `system` needs sslmode `verify-full`: public authorities vouch for any host")]
+    WeakSystem,
+    /// One of the two is missing.
+    #[error("sslcert and sslkey belong together; {missing} is missing")]
+    HalfIdentity {
+        /// Which.
+        missing: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("the file of {what} cannot be read: {why}")]
+    File {
+        /// Of which setting.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// There is no such word.
+    #[error(
+        "target_session_attrs must be one of `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`"
+    )]
+    SessionAttrs,
+}
+
+/// The settings as they were written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Written<'a> {
+    pub(super) mode: Option<&'a str>,
+    pub(super) root: Option<&'a str>,
+    pub(super) certificate: Option<&'a str>,
+    pub(super) key: Option<&'a str>,
+}
+
+impl SslMode {
+    fn parse(text: &str) -> Result<Self, TlsConfigError> {
+        Ok(match text {
+            "disable" => Self::Disable,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            "verify-ca" => Self::VerifyCa,
+            "verify-full" => Self::VerifyFull,
+            "allow" => return Err(TlsConfigError::Allow),
+            _ => return Err(TlsConfigError::Mode),
+        })
+    }
+
+    /// libpq's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Disable => "disable",
+            Self::Prefer => "prefer",
+            Self::Require => "require",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyFull => "verify-full",
+        }
+    }
+}
+
+impl SessionAttrs {
+    pub(super) fn parse(text: &str) -> Result<Self, TlsConfigError> {
+        Ok(match text {
+            "any" => Self::Any,
+            "read-write" | "primary" => Self::Primary,
+            "read-only" | "standby" => Self::Standby,
+            "prefer-standby" => Self::PreferStandby,
+            _ => return Err(TlsConfigError::SessionAttrs),
+        })
+    }
+
+    /// libpq's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Primary => "primary",
+            Self::Standby => "standby",
+            Self::PreferStandby => "prefer-standby",
+        }
+    }
+}
+
+impl Tls {
+    /// Reads the settings; complains of all that is wrong. As in libpq, `require` with authorities means `verify-ca`.
+    pub(super) fn read(written: Written<'_>, complain: &mut impl FnMut(TlsConfigError)) -> Self {
+        let mut tls = Self::default();
+        match written.mode.map(SslMode::parse) {
+            Some(Ok(mode)) => tls.mode = mode,
+            Some(Err(error)) => complain(error),
+            None => {}
+        }
+        tls.root = written.root.map(|text| match text {
+            "system" => RootCert::System,
+            path => RootCert::File(existing("sslrootcert", path, complain)),
+        });
+        match (written.certificate, written.key) {
+            (Some(certificate), Some(key)) => {
+                let certificate = existing("sslcert", certificate, complain);
+                tls.identity = Some(Identity { certificate, key: existing("sslkey", key, complain) });
+            }
+            (Some(_), None) => complain(TlsConfigError::HalfIdentity { missing: "sslkey" }),
+            (None, Some(_)) => complain(TlsConfigError::HalfIdentity { missing: "sslcert" }),
+            (None, None) => {}
+        }
+        match (tls.mode, &tls.root) {
+            (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
+                complain(TlsConfigError::NoRoot { mode: tls.mode.word() })
+            }
+            (SslMode::VerifyFull | SslMode::Disable, Some(RootCert::System)) | (_, None) => {}
+            (_, Some(RootCert::System)) => complain(TlsConfigError::WeakSystem),
+            (SslMode::Require, Some(RootCert::File(_))) => tls.mode = SslMode::VerifyCa,
+            (_, Some(RootCert::File(_))) => {}
+        }
+        tls
+    }
+}
+
+/// The path, after a look whether it can be read.
+fn existing(what: &'static str, path: &str, complain: &mut impl FnMut(TlsConfigError)) -> PathBuf {
+    if let Err(error) = File::open(Path::new(path)) {
+        complain(TlsConfigError::File { what, why: error.to_string() });
+    }
+    PathBuf::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(written: Written<'_>) -> Result<Tls, Vec<String>> {
+        let mut found = Vec::new();
+        let tls = Tls::read(written, &mut |error: TlsConfigError| found.push(error.to_string()));
+        if found.is_empty() { Ok(tls) } else { Err(found) }
+    }
+
+    #[test]
+    fn require_with_authorities_verifies_them_as_in_libpq() {
+        let here = Some(file!());
+        let tls = read(Written { mode: Some("require"), root: here, ..Written::default() }).expect("settings");
+        assert_eq!(tls.mode, SslMode::VerifyCa);
+        assert_eq!(read(Written::default()).expect("settings").mode, SslMode::Prefer);
+        let full = Written { mode: Some("verify-full"), root: Some("system"), ..Written::default() };
+        assert_eq!(read(full).expect("settings").root, Some(RootCert::System));
+    }
+
+    #[test]
+    fn what_would_promise_more_than_it_keeps_is_refused() {
+        for (written, expected) in [
+            (Written { mode: Some("verify-full"), ..Written::default() }, "sslrootcert"),
+            (Written { mode: Some("verify-ca"), root: Some("system"), ..Written::default() }, "verify-full"),
+            (Written { mode: Some("allow"), ..Written::default() }, "prefer"),
+            (Written { mode: Some("on"), ..Written::default() }, "one of"),
+            (Written { certificate: Some(file!()), ..Written::default() }, "sslkey is missing"),
+            (Written { root: Some("/nowhere/root.crt"), ..Written::default() }, "cannot be read"),
+        ] {
+            let found = read(written).expect_err("a complaint").join("\n");
+            assert!(found.contains(expected), "{written:?}: {found}");
+            assert!(!found.contains("/nowhere"), "{found}");
+        }
+    }
+}

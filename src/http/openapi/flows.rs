@@ -1,0 +1,227 @@
+//! The endpoints of a flow: its decision, many of them, one with facts replaced.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::schemas::{self, Body};
+use super::{Contract, problems};
+use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
+use crate::http::problem::Asked;
+use crate::types::FieldName;
+
+/// The schemas that a flow's endpoints share, and the endpoints by path.
+pub(super) struct FlowContract {
+    pub(super) schemas: Map<String, Json>,
+    pub(super) paths: Map<String, Json>,
+}
+
+/// The contract of `flow`, one of those of `whole`. Facts can be replaced where there are admin endpoints.
+pub(super) fn contract(flow: &Flow, whole: &Contract<'_>) -> FlowContract {
+    let mut schemas = Map::new();
+    let names = outcome_names(flow);
+    for (outcome, name) in flow.outcomes.iter().zip(&names) {
+        schemas.insert(name.clone(), outcome_schema(&Body { flow, typed: true }, outcome));
+    }
+    schemas.insert(named(flow, "input"), schemas::input(&flow.inputs));
+    schemas.insert(named(flow, "decision"), answer(flow, &names, &[]));
+    schemas.insert(named(flow, "line"), line(flow, &names));
+    let mut paths = Map::new();
+    paths.insert(flow.path.clone(), json!({ "post": decide(flow, whole) }));
+    paths.insert(format!("{}/batch", flow.path), json!({ "post": batch(flow, whole) }));
+    if whole.with_admin {
+        schemas.insert(named(flow, "replaced"), replaced(flow));
+        paths.insert(format!("{}/what-if", flow.path), json!({ "post": what_if(flow, whole) }));
+    }
+    FlowContract { schemas, paths }
+}
+
+/// The name of one of a flow's schemas.
+fn named(flow: &Flow, what: &str) -> String {
+    format!("{}.{what}", flow.name)
+}
+
+fn reference(name: &str) -> Json {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// A name for each outcome: its status as far as a name may have it, numbered where several share one.
+fn outcome_names(flow: &Flow) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(flow.outcomes.len());
+    for outcome in &flow.outcomes {
+        let decent = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+        let status: String = outcome.status.chars().map(decent).collect();
+        let first = named(flow, &format!("outcome.{status}"));
+        let mut name = first.clone();
+        let mut number = 2;
+        while names.contains(&name) {
+            name = format!("{first}.{number}");
+            number += 1;
+        }
+        names.push(name);
+    }
+    names
+}
+
+fn outcome_schema(body: &Body<'_>, outcome: &Outcome) -> Json {
+    let mut properties = Map::new();
+    properties.insert("status".to_owned(), json!({ "type": "string", "const": outcome.status }));
+    if outcome.message.is_some() {
+        properties
+            .insert("message".to_owned(), json!({ "type": "string", "description": "What it means, for people" }));
+    }
+    for (name, part) in &outcome.body {
+        properties.insert(name.to_string(), body.part(part));
+    }
+    let required: Vec<&String> = properties.keys().collect();
+    json!({ "type": "object", "required": required, "properties": properties })
+}
+
+/// One of the outcomes, with what the service adds: `more` are properties that must be there.
+fn answer(flow: &Flow, outcomes: &[String], more: &[(&str, Json)]) -> Json {
+    let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
+    let schema = json!({ "type": "object", "anyOf": one_of_them });
+    completed(flow, schema, more)
+}
+
+fn completed(flow: &Flow, mut schema: Json, more: &[(&str, Json)]) -> Json {
+    let mut properties: Map<String, Json> =
+        more.iter().map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
+    let required: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
+    let may_stand_in: Vec<&str> = flow
+        .nodes
+        .iter()
+        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default(_))))
+        .map(|node| node.id.as_str())
+        .collect();
+    if !may_stand_in.is_empty() {
+        let description = "The nodes whose default stood in for an answer of their database";
+        properties.insert(
+            "degraded".to_owned(),
+            json!({ "type": "array", "minItems": 1, "items": { "enum": may_stand_in }, "description": description }),
+        );
+    }
+    properties.insert("explain".to_owned(), reference("Explanation"));
+    if let Json::Object(schema) = &mut schema {
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), json!(required));
+        }
+        schema.insert("properties".to_owned(), Json::Object(properties));
+        schema.insert("unevaluatedProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+/// A line of the answer to a batch.
+fn line(flow: &Flow, outcomes: &[String]) -> Json {
+    let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
+    json!({
+        "description": "A line of the answer to a batch: a decision, or why there is none",
+        "anyOf": [
+            answer(flow, outcomes, &[("index", index.clone())]),
+            {
+                "type": "object",
+                "required": ["index", "error"],
+                "properties": { "index": index, "error": reference("Problem") },
+                "additionalProperties": false
+            }
+        ]
+    })
+}
+
+/// An answer for which facts were replaced, by values of whatever type.
+fn replaced(flow: &Flow) -> Json {
+    let untyped = Body { flow, typed: false };
+    let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
+    let facts = json!({
+        "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
+    });
+    completed(flow, json!({ "type": "object", "anyOf": outcomes }), &[("what_if", facts)])
+}
+
+fn decide(flow: &Flow, whole: &Contract<'_>) -> Json {
+    let summary = flow.description.clone().unwrap_or_else(|| format!("Decide {}", flow.name));
+    let body = json!({ "application/json": { "schema": reference(&named(flow, "input")) } });
+    let answer = json!({ "application/json": { "schema": reference(&named(flow, "decision")) } });
+    operation((flow, whole), Asked::Decision, ("decide", &summary), (body, answer, "The decision"))
+}
+
+fn batch(flow: &Flow, whole: &Contract<'_>) -> Json {
+    let input = reference(&named(flow, "input"));
+    let lenient = json!({ "description": "anything else: its line says what is wrong with it" });
+    let body = json!({
+        "application/json": { "schema": { "type": "array", "items": { "anyOf": [input, lenient] } } },
+        "application/x-ndjson": { "schema": { "type": "string", "description": "An input a line" } }
+    });
+    let description = format!("A line for each input, in order, each of the schema `{}`", named(flow, "line"));
+    let answer = json!({ "application/x-ndjson": {
+        "schema": { "type": "string", "description": description },
+        "x-line": reference(&named(flow, "line"))
+    } });
+    let summary = format!("Decide {} for many inputs", flow.name);
+    operation((flow, whole), Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"))
+}
+
+fn what_if(flow: &Flow, whole: &Contract<'_>) -> Json {
+    let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
+    let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
+    let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
+    let owners = [
+        (!nodes.is_empty()).then(|| format!("(?:{})(?:\\.[^.]+)*", nodes.join("|"))),
+        (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
+    ];
+    let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
+    let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
+    let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
+    let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
+    let body = json!({ "application/json": { "schema": {
+        "type": "object",
+        "required": required,
+        "properties": {
+            "input": reference(&named(flow, "input")),
+            "set": {
+                "description": "The facts to replace (`node.column`, `input.name`, a node for its whole row) and their values",
+                "type": "object", "minProperties": 1, "properties": rows,
+                "propertyNames": { "pattern": format!("^(?:{facts})$") }
+            }
+        },
+        "additionalProperties": false
+    } } });
+    let answer = json!({ "application/json": { "schema": reference(&named(flow, "replaced")) } });
+    let summary = format!("Decide {} with facts replaced", flow.name);
+    operation((flow, whole), Asked::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))
+}
+
+/// What may stand in for all that a query node answers.
+fn whole_row(node: &Node) -> Option<(String, Json)> {
+    let Work::Query(query) = &node.work else { return None };
+    let row = schemas::row(&query.columns);
+    let rows = match query.rows {
+        Rows::One => row,
+        Rows::Optional => schemas::nullable(row),
+        Rows::Many => json!({ "type": "array", "items": row }),
+    };
+    Some((node.id.to_string(), rows))
+}
+
+fn operation(
+    (flow, whole): (&Flow, &Contract<'_>),
+    asked: Asked,
+    (verb, summary): (&str, &str),
+    (body, answer, description): (Json, Json, &str),
+) -> Json {
+    let mut responses = Map::new();
+    responses.insert("200".to_owned(), json!({ "description": description, "content": answer }));
+    responses.extend(problems::responses(asked, whole.with_tokens));
+    let security = match asked {
+        Asked::WhatIf => json!([{ "admin": [] }]),
+        _ => whole.security(),
+    };
+    json!({
+        "operationId": format!("{}.{verb}", flow.name),
+        "tags": [flow.name],
+        "summary": summary,
+        "security": security,
+        "parameters": [super::flag("explain", "Whether the answer says why")],
+        "requestBody": { "required": true, "content": body },
+        "responses": responses
+    })
+}

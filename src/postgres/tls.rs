@@ -1,0 +1,189 @@
+//! TLS to a server: who vouches for it, and who we are, as `config::Tls` says it. Files are read for each connection, so
+//! that a renewed certificate takes effect without a restart.
+//!
+//! Names are looked for among the certificate's alternative names alone: its common name has not counted for names since RFC 6125.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::{Identity, RootCert, SslMode, Tls};
+
+/// What makes TLS connections of this kind.
+///
+/// # Errors
+/// Files that cannot be read or are not what they should be, by the name of their setting.
+pub(super) fn connector(tls: &Tls) -> io::Result<MakeRustlsConnect> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Verifier::new(tls, Arc::clone(&provider))?;
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match &tls.identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let (chain, key) = read_identity(identity)?;
+            let refused = |error| invalid(format!("sslcert and sslkey cannot be used together: {error}"));
+            config.with_client_auth_cert(chain, key).map_err(refused)?
+        }
+    };
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+    let chain = read_certificates("sslcert", &identity.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| {
+        let hint =
+            if matches!(error, pem::Error::NoItemsFound) { " (an encrypted key is none that can be used)" } else { "" };
+        invalid(format!("sslkey {} holds no private key in PEM: {error}{hint}", identity.key.display()))
+    })?;
+    Ok((chain, key))
+}
+
+fn read_certificates(what: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let refused = |error: String| invalid(format!("{what} {} holds no certificate in PEM: {error}", path.display()));
+    match read {
+        Ok(chain) if chain.is_empty() => Err(refused("it has none".to_owned())),
+        Ok(chain) => Ok(chain),
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, why)
+}
+
+/// Looks at a server's certificate as closely as the mode asks.
+#[derive(Debug)]
+struct Verifier {
+    /// `None`: any certificate will do.
+    authorities: Option<Arc<WebPkiServerVerifier>>,
+    /// Certificates that are trusted as they are: a server's own that was given as its authority, which `OpenSSL` accepts, too.
+    trusted: Vec<CertificateDer<'static>>,
+    asks_for_name: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Verifier {
+    fn new(tls: &Tls, provider: Arc<CryptoProvider>) -> io::Result<Self> {
+        let asks_for_name = tls.mode == SslMode::VerifyFull;
+        let looks = matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull);
+        let Some(root) = tls.root.as_ref().filter(|_| looks) else {
+            return Ok(Self { authorities: None, trusted: Vec::new(), asks_for_name: false, provider });
+        };
+        let trusted = match root {
+            RootCert::File(path) => read_certificates("sslrootcert", path)?,
+            RootCert::System => rustls_native_certs::load_native_certs().certs,
+        };
+        let mut store = RootCertStore::empty();
+        let (added, _) = store.add_parsable_certificates(trusted.iter().cloned());
+        if added == 0 {
+            return Err(invalid("sslrootcert holds no certificate that can be used".to_owned()));
+        }
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider))
+            .build()
+            .map_err(io::Error::other)?;
+        let trusted = if *root == RootCert::System { Vec::new() } else { trusted };
+        Ok(Self { authorities: Some(authorities), trusted, asks_for_name, provider })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
+        if self.trusted.iter().any(|trusted| trusted == end_entity) {
+            if self.asks_for_name {
+                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.asks_for_name => Ok(ServerCertVerified::assertion()),
+            outcome => outcome,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// What went wrong with TLS, and what to look at; `None` where it was not TLS.
+pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let fault = inner.and_then(|inner| inner.downcast_ref::<Error>()).or_else(|| error.downcast_ref::<Error>());
+        if let Some(fault) = fault {
+            return Some(in_words(fault));
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn in_words(fault: &Error) -> String {
+    let certificate = |what: &str| format!("the server's certificate {what}");
+    match fault {
+        Error::InvalidCertificate(fault) => match fault {
+            // An authority of the same name with another key is another authority.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+                certificate("is not from an authority in sslrootcert")
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                certificate("is not for this host (sslmode verify-full)")
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => certificate("has expired"),
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                certificate("is not valid yet; is this machine's clock right?")
+            }
+            other => certificate(&format!("cannot be trusted: {other}")),
+        },
+        Error::AlertReceived(alert) => {
+            format!(
+                "the server ended the TLS handshake ({alert:?}); does it ask for another certificate (sslcert, sslkey)?"
+            )
+        }
+        other => format!("TLS: {other}"),
+    }
+}

@@ -1,0 +1,271 @@
+//! TLS as libpq's words ask for it, against servers that have it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use tributary::config::{DomainConfig, Identity, Password, RootCert, SessionAttrs, SslMode, Tls};
+use tributary::server::Server;
+use tributary::types::{Deadline, Value};
+
+use crate::fixture::{Domain, LONG, config, eventually, run};
+
+/// An authority of a test, and where its files are.
+struct Authority {
+    params: CertificateParams,
+    key: KeyPair,
+    directory: tempfile::TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "an authority");
+        let authority = Self { params, key, directory: tempfile::tempdir().expect("a directory") };
+        authority.write("root.crt", &authority.root());
+        authority
+    }
+
+    fn root(&self) -> String {
+        self.params.self_signed(&self.key).expect("a certificate").pem()
+    }
+
+    /// A certificate and its key.
+    fn sign(&self, params: &CertificateParams) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let issuer = Issuer::from_params(&self.params, &self.key);
+        (params.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem())
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn trusted(&self) -> Option<RootCert> {
+        Some(RootCert::File(self.file("root.crt")))
+    }
+
+    /// A client's certificate for this role.
+    fn identity(&self, role: &str) -> Identity {
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, role);
+        let (certificate, key) = self.sign(&params);
+        Identity {
+            certificate: self.write(&format!("{role}.crt"), &certificate),
+            key: self.write(&format!("{role}.key"), &key),
+        }
+    }
+}
+
+fn names(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("parameters")
+}
+
+/// A server with this certificate, and these lines before the others of its `pg_hba.conf`.
+async fn server(authority: &Authority, params: &CertificateParams, rules: &str) -> Server {
+    let server = Server::disposable(&[]).expect("a server");
+    renew(&server, authority, params);
+    server.put_file("root.crt", &authority.root()).expect("written");
+    // The superuser of the tests comes as before.
+    let all = format!("{rules}\nlocal all all trust\nhost all postgres all trust\n");
+    server.put_file("pg_hba.conf", &all).expect("written");
+    let settings = "ALTER SYSTEM SET ssl_ca_file = 'root.crt'; ALTER SYSTEM SET ssl = on;\n\
+                    CREATE ROLE scram LOGIN PASSWORD 'planted'; CREATE ROLE certified LOGIN; CREATE ROLE anybody LOGIN;";
+    // Each on its own: ALTER SYSTEM cannot run in a transaction.
+    for statement in settings.split(';').filter(|statement| !statement.trim().is_empty()) {
+        run(&server, "postgres", statement).await;
+    }
+    server.reload().expect("reloaded");
+    let plain = with(&server, "postgres", Tls { mode: SslMode::Require, ..Tls::default() });
+    eventually("the server has TLS", || async { attempt(plain.clone()).await.is_ok() }).await;
+    server
+}
+
+fn renew(server: &Server, authority: &Authority, params: &CertificateParams) {
+    let (certificate, key) = authority.sign(params);
+    server.put_file("server.crt", &certificate).expect("written");
+    server.put_file("server.key", &key).expect("written");
+}
+
+fn with(server: &Server, user: &str, tls: Tls) -> DomainConfig {
+    let mut config = config(server, "postgres");
+    config.connection.user = user.to_owned();
+    config.connection.tls = tls;
+    config
+}
+
+fn tls(mode: SslMode, root: Option<RootCert>) -> Tls {
+    Tls { mode, root, identity: None }
+}
+
+/// Whether its session uses TLS, or why there is none.
+async fn attempt(config: DomainConfig) -> Result<bool, String> {
+    let domain = Domain::start(config);
+    let outcome = match domain.handle.wait_ready(Deadline::after(LONG / 4)).await {
+        Ok(()) => {
+            let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+            Ok(domain.value(sql, &[]).await == Value::Boolean(true))
+        }
+        Err(_) => Err(domain.handle.health().last_error.map(|error| error.message.to_string()).unwrap_or_default()),
+    };
+    domain.drain().await;
+    outcome
+}
+
+async fn refused(config: DomainConfig, because: &str) {
+    let why = attempt(config).await.expect_err(because);
+    assert!(why.contains(because), "`{why}` does not say `{because}`");
+}
+
+#[actix::test]
+async fn each_sslmode_asks_of_the_server_what_libpq_says() {
+    let (right, wrong) = (Authority::new(), Authority::new());
+    let here = server(&right, &names(&["127.0.0.1"]), "").await;
+    for (mode, root) in [
+        (SslMode::Prefer, None),
+        (SslMode::Require, None),
+        (SslMode::VerifyCa, right.trusted()),
+        (SslMode::VerifyFull, right.trusted()),
+    ] {
+        assert_eq!(attempt(with(&here, "postgres", tls(mode, root))).await, Ok(true), "{mode:?}");
+    }
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Disable, None))).await, Ok(false));
+    for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
+        refused(with(&here, "postgres", tls(mode, wrong.trusted())), "not from an authority in sslrootcert").await;
+    }
+    refused(with(&here, "postgres", tls(SslMode::VerifyFull, Some(RootCert::System))), "not from an authority").await;
+
+    // Another name, and a new certificate without a restart of either side.
+    renew(&here, &right, &names(&["elsewhere.example.com"]));
+    here.reload().expect("reloaded");
+    let full = with(&here, "postgres", tls(SslMode::VerifyFull, right.trusted()));
+    eventually("the server has its new certificate", || async { attempt(full.clone()).await.is_err() }).await;
+    refused(full, "not for this host").await;
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::VerifyCa, right.trusted()))).await, Ok(true));
+}
+
+#[actix::test]
+async fn an_expired_certificate_is_refused_and_said_to_be() {
+    let authority = Authority::new();
+    let mut params = names(&["127.0.0.1"]);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2021, 1, 1);
+    let here = server(&authority, &params, "").await;
+    refused(with(&here, "postgres", tls(SslMode::VerifyFull, authority.trusted())), "has expired").await;
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Require, None))).await, Ok(true));
+}
+
+#[actix::test]
+async fn a_server_without_tls_is_refused_unless_it_is_only_preferred() {
+    let here = Server::disposable(&[]).expect("a server");
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Prefer, None))).await, Ok(false));
+    refused(with(&here, "postgres", tls(SslMode::Require, None)), "does not support TLS").await;
+}
+
+#[actix::test]
+async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
+    let authority = Authority::new();
+    let here = server(&authority, &names(&["127.0.0.1"]), "").await;
+    // What `openssl req -x509` makes: an authority that serves itself.
+    let mut itself = names(&["127.0.0.1"]);
+    itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = itself.self_signed(&key).expect("a certificate").pem();
+    here.put_file("server.crt", &certificate).expect("written");
+    here.put_file("server.key", &key.serialize_pem()).expect("written");
+    here.reload().expect("reloaded");
+    let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
+    let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
+    eventually("the server has its new certificate", || async { attempt(full.clone()).await == Ok(true) }).await;
+}
+
+#[actix::test]
+async fn a_certificate_of_the_clients_own_logs_it_in_where_the_server_asks_for_one() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let here = server(&authority, &names(&["127.0.0.1"]), "hostssl all certified all cert").await;
+    let known = Tls { identity: Some(authority.identity("certified")), ..tls(SslMode::Require, None) };
+    assert_eq!(attempt(with(&here, "certified", known)).await, Ok(true));
+    refused(with(&here, "certified", tls(SslMode::Require, None)), "refused the login").await;
+    let stranger = Tls { identity: Some(other.identity("certified")), ..tls(SslMode::Require, None) };
+    let why = attempt(with(&here, "certified", stranger)).await.expect_err("nobody knows the authority");
+    assert!(why.contains("sslcert") || why.contains("refused"), "{why}");
+    let namesake = Tls { identity: Some(authority.identity("somebody")), ..tls(SslMode::Require, None) };
+    refused(with(&here, "certified", namesake), "refused the login").await;
+    let mut mixed = authority.identity("certified");
+    mixed.key = other.identity("other").key;
+    let mixed = Tls { identity: Some(mixed), ..tls(SslMode::Require, None) };
+    refused(with(&here, "certified", mixed), "cannot be used together").await;
+}
+
+#[actix::test]
+async fn a_password_travels_by_scram_bound_to_the_channel() {
+    let authority = Authority::new();
+    let here = server(&authority, &names(&["127.0.0.1"]), "hostssl all scram all scram-sha-256").await;
+    let mut config = with(&here, "scram", tls(SslMode::VerifyFull, authority.trusted()));
+    config.connection.password = Password::Given("planted".to_owned().into());
+    assert_eq!(attempt(config.clone()).await, Ok(true));
+    config.connection.password = Password::Given("wrong".to_owned().into());
+    refused(config, "refused the password").await;
+}
+
+#[actix::test]
+async fn prefer_goes_without_tls_where_the_servers_rules_refuse_it() {
+    let authority = Authority::new();
+    let rules = "hostssl all anybody all reject\nhostnossl all anybody all trust";
+    let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
+    assert_eq!(attempt(with(&here, "anybody", tls(SslMode::Prefer, None))).await, Ok(false));
+    refused(with(&here, "anybody", tls(SslMode::Require, None)), "refused the login").await;
+}
+
+#[actix::test]
+async fn a_unix_socket_needs_no_tls() {
+    let sockets = tempfile::tempdir().expect("a directory");
+    // The server runs as somebody else where the tests run as root.
+    std::fs::set_permissions(sockets.path(), std::fs::Permissions::from_mode(0o777)).expect("permissions");
+    let path = sockets.path().to_str().expect("text");
+    let here = Server::disposable(&[("unix_socket_directories", path)]).expect("a server");
+    let mut config = with(&here, "postgres", tls(SslMode::Require, None));
+    config.connection.hosts = vec![(path.to_owned(), here.port())];
+    assert_eq!(attempt(config).await, Ok(false));
+}
+
+#[actix::test]
+async fn of_several_hosts_the_one_in_the_role_that_is_wanted_is_taken() {
+    let primary = Server::disposable(&[]).expect("a server");
+    let standby = Server::disposable(&[("wal_level", "replica"), ("hot_standby", "on")]).expect("a server");
+    // A server in recovery that waits for what never comes.
+    standby.stop().expect("stopped");
+    standby.put_file("standby.signal", "").expect("written");
+    standby.restart().expect("restarted");
+    let asking = |attrs: SessionAttrs, servers: &[&Server]| {
+        let mut config = with(&primary, "postgres", Tls::default());
+        config.connection.hosts = servers.iter().map(|server| (server.host().to_owned(), server.port())).collect();
+        config.connection.session_attrs = attrs;
+        config
+    };
+    let answers = async |config: DomainConfig| {
+        let domain = Domain::ready(config).await;
+        let port = domain.value("SELECT inet_server_port()::int8", &[]).await;
+        domain.drain().await;
+        port
+    };
+    let port = |server: &Server| Value::Integer(i64::from(server.port()));
+    for servers in [[&primary, &standby], [&standby, &primary]] {
+        assert_eq!(answers(asking(SessionAttrs::Primary, &servers)).await, port(&primary));
+        assert_eq!(answers(asking(SessionAttrs::Standby, &servers)).await, port(&standby));
+        assert_eq!(answers(asking(SessionAttrs::PreferStandby, &servers)).await, port(&standby));
+        assert_eq!(answers(asking(SessionAttrs::Any, &servers)).await, port(servers[0]));
+    }
+    assert_eq!(answers(asking(SessionAttrs::PreferStandby, &[&primary])).await, port(&primary));
+    refused(asking(SessionAttrs::Standby, &[&primary]), "it is a primary, and target_session_attrs asks for `standby`")
+        .await;
+    refused(asking(SessionAttrs::Primary, &[&standby]), "it is a standby").await;
+}
