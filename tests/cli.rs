@@ -225,3 +225,30 @@ async fn check_db_watches_and_ends_when_a_database_drifts() {
     let (code, stdout, _) = read(child.wait_with_output().expect("it ends"));
     assert!(code == 1 && stdout.contains("missing-column"), "{stdout}");
 }
+
+#[test]
+fn completions_and_the_manual_name_every_command() {
+    let here = repository();
+    let commands =
+        ["serve", "demo", "check", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
+    let (code, manual, _) = run(here, &[], &["man"]);
+    assert_eq!(code, 0);
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, script, _) = run(here, &[], &["completions", shell]);
+        assert_eq!(code, 0);
+        for command in commands {
+            assert!(script.contains(command), "{shell}: {command}");
+            assert!(manual.contains(&format!("TRIBUTARY {}", command.to_uppercase())), "{command}");
+        }
+    }
+    assert_eq!(run(here, &[], &["completions", "cmd"]).0, 2);
+    // bash itself completes a command and an option.
+    let script = run(here, &[], &["completions", "bash"]).1;
+    let asked = format!(
+        "{script}\nCOMP_WORDS=(tributary gr); COMP_CWORD=1; _tributary tributary gr tributary; echo ${{COMPREPLY[@]}}\n\
+         COMP_WORDS=(tributary graph --expl); COMP_CWORD=2; _tributary tributary --expl graph; echo ${{COMPREPLY[@]}}\n"
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &asked]).output().expect("bash runs");
+    let (code, stdout, stderr) = read(output);
+    assert_eq!((code, stdout.as_str()), (0, "graph\n--explain-of\n"), "{stderr}");
+}

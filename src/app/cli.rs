@@ -47,6 +47,10 @@ pub enum Command {
     Schema(Schema),
     /// Make a token for a caller of the flows.
     Token(Token),
+    /// Print completions for a shell: `tributary completions bash > /etc/bash_completion.d/tributary`.
+    Completions(Completions),
+    /// Print the manual page: `tributary man > /usr/share/man/man1/tributary.1`.
+    Man,
 }
 
 /// The files every command reads.
@@ -239,6 +243,14 @@ pub struct Token {
     /// A flow that it may ask; may be repeated [default: all].
     #[arg(long = "flow", value_name = "FLOW")]
     pub flows: Vec<String>,
+}
+
+/// `tributary completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// The language of a picture.

@@ -244,7 +244,9 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Access, String> {
-        Access::parse(&Source::new("tokens.yaml", text)).map_err(|found| found.to_string())
+        Access::parse(&Source::new("tokens.yaml", text)).map_err(|found| {
+            found.iter().map(|one| format!("{} {}", one.place, one.message)).collect::<Vec<_>>().join("\n")
+        })
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod graph;
 mod openapi;
+mod paper;
 mod replay;
 mod run;
 mod schema;
@@ -67,6 +68,8 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Openapi(arguments) => openapi::execute(&arguments),
         Command::Schema(arguments) => schema::execute(&arguments),
         Command::Token(arguments) => token::execute(&arguments),
+        Command::Completions(arguments) => paper::completions(&arguments),
+        Command::Man => paper::manual(),
     }
 }
 
