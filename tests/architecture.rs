@@ -281,3 +281,28 @@ fn skip_separator(tokens: &mut Tokens) -> bool {
     }
     colons == 2
 }
+
+/// The stated minimum Rust version holds for the dependencies; for the library's own use of `std` clippy sees to it.
+#[test]
+fn no_dependency_needs_a_newer_rust_than_the_manifest_states() {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
+    // A version may leave out its last number.
+    let version = |text: &str| -> Vec<u32> {
+        format!("{text}.0").split('.').take(3).map(|part| part.parse().unwrap_or(0)).collect()
+    };
+    let stated = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().expect("packages");
+    assert!(packages.len() > 100, "the dependencies are known");
+    let newer: Vec<String> = packages
+        .iter()
+        .filter_map(|package| Some((package["name"].as_str()?, package["rust_version"].as_str()?)))
+        .filter(|(_, needed)| version(needed) > stated)
+        .map(|(name, needed)| format!("{name} needs {needed}"))
+        .collect();
+    assert!(newer.is_empty(), "{newer:#?}");
+}

@@ -101,8 +101,8 @@ impl Program {
         let find = || {
             let said = self.said();
             let line = said.lines().filter_map(|line| serde_json::from_str::<Json>(line).ok());
-            let serving = line.filter(|line| line["message"] == "serving");
-            serving.last().and_then(|line| line["address"].as_str().map(str::to_owned))
+            let mut serving = line.filter(|line| line["message"] == "serving");
+            serving.next().and_then(|line| line["address"].as_str().map(str::to_owned))
         };
         eventually_async("it serves", || async { find().is_some() }).await;
         find().expect("an address")

@@ -182,7 +182,7 @@ impl Tls {
         }
         match (tls.mode, &tls.root) {
             (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-                complain(TlsConfigError::NoRoot { mode: tls.mode.word() })
+                complain(TlsConfigError::NoRoot { mode: tls.mode.word() });
             }
             (SslMode::VerifyFull | SslMode::Disable, Some(RootCert::System)) | (_, None) => {}
             (_, Some(RootCert::System)) => complain(TlsConfigError::WeakSystem),

@@ -49,8 +49,8 @@ impl Authority {
         self.directory.path().join(name)
     }
 
-    fn trusted(&self) -> Option<RootCert> {
-        Some(RootCert::File(self.file("root.crt")))
+    fn trusted(&self) -> RootCert {
+        RootCert::File(self.file("root.crt"))
     }
 
     /// A client's certificate for this role.
@@ -97,7 +97,7 @@ fn renew(server: &Server, authority: &Authority, params: &CertificateParams) {
 
 fn with(server: &Server, user: &str, tls: Tls) -> DomainConfig {
     let mut config = config(server, "postgres");
-    config.connection.user = user.to_owned();
+    user.clone_into(&mut config.connection.user);
     config.connection.tls = tls;
     config
 }
@@ -132,24 +132,25 @@ async fn each_sslmode_asks_of_the_server_what_libpq_says() {
     for (mode, root) in [
         (SslMode::Prefer, None),
         (SslMode::Require, None),
-        (SslMode::VerifyCa, right.trusted()),
-        (SslMode::VerifyFull, right.trusted()),
+        (SslMode::VerifyCa, right.trusted().into()),
+        (SslMode::VerifyFull, right.trusted().into()),
     ] {
         assert_eq!(attempt(with(&here, "postgres", tls(mode, root))).await, Ok(true), "{mode:?}");
     }
     assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Disable, None))).await, Ok(false));
     for mode in [SslMode::VerifyCa, SslMode::VerifyFull] {
-        refused(with(&here, "postgres", tls(mode, wrong.trusted())), "not from an authority in sslrootcert").await;
+        refused(with(&here, "postgres", tls(mode, wrong.trusted().into())), "not from an authority in sslrootcert")
+            .await;
     }
     refused(with(&here, "postgres", tls(SslMode::VerifyFull, Some(RootCert::System))), "not from an authority").await;
 
     // Another name, and a new certificate without a restart of either side.
     renew(&here, &right, &names(&["elsewhere.example.com"]));
     here.reload().expect("reloaded");
-    let full = with(&here, "postgres", tls(SslMode::VerifyFull, right.trusted()));
+    let full = with(&here, "postgres", tls(SslMode::VerifyFull, right.trusted().into()));
     eventually("the server has its new certificate", || async { attempt(full.clone()).await.is_err() }).await;
     refused(full, "not for this host").await;
-    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::VerifyCa, right.trusted()))).await, Ok(true));
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::VerifyCa, right.trusted().into()))).await, Ok(true));
 }
 
 #[actix::test]
@@ -159,7 +160,7 @@ async fn an_expired_certificate_is_refused_and_said_to_be() {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2021, 1, 1);
     let here = server(&authority, &params, "").await;
-    refused(with(&here, "postgres", tls(SslMode::VerifyFull, authority.trusted())), "has expired").await;
+    refused(with(&here, "postgres", tls(SslMode::VerifyFull, authority.trusted().into())), "has expired").await;
     assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Require, None))).await, Ok(true));
 }
 
@@ -209,7 +210,7 @@ async fn a_certificate_of_the_clients_own_logs_it_in_where_the_server_asks_for_o
 async fn a_password_travels_by_scram_bound_to_the_channel() {
     let authority = Authority::new();
     let here = server(&authority, &names(&["127.0.0.1"]), "hostssl all scram all scram-sha-256").await;
-    let mut config = with(&here, "scram", tls(SslMode::VerifyFull, authority.trusted()));
+    let mut config = with(&here, "scram", tls(SslMode::VerifyFull, authority.trusted().into()));
     config.connection.password = Password::Given("planted".to_owned().into());
     assert_eq!(attempt(config.clone()).await, Ok(true));
     config.connection.password = Password::Given("wrong".to_owned().into());
