@@ -22,6 +22,8 @@ mod verification;
 
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
+#[cfg(fuzzing)]
+pub use codec::round_trip;
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use lanes::{BatchCounts, Lanes};
