@@ -65,6 +65,19 @@ pub struct PoolConfig {
     pub max_waiting: usize,
     /// Whether waiting queries of one node go together. Default `auto`.
     pub coalesce: Coalescing,
+    /// Whether statements are prepared once a connection. Default `prepared`.
+    pub statements: Statements,
+}
+
+/// Whether statements are prepared once a connection, which a pooler in transaction mode does not keep for one client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Statements {
+    /// Once a connection.
+    #[default]
+    Prepared,
+    /// With each query, under no name; sessions have no settings of their own, and queries do not go together.
+    Unprepared,
 }
 
 /// Whether waiting queries of one node may be sent as one statement, and equal ones share an answer.
@@ -95,7 +108,7 @@ pub struct Timeouts {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { min: 5, max: 20, max_waiting: 1_024, coalesce: Coalescing::Auto }
+        Self { min: 5, max: 20, max_waiting: 1_024, coalesce: Coalescing::Auto, statements: Statements::Prepared }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::access::{Cors, TlsFiles};
-use super::domain::{Coalescing, PoolConfig, Timeouts};
+use super::domain::{Coalescing, PoolConfig, Statements, Timeouts};
 use super::env::Env;
 use super::interpolate;
 use super::service::{Config, HttpConfig, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
@@ -194,6 +194,7 @@ struct Pool {
     max: Option<Count>,
     max_waiting: Option<CountOrNone>,
     coalesce: Option<Coalescing>,
+    statements: Option<Statements>,
 }
 
 #[derive(Deserialize, Default)]
@@ -314,6 +315,7 @@ impl Domain {
         set(&mut pool.max, self.pool.max.map(|count| count.0));
         set(&mut pool.max_waiting, self.pool.max_waiting.map(|count| count.0));
         set(&mut pool.coalesce, self.pool.coalesce);
+        set(&mut pool.statements, self.pool.statements);
         set(&mut timeouts.connect, self.timeouts.connect_ms.map(|time| time.0));
         set(&mut timeouts.acquire, self.timeouts.acquire_ms.map(|time| time.0));
         set(&mut timeouts.query, self.timeouts.query_ms.map(|time| time.0));

@@ -22,7 +22,7 @@ mod variables;
 mod words;
 
 pub use access::{Access, Caller, Cors, TlsFiles, digest, new_token};
-pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Timeouts};
+pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;

@@ -23,10 +23,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode as PgSslMode;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, Socket};
+use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, SimpleQueryMessage, Socket};
 
 use super::tls;
-use crate::config::{Connection, DomainConfig, Password, SessionAttrs, SslMode};
+use crate::config::{Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
 
 /// A connection whose client is gone may take this long to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -60,7 +60,11 @@ impl Connector {
     pub fn new(config: &DomainConfig) -> Self {
         Self {
             to: Arc::new(config.connection.clone()),
-            options: session_options(&config.connection.options, config.timeouts.query).into(),
+            options: match config.pool.statements {
+                Statements::Prepared => session_options(&config.connection.options, config.timeouts.query).into(),
+                // A pooler takes none: its sessions are everybody's.
+                Statements::Unprepared => config.connection.options.as_str().into(),
+            },
             timeout: config.timeouts.connect,
             shared: Arc::new(Shared {
                 server_version: ArcSwapOption::empty(),
@@ -156,11 +160,12 @@ impl Connector {
         let (client, task) = self.dial_as_safely_as_asked(settings, host).await?;
         let in_recovery = match role {
             Role::Any => return Ok((client, task)),
-            Role::Primary | Role::Standby => client.query_one("SELECT pg_catalog.pg_is_in_recovery()", &[]).await,
+            // Under no name, for poolers.
+            Role::Primary | Role::Standby => client.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await,
         };
-        let (is, wanted) = match in_recovery.and_then(|row| row.try_get::<_, bool>(0)) {
-            Ok(true) => ("a standby", Role::Standby),
-            Ok(false) => ("a primary", Role::Primary),
+        let (is, wanted) = match in_recovery {
+            Ok(answer) if answer.iter().any(says_true) => ("a standby", Role::Standby),
+            Ok(_) => ("a primary", Role::Primary),
             Err(error) => {
                 task.abort();
                 return Err(error);
@@ -244,13 +249,15 @@ impl Connector {
             .user(&self.to.user)
             .dbname(&self.to.database)
             .application_name(&self.to.application_name)
-            .options(&*self.options)
             .connect_timeout(self.timeout)
             .keepalives(true)
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
             .tcp_user_timeout(UNACKNOWLEDGED);
+        if !self.options.is_empty() {
+            settings.options(&*self.options);
+        }
         settings
     }
 }
@@ -263,6 +270,10 @@ impl Connect for Connector {
 
 /// A connection, and the task that ends it.
 type Dialled = (Client, JoinHandle<()>);
+
+fn says_true(message: &SimpleQueryMessage) -> bool {
+    matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
+}
 
 /// The role of a server that is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

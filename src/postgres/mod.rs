@@ -20,10 +20,10 @@ mod statements;
 mod tls;
 mod verification;
 
-pub use connect::Connector;
-pub use error::{QueryError, QueryErrorKind};
 #[cfg(fuzzing)]
 pub use codec::round_trip;
+pub use connect::Connector;
+pub use error::{QueryError, QueryErrorKind};
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use lanes::{BatchCounts, Lanes};

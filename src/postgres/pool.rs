@@ -23,7 +23,7 @@ use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::session::Session;
 use super::statements::Plans;
 use super::verification::{Verification, hear_of_ends};
-use crate::config::{Coalescing, DomainConfig, PoolConfig, Timeouts as Limits};
+use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
 use crate::types::Deadline;
 
 /// Connections beyond the configured minimum are closed where none of them was needed for so long.
@@ -117,7 +117,7 @@ impl Pool {
 
     /// Whether waiting queries may go together.
     pub(super) fn coalesces(&self) -> bool {
-        self.shared.size.coalesce == Coalescing::Auto
+        self.shared.size.coalesce == Coalescing::Auto && self.shared.prepares()
     }
 
     /// How long to wait for what.
@@ -246,6 +246,11 @@ impl Pool {
 }
 
 impl Shared {
+    /// Whether statements are prepared once a connection.
+    pub(super) fn prepares(&self) -> bool {
+        self.size.statements == Statements::Prepared
+    }
+
     /// See [`Pool::recycle`].
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)

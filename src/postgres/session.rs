@@ -40,6 +40,13 @@ pub struct Session {
     shared: bool,
 }
 
+/// Whether a description has PostgreSQL plan the query as well, which asks for permissions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plans {
+    Tried,
+    Untried,
+}
+
 /// Why a statement did not run: the driver's word, or our own.
 pub(super) enum Fault {
     Driver(tokio_postgres::Error),
@@ -127,7 +134,7 @@ impl Session {
     ) -> Result<Vec<Value>, QueryErrorKind> {
         let limit = deadline.remaining();
         self.within(deadline, async |session| {
-            if limit <= session.pool.limits.query {
+            if limit <= session.pool.limits.query || !session.pool.prepares() {
                 return session.run(query, params).await;
             }
             // The node asks for more time than the session allows.
@@ -145,6 +152,9 @@ impl Session {
     /// [`QueryErrorKind`]: `Sql` where the database refuses it or the role may not run it, `Column` for two columns of one name.
     pub async fn describe(&mut self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         self.within(deadline, async |session| {
+            if !session.pool.prepares() {
+                return Ok(session.described_in_one_transaction(query, Plans::Tried).await?.description()?);
+            }
             // Afresh: a statement prepared earlier would not tell of tables that have changed.
             session.forget(query)?;
             let description = session.prepare(query).await?.1.description()?;
@@ -195,6 +205,9 @@ impl Session {
     }
 
     async fn run(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        if !self.pool.prepares() {
+            return self.run_unprepared(query, params).await;
+        }
         let (statement, plan) = self.prepare(query).await?;
         match self.execute(&statement, &plan, params).await {
             Err(Fault::Driver(error)) if is_stale_statement(&error) => {
@@ -204,6 +217,45 @@ impl Session {
             }
             outcome => outcome,
         }
+    }
+
+    /// Runs `query` under no name, in one message: a pooler hands that to one session as a whole.
+    async fn run_unprepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let plan = match self.pool.plans.known(query.id()) {
+            Some(plan) => plan,
+            None => self.described_in_one_transaction(query, Plans::Untried).await?,
+        };
+        let (reader, bound) = (plan.reader()?, plan.bind(params)?);
+        let typed = bound.iter().zip(plan.param_types().cloned());
+        let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);
+        let (mut rows, mut refused) = (Vec::new(), None);
+        while let Some(row) = stream.try_next().await? {
+            if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
+                self.pool.plans.forget(query.id());
+                let detail = "the tables have changed since the query was described".to_owned();
+                refused = Some(QueryErrorKind::ConnectionLost { sent: true, detail });
+            }
+            if refused.is_none() {
+                reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
+            }
+        }
+        refused.map_or(Ok(rows), |kind| Err(kind.into()))
+    }
+
+    /// Describes `query` on one session of a pooler, which a transaction keeps, and leaves no name there.
+    async fn described_in_one_transaction(&self, query: &Query, plans: Plans) -> Result<Arc<Plan>, Fault> {
+        let connection = self.connection()?;
+        connection.batch_execute("BEGIN READ ONLY").await?;
+        let described = async {
+            let statement = connection.prepare(query.text()).await?;
+            if plans == Plans::Tried {
+                self.plan(query, statement.params().len()).await?;
+            }
+            Ok::<_, Fault>(self.pool.plans.plan(query.id(), &statement))
+        };
+        let described = described.await;
+        connection.batch_execute("ROLLBACK; DEALLOCATE ALL").await?;
+        described
     }
 
     pub(super) async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {

@@ -21,11 +21,20 @@ pub(super) struct Plans(RwLock<HashMap<u64, Arc<Plan>>>);
 const MOST_PLANS: usize = 10_000;
 
 impl Plans {
+    /// The plan of the query `id`, where it is known.
+    pub(super) fn known(&self, id: u64) -> Option<Arc<Plan>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
+    }
+
+    /// What was known of the query `id` no longer holds.
+    pub(super) fn forget(&self, id: u64) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
     /// The plan of the query `id` as `statement` was prepared, which may differ from how it was prepared before: the
     /// tables may have changed in between.
     pub(super) fn plan(&self, id: u64, statement: &Statement) -> Arc<Plan> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone);
-        if let Some(plan) = known.filter(|plan| plan.fits(statement)) {
+        if let Some(plan) = self.known(id).filter(|plan| plan.fits(statement)) {
             return plan;
         }
         let plan = Arc::new(Plan::of(statement));
@@ -77,6 +86,13 @@ impl Plan {
             params: self.params.iter().map(|(ty, _)| described(ty)).collect(),
             columns: columns.map(|(name, ty)| Column { name: name.to_string(), ty: described(ty) }).collect(),
         })
+    }
+
+    /// Whether a row still has the columns that were planned for.
+    pub(super) fn fits_row(&self, row: &Row) -> bool {
+        let columns = row.columns();
+        self.columns.iter().map(PgType::oid).eq(columns.iter().map(|column| column.type_().oid()))
+            && self.names.iter().map(|name| &**name).eq(columns.iter().map(tokio_postgres::Column::name))
     }
 
     /// The types of its parameters.

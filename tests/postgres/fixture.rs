@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
-use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Timeouts, Tls};
+use tributary::config::{
+    Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Statements, Timeouts, Tls,
+};
 use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
@@ -43,7 +45,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             tls: Tls::default(),
             session_attrs: SessionAttrs::Any,
         },
-        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing() },
+        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing(), statements: Statements::Prepared },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
     }
 }

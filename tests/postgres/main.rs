@@ -12,6 +12,7 @@ mod fixture;
 mod lanes;
 mod load;
 mod network;
+mod pooler;
 mod sessions;
 mod supervision;
 #[path = "../support/mod.rs"]
