@@ -125,6 +125,7 @@ impl Core {
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
+        let traces = self.config.traces.is_some();
         Workshop {
             releases,
             under_way,
@@ -132,6 +133,7 @@ impl Core {
             admin,
             admin_side,
             gate,
+            traces,
             head_limits,
             metrics,
             most_under_way,
@@ -166,6 +168,7 @@ pub struct Workshop {
     console: Option<Console>,
     admin_side: AdminSide,
     gate: Gate,
+    traces: bool,
     head_limits: HeadLimits,
     metrics: Metrics,
     most_under_way: usize,
@@ -188,6 +191,7 @@ impl Workshop {
             console: self.console.clone(),
             admin_side: self.admin_side.clone(),
             gate: self.gate.clone(),
+            traces: self.traces,
             head_limits: self.head_limits,
             metrics: self.metrics.clone(),
             most_under_way: self.most_under_way,

@@ -11,6 +11,7 @@ mod operator;
 mod project;
 mod server;
 pub mod telemetry;
+mod traces;
 mod watch;
 
 pub use self::commands::{Exit, execute};

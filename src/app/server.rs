@@ -171,7 +171,8 @@ fn cross_origin(cors: Option<&config::Cors>) -> Cors {
     let Some(config::Cors { origins, max_age_s }) = cors else { return Cors::default() };
     let rules = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
-        .allowed_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("x-request-id")])
+        .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
+        .allowed_headers(["x-request-id", "traceparent", "tracestate"].map(HeaderName::from_static))
         .expose_headers([RETRY_AFTER, HeaderName::from_static("x-request-id")])
         .max_age(*max_age_s);
     if origins.iter().any(|origin| origin == "*") {

@@ -1,45 +1,50 @@
 //! Logs: tracing events as lines for people or JSON for machines, to standard error, so that standard output holds only
-//! what a command was asked for.
+//! what a command was asked for. And traces, for a service that is asked for them (`traces`).
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::config::LogFormat;
+use super::traces::Traces;
+use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging: `filter` in the words of `RUST_LOG` (`info`, `tributary=debug,warn`).
+/// Starts logging: what `log.filter` lets through, in the words of `RUST_LOG` (`info`, `tributary=debug,warn`); and makes
+/// traces, where there are some. Without traces there is no layer for them, and no span that the log does not ask for.
 ///
 /// # Errors
-/// Why `filter` is not one. A second call in one process changes nothing.
-pub fn start(format: LogFormat, filter: &str) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = EnvFilter::builder().parse(filter)?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = match format {
-        LogFormat::Pretty => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .with_writer(std::io::stderr)
-                    .with_ansi(std::io::stderr().is_terminal())
-                    .with_target(false)
-                    .with_span_events(FmtSpan::NONE),
-            )
-            .try_init(),
-        LogFormat::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .flatten_event(true)
-                    .with_current_span(true)
-                    .with_span_list(false)
-                    .with_writer(std::io::stderr),
-            )
-            .try_init(),
+/// Why the filter is not one. A second call in one process changes nothing.
+pub fn start(log: &LogConfig, traces: Option<&Traces>) -> Result<(), ParseError> {
+    let filter = EnvFilter::builder().parse(&log.filter)?;
+    let is_detailed = filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO);
+    let registry = tracing_subscriber::registry();
+    let started = match traces {
+        None => registry.with(filter).with(lines(log.format, is_detailed)).try_init(),
+        Some(traces) => {
+            registry.with(lines(log.format, is_detailed).with_filter(filter)).with(traces.layer()).try_init()
+        }
     };
     if started.is_err() {
         tracing::debug!("logging was started before");
     }
     Ok(())
+}
+
+/// A line for each event. JSON names its innermost span; where there may be spans within that of the request, it names all.
+fn lines<S>(format: LogFormat, is_detailed: bool) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Pretty => {
+            lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_span_events(FmtSpan::NONE).boxed()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(is_detailed).boxed(),
+    }
 }

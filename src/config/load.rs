@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::env::Env;
 use super::file;
 use super::service::{Config, LogFormat, Threads};
+use super::traces;
 use super::variables::read_secret;
 use super::words::{Bind, Count, Filter, FromText, Milliseconds, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
@@ -87,6 +88,7 @@ impl Config {
         loading.environment(&variables);
         loading.arguments(arguments);
         loading.config.admin_token = loading.admin_token();
+        loading.config.traces = traces::read(&loading.config.env, &mut loading.complaints);
         loading.complaints.into_result(loading.config).map(|(config, _)| config)
     }
 }

@@ -16,6 +16,7 @@ mod interpolate;
 mod load;
 mod service;
 mod tls;
+mod traces;
 mod url;
 mod variables;
 mod words;
@@ -28,6 +29,7 @@ pub use interpolate::ReferenceError;
 pub use load::Arguments;
 pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
 pub use tls::{Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
+pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
 pub use variables::DEFAULT_DOMAIN;
 

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use super::access::{Cors, TlsFiles};
 use super::domain::{PoolConfig, Timeouts};
 use super::env::Env;
+use super::traces::TracesConfig;
 use crate::diagnostics::Span;
 use crate::grl;
 use crate::types::DomainName;
@@ -35,6 +36,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// Whether the console is served: the page at `/` and what it reads. Default: yes.
     pub console: bool,
+    /// Where traces go; nowhere without it.
+    pub traces: Option<TracesConfig>,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
     pub(super) domains: DomainSettings,
@@ -187,6 +190,7 @@ impl Default for Config {
             log: LogConfig::default(),
             records: RecordsConfig::default(),
             console: true,
+            traces: None,
             admin_token: None,
             domains: DomainSettings::default(),
             env: Env::default(),

@@ -19,6 +19,7 @@ use super::facts::Known;
 use super::outcome;
 use super::overrides::Overrides;
 use super::ports::Ports;
+use super::span;
 use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
 use crate::graph::{Flow, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Work};
 use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace};
@@ -103,7 +104,7 @@ struct Effort {
 }
 
 /// How a node ended.
-enum Ended {
+pub(super) enum Ended {
     /// With a value.
     Value(Value),
     /// With its default in place of an answer, and why.
@@ -230,8 +231,13 @@ impl<'a> Walk<'a> {
             }
             (Start::Evaluate, Work::Query(_)) => return Ok(None),
         };
-        let span = tracing::debug_span!("node", node.id = %node.id);
-        Ok(Some(work.map(move |(result, effort)| Finished { node: index, result, effort }).instrument(span)))
+        let span = span::of(node);
+        let ends = span.clone();
+        let finished = move |(result, effort)| {
+            span::ended(&ends, &result);
+            Finished { node: index, result, effort }
+        };
+        Ok(Some(work.map(finished).instrument(span)))
     }
 
     fn how_to_start(&self, index: usize, node: &Node) -> Result<Start, FlowError> {

@@ -16,6 +16,7 @@ pub mod offline;
 mod outcome;
 mod overrides;
 mod ports;
+mod span;
 mod trace;
 
 pub use decision::{Answer, Decision};

@@ -133,7 +133,7 @@ impl Offline<'_> {
                 Err(self.end(Unanswered::Parameters { node: node.clone() }))
             }
             Some(Canned::Rows { rows, .. }) => {
-                Ok(Answer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO })
+                Ok(Answer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO, together: 1 })
             }
         }
     }

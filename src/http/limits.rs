@@ -8,6 +8,7 @@ use actix_web::{Error, HttpMessage, ResponseError, web};
 use super::problem::Problem;
 use super::request_id::RequestId;
 use super::service::Service;
+use super::span::TraceId;
 
 /// The most of a request's head.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,8 @@ pub async fn limit_head<B: MessageBody + 'static>(
             let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned());
             // The path of a long URL would be repeated at length.
             let path: String = request.path().chars().take(200).collect();
-            let response = problem.at(&path, id.as_deref()).error_response();
+            let trace = TraceId::of(request.request());
+            let response = problem.at(&path, id.as_deref()).traced(trace.as_deref()).error_response();
             Ok(request.into_response(response).map_into_right_body())
         }
     }

@@ -34,10 +34,13 @@ pub struct Problem {
     detail: String,
     /// The path that was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
-    instance: Option<String>,
+    instance: Option<Box<str>>,
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// The trace that the request belongs to, where traces are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     flow: Option<FlowName>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,6 +123,7 @@ impl Problem {
             instance: None,
             code,
             request_id: None,
+            trace_id: None,
             flow: None,
             node: None,
             domain: None,
@@ -300,7 +304,13 @@ impl Problem {
     /// Names the request it answers.
     #[must_use]
     pub fn at(self, path: &str, request_id: Option<&str>) -> Self {
-        Self { instance: Some(path.to_owned()), request_id: request_id.map(str::to_owned), ..self }
+        Self { instance: Some(path.into()), request_id: request_id.map(str::to_owned), ..self }
+    }
+
+    /// Names the trace that its request belongs to.
+    #[must_use]
+    pub fn traced(self, trace_id: Option<&str>) -> Self {
+        Self { trace_id: trace_id.map(Box::from), ..self }
     }
 
     /// Its stable code.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use tracing::Instrument;
 
 use super::admin::Admin;
 use super::console::Console;
@@ -11,6 +12,7 @@ use super::gate::{AdminSide, Gate};
 use super::limits::HeadLimits;
 use super::problem::Problem;
 use super::release::Releases;
+use super::span;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Detail, Report, Run};
 use crate::metrics::Metrics;
@@ -38,6 +40,8 @@ pub struct Service {
     pub admin_side: AdminSide,
     /// Who may ask which flow.
     pub gate: Gate,
+    /// Whether traces are made.
+    pub traces: bool,
     /// The most of a request's head.
     pub head_limits: HeadLimits,
 }
@@ -81,8 +85,9 @@ impl Service {
         let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
         let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants());
         let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
-        let begun = Instant::now();
-        let report = decide(Run { detail, ..run }).await;
+        let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name));
+        let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
+        span::decided(&span, &report);
         flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recent) = console {
             recent.note(flow.flow(), &report);

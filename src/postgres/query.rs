@@ -68,6 +68,8 @@ pub struct Answer {
     pub waited: Duration,
     /// How long the database took, the way there and back included.
     pub took: Duration,
+    /// How many queries the statement stood for: 1, or more where some that waited went together.
+    pub together: usize,
 }
 
 /// What PREPARE says of a query.

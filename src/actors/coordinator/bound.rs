@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, RulesError, Run};
@@ -131,8 +132,11 @@ impl OnWorker<'_> {
             };
             return Err(QueryError { domain: node.domain.clone(), node: Some(node.query.node().clone()), kind });
         };
-        let span = tracing::debug_span!("query", domain = %node.domain);
+        let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
-        domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, span }).await
+        let request = QueryRequest { query, params, deadline, timeout: node.timeout, span: span.clone() };
+        let result = domain.query(request).await;
+        span::answered(&span, &result);
+        result
     }
 }

@@ -7,6 +7,7 @@
 mod actor;
 mod bound;
 mod handle;
+mod span;
 
 pub use bound::{BoundFlow, UnknownDomain};
 pub use handle::{CoordinatorHandle, Request};

@@ -20,6 +20,7 @@ use super::messages::{Describe, Fault, Probe, Query, Recycle};
 use super::state::State;
 use super::tally::{Tally, Totals};
 use crate::actors::backoff::Backoff;
+use crate::config::DomainConfig;
 use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
 use crate::types::{Deadline, DomainName, Value};
 
@@ -84,6 +85,11 @@ impl DomainHandle {
     /// The domain's name.
     pub fn name(&self) -> &DomainName {
         &self.name
+    }
+
+    /// Shows what its present actor was started with.
+    pub(in crate::actors) fn config<T>(&self, show: impl FnOnce(&DomainConfig) -> T) -> T {
+        show(self.publication.borrow().instance.core.config())
     }
 
     /// Runs a query and reads its rows.

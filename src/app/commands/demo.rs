@@ -49,7 +49,7 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
     let (env, token) = with_admin(&on_private_server(&sources.variables(&mut found), demo));
     super::report(&found, Format::Text)?;
     let sources = Sources { env, env_file: None, ..sources };
-    let Some(mut project) = super::read(&sources, Format::Text)? else { return Ok(Exit::Refused) };
+    let Some((mut project, traces)) = super::read_to_serve(&sources)? else { return Ok(Exit::Refused) };
     if project.config.records.to == RecordsTo::Off {
         project.config.records.to = RecordsTo::File;
         project.config.records.path = arguments.state_dir.join(RECORDS);
@@ -57,7 +57,7 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
     let env_file = write_env(demo, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
     let urls: Vec<(String, String)> = example_calls(&project);
-    serve(project, sources, |app| announce(demo, app, &urls, &env_file, &records, token.as_deref())).await
+    serve(project, sources, traces, |app| announce(demo, app, &urls, &env_file, &records, token.as_deref())).await
 }
 
 /// Writes the variables by which other commands reach the sample databases, readable for their owner alone.

@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod graph;
 mod openapi;
 mod paper;
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 
 use super::cli::{Cli, Command, Files, Format};
 use super::project::{Project, Sources};
+use super::traces::Traces;
 use crate::config::{Arguments, Env};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
 use crate::graph::Flow;
@@ -61,6 +63,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::execute(arguments).await,
         Command::Demo(arguments) => demo::execute(arguments).await,
         Command::Check(arguments) => check::execute(arguments).await,
+        Command::Doctor(arguments) => doctor::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Test(arguments) => test::execute(&arguments),
@@ -105,10 +108,29 @@ fn load(files: &Files, bind: Option<SocketAddr>, format: Format) -> anyhow::Resu
 
 /// As [`load`], from sources.
 fn read(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
+    let project = checked(sources, format)?;
+    if let Some(project) = &project {
+        super::telemetry::start(&project.config.log, None)?;
+    }
+    Ok(project)
+}
+
+/// Reads the project to serve it: starts logging as it says, and what sends traces where it asks for them.
+fn read_to_serve(sources: &Sources) -> anyhow::Result<Option<(Project, Option<Traces>)>> {
+    let Some(project) = checked(sources, Format::Text)? else { return Ok(None) };
+    let traces = project.config.traces.as_ref().map(Traces::start).transpose()?;
+    super::telemetry::start(&project.config.log, traces.as_ref())?;
+    if let Some(traces) = &project.config.traces {
+        tracing::info!(endpoint = traces.endpoint, share = ?traces.share, "traces are sent");
+    }
+    Ok(Some((project, traces)))
+}
+
+/// Reads the project; prints what is wrong with it.
+fn checked(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
     match Project::load(sources, None) {
         Ok((project, warnings)) => {
             report(&warnings, format)?;
-            super::telemetry::start(project.config.log.format, &project.config.log.filter)?;
             Ok(Some(project))
         }
         Err(found) => {

@@ -1,25 +1,37 @@
 //! `tributary serve`: the flows over HTTP, on the user's own databases.
 
 use std::io::Write;
+use std::time::Duration;
 
-use super::{Exit, load};
+use super::{Exit, read_to_serve, report};
 use crate::app::cli::{Format, Serve};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
+use crate::app::traces::Traces;
+
+/// How long the last traces may take to be sent.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
-    let Some((project, sources)) = load(&arguments.files, arguments.bind, Format::Text)? else {
-        return Ok(Exit::Refused);
+    let sources = match arguments.files.sources(arguments.bind) {
+        Ok(sources) => sources,
+        Err(found) => {
+            report(&found, Format::Text)?;
+            return Ok(Exit::Refused);
+        }
     };
-    serve(project, sources, |_| Ok(())).await
+    let Some((project, traces)) = read_to_serve(&sources)? else { return Ok(Exit::Refused) };
+    serve(project, sources, traces, |_| Ok(())).await
 }
 
 /// Serves `project` until it is stopped; `ready` is told the address once requests can come.
 pub(super) async fn serve(
     project: Project,
     sources: Sources,
+    traces: Option<Traces>,
     ready: impl FnOnce(&App) -> std::io::Result<()>,
 ) -> anyhow::Result<Exit> {
+    let flush = LAST_TRACES.min(project.config.http.drain_timeout);
     let flows: Vec<String> = project.flows.iter().map(|flow| flow.path.clone()).collect();
     let app = match App::build(project, sources) {
         Ok(app) => app,
@@ -31,6 +43,9 @@ pub(super) async fn serve(
     tracing::info!(address = %app.address(), flows = flows.join(" "), "serving");
     ready(&app)?;
     app.run_until_stopped().await?;
+    if let Some(traces) = traces {
+        traces.finish(flush).await;
+    }
     tracing::info!("stopped");
     Ok(Exit::Success)
 }

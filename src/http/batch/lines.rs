@@ -26,6 +26,8 @@ pub struct Batch {
     pub settings: Settings,
     /// What names the batch: its decisions are named after it and their index.
     pub id: String,
+    /// The trace it belongs to, where traces are made.
+    pub trace_id: Option<String>,
     /// Whether each decision says why.
     pub explains: bool,
 }
@@ -111,7 +113,10 @@ impl Batch {
         elements
             .map(move |(index, element)| {
                 let batch = self.clone();
-                async move { Line { index, result: batch.decide(index, element).await } }
+                async move {
+                    let result = batch.decide(index, element).await;
+                    Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
+                }
             })
             .buffered(window)
     }

@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use super::asks_for;
 use super::decide::{EXPLAIN, media_type, name};
 use crate::http::batch::{Batch, Form, Line};
+use crate::http::span::{TraceId, found_flow};
 use crate::http::{Problem, Service};
 
 /// What stands behind a flow's path for batches.
@@ -27,6 +28,7 @@ pub(super) async fn decide(
     let release = service.releases.current();
     let flow = path.strip_suffix(BATCH).and_then(|path| release.flow_at(path));
     let flow = flow.ok_or_else(|| Problem::no_such_path(path))?;
+    found_flow(request);
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
@@ -41,6 +43,7 @@ pub(super) async fn decide(
         flow: flow.clone(),
         settings: release.settings().clone(),
         id: name(request),
+        trace_id: TraceId::of(request),
         explains: asks_for(request.query_string(), EXPLAIN)?,
     };
     let lines = batch.begin(payload, form).await?.ready_chunks(TOGETHER).map(|lines| Ok::<_, Infallible>(text(&lines)));

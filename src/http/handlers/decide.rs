@@ -12,6 +12,7 @@ use super::{admin, answering, asks_for, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
+use crate::http::span::found_flow;
 use crate::http::{Problem, Release, RequestId, Service, Settings};
 use crate::types::{Clock, Deadline, FlowName, Value};
 
@@ -38,6 +39,7 @@ pub(in crate::http) async fn decide(
 async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service) -> Result<Answer, Problem> {
     let release = service.releases.current();
     let (flow, replaces) = find(&release, request.path())?;
+    found_flow(request);
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }

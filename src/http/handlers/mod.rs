@@ -13,6 +13,7 @@ use actix_web::{HttpMessage, HttpRequest, web};
 
 use super::problem::Problem;
 use super::request_id::RequestId;
+use super::span::TraceId;
 
 /// Whether `name` is asked for in the query string: the last time it stands there counts.
 fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
@@ -27,5 +28,6 @@ fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
 /// Names the request in a problem that answers it, and logs it once.
 pub(super) fn answering(request: &HttpRequest, problem: Problem) -> Problem {
     let extensions = request.extensions();
-    problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str))
+    let problem = problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str));
+    problem.traced(TraceId::of(request).as_deref())
 }

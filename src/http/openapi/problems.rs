@@ -19,6 +19,7 @@ pub(super) fn schema() -> Json {
             "code": text("What kind of problem it is: stable, for programs"),
             "instance": text("The path that was asked"),
             "request_id": text("The identity of the request, as in `X-Request-Id` and in the logs"),
+            "trace_id": text("The trace that the request belongs to, where traces are made"),
             "flow": text("The flow"),
             "node": text("The node it happened at"),
             "domain": text("The domain it happened at"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::lane::{Lane, Seat};
-use super::{Inner, Opening, tempo};
+use super::{Inner, Opening, Rows, tempo};
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::Query;
 use crate::types::{Deadline, Value};
@@ -34,7 +34,7 @@ pub(super) enum Turn {
     /// Go.
     Go(Boarding),
     /// Another has asked for you.
-    Answered(Result<(Vec<Value>, Instant), QueryErrorKind>),
+    Answered(Result<Rows, QueryErrorKind>),
     /// Ask by yourself.
     Plain,
     /// Ask by yourself, over a connection of your own.

@@ -84,8 +84,8 @@ impl Drop for Opening {
     }
 }
 
-/// The rows of a query, and since when the database has been at it.
-type Rows = (Vec<Value>, Instant);
+/// The rows of a query, since when the database has been at it, and for how many queries at once.
+type Rows = (Vec<Value>, Instant, usize);
 
 impl Lanes {
     /// Lanes over the connections of `pool`.
@@ -131,13 +131,13 @@ impl Lanes {
     ) -> Result<Answer, QueryErrorKind> {
         let begun = Instant::now();
         let shares = deadline.remaining() <= self.0.pool.limits().query && self.0.may_share(query);
-        let (rows, since) = if shares {
+        let (rows, since, together) = if shares {
             self.0.share(query, params, deadline).await?
         } else {
             Box::pin(self.0.alone(query, params, deadline)).await?
         };
         let waited = since.saturating_duration_since(begun);
-        Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited) })
+        Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited), together })
     }
 }
 
@@ -170,7 +170,7 @@ impl Inner {
             self.observe(query, since.elapsed(), 1);
             self.board().note_answered(since);
         }
-        outcome.map(|rows| (rows, since))
+        outcome.map(|rows| (rows, since, 1))
     }
 
     async fn place_among_slow(&self, deadline: Deadline) -> Result<tokio::sync::SemaphorePermit<'_>, QueryErrorKind> {

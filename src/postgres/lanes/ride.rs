@@ -77,7 +77,7 @@ impl Inner {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
                 }
-                outcome.map(|rows| (rows, since))
+                outcome.map(|rows| (rows, since, 1))
             }
             Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
             Ride::HeldUp => {
@@ -136,9 +136,10 @@ impl Inner {
                 query.joining().succeeded();
                 self.batches.add(answers.len());
                 self.observe(&query, took, answers.len());
+                let together = answers.len();
                 for (member, answer) in members.into_iter().zip(answers) {
                     // Whoever no longer waits needs no answer.
-                    drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since)))));
+                    drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since, together)))));
                 }
             }
             Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => {

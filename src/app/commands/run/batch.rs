@@ -25,6 +25,7 @@ pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, expl
         service: core.workshop(None, AdminSide::default()).service(),
         flow,
         settings: release.settings().clone(),
+        trace_id: None,
         id: uuid::Uuid::new_v4().to_string(),
         explains,
     };

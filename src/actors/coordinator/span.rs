@@ -1,0 +1,63 @@
+//! The span of one query, by the names that OpenTelemetry has for it (semantic conventions of database clients).
+
+use tracing::Span;
+use tracing::field::Empty;
+
+use crate::actors::domain::DomainHandle;
+use crate::graph::QueryNode;
+use crate::postgres::{Answer, QueryError, QueryErrorKind};
+
+/// The span of a query to `domain`. It names the node, whose text is in the graph, and shows no parameter.
+pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
+    let span = tracing::debug_span!(
+        "query",
+        otel.kind = "client",
+        otel.name = %format_args!("{} {}", node.query.node(), node.domain),
+        otel.status_code = Empty,
+        domain = %node.domain,
+        db.system.name = "postgresql",
+        db.namespace = Empty,
+        // A session is read only: whatever else a query is, it selects.
+        db.operation.name = "SELECT",
+        db.query.summary = %node.query.node(),
+        db.operation.batch.size = Empty,
+        db.response.returned_rows = Empty,
+        db.response.status_code = Empty,
+        query.waited_seconds = Empty,
+        server.address = Empty,
+        server.port = Empty,
+        error.type = Empty,
+    );
+    if !span.is_disabled() {
+        domain.config(|config| {
+            span.record("db.namespace", config.connection.database.as_str());
+            // Of several it is not known which one answers.
+            if let [(host, port)] = config.connection.hosts.as_slice() {
+                span.record("server.address", host.as_str()).record("server.port", *port);
+            }
+        });
+    }
+    span
+}
+
+/// What came of it. A query that went together with others says how many the statement stood for.
+pub(super) fn answered(span: &Span, result: &Result<Answer, QueryError>) {
+    if span.is_disabled() {
+        return;
+    }
+    match result {
+        Ok(answer) => {
+            span.record("db.response.returned_rows", answer.rows.len());
+            span.record("query.waited_seconds", answer.waited.as_secs_f64());
+            if answer.together > 1 {
+                span.record("db.operation.batch.size", answer.together);
+            }
+        }
+        Err(error) => {
+            span.record("error.type", error.kind.code()).record("otel.status_code", "ERROR");
+            if let QueryErrorKind::Sql { sqlstate, .. } = &error.kind {
+                span.record("db.response.status_code", sqlstate.as_str());
+            }
+        }
+    }
+}

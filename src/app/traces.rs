@@ -1,0 +1,252 @@
+//! Traces for OpenTelemetry: spans leave as OTLP over HTTP, from a thread of the exporter's own.
+//!
+//! Whoever decides never waits for a collector: a span that ended is put into a bounded queue, and where that is full it is
+//! dropped. A collector that is away is told in the log when that begins, once a minute while it lasts, and when it is over.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+};
+use reqwest_blocking::blocking::Client;
+use reqwest_blocking::redirect;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use secrecy::ExposeSecret;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::config::{Share, TracesConfig};
+
+/// How often a trouble that lasts is told.
+const REMINDER: Duration = Duration::from_secs(60);
+/// Whose spans are sent.
+const OWN: &str = "tributary";
+
+/// Why traces cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum TracesError {
+    /// The client cannot be made.
+    #[error("traces: no HTTP client for {endpoint}: {why}; SSL_CERT_FILE names the certificates that are trusted")]
+    Client {
+        /// Where they were to go.
+        endpoint: String,
+        /// Why not.
+        why: String,
+    },
+    /// The exporter cannot be made.
+    #[error("traces: no exporter for {endpoint}: {why}")]
+    Exporter {
+        /// Where they were to go.
+        endpoint: String,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// What sends traces, until it is told to finish.
+#[derive(Debug)]
+pub struct Traces {
+    provider: SdkTracerProvider,
+}
+
+impl Traces {
+    /// Starts the thread that sends. Nothing connects before there is a span.
+    ///
+    /// # Errors
+    /// [`TracesError`].
+    pub fn start(config: &TracesConfig) -> Result<Self, TracesError> {
+        let headers =
+            config.headers.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect();
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_http_client(client(config)?)
+            .with_endpoint(&config.endpoint)
+            .with_timeout(config.timeout)
+            .with_headers(headers)
+            .build()
+            .map_err(|error| TracesError::Exporter { endpoint: config.endpoint.clone(), why: error.to_string() })?;
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(config.batch.queue)
+            .with_max_export_batch_size(config.batch.size.min(config.batch.queue))
+            .with_scheduled_delay(config.batch.delay)
+            .build();
+        let exporter = Told { exporter, trouble: Mutex::default() };
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+            .with_sampler(sampler(config))
+            .with_resource(resource(config))
+            .build();
+        Ok(Self { provider })
+    }
+
+    /// What makes traces of spans: those of this service, whatever is logged. Events stay in the log.
+    pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let spans = filter_fn(|meta| meta.is_span() && *meta.level() <= Level::DEBUG && meta.target().starts_with(OWN));
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer(OWN))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_level(false)
+            .with_tracked_inactivity(false)
+            .with_context_activation(false)
+            .with_filter(spans.with_max_level_hint(LevelFilter::DEBUG))
+    }
+
+    /// Sends what is left, for at most `limit`.
+    pub async fn finish(self, limit: Duration) {
+        let finished = tokio::task::spawn_blocking(move || self.provider.shutdown_with_timeout(limit));
+        match tokio::time::timeout(limit, finished).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(_) | Err(_) => tracing::warn!("the last traces were not sent"),
+        }
+    }
+}
+
+/// The client that posts spans. It is made on a thread of its own, because it waits for a runtime of its own.
+fn client(config: &TracesConfig) -> Result<Client, TracesError> {
+    let refused = |why: String| TracesError::Client { endpoint: config.endpoint.clone(), why };
+    let mut roots = RootCertStore::empty();
+    // An image may have no certificates, and needs none where TLS is not spoken.
+    if config.endpoint.starts_with("https://") {
+        let found = rustls_native_certs::load_native_certs();
+        if roots.add_parsable_certificates(found.certs).0 == 0 {
+            return Err(refused("this machine trusts no certificate".to_owned()));
+        }
+    }
+    let tls = ClientConfig::builder_with_provider(ring::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refused(error.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let builder = Client::builder().timeout(config.timeout).redirect(redirect::Policy::none());
+    let made = thread::spawn(move || builder.tls_backend_preconfigured(tls).build());
+    let made = made.join().map_err(|_| refused("its thread broke off".to_owned()))?;
+    made.map_err(|error| refused(error.to_string()))
+}
+
+fn sampler(config: &TracesConfig) -> Sampler {
+    let own = match config.share {
+        Share::All => Sampler::AlwaysOn,
+        Share::None => Sampler::AlwaysOff,
+        Share::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
+    };
+    if config.parent_based { Sampler::ParentBased(Box::new(own)) } else { own }
+}
+
+fn resource(config: &TracesConfig) -> Resource {
+    let given = config.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    Resource::builder()
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_attribute(KeyValue::new("service.instance.id", uuid::Uuid::new_v4().to_string()))
+        .with_attributes(given)
+        .with_service_name(config.service_name.clone())
+        .build()
+}
+
+/// An exporter whose troubles are told, but not each of them.
+struct Told<E> {
+    exporter: E,
+    trouble: Mutex<Trouble>,
+}
+
+/// No header of the exporter shows.
+impl<E> fmt::Debug for Told<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").finish_non_exhaustive()
+    }
+}
+
+/// What has gone wrong, and what has been told of it.
+#[derive(Debug, Default)]
+struct Trouble {
+    told: Option<Instant>,
+    lost: usize,
+}
+
+/// What is to be told.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    Nothing,
+    Lost(usize),
+    Over(usize),
+}
+
+impl Trouble {
+    fn after(&mut self, spans: usize, sent: bool, now: Instant) -> News {
+        if sent {
+            let was = self.told.take();
+            let lost = std::mem::take(&mut self.lost);
+            return if was.is_some() { News::Over(lost) } else { News::Nothing };
+        }
+        self.lost += spans;
+        if self.told.is_some_and(|told| now.duration_since(told) < REMINDER) {
+            return News::Nothing;
+        }
+        self.told = Some(now);
+        News::Lost(self.lost)
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Told<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let result = self.exporter.export(batch).await;
+        let news =
+            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).after(spans, result.is_ok(), Instant::now());
+        match (news, &result) {
+            (News::Lost(lost), Err(error)) => {
+                tracing::warn!(%error, spans.lost = lost, "traces cannot be sent; decisions are made as ever");
+            }
+            (News::Over(lost), _) => tracing::info!(spans.lost = lost, "traces are sent again"),
+            (News::Lost(_) | News::Nothing, _) => {}
+        }
+        result
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trouble_is_told_when_it_begins_once_a_minute_and_when_it_is_over() {
+        let (mut trouble, begun) = (Trouble::default(), Instant::now());
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        assert_eq!(trouble.after(5, true, at(0)), News::Nothing);
+        assert_eq!(trouble.after(5, false, at(1)), News::Lost(5));
+        for second in 2..61 {
+            assert_eq!(trouble.after(5, false, at(second)), News::Nothing);
+        }
+        assert_eq!(trouble.after(5, false, at(61)), News::Lost(305));
+        assert_eq!(trouble.after(5, true, at(62)), News::Over(305));
+        assert_eq!(trouble.after(5, true, at(63)), News::Nothing);
+        assert_eq!(trouble.after(1, false, at(64)), News::Lost(1));
+    }
+}
