@@ -34,10 +34,10 @@ pub struct Config {
     pub log: LogConfig,
     /// Which decisions are put on record, and where.
     pub records: RecordsConfig,
-    /// Whether the console is served: the page at `/` and what it reads. Default: yes.
-    pub console: bool,
     /// Where traces go; nowhere without it.
     pub traces: Option<TracesConfig>,
+    /// Whether the console is served: the page at `/` and what it reads. Default: yes.
+    pub console: bool,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
     pub(super) domains: DomainSettings,
@@ -189,8 +189,8 @@ impl Default for Config {
             time_zone: TimeZone::UTC,
             log: LogConfig::default(),
             records: RecordsConfig::default(),
-            console: true,
             traces: None,
+            console: true,
             admin_token: None,
             domains: DomainSettings::default(),
             env: Env::default(),

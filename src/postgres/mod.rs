@@ -20,6 +20,8 @@ mod statements;
 mod tls;
 mod verification;
 
+#[cfg(fuzzing)]
+pub use codec::round_trip;
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
 pub use examination::{Finding, Verdict};
