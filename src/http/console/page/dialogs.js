@@ -29,7 +29,7 @@ export function askToken(label, why, refused = false) {
       },
     },
     refused && h("p.notice.bad", { role: "alert" }, icon("alert"), "That token was not accepted."),
-    h("p.muted", { id: "token-why" }, why, " It is kept until this page is closed or loaded again."),
+    h("p.muted", { id: "token-why" }, why, " The token is kept until this page is closed or loaded again."),
     h("label.field", h("span", label), field),
     h("div.row.end", button("Cancel", { quiet: true, onclick: () => dialog.close() }), h("button.button.primary", { type: "submit" }, h("span", "Continue"))));
     const dialog = open(label, form);
