@@ -230,7 +230,7 @@ async fn check_db_watches_and_ends_when_a_database_drifts() {
 fn completions_and_the_manual_name_every_command() {
     let here = repository();
     let commands =
-        ["serve", "demo", "check", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
+        ["serve", "demo", "check", "doctor", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
     let (code, manual, _) = run(here, &[], &["man"]);
     assert_eq!(code, 0);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
@@ -251,4 +251,54 @@ fn completions_and_the_manual_name_every_command() {
     let output = Command::new("bash").args(["--norc", "-c", &asked]).output().expect("bash runs");
     let (code, stdout, stderr) = read(output);
     assert_eq!((code, stdout.as_str()), (0, "graph\n--explain-of\n"), "{stderr}");
+}
+
+#[actix_web::test]
+async fn the_doctor_says_of_each_database_what_is_wrong_and_what_to_do() {
+    let databases = SampleDatabases::create().await;
+    let well = databases.environment();
+    let (code, stdout, stderr) = run(repository(), &well, &["doctor"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    for seen in
+        ["ok    connect", "ok    log in", "as postgres to", "PostgreSQL 1", "is a superuser", "4 domains, 0 failures"]
+    {
+        assert!(stdout.contains(seen), "{seen}: {stdout}");
+    }
+    // A role that may write, a large table without an index, a table that is missing.
+    let oms = databases.database("oms_db");
+    oms.run("CREATE ROLE writer_of_oms LOGIN; GRANT ALL ON oms_history TO writer_of_oms").await;
+    let inventory = databases.database("inventory_db");
+    inventory.run(
+        "ALTER TABLE inventory DROP CONSTRAINT inventory_pkey CASCADE; INSERT INTO inventory (product_id, available_qty, \
+         reserved_qty, warehouse_location) SELECT 'X-' || n, 1, 0, 'W' FROM generate_series(1, 20000) n; ANALYZE inventory",
+    )
+    .await;
+    databases.database("uom_db").run("ALTER TABLE uom_conversions RENAME TO elsewhere").await;
+    let (url, name) = (oms.url(), "OMS_DB_URL".to_owned());
+    let as_writer = url.replacen("postgres@", "writer_of_oms@", 1);
+    let ill: Vec<(String, String)> =
+        well.iter().filter(|(key, _)| !key.starts_with("OMS_DB")).cloned().chain([(name, as_writer)]).collect();
+    let (code, stdout, _) = run(repository(), &ill, &["doctor"]);
+    assert_eq!(code, 1, "{stdout}");
+    for seen in [
+        "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON \"public\".\"oms_history\" FROM writer_of_oms",
+        "reads the whole of \"public\".\"inventory\"",
+        "create an index",
+        "SQLSTATE 42P01",
+    ] {
+        assert!(stdout.contains(seen), "{seen}: {stdout}");
+    }
+    let (_, text, _) = run(repository(), &ill, &["doctor", "--format", "json"]);
+    assert_eq!(json(&text)["domains"]["uom_db"][0]["step"], "resolve");
+    // A server that is not there, a host without an address, a password that is wrong.
+    let nowhere: Vec<(String, String)> = [("OMS", "127.0.0.1:1"), ("INVENTORY", "no-such-host.invalid:5432")]
+        .into_iter()
+        .map(|(domain, at)| (format!("{domain}_DB_URL"), format!("postgres://postgres@{at}/x")))
+        .chain(well.iter().filter(|(key, _)| key.starts_with("SUPPLIER") || key.starts_with("UOM")).cloned())
+        .collect();
+    let (code, stdout, _) = run(repository(), &nowhere, &["doctor"]);
+    assert_eq!(code, 3, "{stdout}");
+    for seen in ["Connection refused", "no-such-host.invalid has no address", "mend INVENTORY_DB_HOST"] {
+        assert!(stdout.contains(seen), "{seen}: {stdout}");
+    }
 }

@@ -20,7 +20,7 @@ Exit codes:
   1  it was refused: errors in the files, a flow that gave no decision, databases that disagree with the graph,
      tests that fail
   2  the command line makes no sense
-  3  a database could not be reached (check --db)
+  3  a database could not be reached (check --db, doctor)
   4  the service could not start: the address is taken, PostgreSQL's programs are missing
   5  decisions change (replay)";
 
@@ -33,6 +33,8 @@ pub enum Command {
     Demo(Demo),
     /// Check graph, rules and configuration; with --db also against the databases.
     Check(Check),
+    /// Examine each domain's database: can it be reached, does it let us in, do the queries use indexes, may the role only read.
+    Doctor(Doctor),
     /// Make one decision and print it; say why, what if, and at which value it would be another.
     Run(Run),
     /// Decide records again with the graph and rules of today, and tell what changes.
@@ -232,6 +234,17 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+}
+
+/// `tributary doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The files whose domains are examined.
+    #[command(flatten)]
+    pub files: Files,
+    /// How to print what is found.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// `tributary token`.

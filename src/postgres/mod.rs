@@ -9,6 +9,7 @@ mod coalesce;
 mod codec;
 mod connect;
 mod error;
+pub mod examination;
 mod failure;
 mod lanes;
 mod pool;
@@ -21,6 +22,7 @@ mod verification;
 
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
+pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use lanes::{BatchCounts, Lanes};
 pub use pool::{Pool, PoolSetupError, PoolStatus};

@@ -3,6 +3,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod graph;
 mod openapi;
 mod paper;
@@ -62,6 +63,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Serve(arguments) => serve::execute(arguments).await,
         Command::Demo(arguments) => demo::execute(arguments).await,
         Command::Check(arguments) => check::execute(arguments).await,
+        Command::Doctor(arguments) => doctor::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Test(arguments) => test::execute(&arguments),

@@ -1,0 +1,71 @@
+//! `tributary doctor`: each domain's database, examined step by step, with what to do about what is found.
+
+use std::io::Write;
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{Exit, load, plural};
+use crate::app::cli::{Doctor, Format};
+use crate::config::DomainConfig;
+use crate::graph::{Flow, Work};
+use crate::postgres::{Finding, Query, Verdict, examination};
+
+pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
+    let Some((project, _)) = load(&arguments.files, None, arguments.format)? else { return Ok(Exit::Refused) };
+    let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
+    for domain in &project.domains {
+        let queries = queries_of(domain, &project.flows);
+        let limit = examination::patience(domain, queries.len());
+        let findings = timeout(limit, examination::examine(domain, &queries)).await.unwrap_or_else(|_| {
+            let saw = format!("not done within {} s", limit.as_secs());
+            vec![Finding { step: "examination", verdict: Verdict::Failure, saw, remedy: None }]
+        });
+        all.push((domain.name.to_string(), findings));
+    }
+    print(&all, arguments.format)?;
+    let worst = all.iter().flat_map(|(_, findings)| findings).map(|finding| finding.verdict).max();
+    let reached = all.iter().all(|(_, findings)| findings.iter().any(|finding| finding.step == "version"));
+    Ok(match worst {
+        Some(Verdict::Failure) if !reached => Exit::Unreachable,
+        Some(Verdict::Failure) => Exit::Refused,
+        _ => Exit::Success,
+    })
+}
+
+fn queries_of<'a>(domain: &DomainConfig, flows: &'a [Flow]) -> Vec<&'a Query> {
+    let works = flows.iter().flat_map(|flow| &flow.nodes).map(|node| &node.work);
+    let queries = works.filter_map(|work| match work {
+        Work::Query(query) if query.domain == domain.name => Some(query.query.as_ref()),
+        _ => None,
+    });
+    queries.collect()
+}
+
+fn print(all: &[(String, Vec<Finding>)], format: Format) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    if format == Format::Json {
+        let domains: serde_json::Map<_, _> =
+            all.iter().map(|(domain, findings)| (domain.clone(), json!(findings))).collect();
+        return writeln!(stdout, "{}", json!({ "domains": domains }));
+    }
+    let (mut warnings, mut failures) = (0, 0);
+    for (domain, findings) in all {
+        writeln!(stdout, "{domain}")?;
+        for finding in findings {
+            let mark = match finding.verdict {
+                Verdict::Ok => "ok  ",
+                Verdict::Warning => "warn",
+                Verdict::Failure => "FAIL",
+            };
+            writeln!(stdout, "  {mark}  {:<8}  {}", finding.step, finding.saw)?;
+            if let Some(remedy) = &finding.remedy {
+                writeln!(stdout, "                  -> {remedy}")?;
+            }
+            warnings += usize::from(finding.verdict == Verdict::Warning);
+            failures += usize::from(finding.verdict == Verdict::Failure);
+        }
+    }
+    let domains = plural(all.len(), "domain");
+    writeln!(stdout, "\n{domains}, {}, {}", plural(failures, "failure"), plural(warnings, "warning"))
+}
