@@ -244,6 +244,7 @@ async fn a_decision_arrives_as_spans_of_request_decision_nodes_and_queries() {
     serving.stop();
 
     let spans = of_trace(&collector.spans(), TRACE);
+    assert_eq!(spans.len(), collector.spans().len(), "probes are not traced");
     let request = named(&spans, "POST /purchasing/flow");
     assert_eq!((request.kind, hexadecimal(&request.parent_span_id).as_str()), (SERVER, PARENT));
     for (key, expected) in [
@@ -377,10 +378,8 @@ async fn where_traces_are_off_nobody_connects_to_a_collector() {
 async fn a_collector_that_is_away_or_never_answers_costs_no_decision_and_is_told_once() {
     let databases = SampleDatabases::create().await;
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let addresses = [silent.local_addr(), closed.local_addr()].map(|address| address.expect("its address"));
-    drop(closed);
-    for address in addresses {
+    let closed = SocketAddr::from(([127, 0, 0, 1], 9));
+    for address in [silent.local_addr().expect("its address"), closed] {
         let mut serving = Serving::start(
             &databases,
             &[
