@@ -15,7 +15,7 @@ use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
-use crate::http::{Admin, AdminSide, Gate, HeadLimits, Release, Releases, Service, Settings};
+use crate::http::{Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, Service, Settings};
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
 use crate::types::DomainName;
@@ -137,6 +137,7 @@ impl Core {
             head_limits,
             metrics,
             most_under_way,
+            console: None,
         }
     }
 
@@ -164,6 +165,7 @@ pub struct Workshop {
     under_way: Arc<Semaphore>,
     recorder: Option<Recorder>,
     admin: Option<Admin>,
+    console: Option<Console>,
     admin_side: AdminSide,
     gate: Gate,
     traces: bool,
@@ -173,6 +175,12 @@ pub struct Workshop {
 }
 
 impl Workshop {
+    /// With a console that all workers share.
+    #[must_use]
+    pub fn with_console(self, console: Option<Console>) -> Self {
+        Self { console, ..self }
+    }
+
     /// The service of the worker whose thread this is.
     pub fn service(&self) -> Service {
         Service {
@@ -180,6 +188,7 @@ impl Workshop {
             coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
+            console: self.console.clone(),
             admin_side: self.admin_side.clone(),
             gate: self.gate.clone(),
             traces: self.traces,

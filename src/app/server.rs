@@ -18,7 +18,7 @@ use super::project::{Project, Sources};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
-    Admin, AdminSide, Certificate, Operations, RequestSpan, TlsError, configure, limit_head, tag_request,
+    Admin, AdminSide, Certificate, Console, Operations, RequestSpan, TlsError, configure, limit_head, tag_request,
 };
 
 /// Why the service did not start.
@@ -53,6 +53,7 @@ pub struct App {
     core: Core,
     operator: Arc<Operator>,
     server: Server,
+    console: Option<Console>,
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
     watch: Watch,
@@ -72,8 +73,9 @@ impl App {
         let http = core.config().http.clone();
         let operator = Arc::new(Operator::new(&core, sources, in_service));
         let admin = core.config().admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
+        let console = core.config().console.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
-        let workshop = core.workshop(admin, admin_side.clone());
+        let workshop = core.workshop(admin, admin_side.clone()).with_console(console.clone());
         let cors = http.cors.clone();
         let workers = http.workers.count();
         let mut server = HttpServer::new(move || {
@@ -107,7 +109,7 @@ impl App {
         let watch =
             Watch { tokens: http.tokens.map(|path| (path, core.gate().clone())), tls: http.tls.zip(certificate) };
         let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, operator, server: server.run(), address, admin_address, watch, stop })
+        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, stop })
     }
 
     /// Where it listens.
@@ -141,7 +143,7 @@ impl App {
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, stop, watch, .. } = self;
+        let Self { core, operator, server, console, stop, watch, .. } = self;
         let handle = server.handle();
         let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
         let watcher = actix_web::rt::spawn(watch.run());
@@ -153,7 +155,7 @@ impl App {
         // The server heeds no second command while it carries out the first: it has to be left where it is.
         let result = tokio::select! {
             result = in_order => result,
-            () = told_twice(&handle, stop) => {
+            () = told_twice(&handle, console, stop) => {
                 core.break_off().await;
                 Ok(())
             }
@@ -211,8 +213,11 @@ impl StopSignals {
 }
 
 /// Stops `server` in order at the first signal, and completes at the second.
-async fn told_twice(server: &ServerHandle, mut signals: StopSignals) {
+async fn told_twice(server: &ServerHandle, console: Option<Console>, mut signals: StopSignals) {
     signals.next().await;
+    if let Some(console) = console {
+        console.close();
+    }
     tracing::info!("stopping: no new requests are accepted, those in flight are finished");
     // The command is on its way; that it was carried out shows in the server itself.
     drop(server.stop(true));

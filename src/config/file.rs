@@ -29,6 +29,7 @@ struct File {
     graph: Graph,
     time_zone: Option<Zone>,
     log: Log,
+    console: Console,
     records: Records,
     domains: BTreeMap<String, Domain>,
 }
@@ -151,6 +152,12 @@ struct Log {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
+struct Console {
+    enabled: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
 struct Records {
     to: Option<RecordsTo>,
     path: Option<PathBuf>,
@@ -256,6 +263,7 @@ impl File {
         set(&mut config.time_zone, self.time_zone.map(|zone| zone.0));
         set(&mut config.log.format, self.log.format);
         set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
+        set(&mut config.console, self.console.enabled);
         self.records.apply(&mut config.records);
         domains(&self.domains, root, config, complaints);
     }

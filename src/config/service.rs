@@ -36,6 +36,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// Where traces go; nowhere without it.
     pub traces: Option<TracesConfig>,
+    /// Whether the console is served: the page at `/` and what it reads. Default: yes.
+    pub console: bool,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
     pub(super) domains: DomainSettings,
@@ -188,6 +190,7 @@ impl Default for Config {
             log: LogConfig::default(),
             records: RecordsConfig::default(),
             traces: None,
+            console: true,
             admin_token: None,
             domains: DomainSettings::default(),
             env: Env::default(),

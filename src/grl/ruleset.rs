@@ -218,6 +218,25 @@ impl Ruleset {
         })
     }
 
+    /// The texts its rules stand in, each once, in the order of the files.
+    pub fn texts(&self) -> Vec<&Snippet> {
+        let mut texts: Vec<&Snippet> = Vec::new();
+        for rule in &self.rules {
+            if !texts.iter().any(|known| known.source().name() == rule.snippet.source().name()) {
+                texts.push(&rule.snippet);
+            }
+        }
+        texts
+    }
+
+    /// The facts that the graph gives a value before the first rule runs.
+    pub fn starting_facts(&self) -> impl Iterator<Item = (&FieldName, &Value)> {
+        self.local_names.iter().zip(&self.start).filter_map(|(name, start)| match start {
+            Start::Value(value) => Some((name, value)),
+            Start::Unset | Start::Read(_) => None,
+        })
+    }
+
     /// The first 16 hexadecimal digits of the SHA-256 of its files.
     pub fn hash(&self) -> &str {
         &self.hash

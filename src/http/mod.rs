@@ -7,6 +7,7 @@
 
 mod admin;
 pub mod batch;
+mod console;
 mod gate;
 mod handlers;
 mod limits;
@@ -20,6 +21,7 @@ mod span;
 mod tls;
 
 pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
+pub use console::Console;
 pub use gate::{AdminSide, Gate};
 pub use limits::{HeadLimits, limit_head};
 pub use problem::Problem;

@@ -156,6 +156,12 @@ impl Problem {
         Self::new(NO_SUCH_FLOW, format!("there is no flow `{name}`; the flows are: {}", known.join(", ")))
     }
 
+    /// So many listen to the events already.
+    pub fn too_many_listeners(limit: usize) -> Self {
+        let problem = Self::new(OVERLOADED, format!("{limit} clients listen to the events, and no more may"));
+        Self { retryable: Some(true), retry_after: Some(Duration::from_secs(5)), ..problem }
+    }
+
     /// None of the types that the client accepts is to be had; `offered` are those that are.
     pub fn not_acceptable(offered: &[&str]) -> Self {
         Self::new(NOT_ACCEPTABLE, format!("this is to be had as {}", offered.join(", ")))

@@ -53,6 +53,11 @@ impl Release {
         self.flows.get(path)
     }
 
+    /// The flow of this name.
+    pub fn flow_named(&self, name: &str) -> Option<&Arc<BoundFlow>> {
+        self.flows.values().find(|flow| flow.flow().name.as_str() == name)
+    }
+
     /// The flows by name.
     pub fn flows(&self) -> Vec<&Arc<BoundFlow>> {
         let mut flows: Vec<_> = self.flows.values().collect();

@@ -3,13 +3,26 @@
 use actix_web::guard;
 use actix_web::web;
 
+use super::console;
 use super::handlers::{admin, decide, flows, graph, health, metrics, openapi};
 use super::problem::Problem;
 use super::service::Service;
 
 /// The first segments of paths that no flow may take.
-pub const RESERVED_PATHS: &[&str] =
-    &["admin", "flows", "health", "healthz", "live", "livez", "metrics", "openapi.json", "ready", "readyz"];
+pub const RESERVED_PATHS: &[&str] = &[
+    "admin",
+    "console",
+    "events",
+    "flows",
+    "health",
+    "healthz",
+    "live",
+    "livez",
+    "metrics",
+    "openapi.json",
+    "ready",
+    "readyz",
+];
 
 /// What stands behind a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
@@ -17,6 +30,9 @@ pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 /// Puts the routes into an application of `service`.
 pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        if let Some(console) = &service.console {
+            console::configure(config, console);
+        }
         config.app_data(web::Data::new(service));
         // What cannot even be read as a name is the name of nothing.
         config.app_data(
@@ -42,16 +58,16 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
 }
 
 /// A path that takes only POST.
-fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
+pub(super) fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(admin::only_post))
 }
 
 /// A path that takes only GET, and HEAD, which is answered as GET is but for the body.
-fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
+pub(super) fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
     web::resource(path).route(route).default_service(web::to(health::only_get))
 }
 
 /// For GET and HEAD.
-fn reading() -> actix_web::Route {
+pub(super) fn reading() -> actix_web::Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

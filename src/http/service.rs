@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use actix_web::HttpRequest;
 use tracing::Instrument;
 
 use super::admin::Admin;
+use super::console::Console;
 use super::gate::{AdminSide, Gate};
 use super::limits::HeadLimits;
+use super::problem::Problem;
 use super::release::Releases;
 use super::span;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
@@ -31,6 +34,8 @@ pub struct Service {
     pub recorder: Option<Recorder>,
     /// What the admin endpoints do; `None` where they are off.
     pub admin: Option<Admin>,
+    /// What the console shows; `None` where it is off.
+    pub console: Option<Console>,
     /// Where the admin endpoints are.
     pub admin_side: AdminSide,
     /// Who may ask which flow.
@@ -42,6 +47,20 @@ pub struct Service {
 }
 
 impl Service {
+    /// The flow of this name, among those that the request may ask.
+    ///
+    /// # Errors
+    /// A [`Problem`] where there is none, or no token that is good.
+    pub(super) fn flow_named(&self, request: &HttpRequest, name: &str) -> Result<Arc<BoundFlow>, Problem> {
+        let release = self.releases.current();
+        let flows = self.gate.visible(request, release.flows(), |flow| &flow.flow().name)?;
+        let found = flows.iter().find(|flow| flow.flow().name.as_str() == name);
+        found.map(|flow| Arc::clone(flow)).ok_or_else(|| {
+            let known: Vec<&str> = flows.iter().map(|flow| flow.flow().name.as_str()).collect();
+            Problem::no_such_flow(name, &known)
+        })
+    }
+
     /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is. `id` names
     /// the request.
     pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
@@ -63,11 +82,16 @@ impl Service {
         decide: impl AsyncFnOnce(Run) -> Report,
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
-        let detail = if recorder.is_some() { run.detail.max(Detail::Answers) } else { run.detail };
+        let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
+        let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants());
+        let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
         let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name));
         let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
         span::decided(&span, &report);
         flow.metrics().decided(&report.result, begun.elapsed());
+        if let Some(recent) = console {
+            recent.note(flow.flow(), &report);
+        }
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)
         {

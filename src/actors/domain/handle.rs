@@ -18,6 +18,7 @@ use super::core::{Core, Ticket, unavailable};
 use super::health::Health;
 use super::messages::{Describe, Fault, Probe, Query, Recycle};
 use super::state::State;
+use super::tally::{Tally, Totals};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
@@ -68,6 +69,7 @@ pub struct DomainHandle {
     name: DomainName,
     publication: watch::Receiver<Publication>,
     restarts: Arc<AtomicU64>,
+    tally: Arc<Tally>,
 }
 
 impl DomainHandle {
@@ -75,8 +77,9 @@ impl DomainHandle {
         name: DomainName,
         publication: watch::Receiver<Publication>,
         restarts: Arc<AtomicU64>,
+        tally: Arc<Tally>,
     ) -> Self {
-        Self { name, publication, restarts }
+        Self { name, publication, restarts, tally }
     }
 
     /// The domain's name.
@@ -105,7 +108,16 @@ impl DomainHandle {
             span: span.clone(),
             ticket,
         };
-        self.ask(deadline, message).await.map_err(|kind| self.error(&query, kind))
+        self.tally.begin();
+        let begun = std::time::Instant::now();
+        let outcome = self.ask(deadline, message).await;
+        self.tally.end(begun.elapsed(), outcome.is_ok());
+        outcome.map_err(|kind| self.error(&query, kind))
+    }
+
+    /// What its queries took and how they ended, since the domain was first started.
+    pub fn tally(&self) -> Totals {
+        self.tally.totals()
     }
 
     /// Says what PREPARE says of `query`.

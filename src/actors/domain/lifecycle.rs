@@ -17,6 +17,7 @@ use super::core::Core;
 use super::handle::{DomainHandle, Instance, Publication};
 use super::messages::Drain;
 use super::state::State;
+use super::tally::Tally;
 use super::threads::{Thread, Threads};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
@@ -64,6 +65,7 @@ pub(in crate::actors) struct Lifecycle {
     name: DomainName,
     publication: watch::Sender<Publication>,
     restarts: Arc<AtomicU64>,
+    tally: Arc<Tally>,
     deaths: mpsc::UnboundedSender<Died>,
     threads: Arc<Threads>,
     life: Mutex<Life>,
@@ -92,6 +94,7 @@ impl Lifecycle {
             name,
             publication: watch::Sender::new(Publication { instance, retired: false }),
             restarts: Arc::default(),
+            tally: Arc::default(),
             deaths,
             threads,
             life: Mutex::new(Life { thread: Some(thread), last_generation: 0, recent_deaths: VecDeque::new() }),
@@ -100,7 +103,8 @@ impl Lifecycle {
 
     /// A handle of the domain.
     pub(in crate::actors) fn handle(&self) -> DomainHandle {
-        DomainHandle::new(self.name.clone(), self.publication.subscribe(), Arc::clone(&self.restarts))
+        let (restarts, tally) = (Arc::clone(&self.restarts), Arc::clone(&self.tally));
+        DomainHandle::new(self.name.clone(), self.publication.subscribe(), restarts, tally)
     }
 
     /// Puts a new actor in the place of one that died, unless it has been replaced or the domain is retired.
@@ -171,7 +175,7 @@ impl Lifecycle {
         let limit = new.core.pool().connector().patience() + new.core.config().timeouts.probe;
         let deadline = Deadline::after(limit);
         let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
-        let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default());
+        let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default(), Arc::default());
         let mut standing = new.core.standing();
         tokio::select! {
             ready = handle.wait_ready(deadline) => ready,

@@ -16,6 +16,7 @@ mod lifecycle;
 mod messages;
 mod monitor;
 mod state;
+mod tally;
 mod threads;
 
 pub(super) use actor::Died;
@@ -26,4 +27,5 @@ pub use lifecycle::LifecycleError;
 #[doc(hidden)]
 pub use messages::Fault;
 pub use state::State;
+pub use tally::Totals;
 pub(super) use threads::Threads;

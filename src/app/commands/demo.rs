@@ -5,6 +5,9 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
+use rand::distr::Alphanumeric;
+
 use super::Exit;
 use super::serve::serve;
 use crate::app::cli::{Demo as Arguments, Format};
@@ -16,6 +19,10 @@ use crate::server::{DATABASES, Demo};
 
 /// Where decisions are put on record, below the state directory.
 const RECORDS: &str = "records/decisions.ndjson";
+
+/// The variables of the admin token.
+const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
+const ADMIN_TOKEN_FILE: &str = "ADMIN_TOKEN_FILE";
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let demo = match Demo::start(&arguments.state_dir).await {
@@ -39,7 +46,7 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
         }
     };
     let mut found = Diagnostics::new();
-    let env = on_private_server(&sources.variables(&mut found), demo);
+    let (env, token) = with_admin(&on_private_server(&sources.variables(&mut found), demo));
     super::report(&found, Format::Text)?;
     let sources = Sources { env, env_file: None, ..sources };
     let Some((mut project, traces)) = super::read_to_serve(&sources)? else { return Ok(Exit::Refused) };
@@ -50,7 +57,7 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
     let env_file = write_env(demo, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
     let urls: Vec<(String, String)> = example_calls(&project);
-    serve(project, sources, traces, |app| announce(demo, app, &urls, &env_file, &records)).await
+    serve(project, sources, traces, |app| announce(demo, app, &urls, &env_file, &records, token.as_deref())).await
 }
 
 /// Writes the variables by which other commands reach the sample databases, readable for their owner alone.
@@ -78,6 +85,17 @@ fn on_private_server(env: &Env, demo: &Demo) -> Env {
     Env::from_pairs(kept.into_iter().chain(own))
 }
 
+/// The environment with an admin token, so that the console can do all it is for; the token too, where it was made here.
+fn with_admin(env: &Env) -> (Env, Option<String>) {
+    if env.names().any(|name| matches!(name, ADMIN_TOKEN | ADMIN_TOKEN_FILE)) {
+        return (env.clone(), None);
+    }
+    let token: String = rand::rng().sample_iter(Alphanumeric).take(20).map(char::from).collect();
+    let given = env.names().filter_map(|name| Some((name.to_owned(), env.value(name).ok().flatten()?)));
+    let given: Vec<(String, String)> = given.collect();
+    (Env::from_pairs(given.into_iter().chain([(ADMIN_TOKEN.to_owned(), token.clone())])), Some(token))
+}
+
 /// The path of each flow and a body to try it with.
 fn example_calls(project: &Project) -> Vec<(String, String)> {
     let body = |flow: &crate::graph::Flow| {
@@ -93,10 +111,15 @@ fn announce(
     calls: &[(String, String)],
     env_file: &Path,
     records: &Path,
+    token: Option<&str>,
 ) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     let base = format!("http://{}", app.address());
-    writeln!(stdout, "\nTributary is deciding at {base}. Try:\n")?;
+    writeln!(stdout, "\nTributary is deciding at {base}. Look at it in a browser: {base}/")?;
+    if let Some(token) = token {
+        writeln!(stdout, "What-if and restarts ask for the admin token of this run: {token}")?;
+    }
+    writeln!(stdout, "\nTry:\n")?;
     for (path, body) in calls {
         writeln!(stdout, "  curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'")?;
     }

@@ -42,7 +42,10 @@ fn open<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Opera
 }
 
 /// The operations, where the request carries the token.
-pub(super) fn authorize<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
+pub(in crate::http) fn authorize<'a>(
+    request: &HttpRequest,
+    service: &'a Service,
+) -> Result<&'a dyn Operations, Problem> {
     if !service.admin_side.is(request) {
         return Err(Problem::no_such_path(request.path()));
     }

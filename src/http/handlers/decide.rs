@@ -13,7 +13,7 @@ use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
 use crate::http::span::found_flow;
-use crate::http::{Problem, Release, RequestId, Service};
+use crate::http::{Problem, Release, RequestId, Service, Settings};
 use crate::types::{Clock, Deadline, FlowName, Value};
 
 /// What stands behind a flow's path for decisions with facts replaced.
@@ -55,7 +55,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     run.detail = if explains { Detail::Reasons } else { Detail::Decision };
     let body = read(payload, settings.max_body_bytes, settings.request_timeout).await?;
     let inputs = if replaces {
-        let (inputs, set) = what_if(&body)?;
+        let (inputs, set) = what_if(&body, true)?;
         run.overrides = overrides(flow, set)?;
         flow.flow().inputs.parse_json(inputs.to_string().as_bytes())
     } else {
@@ -96,14 +96,29 @@ fn find<'a>(release: &'a Release, path: &str) -> Result<(&'a Arc<BoundFlow>, boo
     found.ok_or_else(|| Problem::no_such_path(path))
 }
 
-/// The two parts of a what-if's body.
-fn what_if(body: &[u8]) -> Result<(Json, Vec<(String, Json)>), Problem> {
+/// What a request asks for that may replace facts: checked inputs, and what is replaced.
+pub(in crate::http) async fn supposed(
+    request: &HttpRequest,
+    payload: web::Payload,
+    settings: &Settings,
+    flow: &BoundFlow,
+) -> Result<(Value, Overrides), Problem> {
+    check_media_type(request)?;
+    let (inputs, set) = what_if(&read(payload, settings.max_body_bytes, settings.request_timeout).await?, false)?;
+    let overrides = overrides(flow, set)?;
+    let inputs = flow.flow().inputs.parse_json(inputs.to_string().as_bytes()).map_err(Problem::input)?;
+    Ok((inputs, overrides))
+}
+
+/// The two parts of a what-if's body; whether the second has to be there.
+fn what_if(body: &[u8], needs_set: bool) -> Result<(Json, Vec<(String, Json)>), Problem> {
     const SHAPE: &str = "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}";
     let json: Json = serde_json::from_slice(body).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
     let Json::Object(mut fields) = json else { return Err(Problem::malformed(SHAPE.to_owned())) };
     let inputs = fields.shift_remove("input").unwrap_or_else(|| Json::Object(serde_json::Map::new()));
     let set = match fields.shift_remove("set") {
-        Some(Json::Object(set)) if !set.is_empty() => set.into_iter().collect(),
+        Some(Json::Object(set)) if !set.is_empty() || !needs_set => set.into_iter().collect(),
+        None if !needs_set => Vec::new(),
         _ => return Err(Problem::malformed(format!("{SHAPE}; `set` names at least one fact"))),
     };
     match fields.keys().next() {

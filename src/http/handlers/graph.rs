@@ -25,12 +25,7 @@ pub(in crate::http) async fn picture(
 }
 
 fn draw(request: &HttpRequest, name: &str, service: &Service) -> Result<HttpResponse, Problem> {
-    let release = service.releases.current();
-    let flows = service.gate.visible(request, release.flows(), |flow| &flow.flow().name)?;
-    let Some(flow) = flows.iter().find(|flow| flow.flow().name.as_str() == name) else {
-        let known: Vec<&str> = flows.iter().map(|flow| flow.flow().name.as_str()).collect();
-        return Err(Problem::no_such_flow(name, &known));
-    };
+    let flow = service.flow_named(request, name)?;
     let (format, media_type) = format(request)?;
     let picture = Picture::of(flow.flow(), None);
     let text = match format {

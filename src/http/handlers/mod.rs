@@ -26,7 +26,7 @@ fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
 }
 
 /// Names the request in a problem that answers it, and logs it once.
-fn answering(request: &HttpRequest, problem: Problem) -> Problem {
+pub(super) fn answering(request: &HttpRequest, problem: Problem) -> Problem {
     let extensions = request.extensions();
     let problem = problem.at(request.path(), extensions.get::<RequestId>().map(RequestId::as_str));
     problem.traced(TraceId::of(request).as_deref())

@@ -1,0 +1,105 @@
+//! `GET /events`: how the domains are, as server-sent events.
+//!
+//! The first event, `hello`, holds the samples of the last minutes; each `pulse` after it how every domain is, once a
+//! second and at once where a state changes. A comment goes out where nothing else does, so that both sides notice a
+//! connection that is gone.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderName};
+use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::stream::{self, Stream};
+use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+use super::Console;
+use super::pulse::{Latest, Listener, MOST_LISTENERS};
+use crate::http::handlers::answering;
+use crate::http::{Gate, Problem, Service};
+use crate::types::FlowName;
+
+/// A comment is sent where there was no event for so long.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long browsers wait before they connect again, in milliseconds.
+const RETRY_MS: u32 = 1_000;
+
+/// Tells how the domains are, for as long as the client listens and its token is good.
+pub(super) async fn stream(
+    request: HttpRequest,
+    console: web::Data<Console>,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    service
+        .gate
+        .visible(&request, Vec::<&FlowName>::new(), |name| *name)
+        .map_err(|problem| answering(&request, problem))?;
+    let Some(listener) = console.pulse.listen() else {
+        return Err(answering(&request, Problem::too_many_listeners(MOST_LISTENERS)));
+    };
+    let hello = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "admin": service.admin.is_some() && service.admin_side.is(&request),
+        "past": console.pulse.past(),
+    });
+    let first = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
+    let gate = service.gate.clone();
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
+        .insert_header((HeaderName::from_static("x-content-type-options"), "nosniff"))
+        .streaming(events(first, Ear { listener, gate, request })))
+}
+
+/// A listener, and what it may hear.
+struct Ear {
+    listener: Listener,
+    gate: Gate,
+    request: HttpRequest,
+}
+
+fn events(first: String, mut ear: Ear) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
+    // Whatever there is already is news to whoever has just come.
+    ear.listener.latest.mark_changed();
+    stream::unfold((Some(first), ear), |(first, mut ear)| async move {
+        let text = match first {
+            Some(first) => first,
+            None => ear.next().await?,
+        };
+        Some((Ok(web::Bytes::from(text)), (None, ear)))
+    })
+}
+
+impl Ear {
+    /// The next event; `None` after the last.
+    async fn next(&mut self) -> Option<String> {
+        loop {
+            match timeout(HEARTBEAT, self.listener.latest.changed()).await {
+                Ok(Ok(())) => {
+                    let latest = self.listener.latest.borrow_and_update().clone();
+                    if latest.closed {
+                        return None;
+                    }
+                    if !latest.domains.is_null() {
+                        return self.tell(&latest);
+                    }
+                }
+                Ok(Err(_)) => return None,
+                Err(_) => return Some(": still here\n\n".to_owned()),
+            }
+        }
+    }
+
+    /// The event, with the flows that the listener may ask; `None` where its token is no longer good.
+    fn tell(&self, latest: &Latest) -> Option<String> {
+        let flows = self.gate.visible(&self.request, latest.flows.iter().collect(), |(name, _)| name).ok()?;
+        let flows: serde_json::Map<String, Json> =
+            flows.into_iter().map(|(name, flow)| (name.to_string(), flow.clone())).collect();
+        let mut data = Json::clone(&latest.domains);
+        if let Json::Object(data) = &mut data {
+            data.insert("flows".to_owned(), Json::Object(flows));
+        }
+        Some(format!("event: pulse\ndata: {data}\n\n"))
+    }
+}

@@ -1,0 +1,165 @@
+//! `GET /console/flows/{flow}`: what the nodes of a flow ask and apply, and how long they took of late.
+//!
+//! Queries and rules are configuration; no row, parameter or secret is here.
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::{Value as Json, json};
+
+use super::Console;
+use crate::graph::{Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
+use crate::grl::Beginning;
+use crate::http::handlers::answering;
+use crate::http::{Problem, Service};
+use crate::types::Shape;
+
+/// Describes a flow.
+pub(super) async fn one(
+    request: HttpRequest,
+    path: web::Path<String>,
+    service: web::Data<Service>,
+    console: web::Data<Console>,
+) -> Result<HttpResponse, Problem> {
+    let flow = service.flow_named(&request, &path).map_err(|problem| answering(&request, problem))?;
+    let flow = flow.flow();
+    let nodes: Vec<Json> = flow.nodes.iter().map(|node| describe(flow, node)).collect();
+    let answer = json!({
+        "flow": flow.name,
+        "path": flow.path,
+        "description": flow.description,
+        "inputs": flow.inputs,
+        "versions": { "graph": flow.graph_hash, "rules": flow.rules_hash },
+        "redacts": redacts(flow),
+        "nodes": nodes,
+        "outcomes": flow.outcomes.iter().map(of_outcome).collect::<Vec<Json>>(),
+        "last": console.recent().of(&flow.name),
+    });
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
+}
+
+/// Whether the flow has columns that no explanation shows.
+pub(super) fn redacts(flow: &Flow) -> bool {
+    flow.nodes.iter().any(|node| matches!(&node.work, Work::Query(query) if !query.redact.is_empty()))
+}
+
+fn describe(flow: &Flow, node: &Node) -> Json {
+    let name = |index: &usize| flow.nodes.get(*index).map(|node| node.id.as_str());
+    let depends_on: Vec<&str> = node.depends_on.iter().filter_map(name).collect();
+    let guards: Vec<Json> =
+        node.guards.iter().map(|guard| json!({ "from": name(&guard.from), "rule": guard.rule.text() })).collect();
+    let mut answer = json!({
+        "id": node.id,
+        "description": node.description,
+        "place": node.span.to_string(),
+        "depends_on": depends_on,
+        "guards": guards,
+    });
+    let more = match &node.work {
+        Work::Query(query) => of_query(query),
+        Work::Rules(rules) => of_rules(rules),
+    };
+    if let (Json::Object(answer), Json::Object(more)) = (&mut answer, more) {
+        answer.extend(more);
+    }
+    answer
+}
+
+fn of_query(query: &QueryNode) -> Json {
+    let params: Vec<&str> = query.params.iter().map(|fact| &*fact.written).collect();
+    let on_error = match &query.on_error {
+        OnError::Fail => Json::Null,
+        OnError::Default(value) => json!(value),
+    };
+    json!({
+        "kind": "query",
+        "domain": query.domain,
+        "query": query.query.text(),
+        "params": params,
+        "rows": match query.rows {
+            Rows::One => "one",
+            Rows::Optional => "optional",
+            Rows::Many => "many",
+        },
+        "timeout_ms": query.timeout.map(|limit| limit.as_millis().to_string()).and_then(|text| text.parse::<u64>().ok()),
+        "default": on_error,
+        "columns": columns(&query.columns),
+        "redact": query.redact,
+    })
+}
+
+fn of_rules(node: &RuleNode) -> Json {
+    let ruleset = &node.ruleset;
+    let sources: Vec<Json> = ruleset
+        .texts()
+        .into_iter()
+        .map(|text| json!({ "name": text.source().name(), "line": text.span(0..0).position().line, "text": text.text() }))
+        .collect();
+    let rules: Vec<Json> = ruleset
+        .rules()
+        .map(|rule| {
+            json!({
+                "rule": rule.name,
+                "description": rule.description,
+                "salience": rule.salience,
+                "no_loop": rule.no_loop,
+                "place": rule.place,
+            })
+        })
+        .collect();
+    let mappings: Vec<Json> = ruleset
+        .own_facts()
+        .filter_map(|(fact, beginning)| match beginning {
+            Beginning::Mapped(from) => Some(json!({ "fact": fact, "from": from.written })),
+            Beginning::Unset | Beginning::Starting => None,
+        })
+        .collect();
+    let starting: Vec<Json> =
+        ruleset.starting_facts().map(|(fact, value)| json!({ "fact": fact, "value": value })).collect();
+    let reads: Vec<&str> = ruleset.reads().iter().map(|fact| &*fact.written).collect();
+    json!({
+        "kind": "rules",
+        "rules": rules,
+        "sources": sources,
+        "mappings": mappings,
+        "starting_facts": starting,
+        "reads": reads,
+        "facts": columns(&ruleset.shape()),
+    })
+}
+
+fn of_outcome(outcome: &Outcome) -> Json {
+    let message = outcome.message.as_ref().map(|message| {
+        let parts = message.parts.iter().map(|part| match part {
+            MessagePart::Text(text) => text.clone(),
+            MessagePart::Expression(expression) => format!("{{{}}}", expression.text().trim()),
+        });
+        parts.collect::<String>()
+    });
+    let mut fields = Vec::new();
+    for (name, template) in &outcome.body {
+        leaves(name, template, &mut fields);
+    }
+    json!({
+        "status": outcome.status,
+        "when": outcome.when.as_ref().map(|when| when.text()),
+        "message": message,
+        "fields": fields,
+    })
+}
+
+/// The expressions of a body, each with the path of the field it makes.
+fn leaves(path: &str, template: &Template, into: &mut Vec<(String, String)>) {
+    match template {
+        Template::Map(fields) => {
+            fields.iter().for_each(|(name, field)| leaves(&format!("{path}.{name}"), field, into));
+        }
+        Template::List(items) => {
+            items.iter().enumerate().for_each(|(place, item)| leaves(&format!("{path}[{place}]"), item, into));
+        }
+        Template::Leaf(expression) => into.push((path.to_owned(), expression.text().trim().to_owned())),
+    }
+}
+
+fn columns(shape: &Shape) -> Vec<Json> {
+    shape.fields.iter().map(|field| json!({ "name": field.name, "type": field.ty.to_string() })).collect()
+}

@@ -1,0 +1,181 @@
+// What led to a decision: the parts of an explanation, as people read them.
+
+import { block } from "./code.js";
+import { h, icon, signButton } from "./dom.js";
+import { duration, leaves, plural, prose, shown, time } from "./format.js";
+import { compact, isMap, write } from "./json.js";
+
+// More nodes than this are folded up or scrolled.
+const MANY = 8;
+
+const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
+
+// How it ended, in one glance.
+export function outcome({ answer, problem, id, set, there_and_back: there }, explain, actions) {
+  const supposed = Object.keys(set).length > 0;
+  const degraded = answer?.degraded;
+  const figures = h("p.figures-line",
+    explain && [h("span", "decided in ", h("strong.num", duration(explain.took_us))), h("span", "answered in ", h("strong.num", duration(there * 1000))), h("span", time(explain.clock.now))],
+    id && h("span.id", "request ", h("code", id)));
+  if (answer) {
+    return h("div.verdict", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
+      h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
+      answer.message && h("p.message", h("bdi", answer.message)),
+      degraded && h("p.notice", icon("alert"), `A default stood in for ${degraded.join(", ")}.`),
+      figures, actions);
+  }
+  const places = [problem.node && ["node", problem.node], problem.domain && ["domain", problem.domain], problem.sqlstate && ["SQLSTATE", problem.sqlstate]].filter(Boolean);
+  return h("div.verdict", { "data-kind": "problem" },
+    h("div.verdict-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again")),
+    h("p.message", problem.title),
+    h("p", prose(problem.detail ?? "")),
+    places.length > 0 && h("p.chips", places.map(([label, value]) => h("span.chip", `${label} `, h("strong", value)))),
+    (problem.unset ?? []).length > 0 && h("p", "Without a value: ", problem.unset.map((fact, index) => [index > 0 && ", ", h("code", fact)])),
+    figures, actions);
+}
+
+// When each node waited, queried and decided.
+export function timeline(explain, colour) {
+  const total = Math.max(Number(explain.took_us), ...explain.nodes.map((node) => Number(node.start_us ?? 0) + Number(node.took_us ?? 0)), 1);
+  const ran = explain.nodes.filter((node) => node.start_us !== undefined);
+  const share = (micros) => `${(100 * Number(micros)) / total}%`;
+  const rows = explain.nodes.map((node) => {
+    if (node.start_us === undefined) {
+      return h("tr.idle", h("th", { scope: "row" }, node.node), h("td.lane", h("span.muted", node.state.replace("_", " "), node.because && `: ${node.because.join("; ")}`)), ["", "", "", ""].map((text) => h("td.num", text)));
+    }
+    const [wait, query, took] = [Number(node.wait_us ?? 0), Number(node.query_us ?? 0), Number(node.took_us)];
+    const rest = Math.max(took - wait - query, 0);
+    const bar = h("div.track", { "aria-hidden": "true" }, h("div.run", { style: { left: share(node.start_us), width: share(took) } },
+      wait > 0 && h("span.wait", { style: { "flex-grow": String(wait) } }),
+      query > 0 && h("span.query", { style: { "flex-grow": String(query) } }),
+      rest > 0 && h("span", { class: node.kind === "rules" ? "decide" : "rest", style: { "flex-grow": String(rest) } })));
+    const failed = !["done"].includes(node.state);
+    return h("tr", { class: node.domain ? `d${colour(node.domain)}` : "deciding-row" },
+      h("th", { scope: "row" }, h("span.swatch"), node.node, failed && h("span.badge.soft", node.state)),
+      h("td.lane", bar),
+      h("td.num", duration(node.start_us)),
+      h("td.num", node.wait_us === undefined ? "" : duration(wait)),
+      h("td.num", node.query_us === undefined ? "" : duration(query)),
+      h("td.num", node.kind === "rules" ? duration(took) : ""));
+  });
+  const heads = ["node", "", "began", "waiting", "querying", "deciding"];
+  return titled("Timeline", `${plural(ran.length, "node")} ran in ${duration(explain.took_us)}`,
+    h("div.scroll", rows.length > 2 * MANY && { class: "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || h("span.sr", "when"))))), h("tbody", rows))),
+    h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"], ["rest", "the way there and back through the service"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
+}
+
+// The fields of the answer, each with the columns it comes from.
+export function answerPart(answer, colour) {
+  const { explain, status, message, what_if: supposed, ...body } = answer;
+  const fields = leaves(body).filter(([path]) => path);
+  // A body that is one map needs its name but once.
+  const roots = new Set(fields.map(([path]) => path.split(".")[0]));
+  const root = roots.size === 1 && fields.length > 1 ? `${[...roots][0]}.` : "";
+  const rows = fields.map(([path, value]) => h("tr",
+    h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour))));
+  return titled("Answer", root ? h("code", root.slice(0, -1)) : "Each field, and where it comes from",
+    h("div.scroll", h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
+    h("details.raw", h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
+}
+
+// Where a field comes from: the nodes at a glance, columns and rules on demand.
+function lineageOf(lineage, colour) {
+  if (!lineage) return null;
+  const columns = lineage.columns ?? [];
+  const nodes = new Map(columns.map(({ node, domain }) => [node, domain]));
+  const rules = [...new Map((lineage.rules ?? []).map((rule) => [`${rule.node} ${rule.rule}`, rule])).values()];
+  const inputs = lineage.inputs ?? [];
+  const glance = [
+    [...nodes].map(([node, domain]) => h("span.origin", { class: `d${colour(domain)}` }, h("span.swatch"), node)),
+    inputs.map((name) => h("span.origin", h("span.swatch"), `input.${name}`)),
+    rules.length > 0 && h("span.muted", plural(rules.length, "rule")),
+  ];
+  return h("details.lineage", h("summary", glance),
+    h("dl.pairs",
+      h("dt", "is"), h("dd", h("code", lineage.expression)),
+      columns.length > 0 && [h("dt", "columns"), h("dd", columns.map(({ node, column }, index) => [index > 0 && ", ", h("code", `${node}.${column}`)]))],
+      rules.length > 0 && [h("dt", "rules"), h("dd", h("ul", rules.map(({ rule, statement }) => h("li", h("bdi", rule), " ", h("code.muted", statement)))))]));
+}
+
+// Which outcomes were tried, and why they do not hold.
+export function tried(explain, decided) {
+  if (decided && explain.outcomes.length < 2) return null;
+  if (!explain.outcomes.length) return null;
+  return titled("Outcomes", decided ? "The first that holds is the answer" : "None holds",
+    h("ol.outcomes", explain.outcomes.map(({ status, when, holds, because }) => h("li", { class: holds && "holds" },
+      h("span.mark-place", icon(holds ? "check" : "cross"), h("span.sr", holds ? "holds" : "does not hold")),
+      h("div", h("p", h("strong", status), when && [" when ", h("code", when)]), reasons(because))))));
+}
+
+const reasons = (because) => because?.length > 0 && h("ul.because", because.map((reason) => h("li", h("bdi", reason))));
+
+const WHY = { condition_false: "condition is false", waiting: "waits for a fact", incomplete: "lacks a fact", not_yet_effective: "not yet effective", expired: "expired" };
+
+// Rule by rule: what fired and changed what, and what kept the others from firing.
+export function rulesPart(explain) {
+  const nodes = explain.nodes.filter(({ fired }) => fired !== undefined);
+  if (!nodes.length) return null;
+  const columns = (node) => h("div.rules-columns",
+    h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),
+    h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")));
+  const counts = (node) => `${node.fired.length} fired, ${node.not_fired.length} did not`;
+  if (nodes.length > MANY) {
+    return titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node },
+      h("summary", h("code", node.node), h("span.muted", ` ${counts(node)}`)), columns(node))));
+  }
+  return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
+    h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", counts(node))),
+    columns(node)));
+}
+
+const ruleHead = ({ rule, description, place }, ...more) => [
+  h("p.rule-head", h("strong", h("bdi", rule)), more, h("code.place", place)),
+  description && h("p.muted.said", description),
+];
+
+function fired(rule) {
+  return h("li", h("div.rule-body", ruleHead(rule),
+    rule.facts.length > 0 && h("ul.writes", rule.facts.map(({ fact, before, after }) => h("li",
+      h("code", fact), h("span.change", h("span.before", shown(before)), h("span.arrow-sign", { "aria-label": "becomes", role: "img" }, "→"), h("span.after", shown(after)))))),
+    rule.log && h("ul.log", rule.log.map((line) => h("li", h("bdi", line))))));
+}
+
+const notFired = (rule) => h("li", h("div.rule-body", ruleHead(rule, h("span.badge.soft", WHY[rule.why] ?? rule.why)), reasons(rule.because)));
+
+// All facts of the run, each to be supposed otherwise.
+export function factsPart(explain, suppose, supposed, may) {
+  const nodes = explain.nodes.filter(({ value }) => value !== undefined && value !== null && isMap(value));
+  if (!nodes.length) return null;
+  const row = (fact, value) => h("tr", h("th", { scope: "row" }, h("code", fact.split(".").slice(1).join("."))), h("td", shown(value)),
+    may && h("td.act", signButton(`Suppose another ${fact}`, "edit", () => suppose(fact, value), { class: supposed.has(fact) && "on" })));
+  return titled("Facts", may ? "Change one and decide again: what if?" : "To suppose others, set ADMIN_TOKEN, and open the console where the admin endpoints are",
+    h("div.fact-groups", nodes.map((node) => h("details.facts-of", { "data-node": node.kind === "query" ? node.node : null, open: node.kind === "query" },
+      h("summary", h("code", node.node), h("span.muted", node.kind === "query" ? `${node.domain}, ${plural(node.rows ?? 0, "row")}` : "what its rules wrote; other nodes then read what is supposed")),
+      h("table.plain", h("tbody", Object.entries(node.value).map(([name, value]) => row(`${node.node}.${name}`, value))))))));
+}
+
+// What is another answer than without the supposition.
+export function changes(base, result) {
+  if (!base) return null;
+  const facts = Object.entries(result.set).map(([fact, value]) => h("li", h("code", fact), " = ", shown(value)));
+  const ending = ({ answer, problem }) => answer?.status ?? problem.code;
+  const rows = [];
+  const compare = (label, before, after) => {
+    if (text(before) !== text(after)) rows.push(h("tr", h("th", { scope: "row" }, h("code", label)), h("td", h("span.before", cell(before))), h("td", h("span.after", cell(after)))));
+  };
+  compare("status", ending(base), ending(result));
+  compare("message", base.answer?.message ?? base.problem?.detail, result.answer?.message ?? result.problem?.detail);
+  const fieldsOf = ({ answer }) => {
+    const { explain, status, message, what_if: supposed, ...body } = answer ?? {};
+    return new Map(leaves(body).filter(([path]) => path));
+  };
+  const [before, after] = [fieldsOf(base), fieldsOf(result)];
+  for (const path of new Set([...before.keys(), ...after.keys()])) compare(path, before.get(path), after.get(path));
+  return titled("What changes", rows.length ? null : "Nothing: the answer stays the same.",
+    h("p.supposition", "If ", h("ul.inline", facts)),
+    rows.length > 0 && h("div.scroll", h("table.plain.changes", h("thead", h("tr", ["field", "as it is", "if"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))));
+}
+
+const text = (value) => (value === undefined ? "" : typeof value === "string" ? value : compact(value));
+const cell = (value) => (value === undefined ? h("span.muted", "–") : shown(value));
+

@@ -1,0 +1,234 @@
+// A flow: its graph, and beside it whatever node is chosen.
+
+import * as api from "./api.js";
+import { block, laidOut, numbered } from "./code.js";
+import { copyButton, h, icon, replace, setText, signButton } from "./dom.js";
+import { duration, plural, shown, time } from "./format.js";
+import { Graph } from "./graph.js";
+import { computable } from "./json.js";
+import { live } from "./live.js";
+
+const UNWELL = new Set(["down", "degraded", "starting", "stopped"]);
+
+// Which domains are not well, as the graph is told.
+export function alarms() {
+  return new Map([...live.domains.values()].filter(({ state }) => UNWELL.has(state)).map(({ domain, state }) => [domain, state]));
+}
+
+export class FlowView {
+  constructor(flow, context) {
+    this.flow = flow;
+    this.context = context;
+    this.stage = h("div.stage", h("div.shimmer.large"));
+    this.panel = h("aside.panel", { "aria-label": "Details", tabindex: "-1" });
+    this.seen = h("p.seen");
+    this.element = h("section.view.flow-view",
+      h("header.heading",
+        h("div", h("h1", flow.flow), h("p.lead", flow.description)),
+        h("div.facts", context.chooser(flow.flow, "flow"), h("code.path", "POST ", flow.path),
+          h("a.button.primary", { href: context.link("play", [flow.flow]) }, icon("play"), h("span", "Try it")))),
+      h("div.split", h("div.graph-side", this.stage, this.seen), this.panel));
+    this.onPulse = () => this.#pulse();
+    this.onKey = (event) => {
+      if (event.key === "Escape" && this.chosen && !document.querySelector("dialog[open]")) this.close();
+    };
+  }
+
+  async begin(parts) {
+    const [picture, details] = await Promise.all([api.picture(this.flow.flow), api.flow(this.flow.flow)]);
+    const plainPicture = computable(picture);
+    this.details = details;
+    this.last = details.last;
+    this.graph = new Graph(plainPicture, {
+      colour: this.context.colour,
+      label: `The flow ${this.flow.flow}, from its inputs to its outcomes`,
+      select: (id) => { location.hash = this.context.link("flow", [this.flow.flow, id]); },
+    });
+    replace(this.stage, this.graph.element);
+    this.graph.attach();
+    this.show(parts);
+    live.addEventListener("pulse", this.onPulse);
+    document.addEventListener("keydown", this.onKey);
+    this.#pulse();
+  }
+
+  end() {
+    live.removeEventListener("pulse", this.onPulse);
+    document.removeEventListener("keydown", this.onKey);
+    this.graph?.detach();
+  }
+
+  show([id]) {
+    if (!this.graph) return;
+    this.chosen = id ?? null;
+    this.graph.mark(this.chosen);
+    const box = this.graph.picture.boxes.find((known) => known.id === id);
+    this.panel.classList.toggle("open", Boolean(id));
+    this.element.classList.toggle("has-panel", Boolean(id));
+    if (!id) {
+      replace(this.panel, h("div.hint", h("p", "Choose a node to see what it asks or applies."),
+        h("p.muted", h("kbd", "/"), " finds one, ", h("kbd", "← ↑ ↓ →"), " walk, ", h("kbd", "Enter"), " opens.")));
+      return;
+    }
+    this.timings = h("div.timings");
+    replace(this.panel, box ? this.#describe(box) : this.#unknown(id));
+    this.panel.scrollTop = 0;
+    this.#showTimings();
+    if (box && matchMedia("(max-width: 1000px)").matches) this.panel.scrollIntoView({ block: "start" });
+  }
+
+  close() {
+    const id = this.chosen;
+    location.hash = this.context.link("flow", [this.flow.flow]);
+    this.graph.element.querySelector(`[data-id="${CSS.escape(id)}"]`)?.focus();
+  }
+
+  #unknown(id) {
+    return [this.#head(id, null, null), h("p", `The flow has no node of this name. It may have been renamed.`)];
+  }
+
+  #head(title, kind, domain) {
+    return h("header.panel-head",
+      h("div", h("h2", title),
+        h("p.chips", kind && h("span.chip", kind),
+          domain && h("a.chip.domain", { class: `d${this.context.colour(domain)}`, href: this.context.link("domains", [domain]) }, h("span.swatch"), domain))),
+      signButton("Close the details", "close", () => this.close()));
+  }
+
+  #describe(box) {
+    if (box.kind === "input") return this.#inputs();
+    if (box.kind === "outcome") return this.#outcome(Number(box.id.split(":")[1]));
+    const node = this.details.nodes.find((known) => known.id === box.id);
+    const feeds = this.details.nodes.filter((known) => known.depends_on.includes(node.id)).map((known) => known.id);
+    return [
+      this.#head(node.id, node.kind === "query" ? "query" : plural(node.rules.length, "rule"), node.domain),
+      node.description && h("p.description", node.description),
+      this.timings,
+      node.guards.map((guard) => section("Runs if", h("p.from", "coming from ", this.#link(guard.from)), block(guard.rule, "grl", "The condition"))),
+      node.kind === "query" ? this.#query(node) : this.#rules(node),
+      (node.depends_on.length > 0 || feeds.length > 0) && section("Connections",
+        h("dl.pairs",
+          node.depends_on.length > 0 && [h("dt", "waits for"), h("dd", this.#links(node.depends_on))],
+          feeds.length > 0 && [h("dt", "feeds"), h("dd", this.#links(feeds))],
+          h("dt", "stands in"), h("dd", h("code", node.place)))),
+    ];
+  }
+
+  #link(id) { return h("a", { href: this.context.link("flow", [this.flow.flow, id]) }, id); }
+  #links(ids) { return ids.map((id, index) => [index > 0 && ", ", this.#link(id)]); }
+
+  #query(node) {
+    const sql = laidOut(node.query);
+    return [
+      section("Query", block(sql, "sql", `The query of ${node.id}`), h("div.row.end", copyButton("Copy", sql))),
+      node.params.length > 0 && section("Parameters", table(["parameter", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
+      columns("Columns", node.columns, node.redact),
+      section("Answer", h("dl.pairs",
+        h("dt", "rows"), h("dd", { one: "exactly one; none is the answer “not found”", optional: "one or none", many: "any number" }[node.rows]),
+        node.timeout_ms && [h("dt", "time limit"), h("dd", `${node.timeout_ms} ms`)],
+        h("dt", "without one"), h("dd", node.default === null ? "the decision fails" : ["these stand in, and the decision is degraded: ", shown(node.default)]))),
+    ];
+  }
+
+  #rules(node) {
+    const lines = new Set();
+    const index = node.rules.map((rule) => {
+      const [, file, line] = /^(.*):(\d+):\d+$/.exec(rule.place) ?? [];
+      lines.add(Number(line));
+      const jump = () => this.#jump(file, line);
+      return h("li", h("button.rule-name", { type: "button", onclick: jump }, rule.rule), rule.description && h("span.muted", rule.description),
+        h("span.salience", { title: "salience: higher ones are tried first" }, String(rule.salience)));
+    });
+    return [
+      node.mappings.length > 0 && section("Mappings", table(["fact", "from"], node.mappings.map(({ fact, from }) => [h("code", fact), h("code", from)]))),
+      node.starting_facts.length > 0 && section("Starts with", table(["fact", "value"], node.starting_facts.map(({ fact, value }) => [h("code", fact), shown(value)]))),
+      node.reads.length > 0 && section("Reads", h("p.codes", node.reads.map((fact) => h("code", fact)))),
+      section(`Rules, in the order they are tried`, h("ol.rule-list", index)),
+      node.sources.map((source) => section(h("code", source.name),
+        h("div.source", { "data-file": source.name }, numbered(source.text, "grl", source.name, Number(source.line))))),
+      columns("Facts it gives", node.facts),
+    ];
+  }
+
+  #jump(file, line) {
+    const source = this.panel.querySelector(`.source[data-file="${CSS.escape(file)}"]`);
+    source?.querySelectorAll(".marked").forEach((marked) => marked.classList.remove("marked"));
+    const target = source?.querySelector(`[data-line="${CSS.escape(line)}"]`);
+    target?.classList.add("marked");
+    target?.scrollIntoView({ block: "center" });
+  }
+
+  #inputs() {
+    const inputs = Object.entries(this.details.inputs);
+    return [
+      this.#head("input", plural(inputs.length, "input"), null),
+      h("p.description", "What a request has to bring."),
+      inputs.map(([name, field]) => section(h("code", name),
+        field.description && h("p", field.description),
+        h("dl.pairs", Object.entries(field).filter(([key]) => key !== "description").map(([key, value]) => [h("dt", key.replace("_", " ")), h("dd", shown(value))])))),
+    ];
+  }
+
+  #outcome(number) {
+    const outcome = this.details.outcomes[number];
+    return [
+      this.#head(outcome.status, `outcome ${number + 1} of ${this.details.outcomes.length}`, null),
+      h("p.description", number === 0 ? "Tried first; the first whose condition holds is the answer." : "Tried where none before it holds."),
+      section("When", outcome.when ? block(outcome.when, "grl", "The condition") : h("p", "Always: it has no condition.")),
+      outcome.message && section("Message", h("p.message", outcome.message)),
+      outcome.fields.length > 0 && section("Answer", table(["field", "is"], outcome.fields.map(([name, expression]) => [h("code", name), h("code", expression)]))),
+    ];
+  }
+
+  #pulse() {
+    this.graph.alarms(alarms());
+    const last = live.flows?.[this.flow.flow]?.last;
+    if (last) this.last = last;
+    this.#showTimings();
+  }
+
+  #showTimings() {
+    if (!this.graph) return;
+    const last = this.last;
+    const key = last ? `${last.at}` : "none";
+    if (this.shownTimings === key && this.shownFor === this.chosen) return;
+    this.shownTimings = key;
+    this.shownFor = this.chosen;
+    if (!last) {
+      replace(this.seen, "No decision has been looked at yet. ", h("a", { href: this.context.link("play", [this.flow.flow]) }, "Make one"), ".");
+      return;
+    }
+    this.graph.times(new Map(last.nodes.filter((node) => node.start_us !== undefined).map((node) => [node.node, Number(node.took_us)])));
+    replace(this.seen, "Times are those of the last decision that was looked at: ", h("strong", last.ending), " in ", h("span.num", duration(last.took_us)), ", ", time(last.at), ".");
+    const node = last.nodes.find((known) => known.node === this.chosen);
+    if (!this.timings || !node) return;
+    replace(this.timings, timings(node, last));
+  }
+}
+
+// How long a node took in a decision, and for what.
+function timings(node, last) {
+  if (node.start_us === undefined) return h("p.muted", `Last time: ${node.state.replace("_", " ")}, `, time(last.at));
+  const figure = (label, value, kind) => h("div.figure", { class: kind }, h("span.label", label), h("span.num", value));
+  return h("div.figures", { "aria-label": "Last timings" },
+    figure("took", duration(node.took_us), "took"),
+    node.wait_us !== undefined && figure("waiting", duration(node.wait_us), "wait"),
+    node.query_us !== undefined && figure("querying", duration(node.query_us), "query"),
+    node.rows !== undefined && figure("rows", String(node.rows)),
+    node.fired !== undefined && figure("rules fired", String(node.fired)));
+}
+
+// Names with their types, where those are known before a row is read.
+function columns(title, all, redacted = []) {
+  if (!all.length) return null;
+  const said = ({ name, type }) => [type === "any" ? null : type, redacted.includes(name) ? "redacted" : null].filter(Boolean).join(", ");
+  return section(title, h("ul.codes", all.map((column) => h("li", h("code", column.name), said(column) && h("span.muted", ` ${said(column)}`)))));
+}
+
+const section = (title, ...content) => h("section.part", h("h3", title), content);
+
+const table = (heads, rows) => h("div.scroll", h("table.plain",
+  h("thead", h("tr", heads.map((head) => h("th", { scope: "col" }, head)))),
+  h("tbody", rows.map((cells) => h("tr", cells.map((cell) => h("td", cell)))))));
+
+export { section, table };

@@ -1,0 +1,145 @@
+//! The last timings that were seen of each flow's nodes: of decisions that were traced anyway, and, while somebody looks
+//! at the console, of one decision in a while. Values are never kept.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::flow::{NodeEnd, NodeTrace, Report, micros};
+use crate::graph::{Flow, Work};
+use crate::types::{FlowName, NodeId, Value};
+
+/// Decisions are traced for the console no more often than this.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The last timings of each flow.
+#[derive(Debug)]
+pub(in crate::http) struct Recent {
+    flows: Mutex<HashMap<FlowName, Seen>>,
+    /// How many look on.
+    lookers: AtomicUsize,
+    started: Instant,
+    /// When a decision may be traced again, in milliseconds since the start.
+    next: AtomicU64,
+}
+
+/// What was seen of one decision. Times are in microseconds.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Seen {
+    /// When it was made.
+    at: Timestamp,
+    /// How long it took.
+    took_us: u64,
+    /// How it ended: the status, or the code of the problem.
+    ending: String,
+    /// Whether it ended in a decision.
+    decided: bool,
+    nodes: Vec<NodeSeen>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct NodeSeen {
+    node: NodeId,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_us: Option<u64>,
+    took_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wait_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fired: Option<usize>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { flows: Mutex::default(), lookers: AtomicUsize::new(0), started: Instant::now(), next: AtomicU64::new(0) }
+    }
+}
+
+impl Recent {
+    /// Whether the next decision should be traced for whoever looks on.
+    pub(in crate::http) fn wants(&self) -> bool {
+        self.lookers.load(Ordering::Relaxed) > 0 && self.is_due()
+    }
+
+    /// Takes note of a decision that was traced.
+    pub(in crate::http) fn note(&self, flow: &Flow, report: &Report) {
+        let Some(trace) = report.trace.as_deref().filter(|_| self.is_due()) else { return };
+        self.next.store(self.now() + u64::try_from(PAUSE.as_millis()).unwrap_or(0), Ordering::Relaxed);
+        let (ending, decided) = match &report.result {
+            Ok(decision) => (decision.status.clone(), true),
+            Err(error) => (error.code().to_owned(), false),
+        };
+        let nodes = flow.nodes.iter().zip(&trace.nodes);
+        let seen = Seen {
+            at: Timestamp::now(),
+            took_us: micros(trace.took),
+            ending,
+            decided,
+            nodes: nodes.map(|(node, trace)| NodeSeen::of(&node.id, &node.work, trace)).collect(),
+        };
+        self.flows().insert(flow.name.clone(), seen);
+    }
+
+    /// What was seen of a flow last.
+    pub(super) fn of(&self, flow: &FlowName) -> Option<Seen> {
+        self.flows().get(flow).cloned()
+    }
+
+    /// Somebody begins to look, or no longer does.
+    pub(super) fn looks(&self, begins: bool) {
+        if begins {
+            self.lookers.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.lookers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many look on.
+    pub(super) fn lookers(&self) -> usize {
+        self.lookers.load(Ordering::Relaxed)
+    }
+
+    fn is_due(&self) -> bool {
+        self.now() >= self.next.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn flows(&self) -> MutexGuard<'_, HashMap<FlowName, Seen>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NodeSeen {
+    fn of(id: &NodeId, work: &Work, trace: &NodeTrace) -> Self {
+        let asked = matches!(work, Work::Query(_)) && trace.began.is_some();
+        let rows = match &trace.end {
+            NodeEnd::Value(Value::List(rows)) => Some(rows.len()),
+            NodeEnd::Value(Value::Null) => Some(0),
+            NodeEnd::Value(_) => Some(1),
+            NodeEnd::WrongRows(found) => Some(*found),
+            _ => None,
+        };
+        Self {
+            node: id.clone(),
+            state: trace.end.name(),
+            start_us: trace.began.map(micros),
+            took_us: micros(trace.took),
+            wait_us: asked.then(|| micros(trace.waited)),
+            query_us: asked.then(|| micros(trace.asked)),
+            rows: rows.filter(|_| asked),
+            fired: matches!(work, Work::Rules(_)).then_some(trace.fired.len()),
+        }
+    }
+}

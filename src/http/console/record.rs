@@ -1,0 +1,74 @@
+//! `POST /console/flows/{flow}/test`: makes a decision and gives it back as a flow test, to be run by `tributary test`.
+//!
+//! The file holds the rows that the decision was made from. Where the flow redacts columns, or facts are replaced, it
+//! is for whoever has the admin token.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::flows::redacts;
+use crate::actors::coordinator::Request;
+use crate::flow::{Detail, Report, Run};
+use crate::flowtests;
+use crate::graph::Flow;
+use crate::http::handlers::decide::supposed;
+use crate::http::handlers::{admin, answering};
+use crate::http::{Problem, Service};
+use crate::types::{Clock, Deadline};
+
+/// Decides, and writes the test.
+pub(super) async fn test(
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    let text = write(&request, &path, payload, &service).await.map_err(|problem| answering(&request, problem))?;
+    let disposition = format!("attachment; filename=\"{}.test.yaml\"", file_stem(&path));
+    Ok(HttpResponse::Ok()
+        .content_type("application/yaml; charset=utf-8")
+        .insert_header((CONTENT_DISPOSITION, disposition))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .body(text))
+}
+
+async fn write(
+    request: &HttpRequest,
+    name_of_flow: &str,
+    payload: web::Payload,
+    service: &Service,
+) -> Result<String, Problem> {
+    let release = service.releases.current();
+    let is_admin = admin::authorize(request, service).is_ok();
+    let ungated = release.flow_named(name_of_flow).filter(|_| is_admin).cloned();
+    let flow = ungated.map_or_else(|| service.flow_named(request, name_of_flow), Ok)?;
+    if redacts(flow.flow()) {
+        admin::authorize(request, service)?;
+    }
+    let settings = release.settings();
+    let (inputs, overrides) = supposed(request, payload, settings, &flow).await?;
+    if !overrides.is_empty() {
+        admin::authorize(request, service)?;
+    }
+    let clock = Clock::system(settings.time_zone.clone());
+    let run = Run { detail: Detail::Answers, overrides, ..Run::new(clock, Deadline::after(settings.request_timeout)) };
+    // Nobody acts on this decision: it is put on no record.
+    let Report { result, trace } = service.coordinator.decide(Request { flow: Arc::clone(&flow), inputs, run }).await;
+    match (trace, result) {
+        (Some(trace), result) => Ok(flowtests::record(flow.flow(), &result, &trace, &file(flow.flow()))),
+        (None, Err(error)) => Err(Problem::flow(&flow.flow().name, &error)),
+        (None, Ok(_)) => Ok(String::new()),
+    }
+}
+
+/// Where such a file belongs: a graph is named from there.
+fn file(flow: &Flow) -> PathBuf {
+    PathBuf::from("tests/flows").join(format!("{}.test.yaml", file_stem(flow.name.as_str())))
+}
+
+fn file_stem(flow: &str) -> String {
+    flow.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '-' }).collect()
+}

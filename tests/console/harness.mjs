@@ -1,0 +1,209 @@
+// What the tests stand on: PostgreSQL servers of their own, the real program in front of them, and a browser.
+
+import { execFileSync, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+export const TOKEN = "a token for the tests";
+export const CALLER = "a token of somebody who may ask for purchases";
+const PG_BIN = needed("PG_BIN", "the directory of PostgreSQL's programs; scripts/install_postgres prints it");
+const PROGRAM = needed("TRIBUTARY", "the built program, such as target/debug/tributary");
+const CHROMIUM = needed("CHROMIUM", "a Chromium or Chrome");
+
+function needed(name, what) {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: ${what}. Run scripts/test_console, which sets it`);
+  return value;
+}
+
+// The account of PostgreSQL's servers: they refuse to run as root.
+function account() {
+  if (process.getuid() !== 0) return {};
+  for (const name of ["postgres", "nobody"]) {
+    try {
+      const id = (kind) => Number(execFileSync("id", [kind, name], { encoding: "utf8" }));
+      return { uid: id("-u"), gid: id("-g") };
+    } catch { /* there is no such account; the next */ }
+  }
+  throw new Error("as root there must be an account postgres or nobody");
+}
+
+export async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+// Waits until `check` gives something true; what it throws meanwhile is told at the end.
+export async function until(what, check, limit = 30_000) {
+  const deadline = Date.now() + limit;
+  let last;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value) return value;
+    } catch (error) { last = error; }
+    if (Date.now() > deadline) throw new Error(`${what} did not come about within ${limit / 1000} s`, { cause: last });
+    await new Promise((after) => { setTimeout(after, 50); });
+  }
+}
+
+// One PostgreSQL server; it can be killed and started again on its port.
+class Postgres {
+  constructor(directory, port) {
+    Object.assign(this, { directory, port, user: account() });
+  }
+
+  async start() {
+    const log = openSync(join(this.directory, "log"), "a");
+    const settings = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_connections=60", "shared_buffers=8MB", "unix_socket_directories=", "listen_addresses=127.0.0.1"];
+    this.process = spawn(join(PG_BIN, "postgres"), ["-D", join(this.directory, "data"), "-p", String(this.port), ...settings.flatMap((setting) => ["-c", setting])], { ...this.user, cwd: this.directory, stdio: ["ignore", log, log] });
+    await until(`the server at port ${this.port}`, () => {
+      if (this.process.exitCode !== null) throw new Error(readFileSync(join(this.directory, "log"), "utf8"));
+      return readFileSync(join(this.directory, "data/postmaster.pid"), "utf8").split("\n")[7]?.startsWith("ready");
+    });
+  }
+
+  // SIGQUIT: every backend breaks off at once, as when the machine goes.
+  async kill() {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const ended = once(this.process, "exit");
+    this.process.kill("SIGQUIT");
+    await ended;
+  }
+
+  sql(database, text) {
+    execFileSync(join(PG_BIN, "psql"), ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(this.port), "-U", "postgres", "-d", database], { input: text, stdio: ["pipe", "ignore", "inherit"] });
+  }
+
+  url(database) { return `postgres://postgres@127.0.0.1:${this.port}/${database}`; }
+}
+
+// A server that is ready, made in a directory of its own.
+async function postgres(home, name) {
+  const directory = join(home, name);
+  mkdirSync(directory, { mode: 0o700 });
+  const user = account();
+  if (user.uid !== undefined) chownSync(directory, user.uid, user.gid);
+  const template = join(home, "first", "data");
+  if (existsSync(template)) execFileSync("cp", ["-a", template, join(directory, "data")]);
+  else execFileSync(join(PG_BIN, "initdb"), ["-D", join(directory, "data"), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"], { ...user, cwd: directory, stdio: ["ignore", "ignore", "inherit"] });
+  return new Postgres(directory, await freePort());
+}
+
+// The service on two servers: `supplier` holds that one database and can be killed alone.
+export class Service {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml"], callers = false } = {}) {
+    const service = new Service();
+    service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
+    execFileSync("chmod", ["711", service.home]);
+    const first = await postgres(service.home, "first");
+    const supplier = await postgres(service.home, "supplier");
+    Object.assign(service, { first, supplier });
+    await Promise.all([first.start(), supplier.start()]);
+    const where = { oms_db: first, inventory_db: first, supplier_db: supplier, uom_db: first };
+    service.environment = { ...process.env, ADMIN_TOKEN: TOKEN };
+    for (const [database, server] of Object.entries(where)) {
+      server.sql("postgres", `CREATE DATABASE ${database}`);
+      server.sql(database, readFileSync(join(ROOT, "sql", `${database}.sql`), "utf8"));
+      service.environment[`${database.toUpperCase()}_URL`] = server.url(database);
+    }
+    for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
+    writeFileSync(join(service.home, "hostile.yaml"), HOSTILE_FLOW);
+    writeFileSync(join(service.home, "wide.yaml"), wideFlow());
+    service.flows = flows;
+    // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.
+    writeFileSync(join(service.home, "service.yaml"), `http: { drain_timeout_ms: 600000${callers ? ", tokens: tokens.yaml" : ""} }\n`);
+    const digest = createHash("sha256").update(CALLER).digest("hex");
+    writeFileSync(join(service.home, "tokens.yaml"), `tokens:\n- { name: erp, sha256: ${digest}, flows: [purchasing] }\n`);
+    service.port = await freePort();
+    await service.serve();
+    return service;
+  }
+
+  get base() { return `http://127.0.0.1:${this.port}`; }
+
+  // Starts the program, also once more after it has been killed.
+  async serve() {
+    const log = openSync(join(this.home, "service.log"), "a");
+    const flows = this.flows.flatMap((file) => ["--graph", file]);
+    this.process = spawn(PROGRAM, ["serve", ...flows, "--config", "service.yaml", "--bind", `127.0.0.1:${this.port}`], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] });
+    await until("the service", async () => {
+      if (this.process.exitCode !== null) throw new Error(readFileSync(join(this.home, "service.log"), "utf8"));
+      return (await fetch(`${this.base}/readyz?verbose`)).status === 200 && (await fetch(`${this.base}/health`)).status === 200;
+    });
+  }
+
+  // Stops the program in order.
+  async end() {
+    this.process.kill("SIGTERM");
+    await until("the end of the service", () => this.process.exitCode !== null || this.process.signalCode !== null);
+    return this.process.exitCode;
+  }
+
+  async stop() {
+    if (this.process?.exitCode === null) this.process.kill("SIGKILL");
+    await Promise.all([this.first?.kill(), this.supplier?.kill()]);
+    rmSync(this.home, { recursive: true, force: true });
+  }
+}
+
+// Markup and turned text wherever somebody else's words are shown.
+export const HOSTILE = "<img src=x onerror=\"window.hacked=1\">\u202egnp.exe";
+const HOSTILE_FLOW = `
+flow: hostile
+description: ${JSON.stringify(HOSTILE)}
+input:
+  product_id: { type: text, description: ${JSON.stringify(HOSTILE)} }
+nodes:
+  supplier_info:
+    type: DBNode
+    database: supplier_db
+    description: ${JSON.stringify(HOSTILE)}
+    query: "SELECT supplier_name, '<b>bold</b>' AS markup FROM suppliers WHERE product_id = $1"
+outcomes:
+  - status: success
+    message: "{supplier_info.supplier_name} & <script>window.hacked=1</script>"
+    body: { name: supplier_info.supplier_name, markup: supplier_info.markup }
+`;
+
+// 200 nodes in 20 layers.
+function wideFlow() {
+  const nodes = [];
+  for (let layer = 0; layer < 20; layer += 1) {
+    for (let row = 0; row < 10; row += 1) {
+      const before = layer === 0 ? [] : [`step_${layer - 1}_${row}`, `step_${layer - 1}_${(row + 3) % 10}`];
+      nodes.push(`  step_${layer}_${row}:\n    type: RuleNode\n    condition: "input.amount > ${layer * 10 + row}"\n    dependencies: [${before.join(", ")}]`);
+    }
+  }
+  const last = Array.from({ length: 10 }, (_, row) => `step_19_${row}.result`).join(" && ");
+  return `flow: wide\ninput:\n  amount: { type: integer }\nnodes:\n${nodes.join("\n")}\noutcomes:\n  - { status: high, when: "${last}" }\n  - { status: low, when: "step_19_0.result == false" }\n`;
+}
+
+export const launch = () => chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+
+// A page whose every complaint is kept: of scripts, and of what its policy forbids.
+export async function open(browser, service, hash, { width = 1280, height = 860, scheme = "light", ...more } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: scheme, permissions: ["clipboard-read", "clipboard-write"], locale: "en-GB", timezoneId: "Europe/Berlin", ...more });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(`error: ${error.stack}`));
+  // That an answer is no success is told by the page itself; the browser's own line about it is no complaint.
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type()) && !/^Failed to load resource/.test(message.text())) complaints.push(message.text());
+  });
+  await page.goto(`${service.base}/${hash}`);
+  return { page, complaints, close: () => context.close() };
+}

@@ -1,0 +1,79 @@
+// Takes the pictures of the README, of the real thing at work. Usage: scripts/test_console --screenshots
+
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { launch, open, ROOT, Service, TOKEN, until } from "./harness.mjs";
+
+const DIRECTORY = join(ROOT, "tests/console/screenshots");
+const LARGEST = 150_000;
+
+// A little traffic, for numbers that live.
+function traffic(service) {
+  const products = ["PROD-001", "PROD-002", "PROD-003"];
+  let count = 0;
+  const timer = setInterval(() => {
+    // It comes in waves.
+    const many = 3 + Math.round(2 * Math.sin(Date.now() / 4_000));
+    for (let call = 0; call < many; call += 1) {
+      count += 1;
+      const body = JSON.stringify({ product_id: products[count % products.length] });
+      fetch(`${service.base}/purchasing/flow`, { method: "POST", headers: { "Content-Type": "application/json" }, body }).catch(() => {});
+    }
+  }, 80);
+  return () => clearInterval(timer);
+}
+
+async function picture(page, name, options = {}) {
+  const path = join(DIRECTORY, `${name}.png`);
+  await page.screenshot({ path, animations: "disabled", ...options });
+  const { size } = statSync(path);
+  console.log(`${name}.png ${Math.round(size / 1000)} kB`);
+  if (size > LARGEST) throw new Error(`${name}.png is larger than ${LARGEST / 1000} kB`);
+}
+
+const service = await Service.start({ flows: ["graph.yaml"] });
+const browser = await launch();
+const quiet = traffic(service);
+try {
+  await new Promise((after) => { setTimeout(after, 45_000); });
+
+  const flow = await open(browser, service, "#/flow/purchasing/supplier_info", { width: 1320, height: 720 });
+  await flow.page.locator(".figures").waitFor();
+  await picture(flow.page, "flow");
+  await flow.page.setViewportSize({ width: 1440, height: 640 });
+  await flow.page.goto(`${service.base}/#/domains`);
+  await flow.page.locator(".pill[data-state=ready]").nth(3).waitFor();
+  await service.supplier.kill();
+  await flow.page.locator(".pill[data-state=down]").waitFor();
+  await new Promise((after) => { setTimeout(after, 6_000); });
+  await picture(flow.page, "domains");
+  await service.supplier.start();
+  await flow.page.getByText("4 databases, all ready").waitFor();
+  await flow.close();
+
+  quiet();
+  const play = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 1000 });
+  await play.page.locator(".verdict[data-kind=success]").waitFor();
+  await picture(play.page, "playground");
+  await play.close();
+
+  const supposed = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 900, scheme: "dark" });
+  await supposed.page.getByRole("button", { name: "Suppose another inventory_levels.available_qty" }).click();
+  await supposed.page.getByRole("textbox", { name: "inventory_levels.available_qty" }).fill("2000");
+  await supposed.page.getByRole("button", { name: "Re-evaluate" }).click();
+  await supposed.page.locator("#token").fill(TOKEN);
+  await supposed.page.keyboard.press("Enter");
+  await supposed.page.locator(".changes").waitFor();
+  await until("the top", () => supposed.page.evaluate(() => { scrollTo(0, 0); return scrollY === 0; }));
+  await picture(supposed.page, "what-if");
+  await supposed.close();
+
+  const phone = await open(browser, service, "#/play/purchasing?product_id=PROD-003&run=1", { width: 360, height: 740 });
+  await phone.page.locator(".verdict[data-kind=success]").waitFor();
+  await picture(phone.page, "phone");
+  await phone.close();
+} finally {
+  quiet();
+  await browser.close();
+  await service.stop();
+}
