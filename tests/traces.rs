@@ -20,8 +20,12 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
 use serde_json::Value as Json;
 use support::{SampleDatabases, eventually, eventually_async, repository};
+use tributary::config::TlsFiles;
+use tributary::http::Certificate;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -46,6 +50,11 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
+        Self::speaking(None)
+    }
+
+    /// With TLS, where there is a configuration for it.
+    fn speaking(tls: Option<ServerConfig>) -> Self {
         let got = Arc::new(Mutex::new(Got::default()));
         let shared = web::Data::from(Arc::clone(&got));
         let server = HttpServer::new(move || {
@@ -53,9 +62,12 @@ impl Collector {
             App::new().app_data(config).app_data(shared.clone()).route("/v1/traces", web::post().to(take))
         })
         .workers(1)
-        .disable_signals()
-        .bind("127.0.0.1:0")
-        .expect("a free port");
+        .disable_signals();
+        let server = match tls {
+            Some(tls) => server.bind_rustls_0_23("127.0.0.1:0", tls),
+            None => server.bind("127.0.0.1:0"),
+        };
+        let server = server.expect("a free port");
         let address = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
@@ -194,7 +206,7 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The spans of a trace.
@@ -232,6 +244,7 @@ async fn a_decision_arrives_as_spans_of_request_decision_nodes_and_queries() {
     serving.stop();
 
     let spans = of_trace(&collector.spans(), TRACE);
+    assert_eq!(spans.len(), collector.spans().len(), "probes are not traced");
     let request = named(&spans, "POST /purchasing/flow");
     assert_eq!((request.kind, hexadecimal(&request.parent_span_id).as_str()), (SERVER, PARENT));
     for (key, expected) in [
@@ -365,10 +378,8 @@ async fn where_traces_are_off_nobody_connects_to_a_collector() {
 async fn a_collector_that_is_away_or_never_answers_costs_no_decision_and_is_told_once() {
     let databases = SampleDatabases::create().await;
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let addresses = [silent.local_addr(), closed.local_addr()].map(|address| address.expect("its address"));
-    drop(closed);
-    for address in addresses {
+    let closed = SocketAddr::from(([127, 0, 0, 1], 9));
+    for address in [silent.local_addr().expect("its address"), closed] {
         let mut serving = Serving::start(
             &databases,
             &[
@@ -416,4 +427,40 @@ async fn queries_that_go_together_say_how_many_their_statement_stood_for() {
     let spans = collector.spans();
     let sizes = spans.iter().filter_map(|span| text(&span.attributes, "db.operation.batch.size"));
     assert!(sizes.map(|size| size.parse::<usize>().expect("a number")).all(|size| size > 1));
+}
+
+#[actix_web::test]
+async fn a_collector_with_tls_is_sent_to_where_its_authority_is_trusted_and_nowhere_else() {
+    let (databases, directory) = (SampleDatabases::create().await, tempfile::tempdir().expect("a directory"));
+    let file = |name: &str, text: String| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let authority = || {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root = params.self_signed(&key).expect("a certificate").pem();
+        (Issuer::new(params, key), root)
+    };
+    let ((issuer, ours), (_, others)) = (authority(), authority());
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let leaf = leaf.signed_by(&key, &issuer).expect("a certificate").pem();
+    let files = TlsFiles { certificate: file("server.crt", leaf), key: file("server.key", key.serialize_pem()) };
+    let tls = Certificate::read(&files).expect("a certificate").listener().expect("TLS");
+    let collector = Collector::speaking(Some(tls));
+    let endpoint = collector.url().replacen("http:", "https:", 1);
+    for (root, is_trusted) in [(file("others.pem", others), false), (file("ours.pem", ours), true)] {
+        let root = root.display().to_string();
+        let mut serving =
+            Serving::start(&databases, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("SSL_CERT_FILE", &root)]);
+        serving.ready().await;
+        assert_eq!(serving.within("PROD-001", TRACE, "01").await.0, 200);
+        serving.stop();
+        let arrived = !of_trace(&collector.spans(), TRACE).is_empty();
+        assert_eq!(arrived, is_trusted, "{}", serving.text());
+        assert_eq!(serving.text().contains("traces cannot be sent"), !is_trusted, "{}", serving.text());
+    }
 }

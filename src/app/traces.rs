@@ -8,13 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
+use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SamplingResult, SdkTracerProvider, ShouldSample, SpanData,
+    SpanExporter,
 };
 use reqwest_blocking::blocking::Client;
 use reqwest_blocking::redirect;
@@ -30,6 +31,8 @@ use crate::config::{Share, TracesConfig};
 
 /// How often a trouble that lasts is told.
 const REMINDER: Duration = Duration::from_secs(60);
+/// What is asked by machines that watch.
+const PROBES: [&str; 7] = ["/livez", "/live", "/healthz", "/readyz", "/ready", "/health", "/metrics"];
 /// Whose spans are sent.
 const OWN: &str = "tributary";
 
@@ -139,13 +142,35 @@ fn client(config: &TracesConfig) -> Result<Client, TracesError> {
     made.map_err(|error| refused(error.to_string()))
 }
 
-fn sampler(config: &TracesConfig) -> Sampler {
-    let own = match config.share {
+fn sampler(config: &TracesConfig) -> Box<dyn ShouldSample> {
+    let own = Unprobed(match config.share {
         Share::All => Sampler::AlwaysOn,
         Share::None => Sampler::AlwaysOff,
         Share::Ratio(ratio) => Sampler::TraceIdRatioBased(ratio),
-    };
-    if config.parent_based { Sampler::ParentBased(Box::new(own)) } else { own }
+    });
+    if config.parent_based { Box::new(Sampler::ParentBased(Box::new(own))) } else { Box::new(own) }
+}
+
+/// A sampler that lets probes and scrapes go: they come every few seconds, and tell nothing.
+#[derive(Debug, Clone)]
+struct Unprobed(Sampler);
+
+impl ShouldSample for Unprobed {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let path = attributes.iter().find(|attribute| attribute.key.as_str() == "url.path");
+        if path.is_some_and(|path| PROBES.contains(&&*path.value.as_str())) {
+            return Sampler::AlwaysOff.should_sample(parent, trace, name, kind, attributes, links);
+        }
+        self.0.should_sample(parent, trace, name, kind, attributes, links)
+    }
 }
 
 fn resource(config: &TracesConfig) -> Resource {
