@@ -32,9 +32,11 @@ impl Drop for Pooler {
 }
 
 fn program() -> String {
-    let candidates = [std::env::var("PGBOUNCER").unwrap_or_default(), "/usr/sbin/pgbouncer".to_owned()];
+    let home = std::env::var("HOME").unwrap_or_default();
+    let unpacked = format!("{home}/.cache/tributary/tools/pgbouncer/pgbouncer");
+    let candidates = [std::env::var("PGBOUNCER").unwrap_or_default(), "/usr/sbin/pgbouncer".to_owned(), unpacked];
     let found = candidates.into_iter().find(|path| !path.is_empty() && std::path::Path::new(path).exists());
-    found.expect("this test needs PgBouncer: set PGBOUNCER to what scripts/install_pgbouncer prints")
+    found.expect("this test needs PgBouncer: run scripts/install_pgbouncer first")
 }
 
 impl Pooler {
@@ -65,7 +67,7 @@ impl Pooler {
         let mut config = config(server, "postgres");
         config.connection.hosts = vec![("127.0.0.1".to_owned(), self.port)];
         config.pool.statements = Statements::Unprepared;
-        config.pool.max = 10;
+        (config.pool.max, config.pool.max_waiting) = (10, 500);
         config
     }
 }
