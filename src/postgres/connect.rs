@@ -45,6 +45,7 @@ pub struct Connector {
     to: Arc<Connection>,
     options: Arc<str>,
     timeout: Duration,
+    cancels: bool,
     shared: Arc<Shared>,
 }
 
@@ -66,6 +67,7 @@ impl Connector {
                 Statements::Unprepared => config.connection.options.as_str().into(),
             },
             timeout: config.timeouts.connect,
+            cancels: config.pool.statements == Statements::Prepared,
             shared: Arc::new(Shared {
                 server_version: ArcSwapOption::empty(),
                 open: watch::Sender::new(0),
@@ -202,8 +204,12 @@ impl Connector {
         Ok((client, self.tend(connection)))
     }
 
-    /// Asks the server to stop what the session of `token` runs.
+    /// Asks the server to stop what the session of `token` runs; a pooler is not asked, since `PgBouncer` 1.18 (Debian 12) dies of
+    /// it for all its clients: there the role's `statement_timeout` ends it.
     pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), tokio_postgres::Error> {
+        if !self.cancels {
+            return Ok(());
+        }
         match (self.to.tls.mode, tls::connector(&self.to.tls)) {
             (SslMode::Disable, _) | (_, Err(_)) => token.cancel_query(NoTls).await,
             // The token knows whether its session uses TLS.
