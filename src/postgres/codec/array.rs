@@ -47,9 +47,20 @@ pub(super) fn decode(element: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
         let _lower_bound: [u8; 4] = cursor.take()?;
     }
     match lengths.as_slice() {
-        [] => Ok(Value::list([])),
-        lengths => list(element, lengths, &mut cursor),
+        // `array_send` writes no dimension for an empty array; the catalogue's vectors have one of no length.
+        [] | [0] => Ok(Value::list([])),
+        lengths if fit(lengths, cursor.0.len()) => list(element, lengths, &mut cursor),
+        _ => Err(MALFORMED),
     }
+}
+
+/// Whether so many elements, each with its length, can stand in so many bytes: checked before any list is made.
+fn fit(lengths: &[i32], bytes: usize) -> bool {
+    let elements = lengths.iter().try_fold(1_usize, |elements, length| {
+        let length = usize::try_from(*length).ok().filter(|length| *length > 0)?;
+        elements.checked_mul(length)
+    });
+    elements.and_then(|elements| elements.checked_mul(size_of::<i32>())).is_some_and(|least| least <= bytes)
 }
 
 fn list(element: &Codec, lengths: &[i32], cursor: &mut Cursor<'_>) -> Result<Value, Unreadable> {
@@ -133,6 +144,30 @@ fn write_scalar(element: &Codec, value: &Value, out: &mut BytesMut) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Found by fuzzing: a first dimension of hundreds of millions before one of none was a list of as many empty lists.
+    #[test]
+    fn dimensions_that_the_bytes_cannot_hold_are_refused_before_any_list_is_made() {
+        let array = |lengths: &[i32], elements: &[u8]| {
+            let mut raw = Vec::new();
+            for number in [i32::try_from(lengths.len()).expect("few"), 0, 23] {
+                raw.extend_from_slice(&number.to_be_bytes());
+            }
+            for length in lengths {
+                raw.extend_from_slice(&length.to_be_bytes());
+                raw.extend_from_slice(&1_i32.to_be_bytes());
+            }
+            raw.extend_from_slice(elements);
+            decode(&Codec::Int4, &raw).map(|value| value.to_string()).map_err(|unreadable| unreadable.0)
+        };
+        let one = [0, 0, 0, 4, 0, 0, 0, 7];
+        assert_eq!(array(&[1], &one), Ok("[7]".to_owned()));
+        assert_eq!(array(&[1, 1], &one), Ok("[[7]]".to_owned()));
+        assert_eq!(array(&[0], &[]), Ok("[]".to_owned()));
+        for lengths in [&[755_000_001, 0, 1024][..], &[-1], &[1, 0], &[3], &[i32::MAX; 6]] {
+            assert_eq!(array(lengths, &one), Err(MALFORMED.0), "{lengths:?}");
+        }
+    }
 
     #[test]
     fn lists_come_back_and_ragged_ones_are_refused() {
