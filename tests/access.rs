@@ -140,7 +140,7 @@ async fn the_admin_endpoints_keep_to_an_address_of_their_own() {
 async fn what_is_too_long_or_too_slow_is_refused_and_said_to_be() {
     let served = Served::new().await;
     let app =
-        served.start("url_limit_bytes: 300\nheader_limit_bytes: 600\nhead_timeout_ms: 300\nrequest_timeout_ms: 1500");
+        served.start("url_limit_bytes: 300\nheader_limit_bytes: 600\nhead_timeout_ms: 1500\nrequest_timeout_ms: 2500");
     app.wait_for("/readyz", 200).await;
     assert_eq!(app.get(&format!("/flows?{}", "a".repeat(290))).await.status, 200);
     let long = app.get(&format!("/flows?{}", "a".repeat(300))).await;

@@ -1,7 +1,7 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use tracing::Instrument;
@@ -14,10 +14,13 @@ use super::problem::Problem;
 use super::release::Releases;
 use super::span;
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Detail, Report, Run};
+use crate::flow::{Detail, FlowError, Report, Run};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
+
+/// How long work that comes in bulk waits before it asks again for connections.
+const BETWEEN_TURNS: Duration = Duration::from_millis(100);
 
 /// What the handlers of one worker share.
 #[derive(Clone)]
@@ -68,10 +71,19 @@ impl Service {
         self.recorded(flow, run, id, async |run| self.coordinator.decide(request(run)).await).await
     }
 
-    /// As [`Self::decide`], but where too many decisions are under way it waits, within the deadline, for its turn.
+    /// As [`Self::decide`], but where too many decisions are under way, or queries wait, it waits within the deadline for its
+    /// turn: work that comes in bulk is not refused for its own width.
     pub async fn decide_in_turn(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
-        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, id, async |run| self.coordinator.decide_in_turn(request(run)).await).await
+        let request = |run| Request { flow: Arc::clone(flow), inputs: inputs.clone(), run };
+        let decide = async |run: Run| loop {
+            let report = self.coordinator.decide_in_turn(request(run.clone())).await;
+            let waits = report.result.as_ref().is_err_and(FlowError::is_for_want_of_a_connection);
+            if !waits || run.deadline.remaining() < BETWEEN_TURNS {
+                return report;
+            }
+            tokio::time::sleep(BETWEEN_TURNS).await;
+        };
+        self.recorded(flow, run, id, decide).await
     }
 
     async fn recorded(
