@@ -344,7 +344,9 @@ impl FromStr for Decimal {
         if !all_digits || whole.len() + fraction.len() == 0 {
             return Err(syntax());
         }
-        let length = u64::try_from(whole.len() + fraction.len()).unwrap_or(u64::MAX);
+        // A nought before the point is no digit of the number: what has the most there may be after it is written with one.
+        let length = whole.trim_start_matches('0').len() + fraction.len();
+        let length = u64::try_from(length).unwrap_or(u64::MAX);
         if length > Self::MAX_DIGITS || exponent.unsigned_abs() > 2 * Self::MAX_DIGITS {
             return Err(DecimalError::Overflow);
         }
@@ -413,6 +415,18 @@ mod tests {
 
     fn d(text: &str) -> Decimal {
         text.parse().unwrap()
+    }
+
+    /// Found by fuzzing: what was read from an exponent was written so that it could not be read again.
+    #[test]
+    fn the_smallest_and_largest_numbers_are_read_back_from_what_is_written() {
+        for text in ["-7E-1000", "7E999", "1E-1000", "9.99E-998"] {
+            let number = d(text);
+            assert_eq!(number.to_string().parse::<Decimal>().unwrap(), number, "{text}");
+        }
+        for text in ["7E-1001", "7E1000"] {
+            assert!(text.parse::<Decimal>().is_err(), "{text}");
+        }
     }
 
     #[test]
