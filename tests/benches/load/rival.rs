@@ -2,8 +2,8 @@
 //! each, joined, the rules in Rust. It has no deadlines, no retries, no explanation, no graph to change: the price of those is
 //! what the comparison shows.
 //!
-//! It comes in two habits, since they differ by more than a factor of two: a statement prepared once a connection, and the text of the
-//! query given to each call as the first examples of tokio-postgres do, which prepares it each time.
+//! It comes in two habits: a statement prepared once a connection, and the text of the query given to each call, as the first
+//! examples of tokio-postgres do, which prepares it each time.
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
