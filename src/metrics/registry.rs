@@ -1,11 +1,11 @@
 //! The families of counters and histograms, and which labels they have at the moment.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
 use super::flow::FlowMetrics;
 use crate::graph::Flow;
@@ -19,6 +19,9 @@ pub struct MetricsError(#[from] prometheus::Error);
 const SECONDS: [f64; 16] =
     [0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.125, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
 
+/// The statuses there may be: 100 to 999.
+const STATUSES: usize = 900;
+
 /// What the service counts. Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -26,6 +29,8 @@ pub struct Metrics(Arc<Inner>);
 struct Inner {
     registry: Registry,
     families: Families,
+    /// The counters of answers by status, from 100 on: made when a status is first answered.
+    responses: [OnceLock<IntCounter>; STATUSES],
     /// The labels that are in use: of which family, and which values.
     labels: Mutex<BTreeSet<Labels>>,
 }
@@ -140,7 +145,12 @@ impl Metrics {
         }
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self(Arc::new(Inner { registry, families, labels: Mutex::default() })))
+        Ok(Self(Arc::new(Inner {
+            registry,
+            families,
+            responses: [const { OnceLock::new() }; STATUSES],
+            labels: Mutex::default(),
+        })))
     }
 
     /// The counters of a release: one for each of `flows`, in their order. Labels of flows, nodes, rules and domains that are not
@@ -158,8 +168,10 @@ impl Metrics {
 
     /// Counts an answer of this status.
     pub fn answered(&self, status: u16) {
-        // Codes are three digits: there are never more than some dozens of labels.
-        self.0.families.responses.with_label_values(&[format!("{status}")]).inc();
+        let counter = status.checked_sub(100).and_then(|place| self.0.responses.get(usize::from(place)));
+        if let Some(counter) = counter {
+            counter.get_or_init(|| self.0.families.responses.with_label_values(&[status.to_string()])).inc();
+        }
     }
 
     /// Everything that was counted.

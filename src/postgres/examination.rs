@@ -13,6 +13,7 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 use super::connect::Connector;
 use super::failure::ConnectError;
 use super::query::Query;
+use super::words;
 use crate::config::{DomainConfig, SslMode};
 
 /// The oldest version that is supported.
@@ -312,8 +313,7 @@ impl Examination<'_> {
 /// The plan of a query for parameters that are not known. Nothing is executed.
 async fn explained(client: &Client, query: &Query) -> Result<Json, tokio_postgres::Error> {
     let params = client.prepare(query.text()).await?.params().len();
-    let text = query.text().trim_end().trim_end_matches(';');
-    let nulls = if params == 0 { String::new() } else { format!("({})", vec!["NULL"; params].join(", ")) };
+    let (text, nulls) = (words::open_ended(query.text()), words::nulls(params));
     client.batch_execute("SET plan_cache_mode = force_generic_plan").await?;
     client.batch_execute(&format!("PREPARE tributary_doctor AS {text}\n")).await?;
     let said = client.simple_query(&format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE tributary_doctor{nulls}")).await;
@@ -348,8 +348,7 @@ fn walk(plan: &Json, scanned: &mut BTreeSet<Table>, read: &mut BTreeSet<Table>) 
 }
 
 fn quoted((schema, name): &Table) -> String {
-    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    format!("{}.{}", quote(schema), quote(name))
+    format!("{}.{}", words::quoted(schema), words::quoted(name))
 }
 
 /// The longest that examining a domain with so many queries should take.

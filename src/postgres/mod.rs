@@ -19,6 +19,7 @@ mod session;
 mod statements;
 mod tls;
 mod verification;
+mod words;
 
 #[cfg(fuzzing)]
 pub use codec::round_trip;

@@ -22,6 +22,7 @@ use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
 use super::statements::{Bound, Plan, Reader};
+use super::words;
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.
@@ -42,7 +43,7 @@ pub struct Session {
 
 /// Whether a description has PostgreSQL plan the query as well, which asks for permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Plans {
+enum Planning {
     Tried,
     Untried,
 }
@@ -153,7 +154,7 @@ impl Session {
     pub async fn describe(&mut self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         self.within(deadline, async |session| {
             if !session.pool.prepares() {
-                return Ok(session.described_in_one_transaction(query, Plans::Tried).await?.description()?);
+                return Ok(session.described_in_one_transaction(query, Planning::Tried).await?.description()?);
             }
             // Afresh: a statement prepared earlier would not tell of tables that have changed.
             session.forget(query)?;
@@ -223,7 +224,7 @@ impl Session {
     async fn run_unprepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let plan = match self.pool.plans.known(query.id()) {
             Some(plan) => plan,
-            None => self.described_in_one_transaction(query, Plans::Untried).await?,
+            None => self.described_in_one_transaction(query, Planning::Untried).await?,
         };
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
         let typed = bound.iter().zip(plan.param_types().cloned());
@@ -243,12 +244,12 @@ impl Session {
     }
 
     /// Describes `query` on one session of a pooler, which a transaction keeps, and leaves no name there.
-    async fn described_in_one_transaction(&self, query: &Query, plans: Plans) -> Result<Arc<Plan>, Fault> {
+    async fn described_in_one_transaction(&self, query: &Query, planning: Planning) -> Result<Arc<Plan>, Fault> {
         let connection = self.connection()?;
         connection.batch_execute("BEGIN READ ONLY").await?;
         let described = async {
             let statement = connection.prepare(query.text()).await?;
-            if plans == Plans::Tried {
+            if planning == Planning::Tried {
                 self.plan(query, statement.params().len()).await?;
             }
             Ok::<_, Fault>(self.pool.plans.plan(query.id(), &statement))
@@ -292,8 +293,7 @@ impl Session {
     /// Has PostgreSQL plan an execution with nulls for parameters. Nothing is executed.
     async fn plan(&self, query: &Query, params: usize) -> Result<(), Fault> {
         let connection = self.connection()?;
-        let text = query.text().trim_end().trim_end_matches(';');
-        let nulls = if params == 0 { String::new() } else { format!("({})", vec!["NULL"; params].join(", ")) };
+        let (text, nulls) = (words::open_ended(query.text()), words::nulls(params));
         connection.batch_execute(&format!("PREPARE tributary_check AS {text}\n")).await?;
         let planned = connection.batch_execute(&format!("EXPLAIN EXECUTE tributary_check{nulls}")).await;
         connection.batch_execute("DEALLOCATE tributary_check").await?;

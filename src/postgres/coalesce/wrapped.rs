@@ -22,6 +22,7 @@ use tokio_postgres::types::{Kind, Type as PgType};
 use super::template::Template;
 use crate::postgres::codec::Codec;
 use crate::postgres::statements::{Bound, Plan};
+use crate::postgres::words;
 
 /// A query in its wrapping.
 #[derive(Debug)]
@@ -114,8 +115,7 @@ fn unnests(ty: &PgType) -> bool {
 }
 
 fn quoted(ty: &PgType) -> String {
-    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    format!("{}.{}", quote(ty.schema()), quote(ty.name()))
+    format!("{}.{}", words::quoted(ty.schema()), words::quoted(ty.name()))
 }
 
 fn comma_separated(parts: impl Iterator<Item = String>) -> String {

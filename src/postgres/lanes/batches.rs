@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::tempo::MOST_TOGETHER;
+
 /// The most queries of each size class; the last is the most that go together.
-const BOUNDS: [usize; 6] = [2, 4, 8, 16, 32, 64];
+const BOUNDS: [usize; 6] = [2, 4, 8, 16, 32, MOST_TOGETHER];
 
 /// Counts of the statements that stood for several queries, by how many.
 #[derive(Debug, Default)]

@@ -14,7 +14,7 @@ const HELD_UP: u32 = 8;
 /// For so many times that, a lane is waited for while no other answers either.
 pub(super) const STANDSTILL: u32 = 4;
 /// Queries that go together at most, and how long they may take one after the other.
-const MOST_TOGETHER: usize = 64;
+pub(super) const MOST_TOGETHER: usize = 64;
 const LONGEST_TOGETHER: Duration = Duration::from_millis(20);
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
 const MOST_PATIENCE: Duration = Duration::from_millis(150);
