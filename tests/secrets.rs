@@ -15,6 +15,8 @@ use tributary::server::{DATABASES, Server, sql};
 
 /// Every secret of these tests has this in it.
 const PLANTED: &str = "xyzzy-planted";
+/// The connections that a pool keeps where nothing is configured.
+const KEPT: u64 = 5;
 
 /// A server whose role `clerk` needs a password.
 struct Guarded {
@@ -113,6 +115,18 @@ impl Program {
         request.send().await.expect("an answer").text().await.expect("text")
     }
 
+    /// Waits until every pool has the connections it keeps, and none of them is in use: nothing is left to be connected then.
+    async fn is_warm(&self) {
+        for database in DATABASES {
+            let path = format!("/health/{}", database.name);
+            eventually_async("the pool has its connections", || async {
+                let health: Json = serde_json::from_str(&self.get(&path).await).expect("JSON");
+                health["state"] == "ready" && health["pool"]["idle"].as_u64() >= Some(KEPT)
+            })
+            .await;
+        }
+    }
+
     async fn post(&self, path: &str, token: &str, body: &str) -> (u16, String) {
         let request = self.client.post(format!("http://{}{path}", self.address().await)).bearer_auth(token);
         let request = request.header("Content-Type", "application/json").body(body.to_owned());
@@ -136,6 +150,7 @@ async fn a_password_that_is_rotated_is_used_without_a_restart_whichever_side_com
     let program = guarded.serve(&files);
     let decides = || async { program.post("/purchasing/flow", "", PRODUCT).await.0 == 200 };
     eventually_async("it decides", decides).await;
+    program.is_warm().await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'";
 
     // The server first: sessions that are open stay good, and new ones are made once the file says the same.
@@ -148,6 +163,7 @@ async fn a_password_that_is_rotated_is_used_without_a_restart_whichever_side_com
     .await;
     guarded.write("password", &format!("{new}\n"));
     eventually_async("the new password is used", decides).await;
+    program.is_warm().await;
 
     // The file first.
     guarded.write("password", &format!("{newest}\n"));
