@@ -1,10 +1,11 @@
 //! rust-rule-engine as the scheduler of our compiled rules.
 //!
-//! Each rule becomes a native `Rule` of the crate whose condition and action call back into the compiled ones; the crate
-//! decides which is tried when, honours no-loop and counts the passes. Its own parser and facts are never used. Adding a
-//! rule to the crate costs time in proportion to those it has, and trying one clones it several times, which costs more than our
-//! evaluation of it: neighbours in the order of trial share a native rule that tries them in turn, which is what the crate would
-//! have done, [`TOGETHER`] of them or, beyond [`MOST`] native rules, as many as it takes.
+//! Neighbours in the order of trial become a native `Rule` of the crate, a page, whose condition calls back into the compiled
+//! ones and tries them in turn; the crate decides which page is tried when, passes over them until nothing fires any more, and
+//! counts the passes. Its own parser and facts are never used. A page is [`TOGETHER`] rules or, beyond [`MOST`] pages, as many as
+//! it takes: adding a rule to the crate costs time in proportion to those it has, and trying one clones it several times, which
+//! costs more than our evaluation of it. What the crate would do with each rule (salience, no-loop) is done within a page as it
+//! would have done it.
 //!
 //! A condition that cannot be evaluated would read as false to the crate. It is recorded here instead, everything after
 //! it reads as false, and the evaluation ends as an error without facts.
@@ -26,9 +27,9 @@ use super::run::{Ended, Run};
 use super::trace::RulesTrace;
 use crate::types::{Clock, Deadline, FieldName, Record, Value};
 
-/// So many neighbours share a native rule.
+/// So many neighbours make a page.
 const TOGETHER: usize = 16;
-/// There are at most so many native rules.
+/// There are at most so many pages.
 const MOST: usize = 256;
 
 /// A ruleset ready to be evaluated by one thread.
@@ -62,7 +63,6 @@ impl Engine {
             EngineConfig { max_cycles: limits.max_cycles, timeout: None, enable_stats: false, debug_mode: false };
         let mut native = RustRuleEngine::with_config(KnowledgeBase::new("rules"), config);
         let run = Arc::new(Mutex::new(Run::idle(Arc::clone(&ruleset))));
-        mark_passes(&mut native, &run).map_err(|message| RuleError::Engine { message })?;
         let page = ruleset.rules.len().div_ceil(MOST).max(TOGETHER);
         for (number, rules) in ruleset.rules.chunks(page).enumerate() {
             let first = number * page;
@@ -97,7 +97,6 @@ impl Engine {
         let limit = deadline.at_most(self.limits.max_evaluation);
         let given = limit.remaining();
         lock(&self.run).begin(reads, clock, limit.instant(), traced);
-        self.native.reset_no_loop_tracking();
         let result = self.native.execute(&EngineFacts::new());
         let ended = lock(&self.run).end(given)?;
         let result = result.map_err(|error| RuleError::Engine { message: error.to_string() })?;
@@ -121,19 +120,7 @@ impl Engine {
     }
 }
 
-/// A native rule that never fires and comes before all others: it tells where a pass over the rules begins.
-fn mark_passes(native: &mut RustRuleEngine, run: &Arc<Mutex<Run>>) -> Result<(), String> {
-    let asked = Arc::clone(run);
-    native.register_function("pass begins", move |_: &[EngineValue], _: &EngineFacts| {
-        lock(&asked).begin_pass();
-        Ok(EngineValue::Boolean(false))
-    });
-    let group = ConditionGroup::single(Condition::with_test("pass begins".to_owned(), Vec::new()));
-    let rule = EngineRule::new("pass".to_owned(), group, Vec::new()).with_salience(i32::MAX);
-    native.knowledge_base().add_rule(rule).map_err(|error| error.to_string())
-}
-
-/// Adds the native rule for `rules`, the first of which is rule `first`.
+/// Adds the native rule for `rules`, the first of which is rule `first`. The first native rule is tried first, and so begins a pass.
 fn add(
     native: &mut RustRuleEngine,
     run: &Arc<Mutex<Run>>,
@@ -143,28 +130,22 @@ fn add(
 ) -> Result<(), String> {
     let name = format!("rules {number}");
     let (condition, action) = (format!("ready {number}"), format!("fire {number}"));
-    let count = rules.len();
-    let (asked, told) = (Arc::clone(run), Arc::clone(run));
+    let all = first..first + rules.len();
+    let asked = Arc::clone(run);
     native.register_function(&condition, move |_: &[EngineValue], _: &EngineFacts| {
         let mut run = lock(&asked);
-        let ready = if count == 1 { run.is_ready(first) } else { run.fire_all(first..first + count) };
-        Ok(EngineValue::Boolean(ready))
-    });
-    native.register_action_handler(&action, move |_: &HashMap<String, EngineValue>, _: &EngineFacts| {
-        if count == 1 {
-            lock(&told).fire(first);
+        if number == 0 {
+            run.begin_pass();
         }
-        Ok(())
+        Ok(EngineValue::Boolean(run.fire_all(all.clone())))
     });
+    // The rules have fired when they were tried.
+    native.register_action_handler(&action, |_: &HashMap<String, EngineValue>, _: &EngineFacts| Ok(()));
     let group = ConditionGroup::single(Condition::with_test(condition, Vec::new()));
     let action = ActionType::Custom { action_type: action, params: HashMap::new() };
-    let mut rule = EngineRule::new(name, group, vec![action]);
-    if let [only] = rules {
-        rule = rule.with_salience(only.salience).with_no_loop(only.no_loop);
-    } else {
-        // Pages keep their order among each other.
-        rule = rule.with_salience(i32::try_from(number).map_or(i32::MIN, |number| -number));
-    }
+    // Pages keep their order among each other.
+    let salience = i32::try_from(number).map_or(i32::MIN, |number| -number);
+    let rule = EngineRule::new(name, group, vec![action]).with_salience(salience);
     native.knowledge_base().add_rule(rule).map_err(|error| error.to_string())
 }
 

@@ -135,7 +135,7 @@ impl Run {
     }
 
     /// Whether the rule can fire now; what it would do is remembered.
-    pub(super) fn is_ready(&mut self, index: usize) -> bool {
+    fn is_ready(&mut self, index: usize) -> bool {
         if self.error.is_some() {
             return false;
         }
@@ -174,7 +174,7 @@ impl Run {
     }
 
     /// Does what was prepared when the rule was found ready.
-    pub(super) fn fire(&mut self, index: usize) {
+    fn fire(&mut self, index: usize) {
         let effects = std::mem::take(&mut self.pending);
         self.note(index, &effects);
         self.fired.push(index);

@@ -205,6 +205,18 @@ fn many_rules_behave_as_few() {
 }
 
 #[test]
+fn rules_of_one_salience_fire_as_they_are_written_however_many_they_are() {
+    for count in [1, 2, 16, 17, 33, 257, 4_097] {
+        for salience in [-3, 0, 3] {
+            let rule = |i| format!("rule \"r{i}\" salience {salience} no-loop {{ when row.a > 0 then x{i} = 1; }}\n");
+            let rules: String = (0..count).map(rule).collect();
+            let fired = decide(&rules, r#"{"a":1}"#, &[]).unwrap().fired;
+            assert!(fired.iter().copied().eq(0..count), "{count} rules of salience {salience}: {fired:?}");
+        }
+    }
+}
+
+#[test]
 fn rule_files_that_are_wrong_are_refused_all_at_once() {
     let rules = "rule \"A\" { when x > then y = 1; }\nrule \"B\" { when row.a > 0 then y = 1 }\nrule \"B2\" slience 3 { when true then y = 1; }\n";
     let found =
