@@ -27,7 +27,7 @@ pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
-pub use lanes::{BatchCounts, Lanes};
+pub use lanes::{Ask, BatchCounts, Lanes, Manner, Told};
 pub use pool::{Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
 pub use query::{Answer, Column, ColumnType, Description, Query};

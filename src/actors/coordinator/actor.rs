@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
 use super::bound::{BoundFlow, OnWorker};
+use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{Report, Run, run};
 use crate::types::Value;
@@ -26,6 +27,7 @@ pub(super) struct Decide {
 /// Walks the graph of each request it is asked to decide.
 pub(super) struct Coordinator {
     pub(super) quick: QuickRulesHandle,
+    pub(super) gatherer: Gatherer,
 }
 
 impl Actor for Coordinator {
@@ -37,10 +39,10 @@ impl Handler<Decide> for Coordinator {
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
         let Decide { flow, inputs, run: asked, span, permit } = message;
-        let quick = self.quick.clone();
+        let (quick, gatherer) = (self.quick.clone(), self.gatherer.clone());
         let decide = async move {
             let _permit = permit;
-            let ports = OnWorker { bound: &flow, quick: &quick };
+            let ports = OnWorker { bound: &flow, quick: &quick, gatherer: &gatherer };
             run(flow.flow(), inputs, &ports, &asked).await
         };
         Box::pin(decide.instrument(span))

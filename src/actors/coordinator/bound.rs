@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::span;
-use crate::actors::domain::{DomainHandle, QueryRequest};
+use crate::actors::domain::{DomainHandle, Gatherer, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, RulesError, Run};
 use crate::graph::{Flow, Node, OnError, QueryNode, Work};
@@ -95,10 +95,11 @@ impl BoundFlow {
     }
 }
 
-/// A bound flow on one worker, with the rule actor of that.
+/// A bound flow on one worker, with the rule actor and the gatherer of that.
 pub(super) struct OnWorker<'a> {
     pub(super) bound: &'a BoundFlow,
     pub(super) quick: &'a QuickRulesHandle,
+    pub(super) gatherer: &'a Gatherer,
 }
 
 impl Ports for OnWorker<'_> {
@@ -135,7 +136,7 @@ impl OnWorker<'_> {
         let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
         let request = QueryRequest { query, params, deadline, timeout: node.timeout, span: span.clone() };
-        let result = domain.query(request).await;
+        let result = domain.query_among(self.gatherer, request).await;
         span::answered(&span, &result);
         result
     }

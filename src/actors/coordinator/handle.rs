@@ -9,6 +9,7 @@ use tracing::Span;
 
 use super::actor::{Coordinator, Decide};
 use super::bound::BoundFlow;
+use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
@@ -37,7 +38,8 @@ impl CoordinatorHandle {
     /// Starts a coordinator on the current thread, which must run an actix runtime. `under_way` bounds the decisions of
     /// all coordinators that share it.
     pub fn start(under_way: Arc<Semaphore>) -> Self {
-        Self { address: Coordinator { quick: QuickRulesHandle::start() }.start(), under_way }
+        let coordinator = Coordinator { quick: QuickRulesHandle::start(), gatherer: Gatherer::default() };
+        Self { address: coordinator.start(), under_way }
     }
 
     /// How many more decisions may be under way at the moment.

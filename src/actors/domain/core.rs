@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::state::{Event, Moment, Standing, State};
 use crate::config::DomainConfig;
-use crate::postgres::{Answer, Description, Lanes, Pool, PoolSetupError, Query, QueryErrorKind};
+use crate::postgres::{Answer, Description, Lanes, Manner, Pool, PoolSetupError, Query, QueryErrorKind};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
@@ -106,6 +106,9 @@ impl Core {
             return;
         }
         let (domain, state) = (&self.config.name, now.state.name());
+        if matches!(now.state, State::Down { .. }) {
+            self.lanes.give_back();
+        }
         match &now.state {
             State::Degraded { why } | State::Down { why, .. } => {
                 tracing::warn!(%domain, domain.state = state, domain.was = before, why = &**why, "domain.state");
@@ -116,9 +119,19 @@ impl Core {
 
     /// Room for one more request; `None` where the queue is full or the domain has been drained.
     pub(in crate::actors) fn admit(&self) -> Option<(Asker, Ticket)> {
-        let permit = Arc::clone(&self.admission).try_acquire_owned().ok()?;
+        let permit = self.permit()?;
         let (sender, asker) = oneshot::channel();
         Some((Asker { _until_dropped: sender }, Ticket { _permit: permit, asker }))
+    }
+
+    /// Room for one more request that says itself when nobody waits for its answer.
+    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.admission).try_acquire_owned().ok()
+    }
+
+    /// Whether queries are taken.
+    pub(super) fn serves(&self) -> bool {
+        self.standing.borrow().state.serves()
     }
 
     /// Asks for a probe at once.
@@ -137,9 +150,10 @@ impl Core {
         query: &Arc<Query>,
         params: &Arc<[Value]>,
         deadline: Deadline,
+        manner: Manner,
         ticket: Ticket,
     ) -> Result<Answer, QueryErrorKind> {
-        self.unless_abandoned(pin!(self.lanes.query(query, params, deadline)), ticket).await
+        self.unless_abandoned(pin!(self.lanes.query(query, params, deadline, manner)), ticket).await
     }
 
     /// Says what PREPARE says.

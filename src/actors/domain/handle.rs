@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use actix::dev::ToEnvelope;
 use actix::{Addr, Handler, Message};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::actor::Domain;
 use super::core::{Core, Ticket, unavailable};
+use super::gatherer::Gatherer;
 use super::health::Health;
-use super::messages::{Describe, Fault, Probe, Query, Recycle};
+use super::messages::{Describe, Fault, Join, Probe, Query, Recycle};
 use super::state::State;
 use super::tally::{Tally, Totals};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
-use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
+use crate::postgres::{self, Answer, Ask, Description, Manner, QueryError, QueryErrorKind, Told};
 use crate::types::{Deadline, DomainName, Value};
 
 /// The actor answers at the deadline itself, and knows better why; only where even that does not come do we.
@@ -97,22 +98,106 @@ impl DomainHandle {
     /// # Errors
     /// [`QueryError`], naming domain and node. Never later than the deadline, give or take a moment.
     pub async fn query(&self, request: QueryRequest) -> Result<Answer, QueryError> {
+        self.counted(request, None).await
+    }
+
+    /// As [`Self::query`], on its way together with others of its kind that the same worker asks, where it can be.
+    pub(in crate::actors) async fn query_among(
+        &self,
+        gatherer: &Gatherer,
+        request: QueryRequest,
+    ) -> Result<Answer, QueryError> {
+        self.counted(request, Some(gatherer)).await
+    }
+
+    async fn counted(&self, request: QueryRequest, gatherer: Option<&Gatherer>) -> Result<Answer, QueryError> {
         let QueryRequest { query, params, deadline, timeout, span } = request;
         let limit = timeout.unwrap_or_else(|| self.publication.borrow().instance.core.config().timeouts.query);
         let deadline = deadline.at_most(limit);
         let params: Arc<[Value]> = params.into();
+        self.tally.begin();
+        let begun = std::time::Instant::now();
+        let told = match gatherer {
+            Some(gatherer) => self.among(gatherer, &query, &params, deadline).await,
+            None => Told::Again(Manner::Any),
+        };
+        let outcome = match told {
+            Told::Answered(outcome) => outcome,
+            // Seldom, and it would lie in the memory of every query.
+            Told::Again(manner) => Box::pin(self.by_itself(&query, &params, deadline, manner, &span)).await,
+        };
+        self.tally.end(begun.elapsed(), outcome.is_ok());
+        outcome.map_err(|kind| self.error(&query, kind))
+    }
+
+    async fn by_itself(
+        &self,
+        query: &Arc<postgres::Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+        manner: Manner,
+        span: &tracing::Span,
+    ) -> Result<Answer, QueryErrorKind> {
         let message = |ticket| Query {
-            what: Arc::clone(&query),
-            params: Arc::clone(&params),
+            what: Arc::clone(query),
+            params: Arc::clone(params),
             deadline,
+            manner,
             span: span.clone(),
             ticket,
         };
-        self.tally.begin();
-        let begun = std::time::Instant::now();
-        let outcome = self.ask(deadline, message).await;
-        self.tally.end(begun.elapsed(), outcome.is_ok());
-        outcome.map_err(|kind| self.error(&query, kind))
+        self.ask(deadline, message).await
+    }
+
+    /// Asks by way of `gatherer`, once. What fails without having been asked, and whatever else there is to it, is for
+    /// [`Self::by_itself`].
+    async fn among(
+        &self,
+        gatherer: &Gatherer,
+        query: &Arc<postgres::Query>,
+        params: &Arc<[Value]>,
+        deadline: Deadline,
+    ) -> Told {
+        let limit = deadline.remaining();
+        let Some(_permit) = self.admits_among_others(query, deadline) else { return Told::Again(Manner::Any) };
+        let (reply, told) = oneshot::channel();
+        let (params, asked) = (Arc::clone(params), std::time::Instant::now());
+        gatherer.add(self, query, Ask { params, deadline, asked, reply });
+        let told = match timeout_at(Instant::from_std(deadline.instant()) + GRACE, told).await {
+            Ok(Ok(Told::Answered(Err(QueryErrorKind::Timeout { .. })))) | Err(_) => {
+                Told::Answered(Err(QueryErrorKind::Timeout { after: limit }))
+            }
+            Ok(Ok(told)) => told,
+            // Lost with the actor.
+            Ok(Err(_)) => Told::Again(Manner::Any),
+        };
+        match told {
+            Told::Answered(Err(kind)) => {
+                self.alarm_for(&kind);
+                if kind.is_retryable() { Told::Again(Manner::Any) } else { Told::Answered(Err(kind)) }
+            }
+            told => told,
+        }
+    }
+
+    /// Room for a query that can go together with others, where the domain serves.
+    fn admits_among_others(&self, query: &postgres::Query, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
+        let publication = self.publication.borrow();
+        let Publication { instance: Instance { address, core, .. }, retired } = &*publication;
+        let serves = !retired && core.serves() && address.connected();
+        if serves && core.lanes().takes(query, deadline) { core.permit() } else { None }
+    }
+
+    fn alarm_for(&self, kind: &QueryErrorKind) {
+        if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
+            self.publication.borrow().instance.core.alarm();
+        }
+    }
+
+    /// Sends what was gathered. An actor that is gone drops it, and whoever asked asks again.
+    pub(super) async fn join(&self, message: Join) {
+        let address = self.publication.borrow().instance.address.clone();
+        address.send(message).await.unwrap_or_default();
     }
 
     /// What its queries took and how they ended, since the domain was first started.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! DomainHandle --message--> Domain (actor, on a shared thread) --future over--> Core --> Lanes --> PostgreSQL
-//!      |                       | started: monitor (probes)              ^ standing, permits
+//!      |   \-- Gatherer --^   | started: monitor (probes)              ^ standing, permits
 //!      +-- follows the published address; Lifecycle publishes ----------+
 //! ```
 //!
@@ -10,6 +10,7 @@
 
 mod actor;
 mod core;
+mod gatherer;
 mod handle;
 mod health;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod tally;
 mod threads;
 
 pub(super) use actor::Died;
+pub(super) use gatherer::Gatherer;
 pub use handle::{DomainHandle, QueryRequest};
 pub use health::{Health, LastError, LastProbe};
 pub(super) use lifecycle::Lifecycle;

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::joint::{Ask, Manner, Told};
 use super::lane::{Lane, Seat};
-use super::{Inner, Opening, Rows, tempo};
+use super::{Inner, Opening, Rows, answer, tempo};
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::Query;
 use crate::types::{Deadline, Value};
@@ -44,10 +45,53 @@ pub(super) enum Turn {
 /// A query that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) number: u64,
+    number: u64,
     pub(super) params: Arc<[Value]>,
     pub(super) deadline: Deadline,
-    pub(super) reply: oneshot::Sender<Turn>,
+    reply: Reply,
+}
+
+/// Where it waits.
+#[derive(Debug)]
+enum Reply {
+    /// With whoever can go over a lane as well.
+    Here(oneshot::Sender<Turn>),
+    /// On another thread, for an answer alone: since when, until when for a lane.
+    There { asked: Instant, latest: Instant, told: oneshot::Sender<Told> },
+}
+
+impl Waiting {
+    /// Whether it waits on another thread: it has to be carried.
+    fn is_carried(&self) -> bool {
+        matches!(self.reply, Reply::There { .. })
+    }
+
+    fn is_gone(&self) -> bool {
+        match &self.reply {
+            Reply::Here(turn) => turn.is_closed(),
+            Reply::There { told, .. } => told.is_closed(),
+        }
+    }
+
+    /// Until when it waits for a lane, where it does not see to that itself.
+    fn latest(&self) -> Option<Instant> {
+        match self.reply {
+            Reply::Here(_) => None,
+            Reply::There { latest, .. } => Some(latest),
+        }
+    }
+
+    /// Whoever no longer waits need not be told, and gives a seat back by dropping it.
+    pub(super) fn tell(self, turn: Turn) {
+        match self.reply {
+            Reply::Here(reply) => drop(reply.send(turn)),
+            Reply::There { asked, told, .. } => drop(told.send(match turn {
+                Turn::Answered(rows) => Told::Answered(rows.map(|rows| answer(rows, asked))),
+                Turn::Plain | Turn::Go(_) => Told::Again(Manner::Singly),
+                Turn::Alone => Told::Again(Manner::Alone),
+            })),
+        }
+    }
 }
 
 /// Queries of one node that wait, to be sent together.
@@ -58,10 +102,25 @@ pub(super) struct Group {
     joins: bool,
 }
 
+impl Group {
+    /// Who goes over a lane itself: one that waits here, with nobody. Otherwise the group as it was.
+    pub(super) fn alone(mut self) -> Result<Waiting, Self> {
+        match self.members.pop() {
+            Some(only) if self.members.is_empty() && !only.is_carried() => Ok(only),
+            last => {
+                self.members.extend(last);
+                Err(self)
+            }
+        }
+    }
+}
+
 /// The lanes, and who waits for one.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     lanes: Vec<Lane>,
+    /// Somebody looks after those who wait elsewhere.
+    is_looked_after: bool,
     opening: usize,
     queue: VecDeque<Group>,
     last_number: u64,
@@ -111,14 +170,48 @@ impl Board {
     ) -> (u64, oneshot::Receiver<Turn>) {
         let (reply, turn) = oneshot::channel();
         self.last_number += 1;
-        let waiting = Waiting { number: self.last_number, params: Arc::clone(params), deadline, reply };
+        let (number, params, reply) = (self.last_number, Arc::clone(params), Reply::Here(reply));
+        self.add_waiting(query, Waiting { number, params, deadline, reply }, joins);
+        (number, turn)
+    }
+
+    /// Lets a query wait for which somebody on another thread wants an answer, for a lane until `latest`.
+    pub(super) fn queue_ask(&mut self, query: &Arc<Query>, ask: Ask, latest: Instant) {
+        let Ask { params, deadline, asked, reply: told } = ask;
+        self.last_number += 1;
+        let (number, reply) = (self.last_number, Reply::There { asked, latest, told });
+        self.add_waiting(query, Waiting { number, params, deadline, reply }, true);
+    }
+
+    fn add_waiting(&mut self, query: &Arc<Query>, waiting: Waiting, joins: bool) {
         let most = if joins { tempo::most_together(query.usual()) } else { 1 };
         let like = |group: &&mut Group| group.joins && group.query.id() == query.id() && group.members.len() < most;
         match self.queue.iter_mut().rev().find(like) {
             Some(group) => group.members.push(waiting),
             None => self.queue.push_back(Group { query: Arc::clone(query), members: vec![waiting], joins }),
         }
-        (self.last_number, turn)
+    }
+
+    /// Whether those who wait elsewhere have to be looked after from now on.
+    pub(super) fn begins_looking(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_looked_after, true)
+    }
+
+    /// Whether nobody waits elsewhere any more, and so nobody has to be looked after.
+    pub(super) fn ends_looking(&mut self) -> bool {
+        self.is_looked_after = self.queue.iter().flat_map(|group| &group.members).any(Waiting::is_carried);
+        !self.is_looked_after
+    }
+
+    /// When the first of those who wait elsewhere has waited for long enough.
+    pub(super) fn first_latest(&self) -> Option<Instant> {
+        self.queue.iter().flat_map(|group| &group.members).filter_map(Waiting::latest).min()
+    }
+
+    /// Takes out those who wait elsewhere and have waited for long enough: all of them without a `now`.
+    pub(super) fn take_carried(&mut self, now: Option<Instant>) -> Vec<Waiting> {
+        let due = |waiting: &mut Waiting| waiting.latest().is_some_and(|latest| now.is_none_or(|now| latest <= now));
+        self.queue.iter_mut().flat_map(|group| group.members.extract_if(.., due)).collect()
     }
 
     /// Whether the query of this number still waits.
@@ -129,7 +222,7 @@ impl Board {
     /// The next group that can go, and how.
     pub(super) fn next(&mut self, inner: &Arc<Inner>, at: Moment) -> Option<(Group, Boarding)> {
         self.queue.retain_mut(|group| {
-            group.members.retain(|member| !member.reply.is_closed());
+            group.members.retain(|member| !member.is_gone());
             !group.members.is_empty()
         });
         for index in 0..self.queue.len() {

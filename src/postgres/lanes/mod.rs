@@ -22,6 +22,7 @@
 
 mod batches;
 mod board;
+mod joint;
 mod lane;
 mod ride;
 mod tempo;
@@ -31,10 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 pub use batches::BatchCounts;
+pub use joint::{Ask, Manner, Told};
 pub(super) use tempo::Tempo;
 
 use self::batches::Batches;
@@ -65,6 +67,8 @@ struct Inner {
     slow: Semaphore,
     slow_waiting: AtomicUsize,
     batches: Batches,
+    /// Told when the domain is down: whoever is carried is given back.
+    outage: Notify,
 }
 
 /// A lane that is being opened.
@@ -98,6 +102,7 @@ impl Lanes {
             slow: Semaphore::new(max.saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1)),
             slow_waiting: AtomicUsize::new(0),
             batches: Batches::default(),
+            outage: Notify::new(),
         }))
     }
 
@@ -118,7 +123,7 @@ impl Lanes {
         self.0.batches.counts()
     }
 
-    /// Runs `query` with `params` and reads all its rows, each a map from column to value.
+    /// Runs `query` with `params` in this manner and reads all its rows, each a map from column to value.
     ///
     /// # Errors
     /// [`QueryErrorKind`]: `Overloaded` where it had to wait for longer than the acquire timeout, `Timeout` once the
@@ -128,17 +133,23 @@ impl Lanes {
         query: &Arc<Query>,
         params: &Arc<[Value]>,
         deadline: Deadline,
+        manner: Manner,
     ) -> Result<Answer, QueryErrorKind> {
         let begun = Instant::now();
         let shares = deadline.remaining() <= self.0.pool.limits().query && self.0.may_share(query);
-        let (rows, since, together) = if shares {
-            self.0.share(query, params, deadline).await?
-        } else {
-            Box::pin(self.0.alone(query, params, deadline)).await?
+        let rows = match manner {
+            Manner::Any if shares => self.0.share(query, params, deadline).await?,
+            Manner::Singly if shares => Box::pin(self.0.singly(query, params, deadline)).await?,
+            _ => Box::pin(self.0.alone(query, params, deadline)).await?,
         };
-        let waited = since.saturating_duration_since(begun);
-        Ok(Answer { rows, waited, took: begun.elapsed().saturating_sub(waited), together })
+        Ok(answer(rows, begun))
     }
+}
+
+/// The answer to a query that was asked at `asked`.
+fn answer((rows, since, together): Rows, asked: Instant) -> Answer {
+    let waited = since.saturating_duration_since(asked);
+    Answer { rows, waited, took: asked.elapsed().saturating_sub(waited), together }
 }
 
 impl Inner {
@@ -206,18 +217,14 @@ impl Inner {
     }
 
     fn send(self: &Arc<Self>, group: Group, boarding: Boarding) {
-        let Group { query, mut members, .. } = group;
-        match members.pop() {
-            // Whoever has gone in this moment gives the seat back by dropping it.
-            Some(only) if members.is_empty() => drop(only.reply.send(Turn::Go(boarding))),
-            Some(last) => {
-                members.push(last);
+        match group.alone() {
+            Ok(only) => only.tell(Turn::Go(boarding)),
+            Err(Group { query, members, .. }) => {
                 // Without a runtime the members find that nobody answers them, and see to themselves.
                 if let Ok(runtime) = Handle::try_current() {
                     runtime.spawn(Arc::clone(self).together(query, members, boarding));
                 }
             }
-            None => {}
         }
     }
 

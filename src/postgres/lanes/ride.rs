@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Instant as TokioInstant, timeout_at};
 
 use super::board::{Boarding, Turn, Waiting};
+use super::joint::tell_all;
 use super::lane::{Lane, Seat};
 use super::{Inner, Rows, overloaded, tempo};
 use crate::postgres::coalesce::Together;
@@ -32,7 +33,7 @@ impl Inner {
     }
 
     /// Asks over a lane, with nobody.
-    async fn singly(
+    pub(super) async fn singly(
         self: &Arc<Self>,
         query: &Arc<Query>,
         params: &Arc<[Value]>,
@@ -117,44 +118,58 @@ impl Inner {
 
     /// Asks for all of `members`, and tells each of them what came of it.
     pub(super) async fn together(self: Arc<Self>, query: Arc<Query>, members: Vec<Waiting>, boarding: Boarding) {
-        let Some(deadline) = members.iter().map(|member| member.deadline).max_by_key(|deadline| deadline.instant())
-        else {
-            return;
+        let carried = tokio::select! {
+            biased;
+            carried = self.carry(&query, &members, boarding) => carried,
+            // Whoever asks again is told at once that the domain is down.
+            () = self.outage.notified() => Carried::Alone,
         };
-        let mut seat = match self.seat(boarding, &query, deadline).await {
+        match carried {
+            Carried::Answered(answers, since) => {
+                let together = answers.len();
+                for (member, answer) in members.into_iter().zip(answers) {
+                    member.tell(Turn::Answered(answer.map(|rows| (rows, since, together))));
+                }
+            }
+            Carried::Refused(kind) => tell_all(members, || Turn::Answered(Err(kind.clone()))),
+            Carried::Plain => tell_all(members, || Turn::Plain),
+            Carried::Alone => tell_all(members, || Turn::Alone),
+        }
+    }
+
+    /// Asks for all of `members`: one by itself, several as one statement.
+    async fn carry(self: &Arc<Self>, query: &Arc<Query>, members: &[Waiting], boarding: Boarding) -> Carried {
+        let deadline = members.iter().map(|member| member.deadline).max_by_key(|deadline| deadline.instant());
+        let Some(deadline) = deadline else { return Carried::Plain };
+        if let [only] = members {
+            let Waiting { params, deadline, .. } = only;
+            return match Box::pin(self.plainly(boarding, query, params, *deadline)).await {
+                Ok((rows, since, _)) => Carried::Answered(vec![Ok(rows)], since),
+                Err(kind) => Carried::Refused(kind),
+            };
+        }
+        let mut seat = match self.seat(boarding, query, deadline).await {
             Ok(seat) => seat,
-            Err(kind) => return tell_all(members, || Turn::Answered(Err(kind.clone()))),
+            Err(kind) => return Carried::Refused(kind),
         };
         let since = Instant::now();
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
-        let work = pin!(session.batch_beside_others(&query, &asks, deadline.remaining()));
+        let work = pin!(session.batch_beside_others(query, &asks, deadline.remaining()));
         // One slow key must not hold up the others.
         match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
-                drop(seat);
                 query.joining().succeeded();
                 self.batches.add(answers.len());
-                self.observe(&query, took, answers.len());
-                let together = answers.len();
-                for (member, answer) in members.into_iter().zip(answers) {
-                    // Whoever no longer waits needs no answer.
-                    drop(member.reply.send(Turn::Answered(answer.map(|rows| (rows, since, together)))));
-                }
+                self.observe(query, took, answers.len());
+                Carried::Answered(answers, since)
             }
-            Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => {
-                tell_all(members, || Turn::Answered(Err(kind.clone())));
-            }
-            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => {
-                drop(seat);
-                tell_all(members, || Turn::Alone);
-            }
-            Ride::Done(outcome, _) => {
-                drop(seat);
-                if outcome.is_err() {
-                    query.joining().failed();
-                }
-                tell_all(members, || Turn::Plain);
+            Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => Carried::Refused(kind),
+            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => Carried::Alone,
+            Ride::Done(Ok(Together::Singly), _) => Carried::Plain,
+            Ride::Done(Err(_), _) => {
+                query.joining().failed();
+                Carried::Plain
             }
         }
     }
@@ -224,9 +239,14 @@ enum Ride<T> {
     HeldUp,
 }
 
-fn tell_all(members: Vec<Waiting>, turn: impl Fn() -> Turn) {
-    for member in members {
-        // Whoever no longer waits need not be told.
-        drop(member.reply.send(turn()));
-    }
+/// What became of several queries that went together.
+enum Carried {
+    /// Each was answered, or refused; the statement was sent at this moment.
+    Answered(Vec<Result<Vec<Value>, QueryErrorKind>>, Instant),
+    /// None was answered, for this reason.
+    Refused(QueryErrorKind),
+    /// Each has to be asked as a statement of its own.
+    Plain,
+    /// Each has to be asked over a connection of its own.
+    Alone,
 }
