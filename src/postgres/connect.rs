@@ -230,8 +230,11 @@ impl Connector {
         }
     }
 
-    /// What makes TLS connections. The files that it needs are read, on a thread that nobody else waits for.
+    /// What makes TLS connections. Files that it needs are read on a thread that nobody else waits for.
     async fn tls(&self) -> io::Result<MakeRustlsConnect> {
+        if self.to.tls.root.is_none() && self.to.tls.identity.is_none() {
+            return tls::connector(&self.to.tls);
+        }
         let to = Arc::clone(&self.to);
         tokio::task::spawn_blocking(move || tls::connector(&to.tls)).await.map_err(io::Error::other)?
     }
