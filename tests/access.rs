@@ -47,7 +47,22 @@ impl Served {
             config: Some(self.path("service.yaml")),
             ..Setup::default()
         };
-        TestApp::start(setup.on(&self.databases).set("ADMIN_TOKEN", ADMIN))
+        self.write("admin", ADMIN);
+        let file = self.path("admin");
+        TestApp::start(setup.on(&self.databases).set("ADMIN_TOKEN_FILE", file.to_str().expect("text")))
+    }
+
+    /// Waits until the service has looked at all its files again: it has when it takes a new admin token, twice, since
+    /// with the first it may have been in the middle of its look. `url` is where it is asked.
+    async fn is_looked_at(&self, client: &reqwest::Client, url: &str) {
+        for token in ["another-admin-token", ADMIN] {
+            self.write("admin", token);
+            eventually_async("the new admin token is good", || async {
+                let request = client.post(format!("{url}/admin/domains/nowhere/restart")).bearer_auth(token);
+                TestApp::answer(request).await.status == 404
+            })
+            .await;
+        }
     }
 }
 
@@ -109,7 +124,7 @@ async fn a_flow_is_asked_with_a_token_for_it_and_tokens_change_without_a_restart
 
     // A file that is wrong changes nothing; a good one is taken without being asked.
     served.write("tokens.yaml", "tokens: [ { name: erp, sha256: short, flows: all } ]\n");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    served.is_looked_at(&app.client, &app.url("")).await;
     assert_eq!(post(&app, "/purchasing/flow", Some(&erp), product).await.status, 200);
     served.write("tokens.yaml", &tokens(&[("erp", &late_digest, "[purchasing]")]));
     eventually_async("the new token is good", || async {
@@ -117,6 +132,62 @@ async fn a_flow_is_asked_with_a_token_for_it_and_tokens_change_without_a_restart
     })
     .await;
     assert_eq!(post(&app, "/purchasing/flow", Some(&erp), product).await.code(), "unauthorized");
+}
+
+#[actix_web::test]
+async fn the_files_that_are_watched_are_those_of_the_configuration_in_service() {
+    let served = Served::new().await;
+    let ((old, old_digest), (new, new_digest), (newest, newest_digest)) = (new_token(), new_token(), new_token());
+    let write = |file: &str, digest: &str| served.write(file, &tokens(&[("erp", digest, "[purchasing]")]));
+    let service = |http: &str| served.write("service.yaml", &format!("http: {{ {http} }}\n"));
+    write("old.yaml", &old_digest);
+    let app = served.start("tokens: old.yaml");
+    app.wait_for("/readyz", 200).await;
+    let status =
+        async |token: Option<&str>| post(&app, "/purchasing/flow", token, r#"{"product_id": "PROD-001"}"#).await.status;
+    let reload = async || assert_eq!(post(&app, "/admin/reload", Some(ADMIN), "").await.status, 200);
+    assert_eq!(status(Some(&old)).await, 200);
+
+    // The file moves: the old one is not looked at any more, the new one is.
+    write("new.yaml", &new_digest);
+    service("tokens: new.yaml");
+    reload().await;
+    write("old.yaml", &old_digest);
+    served.is_looked_at(&app.client, &app.url("")).await;
+    assert_eq!((status(Some(&old)).await, status(Some(&new)).await), (401, 200));
+    write("new.yaml", &newest_digest);
+    eventually_async("the newest token is good", || async { status(Some(&newest)).await == 200 }).await;
+    assert_eq!(status(Some(&new)).await, 401);
+
+    // No file: the gate stays open, whatever becomes of those that were.
+    service("request_timeout_ms: 5000");
+    reload().await;
+    write("new.yaml", &old_digest);
+    served.is_looked_at(&app.client, &app.url("")).await;
+    assert_eq!(status(None).await, 200);
+
+    // A file that only a reload brings.
+    service("tokens: first.yaml");
+    write("first.yaml", &new_digest);
+    reload().await;
+    assert_eq!((status(None).await, status(Some(&new)).await), (401, 200));
+    write("first.yaml", &old_digest);
+    eventually_async("the watch follows it", || async { status(Some(&old)).await == 200 }).await;
+}
+
+#[actix_web::test]
+async fn an_admin_token_is_rotated_without_a_restart_and_a_file_that_is_empty_changes_nothing() {
+    let served = Served::new().await;
+    let app = served.start("max_connections: 100");
+    app.wait_for("/readyz", 200).await;
+    let status = async |token: &str| post(&app, "/admin/domains/nowhere/restart", Some(token), "").await.status;
+    assert_eq!((status(ADMIN).await, status("rotated").await), (404, 401));
+    served.write("admin", "rotated\n");
+    eventually_async("the new token is good", || async { status("rotated").await == 404 }).await;
+    assert_eq!(status(ADMIN).await, 401, "the old one is not");
+    served.write("admin", "");
+    assert_eq!(post(&app, "/admin/reload", Some("rotated"), "").await.status, 422, "it says what is wrong");
+    assert_eq!(status("rotated").await, 404, "nobody is locked out");
 }
 
 #[actix_web::test]
@@ -233,7 +304,7 @@ async fn the_listener_speaks_tls_and_takes_a_new_certificate_without_a_restart()
     let (next_root, next_leaf, next_key) = certificate();
     served.write("server.crt", &next_leaf);
     served.write("server.key", "not a key");
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    served.is_looked_at(&trusting(&root), &format!("https://{}", app.address)).await;
     assert!(trusting(&root).get(&url).send().await.is_ok(), "a pair that does not fit changes nothing");
     served.write("server.key", &next_key);
     let next = trusting(&next_root);

@@ -76,6 +76,25 @@ async fn admin_endpoints_are_off_without_a_token_and_closed_without_the_right_on
 }
 
 #[actix_web::test]
+async fn a_reload_takes_a_new_admin_token_and_none() {
+    let (copy, databases) = (Copy::new(), SampleDatabases::create().await);
+    let say = |token: &str| std::fs::write(copy.path(".env"), token).expect("written");
+    say("ADMIN_TOKEN=leaked\n");
+    let setup = Setup { graphs: vec![copy.path("graph.yaml")], env_file: Some(copy.path(".env")), ..Setup::default() };
+    let app = TestApp::start(setup.on(&databases));
+    app.wait_for("/readyz", 200).await;
+    let reload = async |token: &str| {
+        let answer = TestApp::answer(app.client.post(app.url("/admin/reload")).bearer_auth(token)).await;
+        if answer.status == 200 { "reloaded".to_owned() } else { answer.code() }
+    };
+    say("ADMIN_TOKEN=next\n");
+    assert_eq!(reload("leaked").await, "reloaded");
+    assert_eq!((reload("leaked").await, reload("next").await), ("unauthorized".to_owned(), "reloaded".to_owned()));
+    say("");
+    assert_eq!((reload("next").await, reload("next").await), ("reloaded".to_owned(), "admin_off".to_owned()));
+}
+
+#[actix_web::test]
 async fn a_reload_serves_the_new_rules_or_changes_nothing() {
     let copy = Copy::new();
     let (_databases, app) = start(&copy).await;

@@ -298,7 +298,25 @@ async fn the_doctor_says_of_each_database_what_is_wrong_and_what_to_do() {
         .collect();
     let (code, stdout, _) = run(repository(), &nowhere, &["doctor"]);
     assert_eq!(code, 3, "{stdout}");
-    for seen in ["Connection refused", "no-such-host.invalid has no address", "mend INVENTORY_DB_HOST"] {
+    assert!(stdout.contains("mend the port in OMS_DB_URL"), "{stdout}");
+    for seen in ["Connection refused", "no-such-host.invalid has no address", "mend the host in INVENTORY_DB_URL"] {
+        assert!(stdout.contains(seen), "{seen}: {stdout}");
+    }
+}
+
+#[actix_web::test]
+async fn the_doctor_names_what_there_is_to_mend_wherever_a_connection_is_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = "flow: all\noutcomes: [{ status: done, body: { n: a.n } }]\nnodes:\n\
+                 \x20 a: { type: DBNode, query: SELECT 1 AS n }\n\
+                 \x20 b: { type: DBNode, database: other_db, query: SELECT 1 AS n }\n\
+                 \x20 c: { type: DBNode, connection: 'postgres://u@127.0.0.1:1/d', query: SELECT 1 AS n }\n";
+    std::fs::write(directory.path().join("graph.yaml"), graph).expect("written");
+    let variables = [("DB_HOST", "no-such-host.invalid"), ("OTHER_DB_HOST", "127.0.0.1"), ("OTHER_DB_PORT", "1")];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let (code, stdout, stderr) = run(directory.path(), &variables, &["doctor"]);
+    assert_eq!(code, 3, "{stdout}{stderr}");
+    for seen in ["mend DB_HOST", "mend OTHER_DB_PORT", "mend the port in the graph's `connection:`"] {
         assert!(stdout.contains(seen), "{seen}: {stdout}");
     }
 }

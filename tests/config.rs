@@ -416,6 +416,12 @@ fn faulty_variables_of_a_domain_are_refused_at_once_and_show_no_secret() {
         &[("OMS_DB_URL", "${NO_SUCH}")],
         &[("OMS_DB_URL", "hunter2")],
         &[("OMS_DB_URL", "postgres://u:hun/ter2@h/d")],
+        &[("OMS_DB_URL_FILE", "/no/such/hunter2")],
+        &[("OMS_DB_URL_FILE", "/no/such/hunter2"), ("OMS_DB_URL", "postgres://u:hunter2@h/d")],
+        &[("OMS_DB_URL", "postgres://h/d?sslmode=require"), ("OMS_DB_SSLMODE", "prefer")],
+        &[("OMS_DB_URL", "postgres://h/d?sslmode=verify-full"), ("OMS_DB_SSLROOTCERT", "/no/such/hunter2")],
+        &[("OMS_DB_CHANNEL_BINDING", SECRET), ("OMS_DB_TARGET_SESSION_ATTRS", SECRET)],
+        &[("OMS_DB_CHANNEL_BINDING", "require"), ("OMS_DB_SSLMODE", "disable")],
     ];
     let mut text = String::new();
     for pairs in cases {

@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use futures_util::future::join_all;
-use support::{SampleDatabases, Setup, TestApp, repository};
+use support::{SampleDatabases, Setup, TestApp, connect, eventually_async, repository};
+use tributary::actors::domain::Fault;
+use tributary::types::DomainName;
 
 /// A scrape: samples by name and labels, as they are written.
 struct Scrape(BTreeMap<String, f64>);
@@ -78,17 +80,82 @@ async fn decisions_nodes_queries_rules_and_states_are_counted() {
         after.0.iter().filter(|(name, _)| name.starts_with("tributary_rules_fired_total")).map(|(_, n)| n).sum();
     assert!(fired >= 6.0, "{fired}");
 
-    // Many at once: statements that stand for several queries, and each query counted once.
-    // A machine that is busy with other things may not answer all of them in time.
-    let answers = join_all((0..200).map(|_| app.purchasing("PROD-001"))).await;
-    let answered = answers.iter().filter(|answer| answer.status == 200).count();
-    assert!(answered > 20, "{answered}");
+    assert_eq!(after.get(&format!("tributary_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))), 1.0);
+    let open = |state| after.get(&format!("tributary_pool_connections{{domain=\"oms_db\",state=\"{state}\"}}"));
+    assert!(open("idle") + open("used") > 0.0, "a domain that is ready has connections");
+    for figure in ["pool_waiting", "pool_timeouts_total", "domain_retry_seconds", "domain_in_flight"] {
+        assert_eq!(after.get(&format!("tributary_{figure}{{domain=\"oms_db\"}}")), 0.0, "{figure}");
+    }
+
+    // Many at once: queries wait, statements stand for several of them, and each query is counted once.
+    let mut right = 3.0;
+    let batches =
+        async |app: &TestApp| Scrape::of(app).await.get("tributary_query_batch_size_count{domain=\"oms_db\"}");
+    eventually_async("queries go together", async || {
+        // A machine that is busy with other things may not answer all of them in time.
+        let answers = join_all((0..200).map(|_| app.purchasing("PROD-001"))).await;
+        let answered = answers.iter().filter(|answer| answer.status == 200).count();
+        assert!(answered > 20, "{answered}");
+        right += f64::from(u32::try_from(answered).expect("a count"));
+        batches(&app).await > 0.0
+    })
+    .await;
     let busy = Scrape::of(&app).await;
-    assert_eq!(busy.get(decided), 3.0 + f64::from(u32::try_from(answered).expect("a count")));
+    assert_eq!(busy.get(decided), right);
     let batches = busy.get("tributary_query_batch_size_count{domain=\"oms_db\"}");
     let queries = busy.get("tributary_query_batch_size_sum{domain=\"oms_db\"}");
-    assert!(batches == 0.0 || queries >= 2.0 * batches, "{batches} batches of {queries} queries");
+    assert!(queries >= 2.0 * batches, "{batches} batches of {queries} queries");
     assert_eq!(batches, busy.get("tributary_query_batch_size_bucket{domain=\"oms_db\",le=\"+Inf\"}"));
+    assert!(busy.get("tributary_query_wait_seconds_sum{domain=\"oms_db\"}") > 0.0, "some have waited");
+}
+
+#[actix_web::test]
+async fn actors_that_are_replaced_and_databases_that_are_away_are_counted() {
+    let databases = SampleDatabases::create().await;
+    // Nobody listens there.
+    let setup = Setup::shipped().on(&databases).set("OMS_DB_URL", "postgres://nobody@127.0.0.1:9/gone");
+    let app = TestApp::start(setup);
+    let uom = DomainName::parse("uom_db").expect("a name");
+    let handle = app.domains.get(&uom).expect("a domain");
+    handle.inject(Fault::PanicInActor).await;
+    eventually_async("the replacement is counted", async || {
+        Scrape::of(&app).await.get("tributary_domain_restarts_total{domain=\"uom_db\"}") == 1.0
+    })
+    .await;
+    eventually_async("the back-off shows", async || {
+        let scrape = Scrape::of(&app).await;
+        scrape.get("tributary_domain_state{domain=\"oms_db\",state=\"down\"}") == 1.0
+            && scrape.get("tributary_domain_retry_seconds{domain=\"oms_db\"}") > 0.0
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_waits_for_a_connection_in_vain_is_counted_and_timed() {
+    let (databases, directory) = (SampleDatabases::create().await, tempfile::tempdir().expect("a directory"));
+    let config = directory.path().join("service.yaml");
+    let small = "domains: { uom_db: { pool: { min: 1, max: 1 }, timeouts: { acquire_ms: 200 } } }\n";
+    std::fs::write(&config, small).expect("written");
+    let app = TestApp::start(Setup { config: Some(config), ..Setup::shipped() }.on(&databases));
+    app.wait_for("/readyz", 200).await;
+    // Whoever reads the table waits for as long as this is open.
+    let holder = connect(&databases.url("uom_db")).await;
+    holder.batch_execute("BEGIN; LOCK TABLE uom_conversions").await.expect("locked");
+    let (first, second) = tokio::join!(app.purchasing("PROD-001"), app.purchasing("PROD-001"));
+    let mut codes = [first.code(), second.code()];
+    codes.sort();
+    assert_eq!(codes, ["domain_overloaded", "timeout"]);
+    let scrape = Scrape::of(&app).await;
+    for (sample, expected) in [
+        ("tributary_pool_timeouts_total{domain=\"uom_db\"}", 1.0),
+        ("tributary_query_errors_total{code=\"domain_overloaded\",domain=\"uom_db\"}", 1.0),
+        ("tributary_query_wait_seconds_count{domain=\"uom_db\"}", 1.0),
+        ("tributary_query_duration_seconds_count{domain=\"uom_db\"}", 1.0),
+    ] {
+        assert_eq!(scrape.get(sample), expected, "{sample}");
+    }
+    assert!(scrape.get("tributary_query_wait_seconds_sum{domain=\"uom_db\"}") >= 0.2);
+    assert!(scrape.get("tributary_query_duration_seconds_sum{domain=\"uom_db\"}") > 0.2, "until it timed out");
 }
 
 #[actix_web::test]
@@ -99,6 +166,7 @@ async fn a_query_that_fails_is_counted_with_its_code() {
     databases.database("uom_db").run("ALTER TABLE uom_conversions RENAME TO elsewhere").await;
     assert_eq!(app.purchasing("PROD-001").await.code(), "query_failed");
     let scrape = Scrape::of(&app).await;
+    assert_eq!(scrape.get("tributary_query_duration_seconds_count{domain=\"uom_db\"}"), 1.0, "its time counts too");
     assert_eq!(scrape.get("tributary_query_errors_total{code=\"query_failed\",domain=\"uom_db\"}"), 1.0);
     assert_eq!(
         scrape.get("tributary_decisions_total{code=\"query_failed\",flow=\"purchasing\",outcome=\"error\"}"),

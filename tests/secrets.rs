@@ -5,13 +5,20 @@
 mod support;
 
 use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value as Json;
-use support::eventually_async;
+use support::{Setup, TestApp, eventually_async};
+use tributary::actors::domain::Fault;
 use tributary::config::new_token;
 use tributary::server::{DATABASES, Server, sql};
+use tributary::types::DomainName;
 
 /// Every secret of these tests has this in it.
 const PLANTED: &str = "xyzzy-planted";
@@ -57,24 +64,41 @@ impl Guarded {
         sql::run(&self.server.url("postgres"), "the test", statement).await.expect("the statement runs");
     }
 
-    /// The real program, all of whose output goes to a file.
+    /// The variables that say where each domain's database is, and that `clerk` asks it.
+    fn places(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        DATABASES.iter().flat_map(|database| {
+            let prefix = database.name.to_uppercase();
+            [
+                ("HOST", self.server.host().to_owned()),
+                ("PORT", self.server.port().to_string()),
+                ("USER", "clerk".to_owned()),
+            ]
+            .map(|(key, value)| (format!("{prefix}_{key}"), value))
+        })
+    }
+
+    /// The real program, told to log all there is to be logged.
+    fn program(&self, subcommand: &str, environment: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).arg(subcommand).arg("--config").arg(self.path("service.yaml"));
+        let own = Some(self.path("inline.yaml")).filter(|path| path.exists());
+        for graph in [Path::new("graph.yaml").to_owned()].into_iter().chain(own) {
+            command.arg("--graph").arg(graph);
+        }
+        command.env_clear().envs([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1"), ("TRIBUTARY_LOG_FORMAT", "json")]);
+        command.envs(self.places()).envs(environment.iter().copied()).stdin(Stdio::null());
+        command
+    }
+
+    /// All of its output goes to a file.
     fn serve(&self, environment: &[(&str, &str)]) -> Program {
         let output = File::create(self.path("output.log")).expect("a file");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["serve", "--bind", "127.0.0.1:0", "--config"]);
-        command.arg(self.path("service.yaml")).env_clear();
-        command.envs([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1"), ("TRIBUTARY_LOG_FORMAT", "json")]);
-        for database in DATABASES {
-            let prefix = database.name.to_uppercase();
-            command.env(format!("{prefix}_HOST"), self.server.host());
-            command.env(format!("{prefix}_PORT"), self.server.port().to_string());
-            command.env(format!("{prefix}_USER"), "clerk");
-        }
-        command.envs(environment.iter().copied());
-        command.stdin(Stdio::null()).stdout(output.try_clone().expect("a handle")).stderr(output);
+        let mut command = self.program("serve", environment);
+        command.args(["--bind", "127.0.0.1:0"]).stdout(output.try_clone().expect("a handle")).stderr(output);
         Program {
             child: command.spawn().expect("it starts"),
             output: self.path("output.log"),
+            scheme: "http",
             client: reqwest::Client::new(),
         }
     }
@@ -83,6 +107,7 @@ impl Guarded {
 struct Program {
     child: Child,
     output: PathBuf,
+    scheme: &'static str,
     client: reqwest::Client,
 }
 
@@ -110,9 +135,34 @@ impl Program {
         find().expect("an address")
     }
 
+    async fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address().await)
+    }
+
     async fn get(&self, path: &str) -> String {
-        let request = self.client.get(format!("http://{}{path}", self.address().await));
+        self.get_with(path, "").await
+    }
+
+    async fn get_with(&self, path: &str, token: &str) -> String {
+        let request = self.client.get(self.url(path).await).bearer_auth(token);
         request.send().await.expect("an answer").text().await.expect("text")
+    }
+
+    /// What the stream of events begins with.
+    async fn events(&self, token: &str) -> String {
+        let request = self.client.get(self.url("/events").await).bearer_auth(token);
+        let mut answer = request.send().await.expect("an answer");
+        let first = answer.chunk().await.expect("the stream goes on").expect("an event");
+        String::from_utf8_lossy(&first).into_owned()
+    }
+
+    /// Stops it as an operator would, and gives all that it has said.
+    fn stop(&mut self) -> String {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
+        kill(id, Signal::SIGTERM).expect("it is there");
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}");
+        self.said()
     }
 
     /// Waits until every pool has the connections it keeps, and none of them is in use: nothing is left to be connected then.
@@ -128,7 +178,7 @@ impl Program {
     }
 
     async fn post(&self, path: &str, token: &str, body: &str) -> (u16, String) {
-        let request = self.client.post(format!("http://{}{path}", self.address().await)).bearer_auth(token);
+        let request = self.client.post(self.url(path).await).bearer_auth(token);
         let request = request.header("Content-Type", "application/json").body(body.to_owned());
         let answer = request.send().await.expect("an answer");
         (answer.status().as_u16(), answer.text().await.expect("text"))
@@ -181,29 +231,63 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     let (token, digest) = new_token();
     guarded.write("tokens.yaml", &format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: all }}\n"));
     let records = guarded.path("records.ndjson");
+    // Two pairs: the listener's, and one of its own that it shows to a database.
+    let pairs = ["server", "client"].map(|name| {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+        guarded.write(&format!("{name}.crt"), &certificate.self_signed(&key).expect("a certificate").pem());
+        guarded.write(&format!("{name}.key"), &key.serialize_pem());
+        key.serialize_pem().lines().nth(1).expect("a line of the key").to_owned()
+    });
+    let (host, port) = (guarded.server.host(), guarded.server.port());
+    let node = |name: &str, password: &str| {
+        format!(
+            "  {name}: {{ type: DBNode, connection: 'postgres://clerk:{password}@{host}:{port}/oms_db', query: SELECT 1 AS n }}\n"
+        )
+    };
+    let inline = format!(
+        "flow: inline\noutcomes: [{{ status: done, message: done, body: {{ n: a.n + b.n }} }}]\nnodes:\n{}{}",
+        node("a", "${INLINE_SECRET}"),
+        node("b", &secret("password"))
+    );
+    guarded.write("inline.yaml", &inline);
     guarded.write(
         "service.yaml",
         &format!(
-            "http: {{ tokens: tokens.yaml }}\nrecords: {{ to: file, path: {} }}\n\
+            "http: {{ tokens: tokens.yaml, tls: {{ certificate: server.crt, key: server.key }} }}\nrecords: {{ to: file, path: {} }}\n\
              domains: {{ defaults: {{ timeouts: {{ probe_interval_ms: 200 }} }} }}\n",
             records.display()
         ),
     );
     let password = guarded.write("password", &secret("password"));
     let admin = guarded.write("admin", &secret("admin"));
-    let (host, port) = (guarded.server.host(), guarded.server.port());
     let url = format!("postgres://clerk:{}@{host}:{port}/inventory_db", secret("password"));
     let password = password.to_str().expect("text");
-    let program = guarded.serve(&[
+    let (certificate, key) = (guarded.path("client.crt"), guarded.path("client.key"));
+    let (planted, collector) = (secret("password"), format!("api-key={}", secret("collector")));
+    let environment = [
+        ("INLINE_SECRET", planted.as_str()),
+        ("SUPPLIER_DB_SSLCERT", certificate.to_str().expect("text")),
+        ("SUPPLIER_DB_SSLKEY", key.to_str().expect("text")),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", collector.as_str()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ("OMS_DB_PASSWORD_FILE", password),
         ("INVENTORY_DB_URL", &url),
         ("INVENTORY_DB_HOST", ""),
         ("INVENTORY_DB_PORT", ""),
         ("INVENTORY_DB_USER", ""),
-        ("SUPPLIER_DB_PASSWORD", &secret("password")),
+        ("SUPPLIER_DB_PASSWORD", &planted),
         ("UOM_DB_PASSWORD_FILE", password),
         ("ADMIN_TOKEN_FILE", admin.to_str().expect("text")),
-    ]);
+    ];
+    let mut program = guarded.serve(&environment);
+    program.scheme = "https";
+    program.client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().expect("a client");
+    let doctor = || {
+        let output = guarded.program("doctor", &environment).output().expect("it runs");
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
     let mut said = Vec::new();
     eventually_async("it decides", || async { program.post("/purchasing/flow", &token, PRODUCT).await.0 == 200 }).await;
 
@@ -215,6 +299,9 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
         ("/purchasing/flow", "wrong-token", PRODUCT),
         ("/purchasing/flow", token.as_str(), "{"),
         ("/purchasing/flow/what-if", admin.as_str(), what_if),
+        ("/purchasing/flow/batch", token.as_str(), &format!("[{PRODUCT}, {{}}]")),
+        ("/flows/inline?explain=true", token.as_str(), "{}"),
+        ("/console/flows/purchasing/test", token.as_str(), "{}"),
         ("/admin/reload", admin.as_str(), ""),
         ("/admin/reload", "wrong-token", ""),
         ("/admin/domains/oms_db/restart", admin.as_str(), ""),
@@ -222,6 +309,11 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     ] {
         said.push(program.post(path, token, body).await.1);
     }
+    assert!(said.iter().any(|answer| answer.contains("\"n\":2")), "the inline connections are asked");
+    said.push(program.events(&token).await);
+    let examined = doctor();
+    assert!(examined.contains("as clerk to oms_db"), "{examined}");
+    said.push(examined);
     guarded.run("ALTER ROLE clerk PASSWORD 'something else'").await;
     guarded.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'").await;
     eventually_async("the password is refused", || async {
@@ -234,20 +326,84 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     guarded.server.kill_family().expect("killed");
     eventually_async("the database is down", || async { program.get("/health/uom_db").await.contains("\"down\"") })
         .await;
-    for path in ["/health", "/metrics", "/readyz?verbose", "/openapi.json", "/flows"] {
-        said.push(program.get(path).await);
+    for path in ["/health", "/metrics", "/readyz?verbose", "/openapi.json", "/flows", "/flows/inline/graph", "/"] {
+        said.push(program.get_with(path, &token).await);
     }
+    for flow in ["purchasing", "inline"] {
+        said.push(program.get_with(&format!("/console/flows/{flow}"), &token).await);
+    }
+    said.push(program.events(&token).await);
+    said.push(doctor());
     guarded.write("service.yaml", "http: { bind: nonsense }\n");
     said.push(program.post("/admin/reload", &admin, "").await.1);
-    said.push(program.said());
+    let whole = program.stop();
+    assert!(
+        whole.contains("stopping") && whole.contains("traces cannot be sent"),
+        "it stopped, and was told of the collector"
+    );
+    said.push(whole);
     said.push(std::fs::read_to_string(&records).expect("records"));
     let length: usize = said.iter().map(String::len).sum();
     assert!(length > 50_000, "a run at the level `trace` says much: {length}");
     for text in &said {
-        for planted in [PLANTED, token.as_str(), digest.as_str()] {
+        for planted in [PLANTED, token.as_str(), digest.as_str(), pairs[0].as_str(), pairs[1].as_str()] {
             let around = text.find(planted).map(|at| &text[at.saturating_sub(300)..at]);
             assert!(around.is_none(), "a secret shows after: {around:?}");
         }
+    }
+}
+
+/// All that is logged in this process, while it is wanted.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[actix_web::test]
+async fn no_secret_shows_where_actors_panic() {
+    // Not what the other tests of this process plant, whose own connections are logged here, too.
+    let planted = "plugh-planted";
+    let guarded = Guarded::new(planted).await;
+    let log = Log::default();
+    let lines = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || lines.clone());
+    subscriber.try_init().expect("nothing else logs in this process");
+    let password = guarded.write("password", planted).to_str().expect("text").to_owned();
+    let setup = guarded.places().fold(Setup::shipped(), |setup, (name, value)| setup.set(&name, &value));
+    let setup = DATABASES.iter().fold(setup, |setup, database| {
+        let prefix = database.name.to_uppercase();
+        // By a file and by a variable.
+        match database.name {
+            "oms_db" => setup.set(&format!("{prefix}_PASSWORD_FILE"), &password),
+            _ => setup.set(&format!("{prefix}_PASSWORD"), planted),
+        }
+    });
+    let app = TestApp::start(setup.set("ADMIN_TOKEN", &format!("{planted}-admin")));
+    app.wait_for("/readyz", 200).await;
+    for database in DATABASES {
+        let handle = app.domains.get(&DomainName::parse(database.name).expect("a name")).expect("a domain");
+        for fault in [Fault::PanicInReply, Fault::PanicInActor] {
+            handle.inject(fault).await;
+        }
+        eventually_async("the actor is replaced", async || handle.health().restarts > 0).await;
+    }
+    eventually_async("it decides again", async || app.purchasing("PROD-001").await.status == 200).await;
+    let mut said = vec![app.get("/health").await.text, app.get("/metrics").await.text];
+    drop(app);
+    said.push(String::from_utf8_lossy(&log.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned());
+    assert!(said[2].contains("domain.actor.replaced"), "the panics are in the log");
+    for text in &said {
+        let around = text.find(planted).map(|at| &text[at.saturating_sub(300)..at]);
+        assert!(around.is_none(), "a secret shows after: {around:?}");
     }
 }
 

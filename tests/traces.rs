@@ -339,6 +339,30 @@ async fn what_fails_is_an_error_in_its_spans_and_its_problem_and_log_name_the_tr
 }
 
 #[actix_web::test]
+async fn a_line_names_its_request_and_its_trace_where_only_warnings_are_logged() {
+    let (databases, collector) = (SampleDatabases::create().await, Collector::start());
+    // But for the line that tells where it listens.
+    let quiet = ("RUST_LOG", "warn,tributary::app=info");
+    for endpoint in [Some(collector.url()), None] {
+        let traced = endpoint.as_ref().map(|url| ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()));
+        let variables: Vec<(&str, &str)> = traced.into_iter().chain([quiet]).collect();
+        let mut serving = Serving::start(&databases, &variables);
+        serving.ready().await;
+        databases.database("uom_db").run("ALTER TABLE uom_conversions RENAME TO elsewhere").await;
+        let request = serving.purchasing("PROD-001").header("X-Request-Id", "order-7");
+        let request = request.header("traceparent", format!("00-{TRACE}-{PARENT}-01"));
+        assert_eq!(request.send().await.expect("an answer").status(), 500);
+        databases.database("uom_db").run("ALTER TABLE elsewhere RENAME TO uom_conversions").await;
+        serving.stop();
+        let lines = serving.lines();
+        let told = lines.iter().find(|line| line["message"] == "no decision").expect("a line");
+        assert_eq!(told["span"]["request.id"], "order-7", "{told}");
+        assert_eq!(told["span"]["trace_id"].as_str(), endpoint.as_ref().map(|_| TRACE), "{told}");
+        assert!(lines.iter().all(|line| line["level"] != "INFO" || line["target"].to_string().contains("::app::")));
+    }
+}
+
+#[actix_web::test]
 async fn what_is_not_sampled_is_not_sent() {
     let (databases, collector) = (SampleDatabases::create().await, Collector::start());
     let endpoint = collector.url();

@@ -3,9 +3,11 @@
 //! A reload reads and compiles everything first; only what is right as a whole is put in service: domains that are new
 //! get actors, changed ones are replaced without downtime, then the new release takes the place of the old one at once,
 //! and domains that nothing names any more drain. Requests that have begun finish on the release they began with.
-//! Address, workers and the bound on decisions under way belong to the running server and change only with a restart.
+//! What belongs to the running server (addresses, certificate files, limits of connections, workers, records, logs, traces)
+//! changes only with a restart.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -13,10 +15,11 @@ use tokio::sync::Mutex;
 
 use super::core::{self, Core};
 use super::project::{Project, Sources};
+use super::watch::Watch;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::{Config, DomainConfig};
 use crate::diagnostics::Diagnostics;
-use crate::http::{Gate, OperationError, Operations, Releases, Reloaded, Version};
+use crate::http::{OperationError, Operations, Releases, Reloaded, Version};
 use crate::metrics::Metrics;
 use crate::types::DomainName;
 
@@ -25,7 +28,7 @@ pub(super) struct Operator {
     sources: Sources,
     domains: DomainSet,
     releases: Releases,
-    gate: Gate,
+    watch: Arc<Watch>,
     metrics: Metrics,
     drain_timeout: Duration,
     /// The configuration that each domain in service has.
@@ -33,12 +36,12 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    pub(super) fn new(core: &Core, sources: Sources, in_service: Vec<DomainConfig>) -> Self {
+    pub(super) fn new(core: &Core, sources: Sources, in_service: Vec<DomainConfig>, watch: Arc<Watch>) -> Self {
         Self {
             sources,
             domains: core.domains().clone(),
             releases: core.releases().clone(),
-            gate: core.gate().clone(),
+            watch,
             metrics: core.metrics().clone(),
             drain_timeout: core.config().http.drain_timeout,
             in_service: Mutex::new(in_service.into_iter().map(|config| (config.name.clone(), config)).collect()),
@@ -90,7 +93,7 @@ impl Operator {
         let release = core::release(&project.config, project.flows, &self.domains, &self.metrics)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
         drop(self.releases.publish(release));
-        self.gate.set(project.access);
+        self.watch.follow(&project.config, project.access);
         let removed: Vec<DomainName> = in_service.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in &removed {
             in_service.remove(name);

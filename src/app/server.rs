@@ -56,7 +56,7 @@ pub struct App {
     console: Option<Console>,
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
-    watch: Watch,
+    watch: Arc<Watch>,
     stop: StopSignals,
 }
 
@@ -71,11 +71,13 @@ impl App {
         let in_service = project.domains.clone();
         let core = Core::start(project)?;
         let http = core.config().http.clone();
-        let operator = Arc::new(Operator::new(&core, sources, in_service));
-        let admin = core.config().admin_token.as_ref().map(|token| Admin::new(token, Arc::clone(&operator) as _));
+        let certificate = http.tls.as_ref().map(Certificate::read).transpose()?;
+        let watch = Arc::new(Watch::new(core.gate().clone(), core.config(), certificate.clone()));
+        let operator = Arc::new(Operator::new(&core, sources, in_service, Arc::clone(&watch)));
+        let admin = Admin::new(watch.admin_key().clone(), Arc::clone(&operator) as _);
         let console = core.config().console.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
-        let workshop = core.workshop(admin, admin_side.clone()).with_console(console.clone());
+        let workshop = core.workshop(Some(admin), admin_side.clone()).with_console(console.clone());
         let cors = http.cors.clone();
         let workers = http.workers.count();
         let mut server = HttpServer::new(move || {
@@ -92,7 +94,6 @@ impl App {
         .keep_alive(http.keep_alive)
         .disable_signals()
         .shutdown_timeout(http.drain_timeout.as_secs().max(1));
-        let certificate = http.tls.as_ref().map(Certificate::read).transpose()?;
         for address in std::iter::once(http.bind).chain(http.admin_bind) {
             let bound = match &certificate {
                 Some(certificate) => server.bind_rustls_0_23(address, certificate.listener()?),
@@ -106,8 +107,6 @@ impl App {
         if let Some(address) = admin_address {
             admin_side.keep_to(address);
         }
-        let watch =
-            Watch { tokens: http.tokens.map(|path| (path, core.gate().clone())), tls: http.tls.zip(certificate) };
         let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
         Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, stop })
     }
@@ -146,7 +145,7 @@ impl App {
         let Self { core, operator, server, console, stop, watch, .. } = self;
         let handle = server.handle();
         let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
-        let watcher = actix_web::rt::spawn(watch.run());
+        let watcher = actix_web::rt::spawn(async move { watch.run().await });
         let in_order = async {
             let result = server.await;
             core.drain().await;

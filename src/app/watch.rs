@@ -1,72 +1,164 @@
-//! Files that are read again when they change, without a reload: the tokens and the certificate of the listener.
+//! Files that are read again when they change, without a reload: the tokens, the admin token, and the certificate of the
+//! listener. Which files those are is said by the configuration in service, and a reload may say it anew.
 //!
-//! They are looked at each second, by time and size: it costs two calls of the kernel, and works for whatever replaces them
-//! (an editor, `mv`, a volume of Kubernetes). A file that is wrong changes nothing, and is told of once.
+//! They are looked at each second, by time, size and identity: it costs a few calls of the kernel, and works for whatever
+//! replaces them (an editor, `mv`, a volume of Kubernetes). A file that is wrong changes nothing, and is told of once. The
+//! first look after a configuration was read always reads: nothing that happened in between is missed.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use crate::config::{Access, TlsFiles};
-use crate::http::{Certificate, Gate};
+use crate::config::{Access, Config, TlsFiles, read_secret};
+use crate::http::{AdminKey, Certificate, Gate};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What is looked at.
+/// What is looked at, and who is told of it.
 pub(super) struct Watch {
-    /// The tokens, and who is told of them.
-    pub(super) tokens: Option<(PathBuf, Gate)>,
-    /// The certificate's files, and who is told of them.
-    pub(super) tls: Option<(TlsFiles, Certificate)>,
+    gate: Gate,
+    admin: AdminKey,
+    /// They belong to the listener, and stay what they are until it is closed.
+    certificate: Option<(TlsFiles, Certificate)>,
+    files: Mutex<Files>,
+}
+
+/// The files of the configuration in service. Whoever holds them may tell the others: so nothing of a configuration that
+/// has been replaced is told after what replaced it.
+struct Files {
+    tokens: Option<Followed>,
+    admin: Option<Followed>,
+    certificate: Vec<Followed>,
+}
+
+/// A file, and how it was when it was last read; nothing before the first time.
+struct Followed {
+    path: PathBuf,
+    seen: Option<Stamp>,
 }
 
 /// What tells whether a file has changed.
-type Stamp = Option<(SystemTime, u64)>;
+#[derive(PartialEq, Eq)]
+struct Stamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
 
-fn stamp(path: &Path) -> Stamp {
+impl Followed {
+    fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), seen: None }
+    }
+
+    /// Whether it is another than it was when this was last asked.
+    fn has_changed(&mut self) -> bool {
+        let now = stamp(&self.path);
+        let changed = now != self.seen;
+        self.seen = now;
+        // What is not there cannot be read; what was read from it stays good.
+        changed && self.seen.is_some()
+    }
+}
+
+fn stamp(path: &Path) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    Some(Stamp { modified: metadata.modified().ok()?, length: metadata.len(), inode: metadata.ino() })
 }
 
 impl Watch {
+    /// Looks at what `config` names, for `gate`, the admin endpoints and the listener with this `certificate`.
+    pub(super) fn new(gate: Gate, config: &Config, certificate: Option<Certificate>) -> Self {
+        let admin = AdminKey::default();
+        admin.set(config.admin_token.as_ref());
+        let certificate = config.http.tls.clone().zip(certificate);
+        let followed = certificate.iter().flat_map(|(files, _)| [&files.certificate, &files.key]);
+        let followed = followed.map(|path| Followed::new(path)).collect();
+        let files = Files { certificate: followed, ..Files::of(config) };
+        Self { gate, admin, certificate, files: Mutex::new(files) }
+    }
+
+    /// The token of the admin endpoints.
+    pub(super) fn admin_key(&self) -> &AdminKey {
+        &self.admin
+    }
+
+    /// From now on `config` is in service, with these tokens.
+    pub(super) fn follow(&self, config: &Config, access: Option<Access>) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let certificate = std::mem::take(&mut files.certificate);
+        *files = Files { certificate, ..Files::of(config) };
+        self.gate.set(access);
+        self.admin.set(config.admin_token.as_ref());
+    }
+
     /// Looks until it is dropped.
-    pub(super) async fn run(self) {
-        let mut seen = self.stamps();
+    pub(super) async fn run(&self) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            let now = self.stamps();
-            if now.0 != seen.0 {
-                self.read_tokens();
-            }
-            if now.1 != seen.1 {
-                self.read_certificate();
-            }
-            seen = now;
+            self.look();
         }
     }
 
-    fn stamps(&self) -> (Stamp, [Stamp; 2]) {
-        let tokens = self.tokens.as_ref().and_then(|(path, _)| stamp(path));
-        let tls = self.tls.as_ref().map(|(files, _)| [stamp(&files.certificate), stamp(&files.key)]);
-        (tokens, tls.unwrap_or_default())
+    fn look(&self) {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tokens) = &mut files.tokens
+            && tokens.has_changed()
+        {
+            self.read_tokens(&tokens.path);
+        }
+        if let Some(admin) = &mut files.admin
+            && admin.has_changed()
+        {
+            self.read_admin_token(&admin.path);
+        }
+        // All are looked at, whichever has changed.
+        let changed = files.certificate.iter_mut().filter_map(|file| file.has_changed().then_some(())).count();
+        if let Some((files, certificate)) = self.certificate.as_ref().filter(|_| changed > 0) {
+            read_certificate(files, certificate);
+        }
     }
 
-    fn read_tokens(&self) {
-        let Some((path, gate)) = &self.tokens else { return };
+    fn read_tokens(&self, path: &Path) {
         match Access::read(path) {
             Ok(access) => {
-                gate.set(Some(access));
-                tracing::info!("the tokens were read again");
+                if self.gate.set(Some(access)) {
+                    tracing::info!("the tokens were read again");
+                }
             }
             Err(found) => tracing::error!(%found, "the new tokens are refused; those of before are good"),
         }
     }
 
-    fn read_certificate(&self) {
-        let Some((files, certificate)) = &self.tls else { return };
-        match certificate.renew(files) {
-            Ok(()) => tracing::info!("the certificate was read again"),
-            Err(error) => tracing::error!(%error, "the new certificate is refused; the one of before is used"),
+    fn read_admin_token(&self, path: &Path) {
+        match read_secret(path) {
+            Ok(token) => {
+                if self.admin.set(Some(&token)) {
+                    tracing::info!("the admin token was read again");
+                }
+            }
+            Err(why) => tracing::error!(why, "the new admin token is refused; the one of before is good"),
+        }
+    }
+}
+
+fn read_certificate(files: &TlsFiles, certificate: &Certificate) {
+    match certificate.renew(files) {
+        Ok(true) => tracing::info!("the certificate was read again"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(%error, "the new certificate is refused; the one of before is used"),
+    }
+}
+
+impl Files {
+    /// What `config` names, but for the certificate of the listener.
+    fn of(config: &Config) -> Self {
+        let followed = |path: &Option<PathBuf>| path.as_deref().map(Followed::new);
+        Self {
+            tokens: followed(&config.http.tokens),
+            admin: followed(&config.admin_token_file),
+            certificate: Vec::new(),
         }
     }
 }

@@ -29,11 +29,12 @@ use crate::yaml::{self, Marked};
 const TOKEN_BYTES: usize = 32;
 
 /// The tokens of a file. Their digests show in no `Debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Access {
     tokens: Arc<[Token]>,
 }
 
+#[derive(PartialEq, Eq)]
 struct Token {
     name: String,
     digest: [u8; 32],

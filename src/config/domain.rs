@@ -6,6 +6,7 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::origin::Origin;
 use super::tls::{SessionAttrs, Tls};
 use crate::types::DomainName;
 
@@ -16,6 +17,8 @@ pub struct DomainConfig {
     pub name: DomainName,
     /// Where its database is and who asks.
     pub connection: Connection,
+    /// Where that is written.
+    pub origin: Origin,
     /// How many connections it may keep.
     pub pool: PoolConfig,
     /// How long to wait for what.

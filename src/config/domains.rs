@@ -2,6 +2,7 @@
 
 use super::domain::{DomainConfig, PoolConfig, Timeouts};
 use super::env::Env;
+use super::origin::Origin;
 use super::service::Config;
 use super::url::UrlConnection;
 use super::variables;
@@ -21,7 +22,8 @@ impl Config {
         if let Some(connect) = configured.connect_timeout {
             timeouts.connect = connect;
         }
-        Ok(DomainConfig { name: domain.clone(), connection: configured.connection, pool, timeouts })
+        let (connection, origin) = (configured.connection, configured.origin);
+        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts })
     }
 
     /// The configurations of several domains, or all that is wrong with any of them.
@@ -48,7 +50,7 @@ impl Config {
         if let Some(connect) = url.connect_timeout {
             timeouts.connect = connect;
         }
-        DomainConfig { name, connection: url.connection, pool, timeouts }
+        DomainConfig { name, connection: url.connection, origin: Origin::Graph, pool, timeouts }
     }
 
     /// The domains that the environment configures, as far as names can tell.

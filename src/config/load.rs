@@ -220,10 +220,15 @@ impl Loading {
         let complaint = match (token, file) {
             (None, None) => return None,
             (Some(token), None) => return Some(SecretString::from(token)),
-            (None, Some(file)) => match read_secret(Path::new(&file)) {
-                Ok(token) => return Some(token),
-                Err(problem) => ("unreadable-file", problem),
-            },
+            (None, Some(file)) => {
+                let path = PathBuf::from(file);
+                let read = read_secret(&path);
+                self.config.admin_token_file = Some(path);
+                match read {
+                    Ok(token) => return Some(token),
+                    Err(problem) => ("unreadable-file", problem),
+                }
+            }
             (Some(_), Some(_)) => {
                 ("contradicting-variables", "ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set; set one".to_owned())
             }

@@ -14,6 +14,7 @@ mod file;
 mod hosts;
 mod interpolate;
 mod load;
+mod origin;
 mod service;
 mod tls;
 mod traces;
@@ -27,11 +28,12 @@ pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;
 pub use load::Arguments;
+pub use origin::Origin;
 pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
-pub use tls::{Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
+pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
-pub use variables::DEFAULT_DOMAIN;
+pub use variables::{DEFAULT_DOMAIN, read_secret};
 
 /// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and nothing of what is named.
 pub const SCHEMA: &str = include_str!("schema.json");

@@ -40,6 +40,8 @@ pub struct Config {
     pub console: bool,
     /// The bearer token of the admin endpoints; they are off without one.
     pub admin_token: Option<SecretString>,
+    /// The file that it came from, where it came from one.
+    pub admin_token_file: Option<PathBuf>,
     pub(super) domains: DomainSettings,
     pub(super) env: Env,
 }
@@ -192,6 +194,7 @@ impl Default for Config {
             traces: None,
             console: true,
             admin_token: None,
+            admin_token_file: None,
             domains: DomainSettings::default(),
             env: Env::default(),
         }

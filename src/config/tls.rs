@@ -1,5 +1,5 @@
-//! Which server a connection takes for the right one: libpq's `sslmode`, `sslrootcert`, `sslcert`, `sslkey` and
-//! `target_session_attrs`, with libpq's meanings. Nothing here opens a file but to see that it is there.
+//! Which server a connection takes for the right one: libpq's `sslmode`, `sslrootcert`, `sslcert`, `sslkey`,
+//! `channel_binding` and `target_session_attrs`, with libpq's meanings. Nothing here opens a file but to see that it is there.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,20 @@ pub struct Tls {
     pub root: Option<RootCert>,
     /// Who we are.
     pub identity: Option<Identity>,
+    /// Default `prefer`, as in libpq.
+    pub channel_binding: ChannelBinding,
+}
+
+/// Whether a password's login is bound to the TLS connection that it comes over, so that nobody in between can pass it on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// Where the server can.
+    #[default]
+    Prefer,
+    /// Always: a server that lets us in without is not the right one.
+    Require,
 }
 
 /// Which of several servers is wanted.
@@ -95,6 +109,12 @@ pub enum TlsConfigError {
         /// Why not.
         why: String,
     },
+    /// It is none of the words.
+    #[error("channel_binding must be one of `disable`, `prefer`, `require`")]
+    ChannelBinding,
+    /// There would be no channel to bind to.
+    #[error("channel_binding `require` needs TLS, and sslmode is `disable`")]
+    NoChannel,
     /// There is no such word.
     #[error(
         "target_session_attrs must be one of `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`"
@@ -109,6 +129,7 @@ pub(super) struct Written<'a> {
     pub(super) root: Option<&'a str>,
     pub(super) certificate: Option<&'a str>,
     pub(super) key: Option<&'a str>,
+    pub(super) channel_binding: Option<&'a str>,
 }
 
 impl SslMode {
@@ -133,6 +154,17 @@ impl SslMode {
             Self::VerifyCa => "verify-ca",
             Self::VerifyFull => "verify-full",
         }
+    }
+}
+
+impl ChannelBinding {
+    fn parse(text: &str) -> Result<Self, TlsConfigError> {
+        Ok(match text {
+            "disable" => Self::Disable,
+            "prefer" => Self::Prefer,
+            "require" => Self::Require,
+            _ => return Err(TlsConfigError::ChannelBinding),
+        })
     }
 }
 
@@ -179,6 +211,14 @@ impl Tls {
             (Some(_), None) => complain(TlsConfigError::HalfIdentity { missing: "sslkey" }),
             (None, Some(_)) => complain(TlsConfigError::HalfIdentity { missing: "sslcert" }),
             (None, None) => {}
+        }
+        match written.channel_binding.map(ChannelBinding::parse) {
+            Some(Ok(binding)) => tls.channel_binding = binding,
+            Some(Err(error)) => complain(error),
+            None => {}
+        }
+        if tls.channel_binding == ChannelBinding::Require && tls.mode == SslMode::Disable {
+            complain(TlsConfigError::NoChannel);
         }
         match (tls.mode, &tls.root) {
             (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
@@ -227,6 +267,8 @@ mod tests {
             (Written { mode: Some("verify-full"), ..Written::default() }, "sslrootcert"),
             (Written { mode: Some("verify-ca"), root: Some("system"), ..Written::default() }, "verify-full"),
             (Written { mode: Some("allow"), ..Written::default() }, "prefer"),
+            (Written { channel_binding: Some("yes"), ..Written::default() }, "one of"),
+            (Written { channel_binding: Some("require"), mode: Some("disable"), ..Written::default() }, "needs TLS"),
             (Written { mode: Some("on"), ..Written::default() }, "one of"),
             (Written { certificate: Some(file!()), ..Written::default() }, "sslkey is missing"),
             (Written { root: Some("/nowhere/root.crt"), ..Written::default() }, "cannot be read"),

@@ -24,8 +24,9 @@ pub(super) const DEFAULT_USER: &str = "postgres";
 pub(super) const DEFAULT_APPLICATION_NAME: &str = "tributary";
 
 /// The parameters that are honoured.
-const PARAMETERS: [&str; 13] = [
+const PARAMETERS: [&str; 14] = [
     "application_name",
+    "channel_binding",
     "connect_timeout",
     "dbname",
     "host",
@@ -85,6 +86,12 @@ pub enum UrlError {
         /// What.
         part: String,
     },
+    /// A variable beside the URL says the same.
+    #[error("the URL says {part} too; give it once")]
+    SaidBeside {
+        /// The parameter's name.
+        part: &'static str,
+    },
     /// A `sslmode` that is not honoured.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
@@ -110,7 +117,7 @@ impl UrlError {
             Self::UnknownParameter { meant: Some(meant), .. } => Some(format!("did you mean `{meant}`?")),
             Self::UnknownParameter { .. } => Some(format!("known parameters: {}", PARAMETERS.join(", "))),
             Self::Reference(error) => Some(error.help()),
-            Self::Host(_) | Self::Twice { .. } | Self::Tls(_) | Self::ConnectTimeout => None,
+            Self::Host(_) | Self::Twice { .. } | Self::SaidBeside { .. } | Self::Tls(_) | Self::ConnectTimeout => None,
         }
     }
 }
@@ -125,12 +132,23 @@ impl Connection {
     /// # Errors
     /// Everything that is wrong with it.
     pub fn from_url(url: &str, env: &Env) -> Result<UrlConnection, Vec<UrlError>> {
+        Self::from_url_and(url, env, Beside::default())
+    }
+
+    /// The same, where what the URL does not say may be said beside it.
+    pub(super) fn from_url_and(url: &str, env: &Env, beside: Beside<'_>) -> Result<UrlConnection, Vec<UrlError>> {
         let parts = Parts::split(url).map_err(|error| vec![error])?;
-        let mut reading = Reading { env, errors: Vec::new() };
+        let mut reading = Reading { env, beside, errors: Vec::new() };
         let read = reading.read(&parts);
         if reading.errors.is_empty() { Ok(read) } else { Err(reading.errors) }
     }
 }
+
+/// The parameters that say which server is the right one.
+const SAFETY: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "target_session_attrs"];
+
+/// What is said of [`SAFETY`] beside the URL, in this order.
+pub(super) type Beside<'a> = [Option<&'a str>; SAFETY.len()];
 
 /// A URL taken apart, nothing decoded.
 struct Parts<'a> {
@@ -174,6 +192,7 @@ impl<'a> Parts<'a> {
 /// The parts of a URL become a connection, and all complaints on the way.
 struct Reading<'a> {
     env: &'a Env,
+    beside: Beside<'a>,
     errors: Vec<UrlError>,
 }
 
@@ -185,19 +204,8 @@ impl Reading<'_> {
         let (user, password, database) = (value("user"), value("password"), value("dbname"));
         let (hosts, port) = (value("host"), value("port"));
         let timeout = value("connect_timeout");
-        let [mode, root, certificate, key, attrs] =
-            ["sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs"].map(value);
-        let written = Written {
-            mode: mode.as_deref(),
-            root: root.as_deref(),
-            certificate: certificate.as_deref(),
-            key: key.as_deref(),
-        };
-        let tls = Tls::read(written, &mut |error| self.errors.push(error.into()));
-        let session_attrs = attrs.as_deref().map(SessionAttrs::parse).transpose().unwrap_or_else(|error| {
-            self.errors.push(error.into());
-            None
-        });
+        let words = SAFETY.map(value);
+        let (tls, session_attrs) = self.safety(&words);
         let connect_timeout = timeout.and_then(|timeout| self.seconds(&timeout));
         let hosts = match (hosts, parts.hosts) {
             (Some(hosts), _) => hosts::lists(&hosts, port.as_deref()),
@@ -227,9 +235,29 @@ impl Reading<'_> {
                 application_name: application_name.unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
                 options: options.unwrap_or_default(),
                 tls,
-                session_attrs: session_attrs.unwrap_or_default(),
+                session_attrs,
             },
         }
+    }
+
+    /// What is asked of the server, in the URL's own words or in those beside it.
+    fn safety(&mut self, own: &[Option<String>; SAFETY.len()]) -> (Tls, SessionAttrs) {
+        let mut words: Beside<'_> = self.beside;
+        for ((part, own), word) in SAFETY.into_iter().zip(own).zip(&mut words) {
+            match (own, &word) {
+                (Some(_), Some(_)) => self.errors.push(UrlError::SaidBeside { part }),
+                (Some(own), None) => *word = Some(own),
+                (None, _) => {}
+            }
+        }
+        let [mode, root, certificate, key, channel_binding, session_attrs] = words;
+        let written = Written { mode, root, certificate, key, channel_binding };
+        let tls = Tls::read(written, &mut |error| self.errors.push(error.into()));
+        let session_attrs = session_attrs.map(SessionAttrs::parse).transpose().unwrap_or_else(|error| {
+            self.errors.push(error.into());
+            None
+        });
+        (tls, session_attrs.unwrap_or_default())
     }
 
     /// The parameters by name, those that stand before the `?` among them.

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use super::domain::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
+use super::origin::Origin;
 use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
-use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
+use super::url::{Beside, DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
@@ -18,7 +19,7 @@ use crate::types::DomainName;
 pub const DEFAULT_DOMAIN: &str = "default";
 
 /// The settings a domain may have.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "HOST",
     "PORT",
     "USER",
@@ -26,6 +27,7 @@ const KEYS: [&str; 15] = [
     "PASSWORD_FILE",
     "NAME",
     "URL",
+    "URL_FILE",
     "APPLICATION_NAME",
     "CONNECT_TIMEOUT",
     "OPTIONS",
@@ -33,6 +35,7 @@ const KEYS: [&str; 15] = [
     "SSLROOTCERT",
     "SSLCERT",
     "SSLKEY",
+    "CHANNEL_BINDING",
     "TARGET_SESSION_ATTRS",
 ];
 
@@ -47,6 +50,7 @@ struct Variables {
     password_file: Option<String>,
     name: Option<String>,
     url: Option<SecretString>,
+    url_file: Option<String>,
     application_name: Option<String>,
     connect_timeout: Option<String>,
     options: Option<String>,
@@ -54,14 +58,34 @@ struct Variables {
     sslrootcert: Option<String>,
     sslcert: Option<String>,
     sslkey: Option<String>,
+    channel_binding: Option<String>,
     target_session_attrs: Option<String>,
 }
+
+impl Variables {
+    /// What they say of which server is the right one.
+    fn safety(&self) -> Beside<'_> {
+        let words = [
+            &self.sslmode,
+            &self.sslrootcert,
+            &self.sslcert,
+            &self.sslkey,
+            &self.channel_binding,
+            &self.target_session_attrs,
+        ];
+        words.map(Option::as_deref)
+    }
+}
+
+/// A URL is asked for and there is none; it has been complained of.
+struct NoUrl;
 
 /// What the environment says of a domain.
 #[derive(Debug)]
 pub(super) struct Configured {
     pub(super) connection: Connection,
     pub(super) connect_timeout: Option<Duration>,
+    pub(super) origin: Origin,
 }
 
 /// `OMS_DB_` for `oms_db`, `DB_` for `default`.
@@ -111,9 +135,10 @@ pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>,
     reading.refuse_unknown();
     let set: Vec<&str> = KEYS.into_iter().filter(|key| env.raw(&reading.variable(key)).is_some()).collect();
     let variables = reading.variables(&set);
-    let configured = match variables.url.as_ref() {
-        Some(url) => reading.read_url(url, &variables, &set),
-        None => Some(reading.read_parts(&variables)),
+    let configured = match reading.url(&variables) {
+        Ok(Some((url, key))) => reading.read_url(&url, key, &variables, &set),
+        Ok(None) => Some(reading.read_parts(&variables)),
+        Err(NoUrl) => None,
     };
     reading.complaints.sort();
     if reading.complaints.has_errors() {
@@ -190,17 +215,45 @@ impl Reading<'_> {
         other_domain || service_link && !self.env.is_from_dotenv(name)
     }
 
-    fn read_url(&mut self, url: &SecretString, variables: &Variables, set: &[&str]) -> Option<Configured> {
-        let allowed = ["URL", "PASSWORD", "PASSWORD_FILE", "APPLICATION_NAME", "CONNECT_TIMEOUT", "OPTIONS"];
-        for key in set.iter().filter(|key| !allowed.contains(key)) {
-            let message = format!("{}URL already says this; set one or the other", self.prefix);
+    /// The URL, and which variable has it.
+    fn url(&mut self, variables: &Variables) -> Result<Option<(SecretString, &'static str)>, NoUrl> {
+        match (&variables.url, &variables.url_file) {
+            (None, None) => Ok(None),
+            (Some(url), None) => Ok(Some((url.clone(), "URL"))),
+            (None, Some(file)) => match read_secret(Path::new(file)) {
+                Ok(url) => Ok(Some((url, "URL_FILE"))),
+                Err(problem) => {
+                    self.complain("URL_FILE", "unreadable-file", &problem, None);
+                    Err(NoUrl)
+                }
+            },
+            (Some(_), Some(_)) => {
+                let message = format!("{0}URL and {0}URL_FILE are both set; set one", self.prefix);
+                self.complain("URL_FILE", "contradicting-variables", &message, None);
+                Err(NoUrl)
+            }
+        }
+    }
+
+    fn read_url(
+        &mut self,
+        url: &SecretString,
+        named: &'static str,
+        variables: &Variables,
+        set: &[&str],
+    ) -> Option<Configured> {
+        for key in ["HOST", "PORT", "USER", "NAME"].into_iter().filter(|key| set.contains(key)) {
+            let message = format!("{}{named} already says this; set one or the other", self.prefix);
             self.complain(key, "contradicting-variables", &message, None);
         }
-        let parsed = match Connection::from_url(url.expose_secret(), self.env) {
+        let parsed = match Connection::from_url_and(url.expose_secret(), self.env, variables.safety()) {
             Ok(parsed) => parsed,
             Err(errors) => {
                 for error in errors {
-                    self.complain("URL", url_code(&error), &error.to_string(), error.help());
+                    // What is said beside the URL is complained of where it is said.
+                    let beside = beside_key(&error).filter(|key| set.contains(&key.as_str()));
+                    let key = beside.as_deref().unwrap_or(named);
+                    self.complain(key, url_code(&error), &error.to_string(), error.help());
                 }
                 return None;
             }
@@ -214,7 +267,7 @@ impl Reading<'_> {
             (Password::None, password) => connection.password = password,
             (_, Password::None) => {}
             _ => {
-                let message = format!("{}URL has a password too; give it once", self.prefix);
+                let message = format!("{}{named} has a password too; give it once", self.prefix);
                 let key = if variables.password.is_some() { "PASSWORD" } else { "PASSWORD_FILE" };
                 self.complain(key, "contradicting-variables", &message, None);
             }
@@ -226,7 +279,8 @@ impl Reading<'_> {
             connection.options.clone_from(options);
         }
         let connect_timeout = self.connect_timeout(variables).or(parsed.connect_timeout);
-        Some(Configured { connection, connect_timeout })
+        let origin = Origin::Url { prefix: self.prefix.clone(), variable: self.variable(named) };
+        Some(Configured { connection, connect_timeout, origin })
     }
 
     fn read_parts(&mut self, variables: &Variables) -> Configured {
@@ -246,25 +300,14 @@ impl Reading<'_> {
             tls,
             session_attrs,
         };
-        Configured { connection, connect_timeout }
+        Configured { connection, connect_timeout, origin: Origin::Variables { prefix: self.prefix.clone() } }
     }
 
     fn tls(&mut self, variables: &Variables) -> (Tls, SessionAttrs) {
-        let written = Written {
-            mode: variables.sslmode.as_deref(),
-            root: variables.sslrootcert.as_deref(),
-            certificate: variables.sslcert.as_deref(),
-            key: variables.sslkey.as_deref(),
-        };
+        let [mode, root, certificate, key, channel_binding, _] = variables.safety();
+        let written = Written { mode, root, certificate, key, channel_binding };
         let tls = Tls::read(written, &mut |error| {
-            let key = match &error {
-                TlsConfigError::NoRoot { .. } | TlsConfigError::WeakSystem => "SSLROOTCERT",
-                TlsConfigError::HalfIdentity { missing: "sslkey" } => "SSLCERT",
-                TlsConfigError::HalfIdentity { .. } => "SSLKEY",
-                TlsConfigError::File { what, .. } => &what.to_uppercase(),
-                TlsConfigError::Mode | TlsConfigError::Allow | TlsConfigError::SessionAttrs => "SSLMODE",
-            };
-            self.complain(key, tls_code(&error), &error.to_string(), None);
+            self.complain(&tls_key(&error), tls_code(&error), &error.to_string(), None);
         });
         let attrs = variables.target_session_attrs.as_deref().map(SessionAttrs::parse);
         let attrs = attrs.transpose().unwrap_or_else(|error| {
@@ -329,11 +372,37 @@ impl Reading<'_> {
 
 /// The first line of a file that holds a secret, or why there is none. The path is not repeated: a secret may have been
 /// written there by mistake.
-pub(super) fn read_secret(path: &Path) -> Result<SecretString, String> {
+///
+/// # Errors
+/// What is wrong with the file, in words.
+pub fn read_secret(path: &Path) -> Result<SecretString, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
         _ => Err("the file it names has an empty first line where a secret was expected".to_owned()),
+    }
+}
+
+/// How the variable ends that an error is about.
+fn tls_key(error: &TlsConfigError) -> String {
+    let key = match error {
+        TlsConfigError::NoRoot { .. } | TlsConfigError::WeakSystem => "SSLROOTCERT",
+        TlsConfigError::HalfIdentity { missing: "sslkey" } => "SSLCERT",
+        TlsConfigError::HalfIdentity { .. } => "SSLKEY",
+        TlsConfigError::File { what, .. } => return what.to_uppercase(),
+        TlsConfigError::Mode | TlsConfigError::Allow => "SSLMODE",
+        TlsConfigError::ChannelBinding | TlsConfigError::NoChannel => "CHANNEL_BINDING",
+        TlsConfigError::SessionAttrs => "TARGET_SESSION_ATTRS",
+    };
+    key.to_owned()
+}
+
+/// How the variable ends that stands beside a URL where this is wrong with both.
+fn beside_key(error: &UrlError) -> Option<String> {
+    match error {
+        UrlError::SaidBeside { part } => Some(part.to_uppercase()),
+        UrlError::Tls(error) => Some(tls_key(error)),
+        _ => None,
     }
 }
 
@@ -347,6 +416,7 @@ fn tls_code(error: &TlsConfigError) -> &'static str {
 fn url_code(error: &UrlError) -> &'static str {
     match error {
         UrlError::Tls(error) => tls_code(error),
+        UrlError::SaidBeside { .. } => "contradicting-variables",
         UrlError::UnknownParameter { .. } => "unknown-parameter",
         UrlError::Reference(_) => "bad-reference",
         _ => "bad-url",

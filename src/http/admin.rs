@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -76,24 +77,56 @@ pub enum OperationError {
     },
 }
 
+/// The token of the moment, shared by all workers; nobody may ask while there is none.
+///
+/// What is kept is its digest: compared in constant time, and of no use to whoever sees it.
+#[derive(Clone, Default)]
+pub struct AdminKey(Arc<ArcSwapOption<[u8; 32]>>);
+
+impl AdminKey {
+    /// From now on this token is good, and no other. Whether it is another than before.
+    pub fn set(&self, token: Option<&SecretString>) -> bool {
+        let next = token.map(|token| digest(token.expose_secret()));
+        let before = self.0.swap(next.map(Arc::new));
+        before.as_deref() != next.as_ref()
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load().is_some()
+    }
+
+    fn fits(&self, token: &str) -> bool {
+        self.0.load().as_ref().is_some_and(|known| bool::from(digest(token).ct_eq(known.as_ref())))
+    }
+}
+
 /// Who may ask for operations, and who does them.
 #[derive(Clone)]
 pub struct Admin {
-    /// The digest of the token: compared in constant time, and of no use to whoever sees it.
-    token: [u8; 32],
+    key: AdminKey,
     operations: Arc<dyn Operations>,
 }
 
 impl Admin {
-    /// Operations for whoever sends `token`.
-    pub fn new(token: &SecretString, operations: Arc<dyn Operations>) -> Self {
-        Self { token: digest(token.expose_secret()), operations }
+    /// Operations for whoever sends the token that `key` has at the moment.
+    pub fn new(key: AdminKey, operations: Arc<dyn Operations>) -> Self {
+        Self { key, operations }
+    }
+
+    /// Whether there is a token that opens them.
+    pub fn is_on(&self) -> bool {
+        self.key.is_set()
     }
 
     /// The operations, where `token` is the one.
     pub fn open(&self, token: Option<&str>) -> Option<&dyn Operations> {
-        let matches = bool::from(digest(token?).ct_eq(&self.token));
-        matches.then_some(self.operations.as_ref())
+        self.key.fits(token?).then_some(self.operations.as_ref())
+    }
+}
+
+impl fmt::Debug for AdminKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminKey(..)")
     }
 }
 

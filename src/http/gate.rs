@@ -22,9 +22,10 @@ impl Gate {
         Self(Arc::new(ArcSwapOption::from_pointee(access)))
     }
 
-    /// From now on these tokens are good. Requests that are under way stay so.
-    pub fn set(&self, access: Option<Access>) {
-        self.0.store(access.map(Arc::new));
+    /// From now on these tokens are good. Requests that are under way stay so. Whether they are others than before.
+    pub fn set(&self, access: Option<Access>) -> bool {
+        let next = access.map(Arc::new);
+        self.0.swap(next.clone()) != next
     }
 
     /// Whether a token is needed to ask.

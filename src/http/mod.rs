@@ -20,7 +20,7 @@ mod service;
 mod span;
 mod tls;
 
-pub use admin::{Admin, OperationError, Operations, Reloaded, Version};
+pub use admin::{Admin, AdminKey, OperationError, Operations, Reloaded, Version};
 pub use console::Console;
 pub use gate::{AdminSide, Gate};
 pub use limits::{HeadLimits, limit_head};

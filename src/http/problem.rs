@@ -254,7 +254,10 @@ impl Problem {
 
     /// The admin endpoints are off.
     pub fn admin_off() -> Self {
-        Self::new(ADMIN_OFF, "set ADMIN_TOKEN or ADMIN_TOKEN_FILE and start the service again to have them")
+        Self::new(
+            ADMIN_OFF,
+            "set ADMIN_TOKEN or ADMIN_TOKEN_FILE and have the service read its files again (SIGHUP) to have them",
+        )
     }
 
     /// The request has no token, or the wrong one.

@@ -1,7 +1,7 @@
 //! What is served now: the bound flows and the domains, swapped as a whole when either changes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
-use crate::types::DomainName;
+use crate::postgres::Description;
+use crate::types::{DomainName, FlowName, NodeId};
 
 /// How decisions are made, whatever the flow.
 #[derive(Debug, Clone)]
@@ -30,6 +31,24 @@ pub struct Release {
     /// By path.
     flows: HashMap<String, Arc<BoundFlow>>,
     domains: BTreeMap<DomainName, DomainHandle>,
+    descriptions: Descriptions,
+}
+
+/// What the databases have said of the columns of a release's queries, by flow and node: each is asked until it has said it
+/// once. Tables that change under a release are described anew after the next reload.
+#[derive(Default)]
+pub struct Descriptions(RwLock<HashMap<(FlowName, NodeId), Arc<Description>>>);
+
+impl Descriptions {
+    /// What was said of this node's query.
+    pub fn get(&self, node: &(FlowName, NodeId)) -> Option<Arc<Description>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+    }
+
+    /// Keeps what was said.
+    pub fn keep(&self, node: (FlowName, NodeId), description: Arc<Description>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(node, description);
+    }
 }
 
 impl Release {
@@ -40,7 +59,7 @@ impl Release {
         domains: BTreeMap<DomainName, DomainHandle>,
     ) -> Self {
         let flows = flows.into_iter().map(|flow| (flow.flow().path.clone(), Arc::new(flow))).collect();
-        Self { settings, flows, domains }
+        Self { settings, flows, domains, descriptions: Descriptions::default() }
     }
 
     /// How its decisions are made.
@@ -63,6 +82,11 @@ impl Release {
         let mut flows: Vec<_> = self.flows.values().collect();
         flows.sort_by_key(|flow| flow.flow().name.clone());
         flows
+    }
+
+    /// What the databases have said of the columns of its queries.
+    pub fn descriptions(&self) -> &Descriptions {
+        &self.descriptions
     }
 
     /// The domains by name.

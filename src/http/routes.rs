@@ -4,7 +4,7 @@ use actix_web::guard;
 use actix_web::web;
 
 use super::console;
-use super::handlers::{admin, decide, flows, graph, health, metrics, openapi};
+use super::handlers::{admin, answering, decide, flows, graph, health, metrics, openapi};
 use super::problem::Problem;
 use super::service::Service;
 
@@ -36,7 +36,8 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
         config.app_data(web::Data::new(service));
         // What cannot even be read as a name is the name of nothing.
         config.app_data(
-            web::PathConfig::default().error_handler(|_, request| Problem::no_such_path(request.path()).into()),
+            web::PathConfig::default()
+                .error_handler(|_, request| answering(request, Problem::no_such_path(request.path())).into()),
         );
         for path in ["/livez", "/live", "/healthz"] {
             config.service(get(path, reading().to(health::live)));

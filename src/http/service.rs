@@ -35,7 +35,7 @@ pub struct Service {
     pub coordinator: CoordinatorHandle,
     /// What puts decisions on record; `None` where nothing does.
     pub recorder: Option<Recorder>,
-    /// What the admin endpoints do; `None` where they are off.
+    /// What the admin endpoints do; `None` where there are none.
     pub admin: Option<Admin>,
     /// What the console shows; `None` where it is off.
     pub console: Option<Console>,
@@ -50,6 +50,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether the admin endpoints do anything.
+    pub(super) fn has_admin(&self) -> bool {
+        self.admin.as_ref().is_some_and(Admin::is_on)
+    }
+
     /// The flow of this name, among those that the request may ask.
     ///
     /// # Errors

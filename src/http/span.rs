@@ -42,7 +42,8 @@ impl RootSpanBuilder for RequestSpan {
         let span = {
             let extensions = request.extensions();
             let id = extensions.get::<RequestId>().map_or("", RequestId::as_str);
-            tracing::info_span!(
+            // At the level of errors, so that no line is without it, whatever the log lets through.
+            tracing::error_span!(
                 "request",
                 http.request.method = %request.method(),
                 url.path = request.path(),

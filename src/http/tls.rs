@@ -65,13 +65,14 @@ impl Certificate {
         Ok(Self(Arc::new(Current(ArcSwap::from_pointee(read(files)?)))))
     }
 
-    /// Reads them again: connections that are made from now on get the new one.
+    /// Reads them again: connections that are made from now on get the new one. Whether it is another than before.
     ///
     /// # Errors
     /// [`TlsError`]; then the one of before stays.
-    pub fn renew(&self, files: &TlsFiles) -> Result<(), TlsError> {
-        self.0.0.store(Arc::new(read(files)?));
-        Ok(())
+    pub fn renew(&self, files: &TlsFiles) -> Result<bool, TlsError> {
+        let next = Arc::new(read(files)?);
+        let before = self.0.0.swap(Arc::clone(&next));
+        Ok(before.cert != next.cert)
     }
 
     /// What a listener needs: TLS 1.2 and 1.3, no client certificates.

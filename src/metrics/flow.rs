@@ -162,6 +162,19 @@ impl Asked {
                 self.wait.observe(answer.waited.as_secs_f64());
             }
             Err(error) => {
+                // Of a query that failed the two times are not known apart: it has waited, or it was under way.
+                match &error.kind {
+                    QueryErrorKind::Overloaded { .. } => self.wait.observe(took.as_secs_f64()),
+                    QueryErrorKind::Timeout { .. }
+                    | QueryErrorKind::ConnectionLost { sent: true, .. }
+                    | QueryErrorKind::Sql { .. }
+                    | QueryErrorKind::Column { .. } => self.query.observe(took.as_secs_f64()),
+                    // Nothing was sent.
+                    QueryErrorKind::Unavailable { .. }
+                    | QueryErrorKind::ConnectionLost { .. }
+                    | QueryErrorKind::Parameter { .. }
+                    | QueryErrorKind::ParameterCount { .. } => {}
+                }
                 let code = error.kind.code();
                 if let Some((_, counter)) = self.errors.iter().find(|(known, _)| *known == code) {
                     counter.inc();

@@ -24,6 +24,8 @@ pub struct DomainFigures<'a> {
     pub idle: usize,
     /// Queries that wait for one.
     pub waiting: usize,
+    /// Queries that have waited for one in vain.
+    pub timeouts: u64,
     /// Requests with its actor.
     pub in_flight: usize,
     /// Statements that stood for several queries, by how many: the upper bound of each bucket, and how many statements were within
@@ -112,6 +114,9 @@ impl Gauges {
             &["domain"],
             each(|domain| count(domain.waiting)),
         )?;
+        let timeouts = domains.iter().map(|domain| (vec![domain.domain], domain.timeouts));
+        let help = "Queries that waited for a connection in vain.";
+        self.counter("pool_timeouts_total", help, &["domain"], timeouts)?;
         let restarts = domains.iter().map(|domain| (vec![domain.domain], domain.restarts));
         self.counter("domain_restarts_total", "How often the domain's actor was replaced.", &["domain"], restarts)
     }

@@ -92,10 +92,14 @@ impl Families {
             fired: counter("rules_fired_total", "How often each rule fired.", &["flow", "node", "rule"])?,
             query_seconds: seconds(
                 "query_duration_seconds",
-                "From the sending of a query to its last row, as its flow saw it.",
+                "From the sending of a query to its last row or its failure, as its flow saw it.",
                 &["domain"],
             )?,
-            wait_seconds: seconds("query_wait_seconds", "How long a query waited for a connection.", &["domain"])?,
+            wait_seconds: seconds(
+                "query_wait_seconds",
+                "How long a query waited for a connection, also in vain.",
+                &["domain"],
+            )?,
             query_errors: counter("query_errors_total", "Queries that gave no answer, by code.", &["domain", "code"])?,
             responses: counter("http_responses_total", "Answers by HTTP status.", &["status"])?,
         })

@@ -21,12 +21,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode as PgSslMode;
+use tokio_postgres::config::{ChannelBinding as PgChannelBinding, SslMode as PgSslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, SimpleQueryMessage, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls;
-use crate::config::{Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
+use crate::config::{ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
 
 /// A connection whose client is gone may take this long to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -43,6 +44,8 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug, Clone)]
 pub struct Connector {
     to: Arc<Connection>,
+    /// Where the password is written.
+    password_at: Arc<str>,
     options: Arc<str>,
     timeout: Duration,
     cancels: bool,
@@ -61,6 +64,7 @@ impl Connector {
     pub fn new(config: &DomainConfig) -> Self {
         Self {
             to: Arc::new(config.connection.clone()),
+            password_at: config.origin.of_password(&config.connection.password).into(),
             options: match config.pool.statements {
                 Statements::Prepared => session_options(&config.connection.options, config.timeouts.query).into(),
                 // A pooler takes none: its sessions are everybody's.
@@ -102,9 +106,20 @@ impl Connector {
         drop(self.shared.open.subscribe().wait_for(|open| *open == 0).await);
     }
 
-    /// The longest that making a connection can take: every host may take its time.
+    /// The longest that making a connection can take: every host may take its time, each time it is tried.
     pub fn patience(&self) -> Duration {
-        self.timeout.saturating_mul(u32::try_from(self.to.hosts.len()).unwrap_or(u32::MAX).max(1))
+        let attempts = self.to.hosts.len().saturating_mul(self.passes().len());
+        self.timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX).max(1))
+    }
+
+    /// The roles that the hosts are tried for, one after the other.
+    fn passes(&self) -> &'static [Role] {
+        match self.to.session_attrs {
+            SessionAttrs::Any => &[Role::Any],
+            SessionAttrs::Primary => &[Role::Primary],
+            SessionAttrs::Standby => &[Role::Standby],
+            SessionAttrs::PreferStandby => &[Role::Standby, Role::Any],
+        }
     }
 
     /// Makes a connection. The task ends it: aborted, it says goodbye to the server first.
@@ -120,7 +135,8 @@ impl Connector {
                     settings.password(text.lines().next().unwrap_or_default());
                 }
                 Err(error) => {
-                    let why = format!("the password file {} cannot be read: {error}", path.display());
+                    // Its path is for those alone who may see the variables.
+                    let why = format!("the password file cannot be read: {error}; see {}", self.password_at);
                     return Err(refuse(io::Error::new(error.kind(), why)).await);
                 }
             },
@@ -131,13 +147,7 @@ impl Connector {
     /// Tries the hosts in their order; those that are wanted first, where others will do as well.
     async fn dial_in_order(&self, settings: &Config) -> Result<Dialled, tokio_postgres::Error> {
         let mut failure = None;
-        let passes: &[Role] = match self.to.session_attrs {
-            SessionAttrs::Any => &[Role::Any],
-            SessionAttrs::Primary => &[Role::Primary],
-            SessionAttrs::Standby => &[Role::Standby],
-            SessionAttrs::PreferStandby => &[Role::Standby, Role::Any],
-        };
-        for role in passes {
+        for role in self.passes() {
             for (host, port) in &self.to.hosts {
                 let mut settings = settings.clone();
                 settings.host(host).port(*port);
@@ -189,7 +199,7 @@ impl Connector {
         if mode != SslMode::Disable {
             let prefers = mode == SslMode::Prefer;
             settings.ssl_mode(if prefers { PgSslMode::Prefer } else { PgSslMode::Require });
-            let tls = match tls::connector(&self.to.tls) {
+            let tls = match self.tls().await {
                 Ok(tls) => tls,
                 Err(error) => return Err(refuse(error).await),
             };
@@ -210,11 +220,23 @@ impl Connector {
         if !self.cancels {
             return Ok(());
         }
-        match (self.to.tls.mode, tls::connector(&self.to.tls)) {
-            (SslMode::Disable, _) | (_, Err(_)) => token.cancel_query(NoTls).await,
-            // The token knows whether its session uses TLS.
-            (_, Ok(tls)) => token.cancel_query(tls).await,
+        if self.to.tls.mode == SslMode::Disable {
+            return token.cancel_query(NoTls).await;
         }
+        match self.tls().await {
+            // The token knows whether its session uses TLS.
+            Ok(tls) => token.cancel_query(tls).await,
+            Err(_) => token.cancel_query(NoTls).await,
+        }
+    }
+
+    /// What makes TLS connections. Files that it needs are read on a thread that nobody else waits for.
+    async fn tls(&self) -> io::Result<MakeRustlsConnect> {
+        if self.to.tls.root.is_none() && self.to.tls.identity.is_none() {
+            return tls::connector(&self.to.tls);
+        }
+        let to = Arc::clone(&self.to);
+        tokio::task::spawn_blocking(move || tls::connector(&to.tls)).await.map_err(io::Error::other)?
     }
 
     /// Runs the connection on a task of its own; the returned task stands for the client's interest in it.
@@ -260,6 +282,11 @@ impl Connector {
             .keepalives_idle(KEEPALIVE_IDLE)
             .keepalives_interval(KEEPALIVE_INTERVAL)
             .keepalives_retries(KEEPALIVE_RETRIES)
+            .channel_binding(match self.to.tls.channel_binding {
+                ChannelBinding::Disable => PgChannelBinding::Disable,
+                ChannelBinding::Prefer => PgChannelBinding::Prefer,
+                ChannelBinding::Require => PgChannelBinding::Require,
+            })
             .tcp_user_timeout(UNACKNOWLEDGED);
         if !self.options.is_empty() {
             settings.options(&*self.options);

@@ -46,6 +46,8 @@ pub(super) struct Shared {
     demand: Demand,
     /// Counts the times that all connections were given up: one made before the last of them is not used again.
     epoch: AtomicU64,
+    /// Counts those who waited for a connection in vain.
+    timeouts: AtomicU64,
     verification: Arc<Verification>,
 }
 
@@ -67,6 +69,8 @@ pub struct PoolStatus {
     pub idle: usize,
     /// Queries that wait for one.
     pub waiting: usize,
+    /// Queries that have waited for one in vain, so far.
+    pub timeouts: u64,
 }
 
 /// Why there is no pool.
@@ -106,8 +110,9 @@ impl Pool {
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let (size, limits) = (config.pool, config.timeouts);
-        let (plans, epoch) = (Plans::default(), AtomicU64::new(0));
-        Ok(Self { inner, shared: Arc::new(Shared { connector, plans, limits, size, demand, epoch, verification }) })
+        let (plans, epoch, timeouts) = (Plans::default(), AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, verification };
+        Ok(Self { inner, shared: Arc::new(shared) })
     }
 
     /// What makes this pool's connections.
@@ -138,23 +143,35 @@ impl Pool {
             create: Some(create),
             recycle: Some(self.shared.limits.probe.min(remaining)),
         };
-        let overloaded = QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE };
         match timeout(remaining, self.inner.timeout_get(&limits)).await {
             Ok(Ok(connection)) => {
                 self.note_demand();
                 Ok(Session::new(connection, Arc::clone(&self.shared)))
             }
             Ok(Err(error)) => {
-                Err(refusal(error, create).map_or(overloaded, |error| error.into_query_error(OVERLOAD_PAUSE)))
+                let refused = refusal(error, create).map(|error| error.into_query_error(OVERLOAD_PAUSE));
+                Err(refused.unwrap_or_else(|| self.waited_in_vain()))
             }
-            Err(_) => Err(overloaded),
+            Err(_) => Err(self.waited_in_vain()),
         }
+    }
+
+    /// What a query is told that has waited for a connection for as long as it may; it is counted.
+    pub(super) fn waited_in_vain(&self) -> QueryErrorKind {
+        self.shared.timeouts.fetch_add(1, Ordering::Relaxed);
+        QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
     }
 
     /// What the pool is doing.
     pub fn status(&self) -> PoolStatus {
         let status = self.inner.status();
-        PoolStatus { max: self.shared.size.max, size: status.size, idle: status.available, waiting: status.waiting }
+        PoolStatus {
+            max: self.shared.size.max,
+            size: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+            timeouts: self.shared.timeouts.load(Ordering::Relaxed),
+        }
     }
 
     /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those beyond the minimum

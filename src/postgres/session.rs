@@ -220,12 +220,20 @@ impl Session {
         }
     }
 
-    /// Runs `query` under no name, in one message: a pooler hands that to one session as a whole.
+    /// Runs `query` as it was described before, or else as it is described now: its parameters may have other types since.
     async fn run_unprepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        let plan = match self.pool.plans.known(query.id()) {
-            Some(plan) => plan,
-            None => self.described_in_one_transaction(query, Planning::Untried).await?,
-        };
+        if let Some(plan) = self.pool.plans.known(query.id()) {
+            match self.run_typed(query, &plan, params).await {
+                Err(Fault::Driver(error)) if is_stale_statement(&error) => self.pool.plans.forget(query.id()),
+                outcome => return outcome,
+            }
+        }
+        let plan = self.described_in_one_transaction(query, Planning::Untried).await?;
+        self.run_typed(query, &plan, params).await
+    }
+
+    /// Runs `query` under no name, in one message: a pooler hands that to one session as a whole.
+    async fn run_typed(&self, query: &Query, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
         let typed = bound.iter().zip(plan.param_types().cloned());
         let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);

@@ -17,7 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::config::{Identity, RootCert, SslMode, Tls};
+use crate::config::{Identity, Origin, RootCert, SslMode, Tls};
 
 /// What makes TLS connections of this kind.
 ///
@@ -47,14 +47,15 @@ fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>
     let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| {
         let hint =
             if matches!(error, pem::Error::NoItemsFound) { " (an encrypted key is none that can be used)" } else { "" };
-        invalid(format!("sslkey {} holds no private key in PEM: {error}{hint}", identity.key.display()))
+        invalid(format!("the file of sslkey holds no private key in PEM: {error}{hint}"))
     })?;
     Ok((chain, key))
 }
 
 fn read_certificates(what: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let refused = |error: String| invalid(format!("{what} {} holds no certificate in PEM: {error}", path.display()));
+    // Health shows it to everybody, so it names the setting and not the path.
+    let refused = |error: String| invalid(format!("the file of {what} holds no certificate in PEM: {error}"));
     match read {
         Ok(chain) if chain.is_empty() => Err(refused("it has none".to_owned())),
         Ok(chain) => Ok(chain),
@@ -63,8 +64,13 @@ fn read_certificates(what: &str, path: &Path) -> io::Result<Vec<CertificateDer<'
 }
 
 fn invalid(why: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, why)
+    io::Error::new(io::ErrorKind::InvalidInput, UnfitFile(why))
 }
+
+/// A file that TLS needs is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct UnfitFile(String);
 
 /// Looks at a server's certificate as closely as the mode asks.
 #[derive(Debug)]
@@ -111,13 +117,15 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
-        if self.trusted.iter().any(|trusted| trusted == end_entity) {
+        let outcome = authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        // The verifier looks at a certificate's own time first, before anything of who vouches for it.
+        if self.trusted.iter().any(|trusted| trusted == end_entity) && !outcome.as_ref().is_err_and(is_out_of_time) {
             if self.asks_for_name {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
             return Ok(ServerCertVerified::assertion());
         }
-        match authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match outcome {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.asks_for_name => Ok(ServerCertVerified::assertion()),
@@ -148,14 +156,55 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Whether a certificate is refused because its time is over or has not come.
+fn is_out_of_time(error: &Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    matches!(
+        error,
+        Error::InvalidCertificate(Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+    )
+}
+
 /// What went wrong with TLS, and what to look at; `None` where it was not TLS.
 pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    found::<Error>(error).map(in_words).or_else(|| found::<UnfitFile>(error).map(ToString::to_string))
+}
+
+/// Whether it was TLS that went wrong.
+pub(super) fn is_at_fault(error: &tokio_postgres::Error) -> bool {
+    // That a server has no TLS the driver says in no other way.
+    explain(error).is_some() || error.to_string().starts_with("error performing TLS handshake")
+}
+
+/// What to do about it, where the settings are written at `origin`.
+pub(super) fn remedy(error: &tokio_postgres::Error, origin: &Origin) -> String {
+    let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
+    let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
+    match found::<Error>(error) {
+        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            format!("have {root} name the certificate of the authority that signed the server's")
+        }
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => {
+            let host = origin.of("HOST", "host");
+            format!("have {host} be a name that the server's certificate has, or give the server one for this name")
+        }
+        Some(error) if is_out_of_time(error) => "renew the server's certificate, or set the clocks right".to_owned(),
+        Some(Error::AlertReceived(_)) => format!("see {certificate} and {key}, and the server's ssl_ca_file"),
+        Some(_) => "see which versions and ciphers of TLS the server has".to_owned(),
+        None if found::<UnfitFile>(error).is_some() => format!("see {root}, {certificate} and {key}"),
+        None => format!("turn TLS on at the server (ssl = on), or set {mode} to what it has"),
+    }
+}
+
+/// The cause of this type.
+fn found<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let fault = inner.and_then(|inner| inner.downcast_ref::<Error>()).or_else(|| error.downcast_ref::<Error>());
-        if let Some(fault) = fault {
-            return Some(in_words(fault));
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref()) {
+            return Some(found);
         }
         cause = error.source();
     }

@@ -332,6 +332,26 @@ async fn the_document_changes_with_a_reload() {
 }
 
 #[actix_web::test]
+async fn a_database_is_asked_for_its_types_until_it_has_told_them_and_after_a_reload_again() {
+    let samples = SampleDatabases::create().await;
+    let oms = samples.database("oms_db");
+    oms.run("ALTER TABLE oms_history RENAME TO away").await;
+    let app = TestApp::start(Setup::shipped().on(&samples).set("ADMIN_TOKEN", TOKEN));
+    app.wait_for("/readyz", 200).await;
+    let document = async || app.get("/openapi.json").await.json();
+    let untold = document().await;
+    oms.run("ALTER TABLE away RENAME TO oms_history").await;
+    let told = document().await;
+    assert_ne!(told, untold, "that the table was not there is not kept");
+    assert!(told.to_string().contains("avg_daily_demand"), "its columns are told");
+    oms.run("ALTER TABLE oms_history RENAME TO away").await;
+    assert_eq!(document().await, told, "what was told is kept");
+    let reloaded = TestApp::answer(app.client.post(app.url("/admin/reload")).bearer_auth(TOKEN)).await;
+    assert_eq!(reloaded.status, 200, "{}", reloaded.text);
+    assert_eq!(document().await, untold, "until the next release");
+}
+
+#[actix_web::test]
 async fn without_a_token_there_are_no_admin_endpoints_and_head_is_as_get() {
     let samples = SampleDatabases::create().await;
     let app = TestApp::start(Setup::shipped().on(&samples));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Statements, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Statements, Timeouts, Tls,
 };
 use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
@@ -35,6 +35,7 @@ pub(crate) async fn run(server: &Server, database: &str, statements: &str) {
 pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
     DomainConfig {
         name: DomainName::parse("oms_db").expect("a name"),
+        origin: Origin::Variables { prefix: "OMS_DB_".to_owned() },
         connection: Connection {
             hosts: vec![(server.host().to_owned(), server.port())],
             user: "postgres".to_owned(),

@@ -8,6 +8,7 @@
 )]
 
 mod coalescing;
+mod examination;
 mod fixture;
 mod lanes;
 mod load;

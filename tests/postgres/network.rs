@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use actix::clock::sleep;
 use tributary::actors::domain::State;
-use tributary::config::{DomainConfig, Timeouts};
+use tributary::config::{DomainConfig, SessionAttrs, Timeouts};
 use tributary::postgres::QueryErrorKind;
-use tributary::types::Deadline;
+use tributary::types::{Deadline, Value};
 
 use crate::fixture::{Domain, LONG, config, database, eventually, json, shared_server};
 use crate::load::{Load, Tally};
@@ -35,6 +35,22 @@ async fn behind_a_proxy(name: &str) -> (Proxy, DomainConfig) {
 async fn settled(domain: &Domain) {
     eventually("the domain is ready", async || domain.handle.probe(Deadline::after(LONG)).await.state == State::Ready)
         .await;
+}
+
+#[actix::test]
+async fn a_host_that_is_silent_does_not_use_up_the_time_of_the_next() {
+    let (proxy, mut config) = behind_a_proxy("beside_a_silent_host").await;
+    proxy.set(Fault::DropSilently);
+    let server = shared_server();
+    config.connection.hosts.push((server.host().to_owned(), server.port()));
+    config.timeouts.connect = Duration::from_millis(300);
+    // A primary that is taken only when all have been asked whether they are a standby.
+    for attrs in [SessionAttrs::Any, SessionAttrs::Primary, SessionAttrs::PreferStandby] {
+        config.connection.session_attrs = attrs;
+        let domain = Domain::ready(config.clone()).await;
+        assert_eq!(domain.value("SELECT 1::int8", &[]).await, Value::Integer(1), "{attrs:?}");
+        domain.drain().await;
+    }
 }
 
 fn only_outages(tally: &Tally) {

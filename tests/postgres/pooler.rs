@@ -18,7 +18,7 @@ use crate::fixture::{Domain, LONG, ask, config, eventually, query, run};
 const SESSIONS: u16 = 3;
 
 /// A PgBouncer before a server.
-struct Pooler {
+pub(crate) struct Pooler {
     child: Child,
     port: u16,
     _directory: tempfile::TempDir,
@@ -40,7 +40,7 @@ fn program() -> String {
 }
 
 impl Pooler {
-    fn before(server: &Server) -> Self {
+    pub(crate) fn before(server: &Server) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
         let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
@@ -63,7 +63,7 @@ impl Pooler {
         Self { child: command.spawn().expect("PgBouncer starts"), port, _directory: directory }
     }
 
-    fn config(&self, server: &Server) -> DomainConfig {
+    pub(crate) fn config(&self, server: &Server) -> DomainConfig {
         let mut config = config(server, "postgres");
         config.connection.hosts = vec![("127.0.0.1".to_owned(), self.port)];
         config.pool.statements = Statements::Unprepared;
@@ -114,6 +114,16 @@ async fn queries_are_answered_whatever_session_each_transaction_gets() {
         answer.is_ok_and(|answer| answer.rows[0].to_string() == r#"{"n":2,"price":3,"name":"text 2"}"#)
     })
     .await;
+
+    // So is one whose parameter's type changes: nothing has the old type any more that the query was described with.
+    let id = "4d1e2f00-0000-4000-8000-000000000007";
+    let by_id = crate::fixture::query("SELECT n FROM ids WHERE id = $1");
+    run(&server, "postgres", &format!("CREATE TABLE ids AS SELECT 7 AS n, text '{id}' AS id")).await;
+    for alteration in ["SELECT 1", "ALTER TABLE ids ALTER COLUMN id TYPE uuid USING id::uuid"] {
+        run(&server, "postgres", alteration).await;
+        let answer = ask(&domains[0].handle, &by_id, &[Value::text(id)], LONG, None).await;
+        assert_eq!(answer.expect("a row").rows[0].to_string(), r#"{"n":7}"#, "after {alteration}");
+    }
 
     // One that takes too long is left behind, the others go on, and the role's own limit ends it.
     let slow = domains[0].ask_within("SELECT pg_sleep(30)::text", &[], LONG, Some(Duration::from_millis(300))).await;

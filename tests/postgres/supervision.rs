@@ -266,7 +266,7 @@ async fn health_tells_all_of_a_domain_and_costs_its_database_nothing() {
     assert_eq!(health["domain"], "oms_db");
     assert_eq!(health["state"], "ready");
     assert_eq!(health["restarts"], 0);
-    assert_eq!(health["pool"], serde_json::json!({"max": 4, "size": 2, "idle": 2, "waiting": 0}));
+    assert_eq!(health["pool"], serde_json::json!({"max": 4, "size": 2, "idle": 2, "waiting": 0, "timeouts": 0}));
     assert_eq!(health["in_flight"], 0);
     let version = health["server_version"].as_str().expect("a version");
     assert!(version.starts_with(&server.version().text), "{version}");

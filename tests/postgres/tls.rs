@@ -1,24 +1,28 @@
 //! TLS as libpq's words ask for it, against servers that have it.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
-use tributary::config::{DomainConfig, Identity, Password, RootCert, SessionAttrs, SslMode, Tls};
+use tributary::actors::domain::State;
+use tributary::config::{
+    Arguments, ChannelBinding, Config, DomainConfig, Env, Identity, Password, RootCert, SessionAttrs, SslMode, Tls,
+};
+use tributary::diagnostics::Diagnostics;
 use tributary::server::Server;
-use tributary::types::{Deadline, Value};
+use tributary::types::{DomainName, Value};
 
 use crate::fixture::{Domain, LONG, config, eventually, run};
 
 /// An authority of a test, and where its files are.
-struct Authority {
+pub(crate) struct Authority {
     params: CertificateParams,
     key: KeyPair,
     directory: tempfile::TempDir,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -49,7 +53,7 @@ impl Authority {
         self.directory.path().join(name)
     }
 
-    fn trusted(&self) -> RootCert {
+    pub(crate) fn trusted(&self) -> RootCert {
         RootCert::File(self.file("root.crt"))
     }
 
@@ -65,12 +69,12 @@ impl Authority {
     }
 }
 
-fn names(names: &[&str]) -> CertificateParams {
+pub(crate) fn names(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("parameters")
 }
 
 /// A server with this certificate, and these lines before the others of its `pg_hba.conf`.
-async fn server(authority: &Authority, params: &CertificateParams, rules: &str) -> Server {
+pub(crate) async fn server(authority: &Authority, params: &CertificateParams, rules: &str) -> Server {
     let server = Server::disposable(&[]).expect("a server");
     renew(&server, authority, params);
     server.put_file("root.crt", &authority.root()).expect("written");
@@ -95,26 +99,34 @@ fn renew(server: &Server, authority: &Authority, params: &CertificateParams) {
     server.put_file("server.key", &key).expect("written");
 }
 
-fn with(server: &Server, user: &str, tls: Tls) -> DomainConfig {
+pub(crate) fn with(server: &Server, user: &str, tls: Tls) -> DomainConfig {
     let mut config = config(server, "postgres");
     user.clone_into(&mut config.connection.user);
     config.connection.tls = tls;
     config
 }
 
-fn tls(mode: SslMode, root: Option<RootCert>) -> Tls {
-    Tls { mode, root, identity: None }
+pub(crate) fn tls(mode: SslMode, root: Option<RootCert>) -> Tls {
+    Tls { mode, root, ..Tls::default() }
 }
 
 /// Whether its session uses TLS, or why there is none.
-async fn attempt(config: DomainConfig) -> Result<bool, String> {
+async fn attempt(mut config: DomainConfig) -> Result<bool, String> {
+    // A machine that is busy refuses nobody.
+    config.timeouts.connect = LONG;
     let domain = Domain::start(config);
-    let outcome = match domain.handle.wait_ready(Deadline::after(LONG / 4)).await {
-        Ok(()) => {
+    eventually("it is let in, or told why not", || async {
+        let health = domain.handle.health();
+        health.state == State::Ready || health.last_error.is_some()
+    })
+    .await;
+    let health = domain.handle.health();
+    let outcome = match health.last_error.filter(|_| health.state != State::Ready) {
+        None => {
             let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
             Ok(domain.value(sql, &[]).await == Value::Boolean(true))
         }
-        Err(_) => Err(domain.handle.health().last_error.map(|error| error.message.to_string()).unwrap_or_default()),
+        Some(error) => Err(error.message.to_string()),
     };
     domain.drain().await;
     outcome
@@ -186,6 +198,18 @@ async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
     let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
     eventually("the server has its new certificate", || async { attempt(full.clone()).await == Ok(true) }).await;
+
+    // Its own time counts all the same.
+    (itself.not_before, itself.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
+    let certificate = itself.self_signed(&key).expect("a certificate").pem();
+    here.put_file("server.crt", &certificate).expect("written");
+    here.reload().expect("reloaded");
+    let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
+    let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
+    eventually("the expired certificate is refused", || async {
+        attempt(full.clone()).await.is_err_and(|why| why.contains("has expired"))
+    })
+    .await;
 }
 
 #[actix::test]
@@ -215,6 +239,25 @@ async fn a_password_travels_by_scram_bound_to_the_channel() {
     assert_eq!(attempt(config.clone()).await, Ok(true));
     config.connection.password = Password::Given("wrong".to_owned().into());
     refused(config, "refused the password").await;
+}
+
+#[actix::test]
+async fn channel_binding_that_is_required_takes_tls_and_a_login_that_can_be_bound() {
+    let authority = Authority::new();
+    let rules = "host all scram all scram-sha-256";
+    let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
+    let asking = |user: &str, mode, channel_binding| {
+        let mut config = with(&here, user, Tls { channel_binding, ..tls(mode, None) });
+        config.connection.password = Password::Given("planted".to_owned().into());
+        config
+    };
+    for binding in [ChannelBinding::Disable, ChannelBinding::Prefer, ChannelBinding::Require] {
+        assert_eq!(attempt(asking("scram", SslMode::Require, binding)).await, Ok(true), "{binding:?}");
+    }
+    assert_eq!(attempt(asking("scram", SslMode::Disable, ChannelBinding::Prefer)).await, Ok(false));
+    // Without TLS there is no channel, and whoever asks for no password binds nothing.
+    refused(asking("scram", SslMode::Disable, ChannelBinding::Require), "channel binding").await;
+    refused(asking("postgres", SslMode::Require, ChannelBinding::Require), "channel binding").await;
 }
 
 #[actix::test]
@@ -269,4 +312,65 @@ async fn of_several_hosts_the_one_in_the_role_that_is_wanted_is_taken() {
     refused(asking(SessionAttrs::Standby, &[&primary]), "it is a primary, and target_session_attrs asks for `standby`")
         .await;
     refused(asking(SessionAttrs::Primary, &[&standby]), "it is a standby").await;
+}
+
+/// The domain as these variables configure it.
+fn configured(variables: &[(&str, &str)]) -> DomainConfig {
+    let env = Env::from_pairs(variables.iter().copied());
+    let settings = Config::load(&Arguments::default(), env, Diagnostics::new()).expect("settings");
+    settings.domain(&DomainName::parse("oms_db").expect("a name"), None).expect("a domain")
+}
+
+#[actix::test]
+async fn what_variables_and_urls_say_of_tls_reaches_the_server() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let rules = "hostssl all certified all cert\nhostssl all scram all scram-sha-256";
+    let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
+    let identity = authority.identity("certified");
+    let path = |path: &Path| path.to_str().expect("text").to_owned();
+    let (certificate, key) = (path(&identity.certificate), path(&identity.key));
+    let (root, strange) = (path(&authority.file("root.crt")), path(&other.file("root.crt")));
+    let port = here.port().to_string();
+    // Each word is there, and the server is another where it is another.
+    let words = |root: &str, attrs: &str, mine: bool| {
+        let mut words = vec![("sslmode", "verify-full".to_owned()), ("sslrootcert", root.to_owned())];
+        words.push(("target_session_attrs", attrs.to_owned()));
+        if mine {
+            words.extend([("sslcert", certificate.clone()), ("sslkey", key.clone())]);
+        }
+        words
+    };
+    let by_variables = |words: &[(&str, String)]| {
+        let written: Vec<_> =
+            words.iter().map(|(word, value)| (format!("OMS_DB_{}", word.to_uppercase()), value)).collect();
+        let place = [
+            ("OMS_DB_HOST", "127.0.0.1"),
+            ("OMS_DB_PORT", &port),
+            ("OMS_DB_USER", "certified"),
+            ("OMS_DB_NAME", "postgres"),
+        ];
+        configured(
+            &place.into_iter().chain(written.iter().map(|(name, value)| (&**name, &***value))).collect::<Vec<_>>(),
+        )
+    };
+    let by_url = |words: &[(&str, String)]| {
+        let words: Vec<_> = words.iter().map(|(word, value)| format!("{word}={value}")).collect();
+        let url = format!("postgres://certified@127.0.0.1:{port}/postgres?{}", words.join("&"));
+        configured(&[("OMS_DB_URL", &url)])
+    };
+    for written in [&by_variables as &dyn Fn(&[(&str, String)]) -> DomainConfig, &by_url] {
+        assert_eq!(attempt(written(&words(&root, "primary", true))).await, Ok(true));
+        refused(written(&words(&strange, "primary", true)), "not from an authority in sslrootcert").await;
+        refused(written(&words(&root, "primary", false)), "refused the login").await;
+        refused(written(&words(&root, "standby", true)), "target_session_attrs asks for `standby`").await;
+    }
+
+    // As providers write it, in a file, and what it does not say beside it.
+    let url =
+        format!("postgres://scram:planted@127.0.0.1:{port}/postgres?sslmode=verify-full&channel_binding=require\n");
+    let file = path(&authority.write("url", &url));
+    let provided = configured(&[("OMS_DB_URL_FILE", &file), ("OMS_DB_SSLROOTCERT", &root)]);
+    assert_eq!(provided.connection.tls.channel_binding, ChannelBinding::Require);
+    assert_eq!(attempt(provided).await, Ok(true));
+    refused(configured(&[("OMS_DB_URL_FILE", &file), ("OMS_DB_SSLROOTCERT", &strange)]), "not from an authority").await;
 }

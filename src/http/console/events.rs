@@ -39,7 +39,7 @@ pub(super) async fn stream(
     };
     let hello = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "admin": service.admin.is_some() && service.admin_side.is(&request),
+        "admin": service.has_admin() && service.admin_side.is(&request),
         "past": console.pulse.past(),
     });
     let first = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");

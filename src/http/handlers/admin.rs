@@ -49,6 +49,6 @@ pub(in crate::http) fn authorize<'a>(
     if !service.admin_side.is(request) {
         return Err(Problem::no_such_path(request.path()));
     }
-    let Some(admin) = &service.admin else { return Err(Problem::admin_off()) };
+    let admin = service.admin.as_ref().filter(|admin| admin.is_on()).ok_or_else(Problem::admin_off)?;
     admin.open(bearer(request)).ok_or_else(Problem::unauthorized)
 }

@@ -61,6 +61,7 @@ fn figures(health: &Health) -> DomainFigures<'_> {
         open: health.pool.size,
         idle: health.pool.idle,
         waiting: health.pool.waiting,
+        timeouts: health.pool.timeouts,
         in_flight: health.in_flight,
         batches: &health.batches.sizes,
         batched: health.batches.queries,

@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: the contract of what is served now, with the types that the databases tell.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -30,7 +31,7 @@ pub(in crate::http) async fn contract(
     let contract = Contract {
         flows: flows.iter().zip(&described).map(|(flow, more)| more.as_ref().unwrap_or(flow.flow())).collect(),
         domains: release.domains().keys().map(|name| name.as_str()).collect(),
-        with_admin: is_admin_side && service.admin.is_some(),
+        with_admin: is_admin_side && service.has_admin(),
         with_metrics: is_admin_side,
         with_tokens: service.gate.is_closed(),
     };
@@ -38,7 +39,7 @@ pub(in crate::http) async fn contract(
 }
 
 /// What the databases say of the columns, by flow and node.
-struct Columns(HashMap<(FlowName, NodeId), Description>);
+struct Columns(HashMap<(FlowName, NodeId), Arc<Description>>);
 
 impl Columns {
     async fn of(release: &Release) -> Self {
@@ -50,8 +51,12 @@ impl Columns {
                 let Some(domain) = release.domains().get(&query.domain) else { continue };
                 let name = (flow.flow().name.clone(), node.id.clone());
                 asked.push(async move {
-                    // Where a database does not say, nothing is said of its columns.
-                    let description = domain.describe(&query.query, deadline).await.ok()?;
+                    if let Some(known) = release.descriptions().get(&name) {
+                        return Some((name, known));
+                    }
+                    // Where a database does not say, nothing is said of its columns, and it is asked again the next time.
+                    let description = Arc::new(domain.describe(&query.query, deadline).await.ok()?);
+                    release.descriptions().keep(name.clone(), Arc::clone(&description));
                     Some((name, description))
                 });
             }
@@ -62,6 +67,6 @@ impl Columns {
 
 impl Catalog for Columns {
     fn description(&self, flow: &FlowName, node: &NodeId) -> Option<&Description> {
-        self.0.get(&(flow.clone(), node.clone()))
+        self.0.get(&(flow.clone(), node.clone())).map(|description| &**description)
     }
 }

@@ -43,7 +43,6 @@ use self::batches::Batches;
 use self::board::{Board, Boarding, Group, Moment, Supply, Turn};
 use self::lane::Seat;
 use super::error::QueryErrorKind;
-use super::failure::OVERLOAD_PAUSE;
 use super::pool::{Pool, PoolStatus};
 use super::query::{Answer, Query};
 use crate::types::{Deadline, Value};
@@ -189,7 +188,7 @@ impl Inner {
         let limit = self.pool.limits().acquire.min(deadline.remaining());
         match timeout(limit, self.slow.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(_)) | Err(_) => Err(overloaded()),
+            Ok(Err(_)) | Err(_) => Err(self.pool.waited_in_vain()),
         }
     }
 
@@ -245,10 +244,6 @@ impl Inner {
         }
         self.dispatch();
     }
-}
-
-fn overloaded() -> QueryErrorKind {
-    QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
 }
 
 /// Counts one for as long as it lives.

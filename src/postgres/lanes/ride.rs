@@ -9,7 +9,7 @@ use tokio::time::{Instant as TokioInstant, timeout_at};
 use super::board::{Boarding, Turn, Waiting};
 use super::joint::tell_all;
 use super::lane::{Lane, Seat};
-use super::{Inner, Rows, overloaded, tempo};
+use super::{Inner, Rows, tempo};
 use crate::postgres::coalesce::Together;
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::Query;
@@ -108,7 +108,7 @@ impl Inner {
                 // Whoever was to answer has gone without a word.
                 Ok(Err(_)) => return Ok(Turn::Alone),
                 Err(_) if Instant::now() < latest => self.dispatch(),
-                Err(_) if self.board().is_waiting(number) => return Err(overloaded()),
+                Err(_) if self.board().is_waiting(number) => return Err(self.pool.waited_in_vain()),
                 Err(_) if deadline.remaining().is_zero() => return Err(QueryErrorKind::Timeout { after: limit }),
                 // It is on its way, with others.
                 Err(_) => latest = deadline.instant(),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
-use tributary::config::{Coalescing, Connection, DomainConfig, Password, PoolConfig, SessionAttrs, Timeouts, Tls};
+use tributary::config::{
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
+};
 use tributary::postgres::{Pool, Query};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId};
@@ -87,6 +89,7 @@ fn driver(runtime: &Runtime, url: &str) -> tokio_postgres::Client {
 fn config(server: &Server) -> DomainConfig {
     DomainConfig {
         name: DomainName::parse("rows_db").expect("a name"),
+        origin: Origin::Graph,
         connection: Connection {
             hosts: vec![(server.host().to_owned(), server.port())],
             user: "postgres".to_owned(),

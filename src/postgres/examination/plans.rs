@@ -1,0 +1,136 @@
+//! How the server would run the queries.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+use super::{Examination, Verdict};
+use crate::postgres::query::Query;
+use crate::postgres::words;
+
+/// A scan of a table with more rows than this should be by an index.
+const LARGE: f64 = 5_000.0;
+/// So many bytes are as many rows at least, where the server has not counted them.
+const LARGE_BYTES: i64 = 512 * 1024;
+
+/// A table that the queries read, as SQL writes it.
+pub(super) type Table = (String, String);
+
+impl Examination<'_> {
+    /// How a query would be run, whatever its parameters.
+    pub(super) async fn plan(
+        &mut self,
+        client: &Client,
+        query: &Query,
+        tables: &mut BTreeSet<Table>,
+    ) -> Result<(), tokio_postgres::Error> {
+        let node = query.node();
+        let plan = match explained(client, query).await {
+            Ok(plan) => plan,
+            Err(error) => {
+                let Some(answer) = error.as_db_error() else { return Err(error) };
+                let saw = format!("node `{node}`: {} (SQLSTATE {})", answer.message(), answer.code().code());
+                self.find("query", Verdict::Failure, saw, Some("`tributary check --db` shows the place in the graph"));
+                return Ok(());
+            }
+        };
+        let (mut scanned, mut read) = (BTreeSet::new(), BTreeSet::new());
+        walk(&plan, &mut scanned, &mut read);
+        tables.extend(read);
+        let (mut large, mut uncounted) = (Vec::new(), false);
+        for table in scanned {
+            match size(client, &table).await? {
+                Size::Rows(rows) if rows > LARGE => large.push(format!("{} ({rows:.0} rows)", quoted(&table))),
+                Size::Bytes(bytes) if bytes > LARGE_BYTES => {
+                    uncounted = true;
+                    large.push(format!("{} ({} kB, never analysed)", quoted(&table), bytes / 1024));
+                }
+                Size::Rows(_) | Size::Bytes(_) => {}
+            }
+        }
+        if large.is_empty() {
+            self.find("query", Verdict::Ok, format!("node `{node}` reads by indexes, or little"), None);
+        } else {
+            let saw = format!("node `{node}` reads the whole of {}", large.join(", "));
+            let analyse = if uncounted { "ANALYZE the table, so that plans fit it; and " } else { "" };
+            let remedy = format!("{analyse}create an index on the columns that its WHERE compares");
+            self.find("query", Verdict::Warning, saw, Some(&remedy));
+        }
+        Ok(())
+    }
+}
+
+/// How large a table is: in rows where the server has counted them.
+enum Size {
+    Rows(f64),
+    Bytes(i64),
+}
+
+async fn size(client: &Client, table: &Table) -> Result<Size, tokio_postgres::Error> {
+    let sql = "SELECT c.reltuples::float8, pg_catalog.pg_relation_size(c.oid) FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+    let found = client.query_typed_opt(sql, &[(&table.0, Type::TEXT), (&table.1, Type::TEXT)]).await?;
+    let Some(row) = found else { return Ok(Size::Bytes(0)) };
+    let rows: f64 = row.try_get(0)?;
+    // Before the first ANALYZE it is -1, and 0 before PostgreSQL 14.
+    if rows > 0.0 { Ok(Size::Rows(rows)) } else { Ok(Size::Bytes(row.try_get(1)?)) }
+}
+
+/// The plan of a query for parameters that are not known. Nothing is executed. All of it is one transaction, which a pooler
+/// gives one session, and nothing of it is left there.
+async fn explained(client: &Client, query: &Query) -> Result<Json, tokio_postgres::Error> {
+    client.batch_execute("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan").await?;
+    let text = words::open_ended(query.text());
+    let prepared = client.batch_execute(&format!("PREPARE tributary_doctor AS {text}\n")).await;
+    let planned = match &prepared {
+        Ok(()) => explain(client).await.map(Some),
+        Err(_) => Ok(None),
+    };
+    client.batch_execute(if prepared.is_ok() { "ROLLBACK; DEALLOCATE tributary_doctor" } else { "ROLLBACK" }).await?;
+    prepared?;
+    Ok(planned?.unwrap_or_default())
+}
+
+async fn explain(client: &Client) -> Result<Json, tokio_postgres::Error> {
+    let count = "SELECT pg_catalog.cardinality(parameter_types) FROM pg_catalog.pg_prepared_statements \
+                 WHERE name = 'tributary_doctor'";
+    let params = client.simple_query(count).await?;
+    let params = cells(&params).next().and_then(|count| count.parse().ok()).unwrap_or(0);
+    let nulls = words::nulls(params);
+    let said = client.simple_query(&format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE tributary_doctor{nulls}")).await?;
+    let text: String = cells(&said).collect();
+    Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// The first column.
+fn cells(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &str> {
+    messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    })
+}
+
+/// The tables of a plan: those that are read whole, and all.
+fn walk(plan: &Json, scanned: &mut BTreeSet<Table>, read: &mut BTreeSet<Table>) {
+    match plan {
+        Json::Array(parts) => parts.iter().for_each(|part| walk(part, scanned, read)),
+        Json::Object(fields) => {
+            let text = |key: &str| fields.get(key).and_then(Json::as_str).map(str::to_owned);
+            if let Some(name) = text("Relation Name") {
+                let table = (text("Schema").unwrap_or_else(|| "public".to_owned()), name);
+                if text("Node Type").is_some_and(|kind| kind.ends_with("Seq Scan")) {
+                    scanned.insert(table.clone());
+                }
+                read.insert(table);
+            }
+            fields.values().for_each(|value| walk(value, scanned, read));
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn quoted((schema, name): &Table) -> String {
+    format!("{}.{}", words::quoted(schema), words::quoted(name))
+}

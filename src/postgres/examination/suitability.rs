@@ -1,0 +1,179 @@
+//! What the server is like once we are in: encrypted, recent, punctual, roomy, and closed to what we should not do.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::plans::{Table, quoted};
+use super::{Examination, Verdict};
+use crate::config::{SslMode, Statements};
+use crate::postgres::query::Query;
+use crate::postgres::words;
+
+/// The oldest version that is supported.
+const OLDEST: i32 = 120_000;
+/// Clocks may differ by so many seconds.
+const SKEW: f64 = 1.0;
+
+impl Examination<'_> {
+    pub(super) async fn look(&mut self, client: &Client, queries: &[&Query]) -> Result<(), tokio_postgres::Error> {
+        self.encryption(client).await?;
+        self.version(client).await?;
+        self.clock(client).await?;
+        self.room(client).await?;
+        let mut tables = BTreeSet::new();
+        for query in queries {
+            self.plan(client, query, &mut tables).await?;
+        }
+        self.rights(client, &tables).await?;
+        if self.config.pool.statements == Statements::Unprepared {
+            self.defaults(client).await?;
+        }
+        Ok(())
+    }
+
+    async fn encryption(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let sql = "SELECT ssl, version, cipher FROM pg_catalog.pg_stat_ssl WHERE pid = pg_catalog.pg_backend_pid()";
+        let row = client.query_typed_opt(sql, &[]).await?;
+        let used = row.as_ref().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        if let Some(row) = row.filter(|_| used) {
+            let text = |index| row.try_get::<_, Option<String>>(index).ok().flatten().unwrap_or_default();
+            let mode = self.config.connection.tls.mode;
+            let looks = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
+            let saw = format!("{} with {}, sslmode {}", text(1), text(2), mode.word());
+            let remedy = format!(
+                "set {} to verify-full: nobody looks at the server's certificate",
+                self.setting("SSLMODE", "sslmode")
+            );
+            let verdict = if looks { Verdict::Ok } else { Verdict::Warning };
+            self.find("TLS", verdict, saw, Some(remedy.as_str()).filter(|_| !looks));
+            return Ok(());
+        }
+        let local = self.config.connection.hosts.iter().all(|(host, _)| {
+            host.starts_with('/')
+                || host == "localhost"
+                || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+        });
+        if local {
+            self.find("TLS", Verdict::Ok, "none, on this machine".to_owned(), None);
+        } else {
+            let mode = self.setting("SSLMODE", "sslmode");
+            let remedy = format!("turn TLS on at the server, and set {mode} to verify-full");
+            self.find("TLS", Verdict::Warning, "none: rows travel in the open".to_owned(), Some(&remedy));
+        }
+        Ok(())
+    }
+
+    async fn version(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let sql = "SELECT pg_catalog.current_setting('server_version_num')::int4, \
+                   pg_catalog.current_setting('server_version'), pg_catalog.pg_is_in_recovery()";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let (number, name, standby): (i32, String, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let saw = format!("PostgreSQL {name}{}", if standby { ", a standby" } else { "" });
+        if number < OLDEST {
+            self.find("version", Verdict::Failure, saw, Some("PostgreSQL 12 is the oldest that is supported"));
+        } else {
+            self.find("version", Verdict::Ok, saw, None);
+        }
+        Ok(())
+    }
+
+    async fn clock(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before = now();
+        let sql = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::float8";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let middle = (before + now()) / 2;
+        let skew = row.try_get::<_, f64>(0)? - middle.as_secs_f64();
+        let saw = format!("{skew:+.3} s from this machine's");
+        if skew.abs() > SKEW {
+            self.find("clock", Verdict::Warning, saw, Some("have both machines keep time (NTP)"));
+        } else {
+            self.find("clock", Verdict::Ok, saw, None);
+        }
+        Ok(())
+    }
+
+    /// Whether the pool fits in beside all other sessions of the server, whoever's they are.
+    async fn room(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let sql = "SELECT pg_catalog.current_setting('max_connections')::int8 \
+                   - pg_catalog.current_setting('superuser_reserved_connections')::int8 \
+                   - coalesce(pg_catalog.current_setting('reserved_connections', true)::int8, 0), \
+                   (SELECT sum(numbackends)::int8 FROM pg_catalog.pg_stat_database)";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let (most, used): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let wanted = i64::try_from(self.config.pool.max).unwrap_or(i64::MAX);
+        let saw = format!("{used} of {most} connections in use; this domain may take {wanted} for each replica");
+        if wanted > most.saturating_sub(used) {
+            let remedy = format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name);
+            self.find("room", Verdict::Warning, saw, Some(&remedy));
+        } else {
+            self.find("room", Verdict::Ok, saw, None);
+        }
+        Ok(())
+    }
+
+    /// Whether the role could do more than read.
+    async fn rights(&mut self, client: &Client, tables: &BTreeSet<Table>) -> Result<(), tokio_postgres::Error> {
+        let sql = "SELECT rolsuper, rolname::text FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let (is_super, role): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
+        if is_super {
+            let remedy = "make a role of its own: CREATE ROLE ... LOGIN; GRANT SELECT ON the tables TO it";
+            self.find("role", Verdict::Warning, format!("{role} is a superuser"), Some(remedy));
+            return Ok(());
+        }
+        let mut writable = Vec::new();
+        for table in tables {
+            let sql = "SELECT pg_catalog.has_table_privilege($1, 'INSERT, UPDATE, DELETE, TRUNCATE')";
+            if client.query_typed_one(sql, &[(&quoted(table), Type::TEXT)]).await?.try_get(0)? {
+                writable.push(quoted(table));
+            }
+        }
+        let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' \
+                   AND nspname <> 'information_schema' AND pg_catalog.has_schema_privilege(oid, 'CREATE') ORDER BY 1";
+        let open = client.query_typed(sql, &[]).await?;
+        let open =
+            open.iter().map(|row| row.try_get::<_, &str>(0).map(words::quoted)).collect::<Result<Vec<String>, _>>()?;
+        if writable.is_empty() && open.is_empty() {
+            let saw = format!("{role} may only read what the queries read, and create nothing");
+            self.find("role", Verdict::Ok, saw, None);
+        }
+        if !writable.is_empty() {
+            let remedy = format!("REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {} FROM {role}", writable.join(", "));
+            self.find("role", Verdict::Warning, format!("{role} may write {}", writable.join(", ")), Some(&remedy));
+        }
+        if !open.is_empty() {
+            let schemas = open.join(", ");
+            let remedy = format!("REVOKE CREATE ON SCHEMA {schemas} FROM PUBLIC, {role}");
+            self.find("role", Verdict::Warning, format!("{role} may create tables in {schemas}"), Some(&remedy));
+        }
+        Ok(())
+    }
+
+    /// Whether the role's own settings do what sessions of a pooler are not told.
+    async fn defaults(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let sql = "SELECT pg_catalog.current_setting('default_transaction_read_only')::bool, \
+                   pg_catalog.current_setting('statement_timeout') <> '0', CURRENT_USER::text";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let (reads_only, ends, role): (bool, bool, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if reads_only && ends {
+            let saw = format!("sessions of {role} read only, and their statements end");
+            self.find("settings", Verdict::Ok, saw, None);
+        }
+        let role = words::quoted(&role);
+        if !reads_only {
+            let remedy = format!("ALTER ROLE {role} SET default_transaction_read_only = on");
+            self.find("settings", Verdict::Warning, "sessions behind the pooler may write".to_owned(), Some(&remedy));
+        }
+        if !ends {
+            let limit = self.config.timeouts.query.as_millis();
+            let remedy = format!("ALTER ROLE {role} SET statement_timeout = {limit}");
+            let saw = "a statement behind the pooler may run for ever".to_owned();
+            self.find("settings", Verdict::Warning, saw, Some(&remedy));
+        }
+        Ok(())
+    }
+}

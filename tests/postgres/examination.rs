@@ -1,0 +1,156 @@
+//! What `doctor` finds: which step it was that failed, and what to do about it.
+
+use futures_util::future::join_all;
+use tributary::config::{ChannelBinding, DomainConfig, SslMode, Tls};
+use tributary::postgres::{Finding, Query, Verdict, examination::examine};
+use tributary::server::Server;
+
+use crate::fixture::{config, database, query, run, shared_server};
+use crate::pooler::Pooler;
+use crate::support::connect;
+use crate::tls::{Authority, names, server, tls, with};
+
+/// The only finding of a step.
+fn of<'a>(findings: &'a [Finding], step: &str) -> &'a Finding {
+    let found: Vec<_> = findings.iter().filter(|finding| finding.step == step).collect();
+    assert_eq!(found.len(), 1, "{step} in {findings:#?}");
+    found[0]
+}
+
+fn fails(findings: &[Finding], step: &str, remedy: &str) {
+    let finding = of(findings, step);
+    let says = finding.remedy.as_deref().unwrap_or_default();
+    assert!(finding.verdict == Verdict::Failure && says.contains(remedy), "{finding:?} does not say `{remedy}`");
+}
+
+#[actix::test]
+async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
+    let (right, wrong) = (Authority::new(), Authority::new());
+    let here = server(&right, &names(&["127.0.0.1"]), "hostssl all scram all scram-sha-256").await;
+    let config = |host: &str, tls: Tls, password: &str| {
+        let mut config = with(&here, "scram", tls);
+        config.connection.hosts = vec![(host.to_owned(), here.port())];
+        config.connection.password = tributary::config::Password::Given(password.to_owned().into());
+        config
+    };
+    let full = |authority: &Authority| tls(SslMode::VerifyFull, authority.trusted().into());
+    let well = examine(&config("127.0.0.1", full(&right), "planted"), &[]).await;
+    assert_eq!((of(&well, "TLS").verdict, of(&well, "log in").verdict), (Verdict::Ok, Verdict::Ok));
+
+    let by_a_stranger = examine(&config("127.0.0.1", full(&wrong), "planted"), &[]).await;
+    fails(&by_a_stranger, "TLS", "have OMS_DB_SSLROOTCERT name the certificate of the authority");
+    assert!(by_a_stranger.iter().all(|finding| finding.step != "log in"), "nobody logged in: {by_a_stranger:?}");
+    let for_another_name = examine(&config("localhost", full(&right), "planted"), &[]).await;
+    fails(&for_another_name, "TLS", "have OMS_DB_HOST be a name");
+
+    let by_a_wrong_password = examine(&config("127.0.0.1", full(&right), "wrong"), &[]).await;
+    assert_eq!(of(&by_a_wrong_password, "TLS").verdict, Verdict::Ok);
+    fails(&by_a_wrong_password, "log in", "see OMS_DB_PASSWORD: ");
+    let bound = Tls { channel_binding: ChannelBinding::Require, ..full(&right) };
+    let mut unbound = config("127.0.0.1", bound, "planted");
+    "postgres".clone_into(&mut unbound.connection.user);
+    fails(&examine(&unbound, &[]).await, "log in", "see OMS_DB_CHANNEL_BINDING");
+
+    let mut without = crate::fixture::config(shared_server(), "postgres");
+    without.connection.tls = tls(SslMode::Require, None);
+    fails(&examine(&without, &[]).await, "TLS", "turn TLS on at the server");
+    let mut nowhere = crate::fixture::config(shared_server(), "no_such_database");
+    nowhere.connection.tls = tls(SslMode::Disable, None);
+    fails(&examine(&nowhere, &[]).await, "log in", "create the database, or mend OMS_DB_NAME");
+}
+
+/// A database, and the configuration of a role that may read all of it.
+async fn reader(server: &Server, name: &str, setup: &str) -> DomainConfig {
+    let role = format!("reader_of_{name}");
+    let grants = format!(
+        "REVOKE CREATE ON SCHEMA public FROM PUBLIC; CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};"
+    );
+    let name = database(server, name, &format!("{setup}; {grants}")).await;
+    let mut config = config(server, &name);
+    config.connection.user = role;
+    config
+}
+
+#[actix::test]
+async fn a_role_that_may_create_is_told_and_other_roles_sessions_are_counted() {
+    let server = Server::disposable(&[]).expect("a server");
+    let config = reader(&server, "created", "CREATE TABLE t AS SELECT 1 AS n").await;
+    let asks = query("SELECT n FROM t WHERE n = $1");
+    let queries: [&Query; 1] = [&asks];
+    let url = server.url("postgres");
+    let others = join_all((0..7).map(|_| connect(&url))).await;
+    // The server counts a session a moment after it took it in.
+    crate::fixture::eventually("all sessions are counted", || async {
+        let findings = examine(&config, &queries).await;
+        assert_eq!(of(&findings, "role").verdict, Verdict::Ok, "{findings:?}");
+        let used = of(&findings, "room").saw.split(' ').next().and_then(|count| count.parse::<usize>().ok());
+        used.expect("a count") > others.len()
+    })
+    .await;
+    run(&server, "created", "GRANT CREATE ON SCHEMA public TO reader_of_created").await;
+    let findings = examine(&config, &queries).await;
+    let role = of(&findings, "role");
+    assert_eq!(role.verdict, Verdict::Warning, "{role:?}");
+    assert!(role.saw.contains("may create tables in \"public\""), "{role:?}");
+    assert!(role.remedy.as_ref().is_some_and(|remedy| remedy.starts_with("REVOKE CREATE ON SCHEMA")), "{role:?}");
+}
+
+#[actix::test]
+async fn a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one() {
+    let setup = "CREATE TABLE large AS SELECT n, repeat('x', 100) AS text FROM generate_series(1, 20000) n; \
+                 CREATE TABLE small AS SELECT 1 AS n";
+    let config = reader(shared_server(), "never_analysed", setup).await;
+    for (table, verdict) in [("large", Verdict::Warning), ("small", Verdict::Ok)] {
+        let asks = query(&format!("SELECT * FROM {table} WHERE n = $1"));
+        let findings = examine(&config, &[&asks]).await;
+        let query = of(&findings, "query");
+        assert_eq!(query.verdict, verdict, "{query:?}");
+        assert_eq!(query.saw.contains("never analysed"), table == "large", "{query:?}");
+    }
+}
+
+#[actix::test]
+async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
+    let server = Server::disposable(&[]).expect("a server");
+    let setup = "CREATE TABLE large AS SELECT n, n AS m FROM generate_series(1, 20000) n; ANALYZE large;";
+    run(&server, "postgres", setup).await;
+    let asks = [query("SELECT m FROM large WHERE n = $1"), query("SELECT nothing FROM large")];
+    let queries: Vec<&Query> = asks.iter().map(|query| &**query).collect();
+    let settings =
+        |findings: &[Finding]| findings.iter().filter(|finding| finding.step == "settings").cloned().collect();
+    let pooler = Pooler::before(&server);
+    let config = pooler.config(&server);
+    crate::fixture::eventually("the pooler listens", || async {
+        examine(&config, &[]).await.iter().any(|finding| finding.step == "log in" && finding.verdict == Verdict::Ok)
+    })
+    .await;
+    // Each transaction of each may get any session.
+    for findings in join_all((0..6).map(|_| examine(&config, &queries))).await {
+        let found: Vec<_> = findings.iter().filter(|finding| finding.step == "query").collect();
+        assert!(found[0].saw.contains("reads the whole of"), "{findings:?}");
+        assert!(found[1].saw.contains("42703"), "{findings:?}");
+        let told: Vec<Finding> = settings(&findings);
+        let remedies: Vec<_> = told.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
+        let expected = [
+            "ALTER ROLE \"postgres\" SET default_transaction_read_only = on",
+            "ALTER ROLE \"postgres\" SET statement_timeout = 5000",
+        ];
+        assert_eq!(remedies, expected, "{findings:?}");
+    }
+    let left = connect(&format!("postgres://postgres@127.0.0.1:{}/postgres", config.connection.hosts[0].1)).await;
+    for _ in 0..6 {
+        let rows = left.simple_query("SELECT name FROM pg_prepared_statements").await.expect("rows");
+        let names = rows.iter().filter(|row| matches!(row, tokio_postgres::SimpleQueryMessage::Row(_))).count();
+        assert_eq!(names, 0);
+    }
+    for setting in ["statement_timeout = '3s'", "default_transaction_read_only = on"] {
+        run(&server, "postgres", &format!("ALTER ROLE postgres SET {setting}")).await;
+    }
+    let afresh = Pooler::before(&server);
+    let config = afresh.config(&server);
+    crate::fixture::eventually("its sessions have the settings", || async {
+        let told: Vec<Finding> = settings(&examine(&config, &queries).await);
+        told.len() == 1 && told[0].verdict == Verdict::Ok
+    })
+    .await;
+}
