@@ -5,12 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
-use tributary::actors::domain::DomainHandle;
+use tributary::actors::domain::{DomainHandle, Gatherer};
 use tributary::config::{Coalescing, DomainConfig};
 use tributary::postgres::{Query, QueryError, QueryErrorKind};
 use tributary::types::{NodeId, Value};
 
-use crate::fixture::{Domain, LONG, ask, config, database, first, json, query, run, shared_server};
+use crate::fixture::{Domain, LONG, ask, ask_among, config, database, first, json, query, run, shared_server};
 
 const SETUP: &str = "
     CREATE TYPE trend AS ENUM ('up', 'flat', 'down');
@@ -46,7 +46,8 @@ async fn single(name: &str) -> (Domain, DomainConfig) {
 
 type Rows = Result<Vec<Value>, QueryError>;
 
-/// What `text` gives for each of `asks`, asked one after the other, and asked at once.
+/// What `text` gives for each of `asks`, asked one after the other; and asked at once, first each by itself and then all in one
+/// message.
 async fn apart_and_together(handle: &DomainHandle, text: &str, asks: &[Vec<Value>]) -> (Vec<Rows>, Vec<Rows>) {
     let query = query(text);
     let asked = async |params: &Vec<Value>| ask(handle, &query, params, LONG, None).await.map(|answer| answer.rows);
@@ -54,7 +55,11 @@ async fn apart_and_together(handle: &DomainHandle, text: &str, asks: &[Vec<Value
     for params in asks {
         apart.push(asked(params).await);
     }
-    let together = join_all(asks.iter().map(asked)).await;
+    let mut together = join_all(asks.iter().map(asked)).await;
+    let gatherer = Gatherer::default();
+    let among =
+        async |params: &Vec<Value>| ask_among(handle, &gatherer, &query, params, LONG).await.map(|answer| answer.rows);
+    together.extend(join_all(asks.iter().map(among)).await);
     (apart, together)
 }
 
@@ -150,7 +155,7 @@ async fn generated_queries_give_together_what_they_give_alone() {
         let (text, asks) = questions().new_tree(&mut runner).expect("a question").current();
         let asks: Vec<Vec<Value>> = asks.iter().map(|ask| ask.iter().map(|value| json(value)).collect()).collect();
         let (apart, together) = apart_and_together(&domain.handle, &text, &asks).await;
-        for (apart, together) in apart.iter().zip(&together) {
+        for (apart, together) in apart.iter().cycle().zip(&together) {
             if let Err(error) = apart {
                 panic!("{text}: {error:?}");
             }
@@ -185,7 +190,7 @@ async fn each_query_gets_its_own_rows_and_its_own_error_whether_it_can_be_wrappe
         let (domain, _) = single(&format!("coalesced_{number}")).await;
         let asks: Vec<Vec<Value>> = values.iter().cycle().take(40).map(|value| vec![json(value)]).collect();
         let (apart, together) = apart_and_together(&domain.handle, text, &asks).await;
-        for (apart, together) in apart.iter().zip(&together) {
+        for (apart, together) in apart.iter().cycle().zip(&together) {
             same(text, apart, together).unwrap_or_else(|difference| panic!("{difference}"));
         }
         assert_eq!(is_wrapped(&domain).await, wraps, "{text}");
@@ -230,7 +235,7 @@ async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_togethe
     config.pool.coalesce = Coalescing::Off;
     domain.set.restart(&config.name.clone(), Some(config)).await.expect("restarted");
     let (_, together) = apart_and_together(&domain.handle, text, &asks).await;
-    for (rows, params) in together.iter().zip(&asks) {
+    for (rows, params) in together.iter().zip(asks.iter().cycle()) {
         assert_eq!(rows.as_ref().map(|rows| rows.iter().map(first).collect()), Ok(params.clone()));
     }
     assert!(!is_wrapped(&domain).await, "a domain that coalesces nothing did");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary::actors::domain::{DomainHandle, QueryRequest};
+use tributary::actors::domain::{DomainHandle, Gatherer, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Statements, Timeouts, Tls,
@@ -112,9 +112,23 @@ pub(crate) async fn ask(
     limit: Duration,
     timeout: Option<Duration>,
 ) -> Result<Answer, QueryError> {
-    let deadline = Deadline::after(limit);
-    let span = tracing::Span::none();
-    handle.query(QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, span }).await
+    handle.query(request(query, params, limit, timeout)).await
+}
+
+/// Asks together with whatever else `gatherer` is given at the moment.
+pub(crate) async fn ask_among(
+    handle: &DomainHandle,
+    gatherer: &Gatherer,
+    query: &Arc<Query>,
+    params: &[Value],
+    limit: Duration,
+) -> Result<Answer, QueryError> {
+    handle.query_among(gatherer, request(query, params, limit, None)).await
+}
+
+fn request(query: &Arc<Query>, params: &[Value], limit: Duration, timeout: Option<Duration>) -> QueryRequest {
+    let (deadline, span) = (Deadline::after(limit), tracing::Span::none());
+    QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, span }
 }
 
 pub(crate) fn first(row: &Value) -> Value {

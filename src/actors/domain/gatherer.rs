@@ -19,7 +19,7 @@ use crate::postgres::{Ask, Query};
 
 /// One worker's. Cheap to clone; all clones are the same.
 #[derive(Debug, Clone, Default)]
-pub(in crate::actors) struct Gatherer(Rc<RefCell<Vec<Bundle>>>);
+pub struct Gatherer(Rc<RefCell<Vec<Bundle>>>);
 
 /// What is asked of one query.
 #[derive(Debug)]

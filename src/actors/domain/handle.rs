@@ -102,11 +102,10 @@ impl DomainHandle {
     }
 
     /// As [`Self::query`], on its way together with others of its kind that the same worker asks, where it can be.
-    pub(in crate::actors) async fn query_among(
-        &self,
-        gatherer: &Gatherer,
-        request: QueryRequest,
-    ) -> Result<Answer, QueryError> {
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn query_among(&self, gatherer: &Gatherer, request: QueryRequest) -> Result<Answer, QueryError> {
         self.counted(request, Some(gatherer)).await
     }
 

@@ -21,7 +21,7 @@ mod tally;
 mod threads;
 
 pub(super) use actor::Died;
-pub(super) use gatherer::Gatherer;
+pub use gatherer::Gatherer;
 pub use handle::{DomainHandle, QueryRequest};
 pub use health::{Health, LastError, LastProbe};
 pub(super) use lifecycle::Lifecycle;

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::board::{Turn, Waiting};
-use super::{Inner, Lanes, overloaded, tempo};
+use super::{Inner, Lanes, tempo};
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::{Answer, Query};
 use crate::types::{Deadline, Value};
@@ -90,7 +90,7 @@ impl Inner {
             let until = self.board().first_latest().map_or(patience, |latest| latest.min(patience));
             tokio::time::sleep_until(until.into()).await;
             let overdue = self.board().take_carried(Some(Instant::now()));
-            tell_all(overdue, || Turn::Answered(Err(overloaded())));
+            tell_all(overdue, || Turn::Answered(Err(self.pool.waited_in_vain())));
             self.dispatch();
             if self.board().ends_looking() {
                 return;
