@@ -11,13 +11,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use deadpool_postgres::Connect;
 use secrecy::ExposeSecret;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,6 +25,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::backends::{Backends, POOLED, Place, UNSETTLED};
+use super::error::QueryErrorKind;
+use super::failure::OVERLOAD_PAUSE;
+use super::refusal::refuse;
 use super::tls;
 use crate::config::{ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
 
@@ -48,7 +51,8 @@ pub struct Connector {
     password_at: Arc<str>,
     options: Arc<str>,
     timeout: Duration,
-    cancels: bool,
+    /// Whether each connection has a session of its own: no pooler gives each transaction another.
+    owns_sessions: bool,
     shared: Arc<Shared>,
 }
 
@@ -57,6 +61,7 @@ struct Shared {
     server_version: ArcSwapOption<String>,
     open: watch::Sender<usize>,
     farewells: AtomicU64,
+    backends: Arc<Backends>,
 }
 
 impl Connector {
@@ -71,11 +76,12 @@ impl Connector {
                 Statements::Unprepared => config.connection.options.as_str().into(),
             },
             timeout: config.timeouts.connect,
-            cancels: config.pool.statements == Statements::Prepared,
+            owns_sessions: config.pool.statements == Statements::Prepared,
             shared: Arc::new(Shared {
                 server_version: ArcSwapOption::empty(),
                 open: watch::Sender::new(0),
                 farewells: AtomicU64::new(0),
+                backends: Arc::default(),
             }),
         }
     }
@@ -98,6 +104,17 @@ impl Connector {
     /// A session has been ended by the server with a word of its own.
     pub(super) fn note_farewell(&self) {
         self.shared.farewells.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether nothing may be asked any more, because a pooler was noticed that answers to other questions.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.shared.backends.are_pooled()
+    }
+
+    /// A session has answered as only one of such a pooler's does; what whoever asked is told.
+    pub(super) fn note_pooler(&self) -> QueryErrorKind {
+        self.shared.backends.note_pooler();
+        pooled()
     }
 
     /// Waits until every connection has been closed.
@@ -169,7 +186,18 @@ impl Connector {
 
     /// Connects to one host, and sees whether it is in the role that is wanted.
     async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<Dialled, tokio_postgres::Error> {
-        let (client, task) = self.dial_as_safely_as_asked(settings, host).await?;
+        let (client, task, settled) = self.dial_as_safely_as_asked(settings, host).await?;
+        if self.owns_sessions {
+            let why = match settled {
+                Settled::Otherwise => Some(UNSETTLED),
+                Settled::At(place) if !place.take(&client).await? => Some(POOLED),
+                Settled::At(_) => None,
+            };
+            if let Some(why) = why {
+                task.abort();
+                return Err(refuse(io::Error::other(why)).await);
+            }
+        }
         let in_recovery = match role {
             Role::Any => return Ok((client, task)),
             // Under no name, for poolers.
@@ -193,7 +221,11 @@ impl Connector {
     }
 
     /// With TLS or without, as `sslmode` says. As libpq does, `prefer` goes without where TLS or the login with it fails.
-    async fn dial_as_safely_as_asked(&self, settings: &Config, host: &str) -> Result<Dialled, tokio_postgres::Error> {
+    async fn dial_as_safely_as_asked(
+        &self,
+        settings: &Config,
+        host: &str,
+    ) -> Result<(Client, JoinHandle<()>, Settled), tokio_postgres::Error> {
         let mode = if host.starts_with('/') { SslMode::Disable } else { self.to.tls.mode };
         let mut settings = settings.clone();
         if mode != SslMode::Disable {
@@ -204,20 +236,24 @@ impl Connector {
                 Err(error) => return Err(refuse(error).await),
             };
             match settings.connect(tls).await {
-                Ok((client, connection)) => return Ok((client, self.tend(connection))),
+                Ok((client, connection)) => {
+                    let (task, settled) = self.tend(connection);
+                    return Ok((client, task, settled));
+                }
                 Err(error) if prefers && may_do_without_tls(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         settings.ssl_mode(PgSslMode::Disable);
         let (client, connection) = settings.connect(NoTls).await?;
-        Ok((client, self.tend(connection)))
+        let (task, settled) = self.tend(connection);
+        Ok((client, task, settled))
     }
 
     /// Asks the server to stop what the session of `token` runs; a pooler is not asked, since `PgBouncer` 1.18 (Debian 12) dies of
     /// it for all its clients: there the role's `statement_timeout` ends it.
     pub(super) async fn cancel(&self, token: &CancelToken) -> Result<(), tokio_postgres::Error> {
-        if !self.cancels {
+        if !self.owns_sessions {
             return Ok(());
         }
         if self.to.tls.mode == SslMode::Disable {
@@ -240,24 +276,33 @@ impl Connector {
     }
 
     /// Runs the connection on a task of its own; the returned task stands for the client's interest in it.
-    fn tend<S>(&self, connection: PgConnection<Socket, S>) -> JoinHandle<()>
+    fn tend<S>(&self, connection: PgConnection<Socket, S>) -> (JoinHandle<()>, Settled)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if let Some(version) = connection.parameter("server_version") {
             self.shared.server_version.store(Some(Arc::new(version.to_owned())));
         }
+        let place = Arc::new(Place::before(&self.shared.backends));
+        let settled = match connection.parameter("default_transaction_read_only") {
+            Some("off") => Settled::Otherwise,
+            _ => Settled::At(Arc::clone(&place)),
+        };
         let (interest, lost) = oneshot::channel::<Infallible>();
         let open = OpenConnection::count(Arc::clone(&self.shared));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(connection);
             let ended = tokio::select! {
                 ended = &mut connection => ended,
-                _ = lost => match timeout(FAREWELL, &mut connection).await {
-                    Ok(ended) => ended,
-                    Err(_) => return,
-                },
+                _ = lost => {
+                    place.give_up();
+                    match timeout(FAREWELL, &mut connection).await {
+                        Ok(ended) => ended,
+                        Err(_) => return,
+                    }
+                }
             };
+            place.give_up();
             if let Err(error) = ended {
                 if is_farewell(&error) {
                     open.0.farewells.fetch_add(1, Ordering::Relaxed);
@@ -265,10 +310,11 @@ impl Connector {
                 tracing::debug!(error = &error as &dyn std::error::Error, "postgres.connection.broke");
             }
         });
-        tokio::spawn(async move {
+        let interested = tokio::spawn(async move {
             let _interest = interest;
             std::future::pending::<()>().await;
-        })
+        });
+        (interested, settled)
     }
 
     fn settings(&self) -> Config {
@@ -303,6 +349,19 @@ impl Connect for Connector {
 
 /// A connection, and the task that ends it.
 type Dialled = (Client, JoinHandle<()>);
+
+/// How the session of a new connection is.
+enum Settled {
+    /// As far as its server says, as it was asked to be, with a place before it.
+    At(Arc<Place>),
+    /// Not read only, though it was asked to be.
+    Otherwise,
+}
+
+/// What is said instead of an answer that might be one to another question.
+pub(super) fn pooled() -> QueryErrorKind {
+    QueryErrorKind::Unavailable { why: POOLED.to_owned(), retry_after: OVERLOAD_PAUSE }
+}
 
 fn says_true(message: &SimpleQueryMessage) -> bool {
     matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
@@ -357,60 +416,9 @@ impl Drop for OpenConnection {
     }
 }
 
-/// Turns `cause` into the driver's error. That type has no constructor of its own; but a connection over a stream that
-/// cannot be written to fails with the stream's error.
-async fn refuse(cause: io::Error) -> tokio_postgres::Error {
-    let mut settings = Config::new();
-    settings.user("nobody");
-    match settings.connect_raw(BrokenStream(Some(cause)), NoTls).await {
-        Err(error) => error,
-        Ok((client, _)) => {
-            // It cannot be: nothing was ever read from the stream.
-            drop(client);
-            Box::pin(refuse(io::Error::other("the connection could not be made"))).await
-        }
-    }
-}
-
-struct BrokenStream(Option<io::Error>);
-
-impl BrokenStream {
-    fn fail<T>(&mut self) -> Poll<io::Result<T>> {
-        Poll::Ready(Err(self.0.take().unwrap_or_else(|| io::ErrorKind::NotConnected.into())))
-    }
-}
-
-impl AsyncRead for BrokenStream {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-}
-
-impl AsyncWrite for BrokenStream {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        self.fail()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.fail()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::failure::ConnectError;
     use super::*;
-
-    #[tokio::test]
-    async fn a_cause_of_our_own_comes_out_of_the_driver_as_it_went_in() {
-        let error = refuse(io::Error::new(io::ErrorKind::TimedOut, "no answer within 5 ms")).await;
-        let why = ConnectError::of(&error).to_string();
-        assert!(why.contains("no answer within 5 ms"), "{why}");
-    }
 
     #[test]
     fn our_session_settings_come_after_the_users() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::backends::{POOLED, UNWANTED};
 use super::error::QueryErrorKind;
 use super::tls;
 
@@ -31,6 +32,9 @@ pub enum ConnectError {
     /// All connection slots of the server, the database or the role are taken.
     #[error("the server has no free connection slots")]
     Full,
+    /// A pooler stands in between that gives each transaction another session.
+    #[error("{POOLED}")]
+    Pooled,
     /// The server refuses this role or database: somebody has to change something.
     #[error("{why} (SQLSTATE {sqlstate})")]
     Refused {
@@ -68,6 +72,7 @@ impl ConnectError {
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION => refused("the server refused the login"),
             SqlState::INVALID_CATALOG_NAME => refused("there is no such database"),
             SqlState::INSUFFICIENT_PRIVILEGE => refused("the role may not use the database"),
+            SqlState::PROTOCOL_VIOLATION if answer.message().contains("startup parameter") => refused(UNWANTED),
             _ => refused("the server refused the connection"),
         }
     }
@@ -78,7 +83,7 @@ impl ConnectError {
             Self::Full => QueryErrorKind::Overloaded { retry_after },
             Self::Unreachable { why } => QueryErrorKind::ConnectionLost { sent: false, detail: why },
             Self::NotAccepting { .. } => QueryErrorKind::ConnectionLost { sent: false, detail: self.to_string() },
-            Self::Refused { .. } => QueryErrorKind::Unavailable { why: self.to_string(), retry_after },
+            Self::Refused { .. } | Self::Pooled => QueryErrorKind::Unavailable { why: self.to_string(), retry_after },
         }
     }
 }
@@ -137,13 +142,11 @@ fn is_broken(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || io
 }
 
-/// Whether a statement prepared earlier may no longer be what its text means: the tables changed under it, or a pooler
-/// gave us a session that has never seen it.
+/// Whether a statement prepared earlier may no longer be what its text means: the tables changed under it.
 pub(super) fn is_stale_statement(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::FEATURE_NOT_SUPPORTED // "cached plan must not change result type"
-            || *code == SqlState::INVALID_SQL_STATEMENT_NAME
-            || code.code().starts_with("42")
+            || (code.code().starts_with("42") && *code != SqlState::DUPLICATE_PSTATEMENT)
     })
 }
 

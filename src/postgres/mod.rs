@@ -5,6 +5,7 @@
 //! the type that PREPARE finds (the table of types is in `codec`). Nothing here knows actors, retries, health or flows,
 //! and nothing pastes a value into SQL.
 
+mod backends;
 mod coalesce;
 mod codec;
 mod connect;
@@ -15,13 +16,14 @@ mod lanes;
 mod pool;
 mod probe;
 mod query;
+mod refusal;
 mod session;
 mod statements;
 mod tls;
 mod verification;
 mod words;
 
-#[cfg(fuzzing)]
+#[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
 pub use error::{QueryError, QueryErrorKind};

@@ -46,6 +46,9 @@ impl Probe {
     /// # Errors
     /// Why there was no answer. The connection is given up, so the next probe makes a new one.
     pub async fn ask(&mut self) -> Result<Duration, ConnectError> {
+        if self.connector.is_pooled() {
+            return Err(ConnectError::Pooled);
+        }
         let connection = match self.connection.take().filter(|connection| !connection.client.is_closed()) {
             Some(connection) => connection,
             None => self.connect().await?,

@@ -15,8 +15,9 @@ use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, Statement};
 
+use super::backends::is_of_another_session;
 use super::coalesce::Together;
-use super::connect::{Connector, is_farewell};
+use super::connect::{Connector, is_farewell, pooled};
 use super::error::QueryErrorKind;
 use super::failure::{is_stale_statement, of_query};
 use super::pool::{Pool, Shared};
@@ -191,6 +192,9 @@ impl Session {
     fn explain(&self, fault: Fault, farewells: u64, limit: Duration) -> QueryErrorKind {
         match fault {
             Fault::Ours(kind) => kind,
+            Fault::Driver(error) if self.pool.prepares() && is_of_another_session(&error) => {
+                self.pool.connector.note_pooler()
+            }
             Fault::Driver(error) => {
                 if error.as_db_error().is_none() {
                     self.busy.store(true, Ordering::Relaxed);
@@ -318,8 +322,11 @@ impl Session {
         Ok(())
     }
 
-    /// The connection, which is there until the session is dropped.
+    /// The connection, which is there until the session is dropped; none where it may be another's in the next moment.
     pub(super) fn connection(&self) -> Result<&Object, QueryErrorKind> {
+        if self.pool.connector.is_pooled() {
+            return Err(pooled());
+        }
         let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
         self.connection.as_ref().ok_or_else(gone)
     }

@@ -24,3 +24,4 @@ pub use binaries::{Binaries, Version};
 pub use demo::{DATABASES, Demo, SampleDatabase};
 pub use error::ServerError;
 pub use launch::{Purpose, Server, ServerOptions};
+pub use port::Port;

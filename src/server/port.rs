@@ -15,7 +15,7 @@ const LAST: u16 = 32_000;
 
 /// A port that no other server of ours will take.
 #[derive(Debug)]
-pub(super) struct Port {
+pub struct Port {
     number: u16,
     _claim: UdpSocket,
 }
@@ -32,7 +32,10 @@ impl Port {
     }
 
     /// Any free one.
-    pub(super) fn any() -> Result<Self, ServerError> {
+    ///
+    /// # Errors
+    /// [`ServerError::NoFreePort`].
+    pub fn any() -> Result<Self, ServerError> {
         let start = rand::rng().random_range(FIRST..=LAST);
         (start..=LAST)
             .chain(FIRST..start)
@@ -47,7 +50,7 @@ impl Port {
     }
 
     /// Its number.
-    pub(super) fn number(&self) -> u16 {
+    pub fn number(&self) -> u16 {
         self.number
     }
 }

@@ -57,8 +57,9 @@ fn every_file_that_is_shipped_or_accepted_fits_its_schema() {
     let own = |path: &str| repository().join(path);
     let mut graphs = vec![own("graph.yaml"), own("tests/contracts/orders.yaml")];
     graphs.extend(files("tests/graph/accepted").into_iter().chain(files("tests/graph/warned")));
+    let services = ["config/service.yaml", "config/deploy/kubernetes/service-config.yaml"].map(own).to_vec();
     let tests = files("tests/flows");
-    for (of, files) in [("graph", graphs), ("service", vec![own("config/service.yaml")]), ("tests", tests)] {
+    for (of, files) in [("graph", graphs), ("service", services), ("tests", tests)] {
         let schema = schema(of);
         for file in files {
             let complaints = complaints(&schema, &file);

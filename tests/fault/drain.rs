@@ -127,7 +127,8 @@ async fn a_second_signal_stops_at_once() {
     let told = Instant::now();
     program.tell_to_stop();
     program.ended();
-    assert!(told.elapsed() < Duration::from_secs(3), "it took {:?}", told.elapsed());
+    // Far below what it would wait for without having been told again: its query's 20 s, or the 10 s of `drain_timeout_ms`.
+    assert!(told.elapsed() < Duration::from_secs(6), "it took {:?}", told.elapsed());
     for asked in asked {
         assert!(asked.await.expect("no panic").is_err_and(|error| !error.is_timeout()), "nothing can have answered");
     }

@@ -1,7 +1,7 @@
 //! Servers, databases and domains for these tests.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tributary::actors::domain::{DomainHandle, Gatherer, QueryRequest};
 use tributary::actors::supervision::DomainSet;
@@ -17,6 +17,13 @@ pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
 /// Longer than anything here should take on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// Within this a domain that is down refuses: it waits for nothing.
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
+
+/// How soon after the return of its server or network a domain has to serve again: at the quickest of a few times, since a busy
+/// machine may take its time for one, and nothing but the domain for all of them.
+pub(crate) const RECOVERY: Duration = Duration::from_secs(1);
 
 /// A new database on `server`, with `setup` run on it.
 pub(crate) async fn database(server: &Server, name: &str, setup: &str) -> String {
@@ -134,6 +141,55 @@ fn request(query: &Arc<Query>, params: &[Value], limit: Duration, timeout: Optio
 pub(crate) fn first(row: &Value) -> Value {
     let Value::Map(record) = row else { panic!("{row} is no row") };
     record.iter().next().expect("a column").1.clone()
+}
+
+/// How long the quickest of a few refusals of a domain that is down took. A busy machine may keep one of them waiting for its
+/// turn; what keeps all of them waiting is the domain.
+pub(crate) async fn quickest_refusal(domain: &Domain) -> Duration {
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let asked = Instant::now();
+        let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error:?}");
+        quickest = quickest.min(asked.elapsed());
+    }
+    quickest
+}
+
+/// How long this machine kept a bare query waiting at most, until then, though nothing stood in its way but other work.
+pub(crate) async fn stalls(server: &Server, until: Instant) -> Duration {
+    let (client, connection) =
+        tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");
+    tokio::spawn(connection);
+    let mut longest = Duration::ZERO;
+    while Instant::now() < until {
+        let asked = Instant::now();
+        client.batch_execute("SELECT 1").await.expect("the server answers");
+        longest = longest.max(asked.elapsed());
+        actix::clock::sleep(Duration::from_millis(5)).await;
+    }
+    longest
+}
+
+/// A lock of a database that keeps [`LOCKED`] waiting for as long as it is held.
+pub(crate) struct Gate(tokio_postgres::Client);
+
+/// A query that waits for a [`Gate`] to open.
+pub(crate) const LOCKED: &str = "SELECT 1 AS n FROM pg_advisory_xact_lock_shared(7)";
+
+impl Gate {
+    /// Shuts the gate of `database`.
+    pub(crate) async fn shut(server: &Server, database: &str) -> Self {
+        let (client, connection) =
+            tokio_postgres::connect(&server.url(database), tokio_postgres::NoTls).await.expect("the server answers");
+        tokio::spawn(connection);
+        client.batch_execute("SELECT pg_advisory_lock(7)").await.expect("locked");
+        Self(client)
+    }
+
+    pub(crate) async fn open(self) {
+        self.0.batch_execute("SELECT pg_advisory_unlock(7)").await.expect("unlocked");
+    }
 }
 
 /// A value, from JSON.

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use secrecy::SecretString;
 use tributary::actors::domain::State;
 use tributary::config::Password;
@@ -10,7 +11,9 @@ use tributary::postgres::QueryErrorKind;
 use tributary::server::Server;
 use tributary::types::{Deadline, Value};
 
-use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, run, sessions, shared_server};
+use crate::fixture::{
+    Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, sessions, shared_server,
+};
 
 /// How many sessions of `database` run a query.
 async fn running(server: &Server, database: &str) -> i64 {
@@ -161,19 +164,16 @@ async fn more_than_can_wait_is_refused_at_once_and_the_rest_is_served() {
     let mut config = config(server, &database);
     (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 3);
     let domain = Domain::ready(config).await;
-    let asked = Instant::now();
-    let outcomes = join_all((0..20).map(|_| async {
-        let outcome = domain.ask("SELECT 1 AS n FROM pg_sleep(0.1)", &[]).await;
-        (outcome, asked.elapsed())
-    }))
-    .await;
-    let (served, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(|(outcome, _)| outcome.is_ok());
-    assert_eq!(served.len(), 4);
-    for (outcome, after) in refused {
-        let error = outcome.expect_err("a refusal");
+    let gate = Gate::shut(server, &database).await;
+    let mut outcomes: FuturesUnordered<_> = (0..20).map(|_| domain.ask(LOCKED, &[])).collect();
+    // While nobody can be served, whoever is told anything is refused.
+    for _ in 0..16 {
+        let error = outcomes.next().await.expect("an outcome").expect_err("a refusal");
         assert!(matches!(error.kind, QueryErrorKind::Overloaded { .. }), "{error}");
-        assert!(after < Duration::from_millis(100), "refused after {after:?}");
     }
+    gate.open().await;
+    let served: Vec<_> = outcomes.collect().await;
+    assert_eq!((served.len(), served.iter().filter(|outcome| outcome.is_ok()).count()), (4, 4), "{served:?}");
     domain.drain().await;
 }
 
@@ -184,11 +184,15 @@ async fn a_server_without_free_slots_degrades_the_domain_and_what_it_has_is_used
     let mut config = config(&server, &database);
     config.connection.user = "few".to_owned();
     let domain = Domain::ready(config).await;
-    let slow = || domain.ask("SELECT 1 AS n FROM pg_sleep(0.3)", &[]);
-    let outcomes = join_all((0..4).map(|_| slow())).await;
-    let refused: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
-    assert_eq!(refused.len(), 2);
-    assert!(refused.iter().all(|error| matches!(error.kind, QueryErrorKind::Overloaded { .. })), "{refused:?}");
+    let gate = Gate::shut(&server, &database).await;
+    let mut outcomes: FuturesUnordered<_> = (0..4).map(|_| domain.ask(LOCKED, &[])).collect();
+    for _ in 0..2 {
+        let error = outcomes.next().await.expect("an outcome").expect_err("a refusal");
+        assert!(matches!(error.kind, QueryErrorKind::Overloaded { .. }), "{error}");
+    }
+    gate.open().await;
+    let served: Vec<_> = outcomes.collect().await;
+    assert!(served.len() == 2 && served.iter().all(Result::is_ok), "{served:?}");
     run(&server, &database, "ALTER ROLE few CONNECTION LIMIT 1").await;
     domain.handle.recycle().await;
     eventually("the domain is degraded", async || {

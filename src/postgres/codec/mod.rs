@@ -25,16 +25,16 @@ mod encode;
 mod numeric;
 mod time;
 
-/// A column of the type `ty` from its bytes, and back to bytes: for fuzzing, which is the only build that has it.
+/// A column of the type `ty` from its bytes, and back to bytes: for the fuzzer and its seeds alone.
 ///
 /// # Errors
 /// What makes the bytes unreadable, or that the type is not mapped.
-#[cfg(fuzzing)]
+#[doc(hidden)]
 pub fn round_trip(ty: &PgType, raw: &[u8]) -> Result<(crate::types::Value, Option<Vec<u8>>), &'static str> {
     let codec = Codec::of(ty).ok_or("the type is not mapped")?;
     let value = decode(&codec, raw).map_err(|unreadable| unreadable.0)?;
     let mut out = bytes::BytesMut::new();
-    let written = encode(&codec, &value, &mut out).ok().map(|_| out.to_vec());
+    let written = encode(&codec, &value, &mut out).ok().map(|()| out.to_vec());
     Ok((value, written))
 }
 
