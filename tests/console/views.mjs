@@ -33,6 +33,17 @@ describe("searching", () => {
   }));
 });
 
+describe("searching beside a decision", () => {
+  test("leaves the focus where it is", () => visit("#/play/purchasing?product_id=PROD-001&run=1", async (page) => {
+    await page.locator(".verdict").waitFor();
+    const search = page.getByRole("searchbox");
+    await search.fill("supplier");
+    await search.press("Enter");
+    await page.locator('.box.chosen[data-id="supplier_info"]').waitFor();
+    assert.equal(await search.evaluate((field) => field === document.activeElement), true);
+  }));
+});
+
 describe("a node's details", () => {
   test("are told and have the focus where a node is chosen, and Escape leads back", () => visit("#/flow/purchasing", async (page) => {
     await settled(page);

@@ -57,7 +57,8 @@ export class PlaygroundView {
     this.graph = new Graph(computable(picture), {
       colour: this.context.colour,
       label: `The path of the decision through ${this.flow.flow}`,
-      select: (id) => this.#jump(id),
+      // Whoever walks through what a search found stays at the graph.
+      select: (id, { stays = false } = {}) => { if (!stays) this.#jump(id); },
     });
     replace(this.stage, this.graph.element);
     this.graph.attach();
