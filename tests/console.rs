@@ -215,6 +215,34 @@ async fn a_flow_is_described_with_its_queries_rules_and_outcomes() {
 }
 
 #[actix_web::test]
+async fn a_decision_that_is_explained_is_seen_at_once_and_told_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = directory.path().join("quiet.yaml");
+    let text = "flow: quiet\ninput: { n: { type: integer } }\noutcomes: [{ status: done, body: { twice: n * 2 } }]\nnodes: { known: { type: RuleNode, condition: \"n == n\" } }\n";
+    std::fs::write(&graph, text).expect("written");
+    let shipped = Setup::shipped();
+    let graphs = shipped.graphs.iter().cloned().chain([graph]).collect();
+    let (_databases, app) = start(Setup { graphs, ..shipped }).await;
+    let mut events = Events::of(&app).await;
+    // A flow that is decided without a pause takes nobody else's turn, and no explanation waits for one.
+    app.post("/purchasing/flow?explain=true", r#"{"product_id":"PROD-001"}"#).await;
+    app.post("/flows/quiet?explain=true", r#"{"n":1}"#).await;
+    app.post("/purchasing/flow?explain=true", r#"{"product_id":"NONE"}"#).await;
+    for (flow, ending) in [("quiet", "done"), ("purchasing", "not_found")] {
+        let last = app.get(&format!("/console/flows/{flow}")).await.json()["last"].clone();
+        assert_eq!(last["ending"], ending, "{flow}");
+    }
+    // Timings go along once, and the versions always.
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let pulse = events.next("pulse").await.expect("a pulse");
+        assert!(pulse["flows"]["quiet"]["graph"].is_string(), "{pulse}");
+        told.extend(pulse["flows"]["quiet"]["last"]["at"].as_str().map(str::to_owned));
+    }
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[actix_web::test]
 async fn a_decision_becomes_a_flow_test_and_a_supposed_one_asks_for_the_token() {
     let (_databases, app) = shipped().await;
     let path = "/console/flows/purchasing/test";

@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, FutureExt, ready, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -354,12 +354,14 @@ async fn ask<P: Ports>(
     params: Vec<Value>,
     deadline: Deadline,
 ) -> (Result<Ended, FlowError>, Effort) {
+    let begun = Instant::now();
     match ports.query(query, params, deadline).await {
         Ok(answer) => {
             let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
             (value_of(node, query, answer).map(Ended::Value), effort)
         }
         Err(error) => {
+            let effort = vain(&error, begun.elapsed());
             let ended = match &query.on_error {
                 OnError::Default(value) if is_outage(&error) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
@@ -367,8 +369,16 @@ async fn ask<P: Ports>(
                 }
                 OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
             };
-            (ended, Effort::default())
+            (ended, effort)
         }
+    }
+}
+
+/// What a query took that had no answer: for want of a connection it has only waited, all else is its database's.
+fn vain(error: &QueryError, took: Duration) -> Effort {
+    match error.kind {
+        QueryErrorKind::Overloaded { .. } => Effort { waited: took, ..Effort::default() },
+        _ => Effort { asked: took, ..Effort::default() },
     }
 }
 

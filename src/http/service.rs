@@ -100,14 +100,15 @@ impl Service {
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
-        let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants());
+        let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants(&flow.flow().name));
+        let is_explained = run.detail == Detail::Reasons;
         let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
         let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name));
         let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
         span::decided(&span, &report);
         flow.metrics().decided(&report.result, begun.elapsed());
         if let Some(recent) = console {
-            recent.note(flow.flow(), &report);
+            recent.note(flow.flow(), &report, is_explained);
         }
         if let Some(recorder) = recorder
             && let Some(entry) = Entry::new(flow.shared(), id, &report)

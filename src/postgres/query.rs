@@ -16,6 +16,7 @@ pub struct Query {
     node: NodeId,
     text: Box<str>,
     tempo: Tempo,
+    coalescing: Coalescing,
     joining: Joining,
 }
 
@@ -25,7 +26,7 @@ impl Query {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (id, text) = (NEXT.fetch_add(1, Ordering::Relaxed), text.into());
         let joining = Joining::of(&text, coalescing);
-        Arc::new(Self { id, node, text, tempo: Tempo::default(), joining })
+        Arc::new(Self { id, node, text, tempo: Tempo::default(), coalescing, joining })
     }
 
     /// A number no other query of this process has.
@@ -41,6 +42,11 @@ impl Query {
     /// Its SQL, with `$1`, `$2`, ... for parameters.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Whether it may be asked together with its like.
+    pub fn coalescing(&self) -> Coalescing {
+        self.coalescing
     }
 
     /// How long it takes of late.

@@ -10,6 +10,7 @@ import { join } from "node:path";
 
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
+import { FORMS_FLOW, GUARDED_FLOW, GUARDED_RULES, HOSTILE_FLOW, HOSTILE_RULES, wideFlow } from "./flows.mjs";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TOKEN = "a token for the tests";
@@ -36,13 +37,17 @@ function account() {
   throw new Error("as root there must be an account postgres or nobody");
 }
 
+// A port that nobody else takes while whoever has it is down: those from 32768 on are given to outgoing connections.
 export async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise((tell) => {
+      server.once("error", () => tell(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => tell(true)));
+    });
+    if (isFree) return port;
+  }
 }
 
 // Waits until `check` gives something true; what it throws meanwhile is told at the end.
@@ -104,7 +109,7 @@ async function postgres(home, name) {
 
 // The service on two servers: `supplier` holds that one database and can be killed alone.
 export class Service {
-  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml"], callers = false } = {}) {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml", "guarded.yaml", "forms.yaml"], callers = false } = {}) {
     const service = new Service();
     service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
     execFileSync("chmod", ["711", service.home]);
@@ -120,8 +125,8 @@ export class Service {
       service.environment[`${database.toUpperCase()}_URL`] = server.url(database);
     }
     for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
-    writeFileSync(join(service.home, "hostile.yaml"), HOSTILE_FLOW);
-    writeFileSync(join(service.home, "wide.yaml"), wideFlow());
+    const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(service.home, name), text);
     service.flows = flows;
     // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.
     writeFileSync(join(service.home, "service.yaml"), `http: { drain_timeout_ms: 600000${callers ? ", tokens: tokens.yaml" : ""} }\n`);
@@ -152,43 +157,19 @@ export class Service {
     return this.process.exitCode;
   }
 
+  // Changes a file of the flows, and lets the service read them again.
+  async reload(file, change) {
+    const path = join(this.home, file);
+    writeFileSync(path, change(readFileSync(path, "utf8")));
+    const { status } = await fetch(`${this.base}/admin/reload`, { method: "POST", headers: { Authorization: `Bearer ${TOKEN}` } });
+    if (status !== 200) throw new Error(`the reload gave ${status}`);
+  }
+
   async stop() {
     if (this.process?.exitCode === null) this.process.kill("SIGKILL");
     await Promise.all([this.first?.kill(), this.supplier?.kill()]);
     rmSync(this.home, { recursive: true, force: true });
   }
-}
-
-// Markup and turned text wherever somebody else's words are shown.
-export const HOSTILE = "<img src=x onerror=\"window.hacked=1\">\u202egnp.exe";
-const HOSTILE_FLOW = `
-flow: hostile
-description: ${JSON.stringify(HOSTILE)}
-input:
-  product_id: { type: text, description: ${JSON.stringify(HOSTILE)} }
-nodes:
-  supplier_info:
-    type: DBNode
-    database: supplier_db
-    description: ${JSON.stringify(HOSTILE)}
-    query: "SELECT supplier_name, '<b>bold</b>' AS markup FROM suppliers WHERE product_id = $1"
-outcomes:
-  - status: success
-    message: "{supplier_info.supplier_name} & <script>window.hacked=1</script>"
-    body: { name: supplier_info.supplier_name, markup: supplier_info.markup }
-`;
-
-// 200 nodes in 20 layers.
-function wideFlow() {
-  const nodes = [];
-  for (let layer = 0; layer < 20; layer += 1) {
-    for (let row = 0; row < 10; row += 1) {
-      const before = layer === 0 ? [] : [`step_${layer - 1}_${row}`, `step_${layer - 1}_${(row + 3) % 10}`];
-      nodes.push(`  step_${layer}_${row}:\n    type: RuleNode\n    condition: "input.amount > ${layer * 10 + row}"\n    dependencies: [${before.join(", ")}]`);
-    }
-  }
-  const last = Array.from({ length: 10 }, (_, row) => `step_19_${row}.result`).join(" && ");
-  return `flow: wide\ninput:\n  amount: { type: integer }\nnodes:\n${nodes.join("\n")}\noutcomes:\n  - { status: high, when: "${last}" }\n  - { status: low, when: "step_19_0.result == false" }\n`;
 }
 
 export const launch = () => chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });

@@ -37,10 +37,10 @@ const quiet = traffic(service);
 try {
   await new Promise((after) => { setTimeout(after, 45_000); });
 
-  const flow = await open(browser, service, "#/flow/purchasing/supplier_info", { width: 1320, height: 720 });
+  const flow = await open(browser, service, "#/flow/purchasing/supplier_info", { width: 1320, height: 700 });
   await flow.page.locator(".figures").waitFor();
   await picture(flow.page, "flow");
-  await flow.page.setViewportSize({ width: 1440, height: 640 });
+  await flow.page.setViewportSize({ width: 1440, height: 620 });
   await flow.page.goto(`${service.base}/#/domains`);
   await flow.page.locator(".pill[data-state=ready]").nth(3).waitFor();
   await service.supplier.kill();
@@ -55,9 +55,12 @@ try {
   const play = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 1000 });
   await play.page.locator(".verdict[data-kind=success]").waitFor();
   await picture(play.page, "playground");
+  const rules = play.page.locator('.of-rules[data-node="create_po"]');
+  await rules.scrollIntoViewIfNeeded();
+  await rules.screenshot({ path: join(DIRECTORY, "rules.png"), animations: "disabled" });
   await play.close();
 
-  const supposed = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 900, scheme: "dark" });
+  const supposed = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 940, scheme: "dark" });
   await supposed.page.getByRole("button", { name: "Suppose another inventory_levels.available_qty" }).click();
   await supposed.page.getByRole("textbox", { name: "inventory_levels.available_qty" }).fill("2000");
   await supposed.page.getByRole("button", { name: "Re-evaluate" }).click();
@@ -68,7 +71,7 @@ try {
   await picture(supposed.page, "what-if");
   await supposed.close();
 
-  const phone = await open(browser, service, "#/play/purchasing?product_id=PROD-003&run=1", { width: 360, height: 740 });
+  const phone = await open(browser, service, "#/play/purchasing?product_id=PROD-003&run=1", { width: 390, height: 1500 });
   await phone.page.locator(".verdict[data-kind=success]").waitFor();
   await picture(phone.page, "phone");
   await phone.close();

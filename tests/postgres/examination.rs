@@ -1,7 +1,7 @@
 //! What `doctor` finds: which step it was that failed, and what to do about it.
 
 use futures_util::future::join_all;
-use tributary::config::{ChannelBinding, DomainConfig, SslMode, Tls};
+use tributary::config::{ChannelBinding, DomainConfig, SslMode, Statements, Tls};
 use tributary::postgres::{Finding, Query, Verdict, examination::examine};
 use tributary::server::Server;
 
@@ -119,7 +119,7 @@ async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
     let settings =
         |findings: &[Finding]| findings.iter().filter(|finding| finding.step == "settings").cloned().collect();
     let pooler = Pooler::before(&server);
-    let config = pooler.config(&server);
+    let config = pooler.config(&server, "postgres", Statements::Unprepared);
     crate::fixture::eventually("the pooler listens", || async {
         examine(&config, &[]).await.iter().any(|finding| finding.step == "log in" && finding.verdict == Verdict::Ok)
     })
@@ -147,7 +147,7 @@ async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
         run(&server, "postgres", &format!("ALTER ROLE postgres SET {setting}")).await;
     }
     let afresh = Pooler::before(&server);
-    let config = afresh.config(&server);
+    let config = afresh.config(&server, "postgres", Statements::Unprepared);
     crate::fixture::eventually("its sessions have the settings", || async {
         let told: Vec<Finding> = settings(&examine(&config, &queries).await);
         told.len() == 1 && told[0].verdict == Verdict::Ok

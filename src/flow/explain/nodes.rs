@@ -29,10 +29,10 @@ pub struct NodeExplanation {
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
-    /// How long its query waited for a connection.
+    /// How long its query waited for a connection; also where that was in vain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_us: Option<u64>,
-    /// How long its database took.
+    /// How long its database took, or kept it waiting in vain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_us: Option<u64>,
     /// The parameters of its query.
@@ -80,7 +80,8 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
     };
     match &node.work {
         Work::Query(query) => {
-            let asked = matches!(trace.end, NodeEnd::Value(_) | NodeEnd::WrongRows(_)) && trace.began.is_some();
+            let has_ended = !matches!(trace.end, NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_));
+            let asked = has_ended && trace.began.is_some();
             explanation.kind = "query";
             explanation.domain = Some(query.domain.clone());
             explanation.wait_us = asked.then(|| micros(trace.waited));

@@ -17,6 +17,8 @@ const COLOURS: [(&str, &str); 8] = [
 ];
 /// Characters of a line; what is longer ends in an ellipsis.
 const LONGEST: usize = 42;
+/// Characters of a line of a condition, and its most lines.
+const CONDITION: (usize, usize) = (34, 3);
 
 /// The boxes and arrows.
 pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
@@ -46,7 +48,8 @@ pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
     for (number, outcome) in flow.outcomes.iter().enumerate() {
         boxes.push(ending(number, outcome, overlay));
         for from in evidence(flow, outcome) {
-            arrows.push(arrow(first + from, last + number, None));
+            let (from, decides) = from;
+            arrows.push(Arrow { aside: !decides, ..arrow(first + from, last + number, None) });
         }
     }
     if overlay.is_some() {
@@ -69,7 +72,7 @@ pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
 }
 
 fn arrow(from: usize, to: usize, condition: Option<String>) -> Arrow {
-    Arrow { from, to, condition, ran: None, points: Vec::new() }
+    Arrow { from, to, condition, aside: false, ran: None, points: Vec::new() }
 }
 
 fn plain(id: String, kind: Kind, title: &str, lines: &[String]) -> Box {
@@ -138,20 +141,23 @@ fn ending(number: usize, outcome: &Outcome, overlay: Option<&Overlay>) -> Box {
     let state = overlay.map(|overlay| if overlay.outcome == Some(number) { State::Done } else { State::NotRun });
     let description = Some(format!("{}: {when}", outcome.status));
     // No node's name has a colon.
-    Box { description, state, ..plain(format!("outcome:{number}"), Kind::Outcome, &outcome.status, &[when]) }
+    Box { description, state, ..plain(format!("outcome:{number}"), Kind::Outcome, &outcome.status, &wrapped(&when)) }
 }
 
-/// The nodes whose facts decide whether the flow ends so, and those that nobody but its answer reads.
-fn evidence(flow: &Flow, outcome: &Outcome) -> Vec<usize> {
+/// The nodes whose facts decide whether the flow ends so, and those that nobody but its answer reads; which of both.
+fn evidence(flow: &Flow, outcome: &Outcome) -> Vec<(usize, bool)> {
     let is_last = |place: &usize| flow.nodes.get(*place).is_some_and(|node| node.dependents.is_empty());
     let mut nodes: Vec<usize> = outcome.when.iter().flat_map(|when| when.reads().iter().filter_map(place)).collect();
-    nodes.extend(outcome.reads().iter().filter_map(place).filter(is_last));
     if outcome.when.is_none() {
         nodes.extend((0..flow.nodes.len()).filter(is_last));
     }
-    nodes.sort_unstable();
-    nodes.dedup();
-    nodes
+    let told = outcome.reads();
+    let told = told.iter().filter_map(place).filter(is_last).filter(|place| !nodes.contains(place));
+    let mut all: Vec<(usize, bool)> = told.map(|place| (place, false)).collect();
+    all.extend(nodes.into_iter().map(|place| (place, true)));
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn place(fact: &FactRef) -> Option<usize> {
@@ -178,6 +184,28 @@ fn domains(boxes: &[Box]) -> Vec<Domain> {
 
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A condition in lines, broken between words.
+fn wrapped(text: &str) -> Vec<String> {
+    let (longest, most) = CONDITION;
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= longest => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            last.push_str(" …");
+        }
+    }
+    lines
 }
 
 fn short(text: &str) -> String {

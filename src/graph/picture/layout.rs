@@ -2,15 +2,16 @@
 //!
 //! A box stands one layer behind the last of those it depends on, outcomes behind all. An arrow over several layers gets a
 //! place in each, so that it never runs through a box. The order in a layer follows the mean place of its neighbours, in
-//! sweeps to and fro, and the one with the fewest crossings is kept. Heights follow the neighbours as far as the gaps allow
+//! sweeps to and fro; neighbours change places where that spares crossings (Gansner, Koutsofios, North and Vo, 1993), and
+//! the order with the fewest is kept. The boxes of a layer are equally wide. Heights follow the neighbours as far as the gaps allow
 //! (pooling those that would overlap).
 
 use super::{Kind, LABEL_CHARACTER, LEGEND_ROW, Picture, label, legend};
 
 const MARGIN: f64 = 24.0;
 /// Between layers: room for arrows and their conditions.
-const GAP_X: f64 = 72.0;
-const GAP_Y: f64 = 18.0;
+const GAP_X: f64 = 60.0;
+const GAP_Y: f64 = 24.0;
 /// The height that an arrow needs in a layer it passes.
 const LANE: f64 = 12.0;
 const LINE: f64 = 17.0;
@@ -18,6 +19,8 @@ const LINE: f64 = 17.0;
 const TITLE_CHARACTER: f64 = 8.4;
 const CHARACTER: f64 = 7.0;
 const PADDING: f64 = 30.0;
+/// What a box took may be written behind its last line.
+const TIMING: f64 = 58.0;
 /// The sign of a database stands beside the title, and as much room on its other side.
 const SIGN: f64 = 36.0;
 const NARROWEST: f64 = 110.0;
@@ -47,14 +50,34 @@ pub(super) fn place(picture: &mut Picture) {
     for known in &mut picture.boxes {
         let sign = if known.kind == Kind::Query { SIGN } else { 0.0 };
         let title = wide(&known.title).mul_add(TITLE_CHARACTER, sign);
-        let lines = known.lines.iter().map(|line| wide(line) * CHARACTER).fold(0.0, f64::max);
+        let timing = |number: usize| match known.kind {
+            Kind::Query | Kind::Rules if number + 1 == known.lines.len() && known.state.is_none() => TIMING,
+            _ => 0.0,
+        };
+        let lines = known.lines.iter().enumerate().map(|(number, line)| wide(line).mul_add(CHARACTER, timing(number)));
+        let lines = lines.fold(0.0, f64::max);
         known.width = (title.max(lines) + PADDING).max(NARROWEST).round();
         known.height = LINE.mul_add(size(known.lines.len()), 38.0);
     }
-    let mut layout = Layout::new(picture);
+    let ranks = ranks(picture);
+    align(picture, &ranks);
+    let mut layout = Layout::new(picture, &ranks);
     layout.order();
     layout.settle();
     layout.apply(picture);
+}
+
+/// Makes the boxes of a layer equally wide.
+fn align(picture: &mut Picture, ranks: &[usize]) {
+    let mut widest = vec![0.0_f64; ranks.iter().max().map_or(0, |last| last + 1)];
+    for (known, rank) in picture.boxes.iter().zip(ranks) {
+        if let Some(width) = widest.get_mut(*rank) {
+            *width = width.max(known.width);
+        }
+    }
+    for (known, rank) in picture.boxes.iter_mut().zip(ranks) {
+        known.width = widest.get(*rank).copied().unwrap_or(known.width);
+    }
 }
 
 /// A length in characters of usual width: capitals are wider, East Asian ones and symbols twice as wide.
@@ -75,18 +98,17 @@ fn size(count: usize) -> f64 {
 }
 
 impl Layout {
-    fn new(picture: &Picture) -> Self {
-        let ranks = ranks(picture);
+    fn new(picture: &Picture, ranks: &[usize]) -> Self {
         let mut slots: Vec<Slot> = picture
             .boxes
             .iter()
-            .zip(&ranks)
+            .zip(ranks)
             .enumerate()
             .map(|(number, (known, layer))| Slot::new(Some(number), *layer, known.height))
             .collect();
         let mut routes = Vec::with_capacity(picture.arrows.len());
         for arrow in &picture.arrows {
-            let (from, to) = (rank(&ranks, arrow.from), rank(&ranks, arrow.to));
+            let (from, to) = (rank(ranks, arrow.from), rank(ranks, arrow.to));
             let mut route = vec![arrow.from];
             for layer in from + 1..to {
                 route.push(slots.len());
@@ -123,6 +145,7 @@ impl Layout {
             for step in 0..count {
                 self.order_layer(if down { step } else { count - 1 - step }, down);
             }
+            (0..count).for_each(|layer| self.swap_neighbours(layer));
             let crossings = self.crossings();
             if crossings < fewest {
                 (fewest, best) = (crossings, self.layers.clone());
@@ -148,6 +171,26 @@ impl Layout {
             key(a).total_cmp(&key(b)).then(a.cmp(b))
         });
         *slots = order.into_iter().filter_map(|at| slots.get(at).copied()).collect();
+    }
+
+    /// Lets two that stand one above the other change places wherever that spares crossings.
+    fn swap_neighbours(&mut self, layer: usize) {
+        let places = self.places();
+        let at = |slot: &usize| places.get(*slot).copied().unwrap_or(0.0);
+        let crossings = |above: &[usize], below: &[usize]| {
+            above.iter().map(|one| below.iter().filter(|other| at(other) < at(one)).count()).sum::<usize>()
+        };
+        let Some(slots) = self.layers.get_mut(layer) else { return };
+        for place in 1..slots.len() {
+            let pair = (slots.get(place - 1).copied(), slots.get(place).copied());
+            let (Some(above), Some(below)) = pair else { continue };
+            let (Some(one), Some(other)) = (self.slots.get(above), self.slots.get(below)) else { continue };
+            let now = crossings(&one.before, &other.before) + crossings(&one.behind, &other.behind);
+            let then = crossings(&other.before, &one.before) + crossings(&other.behind, &one.behind);
+            if then < now {
+                slots.swap(place - 1, place);
+            }
+        }
     }
 
     /// By slot: its place in its layer, from 0 to 1.
@@ -249,13 +292,7 @@ impl Layout {
         for slot in &self.slots {
             bottom = bottom.max(slot.y + slot.height / 2.0 + top);
             let Some(known) = slot.what.and_then(|number| picture.boxes.get_mut(number)) else { continue };
-            let (from, to) = spans.get(slot.layer).copied().unwrap_or_default();
-            // Outcomes and inputs line up with their neighbours, the others stand in the middle of their layer.
-            known.x = match known.kind {
-                Kind::Input => to - known.width,
-                Kind::Outcome => from,
-                Kind::Query | Kind::Rules => f64::midpoint(from, to) - known.width / 2.0,
-            };
+            known.x = spans.get(slot.layer).map_or(0.0, |(from, _)| *from);
             known.y = slot.y + top - slot.height / 2.0;
         }
         for (number, route) in self.routes.iter().enumerate() {

@@ -138,6 +138,9 @@ pub struct Arrow {
     /// The condition under which its target runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// Whether what it brings only fills the answer, and decides nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub aside: bool,
     /// Whether the decision that is drawn over the flow went this way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran: Option<bool>,

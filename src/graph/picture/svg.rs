@@ -44,6 +44,7 @@ fn arrows(picture: &Picture, out: &mut String) {
     arrows.sort_by_key(|arrow| arrow.ran == Some(true));
     for arrow in &arrows {
         let (colour, tip, stroke) = match arrow.ran {
+            None if arrow.aside => ("#c6cbd1", "tip-idle", 1.2),
             None => ("#57606a", "tip", 1.4),
             Some(true) => ("#1f2328", "tip-ran", 2.2),
             Some(false) => ("#c6cbd1", "tip-idle", 1.2),
@@ -61,13 +62,13 @@ fn arrows(picture: &Picture, out: &mut String) {
 
 /// The condition of an arrow, over everything else.
 fn condition(arrow: &Arrow, out: &mut String) {
-    let (Some(condition), Some((x, y))) = (&arrow.condition, middle(&arrow.points)) else { return };
-    let (full, short, y) = (escaped(condition), escaped(&super::label(condition)), y - 5.0);
+    let (Some(condition), Some((x, y))) = (&arrow.condition, last_bend(&arrow.points)) else { return };
+    let (full, short, x, y) = (escaped(condition), escaped(&super::label(condition)), x + 8.0, y - 5.0);
     let halo = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"";
     put(
         out,
         &format!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"11\" text-anchor=\"middle\" fill=\"#1f2328\" {halo}><title>{full}</title>{short}</text>"
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"11\" fill=\"#1f2328\" {halo}><title>{full}</title>{short}</text>"
         ),
     );
 }
@@ -89,10 +90,10 @@ fn path(points: &[(f64, f64)]) -> String {
     path
 }
 
-/// The middle of the last curve.
-fn middle(points: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let [.., (ax, ay), (bx, by)] = points else { return None };
-    Some((f64::midpoint(*ax, *bx), f64::midpoint(*ay, *by)))
+/// Where the last curve begins: there arrows to one box are still apart, and so are their conditions.
+fn last_bend(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let [.., bend, _] = points else { return None };
+    Some(*bend)
 }
 
 fn one(picture: &Picture, known: &Box, out: &mut String) {

@@ -37,22 +37,26 @@ macro_rules! parts {
 }
 
 /// The parts by name.
-const PARTS: [(&str, &str); 15] = parts![
+const PARTS: [(&str, &str); 19] = parts![
     "anatomy.js",
     "api.js",
     "app.js",
+    "chart.js",
     "code.js",
     "dialogs.js",
     "dom.js",
     "domains.js",
     "flow.js",
+    "form.js",
     "format.js",
     "graph.js",
     "icon.svg",
     "json.js",
     "live.js",
     "playground.js",
+    "shapes.js",
     "style.css",
+    "views.css",
 ];
 
 /// All that is served, made once.

@@ -1,15 +1,18 @@
 //! `GET /events`: how the domains are, as server-sent events.
 //!
 //! The first event, `hello`, holds the samples of the last minutes; each `pulse` after it how every domain is, once a
-//! second and at once where a state changes. A comment goes out where nothing else does, so that both sides notice a
+//! second and at once where a state changes. The timings of a flow's nodes go along where they are others than those told
+//! before. A comment goes out where nothing else does, so that both sides notice a
 //! connection that is gone.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{self, Stream};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
@@ -49,7 +52,7 @@ pub(super) async fn stream(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         .insert_header((HeaderName::from_static("x-content-type-options"), "nosniff"))
-        .streaming(events(first, Ear { listener, gate, request })))
+        .streaming(events(first, Ear { listener, gate, request, told: HashMap::new() })))
 }
 
 /// A listener, and what it may hear.
@@ -57,6 +60,8 @@ struct Ear {
     listener: Listener,
     gate: Gate,
     request: HttpRequest,
+    /// By flow: of which decision it was told last.
+    told: HashMap<FlowName, Timestamp>,
 }
 
 fn events(first: String, mut ear: Ear) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
@@ -92,10 +97,18 @@ impl Ear {
     }
 
     /// The event, with the flows that the listener may ask; `None` where its token is no longer good.
-    fn tell(&self, latest: &Latest) -> Option<String> {
-        let flows = self.gate.visible(&self.request, latest.flows.iter().collect(), |(name, _)| name).ok()?;
-        let flows: serde_json::Map<String, Json> =
-            flows.into_iter().map(|(name, flow)| (name.to_string(), flow.clone())).collect();
+    fn tell(&mut self, latest: &Latest) -> Option<String> {
+        let visible = self.gate.visible(&self.request, latest.flows.iter().collect(), |flow| &flow.name).ok()?;
+        let mut flows = serde_json::Map::new();
+        for flow in visible {
+            let mut answer = flow.versions.clone();
+            if let (Json::Object(answer), Some((at, last))) = (&mut answer, &flow.last)
+                && self.told.insert(flow.name.clone(), *at) != Some(*at)
+            {
+                answer.insert("last".to_owned(), last.clone());
+            }
+            flows.insert(flow.name.to_string(), answer);
+        }
         let mut data = Json::clone(&latest.domains);
         if let Json::Object(data) = &mut data {
             data.insert("flows".to_owned(), Json::Object(flows));

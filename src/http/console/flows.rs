@@ -2,13 +2,16 @@
 //!
 //! Queries and rules are configuration; no row, parameter or secret is here.
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value as Json, json};
 
 use super::Console;
+use crate::config::Coalescing;
 use crate::graph::{Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
-use crate::grl::Beginning;
+use crate::grl::{Beginning, FactRef, Owner};
 use crate::http::handlers::answering;
 use crate::http::{Problem, Service};
 use crate::types::Shape;
@@ -56,7 +59,7 @@ fn describe(flow: &Flow, node: &Node) -> Json {
     });
     let more = match &node.work {
         Work::Query(query) => of_query(query),
-        Work::Rules(rules) => of_rules(rules),
+        Work::Rules(rules) => of_rules(flow, rules),
     };
     if let (Json::Object(answer), Json::Object(more)) = (&mut answer, more) {
         answer.extend(more);
@@ -82,12 +85,13 @@ fn of_query(query: &QueryNode) -> Json {
         },
         "timeout_ms": query.timeout.map(|limit| limit.as_millis().to_string()).and_then(|text| text.parse::<u64>().ok()),
         "default": on_error,
+        "coalesce": if query.query.coalescing() == Coalescing::Off { "off" } else { "auto" },
         "columns": columns(&query.columns),
         "redact": query.redact,
     })
 }
 
-fn of_rules(node: &RuleNode) -> Json {
+fn of_rules(flow: &Flow, node: &RuleNode) -> Json {
     let ruleset = &node.ruleset;
     let sources: Vec<Json> = ruleset
         .texts()
@@ -123,8 +127,20 @@ fn of_rules(node: &RuleNode) -> Json {
         "mappings": mappings,
         "starting_facts": starting,
         "reads": reads,
+        "aliases": aliases(flow, ruleset.reads()),
         "facts": columns(&ruleset.shape()),
     })
+}
+
+/// The names that rules call other nodes by, where those are not their own.
+fn aliases(flow: &Flow, reads: &[FactRef]) -> Vec<Json> {
+    let other = |fact: &FactRef| {
+        let Owner::Node(place) = fact.owner else { return None };
+        let (node, alias) = (flow.nodes.get(place)?.id.as_str(), fact.written.split('.').next()?);
+        (alias != node).then(|| (alias.to_owned(), node.to_owned()))
+    };
+    let all: BTreeMap<String, String> = reads.iter().filter_map(other).collect();
+    all.into_iter().map(|(alias, node)| json!({ "alias": alias, "node": node })).collect()
 }
 
 fn of_outcome(outcome: &Outcome) -> Json {

@@ -41,10 +41,20 @@ pub(super) struct Pulse {
 pub(super) struct Latest {
     /// How the domains are; null before the first.
     pub(super) domains: Arc<Json>,
-    /// By flow: its versions and what was seen of it last.
-    pub(super) flows: Arc<Vec<(FlowName, Json)>>,
+    /// The flows.
+    pub(super) flows: Arc<Vec<FlowNow>>,
     /// Whether it was the last.
     pub(super) closed: bool,
+}
+
+/// How a flow is.
+#[derive(Debug)]
+pub(super) struct FlowNow {
+    pub(super) name: FlowName,
+    /// Its versions.
+    pub(super) versions: Json,
+    /// What was seen of it last, and when; told with a sample only, for it changes often.
+    pub(super) last: Option<(Timestamp, Json)>,
 }
 
 /// Somebody who listens. Gives back the seat when dropped.
@@ -155,8 +165,10 @@ impl Watcher {
         }
         let domains: Vec<Json> = healths.iter().map(|health| self.describe(health)).collect();
         let flows = release.flows().into_iter().map(|flow| {
-            let (flow, last) = (flow.flow(), pulse.recent.of(&flow.flow().name));
-            (flow.name.clone(), json!({ "graph": flow.graph_hash, "rules": flow.rules_hash, "last": last }))
+            let flow = flow.flow();
+            let last = pulse.recent.of(&flow.name).filter(|_| is_time).map(|seen| (seen.at(), json!(seen)));
+            let versions = json!({ "graph": flow.graph_hash, "rules": flow.rules_hash });
+            FlowNow { name: flow.name.clone(), versions, last }
         });
         let (domains, flows) =
             (json!({ "at": Timestamp::now(), "sample": is_time, "domains": domains }), flows.collect());

@@ -1,8 +1,9 @@
-//! The last timings that were seen of each flow's nodes: of decisions that were traced anyway, and, while somebody looks
-//! at the console, of one decision in a while. Values are never kept.
+//! The last timings that were seen of each flow's nodes: of decisions that were explained, and, while somebody looks at the
+//! console, of one decision in a while. Each flow has a turn of its own, so that a quiet one is seen beside a busy one.
+//! Values are never kept.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,23 +14,23 @@ use crate::flow::{NodeEnd, NodeTrace, Report, micros};
 use crate::graph::{Flow, Work};
 use crate::types::{FlowName, NodeId, Value};
 
-/// Decisions are traced for the console no more often than this.
+/// Decisions of a flow are traced for the console no more often than this, unless somebody asks for the explanation.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The last timings of each flow.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in crate::http) struct Recent {
     flows: Mutex<HashMap<FlowName, Seen>>,
     /// How many look on.
     lookers: AtomicUsize,
-    started: Instant,
-    /// When a decision may be traced again, in milliseconds since the start.
-    next: AtomicU64,
 }
 
 /// What was seen of one decision. Times are in microseconds.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Seen {
+    /// When this was noted.
+    #[serde(skip)]
+    noted: Instant,
     /// When it was made.
     at: Timestamp,
     /// How long it took.
@@ -58,28 +59,23 @@ struct NodeSeen {
     fired: Option<usize>,
 }
 
-impl Default for Recent {
-    fn default() -> Self {
-        Self { flows: Mutex::default(), lookers: AtomicUsize::new(0), started: Instant::now(), next: AtomicU64::new(0) }
-    }
-}
-
 impl Recent {
-    /// Whether the next decision should be traced for whoever looks on.
-    pub(in crate::http) fn wants(&self) -> bool {
-        self.lookers.load(Ordering::Relaxed) > 0 && self.is_due()
+    /// Whether the next decision of `flow` should be traced for whoever looks on.
+    pub(in crate::http) fn wants(&self, flow: &FlowName) -> bool {
+        self.lookers() > 0 && self.is_due(flow)
     }
 
-    /// Takes note of a decision that was traced.
-    pub(in crate::http) fn note(&self, flow: &Flow, report: &Report) {
-        let Some(trace) = report.trace.as_deref().filter(|_| self.is_due()) else { return };
-        self.next.store(self.now() + u64::try_from(PAUSE.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    /// Takes note of a decision that was traced; at once where it was explained, for then somebody looks at that very one.
+    pub(in crate::http) fn note(&self, flow: &Flow, report: &Report, is_explained: bool) {
+        let is_taken = |name| is_explained || self.is_due(name);
+        let Some(trace) = report.trace.as_deref().filter(|_| is_taken(&flow.name)) else { return };
         let (ending, decided) = match &report.result {
             Ok(decision) => (decision.status.clone(), true),
             Err(error) => (error.code().to_owned(), false),
         };
         let nodes = flow.nodes.iter().zip(&trace.nodes);
         let seen = Seen {
+            noted: Instant::now(),
             at: Timestamp::now(),
             took_us: micros(trace.took),
             ending,
@@ -108,16 +104,19 @@ impl Recent {
         self.lookers.load(Ordering::Relaxed)
     }
 
-    fn is_due(&self) -> bool {
-        self.now() >= self.next.load(Ordering::Relaxed)
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn is_due(&self, flow: &FlowName) -> bool {
+        self.flows().get(flow).is_none_or(|seen| seen.noted.elapsed() >= PAUSE)
     }
 
     fn flows(&self) -> MutexGuard<'_, HashMap<FlowName, Seen>> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    /// When the decision was made.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
     }
 }
 

@@ -2,11 +2,14 @@
 
 import { block } from "./code.js";
 import { h, icon, signButton } from "./dom.js";
-import { duration, leaves, plural, prose, shown, time } from "./format.js";
+import { duration, durations, leaves, plain, plural, prose, shown, time } from "./format.js";
 import { compact, isMap, write } from "./json.js";
+import { nice } from "./shapes.js";
 
 // More nodes than this are folded up or scrolled.
 const MANY = 8;
+// So many fields that are gone are still shown with what they were.
+const FEW = 4;
 
 const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
 
@@ -16,7 +19,7 @@ export function outcome({ answer, problem, id, set, there_and_back: there }, exp
   const degraded = answer?.degraded;
   const figures = h("p.figures-line",
     explain && [h("span", "decided in ", h("strong.num", duration(explain.took_us))), h("span", "answered in ", h("strong.num", duration(there * 1000))), h("span", time(explain.clock.now))],
-    id && h("span.id", "request ", h("code", id)));
+    id && h("span.request-id", "request ", h("code", id)));
   if (answer) {
     return h("div.verdict", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
       h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
@@ -39,9 +42,12 @@ export function timeline(explain, colour) {
   const total = Math.max(Number(explain.took_us), ...explain.nodes.map((node) => Number(node.start_us ?? 0) + Number(node.took_us ?? 0)), 1);
   const ran = explain.nodes.filter((node) => node.start_us !== undefined);
   const share = (micros) => `${(100 * Number(micros)) / total}%`;
+  const all = explain.nodes.flatMap((node) => [node.start_us, node.wait_us, node.query_us, node.kind === "rules" ? node.took_us : undefined]);
+  const inColumn = durations(all.filter((micros) => micros !== undefined));
+  const { step, axis } = axisOf(total, share);
   const rows = explain.nodes.map((node) => {
     if (node.start_us === undefined) {
-      return h("tr.idle", h("th", { scope: "row" }, node.node), h("td.lane", h("span.muted", node.state.replace("_", " "), node.because && `: ${node.because.join("; ")}`)), ["", "", "", ""].map((text) => h("td.num", text)));
+      return h("tr.idle", h("th", { scope: "row" }, node.node), h("td.lane", h("span.muted", node.state.replace("_", " "), node.because && h("bdi", `: ${node.because.join("; ")}`))), ["", "", "", ""].map((text) => h("td.num", text)));
     }
     const [wait, query, took] = [Number(node.wait_us ?? 0), Number(node.query_us ?? 0), Number(node.took_us)];
     const rest = Math.max(took - wait - query, 0);
@@ -50,18 +56,28 @@ export function timeline(explain, colour) {
       query > 0 && h("span.query", { style: { "flex-grow": String(query) } }),
       rest > 0 && h("span", { class: node.kind === "rules" ? "decide" : "rest", style: { "flex-grow": String(rest) } })));
     const failed = !["done"].includes(node.state);
-    return h("tr", { class: node.domain ? `d${colour(node.domain)}` : "deciding-row" },
-      h("th", { scope: "row" }, h("span.swatch"), node.node, failed && h("span.badge.soft", node.state)),
+    return h("tr", { "data-timed": node.node, class: node.domain ? `d${colour(node.domain)}` : "deciding-row" },
+      h("th", { scope: "row" }, h("span.swatch"), node.node, failed && h("span.badge.soft", { class: node.state }, node.state)),
       h("td.lane", bar),
-      h("td.num", duration(node.start_us)),
-      h("td.num", node.wait_us === undefined ? "" : duration(wait)),
-      h("td.num", node.query_us === undefined ? "" : duration(query)),
-      h("td.num", node.kind === "rules" ? duration(took) : ""));
+      h("td.num", inColumn(node.start_us)),
+      h("td.num", node.wait_us === undefined ? "" : inColumn(wait)),
+      h("td.num", node.query_us === undefined ? "" : inColumn(query)),
+      h("td.num", node.kind === "rules" ? inColumn(took) : ""));
   });
   const heads = ["node", "", "began", "waiting", "querying", "deciding"];
   return titled("Timeline", `${plural(ran.length, "node")} ran in ${duration(explain.took_us)}`,
-    h("div.scroll", rows.length > 2 * MANY && { class: "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || h("span.sr", "when"))))), h("tbody", rows))),
+    h("div.scroll", { class: rows.length > 2 * MANY && "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", { style: { "--step": step } }, h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || [h("span.sr", "when"), axis])))), h("tbody", rows))),
     h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"], ["rest", "the way there and back through the service"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
+}
+
+// Where the milliseconds are: a mark at each of a few even steps.
+function axisOf(total, share) {
+  const step = nice(total / 5);
+  const unit = total >= 1_000_000 ? [1_000_000, "s"] : [1000, "ms"];
+  const marks = [];
+  for (let at = 0; at < total * 0.97; at += step) marks.push(at);
+  const label = (at) => `${Number((at / unit[0]).toPrecision(6))}${at === 0 ? ` ${unit[1]}` : ""}`;
+  return { step: share(step), axis: h("div.axis", { "aria-hidden": "true" }, marks.map((at) => h("span", { style: { left: share(at) } }, label(at)))) };
 }
 
 // The fields of the answer, each with the columns it comes from.
@@ -72,14 +88,14 @@ export function answerPart(answer, colour) {
   const roots = new Set(fields.map(([path]) => path.split(".")[0]));
   const root = roots.size === 1 && fields.length > 1 ? `${[...roots][0]}.` : "";
   const rows = fields.map(([path, value]) => h("tr",
-    h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour))));
+    h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour, path))));
   return titled("Answer", root ? h("code", root.slice(0, -1)) : "Each field, and where it comes from",
     h("div.scroll", h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
-    h("details.raw", h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
+    h("details.raw", { "data-key": "json" }, h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
 }
 
 // Where a field comes from: the nodes at a glance, columns and rules on demand.
-function lineageOf(lineage, colour) {
+function lineageOf(lineage, colour, path) {
   if (!lineage) return null;
   const columns = lineage.columns ?? [];
   const nodes = new Map(columns.map(({ node, domain }) => [node, domain]));
@@ -90,7 +106,7 @@ function lineageOf(lineage, colour) {
     inputs.map((name) => h("span.origin", h("span.swatch"), `input.${name}`)),
     rules.length > 0 && h("span.muted", plural(rules.length, "rule")),
   ];
-  return h("details.lineage", h("summary", glance),
+  return h("details.lineage", { "data-key": `field ${path}` }, h("summary", glance),
     h("dl.pairs",
       h("dt", "is"), h("dd", h("code", lineage.expression)),
       columns.length > 0 && [h("dt", "columns"), h("dd", columns.map(({ node, column }, index) => [index > 0 && ", ", h("code", `${node}.${column}`)]))],
@@ -120,7 +136,7 @@ export function rulesPart(explain) {
     h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")));
   const counts = (node) => `${node.fired.length} fired, ${node.not_fired.length} did not`;
   if (nodes.length > MANY) {
-    return titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node },
+    return titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node, "data-key": `rules ${node.node}` },
       h("summary", h("code", node.node), h("span.muted", ` ${counts(node)}`)), columns(node))));
   }
   return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
@@ -144,20 +160,31 @@ const notFired = (rule) => h("li", h("div.rule-body", ruleHead(rule, h("span.bad
 
 // All facts of the run, each to be supposed otherwise.
 export function factsPart(explain, suppose, supposed, may) {
-  const nodes = explain.nodes.filter(({ value }) => value !== undefined && value !== null && isMap(value));
+  const nodes = explain.nodes.filter(({ kind, value }) => value !== undefined && (isMap(value) || (kind === "query" && (value === null || Array.isArray(value)))));
   if (!nodes.length) return null;
   const row = (fact, value) => h("tr", h("th", { scope: "row" }, h("code", fact.split(".").slice(1).join("."))), h("td", shown(value)),
     may && h("td.act", signButton(`Suppose another ${fact}`, "edit", () => suppose(fact, value), { class: supposed.has(fact) && "on" })));
   return titled("Facts", may ? "Change one and decide again: what if?" : "To suppose others, set ADMIN_TOKEN, and open the console where the admin endpoints are",
-    h("div.fact-groups", nodes.map((node) => h("details.facts-of", { "data-node": node.kind === "query" ? node.node : null, open: node.kind === "query" },
+    h("div.fact-groups", nodes.map((node) => h("details.facts-of", { "data-node": node.kind === "query" ? node.node : null, "data-key": `facts ${node.node}`, open: node.kind === "query" },
       h("summary", h("code", node.node), h("span.muted", node.kind === "query" ? `${node.domain}, ${plural(node.rows ?? 0, "row")}` : "what its rules wrote; other nodes then read what is supposed")),
-      h("table.plain", h("tbody", Object.entries(node.value).map(([name, value]) => row(`${node.node}.${name}`, value))))))));
+      isMap(node.value) ? h("table.plain", h("tbody", Object.entries(node.value).map(([name, value]) => row(`${node.node}.${name}`, value)))) : rowsOf(node, may, suppose, supposed)))));
+}
+
+// Rows of which there may be any number are shown, and supposed, as a whole.
+const MOST_ROWS = 20;
+function rowsOf({ node, value }, may, suppose, supposed) {
+  const rows = value ?? [];
+  const columns = [...new Set(rows.flatMap((row) => (isMap(row) ? Object.keys(row) : [])))];
+  return h("div.rows",
+    rows.length ? h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Rows of ${node}` }, h("table.plain", h("thead", h("tr", columns.map((name) => h("th", { scope: "col" }, h("code", name))))), h("tbody", rows.slice(0, MOST_ROWS).map((row) => h("tr", columns.map((name) => h("td", shown(row[name])))))))) : h("p.muted", "No row."),
+    rows.length > MOST_ROWS && h("p.muted", `and ${rows.length - MOST_ROWS} more`),
+    may && h("div.row.end", h("button.button.quiet", { type: "button", "aria-label": `Suppose other rows of ${node}`, class: supposed.has(node) && "on", onclick: () => suppose(node, value) }, icon("edit"), h("span", "Suppose other rows"))));
 }
 
 // What is another answer than without the supposition.
 export function changes(base, result) {
   if (!base) return null;
-  const facts = Object.entries(result.set).map(([fact, value]) => h("li", h("code", fact), " = ", shown(value)));
+  const facts = Object.entries(result.set).map(([fact, value]) => h("li", h("code", fact), " = ", Array.isArray(value) || isMap(value) ? h("span.value.json", clipped(plain(value))) : shown(value)));
   const ending = ({ answer, problem }) => answer?.status ?? problem.code;
   const rows = [];
   const compare = (label, before, after) => {
@@ -170,11 +197,17 @@ export function changes(base, result) {
     return new Map(leaves(body).filter(([path]) => path));
   };
   const [before, after] = [fieldsOf(base), fieldsOf(result)];
-  for (const path of new Set([...before.keys(), ...after.keys()])) compare(path, before.get(path), after.get(path));
+  // Of an answer of another kind many fields are gone: their names are enough.
+  const lost = [...before.keys()].filter((path) => !after.has(path));
+  const gone = lost.length > FEW ? lost : [];
+  for (const path of new Set([...after.keys(), ...before.keys()])) if (!gone.includes(path)) compare(path, before.get(path), after.get(path));
   return titled("What changes", rows.length ? null : "Nothing: the answer stays the same.",
     h("p.supposition", "If ", h("ul.inline", facts)),
-    rows.length > 0 && h("div.scroll", h("table.plain.changes", h("thead", h("tr", ["field", "as it is", "if"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))));
+    rows.length > 0 && h("div.scroll", { tabindex: "0", role: "region", "aria-label": "What changes" }, h("table.plain.changes", h("thead", h("tr", ["field", "now", "then"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
+    gone.length > 0 && h("p.gone", "No longer in the answer: ", gone.map((path, index) => [index > 0 && ", ", h("code", path)])));
 }
+
+const clipped = (long) => (long.length > 160 ? `${long.slice(0, 159)}…` : long);
 
 const text = (value) => (value === undefined ? "" : typeof value === "string" ? value : compact(value));
 const cell = (value) => (value === undefined ? h("span.muted", "–") : shown(value));

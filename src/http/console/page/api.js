@@ -25,7 +25,12 @@ async function ask(path, options) {
     throw unreachable();
   }
   const kind = response.headers.get("content-type") ?? "";
-  const body = kind.includes("json") ? parse(text) : text;
+  let body = text;
+  try {
+    if (kind.includes("json")) body = parse(text);
+  } catch (error) {
+    throw new Refused({ code: "no_json", title: "The answer cannot be read", detail: `${path} gave something that is not what it says it is: ${error.message}` });
+  }
   const answer = { body, text, status: response.status, id: response.headers.get("x-request-id") };
   if (response.ok) return answer;
   if (kind.includes("problem+json")) throw new Refused(body);
@@ -36,11 +41,37 @@ const JSON_TYPE = { "Content-Type": "application/json" };
 
 // The token of whoever looks on, where the service asks for one; kept in the memory of this page alone.
 let caller = null;
+// Asks somebody for a token; told whether one was refused. The page puts it here.
+let asker = async () => null;
+let asking = null;
 
-export const becomeCaller = (token) => { caller = token; };
+export const askBy = (ask) => { asker = ask; };
+
+// Asks for another token than `used`, once for all who want one; whether there is one.
+export async function renew(used = caller) {
+  if (used !== caller) return true;
+  asking ??= asker(used !== null).finally(() => { asking = null; });
+  const given = await asking;
+  if (given) caller = given;
+  return Boolean(given);
+}
+
+export const present = () => caller;
 export const bearer = (token = caller) => (token ? { Authorization: `Bearer ${token}` } : {});
 
-const get = async (path) => (await ask(path, { headers: bearer() })).body;
+// Does `work`, with another token where the present one is not good (any more).
+async function asCaller(work) {
+  for (;;) {
+    const used = caller;
+    try {
+      return await work();
+    } catch (error) {
+      if (error.problem?.code !== "unauthorized" || !(await renew(used))) throw error;
+    }
+  }
+}
+
+const get = async (path) => (await asCaller(() => ask(path, { headers: bearer() }))).body;
 
 export const flows = async () => (await get("/flows")).flows;
 export const flow = (name) => get(`/console/flows/${encodeURIComponent(name)}`);
@@ -51,16 +82,21 @@ export async function decide(path, input, set, token) {
   const supposes = Object.keys(set).length > 0;
   const body = compact(supposes ? { input, set } : input);
   const url = `${path}${supposes ? "/what-if" : ""}?explain=true`;
-  return ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });
+  const send = () => ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });
+  return token ? send() : asCaller(send);
 }
 
 export async function asTest(name, input, set, token) {
-  const options = { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body: compact({ input, set }) };
-  return (await ask(`/console/flows/${encodeURIComponent(name)}/test`, options)).text;
+  const body = compact({ input, set });
+  const send = () => ask(`/console/flows/${encodeURIComponent(name)}/test`, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });
+  return (await (token ? send() : asCaller(send))).text;
 }
 
 export const restart = (domain, token) =>
   ask(`/admin/domains/${encodeURIComponent(domain)}/restart`, { method: "POST", headers: bearer(token) });
+
+// What went wrong, as a problem: also where it was the page itself.
+export const problemOf = (error) => error.problem ?? { code: "page", title: "Something in this page went wrong", detail: String(error) };
 
 // The same request for a terminal.
 export function curl(path, input, set) {

@@ -1,8 +1,8 @@
 // The frame: header, views, and what the address says. An address names all that is seen: #/flow/purchasing/create_po.
 
 import * as api from "./api.js";
-import { button, h, icon, replace, setText, signButton } from "./dom.js";
-import { askToken } from "./dialogs.js";
+import { button, h, icon, remembered, replace, setText, signButton } from "./dom.js";
+import { askToken, closeDialogs } from "./dialogs.js";
 import { DomainsView } from "./domains.js";
 import { FlowView } from "./flow.js";
 import { time } from "./format.js";
@@ -18,7 +18,8 @@ const VIEWS = {
 const main = document.getElementById("main");
 const top = document.getElementById("top");
 
-let flows = [];
+// What is served; null until that is known.
+let flows = null;
 let view = null;
 // Which flow was looked at last, so that views hand it on.
 let lastFlow = null;
@@ -26,8 +27,13 @@ let lastFlow = null;
 // "#/play/purchasing?product_id=PROD-001": the view, what follows, and the query.
 function address() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...rest] = path.split("/").map(decodeURIComponent);
-  return { name: VIEWS[name] ? name : "flow", rest, query: new URLSearchParams(query) };
+  const [name, ...rest] = path.split("/").map(decoded);
+  return { name: Object.hasOwn(VIEWS, name) ? name : "flow", rest, query: new URLSearchParams(query) };
+}
+
+// Somebody may have typed anything: what cannot be decoded is taken as it stands.
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 export function link(name, parts = [], query = "") {
@@ -35,11 +41,12 @@ export function link(name, parts = [], query = "") {
   return `#/${path}${String(query) ? `?${query}` : ""}`;
 }
 
-// The number of a domain's colour: by its place among all of them, so that it is one colour everywhere.
+// The number of a domain's colour: given once, so that it is one colour everywhere for as long as the page is open.
+const colours = new Map();
 function colour(domain) {
-  const names = new Set([...flows.flatMap((flow) => flow.nodes.map((node) => node.domain)), ...live.domains.keys()]);
-  const sorted = [...names].filter(Boolean).sort();
-  return Math.max(sorted.indexOf(domain), 0) % 8;
+  const names = [...(flows ?? []).flatMap((flow) => flow.nodes.map((node) => node.domain)).filter(Boolean).sort(), ...[...live.domains.keys()].sort(), domain];
+  for (const name of names) if (!colours.has(name)) colours.set(name, colours.size % 8);
+  return colours.get(domain);
 }
 
 const context = {
@@ -48,6 +55,11 @@ const context = {
   flowNamed: (name) => flows.find((flow) => flow.flow === name),
   // Writes the address without a new step in the history, and without coming here again.
   rewrite: (hash) => history.replaceState(null, "", hash),
+  // Shows what the address says, as if it had just been opened.
+  again() {
+    leave();
+    return route(true);
+  },
   // Where there are several flows: one to choose from.
   chooser(current, name) {
     if (flows.length < 2) return null;
@@ -58,23 +70,22 @@ const context = {
   },
 };
 
-// Reads what there is; the views are shown once that is known.
+api.askBy((refused) => askToken("Token", "The flows of this service are for whoever has a token.", { refused, lasting: true }));
+
+let waiting = 0;
+// Reads what there is; the views are shown once that is known. A service that is not there yet is asked again.
 async function begin() {
-  replace(main, loading());
-  let refused = false;
-  for (;;) {
-    try {
-      flows = await api.flows();
-      break;
-    } catch (error) {
-      const given = error.problem?.code === "unauthorized" && await askToken("Token", "The flows of this service are for whoever has a token.", refused);
-      if (!given) {
-        replace(main, trouble(error, begin));
-        return;
-      }
-      api.becomeCaller(given);
-      refused = true;
-    }
+  clearTimeout(waiting);
+  if (!main.querySelector(".again")) replace(main, loading());
+  try {
+    flows = await api.flows();
+  } catch (error) {
+    const heals = error.problem?.code !== "unauthorized";
+    const said = trouble(error, begin, heals && "It is tried again by itself.");
+    // Words that are there already are not told again.
+    if (main.textContent !== said.textContent) replace(main, said);
+    if (heals) waiting = setTimeout(begin, 2_000);
+    return;
   }
   live.start();
   await route(true);
@@ -111,25 +122,29 @@ async function route(first = false) {
   const next = new make(flow, context);
   view = next;
   replace(main, next.element);
+  if (!first) {
+    main.focus({ preventScroll: true });
+    // Before the view begins: it may have somewhere to scroll to.
+    scrollTo(0, 0);
+  }
   try {
     await next.begin(deeper, query);
   } catch (error) {
-    if (view === next) replace(main, trouble(error, () => { view = null; route(); }));
+    if (view === next) replace(main, trouble(error, () => context.again()));
   }
-  if (!first && view === next) main.focus({ preventScroll: true });
-  if (!first) scrollTo(0, 0);
 }
 
 function leave() {
+  closeDialogs();
   view?.end();
   view = null;
 }
 
 const loading = () => h("div.loading", { role: "status" }, h("span.sr", "Loading"), h("span.shimmer.title"), h("span.shimmer.large"));
 
-function trouble(error, again) {
-  const { title, detail, code } = error.problem ?? { title: "Something in this page went wrong", detail: String(error), code: "page" };
-  return h("section.empty", { role: "alert" }, icon("alert"), h("h1", title), h("p", detail), h("p.muted", code), button("Try again", { icon: "restart", onclick: again }));
+function trouble(error, again, more) {
+  const { title, detail, code } = api.problemOf(error);
+  return h("section.empty.again", { role: "alert" }, icon("alert"), h("h1", title), h("p", detail), more && h("p.muted", more), h("p.muted", h("code", code)), button("Try again", { icon: "restart", onclick: () => again() }));
 }
 
 const missing = (name) => h("section.empty", icon("search"),
@@ -141,7 +156,7 @@ const missing = (name) => h("section.empty", icon("search"),
 function themes() {
   const kinds = { auto: ["auto", "Colours: as the system says"], light: ["sun", "Colours: light"], dark: ["moon", "Colours: dark"] };
   const names = Object.keys(kinds);
-  let current = names.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "auto";
+  let current = names.includes(remembered.get("theme")) ? remembered.get("theme") : "auto";
   const apply = () => {
     document.documentElement.dataset.theme = current;
     const [sign, label] = kinds[current];
@@ -151,7 +166,7 @@ function themes() {
   };
   const toggle = signButton("Colours", "auto", () => {
     current = names[(names.indexOf(current) + 1) % names.length];
-    localStorage.setItem("theme", current);
+    remembered.set("theme", current);
     apply();
   });
   apply();
@@ -162,15 +177,17 @@ function themes() {
 function connection() {
   const word = h("span.word", "Connecting");
   const element = h("span.connection", { role: "status" }, h("span.dot"), word);
-  const banner = h("div.banner", { hidden: true }, icon("alert"), h("p"));
+  const banner = h("div.banner", { hidden: true, role: "region", "aria-label": "Connection" }, icon("alert"), h("p"), button("Give a token", { onclick: () => live.start() }));
   const tell = () => {
     element.dataset.state = live.state;
-    setText(word, { connecting: "Connecting", live: "Live", lost: "Reconnecting" }[live.state]);
+    setText(word, { connecting: "Connecting", live: "Live", lost: live.problem?.code === "unauthorized" ? "No token" : "Reconnecting" }[live.state]);
     banner.hidden = live.state !== "lost";
     document.documentElement.classList.toggle("stale", live.state === "lost");
-    if (live.state === "lost") {
-      replace(banner.querySelector("p"), "The connection to the service is lost; it is tried again by itself. ", live.heard && ["What is shown is as of ", time(live.heard), "."]);
-    }
+    if (live.state !== "lost") return;
+    const isRefused = live.problem?.code === "unauthorized";
+    banner.querySelector("button").hidden = !isRefused;
+    const why = live.problem ? `${live.problem.title.replace(/\.$/, "")}.` : "The connection to the service is lost.";
+    replace(banner.querySelector("p"), why, isRefused ? " Nothing new is shown without a token. " : " It is tried again by itself. ", live.heard && ["What is shown is as of ", time(live.heard), "."]);
   };
   live.addEventListener("state", tell);
   tell();
@@ -191,7 +208,7 @@ function header() {
 const mark = () => h("span.mark", { "aria-hidden": "true" });
 
 header();
-addEventListener("hashchange", () => route());
+addEventListener("hashchange", () => { if (flows) route(); });
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.target.closest?.("input, textarea, select, dialog")) return;
@@ -201,11 +218,12 @@ addEventListener("keydown", (event) => {
     field.focus();
   }
 });
-// Files were read again: what is shown may be another flow by now.
-live.addEventListener("release", async () => {
+// Files were read again: what is shown may be another flow by now. A view that holds what somebody typed asks first.
+live.addEventListener("release", async ({ changed }) => {
   flows = await api.flows().catch(() => flows);
-  leave();
-  await route(true);
+  if (view?.flow && !changed.has(view.flow.flow)) return;
+  if (view?.changed && context.flowNamed(view.flow.flow)) view.changed();
+  else if (view?.flow || !view) await context.again();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

@@ -56,16 +56,29 @@ export function block(text, language, label) {
   return h("pre.code", { tabindex: "0", role: "region", "aria-label": label }, h("code", colour(text, language)));
 }
 
-// A text with its line numbers, from `first` on; `marks` are lines to be pointed at.
-export function numbered(text, language, label, first = 1, marks = new Set()) {
+// The pieces of a coloured text, line by line.
+function lined(text, language) {
   const lines = [[]];
-  for (const piece of colour(text.replace(/\n$/, ""), language)) {
+  for (const piece of colour(text, language)) {
     const whole = piece instanceof Node ? piece.textContent : piece;
     whole.split("\n").forEach((part, index) => {
       if (index > 0) lines.push([]);
       if (part) lines.at(-1).push(piece instanceof Node ? h("span", { class: piece.getAttribute("class") }, part) : part);
     });
   }
+  return lines;
+}
+
+// A text whose long lines are broken where there is no more room: what is carried over hangs behind where the line began.
+export function wrapping(text, language, label) {
+  const indents = text.split("\n").map((line) => line.length - line.trimStart().length);
+  const rows = lined(text, language).map((pieces, index) => h("span.hanging", { style: { "--indent": `${indents[index] + 2}ch` } }, pieces, "\n"));
+  return h("pre.code", { tabindex: "0", role: "region", "aria-label": label }, h("code", rows));
+}
+
+// A text with its line numbers, from `first` on; `marks` are lines to be pointed at.
+export function numbered(text, language, label, first = 1, marks = new Set()) {
+  const lines = lined(text.replace(/\n$/, ""), language);
   const rows = lines.map((pieces, index) => {
     const line = first + index;
     return h("span.line", { class: marks.has(line) && "marked", "data-line": line }, pieces, "\n");
@@ -73,8 +86,32 @@ export function numbered(text, language, label, first = 1, marks = new Set()) {
   return h("pre.code.numbered", { tabindex: "0", role: "region", "aria-label": label, style: { "--digits": `${String(first + lines.length).length}ch` } }, h("code", rows));
 }
 
-// SQL on one line is broken before its clauses, as people write it.
+const CLAUSE = /\s+((?:FROM|WHERE|GROUP\s+BY|HAVING|ORDER\s+BY|LIMIT|UNION|(?:(?:LEFT|RIGHT|FULL)(?:\s+OUTER)?\s+|CROSS\s+|INNER\s+)?JOIN)\b)/iy;
+const UNTOUCHED = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$(\w*)\$[\s\S]*?\$\1\$|IS\s+(?:NOT\s+)?DISTINCT\s+FROM\b/iy;
+
+// SQL on one line is broken before its clauses, as people write it: not within quotes, comments or parentheses, where the
+// same words are no clauses. It is for looking at; what is copied is the query itself.
 export function laidOut(sql) {
-  if (sql.trim().includes("\n")) return sql.trim();
-  return sql.trim().replace(/\s+(FROM|WHERE|GROUP BY|HAVING|ORDER BY|LIMIT|UNION|(?:LEFT |RIGHT |FULL |CROSS |INNER )?JOIN)\b/g, "\n$1");
+  const text = sql.trim();
+  if (text.includes("\n")) return text;
+  let [out, depth, at] = ["", 0, 0];
+  const take = (pattern) => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    if (found) at = pattern.lastIndex;
+    return found;
+  };
+  while (at < text.length) {
+    const whole = take(UNTOUCHED);
+    const clause = !whole && depth === 0 && take(CLAUSE);
+    if (whole) out += whole[0];
+    else if (clause) out += `\n${clause[1]}`;
+    else {
+      const c = text[at];
+      depth += c === "(" ? 1 : c === ")" ? -1 : 0;
+      out += c;
+      at += 1;
+    }
+  }
+  return out;
 }

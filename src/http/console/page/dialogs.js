@@ -6,8 +6,9 @@ import { block } from "./code.js";
 // Kept in the memory of this page alone: it is gone when the page is.
 let token = null;
 
-function open(title, content, { wide = false } = {}) {
-  const dialog = h("dialog.dialog", { class: wide && "wide", "aria-labelledby": "dialog-title" },
+// `lasting` dialogs belong to the page, the others to the view that opened them.
+function open(title, content, { wide = false, lasting = false } = {}) {
+  const dialog = h("dialog.dialog", { class: [wide && "wide", !lasting && "of-view"].filter(Boolean).join(" "), "aria-labelledby": "dialog-title" },
     h("header", h("h2", { id: "dialog-title" }, title), signButton("Close", "close", () => dialog.close())),
     content);
   dialog.addEventListener("close", () => dialog.remove());
@@ -16,8 +17,13 @@ function open(title, content, { wide = false } = {}) {
   return dialog;
 }
 
+// What a view opened goes with it.
+export function closeDialogs() {
+  document.querySelectorAll("dialog.of-view").forEach((dialog) => dialog.close());
+}
+
 // Asks for a token; null where it is not given.
-export function askToken(label, why, refused = false) {
+export function askToken(label, why, { refused = false, lasting = false } = {}) {
   return new Promise((resolve) => {
     const field = h("input", { type: "password", id: "token", autocomplete: "off", required: true, "aria-describedby": "token-why" });
     let given = null;
@@ -32,7 +38,7 @@ export function askToken(label, why, refused = false) {
     h("p.muted", { id: "token-why" }, why, " The token is kept until this page is closed or loaded again."),
     h("label.field", h("span", label), field),
     h("div.row.end", button("Cancel", { quiet: true, onclick: () => dialog.close() }), h("button.button.primary", { type: "submit" }, h("span", "Continue"))));
-    const dialog = open(label, form);
+    const dialog = open(label, form, { lasting });
     dialog.addEventListener("close", () => resolve(given || null));
     field.focus();
   });
@@ -42,7 +48,7 @@ export function askToken(label, why, refused = false) {
 export async function withToken(why, work) {
   let refused = false;
   for (;;) {
-    const given = token ?? await askToken("Admin token", why, refused);
+    const given = token ?? await askToken("Admin token", why, { refused });
     if (!given) return null;
     try {
       const done = await work(given);

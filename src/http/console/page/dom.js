@@ -3,7 +3,8 @@
 const SVG = "http://www.w3.org/2000/svg";
 
 // Characters that would reorder or hide what stands around them are shown by their number.
-const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/g;
+// Joiners (U+200C, U+200D) are spelling in some scripts, and stay.
+const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 
 export function visible(text) {
   return String(text).replace(HIDDEN, (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
@@ -97,19 +98,50 @@ export function signButton(label, sign, onclick, more = {}) {
   return h("button.sign", { type: "button", "aria-label": label, title: label, onclick, ...more }, icon(sign));
 }
 
-export async function copyText(text) {
+// Puts a text on the clipboard; whether that was done.
+export async function copyText(text, near = document.body) {
   if (navigator.clipboard && window.isSecureContext) {
-    await navigator.clipboard.writeText(text);
-    return;
+    return navigator.clipboard.writeText(text).then(() => true, () => false);
   }
-  // Without TLS browsers lend no clipboard; a selection that is copied does the same.
+  // Without TLS browsers lend no clipboard; a selection that is copied does the same. While a dialog is open, only what
+  // is within it can be selected.
+  const focused = document.activeElement;
   const area = h("textarea.offscreen", { "aria-hidden": "true" });
   area.value = text;
-  document.body.append(area);
+  (near.closest("dialog") ?? document.body).append(area);
   area.select();
-  document.execCommand("copy");
+  let done = false;
+  try { done = document.execCommand("copy"); } catch { /* It is not to be had. */ }
   area.remove();
+  focused?.focus({ preventScroll: true });
+  return done;
 }
+
+// Tells something to whoever listens instead of looking. While a dialog is open, only what is within it is heard.
+export function announce(text, near = document.body) {
+  const home = near.closest("dialog") ?? document.body;
+  let place = home.querySelector(":scope > .announcer");
+  if (!place) {
+    place = h("p.sr.announcer", { role: "status" });
+    home.append(place);
+  }
+  place.textContent = "";
+  // A region is heard where it changes, so it has to be there before.
+  setTimeout(() => setText(place, text), 60);
+}
+
+// A button that is busy keeps its focus; what it does is held back by whoever asks `isBusy`.
+export function setBusy(button, busy) {
+  if (busy) button.setAttribute("aria-disabled", "true");
+  else button.removeAttribute("aria-disabled");
+}
+export const isBusy = (button) => button.getAttribute("aria-disabled") === "true";
+
+// What a browser remembers for the page, where it may.
+export const remembered = {
+  get(name) { try { return localStorage.getItem(name); } catch { return null; } },
+  set(name, value) { try { localStorage.setItem(name, value); } catch { /* It lasts as long as the page, then. */ } },
+};
 
 export function download(name, text, type) {
   const url = URL.createObjectURL(new Blob([text], { type }));
@@ -120,10 +152,13 @@ export function download(name, text, type) {
 // A copying button that says that it has copied.
 export function copyButton(label, text, { sign = "copy", quiet = true } = {}) {
   const name = h("span", label);
-  const done = async () => {
-    await copyText(typeof text === "function" ? text() : text);
-    name.textContent = "Copied";
-    setTimeout(() => { name.textContent = label; }, 1_600);
+  let rest = 0;
+  const done = async ({ currentTarget: button }) => {
+    const said = await copyText(typeof text === "function" ? text() : text, button) ? "Copied" : "Not copied";
+    name.textContent = said;
+    announce(said === "Copied" ? said : "The browser did not let it be copied", button);
+    clearTimeout(rest);
+    rest = setTimeout(() => { name.textContent = label; }, 1_600);
   };
   return h("button.button.copies", { type: "button", class: quiet && "quiet", onclick: done }, icon(sign), name);
 }

@@ -1,8 +1,8 @@
 // A flow: its graph, and beside it whatever node is chosen.
 
 import * as api from "./api.js";
-import { block, laidOut, numbered } from "./code.js";
-import { copyButton, h, icon, replace, setText, signButton } from "./dom.js";
+import { block, laidOut, numbered, wrapping } from "./code.js";
+import { copyButton, h, icon, replace, signButton } from "./dom.js";
 import { duration, plural, shown, time } from "./format.js";
 import { Graph } from "./graph.js";
 import { computable } from "./json.js";
@@ -36,13 +36,15 @@ export class FlowView {
 
   async begin(parts) {
     const [picture, details] = await Promise.all([api.picture(this.flow.flow), api.flow(this.flow.flow)]);
+    // Whoever has gone elsewhere meanwhile is not called back.
+    if (this.ended) return;
     const plainPicture = computable(picture);
     this.details = details;
     this.last = details.last;
     this.graph = new Graph(plainPicture, {
       colour: this.context.colour,
       label: `The flow ${this.flow.flow}, from its inputs to its outcomes`,
-      select: (id) => { location.hash = this.context.link("flow", [this.flow.flow, id]); },
+      select: (id, { stays = false } = {}) => this.#choose(id, stays),
     });
     replace(this.stage, this.graph.element);
     this.graph.attach();
@@ -52,7 +54,21 @@ export class FlowView {
     this.#pulse();
   }
 
+  // The details of what is chosen are told and have the focus, unless it `stays` where it is; Escape leads back.
+  #choose(id, stays) {
+    this.leads = !stays;
+    const hash = this.context.link("flow", [this.flow.flow, id]);
+    if (location.hash === hash) this.#lead();
+    else location.hash = hash;
+  }
+
+  #lead() {
+    if (this.leads) this.panel.querySelector("h2")?.focus({ preventScroll: true });
+    this.leads = false;
+  }
+
   end() {
+    this.ended = true;
     live.removeEventListener("pulse", this.onPulse);
     document.removeEventListener("keydown", this.onKey);
     this.graph?.detach();
@@ -67,20 +83,23 @@ export class FlowView {
     this.element.classList.toggle("has-panel", Boolean(id));
     if (!id) {
       replace(this.panel, h("div.hint", h("p", "Choose a node to see what it asks or applies."),
-        h("p.muted", h("kbd", "/"), " finds one, ", h("kbd", "← ↑ ↓ →"), " walk, ", h("kbd", "Enter"), " opens.")));
+        h("p.muted", h("kbd", "/"), " finds one, ", h("kbd", "← ↑ ↓ →"), " walk, ", h("kbd", "Enter"), " opens."),
+        h("p.muted", h("kbd", "+"), " ", h("kbd", "−"), " ", h("kbd", "0"), " zoom, or the wheel with ", h("kbd", "Ctrl"), ".")));
       return;
     }
     this.timings = h("div.timings");
+    this.shownTimings = null;
     replace(this.panel, box ? this.#describe(box) : this.#unknown(id));
     this.panel.scrollTop = 0;
     this.#showTimings();
+    this.#lead();
     if (box && matchMedia("(max-width: 1000px)").matches) this.panel.scrollIntoView({ block: "start" });
   }
 
   close() {
     const id = this.chosen;
     location.hash = this.context.link("flow", [this.flow.flow]);
-    this.graph.element.querySelector(`[data-id="${CSS.escape(id)}"]`)?.focus();
+    this.graph.element.querySelector(`[data-id="${CSS.escape(id)}"]`)?.focus({ preventScroll: true });
   }
 
   #unknown(id) {
@@ -89,7 +108,7 @@ export class FlowView {
 
   #head(title, kind, domain) {
     return h("header.panel-head",
-      h("div", h("h2", title),
+      h("div", h("h2", { tabindex: "-1" }, title),
         h("p.chips", kind && h("span.chip", kind),
           domain && h("a.chip.domain", { class: `d${this.context.colour(domain)}`, href: this.context.link("domains", [domain]) }, h("span.swatch"), domain))),
       signButton("Close the details", "close", () => this.close()));
@@ -118,23 +137,21 @@ export class FlowView {
   #links(ids) { return ids.map((id, index) => [index > 0 && ", ", this.#link(id)]); }
 
   #query(node) {
-    const sql = laidOut(node.query);
     return [
-      section("Query", block(sql, "sql", `The query of ${node.id}`), h("div.row.end", copyButton("Copy", sql))),
+      section("Query", h("div.copied", wrapping(laidOut(node.query), "sql", `The query of ${node.id}`), copyButton("Copy", node.query))),
       node.params.length > 0 && section("Parameters", table(["parameter", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
       columns("Columns", node.columns, node.redact),
       section("Answer", h("dl.pairs",
         h("dt", "rows"), h("dd", { one: "exactly one; none is the answer “not found”", optional: "one or none", many: "any number" }[node.rows]),
+        h("dt", "coalesced"), h("dd", node.coalesce === "off" ? "never: each decision asks for itself" : "while its database is busy, equal and like queries go together"),
         node.timeout_ms && [h("dt", "time limit"), h("dd", `${node.timeout_ms} ms`)],
         h("dt", "without one"), h("dd", node.default === null ? "the decision fails" : ["these stand in, and the decision is degraded: ", shown(node.default)]))),
     ];
   }
 
   #rules(node) {
-    const lines = new Set();
     const index = node.rules.map((rule) => {
       const [, file, line] = /^(.*):(\d+):\d+$/.exec(rule.place) ?? [];
-      lines.add(Number(line));
       const jump = () => this.#jump(file, line);
       return h("li", h("button.rule-name", { type: "button", onclick: jump }, rule.rule), rule.description && h("span.muted", rule.description),
         h("span.salience", { title: "salience: higher ones are tried first" }, String(rule.salience)));
@@ -142,6 +159,7 @@ export class FlowView {
     return [
       node.mappings.length > 0 && section("Mappings", table(["fact", "from"], node.mappings.map(({ fact, from }) => [h("code", fact), h("code", from)]))),
       node.starting_facts.length > 0 && section("Starts with", table(["fact", "value"], node.starting_facts.map(({ fact, value }) => [h("code", fact), shown(value)]))),
+      node.aliases.length > 0 && section("Other names", table(["name", "of node"], node.aliases.map(({ alias, node: of }) => [h("code", alias), this.#link(of)]))),
       node.reads.length > 0 && section("Reads", h("p.codes", node.reads.map((fact) => h("code", fact)))),
       section(`Rules, in the order they are tried`, h("ol.rule-list", index)),
       node.sources.map((source) => section(h("code", source.name),
@@ -191,9 +209,8 @@ export class FlowView {
     if (!this.graph) return;
     const last = this.last;
     const key = last ? `${last.at}` : "none";
-    if (this.shownTimings === key && this.shownFor === this.chosen) return;
+    if (this.shownTimings === key) return;
     this.shownTimings = key;
-    this.shownFor = this.chosen;
     if (!last) {
       replace(this.seen, "No decision has been looked at yet. ", h("a", { href: this.context.link("play", [this.flow.flow]) }, "Make one"), ".");
       return;

@@ -22,6 +22,12 @@ export function duration(micros) {
   return `${ms.toFixed(ms >= 10 ? 1 : 2)} ms`;
 }
 
+// The same for a column: all with one unit and as many decimals, so that they can be compared at a glance.
+export function durations(all) {
+  const longest = Math.max(0, ...all.map(Number));
+  return longest >= 10_000_000 ? (micros) => `${(Number(micros) / 1_000_000).toFixed(3)} s` : (micros) => `${(Number(micros) / 1000).toFixed(2)} ms`;
+}
+
 export function rate(value) {
   const number = Number(value);
   return number >= 100 || Number.isInteger(number) ? String(Math.round(number)) : number.toFixed(1);

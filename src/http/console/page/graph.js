@@ -1,10 +1,12 @@
 // A flow as a graph: the places come from the service, here it is drawn, moved, searched and lit.
 
-import { h, icon, replace, s, setText, signButton } from "./dom.js";
+import { h, icon, s, setText, signButton } from "./dom.js";
 import { duration } from "./format.js";
+import { bounds, chamfered, condition, curve, legend } from "./shapes.js";
 
 const SMALLEST = 0.08;
 const LARGEST = 2.5;
+const LIFE = 1.25;
 // Below this nobody can read the lines below a title.
 const LEGIBLE = 0.45;
 const SIGNS = { query: "database", rules: "rules", input: "input", outcome: "outcome" };
@@ -17,6 +19,9 @@ export class Graph {
   #moved = false;
   #touched = false;
   #current = null;
+  // What the search finds, from left to right, and which of it is in sight.
+  #hits = [];
+  #hit = 0;
 
   // `colour` gives the number of a domain's colour; `select` is told the box that is chosen, or null.
   constructor(picture, { colour, select, label }) {
@@ -37,9 +42,9 @@ export class Graph {
         h("label.searching", icon("search"), this.field, this.found),
         legend(picture.domains.map(({ name }) => name), colour),
         h("div.zoom", { role: "group", "aria-label": "Zoom" },
-          signButton("Zoom out", "minus", () => this.zoom(1 / 1.3)),
-          signButton("Show all", "fit", () => this.fit()),
-          signButton("Zoom in", "plus", () => this.zoom(1.3)))),
+          signButton("Zoom out", "minus", () => this.zoom(1 / 1.3), { title: "Zoom out (−)" }),
+          signButton("Show all", "fit", () => this.fit(), { title: "Show all (0)" }),
+          signButton("Zoom in", "plus", () => this.zoom(1.3), { title: "Zoom in (+)" }))),
       h("div.canvas", this.surface, this.#map(colour)),
       this.status);
     this.#draw(colour);
@@ -85,8 +90,9 @@ export class Graph {
       id, class: id, viewBox: "0 0 8 8", refX: "7", refY: "4", markerWidth: "9", markerHeight: "9", markerUnits: "userSpaceOnUse", orient: "auto",
     }, s("path", { d: "M0 0L8 4L0 8z" })));
     this.layer.append(s("defs", tips));
-    for (const arrow of arrows) {
-      const line = s("path.arrow", { d: curve(arrow.points), class: arrow.condition && "conditional" });
+    // What only fills an answer lies below what decides.
+    for (const arrow of [...arrows].sort((one, other) => Number(Boolean(other.aside)) - Number(Boolean(one.aside)))) {
+      const line = s("path.arrow", { d: curve(arrow.points), class: [arrow.condition && "conditional", arrow.aside && "aside-arrow"].filter(Boolean).join(" ") });
       this.layer.append(line);
       this.#arrows.push({ arrow, line });
     }
@@ -96,13 +102,13 @@ export class Graph {
 
   #box(box, colour) {
     const { x, y, width, height, kind, id } = box;
-    const radius = kind === "outcome" ? height / 2 : 9;
+    const radius = kind === "outcome" ? Math.min(height / 2, 27) : 9;
     const frame = (name) => (kind === "rules" ? s(`path.${name}`, { d: chamfered(box) }) : s(`rect.${name}`, { width, height, rx: radius }));
     const left = kind === "outcome" ? 22 : 16;
     const texts = [s("text.title", { x: left, y: 24 }, box.title)];
     box.lines.forEach((line, index) => texts.push(s("text.line", { x: left, y: 41 + 17 * index }, line)));
-    // On the lower border, where nothing else is.
-    const timing = s("text.timing", { x: width - 14, y: height + 4, "text-anchor": "end" });
+    // Behind the last line, where room is kept for it.
+    const timing = s("text.timing", { x: width - 14, y: height - 14, "text-anchor": "end" });
     const clip = `clip-${this.#boxes.size}`;
     const sign = s("g.sign", { transform: `translate(${width - 29} 9) scale(0.7)` });
     sign.append(...icon(SIGNS[kind]).childNodes);
@@ -121,7 +127,7 @@ export class Graph {
     s("circle.alarm", { cx: width - 2, cy: 2, r: 6 })));
     group.addEventListener("click", () => { if (!this.#moved) this.choose(id); });
     group.addEventListener("focus", () => this.#focus(id));
-    const known = { box, group, timing, said, state: null, down: null };
+    const known = { box, group, timing, said, state: null, down: null, supposed: false };
     this.#boxes.set(id, known);
     this.#name(known);
     return group;
@@ -136,13 +142,24 @@ export class Graph {
       [words[box.kind], ...(box.kind === "outcome" ? [] : box.lines)].join(" "),
       down && `its database is ${down}`,
       state && state.replace("_", " "),
+      known.supposed && "supposed otherwise",
     ];
     setText(said, parts.filter(Boolean).join(", ") + (box.kind !== "outcome" && box.description ? `. ${box.description}` : ""));
   }
 
-  choose(id) {
+  // `stays`: the focus is not led to what is chosen.
+  choose(id, { stays = false } = {}) {
     this.mark(id);
-    this.select(id);
+    this.select(id, { stays });
+  }
+
+  // In which nodes facts are supposed to be otherwise.
+  suppose(ids) {
+    for (const [id, known] of this.#boxes) {
+      known.supposed = ids.has(id);
+      known.group.classList.toggle("supposed", known.supposed);
+      this.#name(known);
+    }
   }
 
   // Shows which box is chosen, and brings it into sight.
@@ -204,23 +221,29 @@ export class Graph {
       const hay = [box.title, ...box.lines, box.description, box.domain].filter(Boolean).join("\n").toLowerCase();
       const hit = wanted !== "" && hay.includes(wanted);
       group.classList.toggle("hit", hit);
-      if (hit) found.push(id);
+      if (hit) found.push(box);
     }
+    this.#hits = found.sort((one, other) => one.x - other.x || one.y - other.y).map(({ id }) => id);
+    this.#hit = -1;
+    // While somebody looks for something, the rest stands back.
     this.element.classList.toggle("searching-now", wanted !== "");
     const words = wanted === "" ? "" : found.length === 0 ? "none" : `${found.length} found`;
     setText(this.found, words);
-    setText(this.status, wanted === "" ? "" : found.length === 0 ? "No node found" : `${words}; Enter chooses the first`);
-    if (found.length) this.reveal(found[0]);
-    return found;
+    setText(this.status, wanted === "" ? "" : found.length === 0 ? "No node found" : `${words}; Enter shows the next, Shift and Enter the one before`);
+    if (found.length) this.reveal(this.#hits[0]);
   }
 
   #searchKey(event) {
     if (event.key === "Enter") {
-      const [first] = this.search(this.field.value);
-      if (first) {
-        this.choose(first);
-        this.#boxes.get(first).group.focus();
-      }
+      event.preventDefault();
+      if (!this.#hits.length) return;
+      const count = this.#hits.length;
+      this.#hit = this.#hit < 0 ? (event.shiftKey ? count - 1 : 0) : (this.#hit + (event.shiftKey ? count - 1 : 1)) % count;
+      const id = this.#hits[this.#hit];
+      this.element.classList.remove("searching-now");
+      this.choose(id, { stays: true });
+      setText(this.found, `${this.#hit + 1} of ${count}`);
+      setText(this.status, `${this.#hit + 1} of ${count}: ${id}`);
     } else if (event.key === "Escape" && this.field.value) {
       event.stopPropagation();
       this.field.value = "";
@@ -276,14 +299,17 @@ export class Graph {
     }, { passive: false });
     this.surface.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;
+      if (!this.#pointers.size) this.#moved = false;
       this.#pointers.set(event.pointerId, this.#place(event));
-      this.#moved = false;
     });
     this.surface.addEventListener("pointermove", (event) => this.#drag(event));
     for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
       this.surface.addEventListener(end, (event) => {
         this.#pointers.delete(event.pointerId);
-        if (!this.#pointers.size) this.surface.classList.remove("moving");
+        if (this.#pointers.size) return;
+        this.surface.classList.remove("moving");
+        // The click that ends a movement chooses nothing; the next one does, whoever makes it.
+        setTimeout(() => { if (!this.#pointers.size) this.#moved = false; }, 0);
       });
     }
   }
@@ -322,6 +348,8 @@ export class Graph {
     const { width, height } = bounds(this.picture);
     const isWhole = x >= -1 && y >= -1 && x + width * k <= clientWidth + 1 && y + height * k <= clientHeight + 1;
     this.map.classList.toggle("needed", !isWhole);
+    // A finger scrolls the page where the graph has nothing more above or below.
+    this.surface.classList.toggle("deep", height * k > clientHeight + 1);
     const place = { x: -x / k, y: -y / k, width: clientWidth / k, height: clientHeight / k };
     for (const [name, value] of Object.entries(place)) this.window.setAttribute(name, value.toFixed(1));
   }
@@ -346,12 +374,12 @@ export class Graph {
     this.#apply();
   }
 
-  // All of it, but never larger than life.
+  // All of it, but hardly larger than life.
   fit() {
     const { clientWidth, clientHeight } = this.surface;
     if (!clientWidth) return;
     const { width, height } = bounds(this.picture);
-    const k = Math.min(clientWidth / width, clientHeight / height, 1.1);
+    const k = Math.min(clientWidth / width, clientHeight / height, LIFE);
     this.#view = { x: (clientWidth - width * k) / 2, y: (clientHeight - height * k) / 2, k };
     this.#touched = false;
     this.#apply();
@@ -383,39 +411,4 @@ export class Graph {
     const dy = into(vy + y * k, height * k, clientHeight, 16);
     if (dx || dy) this.#move(dx, dy);
   }
-}
-
-// The room that boxes take, without that of a legend.
-function bounds({ width, height, boxes }) {
-  const lowest = Math.max(...boxes.map((box) => box.y + box.height), 0);
-  return { width, height: Math.min(height, lowest + 24) };
-}
-
-// A box of rules has its corners cut.
-function chamfered({ width, height }) {
-  const cut = 9;
-  return `M${cut} 0H${width - cut}L${width} ${cut}V${height - cut}L${width - cut} ${height}H${cut}L0 ${height - cut}V${cut}Z`;
-}
-
-// Curves between layers, level through them.
-function curve([[x, y], ...rest]) {
-  let path = `M${x} ${y}`;
-  rest.forEach(([toX, toY], index) => {
-    const bend = (x + toX) / 2;
-    path += index % 2 === 0 ? `C${bend} ${y} ${bend} ${toY} ${toX} ${toY}` : `L${toX} ${toY}`;
-    [x, y] = [toX, toY];
-  });
-  return path;
-}
-
-function condition({ points, condition: text }) {
-  const [[ax, ay], [bx, by]] = points.slice(-2);
-  const short = [...text].length > 26 ? `${[...text].slice(0, 25).join("")}…` : text;
-  return s("text.condition", { x: (ax + bx) / 2, y: (ay + by) / 2 - 5, "text-anchor": "middle" }, s("title", text), short);
-}
-
-// The names of the domains with their colours.
-function legend(domains, colour) {
-  const element = h("ul.legend", { "aria-label": "Domains" });
-  return replace(element, domains.map((name) => h("li", { class: `d${colour(name)}` }, h("span.swatch"), name)));
 }

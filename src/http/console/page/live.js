@@ -1,7 +1,7 @@
 // What the service tells by itself: how the domains are, once a second. A connection that is lost is made again, and
-// everybody who looks is told both times.
+// everybody who looks is told both times. While nobody can see the page there is none: browsers have few to give.
 
-import { bearer } from "./api.js";
+import { bearer, present, renew } from "./api.js";
 
 const KEPT = 120;
 // The service says something every second; where it says nothing for so long, the connection is dead.
@@ -10,6 +10,8 @@ const LONGEST_PAUSE = 5_000;
 
 class Live extends EventTarget {
   state = "connecting";
+  // Why the service refuses to tell, where it does: a problem document.
+  problem = null;
   admin = null;
   version = null;
   // By domain: how it is.
@@ -23,16 +25,31 @@ class Live extends EventTarget {
   #timer = null;
   #pause = 500;
 
+  constructor() {
+    super();
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#rest();
+      else if (this.#wanted) this.start();
+    });
+  }
+
+  #wanted = false;
+
   // A stream of events that is read by hand: EventSource could send no token.
   async start() {
-    clearTimeout(this.#timer);
-    this.#stop?.abort();
+    this.#wanted = true;
+    this.#rest();
+    if (document.hidden) return;
     const stop = new AbortController();
     this.#stop = stop;
     this.#watch();
+    const used = present();
     try {
       const response = await fetch("/events", { headers: bearer(), signal: stop.signal, cache: "no-store" });
-      if (!response.ok) throw new Error(`the service answered ${response.status}`);
+      if (!response.ok) {
+        await this.#refused(response, used, stop);
+        return;
+      }
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
@@ -44,7 +61,29 @@ class Live extends EventTarget {
         events.forEach((event) => this.#take(event));
       }
     } catch { /* However it ended, it is tried again. */ }
-    if (this.#stop === stop) this.#lost();
+    if (this.#stop === stop) this.#lost(null);
+  }
+
+  // The service is there and does not tell: with another token it may, or later.
+  async #refused(response, used, stop) {
+    const other = { code: `http_${response.status}`, title: `The service answered ${response.status}` };
+    const problem = await response.json().catch(() => other);
+    if (this.#stop !== stop) return;
+    if (problem.code !== "unauthorized") {
+      this.#pause = Math.max(this.#pause, 1000 * Number(response.headers.get("retry-after") ?? 1));
+      this.#lost(problem);
+      return;
+    }
+    this.#rest();
+    const isRenewed = await renew(used);
+    if (isRenewed) this.start();
+    else this.#become("lost", problem);
+  }
+
+  #rest() {
+    clearTimeout(this.#timer);
+    this.#stop?.abort();
+    this.#stop = null;
   }
 
   #take(event) {
@@ -70,31 +109,34 @@ class Live extends EventTarget {
       if (sample && domain.sample && points.at(-1)?.t !== domain.sample.t) points.push(domain.sample);
       this.past.set(domain.domain, points.slice(-KEPT));
     }
-    const versions = (all) => JSON.stringify(Object.entries(all).map(([name, { graph, rules }]) => [name, graph, rules]));
-    const changed = this.flows !== null && versions(this.flows) !== versions(flows);
+    const before = this.flows;
+    // What was seen of a flow is told where it changes.
+    for (const [name, flow] of Object.entries(flows)) flow.last ??= before?.[name]?.last ?? null;
+    const version = (flow) => flow && `${flow.graph} ${flow.rules}`;
+    const names = [...Object.keys(before ?? {}), ...Object.keys(flows)];
+    const changed = new Set(names.filter((name) => before && version(before[name]) !== version(flows[name])));
     this.flows = flows;
-    this.#become("live");
+    this.#become("live", null);
     this.dispatchEvent(new Event("pulse"));
-    if (changed) this.dispatchEvent(new Event("release"));
+    if (changed.size) this.dispatchEvent(Object.assign(new Event("release"), { changed }));
   }
 
-  #lost() {
-    this.#stop?.abort();
-    this.#stop = null;
-    this.#become("lost");
-    clearTimeout(this.#timer);
+  #lost(problem) {
+    this.#rest();
+    this.#become("lost", problem);
     this.#timer = setTimeout(() => this.start(), this.#pause);
     this.#pause = Math.min(this.#pause * 1.6, LONGEST_PAUSE);
   }
 
   #watch() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lost(), SILENCE);
+    this.#timer = setTimeout(() => this.#lost(null), SILENCE);
   }
 
-  #become(state) {
-    if (this.state === state) return;
+  #become(state, problem) {
+    if (this.state === state && this.problem?.code === problem?.code) return;
     this.state = state;
+    this.problem = problem;
     this.dispatchEvent(new Event("state"));
   }
 }

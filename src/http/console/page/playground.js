@@ -2,161 +2,223 @@
 
 import * as api from "./api.js";
 import { answerPart, changes, factsPart, outcome, rulesPart, timeline, tried } from "./anatomy.js";
-import { button, copyButton, h, icon, replace, signButton } from "./dom.js";
+import { announce, button, copyButton, h, icon, isBusy, replace, setBusy, setText, signButton } from "./dom.js";
 import { showText, withToken } from "./dialogs.js";
 import { alarms } from "./flow.js";
+import { choice, Form, number } from "./form.js";
 import { plain, shown } from "./format.js";
 import { Graph } from "./graph.js";
-import { computable, isNum, Num } from "./json.js";
+import { compact, computable, isNum, parse } from "./json.js";
 import { live } from "./live.js";
 
-const NUMBER = /^-?\d+(\.\d+)?$/;
+// In an address: what is supposed begins so. No input has a dot in its name.
+const SET = "set.";
 
 export class PlaygroundView {
   constructor(flow, context) {
     this.flow = flow;
     this.context = context;
-    this.fields = new Map();
+    this.inputs = new Form(flow.inputs);
     // By fact: what is supposed, and what it is otherwise.
     this.supposed = new Map();
+    // The last plain decision, to which others are compared.
     this.base = null;
     this.result = null;
+    // What is under way is dropped where something else was asked meanwhile.
+    this.turn = 0;
+    // An input may be called so as well; the sign is in no name.
+    this.marker = Object.hasOwn(flow.inputs, "run") ? "run!" : "run";
     this.run = h("button.button.primary.large", { type: "submit" }, icon("play"), h("span", "Run"));
-    this.supposing = h("section.supposing", { hidden: true, "aria-label": "What if" });
-    this.form = h("form.inputs", { novalidate: true, "aria-label": "Inputs", onsubmit: (event) => { event.preventDefault(); this.decide(); } },
-      this.#inputs(), this.supposing, h("div.row", this.run));
-    this.outcome = h("div.verdict-place", { "aria-live": "polite" });
-    this.stage = h("div.stage");
+    this.rows = new Map();
+    this.list = h("ul");
+    this.supposing = h("section.supposing", { hidden: true, "aria-label": "What if" }, h("h2", "What if"), this.list);
+    this.form = h("form.inputs", { novalidate: true, "aria-label": "Inputs", onsubmit: (event) => { event.preventDefault(); if (!isBusy(this.run)) this.decide(); } },
+      this.inputs.elements, this.supposing, h("div.row", this.run));
+    this.news = h("div.news", { role: "status" });
+    this.outcome = h("div.verdict-place");
+    this.changes = h("div.changes-place");
+    this.stage = h("div.stage", h("div.shimmer.large"));
     this.parts = h("div.parts");
     this.element = h("section.view.play-view",
       h("header.heading",
         h("div", h("h1", "Playground"), h("p.lead", flow.description ?? `Decisions of ${flow.flow}`)),
         h("div.facts", context.chooser(flow.flow, "play"), h("code.path", "POST ", flow.path))),
-      h("div.play", h("div.play-side", this.form), h("div.play-main", this.outcome, this.stage, this.parts)));
+      this.news,
+      h("div.play", h("div.play-side", this.form), h("div.play-main", this.outcome, this.changes, this.stage, this.parts)));
     this.onPulse = () => this.graph?.alarms(alarms());
   }
 
   async begin(_, query) {
-    replace(this.outcome, h("div.waiting-for", h("p", "Fill in the inputs and run the flow: the answer comes with all that led to it.")));
+    this.#invite();
+    this.#fill(query);
     const [picture, details] = await Promise.all([api.picture(this.flow.flow), api.flow(this.flow.flow)]);
+    if (this.ended) return;
     this.details = details;
     this.graph = new Graph(computable(picture), {
       colour: this.context.colour,
       label: `The path of the decision through ${this.flow.flow}`,
-      select: (id) => this.#jump(id),
+      // Whoever walks through what a search found stays at the graph.
+      select: (id, { stays = false } = {}) => { if (!stays) this.#jump(id); },
     });
     replace(this.stage, this.graph.element);
     this.graph.attach();
     live.addEventListener("pulse", this.onPulse);
     this.onPulse();
-    this.show([], query);
+    if (query.has(this.marker)) await this.decide();
   }
 
   end() {
+    this.ended = true;
     live.removeEventListener("pulse", this.onPulse);
     this.graph?.detach();
   }
 
+  // The same flow, asked otherwise: what the address does not say is as at the beginning.
   show(_, query) {
-    for (const [name, field] of this.fields) if (query.has(name)) field.value = query.get(name);
-    if (query.has("run") && this.graph && !this.result) this.decide();
+    this.turn += 1;
+    this.#fill(query);
+    this.inputs.wrong([]);
+    this.result = null;
+    setBusy(this.run, false);
+    this.element.classList.remove("deciding");
+    this.#invite();
+    if (!this.graph) return;
+    this.#light(null);
+    if (query.has(this.marker)) this.decide();
   }
 
-  #inputs() {
-    const inputs = Object.entries(this.flow.inputs);
-    if (!inputs.length) return h("p.muted", "The flow takes no inputs.");
-    return inputs.map(([name, input]) => {
-      const id = `input-${name}`;
-      const field = control(id, input);
-      this.fields.set(name, field);
-      const hint = [input.description, input.required ? null : "optional", input.maximum && `at most ${input.maximum}`, input.minimum && `at least ${input.minimum}`, input.type.startsWith("list") && "a JSON list"].filter(Boolean).join(" · ");
-      return h("div.field", h("label", { for: id }, h("span", name), h("span.type", input.type)), field,
-        h("p.hint", { id: `${id}-hint` }, hint), h("p.wrong", { id: `${id}-wrong`, role: "alert" }));
-    });
+  #invite() {
+    replace(this.outcome, h("div.waiting-for", h("p", "Fill in the inputs and run the flow: the answer comes with all that led to it.")));
+    replace(this.changes);
+    replace(this.parts);
   }
 
-  #given() {
-    const body = {};
-    for (const [name, field] of this.fields) {
-      const value = read(field.value, this.flow.inputs[name].type);
-      if (value !== undefined) body[name] = value;
+  #fill(query) {
+    this.inputs.write(query);
+    this.supposed.clear();
+    for (const [name, text] of query) {
+      if (!name.startsWith(SET)) continue;
+      let value = text;
+      try { value = parse(text); } catch { /* A text without its quotes. */ }
+      this.supposed.set(name.slice(SET.length), { value, was: value, text: plain(value), isFromAddress: true });
     }
-    return body;
+    replace(this.list);
+    this.rows.clear();
+    this.hints = new Map();
+    this.#showSupposed();
   }
 
   #set() {
     return Object.fromEntries([...this.supposed].map(([fact, { value }]) => [fact, value]));
   }
 
+  // Files were read again: what is shown, and typed, stays until its reader wants the new.
+  changed() {
+    const renew = () => {
+      this.#remember(false);
+      this.context.again();
+    };
+    replace(this.news, h("p.notice", icon("alert"), h("span", "The flow's files were read again: what is shown may be of the earlier ones."), button("Show the new flow", { icon: "restart", onclick: renew })));
+  }
+
   async decide() {
-    const [input, set] = [this.#given(), this.#set()];
+    this.turn += 1;
+    const turn = this.turn;
+    const isLate = () => this.ended || turn !== this.turn;
+    const [input, set] = [this.inputs.read(), this.#set()];
     const supposes = Object.keys(set).length > 0;
-    this.#remember(supposes);
-    this.#wrong([]);
-    this.run.disabled = true;
+    this.#remember(true);
+    this.inputs.wrong([]);
+    setBusy(this.run, true);
     this.element.classList.add("deciding");
-    const begun = performance.now();
-    let result = null;
     try {
-      const ask = (token) => api.decide(this.flow.path, input, set, token);
-      const answer = supposes ? await withToken("Supposing facts is for whoever has the admin token.", ask) : await ask(null);
-      if (answer) result = { answer: answer.body, id: answer.id };
-    } catch (error) {
-      if (!error.problem) throw error;
-      result = { problem: error.problem, id: error.problem.request_id };
+      // What changes is told against the same inputs, or the inputs' share in it would be taken for the supposition's.
+      const isKnown = this.base && compact(this.base.input) === compact(input);
+      if (!supposes || !isKnown) {
+        const base = await this.#ask(input, {});
+        if (isLate()) return;
+        this.base = base;
+      }
+      // Inputs that do not fit are told before anybody is asked for a token.
+      const result = supposes && !this.base.problem?.errors ? await this.#ask(input, set) : this.base;
+      if (isLate() || !result) return;
+      this.result = result;
+      this.#render();
     } finally {
-      this.run.disabled = false;
-      this.element.classList.remove("deciding");
+      if (!isLate()) {
+        setBusy(this.run, false);
+        this.element.classList.remove("deciding");
+      }
     }
-    if (!result) return;
-    result = { ...result, input, set, there_and_back: performance.now() - begun };
-    if (!supposes) this.base = result;
-    this.result = result;
-    this.#render();
+  }
+
+  // A decision or why there is none; null where nobody gave the token that it needs.
+  async #ask(input, set) {
+    const supposes = Object.keys(set).length > 0;
+    let begun = performance.now();
+    const timed = (token) => {
+      begun = performance.now();
+      return api.decide(this.flow.path, input, set, token);
+    };
+    let result;
+    try {
+      const answer = supposes ? await withToken("Supposing facts is for whoever has the admin token.", timed) : await timed(null);
+      if (!answer) return null;
+      result = { answer: answer.body, id: answer.id };
+    } catch (error) {
+      const problem = api.problemOf(error);
+      result = { problem, id: problem.request_id };
+    }
+    return { ...result, input, set, there_and_back: performance.now() - begun };
   }
 
   // Puts what was asked into the address, so that it can be sent to somebody.
-  #remember(supposes) {
-    const query = new URLSearchParams([...this.fields].filter(([, field]) => field.value !== "").map(([name, field]) => [name, field.value]));
-    if (!supposes) query.set("run", "1");
+  #remember(runs) {
+    const query = new URLSearchParams(this.inputs.texts());
+    for (const [fact, { value }] of this.supposed) query.set(SET + fact, compact(value));
+    if (runs) query.set(this.marker, "1");
     this.context.rewrite(this.context.link("play", [this.flow.flow], query));
-  }
-
-  #wrong(errors) {
-    for (const [name, field] of this.fields) {
-      const own = errors.filter(({ pointer }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`));
-      const place = document.getElementById(`input-${name}-wrong`);
-      if (place) place.textContent = own.map(({ message }) => message).join("; ");
-      field.toggleAttribute("aria-invalid", own.length > 0);
-      if (own.length) field.setAttribute("aria-invalid", "true");
-    }
   }
 
   #render() {
     const { result } = this;
     const { answer, problem } = result;
     const explain = answer?.explain ?? problem?.explain ?? null;
-    this.#wrong(problem?.errors ?? []);
+    this.inputs.wrong(problem?.errors ?? []);
     replace(this.outcome, outcome(result, explain, this.#actions()));
+    announce(answer ? `${answer.status}. ${answer.message ?? ""}` : `${problem.title}. ${problem.detail ?? ""}`);
     this.#light(explain);
     const supposes = Object.keys(result.set).length > 0;
+    replace(this.changes, supposes && changes(this.base, result));
+    const states = new Map([...this.parts.querySelectorAll("details[data-key]")].map((details) => [details.dataset.key, details.open]));
     replace(this.parts,
-      supposes && changes(this.base, result),
       explain && timeline(explain, this.context.colour),
       answer && answerPart(answer, this.context.colour),
       explain && tried(explain, Boolean(answer)),
       explain && rulesPart(explain),
       explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed, live.admin !== false));
+    // What somebody opened stays open.
+    for (const details of this.parts.querySelectorAll("details[data-key]")) if (states.has(details.dataset.key)) details.open = states.get(details.dataset.key);
     this.#showSupposed();
+    this.#showWas();
+  }
+
+  // What an address supposes is otherwise something else, which is known once that has been decided.
+  #showWas() {
+    const explain = this.base?.answer?.explain ?? this.base?.problem?.explain;
+    for (const [fact, hint] of this.hints) {
+      const [owner, ...path] = fact.split(".");
+      const value = path.reduce((at, name) => at?.[name], explain?.nodes.find(({ node }) => node === owner)?.value);
+      if (path.length && value !== undefined) replace(hint, "is ", shown(value));
+    }
   }
 
   #actions() {
-    const { input, set, answer } = this.result;
-    const supposes = Object.keys(set).length > 0;
+    const { input, set } = this.result;
     return h("div.row.actions",
       copyButton("Copy as curl", () => api.curl(this.flow.path, input, set), { sign: "terminal" }),
       button("Save as flow test", { icon: "test", quiet: true, onclick: () => this.#saveTest() }),
-      !supposes && answer && copyButton("Copy link", () => location.href, { sign: "link" }));
+      copyButton("Copy link", () => location.href, { sign: "link" }));
   }
 
   async #saveTest() {
@@ -165,23 +227,19 @@ export class PlaygroundView {
     const ask = (token) => api.asTest(this.flow.flow, input, set, token);
     try {
       const text = needsToken ? await withToken("This flow test holds rows as they are, or supposed facts: it is for whoever has the admin token.", ask) : await ask(null);
-      if (text === null) return;
+      if (text === null || this.ended) return;
       const name = `${this.flow.flow}.test.yaml`;
       showText("Flow test", ["The decision, made once more, with the rows it was made from. Keep it beside the other tests, such as tests/flows/", name, ", and run it with: tributary test"], { text, language: "yaml", name, type: "application/yaml" });
     } catch (error) {
-      if (!error.problem) throw error;
-      showText("No flow test could be made", error.problem.detail ?? "", { text: error.problem.title, language: "yaml" });
+      const { title, detail } = api.problemOf(error);
+      if (!this.ended) showText("No flow test could be made", detail ?? "", { text: title, language: "yaml" });
     }
   }
 
   #light(explain) {
-    if (!explain) {
-      this.graph.light(null);
-      this.graph.times(new Map());
-      return;
-    }
-    this.graph.light(new Map(explain.nodes.map(({ node, state }) => [node, state])), explain.outcomes.findIndex(({ holds }) => holds));
-    this.graph.times(new Map(explain.nodes.filter(({ took_us: took }) => took !== undefined).map((node) => [node.node, Number(node.took_us)])));
+    const nodes = explain?.nodes ?? [];
+    this.graph.light(explain && new Map(nodes.map(({ node, state }) => [node, state])), explain?.outcomes.findIndex(({ holds }) => holds));
+    this.graph.times(new Map(nodes.filter(({ took_us: took }) => took !== undefined).map((node) => [node.node, Number(node.took_us)])));
   }
 
   #jump(id) {
@@ -195,7 +253,7 @@ export class PlaygroundView {
 
   // Supposes that a fact has another value; what it is now is where the change begins.
   suppose(fact, value) {
-    if (!this.supposed.has(fact)) this.supposed.set(fact, { value, was: value });
+    if (!this.supposed.has(fact)) this.supposed.set(fact, { value, was: value, text: plain(value) });
     this.#showSupposed();
     const field = document.getElementById(`suppose-${fact}`);
     field?.focus();
@@ -203,21 +261,59 @@ export class PlaygroundView {
     this.supposing.scrollIntoView({ block: "nearest" });
   }
 
+  // Rows that stay are left as they are: somebody may be typing there.
   #showSupposed() {
     this.supposing.hidden = this.supposed.size === 0;
-    this.run.lastChild.textContent = this.supposed.size ? "Re-evaluate" : "Run";
-    const rows = [...this.supposed].map(([fact, { value, was }]) => {
-      const id = `suppose-${fact}`;
-      const field = typeof was === "boolean" ? choice(id, ["true", "false"], String(value)) : h("input", { id, type: "text", autocomplete: "off", spellcheck: "false", value: plain(value) });
-      field.addEventListener("input", () => { this.supposed.get(fact).value = alike(field.value, was); });
-      const remove = signButton(`Do not suppose ${fact}`, "undo", () => {
-        this.supposed.delete(fact);
-        this.#showSupposed();
-        this.run.focus();
-      });
-      return h("li", h("label", { for: id }, h("code", fact)), h("div.row", field, remove), h("p.hint", "is ", shown(was)));
+    setText(this.run.lastChild, this.supposed.size ? "Re-evaluate" : "Run");
+    for (const [fact, row] of this.rows) {
+      if (this.supposed.has(fact)) continue;
+      row.remove();
+      this.rows.delete(fact);
+    }
+    for (const [fact, supposition] of this.supposed) {
+      if (this.rows.has(fact)) continue;
+      const row = this.#row(fact, supposition);
+      this.rows.set(fact, row);
+      this.list.append(row);
+    }
+    this.graph?.suppose(new Set([...this.supposed.keys()].map((fact) => fact.split(".")[0])));
+  }
+
+  #row(fact, supposition) {
+    const id = `suppose-${fact}`;
+    const { was, text } = supposition;
+    const isWhole = !fact.includes(".") || (was !== null && typeof was === "object" && !isNum(was));
+    // A null says nothing of its kind: whoever replaces it says whether 123 is a number or a text.
+    const kind = was === null && !isWhole ? choice(`${id}-kind`, ["null", "text", "number", "boolean"], "null", { boolean: "true or false" }) : null;
+    const field = typeof was === "boolean" ? choice(id, ["true", "false"], text) : isWhole ? h("textarea", { id, rows: "5", spellcheck: "false" }) : h("input", { id, type: "text", autocomplete: "off", spellcheck: "false" });
+    field.value = text;
+    kind?.setAttribute("aria-label", `Kind of ${fact}`);
+    const take = (typed) => {
+      if (kind && typed) kind.value = this.#kindOf(fact, field.value);
+      supposition.value = kind ? asKind(field.value, kind.value) : isWhole ? whole(field.value) : alike(field.value, was);
+      supposition.text = field.value;
+    };
+    field.addEventListener("input", () => take(true));
+    kind?.addEventListener("change", () => take(false));
+    const remove = signButton(`Do not suppose ${fact}`, "undo", () => {
+      this.supposed.delete(fact);
+      this.#showSupposed();
+      this.run.focus();
     });
-    replace(this.supposing, h("h2", "What if"), h("ul", rows));
+    const hint = h("p.hint", !isWhole && !supposition.isFromAddress && ["is ", shown(was)]);
+    if (supposition.isFromAddress) this.hints.set(fact, hint);
+    return h("li", h("label", { for: id }, h("code", fact)), h("div.row", field, kind, remove), hint);
+  }
+
+  // What a text that is typed for a null is meant as: what the fact's type says, or else what it looks like.
+  #kindOf(fact, text) {
+    const [owner, ...path] = fact.split(".");
+    const node = this.details?.nodes.find(({ id }) => id === owner);
+    const type = (node?.columns ?? node?.facts ?? []).find(({ name }) => name === path.join("."))?.type ?? (owner === "input" ? this.flow.inputs[path.join(".")]?.type : undefined);
+    if (text.trim() === "" || text.trim() === "null") return text.trim() ? "null" : "text";
+    if (/^(text|date|timestamp|uuid)/.test(type ?? "")) return "text";
+    if (["true", "false"].includes(text.trim())) return "boolean";
+    return number(text) ? "number" : "text";
   }
 }
 
@@ -225,45 +321,16 @@ export class PlaygroundView {
 function alike(text, was) {
   if (typeof was === "boolean") return text === "true";
   if (text.trim() === "null") return null;
-  if ((isNum(was) || was === null) && NUMBER.test(text.trim())) return new Num(text.trim());
-  if (was === null && ["true", "false"].includes(text.trim())) return text.trim() === "true";
-  return text;
+  return (isNum(was) && number(text)) || text;
 }
 
-function choice(id, values, current) {
-  const element = h("select", { id }, values.map((value) => h("option", { value }, value === "" ? "not given" : value)));
-  element.value = current;
-  return element;
+function asKind(text, kind) {
+  if (kind === "null") return null;
+  if (kind === "boolean") return text.trim() === "true";
+  return (kind === "number" && number(text)) || text;
 }
 
-// The control for an input of this type.
-function control(id, input) {
-  const described = { "aria-describedby": `${id}-hint ${id}-wrong`, "aria-required": String(input.required) };
-  const optional = input.required ? [] : [""];
-  const set = (element) => {
-    for (const [name, value] of Object.entries(described)) element.setAttribute(name, value);
-    return element;
-  };
-  const initial = input.default === undefined || input.default === null ? "" : plain(input.default);
-  if (input.enum) return set(choice(id, [...optional, ...input.enum.map(plain)], initial || (input.required ? plain(input.enum[0]) : "")));
-  if (input.type === "boolean") return set(choice(id, [...optional, "true", "false"], initial || (input.required ? "true" : "")));
-  const example = /such as (\S+)/.exec(input.description ?? "")?.[1];
-  const kinds = { date: "date", integer: "text", decimal: "text" };
-  return set(h("input", {
-    id, type: kinds[input.type] ?? "text", autocomplete: "off", spellcheck: "false", value: initial,
-    inputmode: ["integer", "decimal"].includes(input.type) ? "decimal" : null,
-    maxlength: input.max_length === undefined ? null : plain(input.max_length),
-    placeholder: example ?? { timestamp: "2026-01-31T09:00:00Z", uuid: "00000000-0000-0000-0000-000000000000" }[input.type] ?? null,
-  }));
-}
-
-// What was typed, as JSON has it; what does not fit goes as it is, for the service says best what is wrong.
-function read(text, type) {
-  if (text === "") return undefined;
-  if (type.startsWith("list")) {
-    try { return JSON.parse(text); } catch { return text; }
-  }
-  if (type === "boolean") return text === "true";
-  if (["integer", "decimal"].includes(type) && NUMBER.test(text.trim())) return new Num(text.trim());
-  return text;
+// Rows, or a list, as JSON; what is none is told by the service.
+function whole(text) {
+  try { return parse(text); } catch { return text; }
 }
