@@ -19,7 +19,7 @@ impl Databases {
     pub async fn start(products: usize) -> Self {
         let mut servers = Vec::new();
         for database in DATABASES {
-            let settings = [("max_connections", "300"), ("shared_buffers", "64MB")];
+            let settings = [("max_connections", "600"), ("shared_buffers", "64MB")];
             let server = Server::disposable(&settings).expect("a server");
             sql::create_database(&server.url("postgres"), database.name).await.expect("a database");
             let url = server.url(database.name);
