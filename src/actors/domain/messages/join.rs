@@ -7,7 +7,8 @@ use actix::{Context, Handler, Message};
 use crate::actors::domain::actor::Domain;
 use crate::postgres::{self, Ask};
 
-/// Run a query for each of `asks`, which say themselves what came of them. Answered when they are taken.
+/// Run a query for each of `asks`, which say themselves what came of them. Answered when they are taken; where the domain does
+/// not serve any more they are dropped, and whoever asked asks again.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Join {
@@ -19,6 +20,8 @@ impl Handler<Join> for Domain {
     type Result = ();
 
     fn handle(&mut self, message: Join, _: &mut Context<Self>) {
-        self.core.lanes().join(&message.what, message.asks);
+        if self.core.serves() {
+            self.core.lanes().join(&message.what, message.asks);
+        }
     }
 }
