@@ -86,8 +86,8 @@ export function numbered(text, language, label, first = 1, marks = new Set()) {
   return h("pre.code.numbered", { tabindex: "0", role: "region", "aria-label": label, style: { "--digits": `${String(first + lines.length).length}ch` } }, h("code", rows));
 }
 
-const CLAUSE = /\s+((?:FROM|WHERE|GROUP\s+BY|HAVING|ORDER\s+BY|LIMIT|UNION|(?:(?:LEFT|RIGHT|FULL)(?:\s+OUTER)?\s+|CROSS\s+|INNER\s+)?JOIN)\b)/iy;
-const UNTOUCHED = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$(\w*)\$[\s\S]*?\$\1\$|IS\s+(?:NOT\s+)?DISTINCT\s+FROM\b/iy;
+const CLAUSE = /\s+((?:FROM|WHERE|GROUP\s+BY|HAVING|ORDER\s+BY|LIMIT|UNION|(?:(?:LEFT|RIGHT|FULL)(?:\s+OUTER)?\s+|CROSS\s+|INNER\s+)?JOIN)\b)/yi;
+const UNTOUCHED = /'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\/\*[\s\S]*?\*\/|\$(\w*)\$[\s\S]*?\$\1\$|IS\s+(?:NOT\s+)?DISTINCT\s+FROM\b/yi;
 
 // SQL on one line is broken before its clauses, as people write it: not within quotes, comments or parentheses, where the
 // same words are no clauses. It is for looking at; what is copied is the query itself.
