@@ -139,6 +139,13 @@ impl Core {
         self.alarm.notify_one();
     }
 
+    /// Asks for a probe at once where a query has failed as it does when the database is gone.
+    pub(super) fn alarm_for(&self, kind: &QueryErrorKind) {
+        if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
+            self.alarm();
+        }
+    }
+
     /// Waits until a probe is asked for.
     pub(super) async fn alarmed(&self) {
         self.alarm.notified().await;
@@ -184,8 +191,8 @@ impl Core {
                 return Err(down.map_or_else(|_| unavailable(&State::Stopped), |standing| unavailable(&standing.state)));
             }
         };
-        if matches!(outcome, Err(QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. })) {
-            self.alarm();
+        if let Err(kind) = &outcome {
+            self.alarm_for(kind);
         }
         outcome
     }

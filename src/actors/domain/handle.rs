@@ -172,7 +172,7 @@ impl DomainHandle {
         };
         match told {
             Told::Answered(Err(kind)) => {
-                self.alarm_for(&kind);
+                self.publication.borrow().instance.core.alarm_for(&kind);
                 if kind.is_retryable() { Told::Again(Manner::Any) } else { Told::Answered(Err(kind)) }
             }
             told => told,
@@ -185,12 +185,6 @@ impl DomainHandle {
         let Publication { instance: Instance { address, core, .. }, retired } = &*publication;
         let serves = !retired && core.serves() && address.connected();
         if serves && core.lanes().takes(query, deadline) { core.permit() } else { None }
-    }
-
-    fn alarm_for(&self, kind: &QueryErrorKind) {
-        if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
-            self.publication.borrow().instance.core.alarm();
-        }
     }
 
     /// Sends what was gathered. An actor that is gone drops it, and whoever asked asks again.
