@@ -79,6 +79,12 @@ fn same(text: &str, apart: &Rows, together: &Rows) -> Result<(), String> {
     if apart == together { Ok(()) } else { Err(format!("{text}\nalone: {apart}\ntogether: {together}")) }
 }
 
+/// Of the executions of the wrapped statement, how many were planned anew.
+const PLANNED_ANEW: &str =
+    "SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT tri' || 'butary%'";
+/// How many times PostgreSQL plans a statement for the parameters at hand before it looks whether that is worth it.
+const TRIALS: i64 = 5;
+
 async fn is_wrapped(domain: &Domain) -> bool {
     domain.value(WRAPPED, &[]).await != json("0")
 }
@@ -239,6 +245,23 @@ async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_togethe
         assert_eq!(rows.as_ref().map(|rows| rows.iter().map(first).collect()), Ok(params.clone()));
     }
     assert!(!is_wrapped(&domain).await, "a domain that coalesces nothing did");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_short_batch_is_not_planned_anew_each_time() {
+    let (domain, config) = single("coalesced_plans").await;
+    // Large enough for a plan by the index to look cheaper the fewer keys there are.
+    let rows = "CREATE TABLE many AS SELECT n AS id FROM generate_series(1, 20000) AS n; ALTER TABLE many ADD PRIMARY KEY (id); ANALYZE many";
+    run(shared_server(), &config.connection.database, rows).await;
+    let query = query("SELECT id FROM many WHERE id = $1");
+    for first in (0..200_i64).step_by(4) {
+        let asks: Vec<[Value; 1]> = (first..first + 4).map(|id| [Value::Integer(id + 1)]).collect();
+        let answers = join_all(asks.iter().map(|params| ask(&domain.handle, &query, params, LONG, None))).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+    let planned = domain.value(PLANNED_ANEW, &[]).await;
+    assert!(matches!(planned, Value::Integer(count) if count <= TRIALS), "planned anew: {planned}");
     domain.drain().await;
 }
 

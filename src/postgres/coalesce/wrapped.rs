@@ -2,15 +2,18 @@
 //!
 //! ```sql
 //! SELECT tributary_batch.ord, tributary_rows.*
-//! FROM unnest($1::"pg_catalog"."int4"[], $2::"pg_catalog"."text"[]) WITH ORDINALITY AS tributary_batch (p1, p2, ord)
+//! FROM unnest((SELECT $1::"pg_catalog"."int4"[]), (SELECT $2::"pg_catalog"."text"[])) WITH ORDINALITY
+//!   AS tributary_batch (p1, p2, ord)
 //! CROSS JOIN LATERAL (
 //! <the query, with tributary_batch.p1 for $1>
 //! ) AS tributary_rows (c1, c2, c3)
 //! ```
 //!
 //! Where the query orders its rows they are numbered inside (`row_number() OVER ()`), since nothing promises that a join
-//! keeps an order. Types are those that PREPARE found for the query alone, and what PREPARE then says of this statement
-//! must agree with it, column by column.
+//! keeps an order. The lists stand in selects of their own, so that PostgreSQL does not count them when it plans: where it
+//! does, a plan for the few keys at hand looks cheaper than the one that it keeps, and it plans each short batch anew, which
+//! takes longer than the batch itself. Types are those that PREPARE found for the query alone, and what PREPARE then says of
+//! this statement must agree with it, column by column.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -42,7 +45,8 @@ impl Wrapped {
             return None;
         }
         let numbered = template.ordered;
-        let arrays = comma_separated(types.iter().zip(1..).map(|(ty, number)| format!("${number}::{}[]", quoted(ty))));
+        let arrays =
+            comma_separated(types.iter().zip(1..).map(|(ty, number)| format!("(SELECT ${number}::{}[])", quoted(ty))));
         let params = comma_separated((1..=types.len()).map(|number| format!("p{number}")));
         let columns = comma_separated((1..=plan.column_types().len()).map(|number| format!("c{number}")));
         let inner = template.with(|number| format!("tributary_batch.p{number}"));
