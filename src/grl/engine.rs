@@ -156,16 +156,20 @@ fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
 
 /// The facts that are set, as a map; those with dots nested.
 fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
-    let mut tree: Vec<(&str, Value)> = Vec::new();
-    for (name, lookup) in ruleset.local_names.iter().zip(locals) {
-        if let Lookup::Value(value) = lookup {
-            tree.push((name, value));
-        }
-    }
-    Value::Map(Arc::new(nest(tree)))
+    let set = ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
+        Lookup::Value(value) => Some((name, value)),
+        Lookup::Unset | Lookup::Missing => None,
+    });
+    let record = if ruleset.local_names.iter().any(|name| name.contains('.')) {
+        nest(set.map(|(name, value)| (&**name, value)))
+    } else {
+        // Most nodes have no such facts, and names to share.
+        set.map(|(name, value)| (FieldName::clone(name), value)).collect()
+    };
+    Value::Map(Arc::new(record))
 }
 
-fn nest(facts: Vec<(&str, Value)>) -> Record {
+fn nest<'a>(facts: impl IntoIterator<Item = (&'a str, Value)>) -> Record {
     let mut fields: Vec<(FieldName, Value)> = Vec::new();
     let mut groups: Vec<(&str, Vec<(&str, Value)>)> = Vec::new();
     for (name, value) in facts {

@@ -45,15 +45,23 @@ pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
         for path in ["/readyz", "/ready"] {
             config.service(get(path, reading().to(health::ready)));
         }
+        // Every request for a flow passes over all of these. A scope is passed over by comparing its beginning, a path with names
+        // in it by running a regular expression: so those stand in scopes.
+        let health = web::scope("/health")
+            .service(get("", reading().to(health::all)))
+            .service(get("/{domain}", reading().to(health::one)));
+        let flows = web::scope("/flows")
+            .service(get("", reading().to(flows::list)))
+            .service(get("/{flow}/graph", reading().to(graph::picture)));
+        let admin = web::scope("/admin")
+            .service(post("/domains/{domain}/restart", web::post().to(admin::restart)))
+            .service(post("/reload", web::post().to(admin::reload)));
         config
-            .service(get("/health", reading().to(health::all)))
-            .service(get("/health/{domain}", reading().to(health::one)))
+            .service(health)
+            .service(flows)
+            .service(admin)
             .service(get("/metrics", reading().to(metrics::scrape)))
-            .service(get("/flows", reading().to(flows::list)))
-            .service(get("/flows/{flow}/graph", reading().to(graph::picture)))
             .service(get("/openapi.json", reading().to(openapi::contract)))
-            .service(post("/admin/domains/{domain}/restart", web::post().to(admin::restart)))
-            .service(post("/admin/reload", web::post().to(admin::reload)))
             .default_service(web::to(decide::decide));
     }
 }

@@ -57,11 +57,13 @@ impl Console {
 
 /// Puts the console's routes into an application.
 pub(super) fn configure(config: &mut web::ServiceConfig, console: &Console) {
+    let parts = web::scope("/console")
+        .service(get("/assets/{version}/{name}", reading().to(assets::part)))
+        .service(get("/flows/{flow}", reading().to(flows::one)))
+        .service(post("/flows/{flow}/test", web::post().to(record::test)));
     config
         .app_data(web::Data::new(console.clone()))
         .service(get("/", reading().to(assets::page)))
-        .service(get("/console/assets/{version}/{name}", reading().to(assets::part)))
-        .service(get("/console/flows/{flow}", reading().to(flows::one)))
-        .service(post("/console/flows/{flow}/test", web::post().to(record::test)))
+        .service(parts)
         .service(get("/events", web::get().to(events::stream)));
 }
