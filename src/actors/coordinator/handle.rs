@@ -58,6 +58,9 @@ impl CoordinatorHandle {
     /// As [`Self::decide`], but waits for its turn where too many decisions are under way: for work that comes in bulk and
     /// is held back by being read no further.
     pub async fn decide_in_turn(&self, request: Request) -> Report {
+        if let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() {
+            return self.with(permit, request).await;
+        }
         let latest = tokio::time::Instant::from_std(request.run.deadline.instant());
         match tokio::time::timeout_at(latest, Arc::clone(&self.under_way).acquire_owned()).await {
             Ok(Ok(permit)) => self.with(permit, request).await,

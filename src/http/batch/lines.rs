@@ -9,6 +9,7 @@ use serde::ser::SerializeMap;
 use tokio::time::timeout;
 
 use super::split::{Element, Form, Splitter};
+use super::window::in_groups;
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, Report, Run};
@@ -109,16 +110,15 @@ impl Batch {
         self,
         elements: S,
     ) -> impl Stream<Item = Line> + use<S> {
-        let window = self.settings.batch_window.max(1);
-        elements
-            .map(move |(index, element)| {
-                let batch = self.clone();
-                async move {
-                    let result = batch.decide(index, element).await;
-                    Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
-                }
-            })
-            .buffered(window)
+        let window = self.settings.batch_window;
+        let decisions = elements.map(move |(index, element)| {
+            let batch = self.clone();
+            async move {
+                let result = batch.decide(index, element).await;
+                Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
+            }
+        });
+        in_groups(decisions, window)
     }
 
     async fn decide(&self, index: usize, element: Result<Element, Problem>) -> Result<Answer, Problem> {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::tempo::MOST_TOGETHER;
 
 /// The most queries of each size class; the last is the most that go together.
-const BOUNDS: [usize; 6] = [2, 4, 8, 16, 32, MOST_TOGETHER];
+const BOUNDS: [usize; 8] = [2, 4, 8, 16, 32, 64, 128, MOST_TOGETHER];
 
 /// Counts of the statements that stood for several queries, by how many.
 #[derive(Debug, Default)]
@@ -49,11 +49,11 @@ mod tests {
     #[test]
     fn each_size_counts_in_its_class() {
         let batches = Batches::default();
-        for count in [2, 3, 4, 5, 64, 64] {
+        for count in [2, 3, 4, 5, 64, 256] {
             batches.add(count);
         }
         let counts = batches.counts();
-        assert_eq!(counts.sizes, [(2, 1), (4, 2), (8, 1), (16, 0), (32, 0), (64, 2)]);
-        assert_eq!(counts.queries, 142);
+        assert_eq!(counts.sizes, [(2, 1), (4, 2), (8, 1), (16, 0), (32, 0), (64, 1), (128, 0), (256, 1)]);
+        assert_eq!(counts.queries, 334);
     }
 }

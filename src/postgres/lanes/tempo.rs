@@ -14,7 +14,7 @@ const HELD_UP: u32 = 8;
 /// For so many times that, a lane is waited for while no other answers either.
 pub(super) const STANDSTILL: u32 = 4;
 /// Queries that go together at most, and how long they may take one after the other.
-pub(super) const MOST_TOGETHER: usize = 64;
+pub(super) const MOST_TOGETHER: usize = 256;
 const LONGEST_TOGETHER: Duration = Duration::from_millis(20);
 const LEAST_PATIENCE: Duration = Duration::from_millis(30);
 const MOST_PATIENCE: Duration = Duration::from_millis(150);
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_longer_queries_take_the_fewer_go_together() {
         for (each, most) in
-            [(Duration::ZERO, 64), (Duration::from_micros(100), 64), (ms(1), 20), (ms(15), 1), (ms(50), 1)]
+            [(Duration::ZERO, 256), (Duration::from_micros(100), 200), (ms(1), 20), (ms(15), 1), (ms(50), 1)]
         {
             assert_eq!(most_together(each), most, "{each:?}");
         }

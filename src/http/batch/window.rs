@@ -1,0 +1,147 @@
+//! A window of work under way, which is filled in groups.
+//!
+//! Decisions that begin at the same moment ask their databases together, and a statement for a hundred keys costs little more
+//! than one for ten. So the window is not topped up for each decision that has been given out, but when half of it is free: one
+//! half is with the databases while the other is decided. Whoever sends the inputs one by one is kept waiting for nothing: what
+//! is there is begun.
+
+use std::pin::Pin;
+
+use futures_util::future::poll_immediate;
+use futures_util::stream::{self, Fuse, FuturesOrdered, Stream, StreamExt};
+
+struct Window<S: Stream<Item: Future>> {
+    work: Pin<Box<Fuse<S>>>,
+    under_way: FuturesOrdered<S::Item>,
+    size: usize,
+}
+
+/// What each piece of `work` gives, in its order; at most `size` of them are under way at once.
+pub(super) fn in_groups<S>(work: S, size: usize) -> impl Stream<Item = <S::Item as Future>::Output>
+where
+    S: Stream<Item: Future>,
+{
+    let window = Window { work: Box::pin(work.fuse()), under_way: FuturesOrdered::new(), size: size.max(1) };
+    stream::unfold(window, async |mut window| Some((window.next().await?, window)))
+}
+
+impl<S: Stream<Item: Future>> Window<S> {
+    async fn next(&mut self) -> Option<<S::Item as Future>::Output> {
+        loop {
+            if self.has_room() {
+                self.fill().await;
+            }
+            if self.under_way.is_empty() {
+                let work = self.work.next().await?;
+                self.under_way.push_back(work);
+            } else if self.work.is_done() || !self.has_room() {
+                return self.under_way.next().await;
+            } else {
+                tokio::select! {
+                    biased;
+                    output = self.under_way.next() => return output,
+                    work = self.work.next() => self.under_way.extend(work),
+                }
+            }
+        }
+    }
+
+    /// Half of the window is free.
+    fn has_room(&self) -> bool {
+        self.under_way.len() <= self.size / 2
+    }
+
+    /// Begins what can be begun at once.
+    async fn fill(&mut self) {
+        while self.under_way.len() < self.size {
+            let Some(Some(work)) = poll_immediate(self.work.next()).await else { break };
+            self.under_way.push_back(work);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use futures_util::future::{FutureExt, ready};
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn numbers(receiver: mpsc::UnboundedReceiver<u32>) -> impl Stream<Item = u32> {
+        stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+    }
+
+    #[tokio::test]
+    async fn order_is_kept_and_no_more_are_under_way_than_the_window_has_room_for() {
+        for size in [0, 1, 2, 3, 8, 1_000] {
+            let (under_way, most) = (Cell::new(0), Cell::new(0));
+            let work = stream::iter(0..100_u32).map(|number| {
+                let (under_way, most) = (&under_way, &most);
+                async move {
+                    under_way.set(under_way.get() + 1);
+                    most.set(most.get().max(under_way.get()));
+                    for _ in 0..number % 5 {
+                        tokio::task::yield_now().await;
+                    }
+                    under_way.set(under_way.get() - 1);
+                    number
+                }
+            });
+            let given: Vec<u32> = in_groups(work, size).collect().await;
+            assert_eq!(given, (0..100).collect::<Vec<_>>(), "{size}");
+            assert!(most.get() <= size.max(1), "{} of {size}", most.get());
+        }
+    }
+
+    #[tokio::test]
+    async fn work_begins_in_groups_where_there_is_enough_of_it() {
+        let begun = RefCell::new(Vec::new());
+        let work = stream::iter(0..40_u32).map(|number| {
+            begun.borrow_mut().push(number);
+            ready(number)
+        });
+        let mut given = std::pin::pin!(in_groups(work, 8));
+        let mut groups = Vec::new();
+        let mut seen = 0;
+        while given.next().await.is_some() {
+            let now = begun.borrow().len();
+            if now > seen {
+                groups.push(now - seen);
+            }
+            seen = now;
+        }
+        assert_eq!(groups, [8, 4, 4, 4, 4, 4, 4, 4, 4]);
+    }
+
+    #[tokio::test]
+    async fn what_comes_alone_waits_for_nobody() {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let mut given = std::pin::pin!(in_groups(numbers(receiver).map(ready), 8));
+        for number in 0..20 {
+            sender.send(number).expect("somebody listens");
+            assert_eq!(given.next().now_or_never(), Some(Some(number)));
+        }
+        assert_eq!(given.next().now_or_never(), None);
+        drop(sender);
+        assert_eq!(given.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_others_are_under_way_begins_at_once() {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let begun = Cell::new(0);
+        let work = numbers(receiver).map(|number| {
+            begun.set(begun.get() + 1);
+            // The first takes for ever.
+            async move { if number == 0 { std::future::pending().await } else { number } }
+        });
+        let mut given = std::pin::pin!(in_groups(work, 8));
+        for number in 0..4 {
+            sender.send(number).expect("somebody listens");
+            assert_eq!(given.next().now_or_never(), None);
+            assert_eq!(begun.get(), number + 1);
+        }
+    }
+}
