@@ -122,6 +122,26 @@ async fn a_client_that_does_not_read_is_not_read_from() {
 }
 
 #[actix_web::test]
+async fn a_batch_that_is_under_way_when_the_service_stops_is_decided_to_its_end() {
+    let (_databases, app) = shipped().await;
+    let body = "{\"product_id\":\"PROD-001\"}\n".repeat(1_000);
+    let request = app.client.post(app.url("/purchasing/flow/batch")).header("Content-Type", LINES).body(body);
+    let mut response = request.send().await.expect("an answer begins");
+    let mut text = response.chunk().await.expect("a part comes").expect("there is one").to_vec();
+    // Workers that have nothing else to do end at once, with what they decide for the one whose batch it is.
+    let stopped = app.server.stop(true);
+    while let Some(part) = response.chunk().await.expect("the answer goes on") {
+        text.extend(part);
+    }
+    let found = lines(std::str::from_utf8(&text).expect("UTF-8"));
+    assert_eq!(found.len(), 1_000);
+    for (index, line) in found.iter().enumerate() {
+        assert_eq!((&line["index"], &line["status"]), (&json!(index), &json!("success")), "{line}");
+    }
+    stopped.await;
+}
+
+#[actix_web::test]
 async fn run_decides_the_inputs_of_a_file() {
     let databases = SampleDatabases::create().await;
     let directory = tempfile::tempdir().expect("a directory");

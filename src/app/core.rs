@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::project::Project;
-use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, UnknownDomain};
+use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Crew, UnknownDomain};
 use crate::actors::domain::DomainHandle;
 use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
@@ -129,6 +129,7 @@ impl Core {
         Workshop {
             releases,
             under_way,
+            crew: Crew::default(),
             recorder,
             admin,
             admin_side,
@@ -163,6 +164,7 @@ impl Core {
 pub struct Workshop {
     releases: Releases,
     under_way: Arc<Semaphore>,
+    crew: Crew,
     recorder: Option<Recorder>,
     admin: Option<Admin>,
     console: Option<Console>,
@@ -185,7 +187,7 @@ impl Workshop {
     pub fn service(&self) -> Service {
         Service {
             releases: self.releases.clone(),
-            coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way)),
+            coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way), self.crew.clone()),
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
             console: self.console.clone(),

@@ -59,7 +59,7 @@ pub struct HttpConfig {
     pub body_limit: usize,
     /// Decisions under way at once, in the whole service; more are answered 503. Default 1,024.
     pub max_in_flight: usize,
-    /// Decisions of one batch under way at once. Default 512.
+    /// Decisions of one batch under way at once. Default 256.
     pub batch_window: usize,
     /// How long to finish what is in flight when the service stops. Default 10 s.
     pub drain_timeout: Duration,
@@ -209,7 +209,7 @@ impl Default for HttpConfig {
             request_timeout: Duration::from_secs(10),
             body_limit: 256 * 1024,
             max_in_flight: 1_024,
-            batch_window: 512,
+            batch_window: 256,
             drain_timeout: Duration::from_secs(10),
             admin_bind: None,
             tokens: None,

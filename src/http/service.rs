@@ -77,11 +77,17 @@ impl Service {
     }
 
     /// As [`Self::decide`], but where too many decisions are under way, or queries wait, it waits within the deadline for its
-    /// turn: work that comes in bulk is not refused for its own width.
-    pub async fn decide_in_turn(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+    /// turn: work that comes in bulk is not refused for its own width. `index` is its place in that.
+    pub async fn decide_in_turn(
+        &self,
+        flow: &Arc<BoundFlow>,
+        inputs: Value,
+        run: Run,
+        (id, index): (&str, usize),
+    ) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs: inputs.clone(), run };
         let decide = async |run: Run| loop {
-            let report = self.coordinator.decide_in_turn(request(run.clone())).await;
+            let report = self.coordinator.decide_in_turn(request(run.clone()), index).await;
             let waits = report.result.as_ref().is_err_and(FlowError::is_for_want_of_a_connection);
             if !waits || run.deadline.remaining() < BETWEEN_TURNS {
                 return report;

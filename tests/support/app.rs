@@ -66,7 +66,8 @@ pub struct TestApp {
     pub client: reqwest::Client,
     /// Its domain actors, to make them go wrong.
     pub domains: DomainSet,
-    server: ServerHandle,
+    /// What stops it.
+    pub server: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
 

@@ -2,12 +2,15 @@
 //!
 //! It answers `Decide` with a future over shared state, so a decision that breaks closes only its own reply, and any
 //! number of decisions are under way at once, up to the permits that travel in the messages. It asks databases and rule
-//! engines through their handles; it never waits for another actor inside its own context.
+//! engines through their handles; it never waits for another actor inside its own context. The decisions of a batch are shared
+//! out among all of them.
 
 mod actor;
 mod bound;
+mod crew;
 mod handle;
 mod span;
 
 pub use bound::{BoundFlow, UnknownDomain};
+pub use crew::Crew;
 pub use handle::{CoordinatorHandle, Request};

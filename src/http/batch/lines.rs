@@ -128,7 +128,7 @@ impl Batch {
         let mut run = Run::new(clock, Deadline::after(self.settings.request_timeout));
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
         let id = format!("{}/{index}", self.id);
-        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, &id).await;
+        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&id, index)).await;
         let trace = trace.as_deref().filter(|_| self.explains);
         let explain = trace.map(|trace| Box::new(Explanation::of(self.flow.flow(), trace, result.is_ok())));
         match result {
