@@ -68,7 +68,8 @@ impl CoordinatorHandle {
             if let Ok(report) = member.send(decide(permit, request.clone())).await {
                 return report;
             }
-            // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it.
+            // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it. (A decision
+            // that broke breaks again below, and is told of there.)
         }
         match self.turn(request.run.deadline).await {
             Some(permit) => self.by_itself(permit, request).await,
