@@ -29,7 +29,7 @@ describe("flow", () => {
     const panel = page.locator(".panel");
     await panel.getByRole("heading", { name: "supplier_info" }).waitFor();
     assert.match(page.url(), /#\/flow\/purchasing\/supplier_info$/);
-    assert.match(await panel.locator("pre").innerText(), /FROM suppliers s\s+WHERE product_id = \$1/);
+    assert.match(await panel.locator("pre").innerText(), /FROM suppliers\s+WHERE product_id = \$1/);
     assert.ok(await panel.locator(".t-keyword").count() > 3, "SQL is coloured");
     assert.match(await panel.locator("table").first().innerText(), /\$1\s+input\.product_id/);
     await panel.locator(".figures").filter({ hasText: "querying" }).filter({ hasText: "ms" }).waitFor();
