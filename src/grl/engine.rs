@@ -157,30 +157,26 @@ fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
 /// The facts that are set, as a map; those with dots nested.
 fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
     let set = ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
-        Lookup::Value(value) => Some((name, value)),
+        Lookup::Value(value) => Some((FieldName::clone(name), value)),
         Lookup::Unset | Lookup::Missing => None,
     });
-    let record = if ruleset.local_names.iter().any(|name| name.contains('.')) {
-        nest(set.map(|(name, value)| (&**name, value)))
-    } else {
-        // Most nodes have no such facts, and names to share.
-        set.map(|(name, value)| (FieldName::clone(name), value)).collect()
-    };
-    Value::Map(Arc::new(record))
+    Value::Map(Arc::new(nest(set)))
 }
 
-fn nest<'a>(facts: impl IntoIterator<Item = (&'a str, Value)>) -> Record {
+fn nest(facts: impl IntoIterator<Item = (FieldName, Value)>) -> Record {
     let mut fields: Vec<(FieldName, Value)> = Vec::new();
-    let mut groups: Vec<(&str, Vec<(&str, Value)>)> = Vec::new();
+    let mut groups: Vec<(FieldName, Vec<(FieldName, Value)>)> = Vec::new();
     for (name, value) in facts {
-        match name.split_once('.') {
-            None => fields.push((FieldName::from(name), value)),
-            Some((head, rest)) => match groups.iter_mut().find(|(known, _)| *known == head) {
-                Some((_, group)) => group.push((rest, value)),
-                None => groups.push((head, vec![(rest, value)])),
-            },
+        let Some((head, rest)) = name.split_once('.') else {
+            fields.push((name, value));
+            continue;
+        };
+        let fact = (FieldName::from(rest), value);
+        match groups.iter_mut().find(|(known, _)| &**known == head) {
+            Some((_, group)) => group.push(fact),
+            None => groups.push((FieldName::from(head), vec![fact])),
         }
     }
-    fields.extend(groups.into_iter().map(|(head, group)| (FieldName::from(head), Value::Map(Arc::new(nest(group))))));
+    fields.extend(groups.into_iter().map(|(head, group)| (head, Value::Map(Arc::new(nest(group))))));
     fields.into_iter().collect()
 }

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 
 use super::actor::Coordinator;
 
-/// So many neighbours of a batch are decided by the same worker.
+/// So many neighbours of a batch are decided by the same worker: half of the window that is usual, which is what begins at once.
 const NEIGHBOURS: usize = 128;
 
 /// The coordinators of all workers. Cheap to clone; all clones are the same crew.
