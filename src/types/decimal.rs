@@ -155,7 +155,7 @@ impl Decimal {
     }
 
     /// The quotient: exact where it terminates, else its integer part and [`Self::QUOTIENT_DIGITS`] significant digits, the
-    /// last rounded half away from zero. It always has at least as many places as the dividend.
+    /// last rounded half away from zero. An exact quotient has at least as many places as the dividend.
     ///
     /// # Errors
     /// [`DecimalError::DivisionByZero`], [`DecimalError::Overflow`].
@@ -163,15 +163,15 @@ impl Decimal {
         if other.is_zero() {
             return Err(DecimalError::DivisionByZero);
         }
-        let (dividend, least) = self.unscaled();
+        let (dividend, dividend_scale) = self.unscaled();
         let (divisor, divisor_scale) = other.unscaled();
-        let scale = least - divisor_scale;
-        let (quotient, scale) = match exact_quotient(&dividend, &divisor) {
-            Some((quotient, places)) => (quotient, scale + places),
-            None => rounded_quotient(&dividend, &divisor, scale, least),
+        let scale = dividend_scale - divisor_scale;
+        let Some((quotient, places)) = exact_quotient(&dividend, &divisor) else {
+            let (quotient, places) = rounded_quotient(&dividend, &divisor, scale);
+            return Self::from_unscaled(quotient, places);
         };
-        let missing = u64::try_from(least - scale).unwrap_or(0);
-        Self::from_unscaled(quotient * power_of_ten(missing), scale.max(least))
+        let missing = u64::try_from(dividend_scale - scale - places).unwrap_or(0);
+        Self::from_unscaled(quotient * power_of_ten(missing), dividend_scale.max(scale + places))
     }
 
     /// The remainder of the division towards zero, exactly; it has the sign of the dividend.
@@ -337,8 +337,8 @@ fn without_fives(mut number: BigInt, most: u64) -> (BigInt, u64) {
     (number, count)
 }
 
-/// `dividend / divisor / 10^scale` rounded half away from zero to at least `least` places, and how many there are. Neither is zero.
-fn rounded_quotient(dividend: &BigInt, divisor: &BigInt, scale: i64, least: i64) -> (BigInt, i64) {
+/// `dividend / divisor / 10^scale` rounded half away from zero, and its places. Neither is zero.
+fn rounded_quotient(dividend: &BigInt, divisor: &BigInt, scale: i64) -> (BigInt, i64) {
     let shifted = |number: BigInt, by: i64| number * power_of_ten(u64::try_from(by).unwrap_or(0));
     let (dividend_digits, divisor_digits) = (digits(dividend), digits(divisor));
     let longer = dividend_digits.cast_signed() - divisor_digits.cast_signed();
@@ -346,7 +346,7 @@ fn rounded_quotient(dividend: &BigInt, divisor: &BigInt, scale: i64, least: i64)
     let reaches = shifted(dividend.abs(), -longer) >= shifted(divisor.abs(), longer);
     let first = longer - scale - i64::from(!reaches);
     let kept = Decimal::QUOTIENT_DIGITS.cast_signed();
-    let places = least.max(kept).max(kept - 1 - first);
+    let places = kept.max(kept - 1 - first);
     let (numerator, denominator) = (shifted(dividend.abs(), places - scale), shifted(divisor.abs(), scale - places));
     let truncated = &numerator / &denominator;
     let rest = numerator - &truncated * &denominator;
