@@ -55,10 +55,10 @@ async fn a_decision_and_its_queries_see_one_day() {
     let name = database(server, "one_day", "SELECT 1").await;
     let directory = tempfile::tempdir().expect("a directory");
     let graph = directory.path().join("day.yaml");
-    let flow = "flow: day\nnodes:\n  q: { database: oms_db, query: \"SELECT current_setting('TimeZone') AS zone, now()::date AS day\" }\n\
+    let flow = "flow: day\npath: /day\nnodes:\n  q: { type: DBNode, database: oms_db, query: \"SELECT current_setting('TimeZone') AS zone, now()::date AS day\" }\n\
                 outcomes: [ { status: ok, body: { zone: q.zone, same: \"q.day == today()\" } } ]\n";
     std::fs::write(&graph, flow).expect("written");
-    // Somewhere the day of either zone is not that of UTC at any moment.
+    // At any moment one of these has another day than UTC.
     for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/New_York"] {
         let setup = Setup { graphs: vec![graph.clone()], ..Setup::default() };
         let app = TestApp::start(setup.domain("oms_db", &server.url(&name)).set("TRIBUTARY_TIME_ZONE", zone));
@@ -89,7 +89,7 @@ async fn the_services_settings_of_a_session_come_after_the_domains_own_options()
 }
 
 fn of_zone(findings: &[Finding]) -> &Finding {
-    findings.iter().find(|finding| finding.step == "zone").unwrap_or_else(|| panic!("no step `zone`: {findings:#?}"))
+    findings.iter().find(|finding| finding.step == "zone").expect("the step")
 }
 
 #[actix::test]
