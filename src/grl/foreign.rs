@@ -60,9 +60,8 @@ pub(super) fn operator(word: &str, next: Option<&str>) -> Option<&'static str> {
         "xor" => "write `!=` between two conditions",
         "between" => "write `a >= least && a <= most`",
         "like" | "ilike" => "write `contains`, `startsWith`, `endsWith`, or `matches` with a pattern",
-        "memberof" => "write `in`",
-        // In other capitals: as they are written, they never come here.
-        "in" => "write `in`",
+        // Those of this language come here in other capitals only.
+        "in" | "memberof" => "write `in`",
         "contains" => "write `contains`",
         "startswith" | "starts" => "write `startsWith`",
         "endswith" | "ends" => "write `endsWith`",
