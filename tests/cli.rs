@@ -320,3 +320,125 @@ async fn the_doctor_names_what_there_is_to_mend_wherever_a_connection_is_written
         assert!(stdout.contains(seen), "{seen}: {stdout}");
     }
 }
+
+/// Runs `flow` without a database.
+fn decide(flow: &str, arguments: &[&str]) -> (i32, String, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("flow.yaml"), flow).expect("written");
+    run(directory.path(), &[], &[&["run", "--graph", "flow.yaml"], arguments].concat())
+}
+
+#[test]
+fn null_in_a_message_is_an_error_that_names_the_fact() {
+    let flow = r#"
+flow: c
+input: { a: { type: integer }, supplier: { type: text, required: false } }
+nodes: { n: { type: RuleNode, condition: "a > 0" } }
+outcomes: [ { status: ok, when: n.result, message: "Order {input.a} from {MESSAGE}", body: { supplier: input.supplier } } ]
+"#;
+    let named = |expression: &str| flow.replace("{MESSAGE}", expression);
+    let (code, stdout, stderr) = decide(&named("{input.supplier}"), &["--input", "a=3"]);
+    assert_eq!((code, stdout.as_str()), (1, ""));
+    let problem = json(&stderr);
+    assert_eq!(problem["code"], "rule_error", "{problem}");
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.contains("outcome `ok`") && detail.contains("`input.supplier` is null"), "{detail}");
+    for (message, expected) in [
+        ("{coalesce(input.supplier, 'nobody')}", "Order 3 from nobody"),
+        ("{coalesce(input.supplier, 'null')}", "Order 3 from null"),
+    ] {
+        let (code, stdout, stderr) = decide(&named(message), &["--input", "a=3"]);
+        assert_eq!(code, 0, "{stderr}");
+        assert_eq!(json(&stdout)["message"], expected);
+        assert!(json(&stdout)["supplier"].is_null(), "a body has null: {stdout}");
+    }
+}
+
+#[test]
+fn an_offset_that_no_zone_has_is_refused_wherever_a_timestamp_is_written() {
+    let flow = r#"
+flow: c
+input: { t: { type: timestamp } }
+nodes: { n: { type: RuleNode, condition: "true" } }
+outcomes: [ { status: ok, when: n.result, body: { t: input.t, z: "timestamp('2026-01-05T10:00:00+01:00[Europe/Berlin]')" } } ]
+"#;
+    for offset in ["+25:00", "+14:30", "-12:15", "+05:00[Europe/Berlin]", "+05[Europe/Berlin]"] {
+        let text = format!("2026-01-05T10:00:00{offset}");
+        let as_json = serde_json::json!({ "t": text }).to_string();
+        for given in [["--input", &format!("t={text}")], ["--json", &as_json]] {
+            let (code, _, stderr) = decide(flow, &given);
+            assert_eq!((code, json(&stderr)["code"].as_str()), (1, Some("invalid_input")), "{offset}: {stderr}");
+            assert!(stderr.contains("offset"), "{stderr}");
+        }
+        let supposed = ["--input", "t=2026-01-05T10:00:00Z", "--set", &format!("input.t={text}")];
+        let (code, _, stderr) = decide(flow, &supposed);
+        assert!(code == 1 && stderr.contains("offset"), "{offset}: {stderr}");
+        let literal = flow.replace("+01:00[Europe/Berlin]", offset);
+        let (code, _, stderr) = decide(&literal, &["--input", "t=2026-01-05T10:00:00Z"]);
+        assert!(code != 0 && !stderr.is_empty(), "{offset}: {stderr}");
+        let default = flow.replace("type: timestamp", &format!("type: timestamp, default: \"{text}\""));
+        let (code, _, stderr) = decide(&default, &[]);
+        assert!(code != 0 && stderr.contains("offset"), "{offset}: {stderr}");
+    }
+    let (code, stdout, stderr) = decide(flow, &["--input", "t=2026-01-05T10:00:00+14:00"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert_eq!(
+        (json(&stdout)["t"].as_str(), json(&stdout)["z"].as_str()),
+        (Some("2026-01-04T20:00:00Z"), Some("2026-01-05T09:00:00Z"))
+    );
+}
+
+#[test]
+fn zero_has_no_sign_and_quotients_lose_no_digits_in_an_answer() {
+    let flow = r#"
+flow: c
+input: { a: { type: decimal }, b: { type: integer, default: 0 } }
+nodes: { n: { type: RuleNode, condition: "a == 0 && b == 0" } }
+outcomes:
+  - status: ok
+    when: n.result
+    message: "{-a} {round(-0.4)}"
+    body:
+      { a: input.a, b: input.b, c: "-0.0", d: "-1 * input.a", e: "round(-0.4)", f: "abs(-0.0)", g: "ceil(-0.5)", h: "1 / 1267650600228229401496703205376",
+        i: "100000000000000000000000000000000000000 / 3", j: "[-0.0, 1]", k: "min(-0.0, 0)", l: "-7 % 7.0" }
+"#;
+    for given in ["-0", "-0.0", "0e5", "-0e5", "-0E-1"] {
+        let (code, stdout, stderr) = decide(flow, &["--json", &format!("{{\"a\":{given},\"b\":-0}}")]);
+        assert_eq!(code, 0, "{given}: {stderr}");
+        assert!(!stdout.contains("-0"), "{given}: {stdout}");
+        let answer = json(&stdout);
+        assert_eq!(
+            answer["h"].to_string(),
+            "0.0000000000000000000000000000007888609052210118054117285652827862296732064351090230047702789306640625"
+        );
+        assert_eq!(answer["i"].to_string(), "33333333333333333333333333333333333333.3333333333333333333333333333");
+    }
+}
+
+#[test]
+fn flow_tests_run_in_the_time_zone_of_the_service_unless_they_name_one() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("written");
+    write(
+        "flow.yaml",
+        "flow: c\nnodes: { n: { type: RuleNode, condition: \"true\" } }\noutcomes: [ { status: ok, when: n.result, body: { day: \"today()\", of: \"date(now())\" } } ]\n",
+    );
+    let test = |zone: &str, day: &str| {
+        format!(
+            "graph: flow.yaml\nclock: 2026-03-08T04:30:00Z\n{zone}tests:\n  - {{ name: the day, expect: {{ status: ok, body: {{ day: \"{day}\", of: \"{day}\" }} }} }}\n"
+        )
+    };
+    let service = [("TRIBUTARY_TIME_ZONE".to_owned(), "America/New_York".to_owned())];
+    for (environment, zone, day) in [
+        (&[][..], "", "2026-03-08"),
+        (&service, "", "2026-03-07"),
+        (&service, "time_zone: Europe/Berlin\n", "2026-03-08"),
+    ] {
+        write("a.test.yaml", &test(zone, day));
+        let (code, stdout, stderr) = run(directory.path(), environment, &["test", "a.test.yaml"]);
+        assert_eq!(code, 0, "{zone}{day}: {stdout}{stderr}");
+    }
+    write("a.test.yaml", &test("", "2026-03-07").replace("04:30:00Z", "04:30:00+25:00"));
+    let (code, _, stderr) = run(directory.path(), &[], &["test", "a.test.yaml"]);
+    assert!(code != 0 && stderr.contains("offset that no zone has"), "{stderr}");
+}

@@ -77,7 +77,7 @@ impl Project {
             graph::Context { rule_limits: limits.clone(), file_limits: config.graph_limits, env: &env, catalog: None };
         let mut suites = Vec::new();
         for path in paths {
-            match Suite::read(path, &context) {
+            match Suite::read(path, &context, &config.time_zone) {
                 Ok(suite) => suites.push(suite),
                 Err(complaints) => found.extend(complaints),
             }

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
-use crate::types::FlowName;
+use crate::types::{FlowName, parse_moment};
 use crate::yaml::{self, Marked};
 
 /// Random bytes of a token that is made here.
@@ -108,7 +108,7 @@ impl TryFrom<String> for Moment {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self).map_err(|_| "this must be a moment with its zone, such as 2027-06-30T00:00:00Z")
+        parse_moment(&text).map(Self).map_err(|_| "this must be a moment with its zone, such as 2027-06-30T00:00:00Z")
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -23,6 +24,8 @@ pub struct DomainConfig {
     pub pool: PoolConfig,
     /// How long to wait for what.
     pub timeouts: Timeouts,
+    /// The service's time zone, which each session has too.
+    pub time_zone: TimeZone,
 }
 
 /// Where a database is and who asks. No password ever shows in its `Debug`.
@@ -139,6 +142,7 @@ impl DomainConfig {
             && a.password.is_same(&b.password)
             && self.pool == other.pool
             && self.timeouts == other.timeouts
+            && self.time_zone == other.time_zone
     }
 }
 

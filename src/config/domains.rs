@@ -23,7 +23,8 @@ impl Config {
             timeouts.connect = connect;
         }
         let (connection, origin) = (configured.connection, configured.origin);
-        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts })
+        let time_zone = self.time_zone.clone();
+        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts, time_zone })
     }
 
     /// The configurations of several domains, or all that is wrong with any of them.
@@ -50,7 +51,8 @@ impl Config {
         if let Some(connect) = url.connect_timeout {
             timeouts.connect = connect;
         }
-        DomainConfig { name, connection: url.connection, origin: Origin::Graph, pool, timeouts }
+        let time_zone = self.time_zone.clone();
+        DomainConfig { name, connection: url.connection, origin: Origin::Graph, pool, timeouts, time_zone }
     }
 
     /// The domains that the environment configures, as far as names can tell.

@@ -4,7 +4,7 @@ use super::decision::Decision;
 use super::error::FlowError;
 use super::facts::Known;
 use crate::graph::{Message, MessagePart, Outcome, Template};
-use crate::grl::{Expression, FactRef};
+use crate::grl::{EvalError, Expression, FactRef};
 use crate::types::{Clock, FieldName, NodeId, Value};
 
 /// Picks the outcome and fills it; `tried` is told of each that is looked at.
@@ -67,7 +67,13 @@ impl Filler<'_> {
         for part in &message.parts {
             match part {
                 MessagePart::Text(part) => text.push_str(part),
-                MessagePart::Expression(expression) => text.push_str(&self.value(expression)?.to_string()),
+                MessagePart::Expression(expression) => {
+                    let value = self.value(expression)?;
+                    if value.is_null() {
+                        return Err(self.failed(expression.is_null("a message")));
+                    }
+                    text.push_str(&value.to_string());
+                }
             }
         }
         Ok(text)
@@ -94,8 +100,10 @@ impl Filler<'_> {
     }
 
     fn evaluate(&self, expression: &Expression) -> Result<Option<Value>, FlowError> {
-        expression
-            .evaluate(self.known, self.clock)
-            .map_err(|source| FlowError::Expression { place: format!("outcome `{}`", self.outcome.status), source })
+        expression.evaluate(self.known, self.clock).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: EvalError) -> FlowError {
+        FlowError::Expression { place: format!("outcome `{}`", self.outcome.status), source }
     }
 }

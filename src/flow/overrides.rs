@@ -7,7 +7,7 @@ use super::error::FlowError;
 use crate::diagnostics::nearest;
 use crate::graph::{Flow, Node, Rows, Work};
 use crate::grl::Owner;
-use crate::types::{FieldName, Shape, Value};
+use crate::types::{FieldName, Shape, Value, parse_moment};
 
 /// Facts that are replaced.
 #[derive(Debug, Clone, Default)]
@@ -141,7 +141,12 @@ impl Override {
             }
             (Value::Text(_), _, Some(text)) => Some(Value::text(text)),
             (Value::Date(_), _, Some(text)) => text.parse().ok().map(Value::Date),
-            (Value::Timestamp(_), _, Some(text)) => text.parse().ok().map(Value::Timestamp),
+            (Value::Timestamp(_), _, Some(text)) => {
+                let moment = parse_moment(text).map_err(|error| {
+                    refused(&self.written, format!("it is a timestamp such as \"2026-01-31T08:00:00Z\", not {error}"))
+                })?;
+                Some(Value::Timestamp(moment))
+            }
             (old, new, _) if old.type_name() == new.type_name() => Some(new.clone()),
             _ => None,
         };

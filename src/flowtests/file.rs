@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -14,7 +13,7 @@ use crate::flow::offline::{Answers, Canned};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::postgres::QueryErrorKind;
 use crate::records::restore;
-use crate::types::{Clock, NodeId, Record, Value};
+use crate::types::{Clock, NodeId, Record, Value, parse_moment};
 use crate::yaml::{self, Entry, Kind, Marked};
 
 /// The moment of tests that name none: a Thursday.
@@ -142,11 +141,11 @@ pub struct Expectation {
 }
 
 impl Suite {
-    /// Reads the test file at `path` and the graph it names.
+    /// Reads the test file at `path` and the graph it names. Tests that name no time zone run in `zone`, the service's.
     ///
     /// # Errors
     /// Everything that is wrong with either.
-    pub fn read(path: &Path, context: &graph::Context<'_>) -> Result<Self, Diagnostics> {
+    pub fn read(path: &Path, context: &graph::Context<'_>, zone: &TimeZone) -> Result<Self, Diagnostics> {
         let mut found = Diagnostics::new();
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -159,7 +158,7 @@ impl Suite {
         let (flows, _) = graph::load(std::slice::from_ref(&graph), context)?;
         let place = root.get("flow").or_else(|| root.get("graph")).map_or_else(|| root.head(), Marked::head);
         let flow = choose(flows, keys.flow.as_deref(), &place).map_err(one)?;
-        let reader = Reader { flow: &flow, root: &root, types: &keys.types };
+        let reader = Reader { flow: &flow, root: &root, types: &keys.types, zone };
         reader.check_types(&mut found);
         let tests = root.get("tests").map(Marked::items).unwrap_or_default();
         let mut cases: Vec<Case> = Vec::with_capacity(tests.len());
@@ -212,6 +211,8 @@ struct Reader<'a> {
     flow: &'a Flow,
     root: &'a Marked,
     types: &'a BTreeMap<String, BTreeMap<String, String>>,
+    /// That of the service.
+    zone: &'a TimeZone,
 }
 
 impl Reader<'_> {
@@ -241,7 +242,7 @@ impl Reader<'_> {
 
     fn clock(&self, test: &Marked, found: &mut Diagnostics) -> Option<Clock> {
         let zone = match self.root.get("time_zone").and_then(Marked::as_text) {
-            None => TimeZone::UTC,
+            None => self.zone.clone(),
             Some(name) => TimeZone::get(name).unwrap_or_else(|_| {
                 let place = self.root.get("time_zone").map_or_else(|| self.root.head(), Marked::head);
                 let error = Diagnostic::error("bad-time-zone", place, format!("there is no time zone `{name}`"));
@@ -251,11 +252,12 @@ impl Reader<'_> {
         };
         let written = test.get("clock").or_else(|| self.root.get("clock"));
         let text = written.and_then(Marked::as_text).unwrap_or(MOMENT);
-        match text.parse::<Timestamp>() {
+        match parse_moment(text) {
             Ok(moment) => Some(Clock::fixed(moment, zone)),
-            Err(_) => {
+            Err(why) => {
                 let place = written.map_or_else(|| test.head(), Marked::head);
-                let error = Diagnostic::error("bad-date", place, format!("`{text}` is not a moment"));
+                let error =
+                    Diagnostic::error("bad-date", place, format!("the clock is a timestamp, and `{text}` is {why}"));
                 found.push(error.help(format!("write it as {MOMENT}")));
                 None
             }

@@ -40,6 +40,25 @@ pub(super) enum Assign {
     Subtract,
 }
 
+impl Assign {
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Set => "=",
+            Self::Add => "+=",
+            Self::Subtract => "-=",
+        }
+    }
+
+    /// What it does with numbers, where it takes nothing else.
+    pub(super) fn verb(self) -> Option<&'static str> {
+        match self {
+            Self::Set => None,
+            Self::Add => Some("adds"),
+            Self::Subtract => Some("subtracts"),
+        }
+    }
+}
+
 /// A dotted name.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Path {

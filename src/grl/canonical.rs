@@ -2,7 +2,7 @@
 //!
 //! For people who ask how an expression is read, and for tests that hold the parser to what the file says.
 
-use super::ast::{Assign, Expr, Path, Rule, Statement};
+use super::ast::{Expr, Path, Rule, Statement};
 use super::limits::Limits;
 use super::read::read;
 use crate::diagnostics::{Diagnostics, Snippet};
@@ -62,12 +62,7 @@ fn rule(rule: &Rule, out: &mut String) {
 fn statement(statement: &Statement, out: &mut String) {
     match statement {
         Statement::Assign { target, operator, value, .. } => {
-            let operator = match operator {
-                Assign::Set => "=",
-                Assign::Add => "+=",
-                Assign::Subtract => "-=",
-            };
-            put(out, &format!("{} {operator} ", target.written()));
+            put(out, &format!("{} {} ", target.written(), operator.text()));
             expression(value, &Path::written, out);
         }
         Statement::Log { values, .. } => {

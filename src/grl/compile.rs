@@ -12,7 +12,7 @@ use super::read::Read;
 use super::ruleset::{Action, CompiledRule, LocalFact, Moment, Ruleset, Start};
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Digest, Field, FieldName, Shape, Type, Value};
+use crate::types::{Digest, Field, FieldName, Shape, Type, Value, parse_moment};
 
 /// Compiles the rules of one node.
 pub(super) struct Compiler<'a> {
@@ -239,8 +239,17 @@ impl<'a> Compiler<'a> {
                 let local = self.locals.find(&target.written())?;
                 let known = self.locals.ty(local).clone();
                 let (node, ty) = self.checker(snippet).check(value, false);
-                let number = *operator != Assign::Set;
-                if !known.comparable_with(&ty) || (number && !(known.may_be_number() && ty.may_be_number())) {
+                let misfit = [&known, &ty].into_iter().find(|ty| !ty.may_be_number());
+                if let (Some(misfit), Some(verb)) = (misfit, operator.verb()) {
+                    let message = format!("`{}` {verb} numbers; this is {misfit}", operator.text());
+                    let help = if *misfit == Type::Text && *operator == Assign::Add {
+                        let target = target.written();
+                        format!("join texts with `concat`: `{target} = concat({target}, ...);`")
+                    } else {
+                        "assign with `=`".to_owned()
+                    };
+                    self.found.push(Diagnostic::error("type-mismatch", snippet.span(value.at()), message).help(help));
+                } else if !known.comparable_with(&ty) {
                     let message = format!("`{}` is of type {known}; this is {ty}", target.written());
                     let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
                     self.found.push(error.help("a fact has one type: use another fact for the other"));
@@ -253,7 +262,8 @@ impl<'a> Compiler<'a> {
     /// A day or a moment.
     fn moment(&mut self, snippet: &Snippet, written: Option<&(String, At)>) -> Option<Moment> {
         let (text, at) = written?;
-        let moment = if is_day(text) { text.parse().map(Moment::Day).ok() } else { text.parse().map(Moment::At).ok() };
+        let moment =
+            if is_day(text) { text.parse().map(Moment::Day).ok() } else { parse_moment(text).map(Moment::At).ok() };
         if moment.is_none() {
             let message = format!("`{text}` is neither a date nor a timestamp");
             let error = Diagnostic::error("bad-date", snippet.span(at.clone()), message);

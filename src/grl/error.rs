@@ -1,8 +1,8 @@
 //! What goes wrong while rules run.
 
-use crate::diagnostics::{Snippet, Span};
-
 use super::ast::At;
+use crate::diagnostics::{Snippet, Span};
+use crate::types::Decimal;
 
 /// Why an expression has no value: where it stands, and what happened there.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -38,7 +38,13 @@ pub enum EvalErrorKind {
     /// A divisor is zero.
     #[error("division by zero")]
     DivisionByZero,
-    /// A result has too many digits, or lies outside the calendar.
+    /// An exact result has more digits than a number may have.
+    #[error("the result of {operator} has more than {} digits", Decimal::MAX_DIGITS)]
+    TooManyDigits {
+        /// The operator or function.
+        operator: &'static str,
+    },
+    /// A result lies outside the calendar, or an argument outside what the function takes.
     #[error("the result of {operator} is out of range")]
     OutOfRange {
         /// The operator or function.

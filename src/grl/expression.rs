@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::ast::Expr;
 use super::check::Checker;
 use super::cursor::Cursor;
-use super::error::EvalError;
+use super::error::{EvalError, EvalErrorKind};
 use super::facts::{FactRef, Facts, Lookup};
 use super::lexer::tokens;
 use super::limits::Limits;
@@ -88,6 +88,12 @@ impl Expression {
         let until = Deadline::after(self.max_evaluation).instant();
         let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
         self.node.value(&env).map_err(|fault| fault.in_snippet(&self.snippet))
+    }
+
+    /// The error of `taker`, which does not take null: the value of this expression.
+    pub fn is_null(&self, taker: &'static str) -> EvalError {
+        let operand = format!("`{}`", self.text().trim());
+        EvalError { span: self.span(), kind: EvalErrorKind::Null { operator: taker, operand } }
     }
 
     /// Why it is not true; `None` where it is, or has no value at all.

@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::str::CharIndices;
 
+use super::foreign::SYMBOLS;
 use super::token::{Kind, Symbol, Token};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 
@@ -29,6 +30,8 @@ impl Lexer<'_> {
             match character {
                 '/' if self.next_is('/') => self.skip_line(),
                 '/' if self.next_is('*') => self.skip_block(start),
+                '#' => self.foreign_comment(start, "#"),
+                ';' if self.next_is(';') && self.begins_its_line_or_word(start) => self.foreign_comment(start, ";;"),
                 '"' | '\'' => self.text_literal(start, character),
                 _ if character.is_whitespace() => {}
                 '\u{feff}' if start == 0 => {}
@@ -156,28 +159,42 @@ impl Lexer<'_> {
 
     fn symbol(&mut self, start: usize, character: char) {
         let rest = self.text.get(start..).unwrap_or("");
-        let Some(symbol) = Symbol::ALL.iter().find(|symbol| rest.starts_with(symbol.text())) else {
-            let end = start + character.len_utf8();
-            let message = format!("`{}` is not part of the language", character.escape_debug());
-            let help = match character {
-                '&' => Some("write `&&` for \"and\""),
-                '|' => Some("write `||` for \"or\""),
-                '“' | '”' | '„' | '‘' | '’' => Some("write straight quotes: \" or '"),
-                '≤' => Some("write `<=`"),
-                '≥' => Some("write `>=`"),
-                '≠' => Some("write `!=`"),
-                '#' => Some("a comment begins with `//`"),
-                '$' => Some("names have no `$`"),
-                '?' => Some("there is no conditional expression: write two rules"),
-                _ => None,
-            };
-            let error = Diagnostic::error("stray-character", self.snippet.span(start..end), message);
-            self.found.push(error.maybe_help(help.map(str::to_owned)));
-            return;
+        let symbol = Symbol::ALL.iter().find(|symbol| rest.starts_with(symbol.text()));
+        let foreign = SYMBOLS.iter().find(|foreign| rest.starts_with(foreign.text));
+        let known_length = symbol.map_or(0, |symbol| symbol.text().len());
+        let (meant, length) = match foreign.filter(|foreign| foreign.text.len() > known_length) {
+            Some(foreign) => {
+                self.stray(start, foreign.text, Some(foreign.help));
+                (foreign.meant, foreign.text.len())
+            }
+            None if symbol.is_some() => (symbol.copied(), known_length),
+            None => {
+                self.stray(start, rest.get(..character.len_utf8()).unwrap_or(""), None);
+                (None, character.len_utf8())
+            }
         };
-        let end = start + symbol.text().len();
+        let end = start + length;
         while self.rest.next_if(|(at, _)| *at < end).is_some() {}
-        self.push(Kind::Symbol(*symbol), start, end);
+        if let Some(symbol) = meant {
+            self.push(Kind::Symbol(symbol), start, end);
+        }
+    }
+
+    /// A comment of another language: all of it is one error.
+    fn foreign_comment(&mut self, start: usize, mark: &'static str) {
+        self.stray(start, mark, Some("a comment begins with `//`"));
+        self.skip_line();
+    }
+
+    /// `;;` behind white space begins a comment elsewhere; behind a statement it is a semicolon too many.
+    fn begins_its_line_or_word(&self, start: usize) -> bool {
+        self.text.get(..start).and_then(|before| before.chars().next_back()).is_none_or(char::is_whitespace)
+    }
+
+    fn stray(&mut self, start: usize, found: &str, help: Option<&str>) {
+        let span = self.snippet.span(start..start + found.len());
+        let message = format!("`{}` is not part of the language", found.escape_debug());
+        self.found.push(Diagnostic::error("stray-character", span, message).maybe_help(help.map(str::to_owned)));
     }
 }
 

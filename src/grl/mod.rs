@@ -17,6 +17,7 @@ mod engines;
 mod error;
 mod expression;
 mod facts;
+mod foreign;
 mod functions;
 mod lexer;
 mod limits;

@@ -55,7 +55,8 @@ pub(super) fn number(operator: &'static str, value: &Value) -> Result<Decimal, E
 pub(super) fn refused(operator: &'static str, error: &DecimalError) -> Error {
     match error {
         DecimalError::DivisionByZero => Error::DivisionByZero,
-        DecimalError::Overflow | DecimalError::Syntax { .. } => Error::OutOfRange { operator },
+        DecimalError::Overflow => Error::TooManyDigits { operator },
+        DecimalError::Syntax { .. } => Error::OutOfRange { operator },
     }
 }
 

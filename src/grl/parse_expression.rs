@@ -4,6 +4,7 @@
 
 use super::ast::{Arithmetic, At, Compare, Expr, Path};
 use super::cursor::{Cursor, Parsed};
+use super::foreign;
 use super::limits::DEEPEST;
 use super::token::{Kind, Symbol};
 use crate::types::Value;
@@ -50,7 +51,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
     let mut left = prefixed(cursor)?;
     loop {
         let Some((operator, power)) = operator(cursor.peek()) else {
-            refuse_word_operator(cursor)?;
+            refuse_foreign_operator(cursor)?;
             return Ok(left);
         };
         if power < least {
@@ -104,16 +105,25 @@ fn join(cursor: &mut Cursor<'_>, left: Part, operator: Operator, power: Power, r
     Ok(Part { expr, height: cursor.limit_height(height)?, bare: Some(power) })
 }
 
-/// `and`, `or` and `not` are not of the language, and told by name.
-fn refuse_word_operator(cursor: &mut Cursor<'_>) -> Parsed<()> {
-    let Kind::Word(word) = cursor.peek() else { return Ok(()) };
-    let symbol = match word.to_ascii_lowercase().as_str() {
-        "and" => "&&",
-        "or" => "||",
+/// Operators of other languages, refused by name.
+fn refuse_foreign_operator(cursor: &mut Cursor<'_>) -> Parsed<()> {
+    let at = cursor.here();
+    let word = match cursor.peek() {
+        Kind::Word(word) => word,
+        Kind::Symbol(Symbol::Assign) => {
+            let message = "`=` does not compare".to_owned();
+            return Err(cursor.complain("unknown-operator", at, message, "`==` compares; `=` assigns"));
+        }
         _ => return Ok(()),
     };
-    let (at, message) = (cursor.here(), format!("`{word}` is not an operator"));
-    Err(cursor.complain("unknown-operator", at, message, &format!("write `{symbol}`")))
+    let next = match cursor.ahead(1) {
+        Kind::Word(next) => Some(next.as_str()),
+        _ => None,
+    };
+    match foreign::operator(word, next) {
+        Some(help) => Err(cursor.complain("unknown-operator", at, format!("`{word}` is not an operator"), help)),
+        None => Ok(()),
+    }
 }
 
 fn operator(kind: &Kind) -> Option<(Operator, Power)> {
@@ -231,8 +241,8 @@ fn word(cursor: &mut Cursor<'_>, word: &str, at: At) -> Parsed<Part> {
 /// Words that are no facts.
 fn refuse_words(cursor: &mut Cursor<'_>, word: &str, at: &At) -> Parsed<()> {
     const KEYWORDS: [&str; 8] = ["rule", "when", "then", "in", "contains", "startsWith", "endsWith", "matches"];
-    if word == "not" {
-        let message = "`not` is not an operator".to_owned();
+    if word.eq_ignore_ascii_case("not") {
+        let message = format!("`{word}` is not an operator");
         return Err(cursor.complain("unknown-operator", at.clone(), message, "write `!`"));
     }
     if KEYWORDS.contains(&word) && *cursor.ahead(1) != Kind::Symbol(Symbol::Dot) {
@@ -249,7 +259,7 @@ fn left_out(word: &str, next: &Kind) -> Option<String> {
     let followed_by_paren = matches!(next, Kind::Symbol(Symbol::OpenParen));
     let name = match word {
         "exists" | "forall" | "accumulate" | "test" if followed_by_paren => word,
-        "exists" | "forall" if matches!(next, Kind::Word(_)) => word,
+        "exists" | "forall" | "if" | "case" if matches!(next, Kind::Word(_)) => word,
         _ => return None,
     };
     Some(format!("`{name}` is part of other rule languages and left out of this one"))

@@ -2,6 +2,7 @@
 
 use super::ast::{Assign, At, Expr, Rule, Statement};
 use super::cursor::{Cursor, GaveUp, Parsed};
+use super::foreign;
 use super::parse_expression::{LEFT_OUT_HELP, expression, items, path};
 use super::token::{Kind, Symbol};
 use crate::diagnostics::nearest;
@@ -86,6 +87,9 @@ fn not_a_rule(cursor: &mut Cursor<'_>) -> GaveUp {
             cursor.complain("left-out", at, message, LEFT_OUT_HELP)
         }
         Kind::Word(word) if nearest(word, ["rule"]).is_some() => cursor.unexpected("`rule`", "did you mean `rule`?"),
+        Kind::Symbol(Symbol::Semicolon | Symbol::Minus | Symbol::Percent | Symbol::Star) => {
+            cursor.unexpected("`rule`", "a rule ends with `}`; a comment begins with `//`")
+        }
         _ => cursor.unexpected("`rule`", "a file holds rules and comments, nothing else"),
     }
 }
@@ -214,8 +218,7 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
     }
     let when = expression(cursor)?;
     if !cursor.take_word("then") {
-        let help = if cursor.is(Symbol::Assign) { "`==` compares; `=` assigns" } else { "" };
-        return Err(cursor.unexpected("`then`, or an operator that continues the condition", help));
+        return Err(cursor.unexpected("`then`, or an operator that continues the condition", ""));
     }
     let mut then = Vec::new();
     while !cursor.is(Symbol::CloseBrace) {
@@ -237,15 +240,19 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
 fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
     let start = cursor.here().start;
     cursor.terms = 0;
-    if cursor.is_word("else") {
-        let (at, message) = (cursor.here(), "there is no `else`".to_owned());
-        return Err(cursor.complain("left-out", at, message, "write a second rule with the opposite condition"));
-    }
     let Kind::Word(word) = cursor.peek() else {
         return Err(
             cursor.unexpected("a statement or `}`", "a statement is `fact = expression;` or `Log(expression, ...);`")
         );
     };
+    let goes_on = match cursor.ahead(1) {
+        Kind::Word(_) | Kind::Number(_) | Kind::Text(_) => true,
+        Kind::Symbol(symbol) => *symbol == Symbol::OpenParen,
+        Kind::End => false,
+    };
+    if let Some(help) = foreign::statement(word, goes_on) {
+        return Err(cursor.complain("left-out", cursor.here(), format!("there is no `{word}`"), help));
+    }
     if matches!(cursor.ahead(1), Kind::Symbol(Symbol::OpenParen)) {
         return call(cursor, word, start);
     }

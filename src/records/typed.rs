@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::types::{Decimal, FieldName, Record, Value};
+use crate::types::{Decimal, FieldName, Record, Value, parse_moment};
 
 /// By column: what its JSON does not tell.
 pub fn hints(rows: &[Value]) -> BTreeMap<String, String> {
@@ -52,7 +52,7 @@ fn typed(value: &Value, hint: &str) -> Option<Value> {
     match (value, hint) {
         (Value::Null, _) => Some(Value::Null),
         (Value::Text(text), "date") => text.parse().ok().map(Value::Date),
-        (Value::Text(text), "timestamp") => text.parse().ok().map(Value::Timestamp),
+        (Value::Text(text), "timestamp") => parse_moment(text).ok().map(Value::Timestamp),
         (Value::Integer(integer), "decimal") => Some(Value::Decimal(Decimal::from(*integer))),
         (Value::Decimal(_), "decimal") | (_, "decimal[]" | "date[]" | "timestamp[]") => Some(value.clone()),
         _ => None,

@@ -7,6 +7,7 @@
 mod clock;
 mod decimal;
 mod digest;
+mod moment;
 mod names;
 mod ty;
 mod value;
@@ -14,6 +15,7 @@ mod value;
 pub use clock::{Clock, Deadline};
 pub use decimal::{Decimal, DecimalError};
 pub use digest::Digest;
+pub use moment::{MomentError, parse_moment};
 pub use names::{DomainName, FlowName, NameError, NodeId};
 pub use ty::{Field, Shape, Type};
 pub use value::{FieldName, Record, Value};

@@ -37,30 +37,31 @@ impl Number {
         a.cmp(&b)
     }
 
-    /// By long division, a digit at a time: at most 28 that count, the last rounded half away from zero.
+    /// By long division, a digit at a time: all of them where it ends, else 28 that count after the integer part, the last
+    /// rounded half away from zero.
     fn divided_by(&self, other: &Self) -> Self {
         let (a, b, _) = self.aligned(other);
         let negative = (a.sign() == Sign::Minus) != (b.sign() == Sign::Minus);
         let (a, b) = (a.abs(), b.abs());
-        let mut digits = &a / &b;
-        let mut rest = &a % &b;
-        let mut scale = 0;
-        let counting = |digits: &BigInt| if digits.is_zero() { 0 } else { digits.to_string().len() };
-        while !rest.is_zero() && counting(&digits) < 28 {
-            rest *= 10;
-            digits = digits * 10 + &rest / &b;
-            rest %= &b;
-            scale += 1;
-        }
-        if counting(&digits) <= 28 && rest * 2 >= b {
-            digits += 1;
-        }
-        // More than 28 digits before the point: those behind the 28th go.
-        let excess = counting(&digits).saturating_sub(28);
-        if excess > 0 && scale == 0 {
-            let unit = BigInt::from(10).pow(u32::try_from(excess).unwrap());
-            let up = (&digits % &unit) * 2 >= unit;
-            digits = (&digits / &unit + i32::from(up)) * unit;
+        let long = |stop: &dyn Fn(&BigInt, u32) -> bool| {
+            let (mut digits, mut rest, mut scale) = (&a / &b, &a % &b, 0);
+            while !rest.is_zero() && !stop(&digits, scale) {
+                rest *= 10;
+                digits = digits * 10 + &rest / &b;
+                rest %= &b;
+                scale += 1;
+            }
+            (digits, rest, scale)
+        };
+        // A quotient that ends does so within as many digits as the divisor has bits.
+        let bits = u32::try_from(b.bits()).unwrap();
+        let (mut digits, mut rest, mut scale) = long(&|_, scale| scale > bits);
+        if !rest.is_zero() {
+            let whole = &a / &b;
+            let counts =
+                |digits: &BigInt, scale| if whole.is_zero() { digits.to_string().len() } else { scale as usize };
+            (digits, rest, scale) = long(&|digits, scale| !digits.is_zero() && counts(digits, scale) == 28);
+            digits += i32::from(rest * 2 >= b);
         }
         Self { digits: if negative { -digits } else { digits }, scale }
     }

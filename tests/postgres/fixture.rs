@@ -55,6 +55,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
         },
         pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing(), statements: Statements::Prepared },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
+        time_zone: jiff::tz::TimeZone::UTC,
     }
 }
 

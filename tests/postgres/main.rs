@@ -18,5 +18,6 @@ mod sessions;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;
+mod time_zone;
 mod tls;
 mod values;

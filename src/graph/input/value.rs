@@ -1,11 +1,10 @@
 //! One input's value: read, then held against its limits.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::{InputField, Scalar};
-use crate::types::Value;
+use crate::types::{Value, parse_moment};
 
 /// Why a value does not fit: a stable code and a sentence.
 pub(super) type Misfit = (&'static str, String);
@@ -50,7 +49,9 @@ impl Scalar {
             Self::Date if text.len() == 10 => {
                 text.parse::<Date>().map(Value::Date).map_err(|_| self.misfit("another text"))
             }
-            Self::Timestamp => text.parse::<Timestamp>().map(Value::Timestamp).map_err(|_| self.misfit("another text")),
+            Self::Timestamp => {
+                parse_moment(text).map(Value::Timestamp).map_err(|error| self.misfit(&error.to_string()))
+            }
             Self::Uuid if text.len() == 36 => {
                 Uuid::try_parse(text).map(|uuid| Value::text(uuid.to_string())).map_err(|_| self.misfit("another text"))
             }

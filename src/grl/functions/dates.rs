@@ -6,7 +6,7 @@ use jiff::{Span, Unit};
 use super::super::error::EvalErrorKind as Error;
 use super::super::operators::unfit;
 use super::numbers::whole;
-use crate::types::{Clock, Value};
+use crate::types::{Clock, Value, parse_moment};
 
 pub(super) fn date(arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
     const EXPECTED: &str = "a text such as \"2026-01-31\", or a timestamp";
@@ -23,7 +23,11 @@ pub(super) fn date(arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
 pub(super) fn timestamp(arguments: &[Value]) -> Result<Value, Error> {
     const EXPECTED: &str = "a text such as \"2026-01-31T08:00:00Z\"";
     match arguments.first() {
-        Some(Value::Text(text)) => text.parse().map(Value::Timestamp).map_err(|_| no_date("timestamp", EXPECTED)),
+        Some(Value::Text(text)) => parse_moment(text).map(Value::Timestamp).map_err(|why| Error::Type {
+            operator: "timestamp",
+            expected: EXPECTED,
+            found: why.to_string(),
+        }),
         Some(other) => Err(unfit("timestamp", EXPECTED, other)),
         None => Ok(Value::Null),
     }

@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
-use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use uuid::Uuid;
 
 use super::decode::{EPOCH, EPOCH_MICROSECONDS};
 use super::{Codec, array, numeric};
-use crate::types::{Decimal, Value};
+use crate::types::{Decimal, Value, parse_moment};
 
 /// What was given instead of what the parameter takes: completes "parameter $1 takes t, not ...". Never the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,7 +115,9 @@ fn days(value: &Value) -> Result<i32, Unfit> {
 fn microseconds(value: &Value) -> Result<i64, Unfit> {
     let moment = match value {
         Value::Timestamp(moment) => *moment,
-        Value::Text(text) => parsed::<Timestamp>(text, "text that is no timestamp with its offset from UTC")?,
+        Value::Text(text) => {
+            parse_moment(text).map_err(|_| Unfit::because("text that is no timestamp with its offset from UTC"))?
+        }
         other => return Err(Unfit::kind(other)),
     };
     Ok(moment.as_microsecond() - EPOCH_MICROSECONDS)
@@ -148,6 +149,8 @@ fn has_nul(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::super::decode;
     use super::*;
 

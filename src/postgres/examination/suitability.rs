@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -14,6 +16,19 @@ use crate::postgres::words;
 
 /// The oldest version that is supported.
 const OLDEST: i32 = 120_000;
+/// Zones under two names are the same if they agree on each of so many days from now.
+const SAME_FOR_DAYS: i32 = 400;
+
+/// Whether the zone that PostgreSQL calls `name` is `zone`.
+fn is_same_zone(name: &str, zone: &TimeZone) -> bool {
+    let Ok(other) = TimeZone::get(name) else { return false };
+    let now = Timestamp::now();
+    (0..SAME_FOR_DAYS).all(|day| {
+        now.checked_add(SignedDuration::from_hours(24 * i64::from(day)))
+            .is_ok_and(|moment| zone.to_offset(moment) == other.to_offset(moment))
+    })
+}
+
 /// Clocks may differ by so many seconds.
 const SKEW: f64 = 1.0;
 
@@ -22,6 +37,7 @@ impl Examination<'_> {
         self.encryption(client).await?;
         self.version(client).await?;
         self.clock(client).await?;
+        self.zone(client).await?;
         self.room(client).await?;
         let mut tables = BTreeSet::new();
         for query in queries {
@@ -92,6 +108,20 @@ impl Examination<'_> {
             self.find("clock", Verdict::Warning, saw, Some("have both machines keep time (NTP)"));
         } else {
             self.find("clock", Verdict::Ok, saw, None);
+        }
+        Ok(())
+    }
+
+    /// Whether sessions take days to begin when the rules do. Behind a pooler the session's zone is the role's.
+    async fn zone(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
+        let row = client.query_typed_one("SELECT pg_catalog.current_setting('TimeZone')", &[]).await?;
+        let (found, wanted) = (row.try_get::<_, String>(0)?, self.config.time_zone.iana_name().unwrap_or("UTC"));
+        if is_same_zone(&found, &self.config.time_zone) {
+            self.find("zone", Verdict::Ok, format!("days begin as in {found}"), None);
+        } else {
+            let saw = format!("days begin as in {found}, and the service's `time_zone` is {wanted}");
+            let remedy = format!("ALTER ROLE {} SET timezone = '{wanted}'", self.config.connection.user);
+            self.find("zone", Verdict::Warning, saw, Some(&remedy));
         }
         Ok(())
     }

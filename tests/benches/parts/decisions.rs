@@ -40,7 +40,7 @@ pub fn shipped() -> Suite {
     let env = Env::default();
     let context = context(&env);
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/flows/purchasing.test.yaml");
-    Suite::read(&file, &context).unwrap_or_else(|found| panic!("{found}"))
+    Suite::read(&file, &context, &jiff::tz::TimeZone::UTC).unwrap_or_else(|found| panic!("{found}"))
 }
 
 /// What flows are compiled with here.

@@ -102,6 +102,7 @@ fn config(server: &Server) -> DomainConfig {
         },
         pool: PoolConfig { min: 1, max: 1, ..PoolConfig::default() },
         timeouts: Timeouts::default(),
+        time_zone: jiff::tz::TimeZone::UTC,
     }
 }
 
