@@ -279,6 +279,9 @@ impl<'a> Walk<'a> {
                 Lookup::Missing => {
                     return Err(FlowError::MissingParameter { node: node.id.clone(), fact: fact.written.to_string() });
                 }
+                Lookup::NoKey { of, key } => {
+                    return Err(FlowError::MissingKey { node: node.id.clone(), fact: fact.written.to_string(), of, key });
+                }
             }
         }
         Ok(Start::Ask(params))

@@ -2,7 +2,7 @@
 
 use crate::graph::{Flow, Work};
 use crate::grl::{FactRef, Facts, Lookup, Owner};
-use crate::types::Value;
+use crate::types::{FieldName, Value};
 
 /// What is known so far.
 pub(super) struct Known<'a> {
@@ -23,13 +23,27 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// A rule node's facts that no rule wrote are unset; a row's fields that are not there were never selected.
-    fn absent(&self, owner: Owner) -> Lookup {
-        match owner {
-            Owner::Node(node) if self.flow.nodes.get(node).is_some_and(|node| matches!(node.work, Work::Rules(_))) => {
-                Lookup::Unset
+    /// A rule node's facts that no rule wrote are unset; a row's columns that are not there were never selected. Below both,
+    /// a JSON document may lack a key.
+    fn absent(&self, fact: &FactRef, value: &Value) -> Lookup {
+        let there = |length: usize| value.at(fact.path.iter().take(length).map(|name| &**name)).is_some();
+        let length = (1..fact.path.len()).take_while(|length| there(*length)).last().unwrap_or(0);
+        let node = match fact.owner {
+            Owner::Node(node) => self.flow.nodes.get(node).map(|node| &node.work),
+            Owner::Input => None,
+        };
+        let in_json = match node {
+            Some(Work::Rules(rules)) => rules.ruleset.is_value(fact.path.get(..length).unwrap_or_default()),
+            Some(Work::Query(_)) | None => length > 0,
+        };
+        match (fact.path.get(length), node) {
+            (Some(key), _) if in_json => {
+                let missing = fact.path.len() - length;
+                let of = fact.written.rsplitn(missing + 1, '.').last().unwrap_or("");
+                Lookup::NoKey { of: FieldName::from(of), key: key.clone() }
             }
-            Owner::Node(_) | Owner::Input => Lookup::Missing,
+            (_, Some(Work::Rules(_))) => Lookup::Unset,
+            _ => Lookup::Missing,
         }
     }
 }
@@ -43,7 +57,7 @@ impl Facts for Known<'_> {
         let Some(value) = value else { return Lookup::Unset };
         match value.at(fact.path.iter().map(|name| &**name)) {
             Some(value) => Lookup::Value(value),
-            None => self.absent(fact.owner),
+            None => self.absent(fact, value),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tributary::diagnostics::Diagnostics;
-use tributary::grl::{Engine, Evaluation, Expression, FactRef, Facts, Limits, Lookup, RuleError, Ruleset};
-use tributary::types::{Deadline, Type, Value};
+use tributary::grl::{Engine, Evaluation, Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, RuleError, Ruleset};
+use tributary::types::{Deadline, Value};
 
 use crate::purchasing::{clock, file, scope};
 
@@ -20,7 +20,7 @@ fn decide(rules: &str, limits: &Limits) -> Result<Evaluation, RuleError> {
 }
 
 fn refused(expression: &str, limits: &Limits) -> Diagnostics {
-    Expression::compile(&file("graph.yaml", expression), &scope(), Some(&Type::Boolean), limits).unwrap_err()
+    Expression::compile(&file("graph.yaml", expression), &scope(), ExpressionKind::Condition, limits).unwrap_err()
 }
 
 fn codes(found: &Diagnostics) -> Vec<&'static str> {
@@ -72,7 +72,7 @@ fn nothing_is_too_deep_for_the_stack_whatever_the_limits_say() {
         let deepest = format!("{}{inner}{}", open.repeat(times), ")".repeat(times));
         let limits = limits.clone();
         let work = move || {
-            let compiled = Expression::compile(&file("graph.yaml", &deepest), &scope(), None, &limits);
+            let compiled = Expression::compile(&file("graph.yaml", &deepest), &scope(), ExpressionKind::Value, &limits);
             let codes = compiled.as_ref().map_or_else(codes, |_| Vec::new());
             assert!(!codes.contains(&"nested-too-deep"), "{codes:?}");
             compiled.ok().map(|(expression, _)| expression.evaluate(&Fives, &clock()))
@@ -135,7 +135,8 @@ fn ten_thousand_rules_are_legal_and_load_at_once() {
 
 #[test]
 fn rules_that_never_rest_and_rules_that_take_too_long_are_told_apart() {
-    let error = decide("rule Up { when moq > 0 then a = 1; }", &Limits::default()).unwrap_err();
+    let endless = "rule Start salience 9 no-loop { when moq > 0 then a = 1; } rule Up { when a > 0 then a += 1; }";
+    let error = decide(endless, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "after 100 passes these rules still fire: Up");
     let limits = Limits { max_evaluation: Duration::ZERO, ..Limits::default() };
     let error = decide("rule Slow no-loop { when moq > 0 then a = 1; }", &limits).unwrap_err();
