@@ -280,7 +280,12 @@ impl<'a> Walk<'a> {
                     return Err(FlowError::MissingParameter { node: node.id.clone(), fact: fact.written.to_string() });
                 }
                 Lookup::NoKey { of, key } => {
-                    return Err(FlowError::MissingKey { node: node.id.clone(), fact: fact.written.to_string(), of, key });
+                    return Err(FlowError::MissingKey {
+                        node: node.id.clone(),
+                        fact: fact.written.to_string(),
+                        of,
+                        key,
+                    });
                 }
             }
         }

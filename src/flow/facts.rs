@@ -61,3 +61,60 @@ impl Facts for Known<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Env;
+    use crate::diagnostics::Source;
+    use crate::graph::{Context, RuleFiles, compile};
+    use crate::grl::{Expression, ExpressionKind, Limits, Scope};
+    use crate::types::{Clock, Type};
+    use crate::yaml;
+
+    struct Rules;
+
+    impl RuleFiles for Rules {
+        fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
+            Ok(Source::new(path, "rule A no-loop { when true then kept = d.doc; order.qty = 1; order.unit = \"kg\"; }"))
+        }
+    }
+
+    #[test]
+    fn a_missing_key_a_missing_column_and_an_unset_fact_are_told_apart() {
+        let text = "{ flow: f, nodes: { d: { type: DBNode, database: x_db, query: SELECT doc FROM t, params: [] },
+            r: { type: RuleNode, rules: r.grl } }, outcomes: [ { status: ok, when: true } ] }";
+        let env = Env::default();
+        let (rule_limits, file_limits) = (Limits::default(), yaml::Limits::default());
+        let context = Context { rule_limits, file_limits, env: &env, catalog: None };
+        let (flow, _) = compile(&Source::new("f.yaml", text), &Rules, &context).unwrap_or_else(|e| panic!("{e}"));
+        let value = |text: &str| Value::from_json(&serde_json::from_str(text).unwrap()).unwrap();
+        let mut known = Known::new(&flow, value("{}"));
+        known.set(0, value(r#"{"doc":{"a":{"b":1}}}"#));
+        known.set(1, value(r#"{"kept":{"a":1},"order":{"unit":"kg"}}"#));
+        let mut scope = Scope::new();
+        for (name, place) in [("d", 0), ("r", 1)] {
+            scope.add(name, Owner::Node(place), Type::Any);
+        }
+        let read = |path: &str| {
+            let text = Source::new("test", path).snippet();
+            let compiled = Expression::compile(&text, &scope, ExpressionKind::Value, &Limits::default());
+            let (expression, _) = compiled.unwrap_or_else(|found| panic!("{found}"));
+            let clock = Clock::fixed(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
+            expression.evaluate(&known, &clock).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("d.doc.a.b"), Ok(Some(1.into())));
+        assert_eq!(read("r.order.qty"), Ok(None));
+        for (path, told) in [
+            ("d.doc.extra", "the JSON of `d.doc` has no key `extra`"),
+            ("d.doc.a.c.e", "the JSON of `d.doc.a` has no key `c`"),
+            ("r.kept.extra", "the JSON of `r.kept` has no key `extra`"),
+            ("d.other", "the query did not select `d.other`"),
+        ] {
+            let error = read(path).unwrap_err();
+            assert!(error.contains(told), "{path}: {error}");
+        }
+    }
+}

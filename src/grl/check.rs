@@ -24,7 +24,13 @@ const A_FACT_IS: &str =
     "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule";
 
 impl Checker<'_> {
-    pub(super) fn complain(&mut self, code: &'static str, at: &At, message: String, help: Option<String>) -> (Node, Type) {
+    pub(super) fn complain(
+        &mut self,
+        code: &'static str,
+        at: &At,
+        message: String,
+        help: Option<String>,
+    ) -> (Node, Type) {
         let diagnostic = Diagnostic::error(code, self.snippet.span(at.clone()), message);
         self.found.push(diagnostic.maybe_help(help));
         (Node::Slot { slot: BROKEN, at: at.clone() }, Type::Any)
@@ -48,7 +54,12 @@ impl Checker<'_> {
 
     /// The node and type of `expr`, constant parts computed; `each` where a comparison compares each element of a list.
     pub(super) fn check(&mut self, expr: &Expr, each: bool) -> (Node, Type) {
+        let before = self.found.len();
         let (node, ty) = self.plain(expr, each);
+        // Of what was refused nothing more is said.
+        if self.found.len() > before {
+            return (node, ty);
+        }
         match node.folded() {
             Ok(node) => (node, ty),
             Err(fault) => self.certain_error(&fault.at, &fault.kind),

@@ -12,14 +12,22 @@ use crate::types::{Type, Value};
 const MAX_PATTERN: usize = 1 << 20;
 
 impl Checker<'_> {
-    pub(super) fn compare(&mut self, operator: Compare, left: &Expr, right: &Expr, each: bool, at: &At) -> (Node, Type) {
+    pub(super) fn compare(
+        &mut self,
+        operator: Compare,
+        left: &Expr,
+        right: &Expr,
+        each: bool,
+        at: &At,
+    ) -> (Node, Type) {
         if operator == Compare::Matches {
             return self.matches(left, right, each, at);
         }
         let (left_node, left_ty) = self.check(left, false);
         let (right_node, right_ty) = self.check(right, false);
         let (left_null, right_null) = (left_node.is_null(), right_node.is_null());
-        let lists = if each { Lists::of(operator, (&left_ty, left_null), (&right_ty, right_null)) } else { Lists::None };
+        let lists =
+            if each { Lists::of(operator, (&left_ty, left_null), (&right_ty, right_null)) } else { Lists::None };
         let (one, other) = match lists {
             Lists::None => (left_ty.clone(), right_ty.clone()),
             Lists::Left => (element(&left_ty), right_ty.clone()),

@@ -317,8 +317,12 @@ fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At,
     };
     let among = operator == Compare::In;
     match (&a, &b) {
-        (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => list_of(items, |item| one(item, b)),
-        (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => list_of(items, |item| one(a, item)),
+        (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => {
+            list_of(items, |item| one(item, b))
+        }
+        (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
+            list_of(items, |item| one(a, item))
+        }
         (a, b) => one(a, b).map(Some),
     }
 }

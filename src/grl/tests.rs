@@ -36,8 +36,9 @@ impl Facts for Rows {
 
 fn eval(expression: &str, row: &str) -> Result<Option<Value>, String> {
     let row = json(row);
-    let (compiled, _) = Expression::compile(&snippet(expression), &scope(&row), ExpressionKind::Value, &Limits::default())
-        .map_err(|found| found.to_string())?;
+    let (compiled, _) =
+        Expression::compile(&snippet(expression), &scope(&row), ExpressionKind::Value, &Limits::default())
+            .map_err(|found| found.to_string())?;
     compiled.evaluate(&Rows(row), &clock()).map_err(|error| error.to_string())
 }
 
@@ -192,10 +193,8 @@ fn a_rule_error_names_rule_line_and_fact() {
 
 #[test]
 fn rules_that_never_settle_are_an_error_that_names_them() {
-    let error = facts(
-        "rule \"Odd\" { when row.a > 0 then x = 1; } rule \"Even\" { when row.a > 0 then x = 2; }",
-        r#"{"a":1}"#,
-    );
+    let error =
+        facts("rule \"Odd\" { when row.a > 0 then x = 1; } rule \"Even\" { when row.a > 0 then x = 2; }", r#"{"a":1}"#);
     assert!(error.contains("still fire: Odd, Even"), "{error}");
     let counted =
         "rule \"Start\" salience 1 no-loop { when true then n = 0; } rule \"Up\" { when n < 50 then n += 1; }";
@@ -317,8 +316,19 @@ fn what_fails_whatever_the_facts_are_is_refused_with_its_place() {
         let expected = [part, inner];
         assert!(matches!(places.as_slice(), [place] if expected.contains(place)), "{expression}: {found}");
     }
-    for fine in ["a / 1", "substring(s, 1, 0)", "round(a, -2)", "max([])", "min(a, 1.5)", "nothing in [null]",
-        "tags == null", "null == a", "add_days(today(), 3000000)", "date(now()) == today()", "coalesce(null, a)"] {
+    for fine in [
+        "a / 1",
+        "substring(s, 1, 0)",
+        "round(a, -2)",
+        "max([])",
+        "min(a, 1.5)",
+        "nothing in [null]",
+        "tags == null",
+        "null == a",
+        "add_days(today(), 3000000)",
+        "date(now()) == today()",
+        "coalesce(null, a)",
+    ] {
         assert!(eval(fine, row).is_ok(), "{fine}: {:?}", eval(fine, row));
     }
 }
@@ -433,7 +443,8 @@ fn a_column_that_was_not_selected_is_an_error_when_it_is_read() {
     let row = json(r#"{"a":1}"#);
     let mut scope = Scope::new();
     scope.add("row", Owner::Node(0), Type::Map(Shape::unknown().into()));
-    let (compiled, _) = Expression::compile(&snippet("row.b > 0"), &scope, ExpressionKind::Value, &Limits::default()).unwrap();
+    let (compiled, _) =
+        Expression::compile(&snippet("row.b > 0"), &scope, ExpressionKind::Value, &Limits::default()).unwrap();
     let error = compiled.evaluate(&Rows(row), &clock()).unwrap_err().to_string();
     assert!(error.contains("did not select `row.b`"), "{error}");
     assert_eq!(FieldName::from("row.b"), compiled.reads()[0].written);

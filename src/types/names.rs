@@ -44,7 +44,9 @@ pub enum NameError {
         extra: &'static str,
     },
     /// The text is not in Unicode normalization form C: the same letters in form C would be another name.
-    #[error("`{name}`, the name of the {kind}, is written with separate accents; write `{composed}` (Unicode form NFC)")]
+    #[error(
+        "`{name}`, the name of the {kind}, is written with separate accents; write `{composed}` (Unicode form NFC)"
+    )]
     Decomposed {
         /// What was to be named.
         kind: &'static str,

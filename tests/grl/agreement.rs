@@ -410,8 +410,7 @@ fn scope() -> Scope {
 
 fn agree(tree: &Tree) {
     let text = tree.written(0);
-    let compiled =
-        Expression::compile(&file("test.grl", &text), &scope(), ExpressionKind::Value, &Limits::default());
+    let compiled = Expression::compile(&file("test.grl", &text), &scope(), ExpressionKind::Value, &Limits::default());
     let (expression, _) = match compiled {
         Ok(compiled) => compiled,
         Err(found) => {

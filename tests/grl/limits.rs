@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tributary::diagnostics::Diagnostics;
-use tributary::grl::{Engine, Evaluation, Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, RuleError, Ruleset};
+use tributary::grl::{
+    Engine, Evaluation, Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, RuleError, Ruleset,
+};
 use tributary::types::{Deadline, Value};
 
 use crate::purchasing::{clock, file, scope};
@@ -131,6 +133,34 @@ fn ten_thousand_rules_are_legal_and_load_at_once() {
     }
     let evaluation = decide(&ten_thousand_rules(1..10_000), &limits).unwrap();
     assert_eq!(evaluation.fired.len(), 10_000);
+}
+
+#[test]
+fn a_condition_of_a_hundred_thousand_terms_is_checked_in_linear_time() {
+    let chain = |count: usize, between: &str, part: &dyn Fn(usize) -> String| {
+        (0..count).map(part).collect::<Vec<_>>().join(between)
+    };
+    let shapes: [(&str, usize, &dyn Fn(usize) -> String); 7] = [
+        (" && ", 33_000, &|i| format!("moq + {i} > 1")),
+        (" || ", 50_000, &|i| format!("moq > {i}")),
+        (" && ", 50_000, &|i| format!("moq != {i}")),
+        (" && ", 50_000, &|i| format!("supplier_name == \"k{i}\"")),
+        (" && ", 24_000, &|i| format!("!(moq > {i} || moq < {i})")),
+        (" || ", 50_000, &|i| format!("written == \"k{i}\"")),
+        (" && ", 50_000, &|i| format!("any(lines.qty > {i})")),
+    ];
+    // Without optimisation, and beside other tests, everything takes many times as long.
+    let allowed = Duration::from_secs(if cfg!(debug_assertions) { 40 } else { 2 });
+    for (between, count, part) in shapes {
+        let condition = chain(count, between, part);
+        let rules = format!(
+            "rule Long no-loop {{ when {condition} then y = 1; }} rule W no-loop {{ when moq > 1 then written = \"w\"; }}"
+        );
+        let started = Instant::now();
+        let compiled = Ruleset::compile("node", &[file("rules.grl", &rules)], &scope(), &[], &Limits::default());
+        let (took, refused) = (started.elapsed(), compiled.err());
+        assert!(took < allowed && refused.is_none(), "{took:?} for {}: {refused:?}", part(1));
+    }
 }
 
 #[test]

@@ -73,7 +73,9 @@ fn every_example_has_the_value_that_the_reference_says() {
 
 #[test]
 fn every_function_has_a_row_and_an_example() {
-    let found = Expression::compile(&file("all", "zzzzzzzzzzzz(1)"), &scope(), ExpressionKind::Value, &Limits::default()).unwrap_err();
+    let found =
+        Expression::compile(&file("all", "zzzzzzzzzzzz(1)"), &scope(), ExpressionKind::Value, &Limits::default())
+            .unwrap_err();
     let help = found.iter().next().unwrap().help.clone().unwrap();
     let functions: Vec<&str> = help.strip_prefix("the functions are: ").unwrap().split(", ").collect();
     assert!(functions.len() > 25, "{functions:?}");

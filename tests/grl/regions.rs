@@ -77,8 +77,9 @@ fn region(text: &str) -> Result<Option<Region>, Span> {
 
 /// Whether the condition is true for each row; `None` where it is an error.
 fn truths(text: &str, rows: &[Row]) -> Vec<Option<bool>> {
-    let (expression, _) = Expression::compile(&file("condition", text), &scope(), ExpressionKind::Value, &Limits::default())
-        .unwrap_or_else(|e| panic!("{e}"));
+    let (expression, _) =
+        Expression::compile(&file("condition", text), &scope(), ExpressionKind::Value, &Limits::default())
+            .unwrap_or_else(|e| panic!("{e}"));
     let truth = |row: &Row| match expression.evaluate(row, &clock()) {
         Ok(Some(Value::Boolean(truth))) => Some(truth),
         _ => None,

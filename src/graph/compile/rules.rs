@@ -108,7 +108,8 @@ impl Compiler<'_> {
         if is_condition {
             // Its author sees a node, not a rule.
             let about = draft.key_span.clone();
-            let about = |warnings: Diagnostics| warnings.into_iter().map(|warning| warning.about(about.clone())).collect();
+            let about =
+                |warnings: Diagnostics| warnings.into_iter().map(|warning| warning.about(about.clone())).collect();
             return self.keep(compiled.map(|(ruleset, warnings)| (ruleset, about(warnings))));
         }
         self.keep(compiled)

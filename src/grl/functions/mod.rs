@@ -109,10 +109,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         takes_null: true,
         ..function!("coalesce", "coalesce(a, b, ...)", 1..=MANY, Anything -> Same, |a, _| Ok(coalesce(a)))
     },
-    Function {
-        takes_null: true,
-        ..function!("get", "get(json, \"key\")", 2..=2, JsonAndText -> Any, |a, _| get(a))
-    },
+    Function { takes_null: true, ..function!("get", "get(json, \"key\")", 2..=2, JsonAndText -> Any, |a, _| get(a)) },
     function!("upper", "upper(text)", 1..=1, Texts -> Text, |a, _| text("upper", a, str::to_uppercase)),
     function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
     function!("trim", "trim(text)", 1..=1, Texts -> Text, |a, _| text("trim", a, |t| t.trim().to_owned())),
@@ -160,13 +157,17 @@ impl Takes {
             Self::TextOrMoment => {
                 (matches!(ty, Type::Any | Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
             }
-            Self::JsonAndText if index == 0 => {
-                (element(ty).is_some_and(|ty| ty == Type::Any), "a JSON document (a column of a row has a dot before it)")
-            }
+            Self::JsonAndText if index == 0 => (
+                element(ty).is_some_and(|ty| ty == Type::Any),
+                "a JSON document (a column of a row has a dot before it)",
+            ),
             Self::JsonAndText => (matches!(ty, Type::Any | Type::Text), "a key as a text"),
             Self::Ordered if count == 1 => {
                 let orders = |ty: &Type| !matches!(ty, Type::Boolean | Type::List(_) | Type::Map(_));
-                (element(ty).is_some_and(|ty| orders(&ty)), "a list of numbers, texts, dates or timestamps, or several of these")
+                (
+                    element(ty).is_some_and(|ty| orders(&ty)),
+                    "a list of numbers, texts, dates or timestamps, or several of these",
+                )
             }
             Self::Ordered => (ordered, "numbers, texts, dates or timestamps"),
             Self::TextOrList => (list || *ty == Type::Text, "a text or a list"),

@@ -127,7 +127,12 @@ impl Linted<'_> {
     }
 
     /// The facts from outside in one combination of the values; `None` after the last.
-    fn reads_of(&self, mut combination: usize, pair: &BTreeSet<usize>, tried: &BTreeMap<usize, Vec<Value>>) -> Option<Vec<Lookup>> {
+    fn reads_of(
+        &self,
+        mut combination: usize,
+        pair: &BTreeSet<usize>,
+        tried: &BTreeMap<usize, Vec<Value>>,
+    ) -> Option<Vec<Lookup>> {
         let mut reads = vec![Lookup::Unset; self.reads.len()];
         for (slot, values) in tried {
             let mut choice = 0;

@@ -51,7 +51,9 @@ impl Linted<'_> {
                 warnings.extend(self.always_fires(read));
             }
             never_equal(read, &constants, &mut warnings);
-            found.extend(warnings.into_iter().map(|warning| warning.about(read.snippet.span(read.rule.name_at.clone()))));
+            found.extend(
+                warnings.into_iter().map(|warning| warning.about(read.snippet.span(read.rule.name_at.clone()))),
+            );
         }
         self.competing(&writers, found);
     }
@@ -139,8 +141,7 @@ impl Linted<'_> {
     fn never_settles(&self, Read { rule, snippet }: &Read<'_>, writers: &Writers) -> Option<Diagnostic> {
         let mut read = Vec::new();
         paths(&rule.when, &mut read);
-        let may_change =
-            |path: &&Path| self.own(path, &path.written()).is_some_and(|own| writers.contains_key(own));
+        let may_change = |path: &&Path| self.own(path, &path.written()).is_some_and(|own| writers.contains_key(own));
         if rule.no_loop || read.iter().any(may_change) {
             return None;
         }

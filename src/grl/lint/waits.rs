@@ -23,8 +23,12 @@ impl Linted<'_> {
     /// The rules that wait for ever, each with a fact it waits for: facts are set at the start or by a rule that can
     /// fire, and a rule can fire once what it needs can be set.
     pub(super) fn never_set(&self) -> HashMap<usize, (String, At)> {
-        let mut settable: HashSet<String> =
-            self.locals.names().filter(|name| !matches!(self.start_of(name), Start::Unset)).map(str::to_owned).collect();
+        let mut settable: HashSet<String> = self
+            .locals
+            .names()
+            .filter(|name| !matches!(self.start_of(name), Start::Unset))
+            .map(str::to_owned)
+            .collect();
         let mut waiting: Vec<&Read<'_>> = self.rules.iter().collect();
         for _ in 0..ROUNDS {
             let before = waiting.len();
