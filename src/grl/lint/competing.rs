@@ -195,6 +195,7 @@ impl Linted<'_> {
         let warning = Diagnostic::warning("competing-rules", b.snippet.span(b.rule.name_at.clone()), message);
         let warning = warning.label(format!("of salience {}, as the other one", b.rule.salience));
         let warning = warning.related(a.snippet.span(a.rule.name_at.clone()), "the other one");
+        let warning = warning.about(b.snippet.span(b.rule.name_at.clone()));
         let help =
             "give one the higher salience, or conditions that exclude each other; or say `// allow: competing-rules`";
         Some(warning.help(help))
