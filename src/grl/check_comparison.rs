@@ -38,7 +38,9 @@ impl Checker<'_> {
             return self.complain("type-mismatch", &right.at(), "`in` takes a list; this is null".to_owned(), None);
         }
         if let Some(problem) = unfit(operator, &one, &other, left_null || right_null) {
-            let help = comparison_help((&left_ty, left), (&right_ty, right));
+            let null = left_null || right_null;
+            let help = comparison_help((&left_ty, left), (&right_ty, right))
+                .filter(|_| !(null && operator == Compare::Contains));
             return self.complain("type-mismatch", at, problem, help);
         }
         let ty = match lists {

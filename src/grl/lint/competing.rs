@@ -106,7 +106,9 @@ impl Linted<'_> {
                 tried.entry(*slot).or_insert_with(|| self.values(*slot, all));
             }
         }
-        if pair.len() > MOST_FACTS || tried.values().any(Vec::is_empty) {
+        // Two rules of one name are refused anyway.
+        let same = first.rule.name == second.rule.name;
+        if same || pair.len() > MOST_FACTS || tried.values().any(Vec::is_empty) {
             return false;
         }
         for combination in 0..MOST_COMBINATIONS {
