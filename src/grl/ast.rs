@@ -148,16 +148,6 @@ pub(super) enum Compare {
     Matches,
 }
 
-impl Assign {
-    pub(super) fn text(self) -> &'static str {
-        match self {
-            Self::Set => "=",
-            Self::Add => "+=",
-            Self::Subtract => "-=",
-        }
-    }
-}
-
 impl Arithmetic {
     pub(super) fn text(self) -> &'static str {
         match self {
