@@ -15,6 +15,7 @@ mod load;
 mod network;
 mod pooler;
 mod sessions;
+mod sqlstate;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;
