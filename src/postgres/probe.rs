@@ -1,12 +1,12 @@
 //! Asking a database whether it is there, over a connection of the probe's own: a pool whose connections are all busy is
 //! not a database that is down. Where the server has no slot for that connection, an idle one of the pool will do.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tokio_postgres::Client;
 
 use super::backends::keep_their_sessions;
@@ -28,7 +28,13 @@ pub struct Probe {
 struct Connected {
     client: Client,
     task: JoinHandle<()>,
-    made: std::time::Instant,
+    made: Instant,
+}
+
+impl From<(Client, JoinHandle<()>)> for Connected {
+    fn from((client, task): (Client, JoinHandle<()>)) -> Self {
+        Self { client, task, made: Instant::now() }
+    }
 }
 
 impl Drop for Connected {
@@ -76,16 +82,22 @@ impl Probe {
 
     /// Sees whether the pooler that was noticed gives each connection a session of its own by now.
     async fn find_sessions_kept(&self) -> Result<(), ConnectError> {
-        let pair = (self.connect().await?, self.connect().await?);
-        let kept = timeout(self.pool.limits().probe, keep_their_sessions([&pair.0.client, &pair.1.client]));
-        match kept.await {
+        let connector = self.pool.connector();
+        let kept = async {
+            // One after the other: the second finds out whether the first keeps its session.
+            let first = Connected::from(connector.dial().await?);
+            let second = Connected::from(connector.dial().await?);
+            keep_their_sessions([&first.client, &second.client]).await
+        };
+        let limit = connector.patience();
+        match timeout(limit, kept).await {
             Ok(Ok(true)) => {
-                self.pool.connector().note_no_pooler();
+                connector.note_no_pooler();
                 Ok(())
             }
             Ok(Ok(false)) => Err(ConnectError::Pooled),
             Ok(Err(error)) => Err(ConnectError::of(&error)),
-            Err(_) => Err(ConnectError::late(self.pool.limits().probe)),
+            Err(_) => Err(ConnectError::late(limit)),
         }
     }
 
@@ -101,7 +113,7 @@ impl Probe {
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
-                    Ok((client, task)) => return Ok(Connected { client, task, made: std::time::Instant::now() }),
+                    Ok(made) => return Ok(made.into()),
                     Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
                     Err(_) => {}
                 },

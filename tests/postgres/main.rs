@@ -14,6 +14,7 @@ mod lanes;
 mod load;
 mod network;
 mod pooler;
+mod reevaluated;
 mod sessions;
 mod sqlstate;
 mod supervision;

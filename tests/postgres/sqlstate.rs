@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::clock::sleep;
 use futures_util::future::join_all;
 use tributary::actors::domain::{Gatherer, State};
 use tributary::config::{Coalescing, DomainConfig};
@@ -15,6 +16,9 @@ use crate::fixture::{
 };
 use crate::support::connect;
 
+/// Between two interferences with a query.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Raises the error of any code; and one only while the caller's statement is older than the last change of a schema.
 const SETUP: &str = "
     CREATE FUNCTION raised(code text) RETURNS int LANGUAGE plpgsql STABLE AS $$
@@ -26,8 +30,8 @@ const SETUP: &str = "
     INSERT INTO changes VALUES (now());
     CREATE FUNCTION raised_where_outdated(code text) RETURNS int LANGUAGE plpgsql STABLE AS $$
         BEGIN
-            IF EXISTS (SELECT FROM pg_prepared_statements, changes
-                WHERE statement LIKE '%raised_where' || '_outdated%' AND prepare_time < changes.at)
+            IF (SELECT max(prepare_time) < (SELECT at FROM changes) FROM pg_prepared_statements
+                WHERE statement LIKE '%raised_where_outdated%' AND statement NOT LIKE '%FROM changes%')
             THEN RAISE EXCEPTION 'raised' USING ERRCODE = code; END IF;
             RETURN 1;
         END $$;
@@ -132,7 +136,8 @@ async fn a_statement_is_prepared_again_for_every_code_that_a_change_of_schema_ca
     let (domain, config) = single(server, "sqlstate_outdated", SETUP).await;
     let query = query(RAISED_WHERE_OUTDATED);
     let change = "UPDATE changes SET at = clock_timestamp()";
-    for sqlstate in ["0A000", "26000", "42501", "42703", "42704", "42804", "42883", "42P01", "42P05", "42P18", "XX000"] {
+    for sqlstate in ["0A000", "26000", "42501", "42703", "42704", "42804", "42883", "42P01", "42P05", "42P18", "XX000"]
+    {
         for together_too in [false, true] {
             assert_eq!(code_of(&once(&domain, &query, sqlstate).await), ("", None), "{sqlstate}");
             run(server, &config.connection.database, change).await;
@@ -211,7 +216,7 @@ async fn a_query_that_somebody_else_cancels_is_asked_again_and_then_it_is_aborte
     let again = async {
         tokio::select! {
             () = stop.notified() => {}
-            () = async { loop { cancel("%forever%").await; } } => {}
+            () = async { loop { cancel("%forever%").await; sleep(PAUSE).await; } } => {}
         }
     };
     let asked = async {
@@ -226,7 +231,7 @@ async fn a_query_that_somebody_else_cancels_is_asked_again_and_then_it_is_aborte
 }
 
 #[actix::test]
-async fn a_limit_of_the_server_that_ends_a_query_is_a_timeout_in_any_language() {
+async fn a_statement_timeout_of_the_session_is_a_timeout() {
     let server = shared_server();
     let database = database(server, "sqlstate_timeout", "").await;
     let mut config = config(server, &database);
@@ -251,7 +256,8 @@ async fn a_lock_that_is_not_to_be_had_aborts_the_query_and_one_that_comes_free_i
     let holder = connect(&server.url(&database)).await;
     holder.batch_execute("BEGIN; LOCK TABLE locked").await.expect("locked");
     let asked = query("SELECT n FROM locked WHERE n = $1");
-    let outcomes = join_all((0..10).map(|_| ask(&domain.handle, &asked, &[json("1")], LONG, None))).await;
+    let one = [json("1")];
+    let outcomes = join_all((0..10).map(|_| ask(&domain.handle, &asked, &one, LONG, None))).await;
     for outcome in outcomes {
         let outcome = outcome.map_err(|error| error.kind);
         assert_eq!(code_of(&outcome), ("query_aborted", Some("55P03")), "{outcome:?}");
@@ -264,7 +270,7 @@ async fn a_lock_that_is_not_to_be_had_aborts_the_query_and_one_that_comes_free_i
         .await;
         holder.batch_execute("ROLLBACK").await.expect("released");
     };
-    let (answer, ()) = tokio::join!(ask(&domain.handle, &asked, &[json("1")], LONG, None), released);
+    let (answer, ()) = tokio::join!(ask(&domain.handle, &asked, &one, LONG, None), released);
     assert_eq!(answer.expect("rows").rows.len(), 1);
     assert_eq!(domain.handle.health().state, State::Ready);
     domain.drain().await;
@@ -314,7 +320,10 @@ async fn a_query_in_a_deadlock_is_asked_again() {
     let domain = Domain::ready(config).await;
     let other = connect(&server.url(&database)).await;
     // Only the service's session looks for deadlocks in time.
-    other.batch_execute("SET deadlock_timeout = '10min'; BEGIN; SELECT pg_advisory_xact_lock(2)").await.expect("locked");
+    other
+        .batch_execute("SET deadlock_timeout = '10min'; BEGIN; SELECT pg_advisory_xact_lock(2)")
+        .await
+        .expect("locked");
     let text = "SELECT 1 AS n FROM (SELECT pg_advisory_xact_lock(1) AS gate OFFSET 0) AS a \
                 CROSS JOIN LATERAL (SELECT pg_advisory_xact_lock(2) WHERE a.gate IS NOT NULL) AS b";
     let admin = connect(&server.url(&database)).await;
@@ -367,7 +376,7 @@ async fn a_session_that_the_server_ends_under_a_query_is_a_lost_connection_and_w
     let always = async {
         tokio::select! {
             () = stop.notified() => {}
-            () = async { loop { end("%pg_sleep(601)%").await; } } => {}
+            () = async { loop { end("%pg_sleep(601)%").await; sleep(PAUSE).await; } } => {}
         }
     };
     let asked = async {
@@ -383,8 +392,8 @@ async fn a_session_that_the_server_ends_under_a_query_is_a_lost_connection_and_w
 #[actix::test]
 async fn a_refused_login_and_a_missing_database_mean_down() {
     let server = Server::disposable(&[]).expect("a server");
-    run(&server, "postgres", "CREATE ROLE insider LOGIN; CREATE DATABASE vault").await;
-    run(&server, "postgres", "REVOKE CONNECT ON DATABASE vault FROM PUBLIC").await;
+    run(&server, "postgres", "CREATE ROLE insider LOGIN").await;
+    database(&server, "vault", "REVOKE CONNECT ON DATABASE vault FROM PUBLIC").await;
     let cases = [("nobody", "postgres", "28000"), ("insider", "nowhere", "3D000"), ("insider", "vault", "42501")];
     for (user, database, sqlstate) in cases {
         let mut config = config(&server, database);
