@@ -113,7 +113,7 @@ impl Probe {
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
-                    Ok(made) => return Ok(made.into()),
+                    Ok((client, task)) => return Ok(Connected::from((client, task))),
                     Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
                     Err(_) => {}
                 },
