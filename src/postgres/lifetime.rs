@@ -23,12 +23,17 @@ impl Lifetime {
 
     /// Whether a connection that was made at `made` is too old.
     pub(super) fn is_over(&self, made: Instant) -> bool {
-        made.elapsed() >= self.of(made)
+        Instant::now() >= self.end(made)
+    }
+
+    /// When a connection that was made at `made` is too old.
+    pub(super) fn end(&self, made: Instant) -> Instant {
+        made + self.of(made)
     }
 
     fn of(&self, made: Instant) -> Duration {
         let step = u32::try_from(self.jitter.hash_one(made) % u64::from(STEPS)).unwrap_or(0);
-        self.max - self.max / (JITTER_PART * STEPS) * step
+        self.max.saturating_sub(self.max / (JITTER_PART * STEPS) * step)
     }
 }
 
@@ -43,7 +48,7 @@ mod tests {
         let ages: Vec<Duration> = (0..100).map(|n| lifetime.of(now + Duration::from_nanos(n))).collect();
         assert!(ages.iter().all(|age| (900..=1_000).contains(&age.as_secs())), "{ages:?}");
         let (first, last) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
-        assert!(*last - *first > Duration::from_secs(50), "{ages:?}");
+        assert!(last.saturating_sub(*first) > Duration::from_secs(50), "{ages:?}");
         assert!(!lifetime.is_over(now));
     }
 }

@@ -325,11 +325,6 @@ impl Shared {
         self.size.statements == Statements::Prepared
     }
 
-    /// Whether `connection` has reached its maximum age.
-    pub(super) fn is_outlived(&self, connection: &Object) -> bool {
-        self.lifetime.is_over(Object::metrics(connection).created)
-    }
-
     /// See [`Pool::recycle`].
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)

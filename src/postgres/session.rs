@@ -37,6 +37,8 @@ pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
+    /// When the connection is too old for further queries.
+    ends: Instant,
     /// Something was asked that has not been answered to its end.
     busy: AtomicBool,
     shared: bool,
@@ -69,8 +71,8 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let epoch = pool.epoch();
-        Self { connection: Some(connection), epoch, pool, busy: AtomicBool::new(false), shared: false }
+        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(Object::metrics(&connection).created).into());
+        Self { connection: Some(connection), epoch, ends, pool, busy: AtomicBool::new(false), shared: false }
     }
 
     /// The same for many queries at once, which the connection answers in the order they are sent.
@@ -82,8 +84,8 @@ impl Session {
 
     /// Whether a query may be sent: the connection is open, not too old, and has not been given up.
     pub(super) fn is_usable(&self) -> bool {
-        let usable = |connection: &Object| !connection.is_closed() && !self.pool.is_outlived(connection);
-        self.epoch == self.pool.epoch() && self.connection.as_ref().is_some_and(usable)
+        let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
+        is_open && self.epoch == self.pool.epoch() && Instant::now() < self.ends
     }
 
     /// Takes note that somebody no longer waits for an answer which is still to come.
@@ -141,8 +143,9 @@ impl Session {
             // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
-            session.limit_statements(session.pool.limits.query).await?;
-            rows
+            let restored = session.limit_statements(session.pool.limits.query).await;
+            // An error of the query says more than one that follows from it.
+            rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
     }
@@ -379,7 +382,7 @@ impl Drop for Session {
             in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
         } else if busy {
             in_background(abandon(connection, self.pool.connector.clone()));
-        } else if self.pool.is_outlived(&connection) {
+        } else if Instant::now() >= self.ends {
             Pool::discard(connection);
         }
     }

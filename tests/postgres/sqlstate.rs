@@ -83,6 +83,8 @@ async fn single(server: &Server, name: &str, setup: &str) -> (Domain, DomainConf
     let mut config = config(server, &database);
     (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 500);
     config.pool.coalesce = Coalescing::Auto;
+    // However slow the machine is, no query waits in vain for the one connection.
+    config.timeouts.acquire = LONG;
     (Domain::ready(config.clone()).await, config)
 }
 

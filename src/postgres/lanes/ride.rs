@@ -71,9 +71,13 @@ impl Inner {
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
         let (since, limit) = (Instant::now(), deadline.remaining());
-        let session = Arc::clone(&seat.session);
-        let work = pin!(session.query_beside_others(query, params));
-        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
+        let ride = {
+            // Dropped before `alone`, which may need the connection of this very lane.
+            let session = Arc::clone(&seat.session);
+            let work = pin!(session.query_beside_others(query, params));
+            self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await
+        };
+        match ride {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
