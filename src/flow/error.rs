@@ -154,7 +154,7 @@ impl FlowError {
     /// PostgreSQL's code for it.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, .. }, .. }, .. } => Some(sqlstate),
+            Self::Query { source, .. } => source.kind.sqlstate(),
             _ => None,
         }
     }
@@ -182,7 +182,7 @@ impl FlowError {
                 QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
                     Some(*retry_after)
                 }
-                QueryErrorKind::ConnectionLost { .. } => Some(Duration::from_secs(1)),
+                QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Aborted { .. } => Some(Duration::from_secs(1)),
                 _ => None,
             },
             _ => None,

@@ -389,6 +389,7 @@ fn is_outage(error: &QueryError) -> bool {
         | QueryErrorKind::Overloaded { .. }
         | QueryErrorKind::Timeout { .. }
         | QueryErrorKind::ConnectionLost { .. }
+        | QueryErrorKind::Aborted { .. }
         | QueryErrorKind::Sql { .. } => true,
         QueryErrorKind::Parameter { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::ParameterCount { .. } => {
             false

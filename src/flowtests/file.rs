@@ -22,7 +22,7 @@ const MOMENT: &str = "2026-01-01T12:00:00Z";
 /// What failures may be called for short.
 const SHORT: [(&str, &str); 2] = [("down", "domain_unavailable"), ("error", "query_failed")];
 /// All that a node can be made to fail with.
-const FAILURES: [&str; 9] = [
+const FAILURES: [&str; 10] = [
     "down",
     "timeout",
     "no_rows",
@@ -31,6 +31,7 @@ const FAILURES: [&str; 9] = [
     "domain_unavailable",
     "domain_overloaded",
     "connection_lost",
+    "query_aborted",
     "query_failed",
 ];
 

@@ -111,6 +111,8 @@ const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The se
 const DOMAIN_OVERLOADED: Kind = ("domain_overloaded", StatusCode::SERVICE_UNAVAILABLE, "A database is at its limit");
 const DOMAIN_DOWN: Kind = ("domain_unavailable", StatusCode::SERVICE_UNAVAILABLE, "A database is unavailable");
 const CONNECTION_LOST: Kind = ("connection_lost", StatusCode::SERVICE_UNAVAILABLE, "A connection to a database broke");
+const QUERY_ABORTED: Kind =
+    ("query_aborted", StatusCode::SERVICE_UNAVAILABLE, "A database aborted a query for a reason that passes");
 const TIMEOUT: Kind = ("timeout", StatusCode::GATEWAY_TIMEOUT, "The deadline passed");
 
 impl Problem {
@@ -328,7 +330,7 @@ impl Problem {
 }
 
 /// The kinds of problem that a flow can end in.
-const OF_FLOWS: [Kind; 13] = [
+const OF_FLOWS: [Kind; 14] = [
     NOT_FOUND,
     TOO_MANY_ROWS,
     BAD_PARAMETER,
@@ -340,6 +342,7 @@ const OF_FLOWS: [Kind; 13] = [
     DOMAIN_DOWN,
     DOMAIN_OVERLOADED,
     CONNECTION_LOST,
+    QUERY_ABORTED,
     QUERY_FAILED,
     BAD_COLUMN,
 ];

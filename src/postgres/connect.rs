@@ -29,6 +29,7 @@ use super::backends::{Backends, POOLED, Place, UNSETTLED};
 use super::error::QueryErrorKind;
 use super::failure::OVERLOAD_PAUSE;
 use super::refusal::refuse;
+use super::sqlstate::is_farewell;
 use super::tls;
 use crate::config::{ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
 
@@ -109,6 +110,16 @@ impl Connector {
     /// Whether nothing may be asked any more, because a pooler was noticed that answers to other questions.
     pub(super) fn is_pooled(&self) -> bool {
         self.shared.backends.are_pooled()
+    }
+
+    /// Whether a connection still stands before a session that a connection took.
+    pub(super) async fn knows_session_of(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        self.shared.backends.know(client).await
+    }
+
+    /// Each connection has a session to itself again.
+    pub(super) fn note_no_pooler(&self) {
+        self.shared.backends.note_no_pooler();
     }
 
     /// A session has answered as only one of such a pooler's does; what whoever asked is told.
@@ -381,12 +392,6 @@ fn may_do_without_tls(error: &tokio_postgres::Error) -> bool {
         Some(code) => *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
         None => tls::explain(error).is_some(),
     }
-}
-
-/// Whether the server ended the session by an administrator's command or for being idle. Nothing that was asked had
-/// reached it: it would have answered that with these words, and not the connection.
-pub(super) fn is_farewell(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT].contains(code))
 }
 
 /// The server's own keepalives: a session whose client vanished without a word ends within a minute and frees its slot,

@@ -13,15 +13,15 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::{CancelToken, Statement};
+use tokio_postgres::{CancelToken, SimpleQueryMessage, Statement};
 
-use super::backends::is_of_another_session;
 use super::coalesce::Together;
-use super::connect::{Connector, is_farewell, pooled};
+use super::connect::{Connector, pooled};
 use super::error::QueryErrorKind;
-use super::failure::{is_stale_statement, of_query};
+use super::failure::of_query;
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
+use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
 use super::statements::{Bound, Plan, Reader};
 use super::words;
 use crate::types::{Deadline, Value};
@@ -37,6 +37,8 @@ pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
+    /// When the connection is too old for further queries.
+    ends: Instant,
     /// Something was asked that has not been answered to its end.
     busy: AtomicBool,
     shared: bool,
@@ -69,8 +71,8 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let epoch = pool.epoch();
-        Self { connection: Some(connection), epoch, pool, busy: AtomicBool::new(false), shared: false }
+        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(Object::metrics(&connection).created).into());
+        Self { connection: Some(connection), epoch, ends, pool, busy: AtomicBool::new(false), shared: false }
     }
 
     /// The same for many queries at once, which the connection answers in the order they are sent.
@@ -80,9 +82,10 @@ impl Session {
         session
     }
 
-    /// Whether a query may be sent: the connection is open, and has not been given up.
+    /// Whether a query may be sent: the connection is open, not too old, and has not been given up.
     pub(super) fn is_usable(&self) -> bool {
-        self.epoch == self.pool.epoch() && self.connection.as_ref().is_some_and(|connection| !connection.is_closed())
+        let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
+        is_open && self.epoch == self.pool.epoch() && Instant::now() < self.ends
     }
 
     /// Takes note that somebody no longer waits for an answer which is still to come.
@@ -90,7 +93,7 @@ impl Session {
         self.busy.store(true, Ordering::Relaxed);
     }
 
-    /// Runs `query` beside others on this session. `limit` is how long the caller lets it take.
+    /// Runs `query` beside others on this session.
     ///
     /// # Errors
     /// As [`Self::query`], but never that the deadline has passed: that is the caller's to see.
@@ -98,13 +101,12 @@ impl Session {
         &self,
         query: &Query,
         params: &[Value],
-        limit: Duration,
     ) -> Result<Vec<Value>, QueryErrorKind> {
         if self.connection()?.is_closed() {
             return Err(ended_before_it_was_asked());
         }
         let farewells = self.pool.connector.farewells();
-        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells, limit))
+        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells))
     }
 
     /// Runs `query` with each of `asks`, beside others, as one statement where that is possible.
@@ -115,13 +117,12 @@ impl Session {
         &self,
         query: &Query,
         asks: &[Arc<[Value]>],
-        limit: Duration,
     ) -> Result<Together, QueryErrorKind> {
         if self.connection()?.is_closed() {
             return Err(ended_before_it_was_asked());
         }
         let farewells = self.pool.connector.farewells();
-        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells, limit))
+        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells))
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -142,8 +143,9 @@ impl Session {
             // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
-            session.limit_statements(session.pool.limits.query).await?;
-            rows
+            let restored = session.limit_statements(session.pool.limits.query).await;
+            // An error of the query says more than one that follows from it.
+            rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
     }
@@ -181,7 +183,7 @@ impl Session {
         match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
             Ok(outcome) => {
                 self.busy.store(false, Ordering::Relaxed);
-                outcome.map_err(|fault| self.explain(fault, farewells, limit))
+                outcome.map_err(|fault| self.explain(fault, farewells))
             }
             Err(_) => Err(QueryErrorKind::Timeout { after: limit }),
         }
@@ -189,12 +191,9 @@ impl Session {
 
     /// What `fault` means to whoever asked. After an error of the server the session is as before; after a broken protocol
     /// there is nothing to keep.
-    fn explain(&self, fault: Fault, farewells: u64, limit: Duration) -> QueryErrorKind {
+    fn explain(&self, fault: Fault, farewells: u64) -> QueryErrorKind {
         match fault {
             Fault::Ours(kind) => kind,
-            Fault::Driver(error) if self.pool.prepares() && is_of_another_session(&error) => {
-                self.pool.connector.note_pooler()
-            }
             Fault::Driver(error) => {
                 if error.as_db_error().is_none() {
                     self.busy.store(true, Ordering::Relaxed);
@@ -204,18 +203,36 @@ impl Session {
                     self.pool.connector.note_farewell();
                 }
                 let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
-                if undone { ended_before_it_was_asked() } else { of_query(&error, limit) }
+                if undone { ended_before_it_was_asked() } else { of_query(&error) }
             }
         }
     }
 
     async fn run(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        if !self.pool.prepares() {
-            return self.run_unprepared(query, params).await;
+        let began = Instant::now();
+        let outcome = if self.pool.prepares() {
+            self.run_prepared(query, params).await
+        } else {
+            self.run_unprepared(query, params).await
+        };
+        match outcome {
+            Err(Fault::Driver(error)) if is_cancelled(&error) => {
+                let ran = began.elapsed();
+                let timed_out = self.statement_timeout().await.is_some_and(|limit| ran >= limit);
+                Err(if timed_out { QueryErrorKind::Timeout { after: ran }.into() } else { error.into() })
+            }
+            outcome => outcome,
         }
+    }
+
+    /// Runs `query` as it was prepared before, or, where the schema may have changed since, as it is prepared again.
+    async fn run_prepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (statement, plan) = self.prepare(query).await?;
         match self.execute(&statement, &plan, params).await {
             Err(Fault::Driver(error)) if is_stale_statement(&error) => {
+                if is_misplaced(&error) && !self.pool.connector.knows_session_of(self.connection()?).await? {
+                    return Err(self.pool.connector.note_pooler().into());
+                }
                 self.forget(query)?;
                 let (statement, plan) = self.prepare(query).await?;
                 self.execute(&statement, &plan, params).await
@@ -246,7 +263,7 @@ impl Session {
             if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
                 self.pool.plans.forget(query.id());
                 let detail = "the tables have changed since the query was described".to_owned();
-                refused = Some(QueryErrorKind::ConnectionLost { sent: true, detail });
+                refused = Some(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
             }
             if refused.is_none() {
                 reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
@@ -317,6 +334,18 @@ impl Session {
         Ok(self.connection()?.batch_execute(&format!("SET statement_timeout = {milliseconds}")).await?)
     }
 
+    /// The limit that the server itself sets to statements of this session; `None` without one. It is asked for: behind a
+    /// pooler the setting is the role's, and the server's message about a cancelled statement is in any language.
+    async fn statement_timeout(&self) -> Option<Duration> {
+        const LIMIT: &str = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
+        let answer = self.connection().ok()?.simple_query(LIMIT).await.ok()?;
+        let setting = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
+    }
+
     fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
         drop(self.connection()?.statement_cache.remove(query.text(), &[]));
         Ok(())
@@ -353,6 +382,8 @@ impl Drop for Session {
             in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
         } else if busy {
             in_background(abandon(connection, self.pool.connector.clone()));
+        } else if Instant::now() >= self.ends {
+            Pool::discard(connection);
         }
     }
 }

@@ -14,7 +14,9 @@ mod lanes;
 mod load;
 mod network;
 mod pooler;
+mod reevaluated;
 mod sessions;
+mod sqlstate;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;

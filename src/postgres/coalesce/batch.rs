@@ -8,9 +8,9 @@ use futures_util::TryStreamExt;
 
 use super::{Known, Wrapped};
 use crate::postgres::error::QueryErrorKind;
-use crate::postgres::failure::is_stale_statement;
 use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Session};
+use crate::postgres::sqlstate::is_stale_statement;
 use crate::postgres::statements::{Bound, Plan};
 use crate::types::Value;
 

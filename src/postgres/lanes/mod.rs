@@ -93,7 +93,7 @@ type Rows = (Vec<Value>, Instant, usize);
 impl Lanes {
     /// Lanes over the connections of `pool`.
     pub fn new(pool: Pool) -> Self {
-        let max = pool.status().max;
+        let max = pool.capacity();
         Self(Arc::new(Inner {
             pool,
             board: Mutex::default(),
@@ -161,7 +161,7 @@ impl Inner {
         Moment {
             now: Instant::now(),
             patience: tempo::patience(self.usual.mean()),
-            supply: Supply { room: status.idle > 0 || status.size < status.max, wanted: status.waiting > 0 },
+            supply: Supply { room: status.idle > 0 || status.size < self.pool.capacity(), wanted: status.waiting > 0 },
         }
     }
 

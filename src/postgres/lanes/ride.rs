@@ -71,9 +71,13 @@ impl Inner {
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
         let (since, limit) = (Instant::now(), deadline.remaining());
-        let session = Arc::clone(&seat.session);
-        let work = pin!(session.query_beside_others(query, params, limit));
-        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
+        let ride = {
+            // Dropped before `alone`, which may need the connection of this very lane.
+            let session = Arc::clone(&seat.session);
+            let work = pin!(session.query_beside_others(query, params));
+            self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await
+        };
+        match ride {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
@@ -155,7 +159,7 @@ impl Inner {
         let since = Instant::now();
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
-        let work = pin!(session.batch_beside_others(query, &asks, deadline.remaining()));
+        let work = pin!(session.batch_beside_others(query, &asks));
         // One slow key must not hold up the others.
         match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
