@@ -317,8 +317,14 @@ impl Session {
         Ok(self.connection()?.batch_execute(&format!("SET statement_timeout = {milliseconds}")).await?)
     }
 
-    fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
-        drop(self.connection()?.statement_cache.remove(query.text(), &[]));
+    /// Drops the statements that this connection has prepared for `query`, plain and wrapped, and the names of types.
+    pub(super) fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
+        let connection = self.connection()?;
+        drop(connection.statement_cache.remove(query.text(), &[]));
+        if let Some(wrapped) = query.joining().known() {
+            drop(connection.statement_cache.remove(&wrapped.text, &[]));
+        }
+        connection.clear_type_cache();
         Ok(())
     }
 
