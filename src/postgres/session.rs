@@ -321,8 +321,8 @@ impl Session {
     pub(super) fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
         let connection = self.connection()?;
         drop(connection.statement_cache.remove(query.text(), &[]));
-        if let Some(wrapped) = query.joining().known() {
-            drop(connection.statement_cache.remove(&wrapped.text, &[]));
+        if let Some(wrapped) = query.joining().wrapped_text() {
+            drop(connection.statement_cache.remove(&wrapped, &[]));
         }
         connection.clear_type_cache();
         Ok(())

@@ -135,8 +135,12 @@ impl Joining {
         (state.suitability, state.examined) = (found, Some(Instant::now()));
     }
 
-    /// The wrapped query as it was made last.
-    pub(super) fn known(&self) -> Option<Arc<Wrapped>> {
+    /// The text of the wrapped query as it was made last.
+    pub(super) fn wrapped_text(&self) -> Option<String> {
+        self.known().map(|wrapped| wrapped.text.clone())
+    }
+
+    fn known(&self) -> Option<Arc<Wrapped>> {
         self.state().wrapped.clone()
     }
 

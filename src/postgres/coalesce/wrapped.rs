@@ -47,7 +47,7 @@ const NUMBER: &str = "tributary_n";
 pub(super) struct Wrapped {
     /// What PREPARE said of the query alone.
     pub(super) plan: Arc<Plan>,
-    pub(in crate::postgres) text: String,
+    pub(super) text: String,
     /// Whether the second column numbers the rows.
     pub(super) numbered: bool,
 }
