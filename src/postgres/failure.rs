@@ -154,6 +154,7 @@ pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
 pub(super) fn is_stale_statement(error: &tokio_postgres::Error) -> bool {
     error.code().is_some_and(|code| {
         *code == SqlState::FEATURE_NOT_SUPPORTED // "cached plan must not change result type"
+            || *code == SqlState::INTERNAL_ERROR // "cache lookup failed for type"
             || (code.code().starts_with("42") && *code != SqlState::DUPLICATE_PSTATEMENT)
     })
 }

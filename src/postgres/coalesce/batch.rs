@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use super::Wrapped;
 use crate::postgres::backends::is_of_another_session;
 use crate::postgres::error::QueryErrorKind;
-use crate::postgres::failure::is_refusal;
+use crate::postgres::failure::{is_refusal, is_stale_statement};
 use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Session};
 use crate::postgres::statements::Bound;
@@ -44,8 +44,12 @@ impl Session {
         match self.try_together(query, asks).await {
             // A statement of another session tells of a pooler, which must not be asked again.
             Err(Fault::Driver(error)) if is_refusal(&error) && !is_of_another_session(&error) => {
+                if is_stale_statement(&error) {
+                    self.forget(query)?;
+                }
                 let sqlstate = error.code().map_or("", |code| code.code());
-                self.refused(query, &format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"))
+                query.joining().failed(query, &format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
+                Ok(Together::Refused)
             }
             outcome => outcome,
         }
@@ -67,7 +71,11 @@ impl Session {
                 let Some(wrapped) = query.joining().wrapped(query, &plan) else { return Ok(Together::Singly) };
                 match self.read_wrapped(connection, &wrapped, &keys).await? {
                     Ok(rows) => rows,
-                    Err(why) => return self.refused(query, why),
+                    Err(why) => {
+                        self.forget(query)?;
+                        query.joining().failed(query, why);
+                        return Ok(Together::Refused);
+                    }
                 }
             }
         };
@@ -81,13 +89,6 @@ impl Session {
             (Ok(_), None) => None,
         });
         Ok(answers.collect::<Option<Vec<Rows>>>().map_or(Together::Singly, Together::Answered))
-    }
-
-    /// Has both statements prepared again, and the queries asked one by one.
-    fn refused(&self, query: &Query, why: &str) -> Result<Together, Fault> {
-        self.forget(query)?;
-        query.joining().failed(query, why);
-        Ok(Together::Refused)
     }
 
     /// Whether the same parameters give the same rows at any one moment. The catalogue is asked from time to time.

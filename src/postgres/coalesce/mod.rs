@@ -15,7 +15,7 @@
 //!
 //! Some queries are not wrapped at all: text that might be misread (`template`), which is final, and calls of functions
 //! that are volatile by PostgreSQL's own catalogue and parameters that are lists themselves, which are examined again every
-//! minute. (A view or an operator that hides a volatile function is not seen through: `coalesce: off` is for those.)
+//! ten seconds. (A view or an operator that hides a volatile function is not seen through: `coalesce: off` is for those.)
 
 mod batch;
 mod template;
@@ -35,7 +35,7 @@ use crate::config::Coalescing;
 const FIRST_REST: Duration = Duration::from_millis(5);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 /// How long functions and types are taken to be as they were found.
-const EXAMINED_FOR: Duration = Duration::from_secs(60);
+const EXAMINED_FOR: Duration = Duration::from_secs(10);
 /// The shortest time between two warnings about one query.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
