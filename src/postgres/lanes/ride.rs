@@ -75,9 +75,13 @@ impl Inner {
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
         let (since, limit) = (Instant::now(), deadline.remaining());
-        let session = Arc::clone(&seat.session);
-        let work = pin!(session.query_beside_others(query, params, limit));
-        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
+        let ride = {
+            // Both end here: whoever asks elsewhere must not hold the connection that it left.
+            let session = Arc::clone(&seat.session);
+            let work = pin!(session.query_beside_others(query, params, limit));
+            self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await
+        };
+        match ride {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);

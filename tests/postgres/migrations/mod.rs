@@ -28,7 +28,7 @@ use crate::support::coalescing;
 /// How long one set of queries is asked.
 const ROUND: Duration = Duration::from_secs(20);
 /// Answers about a family that are awaited between two changes of it.
-const DWELLING: usize = 300;
+const DWELLING: usize = 150;
 
 fn duration() -> Duration {
     let seconds =
