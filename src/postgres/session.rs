@@ -215,13 +215,20 @@ impl Session {
         }
         let (statement, plan) = self.prepare(query).await?;
         match self.execute(&statement, &plan, params).await {
-            Err(Fault::Driver(error)) if is_stale_statement(&error) => {
-                self.forget(query)?;
-                let (statement, plan) = self.prepare(query).await?;
-                self.execute(&statement, &plan, params).await
-            }
-            outcome => outcome,
+            Err(Fault::Driver(error)) if is_stale_statement(&error) => {}
+            Err(Fault::Ours(kind)) if self.is_current(query, &plan).await? => return Err(kind.into()),
+            Err(Fault::Ours(_)) => {}
+            outcome => return outcome,
         }
+        self.forget(query)?;
+        let (statement, plan) = self.prepare(query).await?;
+        self.execute(&statement, &plan, params).await
+    }
+
+    /// Whether PREPARE still says of `query` what `plan` was made of. The server tells of a change only when a statement is
+    /// executed, and a value that does not fit the plan is never sent.
+    pub(super) async fn is_current(&self, query: &Query, plan: &Plan) -> Result<bool, Fault> {
+        Ok(plan.fits(&self.connection()?.prepare(query.text()).await?))
     }
 
     /// Runs `query` as it was described before, or else as it is described now: its parameters may have other types since.

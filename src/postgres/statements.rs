@@ -67,7 +67,8 @@ impl Plan {
         Self { params, columns, names, codecs }
     }
 
-    fn fits(&self, statement: &Statement) -> bool {
+    /// Whether it is the plan of `statement`.
+    pub(super) fn fits(&self, statement: &Statement) -> bool {
         let columns = statement.columns();
         // Parameters by their types' names too, which the wrapped statement contains: a type can be renamed.
         self.params.iter().map(|(ty, _)| ty).eq(statement.params())

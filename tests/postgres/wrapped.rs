@@ -184,6 +184,27 @@ async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
 }
 
 #[actix::test]
+async fn a_value_that_did_not_fit_for_a_while_fits_again() {
+    let (domain, config) =
+        single("wrapped_fit", "CREATE TABLE part AS SELECT n AS id FROM generate_series(0, 99) AS n").await;
+    let query = query("SELECT id FROM part WHERE id = $1");
+    let asks: Vec<[Value; 1]> = (0..40).map(|n| [Value::Integer(n)]).collect();
+    let ask_all = async || join_all(asks.iter().map(|params| ask(&domain.handle, &query, params, LONG, None))).await;
+    for (id, fits) in [("int", true), ("text", false), ("int", true)] {
+        change(&config, &format!("ALTER TABLE part ALTER id TYPE {id} USING id::{id}")).await;
+        for answers in [ask_all().await, ask_all().await] {
+            for answer in answers {
+                match answer {
+                    Ok(answer) => assert_eq!((answer.rows.len(), fits), (1, true)),
+                    Err(error) => assert!(!fits && error.kind.code() == "bad_parameter", "{id}: {error:?}"),
+                }
+            }
+        }
+    }
+    domain.drain().await;
+}
+
+#[actix::test]
 async fn a_partition_that_only_the_statement_for_several_touches_fails_no_query() {
     let setup = "CREATE EXTENSION postgres_fdw;
         CREATE TABLE sale (product_id text NOT NULL, region int NOT NULL, amount int NOT NULL) PARTITION BY LIST (region);

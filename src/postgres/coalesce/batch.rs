@@ -63,6 +63,10 @@ impl Session {
         }
         let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
         let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
+        if bound.iter().any(Result::is_err) && !self.is_current(query, &plan).await? {
+            self.forget(query)?;
+            return Ok(Together::Singly);
+        }
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
@@ -113,8 +117,8 @@ impl Session {
         let statement = connection.prepare_cached(&wrapped.text).await?;
         if !wrapped.agrees(&statement) {
             return Ok(Err(
-                "PREPARE describes it otherwise within another statement: its tables have changed, or it returns \
-                           a parameter without naming it",
+                "its columns differ within the statement: a table has changed, or a parameter is returned \
+                           without a name (add AS)",
             ));
         }
         let Some(lists) = wrapped.bind(keys) else { return Ok(Err("its parameters are too long for a list")) };

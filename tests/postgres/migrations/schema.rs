@@ -101,6 +101,7 @@ pub(super) const FAMILIES: [Family; 7] = [
                  INSERT INTO stock_new SELECT id, available, reserved, note FROM stock; DROP TABLE stock;
                  ALTER TABLE stock_new RENAME TO stock",
             ),
+            ("ALTER TABLE stock ALTER id TYPE text", "ALTER TABLE stock ALTER id TYPE int USING id::int"),
             ("ALTER TABLE stock ALTER available TYPE bigint", "ALTER TABLE stock ALTER available TYPE int"),
             ("ALTER TABLE stock ALTER id TYPE bigint", "ALTER TABLE stock ALTER id TYPE int"),
             (
