@@ -22,7 +22,8 @@ pub(super) struct Family {
     pub(super) keeps: bool,
 }
 
-/// A query and the parameters it is asked with, as text.
+/// A query and the parameters it is asked with, as text. Its parameters have one type in all versions that accept them: a
+/// statement that was prepared earlier keeps their types, and may be executed where PREPARE is refused now.
 pub(super) struct Question {
     pub(super) family: usize,
     pub(super) text: String,
@@ -120,7 +121,7 @@ pub(super) const FAMILIES: [Family; 7] = [
             "SELECT s.*, $2::text AS asked FROM stock AS s WHERE s.id = $1",
             "SELECT id, {a}, {b} FROM stock WHERE id = $1",
             "SELECT id, {a} AS first, {b} AS second FROM stock WHERE id = $1 AND $2 <> ''",
-            "SELECT {b} AS found FROM stock WHERE id IN ($1, $1 + 1) ORDER BY id",
+            "SELECT {b} AS found FROM stock WHERE id IN ($1::int, $1::int + 1) ORDER BY id",
             "SELECT count(*) AS number, min({a}) AS least FROM stock WHERE id <= $1",
             "SELECT a.id, b.{a}, a.{b} AS other FROM stock AS a JOIN stock AS b ON b.id = a.id WHERE a.id = $1",
             "WITH few AS (SELECT * FROM stock WHERE id = $1) SELECT * FROM few",
