@@ -5,7 +5,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use tokio_postgres::error::DbError;
+use tokio_postgres::error::{DbError, Severity};
 
 use super::backends::POOLED;
 use super::error::QueryErrorKind;
@@ -127,6 +127,14 @@ fn answer_in_full(answer: &DbError) -> String {
 fn is_broken(error: &tokio_postgres::Error) -> bool {
     let io = error.source().is_some_and(|source| source.downcast_ref::<io::Error>().is_some());
     error.is_closed() || io
+}
+
+/// Whether the server answered the statement with an error, and goes on with the session.
+pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|answer| match answer.parsed_severity() {
+        Some(severity) => severity == Severity::Error,
+        None => answer.severity() == "ERROR",
+    })
 }
 
 #[cfg(test)]

@@ -229,16 +229,28 @@ impl Session {
     async fn run_prepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (statement, plan) = self.prepare(query).await?;
         match self.execute(&statement, &plan, params).await {
-            Err(Fault::Driver(error)) if is_stale_statement(&error) => {
-                if is_misplaced(&error) && !self.pool.connector.knows_session_of(self.connection()?).await? {
-                    return Err(self.pool.connector.note_pooler().into());
-                }
-                self.forget(query)?;
-                let (statement, plan) = self.prepare(query).await?;
-                self.execute(&statement, &plan, params).await
-            }
-            outcome => outcome,
+            Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
+            Err(Fault::Ours(kind)) if self.is_current(query, &plan).await? => return Err(kind.into()),
+            Err(Fault::Ours(_)) => {}
+            outcome => return outcome,
         }
+        self.forget(query)?;
+        let (statement, plan) = self.prepare(query).await?;
+        self.execute(&statement, &plan, params).await
+    }
+
+    /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
+    pub(super) async fn refuse_pooler(&self, error: &tokio_postgres::Error) -> Result<(), Fault> {
+        if is_misplaced(error) && !self.pool.connector.knows_session_of(self.connection()?).await? {
+            return Err(self.pool.connector.note_pooler().into());
+        }
+        Ok(())
+    }
+
+    /// Whether PREPARE still says of `query` what `plan` was made of. The server tells of a change only when a statement is
+    /// executed, and a value that does not fit the plan is never sent.
+    pub(super) async fn is_current(&self, query: &Query, plan: &Plan) -> Result<bool, Fault> {
+        Ok(plan.fits(&self.connection()?.prepare(query.text()).await?))
     }
 
     /// Runs `query` as it was described before, or else as it is described now: its parameters may have other types since.
@@ -346,8 +358,14 @@ impl Session {
         setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
     }
 
-    fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
-        drop(self.connection()?.statement_cache.remove(query.text(), &[]));
+    /// Drops the statements that this connection has prepared for `query`, plain and wrapped, and the names of types.
+    pub(super) fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
+        let connection = self.connection()?;
+        drop(connection.statement_cache.remove(query.text(), &[]));
+        if let Some(wrapped) = query.joining().wrapped_text() {
+            drop(connection.statement_cache.remove(&wrapped, &[]));
+        }
+        connection.clear_type_cache();
         Ok(())
     }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 
-use super::{Known, Wrapped};
+use super::Wrapped;
 use crate::postgres::error::QueryErrorKind;
+use crate::postgres::failure::is_refusal;
 use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Session};
 use crate::postgres::sqlstate::is_stale_statement;
-use crate::postgres::statements::{Bound, Plan};
+use crate::postgres::statements::Bound;
 use crate::types::Value;
 
 type Rows = Result<Vec<Value>, QueryErrorKind>;
@@ -23,6 +24,8 @@ pub(in crate::postgres) enum Together {
     Answered(Vec<Rows>),
     /// Nothing: the queries are to be asked one by one.
     Singly,
+    /// The same, because PostgreSQL refused the statement, or answered otherwise than it said that it would.
+    Refused,
 }
 
 /// The functions among `$1` whose every call may give another result.
@@ -31,29 +34,54 @@ const VOLATILE: &str =
 
 impl Session {
     /// Runs `query` with each of `asks` for parameters, as one statement where that is possible.
+    ///
+    /// An error of the server is none of the queries': the statement may touch tables that no single query touches.
     pub(in crate::postgres) async fn query_together(
         &self,
         query: &Query,
         asks: &[Arc<[Value]>],
     ) -> Result<Together, Fault> {
+        match self.try_together(query, asks).await {
+            Err(Fault::Driver(error)) if is_refusal(&error) => {
+                self.refuse_pooler(&error).await?;
+                if is_stale_statement(&error) {
+                    self.forget(query)?;
+                }
+                let sqlstate = error.code().map_or("", |code| code.code());
+                query.joining().failed(query, &format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
+                Ok(Together::Refused)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_together(&self, query: &Query, asks: &[Arc<[Value]>]) -> Result<Together, Fault> {
         let connection = self.connection()?;
         let (statement, plan) = self.prepare(query).await?;
-        if !self.is_steady(connection, query).await? {
+        if !self.is_suited(connection, query).await? {
             return Ok(Together::Singly);
         }
         let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
         let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
+        if bound.iter().any(Result::is_err) && !self.is_current(query, &plan).await? {
+            self.forget(query)?;
+            return Ok(Together::Singly);
+        }
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
-            [only] => match self.read(&statement, &reader, only).await? {
-                Ok(rows) => vec![Ok(rows)],
-                Err(kind) => vec![Err(kind)],
-            },
-            _ => match self.read_wrapped(connection, query, &plan, &keys).await? {
-                Some(rows) => rows,
-                None => return Ok(Together::Singly),
-            },
+            [only] => vec![self.read(&statement, &reader, only).await?],
+            _ => {
+                let Some(wrapped) = query.joining().wrapped(query, &plan) else { return Ok(Together::Singly) };
+                match self.read_wrapped(connection, &wrapped, &keys).await? {
+                    Ok(rows) => rows,
+                    Err(why) => {
+                        self.forget(query)?;
+                        query.joining().failed(query, why);
+                        return Ok(Together::Refused);
+                    }
+                }
+            }
         };
         if rows.len() == asks.len() {
             // No two are equal and none was refused: each place is its own.
@@ -67,63 +95,35 @@ impl Session {
         Ok(answers.collect::<Option<Vec<Rows>>>().map_or(Together::Singly, Together::Answered))
     }
 
-    /// Whether the same parameters give the same rows at any one moment. Asked of the catalogue once.
-    async fn is_steady(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
-        let template = match query.joining().known() {
-            Known::Never => return Ok(false),
-            Known::Steady(_) | Known::Ready(..) => return Ok(true),
-            Known::Untried(template) => template,
-        };
-        let asked = async {
-            let asked = connection.prepare_cached(VOLATILE).await?;
-            connection.query_one(&asked, &[&template.calls]).await?.try_get::<_, bool>(0)
-        };
-        match asked.await {
-            Ok(false) => {}
-            Ok(true) => {
-                query.joining().give_up(query, "it calls a volatile function");
-                return Ok(false);
-            }
-            Err(error) if error.as_db_error().is_some() => {
-                query.joining().give_up(query, "the functions it calls cannot be looked up");
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
+    /// Whether the same parameters give the same rows at any one moment. The catalogue is asked from time to time.
+    async fn is_suited(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
+        if let Some(known) = query.joining().suitability() {
+            return Ok(known.is_ok());
         }
-        query.joining().set(Known::Steady(template));
-        Ok(true)
+        let asked = connection.prepare_cached(VOLATILE).await?;
+        let calls = query.joining().calls();
+        let volatile = connection.query_one(&asked, &[&calls]).await?.try_get::<_, bool>(0)?;
+        query.joining().examined(query, if volatile { Err("it calls a volatile function") } else { Ok(()) });
+        Ok(!volatile)
     }
 
-    /// The rows of each of `keys`; `None` where the query cannot be wrapped, or not now.
+    /// The rows of each of `keys`, or why there are none.
     async fn read_wrapped(
         &self,
         connection: &Object,
-        query: &Query,
-        plan: &Arc<Plan>,
+        wrapped: &Wrapped,
         keys: &[&[Bound]],
-    ) -> Result<Option<Vec<Rows>>, Fault> {
-        let Some(wrapped) = query.joining().wrapped(query, plan) else { return Ok(None) };
-        let statement = match connection.prepare_cached(&wrapped.text).await {
-            Ok(statement) => statement,
-            Err(error) if error.as_db_error().is_some() => {
-                query.joining().give_up(query, "PREPARE refuses it in its wrapping");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
+    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
+        let statement = connection.prepare_cached(&wrapped.text).await?;
         if !wrapped.agrees(&statement) {
-            drop(connection.statement_cache.remove(&wrapped.text, &[]));
-            query.joining().give_up(query, "it has other columns in its wrapping");
-            return Ok(None);
+            return Ok(Err(
+                "its columns differ within the statement: a table has changed, or a parameter is returned \
+                           without a name (add AS)",
+            ));
         }
-        let Some(lists) = wrapped.bind(keys) else { return Ok(None) };
-        let read = self.read_batch(connection, &statement, &wrapped, lists, keys.len()).await;
-        if let Err(Fault::Driver(error)) = &read
-            && is_stale_statement(error)
-        {
-            drop(connection.statement_cache.remove(&wrapped.text, &[]));
-        }
-        read
+        let Some(lists) = wrapped.bind(keys) else { return Ok(Err("its parameters are too long for a list")) };
+        let rows = self.read_batch(connection, &statement, wrapped, lists, keys.len()).await?;
+        Ok(rows.ok_or("a row came that belongs to none of its queries"))
     }
 
     async fn read_batch(

@@ -24,7 +24,11 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
         // A way lies in memory only while it is gone: most queries of a busy domain are answered with others.
-        match self.turn(query, params, deadline, self.joins(query)).await? {
+        let joins = self.joins(query);
+        if !joins && self.pool.coalesces() && query.joining().rests() {
+            self.batches.add_uncoalesced(1);
+        }
+        match self.turn(query, params, deadline, joins).await? {
             Turn::Go(boarding) => Box::pin(self.plainly(boarding, query, params, deadline)).await,
             Turn::Answered(answer) => answer,
             Turn::Alone => Box::pin(self.alone(query, params, deadline)).await,
@@ -72,7 +76,7 @@ impl Inner {
         let mut seat = self.seat(boarding, query, deadline).await?;
         let (since, limit) = (Instant::now(), deadline.remaining());
         let ride = {
-            // Dropped before `alone`, which may need the connection of this very lane.
+            // Both end here: `alone` may need the connection of this very lane.
             let session = Arc::clone(&seat.session);
             let work = pin!(session.query_beside_others(query, params));
             self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await
@@ -169,10 +173,15 @@ impl Inner {
                 Carried::Answered(answers, since)
             }
             Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => Carried::Refused(kind),
-            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => Carried::Alone,
+            Ride::Late | Ride::HeldUp => Carried::Alone,
             Ride::Done(Ok(Together::Singly), _) => Carried::Plain,
-            Ride::Done(Err(_), _) => {
-                query.joining().failed();
+            Ride::Done(Ok(Together::Refused), _) => {
+                self.batches.add_uncoalesced(members.len());
+                Carried::Plain
+            }
+            Ride::Done(Err(kind), _) => {
+                query.joining().failed(query, kind.code());
+                self.batches.add_uncoalesced(members.len());
                 Carried::Plain
             }
         }
