@@ -18,6 +18,8 @@ pub(super) const INFINITY: Unreadable = Unreadable("holds infinity");
 pub(super) const NAN: Unreadable = Unreadable("holds NaN");
 pub(super) const TOO_LONG: Unreadable = Unreadable("holds a number of too many digits");
 const OFF_CALENDAR: Unreadable = Unreadable("holds a date beyond the years -9999 to 9999");
+const OFF_TIMELINE: Unreadable =
+    Unreadable("holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query");
 
 /// The day PostgreSQL counts from.
 pub(super) const EPOCH: Date = date(2000, 1, 1);
@@ -36,6 +38,7 @@ pub(in crate::postgres) fn decode(codec: &Codec, raw: &[u8]) -> Result<Value, Un
         Codec::Float8 => double(f64::from_be_bytes(fixed(raw)?))?,
         Codec::Numeric => Value::Decimal(numeric::decode(raw)?),
         Codec::Text => Value::text(text(raw)?),
+        Codec::Padded => Value::text(text(raw)?.trim_end_matches(' ')),
         Codec::Char => character(fixed(raw)?),
         Codec::Uuid => Value::text(Uuid::from_bytes(fixed(raw)?).to_string()),
         Codec::Date => Value::Date(day(i32::from_be_bytes(fixed(raw)?))?),
@@ -76,11 +79,12 @@ fn text(raw: &[u8]) -> Result<&str, Unreadable> {
     str::from_utf8(raw).map_err(|_| MALFORMED)
 }
 
-/// `"char"` shows its zero byte as the empty text.
+/// `"char"` is the empty text for its zero byte and an octal escape for a byte beyond ASCII, as in PostgreSQL 16 and later.
 fn character([byte]: [u8; 1]) -> Value {
     match byte {
         0 => Value::text(""),
-        byte => Value::text(char::from(byte).to_string()),
+        1..=0x7F => Value::text(char::from(byte).to_string()),
+        0x80.. => Value::text(format!("\\{byte:o}")),
     }
 }
 
@@ -96,8 +100,8 @@ fn moment(microseconds: i64) -> Result<Timestamp, Unreadable> {
     if microseconds == i64::MAX || microseconds == i64::MIN {
         return Err(INFINITY);
     }
-    let unix = microseconds.checked_add(EPOCH_MICROSECONDS).ok_or(OFF_CALENDAR)?;
-    Timestamp::from_microsecond(unix).map_err(|_| OFF_CALENDAR)
+    let unix = microseconds.checked_add(EPOCH_MICROSECONDS).ok_or(OFF_TIMELINE)?;
+    Timestamp::from_microsecond(unix).map_err(|_| OFF_TIMELINE)
 }
 
 fn json(raw: &[u8]) -> Result<Value, Unreadable> {
@@ -133,6 +137,10 @@ mod tests {
             (Codec::Text, "größe".as_bytes(), "größe"),
             (Codec::Char, b"x", "x"),
             (Codec::Char, &[0], ""),
+            (Codec::Char, &[0xFF], r"\377"),
+            (Codec::Padded, b"A ", "A"),
+            (Codec::Padded, b" A \t", " A \t"),
+            (Codec::Padded, b"   ", ""),
             (Codec::Uuid, &[0x11; 16], "11111111-1111-1111-1111-111111111111"),
             (Codec::Date, &0_i32.to_be_bytes(), "2000-01-01"),
             (Codec::Date, &(-1_i32).to_be_bytes(), "1999-12-31"),
