@@ -4,8 +4,8 @@ use jiff::civil::{Date, date};
 use jiff::{Span, Timestamp};
 use uuid::Uuid;
 
-use super::{Codec, array, numeric, time};
-use crate::types::{Decimal, Value};
+use super::{Codec, array, float, numeric, time};
+use crate::types::Value;
 
 /// Why a column's value cannot be represented: completes the sentence "column `c` of type t ...".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +18,9 @@ pub(super) const INFINITY: Unreadable = Unreadable("holds infinity");
 pub(super) const NAN: Unreadable = Unreadable("holds NaN");
 pub(super) const TOO_LONG: Unreadable = Unreadable("holds a number of too many digits");
 const OFF_CALENDAR: Unreadable = Unreadable("holds a date beyond the years -9999 to 9999");
-const OFF_TIMELINE: Unreadable =
-    Unreadable("holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query");
+const OFF_TIMELINE: Unreadable = Unreadable(
+    "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query",
+);
 
 /// The day PostgreSQL counts from.
 pub(super) const EPOCH: Date = date(2000, 1, 1);
@@ -65,14 +66,28 @@ fn single(float: f32) -> Result<Value, Unreadable> {
         return double(float.into());
     }
     // Through f64 the shortest decimal of 0.1 would be 0.10000000149011612.
-    format!("{float:e}").parse().map(Value::Decimal).map_err(|_| MALFORMED)
+    let neighbours = [float.next_down().into(), float.next_up().into()];
+    float::shortest(float.into(), float::SINGLE, neighbours, |digits| match digits {
+        None => format!("{float:e}"),
+        Some(digits) => format!("{float:.digits$e}"),
+    })
+    .map(Value::Decimal)
+    .ok_or(MALFORMED)
 }
 
 fn double(float: f64) -> Result<Value, Unreadable> {
     if float.is_nan() {
         return Err(NAN);
     }
-    Decimal::from_f64(float).map(Value::Decimal).ok_or(INFINITY)
+    if float.is_infinite() {
+        return Err(INFINITY);
+    }
+    float::shortest(float, float::DOUBLE, [float.next_down(), float.next_up()], |digits| match digits {
+        None => format!("{float:e}"),
+        Some(digits) => format!("{float:.digits$e}"),
+    })
+    .map(Value::Decimal)
+    .ok_or(MALFORMED)
 }
 
 fn text(raw: &[u8]) -> Result<&str, Unreadable> {
@@ -132,6 +147,7 @@ mod tests {
             (Codec::Float8, &0.1_f64.to_be_bytes(), "0.1"),
             (Codec::Float8, &(-0.0_f64).to_be_bytes(), "0"),
             (Codec::Float8, &1e21_f64.to_be_bytes(), "1000000000000000000000"),
+            (Codec::Float8, &1e23_f64.to_be_bytes(), "99999999999999990000000"),
             (Codec::Float8, &f64::NAN.to_be_bytes(), "error: holds NaN"),
             (Codec::Float4, &f32::NEG_INFINITY.to_be_bytes(), "error: holds infinity"),
             (Codec::Text, "größe".as_bytes(), "größe"),

@@ -23,6 +23,7 @@
 mod array;
 mod decode;
 mod encode;
+mod float;
 mod numeric;
 mod time;
 
@@ -125,13 +126,9 @@ impl Codec {
             Self::Boolean => Type::Boolean,
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => Type::Integer,
             Self::Float4 | Self::Float8 | Self::Numeric => Type::Decimal,
-            Self::Text
-            | Self::Padded
-            | Self::Char
-            | Self::Uuid
-            | Self::Time
-            | Self::TimeTz
-            | Self::Interval => Type::Text,
+            Self::Text | Self::Padded | Self::Char | Self::Uuid | Self::Time | Self::TimeTz | Self::Interval => {
+                Type::Text
+            }
             Self::Date => Type::Date,
             Self::Timestamp | Self::TimestampTz => Type::Timestamp,
             Self::Json | Self::Jsonb => Type::Any,
