@@ -78,6 +78,9 @@ impl Inner {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
                 }
+                if session.has_unread() {
+                    seat.leave_unread();
+                }
                 outcome.map(|rows| (rows, since, 1))
             }
             Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
@@ -166,7 +169,12 @@ impl Inner {
             }
             Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => Carried::Refused(kind),
             Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => Carried::Alone,
-            Ride::Done(Ok(Together::Singly), _) => Carried::Plain,
+            Ride::Done(Ok(Together::Singly), _) => {
+                if session.has_unread() {
+                    seat.leave_unread();
+                }
+                Carried::Plain
+            }
             Ride::Done(Err(_), _) => {
                 query.joining().failed();
                 Carried::Plain
