@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep_until, timeout};
 use tokio_postgres::Client;
 
 use super::connect::Connector;
@@ -67,11 +67,12 @@ impl Probe {
     /// Makes a connection; an attempt that has not ended after a while gets company. Where the network swallows what is
     /// sent an attempt ends only at its timeout, and the network may have come back long before.
     async fn connect(&self) -> Result<Connected, ConnectError> {
-        let patience = self.connector.patience();
-        let mut give_up = std::pin::pin!(sleep(patience));
+        let begun = Instant::now();
         let mut another = interval(ANOTHER_ATTEMPT);
         let mut attempts = FuturesUnordered::new();
         loop {
+            // It grows where a lookup finds more addresses.
+            let patience = self.connector.patience();
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
@@ -79,7 +80,7 @@ impl Probe {
                     Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
                     Err(_) => {}
                 },
-                () = &mut give_up => return Err(ConnectError::late(patience)),
+                () = sleep_until(begun + patience) => return Err(ConnectError::late(patience)),
                 _ = another.tick() => attempts.push(self.connector.dial()),
             }
         }

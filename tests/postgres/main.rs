@@ -7,13 +7,16 @@
     reason = "a test fails by panicking, in its helping functions too"
 )]
 
+mod bounds;
 mod coalescing;
 mod examination;
 mod fixture;
 mod lanes;
 mod load;
+mod logs;
 mod network;
 mod pooler;
+mod psql;
 mod sessions;
 mod supervision;
 #[path = "../support/mod.rs"]
