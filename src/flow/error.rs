@@ -18,15 +18,17 @@ pub enum FlowError {
         /// The domain it asked.
         domain: DomainName,
     },
-    /// A node that expects at most one row found more.
-    #[error("node `{node}` expects one row and found {found} in domain `{domain}`")]
+    /// A node found more rows than it takes.
+    #[error("node `{node}` {} in domain `{domain}`{}", surplus(*max), remedy(*max))]
     TooManyRows {
         /// The node.
         node: NodeId,
         /// The domain it asked.
         domain: DomainName,
-        /// How many rows there were.
+        /// How many rows were read: no more than one beyond what it takes.
         found: usize,
+        /// Its `max_rows`, where it takes many.
+        max: Option<usize>,
     },
     /// A node's database gave no answer.
     #[error("node `{node}`: {source}")]
@@ -91,6 +93,17 @@ pub enum FlowError {
     /// The run broke. A fault of the program: it is logged with its cause.
     #[error("the decision broke off")]
     Broken,
+}
+
+fn surplus(max: Option<usize>) -> String {
+    match max {
+        None => "expects one row and found more".to_owned(),
+        Some(max) => format!("found more rows than its `max_rows` of {max}"),
+    }
+}
+
+fn remedy(max: Option<usize>) -> &'static str {
+    if max.is_some() { ": raise `max_rows`, or have the query select fewer rows" } else { "" }
 }
 
 fn unset_facts(unset: &[String]) -> String {

@@ -399,14 +399,16 @@ fn is_outage(error: &QueryError) -> bool {
 
 fn value_of(node: &Node, query: &QueryNode, answer: Answer) -> Result<Value, FlowError> {
     let mut rows = answer.rows;
+    let max = query.query.max_rows();
+    let too_many =
+        |found, max| Err(FlowError::TooManyRows { node: node.id.clone(), domain: query.domain.clone(), found, max });
     match (query.rows, rows.len()) {
+        (Rows::Many, found) if found > max => too_many(found, Some(max)),
         (Rows::Many, _) => Ok(Value::List(rows.into())),
         (Rows::One, 0) => Err(FlowError::NotFound { node: node.id.clone(), domain: query.domain.clone() }),
         (Rows::Optional, 0) => Ok(Value::Null),
         (Rows::One | Rows::Optional, 1) => Ok(rows.pop().unwrap_or_default()),
-        (Rows::One | Rows::Optional, found) => {
-            Err(FlowError::TooManyRows { node: node.id.clone(), domain: query.domain.clone(), found })
-        }
+        (Rows::One | Rows::Optional, found) => too_many(found, None),
     }
 }
 

@@ -105,7 +105,7 @@ pub enum Rows {
     One,
     /// One or none: a map, or null. Two are an error.
     Optional,
-    /// Any number: a list of maps.
+    /// Any number up to the most that the query reads ([`Query::max_rows`]): a list of maps. More are an error.
     Many,
 }
 

@@ -51,6 +51,8 @@ pub(super) struct NodeSpec {
     #[serde(default)]
     pub(super) rows: Option<RowsSpec>,
     #[serde(default)]
+    pub(super) max_rows: Option<usize>,
+    #[serde(default)]
     pub(super) timeout_ms: Option<u64>,
     #[serde(default)]
     pub(super) coalesce: Option<Coalescing>,

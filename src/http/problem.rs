@@ -89,7 +89,8 @@ const METHOD: Kind = ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The
 const TOO_LARGE: Kind = ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large");
 const MEDIA_TYPE: Kind = ("wrong_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request body must be JSON");
 const INVALID_INPUT: Kind = ("invalid_input", StatusCode::UNPROCESSABLE_ENTITY, "An input does not fit its schema");
-const TOO_MANY_ROWS: Kind = ("too_many_rows", StatusCode::INTERNAL_SERVER_ERROR, "A query found more rows than one");
+const TOO_MANY_ROWS: Kind =
+    ("too_many_rows", StatusCode::INTERNAL_SERVER_ERROR, "A query found more rows than its node takes");
 const RULE_ERROR: Kind = ("rule_error", StatusCode::INTERNAL_SERVER_ERROR, "A rule could not be evaluated");
 const UNDECIDED: Kind = ("undecided", StatusCode::INTERNAL_SERVER_ERROR, "No outcome has its evidence");
 const QUERY_FAILED: Kind = ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "A database refused a query");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{interval, sleep_until, timeout};
 use tokio_postgres::Client;
 
 use super::backends::keep_their_sessions;
@@ -105,11 +105,12 @@ impl Probe {
     /// sent an attempt ends only at its timeout, and the network may have come back long before.
     async fn connect(&self) -> Result<Connected, ConnectError> {
         let connector = self.pool.connector();
-        let patience = connector.patience();
-        let mut give_up = std::pin::pin!(sleep(patience));
+        let begun = Instant::now();
         let mut another = interval(ANOTHER_ATTEMPT);
         let mut attempts = FuturesUnordered::new();
         loop {
+            // It grows where a lookup finds more addresses.
+            let patience = connector.patience();
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
@@ -117,7 +118,7 @@ impl Probe {
                     Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
                     Err(_) => {}
                 },
-                () = &mut give_up => return Err(ConnectError::late(patience)),
+                () = sleep_until((begun + patience).into()) => return Err(ConnectError::late(patience)),
                 _ = another.tick() => attempts.push(connector.dial()),
             }
         }

@@ -5,6 +5,8 @@
 //! passed, and the connection is closed. A cancel can arrive late and would hit whatever runs then, so not even a
 //! session that has been cancelled cleanly is used again. (A shared session, whose statements are quick, is first given a
 //! moment to come to its end without a cancel.)
+//!
+//! A query is read only as far as its node takes rows, and one row further. The rest is left unread, as if nobody waited for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,6 +43,8 @@ pub struct Session {
     ends: Instant,
     /// Something was asked that has not been answered to its end.
     busy: AtomicBool,
+    /// Rows were left unread: the node does not take so many.
+    unread: AtomicBool,
     shared: bool,
 }
 
@@ -72,7 +76,15 @@ impl From<QueryErrorKind> for Fault {
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
         let (epoch, ends) = (pool.epoch(), pool.lifetime.end(Object::metrics(&connection).created).into());
-        Self { connection: Some(connection), epoch, ends, pool, busy: AtomicBool::new(false), shared: false }
+        Self {
+            connection: Some(connection),
+            epoch,
+            ends,
+            pool,
+            busy: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            shared: false,
+        }
     }
 
     /// The same for many queries at once, which the connection answers in the order they are sent.
@@ -91,6 +103,16 @@ impl Session {
     /// Takes note that somebody no longer waits for an answer which is still to come.
     pub(super) fn leave_unanswered(&self) {
         self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether rows were left unread: what is sent now waits until all of them have come.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the rest of an answer unread.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
     }
 
     /// Runs `query` beside others on this session.
@@ -136,18 +158,28 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Vec<Value>, QueryErrorKind> {
         let limit = deadline.remaining();
+        // The node asks for more time than the session allows.
+        let extends = limit > self.pool.limits.query && self.pool.prepares();
         self.within(deadline, async |session| {
-            if limit <= session.pool.limits.query || !session.pool.prepares() {
+            if !extends {
                 return session.run(query, params).await;
             }
-            // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
+            // Behind rows that nobody reads this would wait: the session is closed instead.
+            if session.has_unread() {
+                return rows;
+            }
             let restored = session.limit_statements(session.pool.limits.query).await;
             // An error of the query says more than one that follows from it.
             rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
+        .inspect(|_| {
+            if extends && self.has_unread() {
+                self.leave_unanswered();
+            }
+        })
     }
 
     /// What PREPARE says of `query`, which is planned as well: only then PostgreSQL asks for permissions.
@@ -228,7 +260,7 @@ impl Session {
     /// Runs `query` as it was prepared before, or, where the schema may have changed since, as it is prepared again.
     async fn run_prepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (statement, plan) = self.prepare(query).await?;
-        match self.execute(&statement, &plan, params).await {
+        match self.execute(query, &statement, &plan, params).await {
             Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
             Err(Fault::Ours(kind)) if self.is_current(query, &plan).await? => return Err(kind.into()),
             Err(Fault::Ours(_)) => {}
@@ -236,7 +268,7 @@ impl Session {
         }
         self.forget(query)?;
         let (statement, plan) = self.prepare(query).await?;
-        self.execute(&statement, &plan, params).await
+        self.execute(query, &statement, &plan, params).await
     }
 
     /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
@@ -270,8 +302,9 @@ impl Session {
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
         let typed = bound.iter().zip(plan.param_types().cloned());
         let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);
-        let (mut rows, mut refused) = (Vec::new(), None);
+        let (mut rows, mut refused, mut pace) = (Vec::new(), None, Pace::default());
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
                 self.pool.plans.forget(query.id());
                 let detail = "the tables have changed since the query was described".to_owned();
@@ -279,6 +312,10 @@ impl Session {
             }
             if refused.is_none() {
                 reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
+            }
+            if pace.is_over(query) {
+                self.leave_unread();
+                break;
             }
         }
         refused.map_or(Ok(rows), |kind| Err(kind.into()))
@@ -306,26 +343,37 @@ impl Session {
         Ok((statement, plan))
     }
 
-    async fn execute(&self, statement: &Statement, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn execute(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        plan: &Plan,
+        params: &[Value],
+    ) -> Result<Vec<Value>, Fault> {
         let reader = plan.reader()?;
         let bound = plan.bind(params)?;
-        Ok(self.read(statement, &reader, &bound).await??)
+        Ok(self.read(query, statement, &reader, &bound).await??)
     }
 
-    /// Runs `statement` and reads its rows, or says which column cannot be read.
+    /// Runs `statement` and reads the rows that `query` takes and one more, or says which column cannot be read.
     pub(super) async fn read(
         &self,
+        query: &Query,
         statement: &Statement,
         reader: &Reader<'_>,
         bound: &[Bound],
     ) -> Result<Result<Vec<Value>, QueryErrorKind>, Fault> {
         let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
-        let mut rows = Vec::new();
-        let mut unreadable = None;
+        let (mut rows, mut unreadable, mut pace) = (Vec::new(), None, Pace::default());
         // To the end even after a row that cannot be read, so that the session is free again.
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             if unreadable.is_none() {
                 reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+            }
+            if pace.is_over(query) {
+                self.leave_unread();
+                break;
             }
         }
         Ok(unreadable.map_or(Ok(rows), Err))
@@ -379,6 +427,28 @@ impl Session {
     }
 }
 
+/// Rows that are decoded before other work of the thread gets its turn: less than a millisecond's.
+const ROWS_IN_A_TURN: usize = 256;
+
+/// Counts rows, so that a long result does not keep the thread for itself.
+#[derive(Debug, Default)]
+pub(super) struct Pace(usize);
+
+impl Pace {
+    /// One more row has come.
+    pub(super) async fn row(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(ROWS_IN_A_TURN) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether there are more rows than the node of `query` takes.
+    fn is_over(&self, query: &Query) -> bool {
+        self.0 > query.max_rows()
+    }
+}
+
 /// The server had already ended the session when the query came to be sent.
 fn ended_before_it_was_asked() -> QueryErrorKind {
     QueryErrorKind::ConnectionLost { sent: false, detail: "the server ended the session".to_owned() }
@@ -388,25 +458,25 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let outdated = self.epoch != self.pool.epoch();
-        let busy = *self.busy.get_mut();
+        let (busy, unread) = (*self.busy.get_mut(), *self.unread.get_mut());
         if outdated || connection.is_closed() {
             let token = connection.cancel_token();
             Pool::discard(connection);
-            if busy {
+            if busy || unread {
                 let connector = self.pool.connector.clone();
                 in_background(async move { stop(&connector, &token).await });
             }
-        } else if busy && self.shared {
-            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
-        } else if busy {
+        } else if busy && !self.shared {
             in_background(abandon(connection, self.pool.connector.clone()));
+        } else if busy || unread {
+            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
         } else if Instant::now() >= self.ends {
             Pool::discard(connection);
         }
     }
 }
 
-/// Lets what was left unanswered on a shared session come to its end, which for quick statements is soon: then the
+/// Lets what was left unanswered on a shared session, or unread, come to its end, which for quick statements is soon: then the
 /// connection is as good as before. Otherwise it is abandoned.
 async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
     match timeout(SETTLING, connection.check_connection()).await {

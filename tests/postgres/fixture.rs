@@ -110,7 +110,12 @@ impl Domain {
 }
 
 pub(crate) fn query(text: &str) -> Arc<Query> {
-    Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto)
+    query_of(text, 10_000)
+}
+
+/// A query of a node that takes so many rows.
+pub(crate) fn query_of(text: &str, max_rows: usize) -> Arc<Query> {
+    Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto, max_rows)
 }
 
 pub(crate) async fn ask(

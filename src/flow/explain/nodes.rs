@@ -115,7 +115,8 @@ fn because(end: &NodeEnd, redaction: &Redaction) -> Vec<String> {
     match end {
         NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Value(_) => Vec::new(),
         NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => vec![(*code).to_owned()],
-        NodeEnd::WrongRows(found) => vec![format!("found {found} rows")],
+        NodeEnd::WrongRows(0) => vec!["found 0 rows".to_owned()],
+        NodeEnd::WrongRows(found) => vec![format!("found {found} rows or more")],
         NodeEnd::Skipped(Skip::Unset(fact)) => vec![format!("{} is unset", fact.written)],
         NodeEnd::Skipped(Skip::Edge { from, because }) => {
             let mut why = vec![format!("the condition of the edge from {from} does not hold")];

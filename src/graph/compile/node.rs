@@ -195,7 +195,18 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
     let (foreign, kind, other): (&[&str], _, _) = match spec.r#type {
         NodeKind::DBNode => (&["rules", "condition", "inputs", "field_mappings", "facts"], "DBNode", "RuleNode"),
         NodeKind::RuleNode => (
-            &["database", "connection", "query", "params", "rows", "timeout_ms", "coalesce", "on_error", "redact"],
+            &[
+                "database",
+                "connection",
+                "query",
+                "params",
+                "rows",
+                "max_rows",
+                "timeout_ms",
+                "coalesce",
+                "on_error",
+                "redact",
+            ],
             "RuleNode",
             "DBNode",
         ),

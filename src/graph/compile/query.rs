@@ -18,6 +18,8 @@ use crate::yaml::{Kind, Marked};
 
 /// The domain of nodes that name none.
 const DEFAULT: &str = crate::config::DEFAULT_DOMAIN;
+/// The most rows of a node that takes many and does not say how many.
+const MAX_ROWS: usize = 10_000;
 
 impl Compiler<'_> {
     /// The plan of the query node at `index`, and the type of its value. `scope` is what its parameters can name.
@@ -49,7 +51,8 @@ impl Compiler<'_> {
                 "a timeout of 0 ms leaves no time to answer",
             ));
         }
-        let query = Query::new(draft.id.clone(), text, draft.spec.coalesce.unwrap_or_default());
+        let (id, coalescing) = (draft.id.clone(), draft.spec.coalesce.unwrap_or_default());
+        let query = Query::new(id, text, coalescing, self.max_rows(index, rows));
         let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
         let redact = self.redact(index, &row);
@@ -57,6 +60,23 @@ impl Compiler<'_> {
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
         Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, columns, redact }, ty))
+    }
+
+    /// The most rows that the node takes.
+    fn max_rows(&mut self, index: usize, rows: Rows) -> usize {
+        let Some(draft) = self.nodes.get(index) else { return MAX_ROWS };
+        let problem = match (rows, draft.spec.max_rows) {
+            (Rows::Many, Some(0)) => {
+                ("`max_rows` of 0 leaves no row to read", "write the most rows that the node takes")
+            }
+            (Rows::Many, max) => return max.unwrap_or(MAX_ROWS),
+            (Rows::One | Rows::Optional, None) => return 1,
+            (Rows::One | Rows::Optional, Some(_)) => {
+                ("`max_rows` is for `rows: many`; this node takes one row", "delete it, or write `rows: many`")
+            }
+        };
+        self.found.push(Diagnostic::error("bad-max-rows", draft.place("max_rows"), problem.0).help(problem.1));
+        MAX_ROWS
     }
 
     /// The columns that no explanation shows.

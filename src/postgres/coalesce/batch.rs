@@ -10,12 +10,15 @@ use super::Wrapped;
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::failure::is_refusal;
 use crate::postgres::query::Query;
-use crate::postgres::session::{Fault, Session};
+use crate::postgres::session::{Fault, Pace, Session};
 use crate::postgres::sqlstate::is_stale_statement;
 use crate::postgres::statements::Bound;
 use crate::types::Value;
 
 type Rows = Result<Vec<Value>, QueryErrorKind>;
+
+/// Rows beyond what their keys may have that a batch reads; with more, its queries are asked one by one.
+const MOST_SURPLUS: usize = 1_000;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -70,10 +73,10 @@ impl Session {
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
-            [only] => vec![self.read(&statement, &reader, only).await?],
+            [only] => vec![self.read(query, &statement, &reader, only).await?],
             _ => {
                 let Some(wrapped) = query.joining().wrapped(query, &plan) else { return Ok(Together::Singly) };
-                match self.read_wrapped(connection, &wrapped, &keys).await? {
+                match self.read_wrapped(connection, query, &wrapped, &keys).await? {
                     Ok(rows) => rows,
                     Err(why) => {
                         self.forget(query)?;
@@ -111,6 +114,7 @@ impl Session {
     async fn read_wrapped(
         &self,
         connection: &Object,
+        query: &Query,
         wrapped: &Wrapped,
         keys: &[&[Bound]],
     ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
@@ -122,53 +126,63 @@ impl Session {
             ));
         }
         let Some(lists) = wrapped.bind(keys) else { return Ok(Err("its parameters are too long for a list")) };
-        let rows = self.read_batch(connection, &statement, wrapped, lists, keys.len()).await?;
-        Ok(rows.ok_or("a row came that belongs to none of its queries"))
+        self.read_batch(connection, query, &statement, wrapped, (lists, keys.len())).await
     }
 
     async fn read_batch(
         &self,
         connection: &Object,
+        query: &Query,
         statement: &tokio_postgres::Statement,
         wrapped: &Wrapped,
-        lists: Vec<Bound>,
-        keys: usize,
-    ) -> Result<Option<Vec<Rows>>, Fault> {
+        (lists, keys): (Vec<Bound>, usize),
+    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
         let reader = wrapped.plan.reader()?;
         let mut stream = std::pin::pin!(connection.query_raw(statement, lists).await?);
-        let mut batch = Batch::of(keys);
-        // To the end whatever comes, so that the session is free again.
+        let (mut batch, mut pace) = (Batch::of(keys, query.max_rows()), Pace::default());
+        // To the end, so that the session is free again, unless that is far.
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             let place = row.try_get::<_, i64>(0)?;
             let number = if wrapped.numbered { row.try_get::<_, i64>(1)? } else { 0 };
-            batch.add(place, number, reader.read_from(&row, wrapped.extra()));
+            batch.add(place, number, || reader.read_from(&row, wrapped.extra()));
+            if batch.surplus > MOST_SURPLUS {
+                self.leave_unread();
+                return Ok(Err("its queries have more rows than their nodes take"));
+            }
         }
-        Ok(batch.finish())
+        Ok(batch.finish().ok_or("a row came that belongs to none of its queries"))
     }
 }
 
 /// The rows of a batch as they come.
 struct Batch {
     rows: Vec<Result<Vec<(i64, Value)>, QueryErrorKind>>,
+    /// The most rows that are taken of a key; one more is kept, to say that there are too many.
+    max_rows: usize,
+    surplus: usize,
     astray: bool,
 }
 
 impl Batch {
-    fn of(keys: usize) -> Self {
-        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), astray: false }
+    fn of(keys: usize, max_rows: usize) -> Self {
+        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), max_rows, surplus: 0, astray: false }
     }
 
     /// A row of the key at `place`, counted from 1; the `number`th of its rows where they have an order.
-    fn add(&mut self, place: i64, number: i64, row: Result<Value, QueryErrorKind>) {
+    fn add(&mut self, place: i64, number: i64, row: impl FnOnce() -> Result<Value, QueryErrorKind>) {
         let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
         let Some(rows) = place.and_then(|place| self.rows.get_mut(place)) else {
             self.astray = true;
             return;
         };
-        match (rows.as_mut(), row) {
-            (Ok(rows), Ok(row)) => rows.push((number, row)),
-            (Ok(_), Err(kind)) => *rows = Err(kind),
-            (Err(_), _) => {}
+        match rows {
+            Ok(taken) if taken.len() > self.max_rows => self.surplus += 1,
+            Ok(taken) => match row() {
+                Ok(row) => taken.push((number, row)),
+                Err(kind) => *rows = Err(kind),
+            },
+            Err(_) => self.surplus += 1,
         }
     }
 
@@ -217,9 +231,9 @@ mod tests {
 
     #[test]
     fn rows_go_to_the_key_whose_place_they_name_in_the_order_of_their_numbers() {
-        let mut batch = Batch::of(3);
+        let mut batch = Batch::of(3, 10);
         for (place, number, value) in [(3, 2, 32), (1, 1, 11), (3, 1, 31), (3, 3, 33)] {
-            batch.add(place, number, Ok(Value::Integer(value)));
+            batch.add(place, number, || Ok(Value::Integer(value)));
         }
         assert_eq!(texts(batch), Some(vec!["11".to_owned(), String::new(), "31,32,33".to_owned()]));
     }
@@ -227,9 +241,9 @@ mod tests {
     #[test]
     fn a_row_that_belongs_to_nobody_fails_the_batch() {
         for place in [0, 3, -1, i64::MAX] {
-            let mut batch = Batch::of(2);
-            batch.add(1, 1, Ok(Value::Integer(1)));
-            batch.add(place, 1, Ok(Value::Integer(2)));
+            let mut batch = Batch::of(2, 10);
+            batch.add(1, 1, || Ok(Value::Integer(1)));
+            batch.add(place, 1, || Ok(Value::Integer(2)));
             assert_eq!(texts(batch), None, "{place}");
         }
     }
@@ -237,11 +251,22 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_read_fails_its_own_key() {
         let unreadable = QueryErrorKind::ParameterCount { expected: 1, given: 0 };
-        let mut batch = Batch::of(2);
-        batch.add(2, 1, Err(unreadable.clone()));
-        batch.add(2, 2, Ok(Value::Integer(2)));
-        batch.add(1, 1, Ok(Value::Integer(1)));
+        let mut batch = Batch::of(2, 10);
+        batch.add(2, 1, || Err(unreadable.clone()));
+        batch.add(2, 2, || Ok(Value::Integer(2)));
+        batch.add(1, 1, || Ok(Value::Integer(1)));
         assert_eq!(texts(batch), Some(vec!["1".to_owned(), unreadable.to_string()]));
+    }
+
+    #[test]
+    fn a_key_keeps_one_row_more_than_may_be_taken_and_counts_the_rest() {
+        let mut batch = Batch::of(2, 2);
+        for value in 1..=5 {
+            batch.add(1, value, || Ok(Value::Integer(value)));
+        }
+        batch.add(2, 1, || Ok(Value::Integer(7)));
+        assert_eq!(batch.surplus, 2);
+        assert_eq!(texts(batch), Some(vec!["1,2,3".to_owned(), "7".to_owned()]));
     }
 
     #[test]

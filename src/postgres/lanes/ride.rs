@@ -86,6 +86,9 @@ impl Inner {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
                 }
+                if seat.session.has_unread() {
+                    seat.leave_unread();
+                }
                 outcome.map(|rows| (rows, since, 1))
             }
             Ride::Late => Err(QueryErrorKind::Timeout { after: limit }),
@@ -176,6 +179,9 @@ impl Inner {
             Ride::Late | Ride::HeldUp => Carried::Alone,
             Ride::Done(Ok(Together::Singly), _) => Carried::Plain,
             Ride::Done(Ok(Together::Refused), _) => {
+                if session.has_unread() {
+                    seat.leave_unread();
+                }
                 self.batches.add_uncoalesced(members.len());
                 Carried::Plain
             }
