@@ -21,7 +21,7 @@ use super::overrides::Overrides;
 use super::ports::Ports;
 use super::span;
 use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
-use crate::graph::{Flow, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Work};
+use crate::graph::{Cause, Flow, Node, Outcome, QueryNode, Rows, RuleNode, Work};
 use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
@@ -362,12 +362,13 @@ async fn ask<P: Ports>(
         }
         Err(error) => {
             let effort = vain(&error, begun.elapsed());
-            let ended = match &query.on_error {
-                OnError::Default(value) if is_outage(&error) => {
+            let default = cause(&error, deadline).and_then(|cause| query.on_error.default_for(cause));
+            let ended = match default {
+                Some(value) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
                     Ok(Ended::Degraded(value.clone(), error.kind.code()))
                 }
-                OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
+                None => Err(FlowError::Query { node: node.id.clone(), source: error }),
             };
             (ended, effort)
         }
@@ -382,18 +383,10 @@ fn vain(error: &QueryError, took: Duration) -> Effort {
     }
 }
 
-/// Whether the database gave no answer, as against a question that makes no sense.
-fn is_outage(error: &QueryError) -> bool {
-    match error.kind {
-        QueryErrorKind::Unavailable { .. }
-        | QueryErrorKind::Overloaded { .. }
-        | QueryErrorKind::Timeout { .. }
-        | QueryErrorKind::ConnectionLost { .. }
-        | QueryErrorKind::Sql { .. } => true,
-        QueryErrorKind::Parameter { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::ParameterCount { .. } => {
-            false
-        }
-    }
+/// The failure of the database that a default may replace. A query that the run's own deadline cut short may have been
+/// given too little time: that says nothing of its database.
+fn cause(error: &QueryError, deadline: Deadline) -> Option<Cause> {
+    Cause::of(&error.kind).filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
 }
 
 fn value_of(node: &Node, query: &QueryNode, answer: Answer) -> Result<Value, FlowError> {

@@ -29,6 +29,9 @@ use crate::types::Deadline;
 /// Connections beyond the configured minimum are closed where none of them was needed for so long.
 const SHRINK_AFTER: Duration = Duration::from_secs(60);
 
+/// How long after the deadline of a query the pool itself says why there is no connection.
+const CONNECT_GRACE: Duration = Duration::from_millis(10);
+
 /// The connections of one domain. Cheap to clone; all clones are one pool.
 #[derive(Debug, Clone)]
 pub struct Pool {
@@ -143,7 +146,8 @@ impl Pool {
             create: Some(create),
             recycle: Some(self.shared.limits.probe.min(remaining)),
         };
-        match timeout(remaining, self.inner.timeout_get(&limits)).await {
+        // A wait for a connection ends before this does: later it is the server that has not answered.
+        match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
             Ok(Ok(connection)) => {
                 self.note_demand();
                 Ok(Session::new(connection, Arc::clone(&self.shared)))
@@ -152,7 +156,7 @@ impl Pool {
                 let refused = refusal(error, create).map(|error| error.into_query_error(OVERLOAD_PAUSE));
                 Err(refused.unwrap_or_else(|| self.waited_in_vain()))
             }
-            Err(_) => Err(self.waited_in_vain()),
+            Err(_) => Err(ConnectError::late(remaining).into_query_error(OVERLOAD_PAUSE)),
         }
     }
 

@@ -89,7 +89,7 @@ fn completed(flow: &Flow, mut schema: Json, more: &[(&str, Json)]) -> Json {
     let may_stand_in: Vec<&str> = flow
         .nodes
         .iter()
-        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default(_))))
+        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. })))
         .map(|node| node.id.as_str())
         .collect();
     if !may_stand_in.is_empty() {

@@ -70,10 +70,11 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
-        let (since, limit) = (Instant::now(), deadline.remaining());
+        let due = deadline.begun();
+        let (since, limit) = (Instant::now(), due.remaining());
         let session = Arc::clone(&seat.session);
         let work = pin!(session.query_beside_others(query, params, limit));
-        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
+        match self.ride(&mut seat, work, due, Leaves::BehindAnother).await {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
@@ -96,8 +97,8 @@ impl Inner {
         deadline: Deadline,
         joins: bool,
     ) -> Result<Turn, QueryErrorKind> {
-        let limit = deadline.remaining();
-        let mut latest = Instant::now() + self.pool.limits().acquire.min(limit);
+        let limit = deadline.work();
+        let mut latest = Instant::now() + self.pool.limits().acquire.min(deadline.remaining());
         let (number, mut turn) = self.board().queue(query, params, deadline, joins);
         self.dispatch();
         loop {
@@ -152,12 +153,12 @@ impl Inner {
             Ok(seat) => seat,
             Err(kind) => return Carried::Refused(kind),
         };
-        let since = Instant::now();
+        let (since, due) = (Instant::now(), deadline.begun());
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
-        let work = pin!(session.batch_beside_others(query, &asks, deadline.remaining()));
+        let work = pin!(session.batch_beside_others(query, &asks, due.remaining()));
         // One slow key must not hold up the others.
-        match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
+        match self.ride(&mut seat, work, due, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 query.joining().succeeded();
                 self.batches.add(answers.len());
