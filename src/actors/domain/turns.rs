@@ -36,7 +36,7 @@ impl Turns {
     }
 
     fn cost(&self, room: usize) -> u32 {
-        self.size.div_ceil(u32::try_from(room).unwrap_or(u32::MAX).max(1))
+        (self.size / u32::try_from(room).unwrap_or(u32::MAX).max(1)).max(1)
     }
 }
 
