@@ -248,7 +248,10 @@ async fn batches_and_single_requests_share_the_room_for_decisions() {
     assert!(singles > 10, "{singles} requests");
     for batch in batches {
         let text = batch.await.expect("a batch");
-        assert!(text.ends_with("{\"summary\":{\"inputs\":60,\"outcomes\":{\"ok\":60},\"errors\":{},\"degraded\":0}}\n"), "{text}");
+        assert!(
+            text.ends_with("{\"summary\":{\"inputs\":60,\"outcomes\":{\"ok\":60},\"errors\":{},\"degraded\":0}}\n"),
+            "{text}"
+        );
     }
 }
 
@@ -256,7 +259,8 @@ async fn batches_and_single_requests_share_the_room_for_decisions() {
 async fn a_wait_for_a_connection_is_no_cause_for_a_default() {
     let database = Database::empty().await;
     let directory = tempfile::tempdir().expect("a directory");
-    let setup = tight(directory.path(), "SELECT $1::int AS m FROM pg_sleep(0.3)", "coalesce: \"off\", timeout_ms: 500,");
+    let setup =
+        tight(directory.path(), "SELECT $1::int AS m FROM pg_sleep(0.3)", "coalesce: \"off\", timeout_ms: 500,");
     let settings = "domains: { defaults: { pool: { min: 1, max: 2 }, timeouts: { acquire_ms: 1000 } } }\n";
     std::fs::write(setup.config.as_ref().expect("a file"), settings).expect("written");
     let app = TestApp::start(setup.domain("tight_db", &database.url()));
@@ -267,5 +271,8 @@ async fn a_wait_for_a_connection_is_no_cause_for_a_default() {
         let right = *status == 200 && answer.text == r#"{"status":"ok","m":1}"#;
         assert!(right || (*status == 503 && code == "domain_overloaded"), "{}", answer.text);
     }
-    assert!(codes.iter().any(|(status, _)| *status == 200) && codes.iter().any(|(status, _)| *status == 503), "{codes:?}");
+    assert!(
+        codes.iter().any(|(status, _)| *status == 200) && codes.iter().any(|(status, _)| *status == 503),
+        "{codes:?}"
+    );
 }

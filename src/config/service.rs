@@ -57,7 +57,7 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// The largest request body in bytes. Default 256 KiB.
     pub body_limit: usize,
-    /// Decisions under way at once, in the whole service; more are answered 503. Default 1,024.
+    /// Decisions under way at once, in the whole service, at most half of them of batches; more are answered 503. Default 1,024.
     pub max_in_flight: usize,
     /// Decisions of one batch under way at once. Default 256.
     pub batch_window: usize,

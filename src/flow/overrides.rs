@@ -136,11 +136,7 @@ impl Override {
     }
 
     /// `value` with what `new` makes of the field.
-    fn with(
-        &self,
-        value: &Value,
-        new: &mut dyn FnMut(&Value) -> Result<Value, FlowError>,
-    ) -> Result<Value, FlowError> {
+    fn with(&self, value: &Value, new: &mut dyn FnMut(&Value) -> Result<Value, FlowError>) -> Result<Value, FlowError> {
         value.replaced(&self.path, new).map_err(|error| {
             error.unwrap_or_else(|| {
                 let known = fields(value);

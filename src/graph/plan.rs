@@ -94,7 +94,7 @@ pub struct QueryNode {
     pub on_error: OnError,
     /// Its columns, as far as its text or its database tells.
     pub columns: Shape,
-    /// Columns whose values no explanation shows.
+    /// Columns whose values are in no explanation, record or recorded test.
     pub redact: Vec<FieldName>,
 }
 

@@ -139,9 +139,7 @@ impl Serialize for Nodes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let nodes = self.flow.nodes.iter().zip(&self.trace.nodes).enumerate();
         let redaction = self.redaction;
-        serializer.collect_map(
-            nodes.map(|(place, (node, trace))| (&node.id, One { place, node, trace, redaction })),
-        )
+        serializer.collect_map(nodes.map(|(place, (node, trace))| (&node.id, One { place, node, trace, redaction })))
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
-use super::turns::Turns;
 use super::state::{Event, Moment, Standing, State};
+use super::turns::Turns;
 use crate::config::DomainConfig;
 use crate::postgres::{Answer, Description, Lanes, Manner, Pool, PoolSetupError, Query, QueryErrorKind};
 use crate::types::{Deadline, Value};
