@@ -54,21 +54,16 @@ pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, expl
 
 /// "3 inputs", and below how they ended.
 fn summed_up(summary: &Summary) -> String {
-    let mut text = plural(summary.inputs, "input");
-    if summary.failed() > 0 {
-        text.push_str(&format!(", {} without a decision; their lines say why", summary.failed()));
-    }
-    if summary.degraded > 0 {
-        text.push_str(&format!(", {} degraded", summary.degraded));
-    }
-    text.push('\n');
-    for (status, count) in &summary.outcomes {
-        text.push_str(&format!("  {count} x {status}\n"));
-    }
-    for (code, count) in &summary.errors {
-        text.push_str(&format!("  {count} x error {code}\n"));
-    }
-    text
+    let (failed, degraded) = (summary.failed(), summary.degraded);
+    let inputs = [
+        Some(plural(summary.inputs, "input")),
+        (failed > 0).then(|| format!("{failed} without a decision; their lines say why")),
+        (degraded > 0).then(|| format!("{degraded} degraded")),
+    ];
+    let mut lines = vec![inputs.into_iter().flatten().collect::<Vec<_>>().join(", ")];
+    lines.extend(summary.outcomes.iter().map(|(status, count)| format!("  {count} x {status}")));
+    lines.extend(summary.errors.iter().map(|(code, count)| format!("  {count} x error {code}")));
+    lines.join("\n") + "\n"
 }
 
 /// The file, and its size where that is known; `-` is standard input.
