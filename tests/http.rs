@@ -382,7 +382,7 @@ input: { id: integer, wanted: { type: list of integer, required: false } }
 nodes:
   lines: { type: DBNode, database: t_db, query: 'SELECT qty, price FROM lines WHERE id = $1', params: [id], rows: many }
   note: { type: DBNode, database: t_db, query: 'SELECT note FROM notes WHERE id = $1', params: [input.id], rows: optional }
-  broken: { type: DBNode, database: t_db, query: 'SELECT gone FROM nowhere', on_error: { default: { gone: 7 } } }
+  broken: { type: DBNode, connection: 'postgres://nobody@127.0.0.1:1/x', query: 'SELECT gone FROM nowhere', on_error: { default: { gone: 7 } } }
   skipped: { type: DBNode, database: t_db, query: 'SELECT 1 AS one FROM lines WHERE id = $1 LIMIT 1', params: [id] }
   many: { type: RuleNode, condition: 'count(lines) > 1 && sum(lines.qty) == 5' }
 edges:

@@ -149,11 +149,6 @@ impl FlowError {
         }
     }
 
-    /// Whether a query waited in vain for a connection: nothing was asked.
-    pub fn is_for_want_of_a_connection(&self) -> bool {
-        matches!(self, Self::Query { source: QueryError { kind: QueryErrorKind::Overloaded { .. }, .. }, .. })
-    }
-
     /// The domain it happened at.
     pub fn domain(&self) -> Option<&DomainName> {
         match self {

@@ -21,8 +21,8 @@ use super::overrides::Overrides;
 use super::ports::Ports;
 use super::span;
 use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
-use crate::graph::{Flow, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Work};
-use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace};
+use crate::graph::{Cause, Flow, Node, Outcome, QueryNode, Rows, RuleNode, Work};
+use crate::grl::{Evaluation, Facts, Lookup, RulesTrace};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
 
@@ -132,7 +132,7 @@ struct Walk<'a> {
     /// By node: how many nodes it still waits for.
     waits_for: Vec<usize>,
     ended: Vec<bool>,
-    degraded: Vec<NodeId>,
+    degraded: Vec<usize>,
     notes: Option<Box<Notes>>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Walk<'a> {
     fn new(flow: &'a Flow, inputs: Value, run: &'a Run) -> Result<Self, FlowError> {
         let waits_for = flow.nodes.iter().map(|node| node.depends_on.len()).collect();
         let ended = vec![false; flow.nodes.len()];
-        let inputs = run.overrides.apply(Owner::Input, inputs)?;
+        let inputs = run.overrides.inputs(flow, inputs)?;
         let notes = Notes::new(run.detail, flow.nodes.len(), &inputs, &run.clock);
         Ok(Self { flow, run, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new(), notes })
     }
@@ -154,7 +154,11 @@ impl<'a> Walk<'a> {
                     notes.tried(if holds { None } else { reason() });
                 }
             };
-            outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, self.degraded, &mut tried)
+            // As the graph lists them: the order in which they failed differs from run to run.
+            let mut degraded: Vec<&Node> = self.degraded.iter().filter_map(|node| self.flow.nodes.get(*node)).collect();
+            degraded.sort_by_key(|node| node.span.range().start);
+            let degraded = degraded.into_iter().map(|node| node.id.clone()).collect();
+            outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, degraded, &mut tried)
         });
         Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())) }
     }
@@ -307,7 +311,7 @@ impl<'a> Walk<'a> {
             Ended::Value(value) => self.set(index, value)?,
             Ended::Degraded(value, _) => {
                 self.set(index, value)?;
-                self.degraded.push(node.id.clone());
+                self.degraded.push(index);
             }
             Ended::Skipped => tracing::debug!(node.id = %node.id, "node skipped"),
         }
@@ -324,7 +328,7 @@ impl<'a> Walk<'a> {
 
     fn set(&mut self, index: usize, value: Value) -> Result<(), FlowError> {
         let overrides = &self.run.overrides;
-        let value = if overrides.is_empty() { value } else { overrides.apply(Owner::Node(index), value)? };
+        let value = if overrides.is_empty() { value } else { overrides.apply(index, value)? };
         self.known.set(index, value);
         Ok(())
     }
@@ -362,12 +366,13 @@ async fn ask<P: Ports>(
         }
         Err(error) => {
             let effort = vain(&error, begun.elapsed());
-            let ended = match &query.on_error {
-                OnError::Default(value) if is_outage(&error) => {
+            let default = cause(&error, deadline).and_then(|cause| query.on_error.default_for(cause));
+            let ended = match default {
+                Some(value) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
                     Ok(Ended::Degraded(value.clone(), error.kind.code()))
                 }
-                OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
+                None => Err(FlowError::Query { node: node.id.clone(), source: error }),
             };
             (ended, effort)
         }
@@ -382,19 +387,10 @@ fn vain(error: &QueryError, took: Duration) -> Effort {
     }
 }
 
-/// Whether the database gave no answer, as against a question that makes no sense.
-fn is_outage(error: &QueryError) -> bool {
-    match error.kind {
-        QueryErrorKind::Unavailable { .. }
-        | QueryErrorKind::Overloaded { .. }
-        | QueryErrorKind::Timeout { .. }
-        | QueryErrorKind::ConnectionLost { .. }
-        | QueryErrorKind::Aborted { .. }
-        | QueryErrorKind::Sql { .. } => true,
-        QueryErrorKind::Parameter { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::ParameterCount { .. } => {
-            false
-        }
-    }
+/// The failure of the database that a default may replace. A query that the run's own deadline cut short may have been
+/// given too little time: that says nothing of its database.
+fn cause(error: &QueryError, deadline: Deadline) -> Option<Cause> {
+    Cause::of(&error.kind).filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
 }
 
 fn value_of(node: &Node, query: &QueryNode, answer: Answer) -> Result<Value, FlowError> {

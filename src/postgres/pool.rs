@@ -34,6 +34,9 @@ const SLOT_PAUSE: Duration = Duration::from_millis(20);
 /// So often the pool's care tries again at once.
 const FILL_ATTEMPTS: u32 = 10;
 
+/// How long after the deadline of a query the pool itself says why there is no connection.
+const CONNECT_GRACE: Duration = Duration::from_millis(10);
+
 /// The connections of one domain. Cheap to clone; all clones are one pool.
 #[derive(Debug, Clone)]
 pub struct Pool {
@@ -162,13 +165,14 @@ impl Pool {
                 create: Some(create),
                 recycle: Some(self.shared.limits.probe.min(remaining)),
             };
-            let refused = match timeout(remaining, self.inner.timeout_get(&limits)).await {
+            // A wait for a connection ends before this does: later it is the server that has not answered.
+            let refused = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
                 Ok(Ok(connection)) => {
                     self.note_demand();
                     return Ok(Session::new(connection, Arc::clone(&self.shared)));
                 }
                 Ok(Err(error)) => refusal(error, create),
-                Err(_) => None,
+                Err(_) => Some(ConnectError::late(remaining)),
             };
             match refused {
                 // The server's slots are taken, some by connections of this pool, which may come free.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Compiler;
 use super::node::Draft;
 use crate::config::Connection;
-use crate::diagnostics::{Diagnostic, Span, nearest};
-use crate::graph::plan::{OnError, QueryNode, Rows};
+use crate::diagnostics::{Diagnostic, Diagnostics, Span, nearest};
+use crate::graph::plan::{Cause, OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
 use crate::graph::values;
@@ -274,11 +274,12 @@ impl Compiler<'_> {
         if node.as_text() == Some("fail") {
             return OnError::Fail;
         }
-        let ([only], Kind::Mapping(_)) = (node.entries(), node.kind()) else { return self.bad_on_error(node) };
-        if only.key() != "default" {
-            return self.bad_on_error(node);
-        }
-        let Some(value) = values::literal(only.value(), &mut self.found) else { return OnError::Fail };
+        let stray = node.entries().iter().find(|entry| !["default", "for"].contains(&entry.key()));
+        let (Kind::Mapping(_), None, Some(default)) = (node.kind(), stray, node.get("default")) else {
+            return self.bad_on_error(stray.map_or_else(|| node.head(), |entry| entry.key_span().clone()));
+        };
+        let causes = node.get("for").map_or_else(|| Cause::ALL.to_vec(), |list| causes(list, &mut self.found));
+        let Some(value) = values::literal(default, &mut self.found) else { return OnError::Fail };
         match (rows, &value) {
             (Rows::Many, Value::List(_)) | (Rows::Optional, Value::Null) => {}
             (Rows::One | Rows::Optional, Value::Map(record)) => {
@@ -292,22 +293,21 @@ impl Compiler<'_> {
                 };
                 if let Some(message) = problem {
                     let help = "a default stands in for a row: it has the same columns";
-                    self.found.push(Diagnostic::error("bad-default", only.value().head(), message).help(help));
+                    self.found.push(Diagnostic::error("bad-default", default.head(), message).help(help));
                 }
             }
             _ => {
                 let expected = if rows == Rows::Many { "a list of rows" } else { "a mapping of columns to values" };
                 let message = format!("the default must be {expected}");
-                self.found.push(Diagnostic::error("bad-default", only.value().head(), message));
+                self.found.push(Diagnostic::error("bad-default", default.head(), message));
             }
         }
-        OnError::Default(value)
+        OnError::Default { value, causes }
     }
 
-    fn bad_on_error(&mut self, node: &Marked) -> OnError {
-        let help = "write `on_error: fail`, or `on_error: { default: { column: value } }`";
-        self.found
-            .push(Diagnostic::error("bad-on-error", node.head(), "this is not a way to handle errors").help(help));
+    fn bad_on_error(&mut self, place: Span) -> OnError {
+        let help = "write `on_error: fail`, or `on_error: { default: { column: value }, for: [down, timeout] }`";
+        self.found.push(Diagnostic::error("bad-on-error", place, "this is not a way to handle errors").help(help));
         OnError::Fail
     }
 
@@ -318,6 +318,31 @@ impl Compiler<'_> {
             done.iter().map(|node| (*node, needs.iter().any(|(needed, _)| needed == node))).collect();
         self.scope(&visible, places)
     }
+}
+
+/// The failures that a default replaces, as `for` lists them.
+fn causes(list: &Marked, found: &mut Diagnostics) -> Vec<Cause> {
+    let words = Cause::ALL.map(Cause::name).join(", ");
+    let mut refuse = |place: Span, message: String| {
+        let help = format!("list at least one of: {words}; without `for` the default replaces all of them");
+        found.push(Diagnostic::error("bad-on-error", place, message).help(help));
+    };
+    if !matches!(list.kind(), Kind::Sequence(_)) || list.items().is_empty() {
+        refuse(list.head(), "`for` is not a list of failures".to_owned());
+        return Cause::ALL.to_vec();
+    }
+    let mut causes = Vec::new();
+    for item in list.items() {
+        match item.as_text().map(|word| (word, Cause::parse(word))) {
+            Some((word, Some(cause))) if causes.contains(&cause) => {
+                refuse(item.head(), format!("`{word}` is listed twice"));
+            }
+            Some((_, Some(cause))) => causes.push(cause),
+            Some((word, None)) => refuse(item.head(), format!("a default cannot replace `{word}`")),
+            None => refuse(item.head(), format!("a failure is a word, and not {}", item.describe())),
+        }
+    }
+    causes
 }
 
 fn fits_parameter(fact: &Type, expected: &Type) -> bool {

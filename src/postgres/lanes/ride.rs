@@ -74,12 +74,13 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
-        let (since, limit) = (Instant::now(), deadline.remaining());
+        let due = deadline.begun();
+        let (since, limit) = (Instant::now(), due.remaining());
         let ride = {
             // Both end here: `alone` may need the connection of this very lane.
             let session = Arc::clone(&seat.session);
             let work = pin!(session.query_beside_others(query, params));
-            self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await
+            self.ride(&mut seat, work, due, Leaves::BehindAnother).await
         };
         match ride {
             Ride::Done(outcome, took) => {
@@ -107,8 +108,8 @@ impl Inner {
         deadline: Deadline,
         joins: bool,
     ) -> Result<Turn, QueryErrorKind> {
-        let limit = deadline.remaining();
-        let mut latest = Instant::now() + self.pool.limits().acquire.min(limit);
+        let limit = deadline.work();
+        let mut latest = Instant::now() + self.pool.limits().acquire.min(deadline.remaining());
         let (number, mut turn) = self.board().queue(query, params, deadline, joins);
         self.dispatch();
         loop {
@@ -163,12 +164,12 @@ impl Inner {
             Ok(seat) => seat,
             Err(kind) => return Carried::Refused(kind),
         };
-        let since = Instant::now();
+        let (since, due) = (Instant::now(), deadline.begun());
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
         let work = pin!(session.batch_beside_others(query, &asks));
         // One slow key must not hold up the others.
-        match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
+        match self.ride(&mut seat, work, due, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 query.joining().succeeded();
                 self.batches.add(answers.len());

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::flow::explain::{Explanation, Fired, NodeExplanation, NotFired};
-use crate::flow::flip::{Edge, Flip};
+use crate::flow::flip::{Bound, Edge, Flip};
 use crate::types::Value;
 
 /// The explanation, in lines.
@@ -79,10 +79,14 @@ fn not_fired(rule: &NotFired, text: &mut String) {
 pub(super) fn flip(flip: &Flip) -> String {
     let mut text = String::new();
     line(&mut text, &format!("{} is {}: {}", flip.fact, flip.value, flip.ending));
-    for (edge, word) in [(&flip.below, "down"), (&flip.above, "up")] {
-        match edge {
-            None => line(&mut text, &format!("  {word}: no other ending was found")),
-            Some(edge) => side(flip, edge, word, &mut text),
+    for (edge, bound, word) in [(&flip.below, &flip.below_bound, "down"), (&flip.above, &flip.above_bound, "up")] {
+        match (edge, bound) {
+            (Some(edge), _) => side(flip, edge, word, &mut text),
+            (None, Some(Bound { last, why })) => {
+                line(&mut text, &format!("  {word} to {last}: {}", flip.ending));
+                line(&mut text, &format!("  {word} from there it could not be searched: {why}"));
+            }
+            (None, None) => line(&mut text, &format!("  {word}: no other ending was found")),
         }
     }
     text
