@@ -87,6 +87,15 @@ impl Overrides {
         self.0.iter().rfind(|each| each.owner == Owner::Node(node) && each.path.is_empty())
     }
 
+    /// Whether the fact of `owner` at the dotted path `fact` is replaced as a whole.
+    pub(super) fn replaces(&self, owner: Owner, fact: &str) -> bool {
+        let covers = |each: &Override| {
+            let path = each.path.join(".");
+            path.is_empty() || fact.strip_prefix(&*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.0.iter().any(|each| each.owner == owner && covers(each))
+    }
+
     /// `value` of `owner`, with what is replaced in it.
     pub(super) fn apply(&self, owner: Owner, value: Value) -> Result<Value, FlowError> {
         let mut value = value;

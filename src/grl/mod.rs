@@ -34,6 +34,7 @@ mod run;
 mod scope;
 mod token;
 mod trace;
+mod unknown;
 
 pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
@@ -46,6 +47,7 @@ pub use region::Region;
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Origin, Reason, RulesTrace, Write};
+pub use unknown::{Doubt, Unknowns};
 
 #[cfg(test)]
 mod tests;

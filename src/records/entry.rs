@@ -167,7 +167,7 @@ impl One<'_> {
             NodeEnd::Value(value) => self.rows(&rows(value), query, map)?,
             NodeEnd::WrongRows(found) => map.serialize_entry("found", found)?,
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => map.serialize_entry("failed", code)?,
-            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) => {}
+            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
         }
         if self.trace.began.is_some() {
             map.serialize_entry("wait_us", &micros(self.trace.waited))?;
