@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::missing::{Missing, Waiting};
 use super::ports::RulesError;
 use crate::grl::EvalError;
@@ -93,15 +95,19 @@ pub enum FlowError {
 }
 
 /// Why no outcome was decided. Names only, never values.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Undecided {
     /// The outcome that cannot be decided; `None` where no outcome holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// The facts without a value that it depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unset: Vec<String>,
     /// The missing facts at the root, with the rules that would have set them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
     /// The rules that wait for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<Waiting>,
 }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::admin::OperationError;
 use crate::diagnostics::render_json;
 use crate::flow::explain::Explanation;
-use crate::flow::{FlowError, Missing, Undecided, Waiting};
+use crate::flow::{FlowError, Undecided};
 use crate::graph::{FieldProblem, InputError};
 use crate::types::{DomainName, FlowName, NodeId};
 
@@ -51,18 +51,9 @@ pub struct Problem {
     sqlstate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
-    /// The outcome that could not be decided, where a missing fact is why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<String>,
-    /// The facts that had no value, where that is why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    unset: Vec<String>,
-    /// The facts at the root of what is unknown, with the rules that would have set them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    missing: Vec<Missing>,
-    /// The rules that wait for them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    waiting: Vec<Waiting>,
+    /// Why no outcome was decided, where that is the problem.
+    #[serde(flatten)]
+    undecided: Option<Box<Undecided>>,
     /// What is wrong with which input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
@@ -138,10 +129,7 @@ impl Problem {
             domain: None,
             sqlstate: None,
             retryable: None,
-            outcome: None,
-            unset: Vec::new(),
-            missing: Vec::new(),
-            waiting: Vec::new(),
+            undecided: None,
             errors: Vec::new(),
             diagnostics: None,
             explain: None,
@@ -249,10 +237,9 @@ impl Problem {
     pub fn flow(flow: &FlowName, error: &FlowError) -> Self {
         let kind = kind_of(error);
         let undecided = match error {
-            FlowError::Undecided(undecided) => Some((**undecided).clone()),
+            FlowError::Undecided(undecided) => Some(undecided.clone()),
             _ => None,
         };
-        let Undecided { outcome, unset, missing, waiting } = undecided.unwrap_or_default();
         Self {
             flow: Some(flow.clone()),
             node: error.node().cloned(),
@@ -260,10 +247,7 @@ impl Problem {
             sqlstate: error.sqlstate().map(str::to_owned),
             retryable: Some(error.is_retryable()),
             retry_after: error.retry_after(),
-            outcome,
-            unset,
-            missing,
-            waiting,
+            undecided,
             ..Self::new(kind, error.to_string())
         }
     }
