@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::ast::{Assign, At, Expr, Path, Statement};
 use super::check::{Checker, is_reserved};
 use super::functions::is_day;
+use super::links::Links;
 use super::lint::Linted;
 use super::names::{Locals, Reads};
 use super::program::LOCAL;
 use super::read::Read;
 use super::ruleset::{Action, CompiledRule, LocalFact, Moment, Ruleset, Start};
 use super::scope::Scope;
-use super::unknown::Links;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Digest, Field, FieldName, Shape, Type, Value, parse_moment};
 

@@ -21,6 +21,7 @@ mod foreign;
 mod functions;
 mod lexer;
 mod limits;
+mod links;
 mod lint;
 mod names;
 mod operators;

@@ -10,11 +10,11 @@ use super::compile::Compiler;
 use super::expression;
 use super::facts::{FactRef, Lookup};
 use super::limits::Limits;
+use super::links::Links;
 use super::program::Node;
 use super::read::{Read, read, refuse_duplicates};
 use super::scope::Scope;
 use super::trace::Beginning;
-use super::unknown::Links;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Clock, FieldName, Shape, Type, Value};
 

@@ -12,13 +12,13 @@
 //!
 //! Nothing here runs unless a rule had to wait.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::ast::{Arithmetic, Assign};
 use super::error::RuleError;
 use super::facts::{FactRef, Lookup, overlap};
-use super::operators::{arithmetic, compare};
+use super::links::{Changes, RuleLinks, has_value};
+use super::operators::arithmetic;
 use super::program::{Env, LOCAL};
 use super::ruleset::{Action, CompiledRule, Ruleset};
 use super::trace::Origin;
@@ -65,100 +65,6 @@ impl Unknowns {
         self.facts.retain(|(name, _)| !is_replaced(name));
         (!self.facts.is_empty()).then_some(self)
     }
-}
-
-/// What the rules of a ruleset read and write, by slot.
-pub(super) struct Links {
-    rules: Vec<RuleLinks>,
-    /// By slot: the rules that read it, or add to it.
-    readers: HashMap<usize, Vec<usize>>,
-    /// By own fact: how its rules change it.
-    changes: Vec<Changes>,
-}
-
-#[derive(Default)]
-struct RuleLinks {
-    needs: Vec<usize>,
-    asks: Vec<usize>,
-    targets: Vec<usize>,
-    /// The facts it adds to, each with the number where that is a positive constant.
-    adds: Vec<(usize, Option<Value>)>,
-}
-
-/// How the rules of a ruleset change a fact.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Changes {
-    /// They add positive constants.
-    Grows,
-    /// They add or subtract: their order does not matter.
-    Adds,
-    /// Some rule sets it.
-    Sets,
-}
-
-impl Links {
-    pub(super) fn of(rules: &[CompiledRule], locals: usize) -> Self {
-        let mut links = Self { rules: Vec::new(), readers: HashMap::new(), changes: vec![Changes::Grows; locals] };
-        for (index, rule) in rules.iter().enumerate() {
-            let of_rule = RuleLinks::of(rule, &mut links.changes);
-            let added = of_rule.adds.iter().map(|(local, _)| LOCAL + local);
-            for slot in of_rule.needs.iter().chain(&of_rule.asks).copied().chain(added) {
-                let readers = links.readers.entry(slot).or_default();
-                if readers.last() != Some(&index) {
-                    readers.push(index);
-                }
-            }
-            links.rules.push(of_rule);
-        }
-        links
-    }
-
-    /// Whether a rule reads a fact that has no value now.
-    pub(super) fn reads_missing(&self, reads: &[Lookup], locals: &[Lookup]) -> bool {
-        self.readers.keys().any(|slot| !has_value(reads, locals, *slot))
-    }
-
-    fn changes(&self, local: usize) -> Changes {
-        self.changes.get(local).copied().unwrap_or(Changes::Sets)
-    }
-}
-
-impl RuleLinks {
-    fn of(rule: &CompiledRule, changes: &mut [Changes]) -> Self {
-        let mut links = Self::default();
-        let mut asked = Vec::new();
-        rule.when.needs(&mut links.needs);
-        rule.when.asks(&mut asked);
-        for action in &rule.then {
-            let Action::Assign { local, operator, value, .. } = action else { continue };
-            value.needs(&mut links.needs);
-            value.asks(&mut asked);
-            links.targets.push(*local);
-            let step = value.constant().filter(|value| *operator == Assign::Add && is_positive(value));
-            let change = match operator {
-                Assign::Set => Changes::Sets,
-                _ if step.is_some() => Changes::Grows,
-                Assign::Add | Assign::Subtract => Changes::Adds,
-            };
-            if change != Changes::Sets {
-                links.adds.push((*local, step.cloned()));
-            }
-            if let Some(known) = changes.get_mut(*local) {
-                *known = change.max(*known);
-            }
-        }
-        links.asks = asked.into_iter().map(|(slot, _)| slot).collect();
-        links
-    }
-}
-
-fn is_positive(value: &Value) -> bool {
-    compare(super::ast::Compare::Greater, value, &Value::Integer(0)).unwrap_or(false)
-}
-
-fn has_value(reads: &[Lookup], locals: &[Lookup], slot: usize) -> bool {
-    let lookup = slot.checked_sub(LOCAL).map_or_else(|| reads.get(slot), |local| locals.get(local));
-    !matches!(lookup, Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
 }
 
 /// An evaluation that has ended.

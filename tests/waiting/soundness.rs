@@ -133,8 +133,8 @@ fn rules(node: char) -> impl Strategy<Value = String> {
     let rule = (condition(node), prop::collection::vec(statement(node), 1..3), 0i32..4, prop::bool::weighted(0.85));
     prop::collection::vec(rule, 2..6).prop_map(move |rules| {
         // The facts that no rule writes are facts nevertheless.
-        let all = names(node)[..5].iter().map(|name| format!("{name} = 0;")).collect::<String>();
-        let mut text = format!("rule \"Never\" no-loop {{ when false then {all} }}\n");
+        let all = names(node)[..5].join(" = 0; ");
+        let mut text = format!("rule \"Never\" no-loop {{ when false then {all} = 0; }}\n");
         for (number, (condition, statements, salience, no_loop)) in rules.iter().enumerate() {
             let (then, no_loop) = (statements.join(" "), if *no_loop { "no-loop" } else { "" });
             writeln!(text, "rule \"R{number}\" salience {salience} {no_loop} {{ when {condition} then {then} }}")
