@@ -48,7 +48,7 @@ pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
             NodeEnd::WrongRows(found) => Canned::Rows { rows: vec![Value::map([]); *found], params: None },
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => Canned::Failed(QueryErrorKind::of_code(code)?),
             NodeEnd::Unfinished | NodeEnd::NotStarted => Canned::Never,
-            NodeEnd::Skipped(_) => return None,
+            NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => return None,
         };
         matches!(node.work, Work::Query(_)).then(|| (node.id.clone(), answer))
     });

@@ -96,6 +96,15 @@ impl Overrides {
         Ok(inputs)
     }
 
+    /// Whether the fact of `owner` at the dotted path `fact` is replaced as a whole.
+    pub(super) fn replaces(&self, owner: Owner, fact: &str) -> bool {
+        let covers = |each: &Override| {
+            let path = each.path.join(".");
+            path.is_empty() || fact.strip_prefix(&*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.0.iter().any(|each| each.owner == owner && covers(each))
+    }
+
     /// The value of a node, with what is replaced in it.
     pub(super) fn apply(&self, node: usize, value: Value) -> Result<Value, FlowError> {
         let mut value = value;

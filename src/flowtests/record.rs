@@ -82,7 +82,7 @@ fn answers(flow: &Flow, trace: &Trace, redaction: &Redaction, text: &mut String)
             NodeEnd::WrongRows(0) => failed.push(format!("      {}: no_rows", node.id)),
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => failed.push(format!("      {}: {code}", node.id)),
             NodeEnd::Unfinished => failed.push(format!("      {}: unanswered", node.id)),
-            NodeEnd::WrongRows(_) | NodeEnd::NotStarted | NodeEnd::Skipped(_) => {}
+            NodeEnd::WrongRows(_) | NodeEnd::NotStarted | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
         }
     }
     for (key, lines) in [("rows", given), ("fail", failed)] {

@@ -180,6 +180,8 @@ impl Cause {
 pub struct RuleNode {
     /// Its compiled rules. What they read from outside is [`Ruleset::reads`].
     pub ruleset: Arc<Ruleset>,
+    /// Where the graph says `waiting: allow`: a rule that waits then counts as one that does not fire.
+    pub allows_waiting: Option<Span>,
 }
 
 /// A way the flow can end.

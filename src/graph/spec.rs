@@ -78,6 +78,16 @@ pub(super) struct NodeSpec {
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) facts: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(default)]
+    pub(super) waiting: Option<WaitingSpec>,
+}
+
+/// `waiting:`
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WaitingSpec {
+    Strict,
+    Allow,
 }
 
 /// `rows:`

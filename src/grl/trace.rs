@@ -4,6 +4,7 @@
 //! found afterwards, by evaluating the parts of its condition once more over the facts as they came to rest: rules change
 //! nothing but facts, so that is what the last trial of each rule saw. Nothing here decides anything.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::ast::{Arithmetic, Assign, At, Compare};
@@ -189,7 +190,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn origin(self, slot: usize) -> Option<Origin> {
+    pub(super) fn origin(self, slot: usize) -> Option<Origin> {
         match slot.checked_sub(LOCAL) {
             Some(local) => self.locals.get(local).cloned().map(Origin::Own),
             None => self.reads.get(slot).cloned().map(Origin::Outside),
@@ -301,8 +302,10 @@ impl Explainer<'_> {
     }
 
     fn unset(&self, node: &Node) -> Vec<Origin> {
-        let unset = self.names.origins(node, |slot| self.env.is_unset(slot));
-        unset.into_iter().map(|(_, origin)| origin).collect()
+        let mut slots = Vec::new();
+        node.lacks(&self.env, &mut slots);
+        let mut seen = HashSet::new();
+        slots.into_iter().filter(|slot| seen.insert(*slot)).filter_map(|slot| self.names.origin(slot)).collect()
     }
 
     /// The parts that make `node`, which is false, false.

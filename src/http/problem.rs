@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::admin::OperationError;
 use crate::diagnostics::render_json;
-use crate::flow::FlowError;
 use crate::flow::explain::Explanation;
+use crate::flow::{FlowError, Undecided};
 use crate::graph::{FieldProblem, InputError};
 use crate::types::{DomainName, FlowName, NodeId};
 
@@ -51,9 +51,9 @@ pub struct Problem {
     sqlstate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
-    /// The facts that had no value, where that is why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    unset: Vec<String>,
+    /// Why no outcome was decided, where that is the problem.
+    #[serde(flatten)]
+    undecided: Option<Box<Undecided>>,
     /// What is wrong with which input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
@@ -132,7 +132,7 @@ impl Problem {
             domain: None,
             sqlstate: None,
             retryable: None,
-            unset: Vec::new(),
+            undecided: None,
             errors: Vec::new(),
             diagnostics: None,
             explain: None,
@@ -239,9 +239,9 @@ impl Problem {
     /// A flow gave no decision.
     pub fn flow(flow: &FlowName, error: &FlowError) -> Self {
         let kind = kind_of(error);
-        let unset = match error {
-            FlowError::Undecided { unset } => unset.clone(),
-            _ => Vec::new(),
+        let undecided = match error {
+            FlowError::Undecided(undecided) => Some(undecided.clone()),
+            _ => None,
         };
         Self {
             flow: Some(flow.clone()),
@@ -250,7 +250,7 @@ impl Problem {
             sqlstate: error.sqlstate().map(str::to_owned),
             retryable: Some(error.is_retryable()),
             retry_after: error.retry_after(),
-            unset,
+            undecided,
             ..Self::new(kind, error.to_string())
         }
     }

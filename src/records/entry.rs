@@ -187,7 +187,7 @@ impl One<'_> {
             NodeEnd::Value(value) => self.rows(value, map)?,
             NodeEnd::WrongRows(found) => map.serialize_entry("found", found)?,
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => map.serialize_entry("failed", code)?,
-            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) => {}
+            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
         }
         if self.trace.began.is_some() {
             map.serialize_entry("wait_us", &micros(self.trace.waited))?;

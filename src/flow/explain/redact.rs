@@ -144,10 +144,13 @@ impl Redaction {
             Reason::NotYet => vec!["its date-effective has not come".to_owned()],
             Reason::Expired => vec!["its date-expires has come".to_owned()],
             Reason::False(failed) => failed.iter().map(|failed| self.failed(node, failed).to_string()).collect(),
-            Reason::Waits(origins) => origins.iter().map(|origin| format!("{} is unset", origin.written())).collect(),
+            Reason::Waits(origins) => {
+                origins.iter().map(|origin| format!("{} has no known value", origin.written())).collect()
+            }
             Reason::Lacks(origins) => {
-                let lacks =
-                    |origin: &Origin| format!("{} is unset, and it would be assigned from it", origin.written());
+                let lacks = |origin: &Origin| {
+                    format!("{} has no known value, and it would be assigned from it", origin.written())
+                };
                 origins.iter().map(lacks).collect()
             }
         }

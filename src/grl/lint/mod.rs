@@ -153,6 +153,11 @@ impl Linted<'_> {
                 let culprits: Option<Vec<_>> = items.iter().map(|item| self.waits_for(item, known)).collect();
                 culprits?.into_iter().next()
             }
+            Expr::Call { name, .. } if name == "is_set" => None,
+            Expr::Call { name, arguments, .. } if name == "default" => {
+                let culprits: Option<Vec<_>> = arguments.iter().map(|item| self.waits_for(item, known)).collect();
+                culprits.and_then(|culprits| culprits.into_iter().next())
+            }
             Expr::And { items, .. } | Expr::List { items, .. } | Expr::Call { arguments: items, .. } => {
                 items.iter().find_map(|item| self.waits_for(item, known))
             }

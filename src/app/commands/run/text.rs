@@ -56,6 +56,10 @@ fn node(node: &NodeExplanation, text: &mut String) {
     let times = [("at", node.start_us), ("waited", node.wait_us), ("query", node.query_us), ("took", node.took_us)];
     let times: String = times.into_iter().map(|(name, value)| shown(name, value)).collect();
     line(text, &format!("  {}{domain}  {}{because}{times}{rows}", node.node, node.state));
+    if !node.unknown.is_empty() {
+        let unknown: Vec<&str> = node.unknown.iter().map(|fact| &**fact).collect();
+        line(text, &format!("      unknown, as rules wait: {}", unknown.join(", ")));
+    }
 }
 
 fn fired(rule: &Fired, text: &mut String) {
@@ -72,7 +76,9 @@ fn fired(rule: &Fired, text: &mut String) {
 }
 
 fn not_fired(rule: &NotFired, text: &mut String) {
-    line(text, &format!("  - {}: {}  ({})", rule.rule, rule.because.join("; "), rule.place));
+    let would_set: Vec<&str> = rule.would_set.iter().map(|fact| &**fact).collect();
+    let would_set = if would_set.is_empty() { String::new() } else { format!("; would set {}", would_set.join(", ")) };
+    line(text, &format!("  - {}: {}{would_set}  ({})", rule.rule, rule.because.join("; "), rule.place));
 }
 
 /// Both sides of each change that a search found.
