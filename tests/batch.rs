@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use serde_json::{Value as Json, json};
-use support::{Answer, SampleDatabases, Setup, TestApp, repository};
+use support::{Answer, Database, SampleDatabases, Setup, TestApp, repository};
 
 const LINES: &str = "application/x-ndjson";
 
@@ -156,9 +156,123 @@ async fn run_decides_the_inputs_of_a_file() {
         (output.status.code(), text(output.stdout), text(output.stderr))
     };
     let (code, found, errors) = run("[{\"product_id\":\"PROD-002\"}, {\"product_id\":\"PROD-001\"}]");
-    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    assert_eq!((code, errors.as_str()), (Some(0), "2 inputs\n  2 x success\n"));
     assert_eq!(lines(&found)[1]["purchase_order"]["order_qty"], 550);
     let (code, found, errors) = run("{\"product_id\":\"PROD-002\"}\nnonsense\n");
-    assert_eq!((code, errors.as_str()), (Some(1), "1 of 2 inputs gave no decision; their lines say why\n"));
+    let told = "2 inputs, 1 without a decision; their lines say why\n  1 x success\n  1 x error malformed_body\n";
+    assert_eq!((code, errors.as_str()), (Some(1), told));
     assert_eq!(lines(&found)[1]["error"]["code"], "malformed_body");
+}
+
+/// A flow whose one query takes `seconds` and has a default, over a pool of two connections that are waited for briefly.
+fn tight(directory: &std::path::Path, query: &str, more: &str) -> Setup {
+    let (graph, config) = (directory.join("graph.yaml"), directory.join("service.yaml"));
+    let node = format!("type: DBNode, database: tight_db, query: \"{query}\", params: [n], {more}");
+    let text = format!(
+        "flow: tight\npath: /tight\ninput: {{ n: {{ type: integer }} }}\nnodes:\n  a: {{ {node} on_error: {{ default: {{ m: -1 }} }} }}\n\
+         outcomes:\n  - {{ status: ok, when: \"a.m >= 0\", body: {{ m: a.m }} }}\n  - {{ status: bad, when: \"a.m < 0\" }}\n"
+    );
+    std::fs::write(&graph, text).expect("written");
+    let settings = "http: { max_in_flight: 8 }\n\
+        domains: { defaults: { pool: { min: 1, max: 2 }, timeouts: { acquire_ms: 50 } } }\n";
+    std::fs::write(&config, settings).expect("written");
+    Setup { graphs: vec![graph], config: Some(config), ..Setup::default() }
+}
+
+fn numbers(count: usize) -> String {
+    (0..count).map(|number| format!("{{\"n\":{number}}}\n")).collect()
+}
+
+#[actix_web::test]
+async fn a_batch_of_slow_queries_never_outruns_its_pool() {
+    let database = Database::empty().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    tight(directory.path(), "SELECT $1::int AS m FROM pg_sleep(0.1)", "coalesce: \"off\",");
+    std::fs::write(directory.path().join("in.ndjson"), numbers(40)).expect("written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.current_dir(directory.path()).env_clear().env("RUST_LOG", "error").stdin(Stdio::null());
+    command.env("TIGHT_DB_URL", database.url()).args(["run", "--graph", "graph.yaml", "--config", "service.yaml"]);
+    let output = command.args(["--batch", "in.ndjson"]).output().expect("the program runs");
+    let found = lines(std::str::from_utf8(&output.stdout).expect("UTF-8"));
+    for (number, line) in found.iter().enumerate() {
+        assert_eq!(*line, json!({ "index": number, "status": "ok", "m": number }));
+    }
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "40 inputs\n  40 x ok\n");
+}
+
+#[actix_web::test]
+async fn twenty_thousand_inputs_finish_on_two_connections_and_the_last_line_sums_up() {
+    let database = Database::empty().await;
+    for coalesce in ["", "coalesce: \"off\","] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let setup = tight(directory.path(), "SELECT $1::int AS m", coalesce);
+        let app = TestApp::start(setup.domain("tight_db", &database.url()));
+        app.wait_for("/readyz", 200).await;
+        let client = reqwest::Client::new();
+        let request = client.post(app.url("/tight/batch?summary=true")).header("Content-Type", LINES);
+        let answer = TestApp::answer(request.body(numbers(20_000))).await;
+        let last = answer.text.lines().last().expect("a line");
+        let expected = r#"{"summary":{"inputs":20000,"outcomes":{"ok":20000},"errors":{},"degraded":0}}"#;
+        assert_eq!((answer.text.lines().count(), last), (20_001, expected));
+    }
+}
+
+#[actix_web::test]
+async fn batches_and_single_requests_share_the_room_for_decisions() {
+    let database = Database::empty().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let setup = tight(directory.path(), "SELECT $1::int AS m FROM pg_sleep(0.02)", "");
+    let quick = directory.path().join("quick.yaml");
+    let text = "flow: quick\npath: /quick\ninput: { n: { type: integer } }\nnodes:\n  r: { type: RuleNode, condition: \"input.n >= 0\" }\n\
+        outcomes: [{ status: ok, when: r.result }]\n";
+    std::fs::write(&quick, text).expect("written");
+    let graphs = [setup.graphs.clone(), vec![quick]].concat();
+    let app = Arc::new(TestApp::start(Setup { graphs, ..setup }.domain("tight_db", &database.url())));
+    app.wait_for("/readyz", 200).await;
+    let batches: Vec<_> = (0..4)
+        .map(|_| {
+            let app = Arc::clone(&app);
+            tokio::task::spawn_local(async move {
+                let request = app.client.post(app.url("/tight/batch?summary=1")).header("Content-Type", LINES);
+                TestApp::answer(request.body(numbers(60))).await.text
+            })
+        })
+        .collect();
+    // Eight decisions may be under way, and four batches of sixty wait for more: a single request is never refused.
+    let mut singles = 0;
+    while batches.iter().any(|batch| !batch.is_finished()) {
+        let answer = app.post("/quick", r#"{"n":1}"#).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        singles += 1;
+    }
+    assert!(singles > 10, "{singles} requests");
+    for batch in batches {
+        let text = batch.await.expect("a batch");
+        assert!(
+            text.ends_with("{\"summary\":{\"inputs\":60,\"outcomes\":{\"ok\":60},\"errors\":{},\"degraded\":0}}\n"),
+            "{text}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_wait_for_a_connection_is_no_cause_for_a_default() {
+    let database = Database::empty().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let setup =
+        tight(directory.path(), "SELECT $1::int AS m FROM pg_sleep(0.3)", "coalesce: \"off\", timeout_ms: 500,");
+    let settings = "domains: { defaults: { pool: { min: 1, max: 2 }, timeouts: { acquire_ms: 1000 } } }\n";
+    std::fs::write(setup.config.as_ref().expect("a file"), settings).expect("written");
+    let app = TestApp::start(setup.domain("tight_db", &database.url()));
+    app.wait_for("/readyz", 200).await;
+    let answers = futures_util::future::join_all((0..12).map(|_| app.post("/tight", r#"{"n":1}"#))).await;
+    let codes: Vec<(u16, String)> = answers.iter().map(|answer| (answer.status, answer.code())).collect();
+    for (answer, (status, code)) in answers.iter().zip(&codes) {
+        let right = *status == 200 && answer.text == r#"{"status":"ok","m":1}"#;
+        assert!(right || (*status == 503 && code == "domain_overloaded"), "{}", answer.text);
+    }
+    assert!(
+        codes.iter().any(|(status, _)| *status == 200) && codes.iter().any(|(status, _)| *status == 503),
+        "{codes:?}"
+    );
 }

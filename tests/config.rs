@@ -333,7 +333,7 @@ fn a_url_of_a_domain_may_leave_its_password_and_its_database_to_others() {
 
 #[test]
 fn pools_and_timeouts_come_from_the_file() {
-    let file = "domains:\n  defaults: {pool: {min: 1}, timeouts: {query_ms: 100}}\n  \
+    let file = "domains:\n  defaults: {pool: {min: 1, max_lifetime_ms: 60000}, timeouts: {query_ms: 100}}\n  \
                 oms_db: {pool: {max: 7}, timeouts: {probe_ms: 9}}\n  uom_bd: {}\n";
     let config = load(file, env(&[("OMS_DB_HOST", "a"), ("UOM_DB_HOST", "b")])).unwrap();
     let (oms, uom) = (domain("oms_db"), domain("uom_db"));
@@ -343,6 +343,7 @@ fn pools_and_timeouts_come_from_the_file() {
         (pool.min, pool.max, timeouts.query.as_millis(), timeouts.probe.as_millis())
     };
     assert_eq!(domains.iter().map(sizes).collect::<Vec<_>>(), [(1, 7, 100, 9), (1, 20, 100, 1_000)]);
+    assert!(domains.iter().all(|domain| domain.pool.max_lifetime == Duration::from_secs(60)));
     let unused = config.unused_sections([&oms, &uom]);
     assert!(unused.to_string().contains("did you mean `uom_db`?"), "{unused}");
     assert_eq!(unused.counts(), (0, 1));

@@ -304,6 +304,28 @@ async fn what_a_database_refuses_is_an_error_that_names_it() {
 }
 
 #[actix_web::test]
+async fn what_a_database_aborts_again_and_again_may_be_tried_later() {
+    let (databases, app) = shipped().await;
+    let aborts = "ALTER TABLE uom_conversions RENAME TO conversions;
+        CREATE FUNCTION aborts() RETURNS boolean LANGUAGE plpgsql AS
+            $$ BEGIN RAISE 'could not serialize access' USING ERRCODE = 'serialization_failure'; END $$;
+        CREATE VIEW uom_conversions AS SELECT * FROM conversions WHERE aborts()";
+    databases.database("uom_db").run(aborts).await;
+    let answer = app.purchasing("PROD-001").await;
+    let problem = assert_problem(&answer, 503, "query_aborted");
+    assert_eq!((problem["domain"].as_str(), problem["sqlstate"].as_str()), (Some("uom_db"), Some("40001")));
+    assert_eq!((problem["retryable"].as_bool(), answer.headers["retry-after"].to_str().ok()), (Some(true), Some("1")));
+    assert!(!answer.text.contains("could not serialize"), "{}", answer.text);
+    app.wait_for("/health", 200).await;
+    // Whoever tries again afterwards is answered.
+    databases
+        .database("uom_db")
+        .run("DROP VIEW uom_conversions; ALTER TABLE conversions RENAME TO uom_conversions")
+        .await;
+    assert_eq!(app.purchasing("PROD-001").await.status, 200);
+}
+
+#[actix_web::test]
 async fn a_query_that_takes_too_long_is_a_timeout_that_names_its_node() {
     let database = Database::empty().await;
     let graph = "
@@ -360,7 +382,7 @@ input: { id: integer, wanted: { type: list of integer, required: false } }
 nodes:
   lines: { type: DBNode, database: t_db, query: 'SELECT qty, price FROM lines WHERE id = $1', params: [id], rows: many }
   note: { type: DBNode, database: t_db, query: 'SELECT note FROM notes WHERE id = $1', params: [input.id], rows: optional }
-  broken: { type: DBNode, database: t_db, query: 'SELECT gone FROM nowhere', on_error: { default: { gone: 7 } } }
+  broken: { type: DBNode, connection: 'postgres://nobody@127.0.0.1:1/x', query: 'SELECT gone FROM nowhere', on_error: { default: { gone: 7 } } }
   skipped: { type: DBNode, database: t_db, query: 'SELECT 1 AS one FROM lines WHERE id = $1 LIMIT 1', params: [id] }
   many: { type: RuleNode, condition: 'count(lines) > 1 && sum(lines.qty) == 5' }
 edges:

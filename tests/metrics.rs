@@ -84,7 +84,14 @@ async fn decisions_nodes_queries_rules_and_states_are_counted() {
     assert_eq!(after.get(&format!("tributary_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"))), 1.0);
     let open = |state| after.get(&format!("tributary_pool_connections{{domain=\"oms_db\",state=\"{state}\"}}"));
     assert!(open("idle") + open("used") > 0.0, "a domain that is ready has connections");
-    for figure in ["pool_waiting", "pool_timeouts_total", "domain_retry_seconds", "domain_in_flight"] {
+    let figures = [
+        "pool_waiting",
+        "pool_timeouts_total",
+        "domain_retry_seconds",
+        "domain_in_flight",
+        "queries_uncoalesced_total",
+    ];
+    for figure in figures {
         assert_eq!(after.get(&format!("tributary_{figure}{{domain=\"oms_db\"}}")), 0.0, "{figure}");
     }
 

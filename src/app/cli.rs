@@ -135,7 +135,8 @@ pub struct Run {
     /// Decide as if a fact had another value; may be repeated.
     #[arg(long, value_name = "FACT=VALUE")]
     pub set: Vec<String>,
-    /// Search the value of a number (such as `inventory_levels.available_qty`) at which the outcome changes.
+    /// Search the value of a number (such as `inventory_levels.available_qty`) at which the outcome changes. Databases are asked
+    /// where a query depends on it.
     #[arg(long, value_name = "FACT")]
     pub flip: Option<String>,
     /// With --flip: search for a change of this field of the answer, such as `purchase_order.approval_status`.

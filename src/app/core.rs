@@ -3,13 +3,10 @@
 //! `serve`, `demo`, `run` and `check --db` all stand on it; only the first two put HTTP in front.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-
 use super::project::Project;
-use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Crew, UnknownDomain};
+use crate::actors::coordinator::{Admission, BoundFlow, CoordinatorHandle, Crew, UnknownDomain};
 use crate::actors::domain::DomainHandle;
 use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
@@ -68,7 +65,7 @@ pub struct Core {
     domains: DomainSet,
     releases: Releases,
     /// Bounds the decisions under way, of all workers together.
-    under_way: Arc<Semaphore>,
+    admission: Admission,
     recorder: Option<Recorder>,
     gate: Gate,
     metrics: Metrics,
@@ -89,9 +86,9 @@ impl Core {
         let domains = DomainSet::start(domains)?;
         let metrics = Metrics::new()?;
         let release = release(&config, flows, &domains, &metrics)?;
-        let under_way = Arc::new(Semaphore::new(config.http.max_in_flight));
+        let admission = Admission::new(config.http.max_in_flight);
         let (releases, gate) = (Releases::new(release), Gate::new(access));
-        Ok(Self { domains, releases, under_way, recorder, gate, metrics, config })
+        Ok(Self { domains, releases, admission, recorder, gate, metrics, config })
     }
 
     /// What is served.
@@ -121,14 +118,14 @@ impl Core {
 
     /// What starts the handlers' service on a worker's thread.
     pub fn workshop(&self, admin: Option<Admin>, admin_side: AdminSide) -> Workshop {
-        let (releases, under_way) = (self.releases.clone(), Arc::clone(&self.under_way));
+        let (releases, admission) = (self.releases.clone(), self.admission.clone());
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
         let traces = self.config.traces.is_some();
         Workshop {
             releases,
-            under_way,
+            admission,
             crew: Crew::default(),
             recorder,
             admin,
@@ -163,7 +160,7 @@ impl Core {
 #[derive(Clone)]
 pub struct Workshop {
     releases: Releases,
-    under_way: Arc<Semaphore>,
+    admission: Admission,
     crew: Crew,
     recorder: Option<Recorder>,
     admin: Option<Admin>,
@@ -187,7 +184,7 @@ impl Workshop {
     pub fn service(&self) -> Service {
         Service {
             releases: self.releases.clone(),
-            coordinator: CoordinatorHandle::start(Arc::clone(&self.under_way), self.crew.clone()),
+            coordinator: CoordinatorHandle::start(self.admission.clone(), self.crew.clone()),
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
             console: self.console.clone(),

@@ -13,6 +13,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use super::traces::Traces;
 use crate::config::{LogConfig, LogFormat};
+use crate::postgres::NOTICES;
 
 /// Starts logging: what `log.filter` lets through, in the words of `RUST_LOG` (`info`, `tributary=debug,warn`); and makes
 /// traces, where there are some. Without traces there is no layer for them, and no span that the log does not ask for.
@@ -20,7 +21,11 @@ use crate::config::{LogConfig, LogFormat};
 /// # Errors
 /// Why the filter is not one. A second call in one process changes nothing.
 pub fn start(log: &LogConfig, traces: Option<&Traces>) -> Result<(), ParseError> {
-    let filter = EnvFilter::builder().parse(&log.filter)?;
+    let mut filter = EnvFilter::builder().parse(&log.filter)?;
+    if !log.filter.contains(NOTICES) {
+        // They may hold rows, so a level for everything does not include them.
+        filter = filter.add_directive(format!("{NOTICES}=off").parse()?);
+    }
     let is_detailed = filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO);
     let registry = tracing_subscriber::registry();
     let started = match traces {

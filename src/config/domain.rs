@@ -65,8 +65,10 @@ pub enum Password {
 pub struct PoolConfig {
     /// Connections kept open while idle. Default 5.
     pub min: usize,
-    /// The most connections at once. Default 20.
+    /// The most connections at once, the probe's among them. Default 20.
     pub max: usize,
+    /// The age at which a connection is replaced, less up to a tenth. Default 30 minutes.
+    pub max_lifetime: Duration,
     /// Queries that may wait for a connection before more are refused. Default 1,024.
     pub max_waiting: usize,
     /// Whether waiting queries of one node go together. Default `auto`.
@@ -114,7 +116,14 @@ pub struct Timeouts {
 
 impl Default for PoolConfig {
     fn default() -> Self {
-        Self { min: 5, max: 20, max_waiting: 1_024, coalesce: Coalescing::Auto, statements: Statements::Prepared }
+        Self {
+            min: 5,
+            max: 20,
+            max_lifetime: Duration::from_secs(30 * 60),
+            max_waiting: 1_024,
+            coalesce: Coalescing::Auto,
+            statements: Statements::Prepared,
+        }
     }
 }
 

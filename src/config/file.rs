@@ -192,6 +192,7 @@ struct Domain {
 struct Pool {
     min: Option<CountOrNone>,
     max: Option<Count>,
+    max_lifetime_ms: Option<Milliseconds>,
     max_waiting: Option<CountOrNone>,
     coalesce: Option<Coalescing>,
     statements: Option<Statements>,
@@ -313,6 +314,7 @@ impl Domain {
     fn over(&self, (mut pool, mut timeouts): (PoolConfig, Timeouts)) -> (PoolConfig, Timeouts) {
         set(&mut pool.min, self.pool.min.map(|count| count.0));
         set(&mut pool.max, self.pool.max.map(|count| count.0));
+        set(&mut pool.max_lifetime, self.pool.max_lifetime_ms.map(|time| time.0));
         set(&mut pool.max_waiting, self.pool.max_waiting.map(|count| count.0));
         set(&mut pool.coalesce, self.pool.coalesce);
         set(&mut pool.statements, self.pool.statements);

@@ -57,7 +57,7 @@ pub struct HttpConfig {
     pub request_timeout: Duration,
     /// The largest request body in bytes. Default 256 KiB.
     pub body_limit: usize,
-    /// Decisions under way at once, in the whole service; more are answered 503. Default 1,024.
+    /// Decisions under way at once, in the whole service, at most half of them of batches; more are answered 503. Default 1,024.
     pub max_in_flight: usize,
     /// Decisions of one batch under way at once. Default 256.
     pub batch_window: usize,
@@ -136,7 +136,8 @@ pub struct RecordsConfig {
     pub queue: usize,
     /// What happens where more would have to wait. Default: the record is dropped.
     pub when_full: WhenFull,
-    /// Whether columns that a graph redacts are left out; such records cannot be replayed. Default: no.
+    /// Whether columns that a graph redacts, and what is made from them, are left out; such records cannot be replayed. Default:
+    /// yes.
     pub redact: bool,
 }
 
@@ -233,7 +234,7 @@ impl Default for RecordsConfig {
             keep: 10,
             queue: 4_096,
             when_full: WhenFull::Drop,
-            redact: false,
+            redact: true,
         }
     }
 }

@@ -3,7 +3,8 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::explain::Explanation;
+use super::explain::{Explanation, REDACTED, Redaction};
+use crate::graph::Outcome;
 use crate::types::{FieldName, NodeId, Value};
 
 /// What a flow answers: `{"status", "message", ...body}`, and `"degraded"` where a node's default stood in for its
@@ -21,6 +22,22 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// The decision as a file may keep it: the answer shows what the author of `outcome`, from which it was made, wants told, and
+    /// the file nothing that the graph redacts.
+    #[must_use]
+    pub fn redacted(&self, redaction: &Redaction, outcome: &Outcome) -> Self {
+        let mut kept = self.clone();
+        if outcome.message.as_ref().is_some_and(|message| redaction.hides_message(message)) {
+            kept.message = Some(REDACTED.to_owned());
+        }
+        for (name, value) in &mut kept.body {
+            if let Some((_, template)) = outcome.body.iter().find(|(known, _)| known == name) {
+                *value = redaction.answer(template, value);
+            }
+        }
+        kept
+    }
+
     /// Writes its fields into a map that may hold more.
     ///
     /// # Errors

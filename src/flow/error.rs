@@ -1,7 +1,11 @@
 //! Why a flow gave no decision.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::missing::{Missing, Waiting};
 use super::ports::RulesError;
 use crate::grl::EvalError;
 use crate::postgres::{QueryError, QueryErrorKind};
@@ -18,15 +22,17 @@ pub enum FlowError {
         /// The domain it asked.
         domain: DomainName,
     },
-    /// A node that expects at most one row found more.
-    #[error("node `{node}` expects one row and found {found} in domain `{domain}`")]
+    /// A node found more rows than it takes.
+    #[error("node `{node}` {} in domain `{domain}`{}", surplus(*max), remedy(*max))]
     TooManyRows {
         /// The node.
         node: NodeId,
         /// The domain it asked.
         domain: DomainName,
-        /// How many rows there were.
+        /// How many rows were read: no more than one beyond what it takes.
         found: usize,
+        /// Its `max_rows`, where it takes many.
+        max: Option<usize>,
     },
     /// A node's database gave no answer.
     #[error("node `{node}`: {source}")]
@@ -73,11 +79,8 @@ pub enum FlowError {
         source: EvalError,
     },
     /// No outcome has its evidence.
-    #[error("no outcome could be decided{}", unset_facts(unset))]
-    Undecided {
-        /// The facts that have no value and that an outcome depends on.
-        unset: Vec<String>,
-    },
+    #[error("{0}")]
+    Undecided(Box<Undecided>),
     /// The request's deadline passed.
     #[error("no decision within {} ms; still waiting for {}", after.as_millis(), waiting_for(nodes))]
     Deadline {
@@ -105,8 +108,71 @@ pub enum FlowError {
     Broken,
 }
 
-fn unset_facts(unset: &[String]) -> String {
-    if unset.is_empty() { String::new() } else { format!("; without a value: {}", unset.join(", ")) }
+fn surplus(max: Option<usize>) -> String {
+    match max {
+        None => "expects one row and found more".to_owned(),
+        Some(max) => format!("found more rows than its `max_rows` of {max}"),
+    }
+}
+
+fn remedy(max: Option<usize>) -> &'static str {
+    if max.is_some() { ": raise `max_rows`, or have the query select fewer rows" } else { "" }
+}
+
+/// Why no outcome was decided. Names only, never values.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Undecided {
+    /// The outcome that cannot be decided; `None` where no outcome holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// The facts without a value that it depends on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unset: Vec<String>,
+    /// The missing facts at the root, with the rules that would have set them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+    /// The rules that wait for them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waiting: Vec<Waiting>,
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(outcome) = &self.outcome else {
+            f.write_str("no outcome could be decided")?;
+            return if self.unset.is_empty() {
+                Ok(())
+            } else {
+                write!(f, "; without a value: {}", listed(&self.unset))
+            };
+        };
+        let missing = self.missing.iter().map(|missing| match missing.set_by.as_slice() {
+            [] => format!("`{}`", missing.fact),
+            [rule] => format!("`{}`, which rule `{rule}` would have set", missing.fact),
+            rules => format!("`{}`, which one of the rules {} would have set", missing.fact, quoted(rules)),
+        });
+        let missing: Vec<String> = missing.collect();
+        write!(f, "the outcome `{outcome}` is undecided; missing: {}", listed(&missing))?;
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let waiting: Vec<String> =
+            self.waiting.iter().map(|rule| format!("`{}` of `{}`", rule.rule, rule.node)).collect();
+        write!(f, "; waiting rules: {}", listed(&waiting))
+    }
+}
+
+/// The first of `items`, and how many more there are.
+fn listed(items: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = items.iter().take(SHOWN).map(String::as_str).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
+}
+
+fn quoted(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    listed(&names)
 }
 
 fn waiting_for(nodes: &[(NodeId, Option<DomainName>)]) -> String {
@@ -126,7 +192,7 @@ impl FlowError {
             | Self::Rules { node, .. } => Some(node),
             Self::Deadline { nodes, .. } => nodes.first().map(|(node, _)| node),
             Self::Expression { .. }
-            | Self::Undecided { .. }
+            | Self::Undecided(_)
             | Self::Overloaded { .. }
             | Self::Override { .. }
             | Self::Broken => None,
@@ -142,16 +208,11 @@ impl FlowError {
             Self::Rules { source: RulesError::Rule(_), .. } | Self::Expression { .. } => "rule_error",
             Self::Rules { source: RulesError::Overloaded { .. }, .. } | Self::Overloaded { .. } => "overloaded",
             Self::Rules { source: RulesError::Broken, .. } | Self::Broken => "internal_error",
-            Self::Undecided { .. } => "undecided",
+            Self::Undecided(_) => "undecided",
             Self::Deadline { .. } => "timeout",
             Self::Override { .. } => "invalid_override",
             Self::Query { source, .. } => source.kind.code(),
         }
-    }
-
-    /// Whether a query waited in vain for a connection: nothing was asked.
-    pub fn is_for_want_of_a_connection(&self) -> bool {
-        matches!(self, Self::Query { source: QueryError { kind: QueryErrorKind::Overloaded { .. }, .. }, .. })
     }
 
     /// The domain it happened at.
@@ -167,7 +228,7 @@ impl FlowError {
     /// PostgreSQL's code for it.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
-            Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, .. }, .. }, .. } => Some(sqlstate),
+            Self::Query { source, .. } => source.kind.sqlstate(),
             _ => None,
         }
     }
@@ -195,7 +256,7 @@ impl FlowError {
                 QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
                     Some(*retry_after)
                 }
-                QueryErrorKind::ConnectionLost { .. } => Some(Duration::from_secs(1)),
+                QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Aborted { .. } => Some(Duration::from_secs(1)),
                 _ => None,
             },
             _ => None,

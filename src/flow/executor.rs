@@ -21,8 +21,8 @@ use super::overrides::Overrides;
 use super::ports::Ports;
 use super::span;
 use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
-use crate::graph::{Flow, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Work};
-use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace};
+use crate::graph::{Cause, Flow, Guard, Node, Outcome, QueryNode, Rows, RuleNode, Work};
+use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace, Unknowns};
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
 
@@ -105,18 +105,22 @@ struct Effort {
 
 /// How a node ended.
 pub(super) enum Ended {
-    /// With a value.
-    Value(Value),
+    /// With a value, in which these facts are unknown.
+    Value(Value, Option<Arc<Unknowns>>),
     /// With its default in place of an answer, and why.
     Degraded(Value, &'static str),
     /// Not at all: a condition on the way to it does not hold, or a fact it needs will never be set.
     Skipped,
+    /// Not at all: a condition on the way to it, or a parameter, is unknown.
+    Unknown,
 }
 
 /// A node to start.
 enum Start {
     /// It is not to run.
     Skip(Skip),
+    /// Whether it is to run, or what to ask, is unknown.
+    Unknown(Skip),
     /// Ask, with these parameters.
     Ask(Vec<Value>),
     /// It is given.
@@ -132,7 +136,7 @@ struct Walk<'a> {
     /// By node: how many nodes it still waits for.
     waits_for: Vec<usize>,
     ended: Vec<bool>,
-    degraded: Vec<NodeId>,
+    degraded: Vec<usize>,
     notes: Option<Box<Notes>>,
 }
 
@@ -140,7 +144,7 @@ impl<'a> Walk<'a> {
     fn new(flow: &'a Flow, inputs: Value, run: &'a Run) -> Result<Self, FlowError> {
         let waits_for = flow.nodes.iter().map(|node| node.depends_on.len()).collect();
         let ended = vec![false; flow.nodes.len()];
-        let inputs = run.overrides.apply(Owner::Input, inputs)?;
+        let inputs = run.overrides.inputs(flow, inputs)?;
         let notes = Notes::new(run.detail, flow.nodes.len(), &inputs, &run.clock);
         Ok(Self { flow, run, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new(), notes })
     }
@@ -154,7 +158,11 @@ impl<'a> Walk<'a> {
                     notes.tried(if holds { None } else { reason() });
                 }
             };
-            outcome::decide(&self.flow.outcomes, &self.known, &self.run.clock, self.degraded, &mut tried)
+            // As the graph lists them: the order in which they failed differs from run to run.
+            let mut degraded: Vec<&Node> = self.degraded.iter().filter_map(|node| self.flow.nodes.get(*node)).collect();
+            degraded.sort_by_key(|node| node.span.range().start);
+            let degraded = degraded.into_iter().map(|node| node.id.clone()).collect();
+            outcome::decide(self.flow, &self.known, &self.run.clock, degraded, &mut tried)
         });
         Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())) }
     }
@@ -168,8 +176,8 @@ impl<'a> Walk<'a> {
         loop {
             while let Some(index) = ready.pop() {
                 match self.start(index, ports)? {
-                    Some(work) => running.push(work),
-                    None => self.end(index, Ended::Skipped, &mut ready)?,
+                    Ok(work) => running.push(work),
+                    Err(ended) => self.end(index, ended, &mut ready)?,
                 }
             }
             let Some(Finished { node: index, result, effort }) = running.next().await else { break };
@@ -197,21 +205,27 @@ impl<'a> Walk<'a> {
         missing.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// The work of a node whose dependencies have ended; `None` where it is skipped.
+    /// The work of a node whose dependencies have ended, or how it ends without any.
     fn start<'p, P: Ports>(
         &mut self,
         index: usize,
         ports: &'p P,
-    ) -> Result<Option<impl Future<Output = Finished> + use<'a, 'p, P>>, FlowError> {
+    ) -> Result<Result<impl Future<Output = Finished> + use<'a, 'p, P>, Ended>, FlowError> {
         let flow = self.flow;
-        let Some(node) = flow.nodes.get(index) else { return Ok(None) };
+        let Some(node) = flow.nodes.get(index) else { return Ok(Err(Ended::Skipped)) };
         let start = self.how_to_start(index, node)?;
         let work = match (start, &node.work) {
             (Start::Skip(skip), _) => {
                 if let Some(notes) = &mut self.notes {
                     notes.ended(index, |node| node.end = NodeEnd::Skipped(skip));
                 }
-                return Ok(None);
+                return Ok(Err(Ended::Skipped));
+            }
+            (Start::Unknown(skip), _) => {
+                if let Some(notes) = &mut self.notes {
+                    notes.ended(index, |node| node.end = NodeEnd::Unknown(skip));
+                }
+                return Ok(Err(Ended::Unknown));
             }
             (Start::Ask(params), Work::Query(query)) => {
                 if let Some(notes) = &mut self.notes {
@@ -220,7 +234,7 @@ impl<'a> Walk<'a> {
                 Either::Left(ask(ports, node, query, params, self.run.deadline))
             }
             (Start::Given(value), _) => {
-                Either::Right(Either::Right(ready((Ok(Ended::Value(value)), Effort::default()))))
+                Either::Right(Either::Right(ready((Ok(Ended::Value(value, None)), Effort::default()))))
             }
             (_, Work::Rules(rules)) => {
                 if let Some(notes) = &mut self.notes {
@@ -229,7 +243,7 @@ impl<'a> Walk<'a> {
                 let reads = rules.ruleset.reads().iter().map(|fact| self.known.read(fact)).collect();
                 Either::Right(Either::Left(evaluate(ports, node, rules, reads, self.run)))
             }
-            (Start::Evaluate, Work::Query(_)) => return Ok(None),
+            (Start::Evaluate, Work::Query(_)) => return Ok(Err(Ended::Skipped)),
         };
         let span = span::of(node);
         let ends = span.clone();
@@ -237,12 +251,12 @@ impl<'a> Walk<'a> {
             span::ended(&ends, &result);
             Finished { node: index, result, effort }
         };
-        Ok(Some(work.map(finished).instrument(span)))
+        Ok(Ok(work.map(finished).instrument(span)))
     }
 
     fn how_to_start(&self, index: usize, node: &Node) -> Result<Start, FlowError> {
-        if let Some(skip) = self.closed(node)? {
-            return Ok(Start::Skip(skip));
+        if let Some(start) = self.closed(node)? {
+            return Ok(start);
         }
         if let Some(whole) = self.run.overrides.whole(index) {
             return whole.as_answer(node).map(Start::Given);
@@ -253,29 +267,46 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The edge to `node` whose condition is not true, where there is one. A condition that depends on an unset fact is not.
-    fn closed(&self, node: &Node) -> Result<Option<Skip>, FlowError> {
+    /// Whether an edge keeps `node` from running: one whose condition is false, or depends on an unset fact; or else one whose
+    /// condition is unknown.
+    fn closed(&self, node: &Node) -> Result<Option<Start>, FlowError> {
+        let mut unknown = None;
         for guard in &node.guards {
             let from = || self.flow.nodes.get(guard.from).map_or(&node.id, |from| &from.id).clone();
-            let value = guard.rule.evaluate(&self.known, &self.run.clock).map_err(|source| FlowError::Expression {
-                place: format!("edge `{}` -> `{}`", from(), node.id),
-                source,
-            })?;
-            if value != Some(Value::Boolean(true)) {
+            let skip = || {
                 let because = self.notes.as_ref().and_then(|_| guard.rule.why_not(&self.known, &self.run.clock));
-                return Ok(Some(Skip::Edge { from: from(), because }));
+                Skip::Edge { from: from(), because }
+            };
+            match guard.rule.evaluate(&self.known, &self.run.clock) {
+                Ok(Some(Value::Boolean(true))) => {}
+                Ok(None) if self.is_unknown(guard) => unknown = unknown.or_else(|| Some(skip())),
+                Ok(_) => return Ok(Some(Start::Skip(skip()))),
+                // As in a condition, an error counts only where what stands before it is known.
+                Err(_) if unknown.is_some() => {}
+                Err(source) => {
+                    let place = format!("edge `{}` -> `{}`", from(), node.id);
+                    return Err(FlowError::Expression { place, source });
+                }
             }
         }
-        Ok(None)
+        Ok(unknown.map(Start::Unknown))
     }
 
-    /// The parameters of a query, unless one will never be set.
+    /// Whether the condition, which has no value, lacks a fact that is unknown, and not only unset ones.
+    fn is_unknown(&self, guard: &Guard) -> bool {
+        let lacked = guard.rule.lacks(&self.known, &self.run.clock);
+        lacked.iter().any(|fact| matches!(self.known.read(fact), Lookup::Unknown { .. }))
+    }
+
+    /// The parameters of a query, unless one has no value.
     fn params(&self, node: &Node, query: &QueryNode) -> Result<Start, FlowError> {
         let mut params = Vec::with_capacity(query.params.len());
+        let mut unknown = None;
         for fact in &query.params {
             match self.known.read(fact) {
                 Lookup::Value(value) => params.push(value),
                 Lookup::Unset => return Ok(Start::Skip(Skip::Unset(fact.clone()))),
+                Lookup::Unknown { .. } => unknown = unknown.or_else(|| Some(Skip::Unset(fact.clone()))),
                 Lookup::Missing => {
                     return Err(FlowError::MissingParameter { node: node.id.clone(), fact: fact.written.to_string() });
                 }
@@ -289,7 +320,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(Start::Ask(params))
+        Ok(unknown.map_or(Start::Ask(params), Start::Unknown))
     }
 
     fn note(&mut self, index: usize, result: &Result<Ended, FlowError>, effort: Effort) {
@@ -297,10 +328,13 @@ impl<'a> Walk<'a> {
         notes.ended(index, |node| {
             let Effort { waited, asked, fired, rules } = effort;
             (node.waited, node.asked, node.fired, node.rules) = (waited, asked, fired, rules);
+            if let Ok(Ended::Value(_, unknown)) = result {
+                node.unknown.clone_from(unknown);
+            }
             node.end = match result {
-                Ok(Ended::Value(value)) => NodeEnd::Value(value.clone()),
+                Ok(Ended::Value(value, _)) => NodeEnd::Value(value.clone()),
                 Ok(Ended::Degraded(value, code)) => NodeEnd::Degraded { value: value.clone(), code },
-                Ok(Ended::Skipped) => NodeEnd::NotStarted,
+                Ok(Ended::Skipped | Ended::Unknown) => NodeEnd::NotStarted,
                 Err(FlowError::NotFound { .. }) => NodeEnd::WrongRows(0),
                 Err(FlowError::TooManyRows { found, .. }) => NodeEnd::WrongRows(*found),
                 Err(error) => NodeEnd::Failed(error.code()),
@@ -312,12 +346,16 @@ impl<'a> Walk<'a> {
         self.mark_ended(index);
         let Some(node) = self.flow.nodes.get(index) else { return Ok(()) };
         match ended {
-            Ended::Value(value) => self.set(index, value)?,
+            Ended::Value(value, unknown) => self.set(index, value, unknown)?,
             Ended::Degraded(value, _) => {
-                self.set(index, value)?;
-                self.degraded.push(node.id.clone());
+                self.set(index, value, None)?;
+                self.degraded.push(index);
             }
             Ended::Skipped => tracing::debug!(node.id = %node.id, "node skipped"),
+            Ended::Unknown => {
+                tracing::debug!(node.id = %node.id, "node not run: a condition on the way to it, or a parameter, is unknown");
+                self.known.set_unknown(index);
+            }
         }
         for dependent in &node.dependents {
             if let Some(waits) = self.waits_for.get_mut(*dependent) {
@@ -330,10 +368,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn set(&mut self, index: usize, value: Value) -> Result<(), FlowError> {
+    fn set(&mut self, index: usize, value: Value, unknown: Option<Arc<Unknowns>>) -> Result<(), FlowError> {
         let overrides = &self.run.overrides;
-        let value = if overrides.is_empty() { value } else { overrides.apply(Owner::Node(index), value)? };
-        self.known.set(index, value);
+        if overrides.is_empty() {
+            self.known.set(index, value, unknown);
+            return Ok(());
+        }
+        let owner = Owner::Node(index);
+        let is_replaced = |fact: &str| overrides.replaces(owner, fact);
+        let unknown = unknown.and_then(|unknown| Arc::unwrap_or_clone(unknown).without(is_replaced)).map(Arc::new);
+        self.known.set(index, overrides.apply(index, value)?, unknown);
         Ok(())
     }
 
@@ -366,16 +410,17 @@ async fn ask<P: Ports>(
     match ports.query(query, params, deadline).await {
         Ok(answer) => {
             let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
-            (value_of(node, query, answer).map(Ended::Value), effort)
+            (value_of(node, query, answer).map(|value| Ended::Value(value, None)), effort)
         }
         Err(error) => {
             let effort = vain(&error, begun.elapsed());
-            let ended = match &query.on_error {
-                OnError::Default(value) if is_outage(&error) => {
+            let default = cause(&error, deadline).and_then(|cause| query.on_error.default_for(cause));
+            let ended = match default {
+                Some(value) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
                     Ok(Ended::Degraded(value.clone(), error.kind.code()))
                 }
-                OnError::Default(_) | OnError::Fail => Err(FlowError::Query { node: node.id.clone(), source: error }),
+                None => Err(FlowError::Query { node: node.id.clone(), source: error }),
             };
             (ended, effort)
         }
@@ -390,30 +435,24 @@ fn vain(error: &QueryError, took: Duration) -> Effort {
     }
 }
 
-/// Whether the database gave no answer, as against a question that makes no sense.
-fn is_outage(error: &QueryError) -> bool {
-    match error.kind {
-        QueryErrorKind::Unavailable { .. }
-        | QueryErrorKind::Overloaded { .. }
-        | QueryErrorKind::Timeout { .. }
-        | QueryErrorKind::ConnectionLost { .. }
-        | QueryErrorKind::Sql { .. } => true,
-        QueryErrorKind::Parameter { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::ParameterCount { .. } => {
-            false
-        }
-    }
+/// The failure of the database that a default may replace. A query that the run's own deadline cut short may have been
+/// given too little time: that says nothing of its database.
+fn cause(error: &QueryError, deadline: Deadline) -> Option<Cause> {
+    Cause::of(&error.kind).filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
 }
 
 fn value_of(node: &Node, query: &QueryNode, answer: Answer) -> Result<Value, FlowError> {
     let mut rows = answer.rows;
+    let max = query.query.max_rows();
+    let too_many =
+        |found, max| Err(FlowError::TooManyRows { node: node.id.clone(), domain: query.domain.clone(), found, max });
     match (query.rows, rows.len()) {
+        (Rows::Many, found) if found > max => too_many(found, Some(max)),
         (Rows::Many, _) => Ok(Value::List(rows.into())),
         (Rows::One, 0) => Err(FlowError::NotFound { node: node.id.clone(), domain: query.domain.clone() }),
         (Rows::Optional, 0) => Ok(Value::Null),
         (Rows::One | Rows::Optional, 1) => Ok(rows.pop().unwrap_or_default()),
-        (Rows::One | Rows::Optional, found) => {
-            Err(FlowError::TooManyRows { node: node.id.clone(), domain: query.domain.clone(), found })
-        }
+        (Rows::One | Rows::Optional, found) => too_many(found, None),
     }
 }
 
@@ -425,8 +464,9 @@ async fn evaluate<P: Ports>(
     run: &Run,
 ) -> (Result<Ended, FlowError>, Effort) {
     match ports.evaluate(&rules.ruleset, reads, run).await {
-        Ok(Evaluation { facts, fired, trace, .. }) => {
-            (Ok(Ended::Value(facts)), Effort { fired, rules: trace, ..Effort::default() })
+        Ok(Evaluation { facts, fired, trace, unknown, .. }) => {
+            let unknown = unknown.filter(|_| rules.allows_waiting.is_none());
+            (Ok(Ended::Value(facts, unknown)), Effort { fired, rules: trace, ..Effort::default() })
         }
         Err(source) => (Err(FlowError::Rules { node: node.id.clone(), source }), Effort::default()),
     }

@@ -1,29 +1,64 @@
 //! What is known so far in a run: the inputs and the values of the nodes that have ended.
 
-use crate::graph::{Flow, Work};
-use crate::grl::{FactRef, Facts, Lookup, Owner};
+use std::sync::Arc;
+
+use crate::graph::{Flow, RuleNode, Work};
+use crate::grl::{FactRef, Facts, Lookup, Owner, Unknowns};
 use crate::types::{FieldName, Value};
 
 /// What is known so far.
 pub(super) struct Known<'a> {
     flow: &'a Flow,
     inputs: Value,
-    /// By node; `None` while it runs, and for ever where it was skipped.
-    values: Vec<Option<Value>>,
+    /// By node.
+    nodes: Vec<State>,
+}
+
+/// What is known of a node's facts.
+#[derive(Clone, Default)]
+enum State {
+    /// It has not ended, or it was skipped: its facts are unset.
+    #[default]
+    Unset,
+    /// It could not run, as something on the way to it is unknown: so are its facts.
+    Unknown,
+    /// It has this value, in which these facts are unknown.
+    Value(Value, Option<Arc<Unknowns>>),
 }
 
 impl<'a> Known<'a> {
     pub(super) fn new(flow: &'a Flow, inputs: Value) -> Self {
-        Self { flow, inputs, values: vec![None; flow.nodes.len()] }
+        Self { flow, inputs, nodes: vec![State::Unset; flow.nodes.len()] }
     }
 
-    pub(super) fn set(&mut self, node: usize, value: Value) {
-        if let Some(slot) = self.values.get_mut(node) {
-            *slot = Some(value);
+    pub(super) fn set(&mut self, node: usize, value: Value, unknown: Option<Arc<Unknowns>>) {
+        self.put(node, State::Value(value, unknown));
+    }
+
+    pub(super) fn set_unknown(&mut self, node: usize) {
+        self.put(node, State::Unknown);
+    }
+
+    fn put(&mut self, node: usize, state: State) {
+        if let Some(slot) = self.nodes.get_mut(node) {
+            *slot = state;
         }
     }
 
-    /// A rule node's facts that no rule wrote are unset; a row's columns that are not there were never selected. Below both,
+    /// The unknown facts of a node that ran.
+    pub(super) fn unknowns(&self, node: usize) -> Option<&Unknowns> {
+        match self.nodes.get(node)? {
+            State::Value(_, unknown) => unknown.as_deref(),
+            State::Unset | State::Unknown => None,
+        }
+    }
+
+    /// Whether the node could not run, as something on the way to it is unknown.
+    pub(super) fn is_unknown(&self, node: usize) -> bool {
+        matches!(self.nodes.get(node), Some(State::Unknown))
+    }
+
+    /// A rule node's facts that no rule wrote are missing; a row's columns that are not there were never selected. Below both,
     /// a JSON document may lack a key.
     fn absent(&self, fact: &FactRef, value: &Value) -> Lookup {
         let there = |length: usize| value.at(fact.path.iter().take(length).map(|name| &**name)).is_some();
@@ -42,7 +77,8 @@ impl<'a> Known<'a> {
                 let of = fact.written.rsplitn(missing + 1, '.').last().unwrap_or("");
                 Lookup::NoKey { of: FieldName::from(of), key: key.clone() }
             }
-            (_, Some(Work::Rules(_))) => Lookup::Unset,
+            (_, Some(Work::Rules(RuleNode { allows_waiting: Some(_), .. }))) => Lookup::Unset,
+            (_, Some(Work::Rules(_))) => Lookup::Unknown { at_least: None },
             _ => Lookup::Missing,
         }
     }
@@ -50,14 +86,18 @@ impl<'a> Known<'a> {
 
 impl Facts for Known<'_> {
     fn read(&self, fact: &FactRef) -> Lookup {
-        let value = match fact.owner {
-            Owner::Input => Some(&self.inputs),
-            Owner::Node(node) => self.values.get(node).and_then(Option::as_ref),
+        let at = |value: &Value| value.at(fact.path.iter().map(|name| &**name)).map(Lookup::Value);
+        let node = match fact.owner {
+            Owner::Input => return at(&self.inputs).unwrap_or_else(|| self.absent(fact, &self.inputs)),
+            Owner::Node(node) => node,
         };
-        let Some(value) = value else { return Lookup::Unset };
-        match value.at(fact.path.iter().map(|name| &**name)) {
-            Some(value) => Lookup::Value(value),
-            None => self.absent(fact, value),
+        match self.nodes.get(node) {
+            Some(State::Value(value, unknown)) => {
+                let unknown = unknown.as_ref().and_then(|unknown| unknown.find(fact));
+                unknown.or_else(|| at(value)).unwrap_or_else(|| self.absent(fact, value))
+            }
+            Some(State::Unknown) => Lookup::Unknown { at_least: None },
+            Some(State::Unset) | None => Lookup::Unset,
         }
     }
 }
@@ -92,8 +132,8 @@ mod tests {
         let (flow, _) = compile(&Source::new("f.yaml", text), &Rules, &context).unwrap_or_else(|e| panic!("{e}"));
         let value = |text: &str| Value::from_json(&serde_json::from_str(text).unwrap()).unwrap();
         let mut known = Known::new(&flow, value("{}"));
-        known.set(0, value(r#"{"doc":{"a":{"b":1}}}"#));
-        known.set(1, value(r#"{"kept":{"a":1},"order":{"unit":"kg"}}"#));
+        known.set(0, value(r#"{"doc":{"a":{"b":1}}}"#), None);
+        known.set(1, value(r#"{"kept":{"a":1},"order":{"unit":"kg"}}"#), None);
         let mut scope = Scope::new();
         for (name, place) in [("d", 0), ("r", 1)] {
             scope.add(name, Owner::Node(place), Type::Any);

@@ -2,7 +2,9 @@
 //!
 //! The search runs the flow again and again over the same answers, with nothing but that fact replaced: away from its
 //! value in steps that double, up and down, until the ending differs, then by halves down to the last digit the fact is
-//! kept in. Where the ending changes more than once on the way, what is found is a change, and not always the nearest.
+//! kept in. Where a query depends on the fact the databases are asked. A value that cannot be tried, because it is no value of
+//! that input or a database does not answer, bounds the search, and the result says where and why. Where the ending changes
+//! more than once on the way, what is found is a change, and not always the nearest.
 
 use num_bigint::BigInt;
 use serde::Serialize;
@@ -12,6 +14,7 @@ use super::error::FlowError;
 use super::executor::{Report, Run};
 use super::offline::{self, Answers, Bench};
 use super::overrides::Overrides;
+use super::ports::RulesError;
 use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
 use crate::types::{Decimal, FieldName, Value};
@@ -32,6 +35,21 @@ pub struct Flip {
     pub below: Option<Edge>,
     /// The change at higher values, where there is one.
     pub above: Option<Edge>,
+    /// Why lower values could not be searched, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below_bound: Option<Bound>,
+    /// Why higher values could not be searched, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub above_bound: Option<Bound>,
+}
+
+/// Where a search had to end.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bound {
+    /// The last value that could be tried; it has the ending of today.
+    pub last: Value,
+    /// Why the next could not.
+    pub why: String,
 }
 
 /// Two neighbouring values with different endings.
@@ -63,11 +81,11 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Searches around the value that `fact` has.
+    /// Searches around the value that `fact` has. `ask` decides with databases, where the answers of the run are not enough.
     ///
     /// # Errors
     /// [`FlowError::Override`] where the fact is not a number.
-    pub fn flip(&self, fact: &str) -> Result<Flip, FlowError> {
+    pub async fn flip(&self, fact: &str, ask: impl AsyncFn(Run) -> Report) -> Result<Flip, FlowError> {
         let refused = |why: &str| FlowError::Override { fact: fact.to_owned(), why: why.to_owned() };
         Overrides::none().set(self.flow, fact, Value::Null)?;
         let value = self.value(fact).ok_or_else(|| refused("it has no value in this run"))?;
@@ -77,13 +95,15 @@ impl Search<'_> {
             other => return Err(refused(&format!("only a number can be searched, and this is {}", other.type_name()))),
         };
         let answers = offline::answers(self.flow, self.trace);
-        let line =
-            Line { search: self, fact, answers: &answers, scale, is_integer: matches!(value, Value::Integer(_)) };
-        let Some((here, _)) = line.ending(&unscaled) else {
-            return Err(refused("the run cannot be repeated without its databases"));
-        };
-        let edge = |sign: i32| line.edge(&unscaled, &here, sign);
-        Ok(Flip { fact: fact.to_owned(), value, below: edge(-1), above: edge(1), ending: here })
+        let is_integer = matches!(value, Value::Integer(_));
+        let line = Line { search: self, fact, answers: &answers, scale, is_integer, ask: &ask };
+        let here = line.ending(&unscaled).await;
+        let (here, _) = here.map_err(|why| refused(&format!("the run cannot be repeated: {why}")))?;
+        let below = line.side(&unscaled, &here, -1).await;
+        let above = line.side(&unscaled, &here, 1).await;
+        let (below, below_bound) = below.parts();
+        let (above, above_bound) = above.parts();
+        Ok(Flip { fact: fact.to_owned(), value, ending: here, below, above, below_bound, above_bound })
     }
 
     fn value(&self, fact: &str) -> Option<Value> {
@@ -102,16 +122,38 @@ impl Search<'_> {
     }
 }
 
+/// What a search in one direction found.
+enum Side {
+    Edge(Edge),
+    Bound(Bound),
+    /// The same ending as far as the search goes.
+    Nothing,
+}
+
+impl Side {
+    fn parts(self) -> (Option<Edge>, Option<Bound>) {
+        match self {
+            Self::Edge(edge) => (Some(edge), None),
+            Self::Bound(bound) => (None, Some(bound)),
+            Self::Nothing => (None, None),
+        }
+    }
+}
+
+/// How the run ends with one value and what it says, or why that cannot be tried.
+type Tried = Result<(String, Option<Json>), String>;
+
 /// The values of one fact, in units of its last digit.
-struct Line<'a> {
+struct Line<'a, A> {
     search: &'a Search<'a>,
     fact: &'a str,
     answers: &'a Answers,
     scale: i64,
     is_integer: bool,
+    ask: &'a A,
 }
 
-impl Line<'_> {
+impl<A: AsyncFn(Run) -> Report> Line<'_, A> {
     fn at(&self, unscaled: &BigInt) -> Option<Value> {
         if self.is_integer {
             return i64::try_from(unscaled).ok().map(Value::Integer);
@@ -119,37 +161,75 @@ impl Line<'_> {
         Decimal::from_unscaled(unscaled.clone(), self.scale).ok().map(Value::Decimal)
     }
 
-    /// How the run ends with this value, and what it says.
-    fn ending(&self, unscaled: &BigInt) -> Option<(String, Option<Json>)> {
+    async fn ending(&self, unscaled: &BigInt) -> Tried {
         let Search { flow, trace, run, bench, field } = self.search;
         let mut run = (*run).clone();
-        run.overrides.set(flow, self.fact, self.at(unscaled)?).ok()?;
-        let report = offline::decide(flow, trace.inputs.clone(), self.answers, &run, bench).ok()?;
-        Some(ending(&report, *field))
+        let value = self.at(unscaled).ok_or("the next value has too many digits")?;
+        run.overrides.set(flow, self.fact, value).map_err(|error| error.to_string())?;
+        let report = match offline::decide(flow, trace.inputs.clone(), self.answers, &run, bench) {
+            Ok(report) => report,
+            Err(unanswered) => {
+                let report = (self.ask)(run).await;
+                if let Err(error) = &report.result
+                    && is_no_ending(error)
+                {
+                    return Err(format!("{unanswered}; asked for it: {error}"));
+                }
+                report
+            }
+        };
+        match &report.result {
+            Err(FlowError::Override { why, .. }) => Err(format!("it {why}")),
+            _ => Ok(ending(&report, *field)),
+        }
     }
 
-    /// The change in the direction of `sign`.
-    fn edge(&self, from: &BigInt, here: &str, sign: i32) -> Option<Edge> {
-        let at = |distance: &BigInt| from + distance * sign;
+    /// The search in the direction of `sign`.
+    async fn side(&self, from: &BigInt, here: &str, sign: i32) -> Side {
         let mut near = BigInt::from(0);
         for doubling in 0..DOUBLINGS {
-            let mut far = BigInt::from(1) << doubling;
-            if self.ending(&at(&far))?.0 == here {
+            let far = BigInt::from(1) << doubling;
+            let tried = self.ending(&(from + &far * sign)).await;
+            if tried.as_ref().is_ok_and(|(ending, _)| ending == here) {
                 near = far;
-                continue;
+            } else {
+                return self.narrow((from, here, sign), (near, far), tried).await;
             }
-            while &far - &near > BigInt::from(1) {
-                let middle: BigInt = (&near + &far) / 2;
-                if self.ending(&at(&middle))?.0 == here {
-                    near = middle;
-                } else {
-                    far = middle;
-                }
-            }
-            let (ending, decision) = self.ending(&at(&far))?;
-            return Some(Edge { last: self.at(&at(&near))?, first: self.at(&at(&far))?, ending, decision });
         }
-        None
+        Side::Nothing
+    }
+
+    /// Halves the distance between `near`, where the ending is that of today, and `far`, where it is not or is not known.
+    async fn narrow(
+        &self,
+        (from, here, sign): (&BigInt, &str, i32),
+        (mut near, mut far): (BigInt, BigInt),
+        mut beyond: Tried,
+    ) -> Side {
+        while &far - &near > BigInt::from(1) {
+            let middle: BigInt = (&near + &far) / 2;
+            let tried = self.ending(&(from + &middle * sign)).await;
+            if tried.as_ref().is_ok_and(|(ending, _)| ending == here) {
+                near = middle;
+            } else {
+                (far, beyond) = (middle, tried);
+            }
+        }
+        let Some(last) = self.at(&(from + near * sign)) else { return Side::Nothing };
+        match (beyond, self.at(&(from + far * sign))) {
+            (Ok((ending, decision)), Some(first)) => Side::Edge(Edge { last, first, ending, decision }),
+            (Ok(_), None) => Side::Nothing,
+            (Err(why), _) => Side::Bound(Bound { last, why }),
+        }
+    }
+}
+
+/// Whether an error says nothing of the value that was tried: a database that does not answer now.
+fn is_no_ending(error: &FlowError) -> bool {
+    match error {
+        FlowError::Query { .. } | FlowError::Deadline { .. } | FlowError::Overloaded { .. } | FlowError::Broken => true,
+        FlowError::Rules { source, .. } => !matches!(source, RulesError::Rule(_)),
+        _ => false,
     }
 }
 

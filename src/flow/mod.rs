@@ -12,6 +12,7 @@ mod executor;
 pub mod explain;
 mod facts;
 pub mod flip;
+mod missing;
 pub mod offline;
 mod outcome;
 mod overrides;
@@ -20,8 +21,9 @@ mod span;
 mod trace;
 
 pub use decision::{Answer, Decision};
-pub use error::FlowError;
+pub use error::{FlowError, Undecided};
 pub use executor::{Report, Run, run};
+pub use missing::{Missing, Waiting};
 pub use overrides::Overrides;
 pub use ports::{Ports, RulesError};
 pub(crate) use trace::micros;

@@ -47,8 +47,8 @@ pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
             NodeEnd::Value(value) => Canned::Rows { rows: rows(value), params: Some(trace.params.clone()) },
             NodeEnd::WrongRows(found) => Canned::Rows { rows: vec![Value::map([]); *found], params: None },
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => Canned::Failed(QueryErrorKind::of_code(code)?),
-            NodeEnd::Unfinished => Canned::Never,
-            NodeEnd::NotStarted | NodeEnd::Skipped(_) => return None,
+            NodeEnd::Unfinished | NodeEnd::NotStarted => Canned::Never,
+            NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => return None,
         };
         matches!(node.work, Work::Query(_)).then(|| (node.id.clone(), answer))
     });

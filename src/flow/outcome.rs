@@ -1,56 +1,74 @@
 //! How a run ends: the first outcome whose evidence holds, filled with values.
 
 use super::decision::Decision;
-use super::error::FlowError;
+use super::error::{FlowError, Undecided};
 use super::facts::Known;
-use crate::graph::{Message, MessagePart, Outcome, Template};
-use crate::grl::{EvalError, Expression, FactRef};
+use super::missing::Roots;
+use crate::graph::{Flow, Message, MessagePart, Outcome, Template};
+use crate::grl::{EvalError, Expression, FactRef, Facts, Lookup};
 use crate::types::{Clock, FieldName, NodeId, Value};
 
 /// Picks the outcome and fills it; `tried` is told of each that is looked at.
+///
+/// The outcomes are tried in order. One that is unknown ends the run, as one behind it would be an answer that the missing
+/// fact may contradict. Where only unset facts make it unknown (those of skipped nodes), it does not hold.
 pub(super) fn decide(
-    outcomes: &[Outcome],
+    flow: &Flow,
     known: &Known<'_>,
     clock: &Clock,
     degraded: Vec<NodeId>,
     tried: &mut dyn FnMut(&Outcome, bool),
 ) -> Result<Decision, FlowError> {
     let mut unset = Vec::new();
-    for outcome in outcomes {
-        let filler = Filler { outcome, known, clock };
-        let holds = filler.holds(&mut unset)?;
-        tried(outcome, holds);
-        if holds {
+    for outcome in &flow.outcomes {
+        let filler = Filler { flow, outcome, known, clock };
+        let holds = filler.holds(&mut unset);
+        if !matches!(holds, Err(FlowError::Expression { .. })) {
+            tried(outcome, matches!(holds, Ok(true)));
+        }
+        if holds? {
             return filler.fill(degraded);
         }
     }
-    Err(FlowError::Undecided { unset: names(unset) })
+    let unset = names(&unset);
+    Err(FlowError::Undecided(Box::new(Undecided { outcome: None, unset, missing: Vec::new(), waiting: Vec::new() })))
 }
 
-fn names(unset: Vec<FactRef>) -> Vec<String> {
-    let mut names: Vec<String> = unset.into_iter().map(|fact| fact.written.to_string()).collect();
+fn names(facts: &[&FactRef]) -> Vec<String> {
+    let mut names: Vec<String> = facts.iter().map(|fact| fact.written.to_string()).collect();
     names.sort();
     names.dedup();
     names
 }
 
 struct Filler<'a> {
+    flow: &'a Flow,
     outcome: &'a Outcome,
     known: &'a Known<'a>,
     clock: &'a Clock,
 }
 
-impl Filler<'_> {
-    /// Whether the outcome's condition is true. Where it cannot be known, the facts that are unset go to `unset`.
-    fn holds(&self, unset: &mut Vec<FactRef>) -> Result<bool, FlowError> {
+impl<'a> Filler<'a> {
+    /// Whether the outcome's condition is true. Where only unset facts make it unknown, it is not, and they go to `unset`.
+    fn holds(&self, unset: &mut Vec<&'a FactRef>) -> Result<bool, FlowError> {
         let Some(when) = &self.outcome.when else { return Ok(true) };
-        match self.evaluate(when)? {
-            Some(Value::Boolean(holds)) => Ok(holds),
-            Some(_) | None => {
-                unset.extend(when.unset(self.known));
-                Ok(false)
-            }
+        if let Some(value) = self.evaluate(when)? {
+            return Ok(value == Value::Boolean(true));
         }
+        let lacked = when.lacks(self.known, self.clock);
+        if lacked.iter().any(|fact| matches!(self.known.read(fact), Lookup::Unknown { .. })) {
+            return Err(self.undecided(&lacked));
+        }
+        unset.extend(lacked);
+        Ok(false)
+    }
+
+    fn undecided(&self, lacked: &[&FactRef]) -> FlowError {
+        let mut roots = Roots::new(self.flow, self.known, self.clock);
+        roots.follow(lacked);
+        let Roots { missing, waiting, .. } = roots;
+        let outcome = Some(self.outcome.status.clone());
+        FlowError::Undecided(Box::new(Undecided { outcome, unset: names(lacked), missing, waiting }))
     }
 
     fn fill(&self, degraded: Vec<NodeId>) -> Result<Decision, FlowError> {
@@ -96,7 +114,7 @@ impl Filler<'_> {
     /// The value of an expression that the outcome cannot do without.
     fn value(&self, expression: &Expression) -> Result<Value, FlowError> {
         let value = self.evaluate(expression)?;
-        value.ok_or_else(|| FlowError::Undecided { unset: names(expression.unset(self.known)) })
+        value.ok_or_else(|| self.undecided(&expression.lacks(self.known, self.clock)))
     }
 
     fn evaluate(&self, expression: &Expression) -> Result<Option<Value>, FlowError> {

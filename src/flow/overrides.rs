@@ -87,10 +87,28 @@ impl Overrides {
         self.0.iter().rfind(|each| each.owner == Owner::Node(node) && each.path.is_empty())
     }
 
-    /// `value` of `owner`, with what is replaced in it.
-    pub(super) fn apply(&self, owner: Owner, value: Value) -> Result<Value, FlowError> {
+    /// The inputs, with what is replaced in them: it has to be what a request may send.
+    pub(super) fn inputs(&self, flow: &Flow, inputs: Value) -> Result<Value, FlowError> {
+        let mut inputs = inputs;
+        for each in self.0.iter().filter(|each| each.owner == Owner::Input) {
+            inputs = each.input(flow, &inputs)?;
+        }
+        Ok(inputs)
+    }
+
+    /// Whether the fact of `owner` at the dotted path `fact` is replaced as a whole.
+    pub(super) fn replaces(&self, owner: Owner, fact: &str) -> bool {
+        let covers = |each: &Override| {
+            let path = each.path.join(".");
+            path.is_empty() || fact.strip_prefix(&*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.0.iter().any(|each| each.owner == owner && covers(each))
+    }
+
+    /// The value of a node, with what is replaced in it.
+    pub(super) fn apply(&self, node: usize, value: Value) -> Result<Value, FlowError> {
         let mut value = value;
-        for each in self.0.iter().filter(|each| each.owner == owner) {
+        for each in self.0.iter().filter(|each| each.owner == Owner::Node(node)) {
             value = each.apply(&value)?;
         }
         Ok(value)
@@ -112,9 +130,23 @@ impl Override {
         problem.map_or_else(|| Ok(self.value.clone()), |why| Err(refused(&self.written, why)))
     }
 
+    fn input(&self, flow: &Flow, inputs: &Value) -> Result<Value, FlowError> {
+        if let [name] = &*self.path
+            && let Some(new) = flow.inputs.replacement(name, &self.value, self.typed.as_deref())
+        {
+            let new = new.map_err(|why| refused(&self.written, why))?;
+            return self.with(inputs, &mut |_| Ok(new.clone()));
+        }
+        self.apply(inputs)
+    }
+
     fn apply(&self, value: &Value) -> Result<Value, FlowError> {
-        let mut new = |old: &Value| self.fitted(old);
-        value.replaced(&self.path, &mut new).map_err(|error| {
+        self.with(value, &mut |old| self.fitted(old))
+    }
+
+    /// `value` with what `new` makes of the field.
+    fn with(&self, value: &Value, new: &mut dyn FnMut(&Value) -> Result<Value, FlowError>) -> Result<Value, FlowError> {
+        value.replaced(&self.path, new).map_err(|error| {
             error.unwrap_or_else(|| {
                 let known = fields(value);
                 let last = self.path.last().map_or("", |name| name);

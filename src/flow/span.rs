@@ -27,7 +27,7 @@ pub(super) fn of(node: &Node) -> Span {
 /// How the node ended, where that is worth telling.
 pub(super) fn ended(span: &Span, result: &Result<Ended, FlowError>) {
     match result {
-        Ok(Ended::Value(_) | Ended::Skipped) => {}
+        Ok(Ended::Value(..) | Ended::Skipped | Ended::Unknown) => {}
         Ok(Ended::Degraded(_, code)) => {
             span.record("node.degraded", code);
         }

@@ -3,9 +3,10 @@
 //! Nothing is noted unless the run was asked to ([`Detail`]); a trace holds values that the run has anyway, shared. How it
 //! looks to people is the business of `explain`, how it is kept that of the rooms above.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::grl::{FactRef, Reason, RulesTrace};
+use crate::grl::{FactRef, Reason, RulesTrace, Unknowns};
 use crate::types::{Clock, NodeId, Value};
 
 /// How much a run notes beside its decision.
@@ -54,6 +55,8 @@ pub struct NodeTrace {
     pub fired: Vec<usize>,
     /// What its rules did and why, where the run was asked for reasons.
     pub rules: Option<Box<RulesTrace>>,
+    /// Its facts that are unknown, as rules wait.
+    pub unknown: Option<Arc<Unknowns>>,
 }
 
 /// How a node ended.
@@ -65,6 +68,8 @@ pub enum NodeEnd {
     Unfinished,
     /// It was not to run.
     Skipped(Skip),
+    /// It did not run: a condition on the way to it, or a parameter, is unknown.
+    Unknown(Skip),
     /// With this value.
     Value(Value),
     /// Its database gave no answer, and its default stood in.
@@ -87,6 +92,7 @@ impl NodeEnd {
             Self::NotStarted => "not_started",
             Self::Unfinished => "unfinished",
             Self::Skipped(_) => "skipped",
+            Self::Unknown(_) => "unknown",
             Self::Value(_) => "done",
             Self::Degraded { .. } => "degraded",
             Self::WrongRows(_) | Self::Failed(_) => "failed",
@@ -123,6 +129,7 @@ impl NodeTrace {
         end: NodeEnd::NotStarted,
         fired: Vec::new(),
         rules: None,
+        unknown: None,
     };
 }
 

@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
+use crate::flow::explain::REDACTED;
 use crate::flow::offline::{Answers, Canned};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::postgres::QueryErrorKind;
@@ -22,7 +23,7 @@ const MOMENT: &str = "2026-01-01T12:00:00Z";
 /// What failures may be called for short.
 const SHORT: [(&str, &str); 2] = [("down", "domain_unavailable"), ("error", "query_failed")];
 /// All that a node can be made to fail with.
-const FAILURES: [&str; 9] = [
+const FAILURES: [&str; 10] = [
     "down",
     "timeout",
     "no_rows",
@@ -31,6 +32,7 @@ const FAILURES: [&str; 9] = [
     "domain_unavailable",
     "domain_overloaded",
     "connection_lost",
+    "query_aborted",
     "query_failed",
 ];
 
@@ -355,6 +357,12 @@ impl Reader<'_> {
             let message = format!("the row of `{node}` has no value for column `{missing}`");
             let help = "a row has all columns of its query; write null where the database would say NULL";
             found.push(Diagnostic::error("missing-column", row.head(), message).help(help));
+            return None;
+        }
+        if let Some((name, value)) = fields.iter().find(|(_, value)| value.as_text() == Some(REDACTED)) {
+            let message = format!("the value of `{name}` is redacted: it is not in the recording");
+            let help = "write a made-up value in its place, and what the test then expects";
+            found.push(Diagnostic::error("redacted-value", value.head(), message).help(help));
             return None;
         }
         // As the query orders its columns, where that is known.

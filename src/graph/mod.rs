@@ -17,7 +17,9 @@ mod values;
 pub use compile::{Catalog, Context, RuleFiles, compile};
 pub use input::{FieldProblem, InputError, InputField, InputSchema, Scalar};
 pub use load::load;
-pub use plan::{Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
+pub use plan::{
+    Cause, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work,
+};
 pub use values::literal;
 
 /// The JSON Schema (2020-12) of flow files, for editors. It knows their shape and nothing of what they name.

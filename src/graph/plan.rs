@@ -8,7 +8,7 @@ use super::input::InputSchema;
 use crate::config::UrlConnection;
 use crate::diagnostics::Span;
 use crate::grl::{Expression, FactRef, Ruleset};
-use crate::postgres::Query;
+use crate::postgres::{Query, QueryErrorKind};
 use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
 
 /// A compiled flow.
@@ -94,7 +94,7 @@ pub struct QueryNode {
     pub on_error: OnError,
     /// Its columns, as far as its text or its database tells.
     pub columns: Shape,
-    /// Columns whose values no explanation shows.
+    /// Columns whose values are in no explanation, record or recorded test.
     pub redact: Vec<FieldName>,
 }
 
@@ -105,7 +105,7 @@ pub enum Rows {
     One,
     /// One or none: a map, or null. Two are an error.
     Optional,
-    /// Any number: a list of maps.
+    /// Any number up to the most that the query reads ([`Query::max_rows`]): a list of maps. More are an error.
     Many,
 }
 
@@ -114,9 +114,65 @@ pub enum Rows {
 pub enum OnError {
     /// The flow fails.
     Fail,
-    /// The node has this value, and the decision is marked degraded. A missing row (`not_found`) is an answer and never
-    /// comes here.
-    Default(Value),
+    /// The node has this value where its database failed in one of these ways, and the decision is marked degraded. A
+    /// missing row (`not_found`) is an answer, and an error of the query or of the service's own queue is no outage: for
+    /// those the flow fails.
+    Default {
+        /// The value.
+        value: Value,
+        /// The failures it replaces.
+        causes: Vec<Cause>,
+    },
+}
+
+impl OnError {
+    /// The value that replaces an answer after this failure, where there is one.
+    pub fn default_for(&self, cause: Cause) -> Option<&Value> {
+        match self {
+            Self::Default { value, causes } if causes.contains(&cause) => Some(value),
+            Self::Default { .. } | Self::Fail => None,
+        }
+    }
+}
+
+/// A failure of a database that a default may replace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// It takes no connections.
+    Down,
+    /// The connection broke under the query.
+    ConnectionLost,
+    /// The query was sent and not answered in time.
+    Timeout,
+}
+
+impl Cause {
+    /// All of them: what a default replaces unless the graph names some.
+    pub const ALL: [Self; 3] = [Self::Down, Self::ConnectionLost, Self::Timeout];
+
+    /// What graphs call it; flow tests use the same words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::ConnectionLost => "connection_lost",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cause| cause.name() == name)
+    }
+
+    /// The failure that `kind` reports; `None` for errors of the query and for what the service itself refused or kept
+    /// waiting.
+    pub fn of(kind: &QueryErrorKind) -> Option<Self> {
+        match kind {
+            QueryErrorKind::Unavailable { .. } => Some(Self::Down),
+            QueryErrorKind::ConnectionLost { .. } => Some(Self::ConnectionLost),
+            QueryErrorKind::Timeout { .. } => Some(Self::Timeout),
+            _ => None,
+        }
+    }
 }
 
 /// A node that runs rules.
@@ -124,6 +180,8 @@ pub enum OnError {
 pub struct RuleNode {
     /// Its compiled rules. What they read from outside is [`Ruleset::reads`].
     pub ruleset: Arc<Ruleset>,
+    /// Where the graph says `waiting: allow`: a rule that waits then counts as one that does not fire.
+    pub allows_waiting: Option<Span>,
 }
 
 /// A way the flow can end.

@@ -51,6 +51,8 @@ pub(super) struct NodeSpec {
     #[serde(default)]
     pub(super) rows: Option<RowsSpec>,
     #[serde(default)]
+    pub(super) max_rows: Option<usize>,
+    #[serde(default)]
     pub(super) timeout_ms: Option<u64>,
     #[serde(default)]
     pub(super) coalesce: Option<Coalescing>,
@@ -76,6 +78,16 @@ pub(super) struct NodeSpec {
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) facts: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(default)]
+    pub(super) waiting: Option<WaitingSpec>,
+}
+
+/// `waiting:`
+#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum WaitingSpec {
+    Strict,
+    Allow,
 }
 
 /// `rows:`

@@ -68,24 +68,47 @@ fn refuse(words: &[&Token]) -> Option<(&'static str, String)> {
             format!("a query is one SELECT or WITH statement; this one starts with `{first}`"),
         ));
     }
-    let mut before = "";
-    for token in words {
-        let word = keyword(token);
-        let writes = matches!(word.as_str(), "INSERT" | "UPDATE" | "DELETE" | "MERGE");
-        if writes && matches!(before, "(" | ")") {
-            return Some(("not-a-query", format!("the query writes ({word}); nodes only read")));
+    words.iter().enumerate().find_map(|(index, token)| {
+        let before = index.checked_sub(1).and_then(|before| words.get(before)).copied();
+        let after = words.get(index + 1..).unwrap_or_default();
+        writes(before, token, after).or_else(|| locks(before, token, after))
+    })
+}
+
+/// The tokens between UPDATE and its SET at most: `ONLY schema.table * AS alias`.
+const BEFORE_SET: usize = 7;
+
+/// Why a statement that has `token` in this place writes. A name may be any of these words, but not in these places.
+fn writes(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'static str, String)> {
+    let (word, next) = (keyword(token), after.first().map(|token| keyword(token)).unwrap_or_default());
+    let begins = matches!(before, Some(Token::LParen | Token::RParen));
+    let mut until_set = after.iter().take(BEFORE_SET + 1);
+    let writes = match word.as_str() {
+        "INSERT" | "MERGE" => begins && next == "INTO",
+        "DELETE" => begins && next == "FROM",
+        "UPDATE" => begins && until_set.any(|token| keyword(token) == "SET"),
+        // Where a column is named, even this word may be its name.
+        "INTO" => {
+            let message = "the query makes a table (SELECT ... INTO); nodes only read";
+            let is_label = before.is_some_and(|token| matches!(token, Token::Period) || keyword(token) == "AS");
+            return if is_label { None } else { Some(("not-a-query", message.to_owned())) };
         }
-        if before == "FOR" && matches!(word.as_str(), "UPDATE" | "SHARE" | "NO" | "KEY") {
-            return Some(("not-a-query", "the query locks rows (FOR UPDATE or SHARE); nodes only read".to_owned()));
-        }
-        before = match token {
-            Token::LParen => "(",
-            Token::RParen => ")",
-            _ if word == "FOR" => "FOR",
-            _ => "",
+        _ => false,
+    };
+    writes.then(|| ("not-a-query", format!("the query writes ({word}); nodes only read")))
+}
+
+/// Why a statement that has `token` in this place locks rows.
+fn locks(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'static str, String)> {
+    let next = after.first().map(|token| keyword(token)).unwrap_or_default();
+    let locks = before.map(keyword).as_deref() == Some("FOR")
+        && match keyword(token).as_str() {
+            "UPDATE" | "SHARE" => true,
+            "NO" => next == "KEY",
+            "KEY" => next == "SHARE",
+            _ => false,
         };
-    }
-    None
+    locks.then(|| ("not-a-query", "the query locks rows (FOR UPDATE or SHARE); nodes only read".to_owned()))
 }
 
 /// The word in upper case, where it is one without quotes.
@@ -170,7 +193,22 @@ mod tests {
             ("DELETE FROM t", "not-a-query"),
             ("WITH gone AS (DELETE FROM t RETURNING a) SELECT a FROM gone", "not-a-query"),
             ("WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "not-a-query"),
+            ("WITH gone AS MATERIALIZED (DELETE FROM ONLY t RETURNING a) SELECT a FROM gone", "not-a-query"),
+            ("WITH new AS (INSERT INTO t VALUES (1) RETURNING a) TABLE new", "not-a-query"),
+            ("WITH x AS (UPDATE ONLY s.t * AS u SET a = 1 RETURNING a) SELECT a FROM x", "not-a-query"),
+            ("WITH x AS (UPDATE \"t\" SET a = 1 RETURNING a) SELECT a FROM x", "not-a-query"),
+            ("WITH x AS (MERGE INTO t USING s ON true WHEN MATCHED THEN DELETE) SELECT 1 AS a", "not-a-query"),
             ("SELECT a FROM t FOR UPDATE", "not-a-query"),
+            ("SELECT a FROM t FOR NO KEY UPDATE OF t SKIP LOCKED", "not-a-query"),
+            ("SELECT a FROM (SELECT a FROM t FOR KEY SHARE) AS x", "not-a-query"),
+            ("SELECT a INTO u FROM t", "not-a-query"),
+            ("SELECT a, b INTO TEMP TABLE u FROM t WHERE c = $1", "not-a-query"),
+            ("WITH x AS (SELECT 1 AS a) SELECT a into UNLOGGED u FROM x", "not-a-query"),
+            ("SELECT a FROM t UNION SELECT b INTO u FROM v", "not-a-query"),
+            ("EXPLAIN ANALYZE SELECT a FROM t", "not-a-query"),
+            ("CREATE TABLE u AS SELECT a FROM t", "not-a-query"),
+            ("COPY t TO STDOUT", "not-a-query"),
+            ("CALL p()", "not-a-query"),
             ("SELECT 1; SELECT 2", "several-statements"),
             ("SELECT 'open", "sql-syntax"),
         ] {
@@ -183,6 +221,12 @@ mod tests {
             "SELECT \"delete\" FROM t",
             "TABLE t",
             "SELECT substring(a FOR 3) FROM t",
+            "SELECT substring(a FOR key) FROM t",
+            "SELECT count(update) FROM t",
+            "SELECT a FROM t WHERE (update IS NULL)",
+            "SELECT a AS into, t.into FROM t",
+            "SELECT 'INTO' AS a, \"into\" FROM t -- INTO u",
+            "VALUES (1), (2)",
         ] {
             assert_eq!(look_through(text).problem, None, "{text}");
         }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use super::ast::{Arithmetic, At, Expr, Path};
 use super::error::EvalErrorKind;
-use super::functions::{FUNCTIONS, Takes, function};
+use super::functions::{FUNCTIONS, Function, Takes, function};
 use super::names::{Locals, Reads};
 use super::program::{BROKEN, LOCAL, Node};
 use super::scope::{Scope, ScopeError, field_of};
@@ -318,7 +318,32 @@ impl Checker<'_> {
             let at = arguments.get(index).map_or_else(|| at.clone(), Expr::at);
             return self.complain("wrong-argument", &at, message, None);
         }
+        if function.takes == Takes::Fact
+            && let Some(refused) = self.refuse_question(function, arguments, &types)
+        {
+            return refused;
+        }
         (Node::Call { function, arguments: nodes.into(), at: at.clone() }, function.gives.of(&types))
+    }
+
+    /// `is_set` and `default` ask about a fact, and what stands in for it is of its type.
+    fn refuse_question(&mut self, function: &Function, arguments: &[Expr], types: &[Type]) -> Option<(Node, Type)> {
+        let (fact, name) = (arguments.first()?, function.name);
+        if !matches!(fact, Expr::Path(_)) {
+            let message = format!("`{name}` asks about a fact; this is an expression");
+            return Some(self.complain(
+                "wrong-argument",
+                &fact.at(),
+                message,
+                Some(format!("write {}", function.signature)),
+            ));
+        }
+        let ([ty, other], Some(argument)) = (types, arguments.get(1)) else { return None };
+        if ty.comparable_with(other) {
+            return None;
+        }
+        let message = format!("the fact is of type {ty}, and the value that stands in for it is {other}");
+        Some(self.complain("type-mismatch", &argument.at(), message, Some("write a value of its type".to_owned())))
     }
 }
 

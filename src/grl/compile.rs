@@ -7,8 +7,10 @@ use super::ast::{Assign, At, Expr, Path, Statement};
 use super::check::{Checker, is_reserved};
 use super::error::EvalErrorKind;
 use super::functions::is_day;
+use super::links::Links;
 use super::lint::Linted;
 use super::names::{Locals, Reads};
+use super::program::LOCAL;
 use super::read::Read;
 use super::ruleset::{Action, CompiledRule, LocalFact, Moment, Ruleset, Start};
 use super::scope::Scope;
@@ -86,6 +88,7 @@ impl<'a> Compiler<'a> {
         self.targets(rules);
         self.infer(rules);
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
+        self.refuse_early_questions(&compiled);
         let linted = Linted {
             rules,
             compiled: &compiled,
@@ -106,7 +109,18 @@ impl<'a> Compiler<'a> {
         let shape = self.shape(&local_names);
         let reads = self.reads.into_facts();
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
-        Ruleset { rules: compiled, reads, read_names, local_names, start: self.start, unread, shape, hash: hash(files) }
+        let links = Links::of(&compiled, local_names.len());
+        Ruleset {
+            rules: compiled,
+            links,
+            reads,
+            read_names,
+            local_names,
+            start: self.start,
+            unread,
+            shape,
+            hash: hash(files),
+        }
     }
 
     /// Makes a fact of every target, and refuses those that are somebody else's.
@@ -228,6 +242,38 @@ impl<'a> Compiler<'a> {
             when,
             when_at: rule.when.at(),
             then,
+        }
+    }
+
+    /// `is_set` and `default` may ask about an own fact once every rule that writes it has been tried.
+    fn refuse_early_questions(&mut self, rules: &[CompiledRule]) {
+        let mut last: HashMap<usize, &CompiledRule> = HashMap::new();
+        for rule in rules {
+            for action in &rule.then {
+                let Action::Assign { local, .. } = action else { continue };
+                let known = last.entry(LOCAL + local).or_insert(rule);
+                if rule.salience < known.salience {
+                    *known = rule;
+                }
+            }
+        }
+        for rule in rules {
+            let mut asked = Vec::new();
+            rule.when.asks(&mut asked);
+            rule.then.iter().for_each(|action| match action {
+                Action::Assign { value, .. } => value.asks(&mut asked),
+                Action::Log { values } => values.iter().for_each(|value| value.asks(&mut asked)),
+            });
+            for (slot, at) in asked {
+                let Some(writer) = last.get(&slot).filter(|writer| writer.salience <= rule.salience) else { continue };
+                let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
+                let message =
+                    format!("whether `{fact}` is set is not known yet: the rule `{}` may still set it", writer.name);
+                let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
+                let help =
+                    format!("give every rule that sets it a salience above {}, or ask in a later node", rule.salience);
+                self.found.push(error.related(writer.snippet.span(writer.at.clone()), "this rule sets it").help(help));
+            }
         }
     }
 

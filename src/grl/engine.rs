@@ -25,6 +25,7 @@ use super::limits::Limits;
 use super::ruleset::{CompiledRule, Ruleset};
 use super::run::{Ended, Run};
 use super::trace::RulesTrace;
+use super::unknown::Unknowns;
 use crate::types::{Clock, Deadline, FieldName, Record, Value};
 
 /// So many neighbours make a page.
@@ -51,6 +52,8 @@ pub struct Evaluation {
     pub log: Vec<String>,
     /// Why, where somebody asked ([`Engine::explain`]).
     pub trace: Option<Box<RulesTrace>>,
+    /// Its unknown facts, where rules wait for a missing one. They may have a value in `facts`, which says nothing.
+    pub unknown: Option<Arc<Unknowns>>,
 }
 
 impl Engine {
@@ -103,8 +106,9 @@ impl Engine {
         if result.cycle_count >= self.limits.max_cycles && ended.fired.len() > ended.fired_before {
             return Err(self.never_settled(&ended.fired, ended.fired_before));
         }
-        let Ended { locals, fired, log, trace, .. } = ended;
-        Ok(Evaluation { facts: facts(&self.ruleset, locals), fired, log, trace: trace.map(Box::new) })
+        let Ended { locals, fired, log, trace, unknown, .. } = ended;
+        let trace = trace.map(Box::new);
+        Ok(Evaluation { facts: facts(&self.ruleset, locals), fired, log, trace, unknown: unknown.map(Arc::new) })
     }
 
     fn never_settled(&self, fired: &[usize], before: usize) -> RuleError {
@@ -158,7 +162,7 @@ fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
 fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
     let set = ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
         Lookup::Value(value) => Some((FieldName::clone(name), value)),
-        Lookup::Unset | Lookup::Missing | Lookup::NoKey { .. } => None,
+        Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
     });
     Value::Map(Arc::new(nest(set)))
 }

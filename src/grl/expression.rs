@@ -114,9 +114,16 @@ impl Expression {
         explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)
     }
 
-    /// Which of its facts are unset.
-    pub fn unset(&self, facts: &dyn Facts) -> Vec<FactRef> {
-        self.reads.iter().filter(|fact| facts.read(fact) == Lookup::Unset).cloned().collect()
+    /// The facts without a value that make it unknown.
+    pub fn lacks(&self, facts: &dyn Facts, clock: &Clock) -> Vec<&FactRef> {
+        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
+        let until = Deadline::after(self.max_evaluation).instant();
+        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
+        let mut slots = Vec::new();
+        self.node.lacks(&env, &mut slots);
+        slots.sort_unstable();
+        slots.dedup();
+        slots.into_iter().filter_map(|slot| self.reads.get(slot)).collect()
     }
 }
 

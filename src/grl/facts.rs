@@ -36,8 +36,13 @@ pub fn overlap(a: &str, b: &str) -> bool {
 pub enum Lookup {
     /// Its value, null included.
     Value(Value),
-    /// Nobody has given it a value yet, and perhaps nobody will (its node was skipped, no rule wrote it).
+    /// It has no value: its rules have not written it yet, its node was skipped, or its node allows its rules to wait.
     Unset,
+    /// It has no value that can be relied on: a fact is missing, and a rule that waits for one may still write it.
+    Unknown {
+        /// A number it is not below, where that is certain.
+        at_least: Option<Value>,
+    },
     /// The owner's value has no such field: a column that its query did not select.
     Missing,
     /// The owner has the column, and its JSON document has no such key.

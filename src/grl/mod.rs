@@ -23,6 +23,7 @@ mod foreign;
 mod functions;
 mod lexer;
 mod limits;
+mod links;
 mod lint;
 mod names;
 mod operators;
@@ -36,6 +37,7 @@ mod run;
 mod scope;
 mod token;
 mod trace;
+mod unknown;
 
 pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
@@ -48,6 +50,7 @@ pub use region::Region;
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Origin, Reason, RulesTrace, Write};
+pub use unknown::{Doubt, Unknowns};
 
 #[cfg(test)]
 mod tests;

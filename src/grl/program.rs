@@ -11,7 +11,7 @@ use regex::Regex;
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
 use super::facts::Lookup;
-use super::functions::Function;
+use super::functions::{Function, Takes};
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
 
@@ -163,6 +163,61 @@ impl Node {
         }
     }
 
+    /// Its direct parts, without the fact that `is_set` or `default` asks about.
+    fn parts<'a>(&'a self, each: &mut dyn FnMut(&'a Node)) {
+        match self {
+            Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } => {}
+            Self::Call { function, arguments, .. } => {
+                let asked = usize::from(function.takes == Takes::Fact);
+                arguments.iter().skip(asked).for_each(each);
+            }
+            Self::List(items, _) => items.iter().for_each(each),
+            Self::Arithmetic { first, rest, .. } => {
+                each(first);
+                rest.iter().for_each(|(_, operand)| each(operand));
+            }
+            Self::And(items) | Self::Or(items) => items.iter().for_each(|(item, _)| each(item)),
+            Self::Not(of, _) | Self::Negate(of, _) | Self::Matches { of, .. } => each(of),
+            Self::Compare { left, right, .. } => {
+                each(left);
+                each(right);
+            }
+        }
+    }
+
+    /// The slots whose values it needs: those it reads, without those that only `is_set` and `default` ask about.
+    pub(super) fn needs(&self, into: &mut Vec<usize>) {
+        if let Self::Slot { slot, .. } | Self::Below { slot, .. } = self {
+            into.push(*slot);
+        }
+        self.parts(&mut |part| part.needs(into));
+    }
+
+    /// The slots that `is_set` and `default` ask about, each with its place.
+    pub(super) fn asks(&self, into: &mut Vec<(usize, At)>) {
+        if let Self::Call { function, arguments, .. } = self
+            && function.takes == Takes::Fact
+            && let Some(Self::Slot { slot, at } | Self::Below { slot, at, .. }) = arguments.first()
+        {
+            into.push((*slot, at.clone()));
+        }
+        self.parts(&mut |part| part.asks(into));
+    }
+
+    /// The slots without a value that make it unknown; none where it is known.
+    pub(super) fn lacks(&self, env: &Env<'_>, into: &mut Vec<usize>) {
+        match self {
+            Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
+            Self::And(_) | Self::Or(_) if !matches!(self.value(env), Ok(None)) => {}
+            Self::Call { function, arguments, .. } if function.takes == Takes::Fact && arguments.len() > 1 => {
+                if matches!(self.value(env), Ok(None)) {
+                    arguments.iter().for_each(|argument| argument.lacks(env, into));
+                }
+            }
+            _ => self.parts(&mut |part| part.lacks(env, into)),
+        }
+    }
+
     /// How the operand is named in messages.
     fn written(&self, env: &Env<'_>) -> String {
         match self {
@@ -194,23 +249,23 @@ impl Env<'_> {
         }
     }
 
-    /// Whether nobody has given the fact a value.
+    /// Whether the fact has no value.
     pub(super) fn is_unset(&self, slot: usize) -> bool {
-        matches!(self.lookup(slot), Some(Lookup::Unset) | None)
+        matches!(self.lookup(slot), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
     }
 
     /// The value of a fact, where it has one.
     pub(super) fn known(&self, slot: usize) -> Option<Value> {
         match self.lookup(slot)? {
             Lookup::Value(value) => Some(value.clone()),
-            Lookup::Unset | Lookup::Missing | Lookup::NoKey { .. } => None,
+            Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         }
     }
 
     fn read(&self, slot: usize, at: &At) -> Outcome {
         match self.lookup(slot) {
             Some(Lookup::Value(value)) => Ok(Some(value.clone())),
-            Some(Lookup::Unset) | None => Ok(None),
+            Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
             Some(Lookup::NoKey { of, key }) => {
                 Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
@@ -306,8 +361,8 @@ fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> O
 }
 
 fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome {
-    let Some(a) = left.value(env)? else { return Ok(None) };
-    let Some(b) = right.value(env)? else { return Ok(None) };
+    let Some(a) = left.value(env)? else { return Ok(bounded(operator, left, right, env)) };
+    let Some(b) = right.value(env)? else { return Ok(bounded(operator.flipped(), right, left, env)) };
     let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
     let one = |a: &Value, b: &Value| {
         if !takes_null && (a.is_null() || b.is_null()) {
@@ -331,14 +386,39 @@ fn list_of(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Out
     items.iter().map(one).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
 }
 
+/// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
+fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<Value> {
+    let Node::Slot { slot, .. } = unknown else { return None };
+    let Some(Lookup::Unknown { at_least: Some(least) }) = env.lookup(*slot) else { return None };
+    let other = other.value(env).ok().flatten()?;
+    let is = |operator| compare(operator, least, &other).unwrap_or(false);
+    let truth = match operator {
+        Compare::Greater | Compare::NotEqual => is(Compare::Greater).then_some(true),
+        Compare::GreaterEqual => is(Compare::GreaterEqual).then_some(true),
+        Compare::Less => is(Compare::GreaterEqual).then_some(false),
+        Compare::LessEqual | Compare::Equal => is(Compare::Greater).then_some(false),
+        _ => None,
+    };
+    truth.map(Value::Boolean)
+}
+
 fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome {
     let mut values = Vec::with_capacity(arguments.len());
     for argument in arguments {
-        let Some(value) = argument.value(env)? else { return Ok(None) };
+        let Some(value) = argument.value(env)? else {
+            // `is_set` and `default` are given the arguments that have a value.
+            if function.takes == Takes::Fact {
+                continue;
+            }
+            return Ok(None);
+        };
         if value.is_null() && !function.takes_null {
             return Err(null(function.name, env, argument, at));
         }
         values.push(value);
+    }
+    if function.takes == Takes::Fact && values.is_empty() && arguments.len() > 1 {
+        return Ok(None);
     }
     if values.iter().any(|value| matches!(value, Value::List(_))) {
         env.check_time(at)?;

@@ -10,6 +10,7 @@ use super::compile::Compiler;
 use super::expression;
 use super::facts::{FactRef, Lookup};
 use super::limits::Limits;
+use super::links::Links;
 use super::lint::Unread;
 use super::program::Node;
 use super::read::{Read, read, refuse_duplicates};
@@ -61,6 +62,7 @@ pub struct RuleInfo<'a> {
 /// Compiled rules. Shared by all threads that evaluate them.
 pub struct Ruleset {
     pub(super) rules: Vec<CompiledRule>,
+    pub(super) links: Links,
     pub(super) reads: Vec<FactRef>,
     pub(super) read_names: Vec<FieldName>,
     pub(super) local_names: Vec<FieldName>,
@@ -102,6 +104,14 @@ pub(super) struct CompiledRule {
     pub(super) when: Node,
     pub(super) when_at: At,
     pub(super) then: Vec<Action>,
+}
+
+impl CompiledRule {
+    /// Whether it counts at this time.
+    pub(super) fn is_in_force(&self, clock: &Clock) -> bool {
+        self.effective.as_ref().is_none_or(|from| from.has_come(clock))
+            && !self.expires.as_ref().is_some_and(|until| until.has_come(clock))
+    }
 }
 
 /// When a rule begins or ends to count.

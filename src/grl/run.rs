@@ -14,6 +14,7 @@ use super::operators::arithmetic;
 use super::program::{Env, Node};
 use super::ruleset::{Action, CompiledRule, Ruleset};
 use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
+use super::unknown::{Evaluated, Unknowns};
 use crate::types::{Clock, Value};
 
 /// The evaluation under way.
@@ -33,6 +34,10 @@ pub(super) struct Run {
     pending: Effects,
     pub(super) log: Vec<String>,
     pub(super) error: Option<RuleError>,
+    /// The rules that wait, as far as the pass that is under way has come.
+    waiting: Vec<usize>,
+    /// Whether a rule has waited in any pass.
+    has_waited: bool,
     /// What each rule that fired did, where somebody asked.
     firings: Option<Vec<Firing>>,
     /// Rules and assignments since the time was looked at.
@@ -47,6 +52,7 @@ pub(super) struct Ended {
     pub(super) fired_before: usize,
     pub(super) log: Vec<String>,
     pub(super) trace: Option<RulesTrace>,
+    pub(super) unknown: Option<Unknowns>,
 }
 
 /// The time is looked at once for so many rules and assignments: it costs as much as trying one. Long chains and lists look by
@@ -76,6 +82,8 @@ impl Run {
             pending: Effects::default(),
             log: Vec::new(),
             error: None,
+            waiting: Vec::new(),
+            has_waited: false,
             firings: None,
             unlooked: 0,
         }
@@ -95,6 +103,8 @@ impl Run {
         self.pending = Effects::default();
         self.log.clear();
         self.error = None;
+        self.waiting.clear();
+        self.has_waited = false;
         self.firings = traced.then(Vec::new);
         // The first rule looks.
         self.unlooked = LOOK_EVERY;
@@ -112,7 +122,9 @@ impl Run {
             });
         }
         let trace = self.trace();
+        let unknown = self.unknowns(given)?;
         Ok(Ended {
+            unknown,
             locals: std::mem::take(&mut self.locals),
             fired: std::mem::take(&mut self.fired),
             fired_before: self.fired_before,
@@ -133,6 +145,7 @@ impl Run {
 
     pub(super) fn begin_pass(&mut self) {
         self.fired_before = self.fired.len();
+        self.waiting.clear();
     }
 
     /// Whether the rule can fire now; what it would do is remembered.
@@ -146,19 +159,48 @@ impl Run {
             self.error = Some(RuleError::Timeout { limit_ms: 0, rule: rule.name.clone() });
             return false;
         }
-        let begun = rule.effective.as_ref().is_none_or(|from| from.has_come(&self.clock));
-        if !begun || rule.expires.as_ref().is_some_and(|until| until.has_come(&self.clock)) {
+        if !rule.is_in_force(&self.clock) {
             return false;
         }
         let ready = match rule.when.holds(&self.env(&ruleset), &rule.when_at) {
+            Ok(Some(false)) => return false,
             Ok(Some(true)) => self.prepare(&ruleset, rule),
-            Ok(Some(false) | None) => Ok(false),
+            Ok(None) => Ok(false),
             Err(fault) => Err(fault),
         };
-        ready.unwrap_or_else(|fault| {
-            self.fail(rule, fault);
-            false
-        })
+        match ready {
+            Ok(true) => true,
+            Ok(false) => {
+                self.wait(index, rule);
+                false
+            }
+            Err(fault) => {
+                self.fail(rule, fault);
+                false
+            }
+        }
+    }
+
+    /// The rule waits, unless it only logs.
+    fn wait(&mut self, index: usize, rule: &CompiledRule) {
+        if rule.then.iter().any(|action| matches!(action, Action::Assign { .. })) {
+            self.waiting.push(index);
+            self.has_waited = true;
+        }
+    }
+
+    /// The facts that are unknown, now that the evaluation has ended.
+    fn unknowns(&self, given: Duration) -> Result<Option<Unknowns>, RuleError> {
+        let ruleset = &*self.ruleset;
+        let waits = !self.waiting.is_empty()
+            || self.has_waited && ruleset.links.reads_missing(&self.reads, &self.locals)
+            || self.reads.iter().any(|read| matches!(read, Lookup::Unknown { at_least: Some(_) }));
+        if !waits {
+            return Ok(None);
+        }
+        let (reads, locals, clock, fired) = (&self.reads, &self.locals, &self.clock, &self.fired);
+        let waiting = &self.waiting;
+        Evaluated { ruleset, reads, locals, clock, until: self.until, fired, waiting }.unknowns(given)
     }
 
     /// Tries rules in turn.
@@ -294,7 +336,7 @@ impl Run {
             Some(Lookup::NoKey { of, key }) => {
                 return Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }));
             }
-            Some(Lookup::Unset) | None => return Ok(None),
+            Some(Lookup::Unset | Lookup::Unknown { .. }) | None => return Ok(None),
         };
         if value.is_null() || before.is_null() {
             let operand = if before.is_null() { name() } else { "the value to the right".to_owned() };

@@ -190,7 +190,7 @@ pub(super) struct Names<'a> {
 }
 
 impl Names<'_> {
-    fn origin(self, slot: usize) -> Option<Origin> {
+    pub(super) fn origin(self, slot: usize) -> Option<Origin> {
         match slot.checked_sub(LOCAL) {
             Some(local) => self.locals.get(local).cloned().map(Origin::Own),
             None => self.reads.get(slot).cloned().map(Origin::Outside),
@@ -298,8 +298,10 @@ impl Explainer<'_> {
     }
 
     fn unset(&self, node: &Node) -> Vec<Origin> {
-        let unset = self.names.origins(node, |slot| self.env.is_unset(slot));
-        unset.into_iter().map(|(_, origin)| origin).collect()
+        let mut slots = Vec::new();
+        node.lacks(&self.env, &mut slots);
+        let mut seen = HashSet::new();
+        slots.into_iter().filter(|slot| seen.insert(*slot)).filter_map(|slot| self.names.origin(slot)).collect()
     }
 
     /// The parts that make `node`, which is false, false.

@@ -15,8 +15,8 @@ use serde::Serialize;
 
 use super::admin::OperationError;
 use crate::diagnostics::render_json;
-use crate::flow::FlowError;
 use crate::flow::explain::Explanation;
+use crate::flow::{FlowError, Undecided};
 use crate::graph::{FieldProblem, InputError};
 use crate::types::{DomainName, FlowName, NodeId};
 
@@ -51,9 +51,9 @@ pub struct Problem {
     sqlstate: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retryable: Option<bool>,
-    /// The facts that had no value, where that is why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    unset: Vec<String>,
+    /// Why no outcome was decided, where that is the problem.
+    #[serde(flatten)]
+    undecided: Option<Box<Undecided>>,
     /// What is wrong with which input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
@@ -89,7 +89,8 @@ const METHOD: Kind = ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The
 const TOO_LARGE: Kind = ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request body is too large");
 const MEDIA_TYPE: Kind = ("wrong_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "The request body must be JSON");
 const INVALID_INPUT: Kind = ("invalid_input", StatusCode::UNPROCESSABLE_ENTITY, "An input does not fit its schema");
-const TOO_MANY_ROWS: Kind = ("too_many_rows", StatusCode::INTERNAL_SERVER_ERROR, "A query found more rows than one");
+const TOO_MANY_ROWS: Kind =
+    ("too_many_rows", StatusCode::INTERNAL_SERVER_ERROR, "A query found more rows than its node takes");
 const RULE_ERROR: Kind = ("rule_error", StatusCode::INTERNAL_SERVER_ERROR, "A rule could not be evaluated");
 const UNDECIDED: Kind = ("undecided", StatusCode::INTERNAL_SERVER_ERROR, "No outcome has its evidence");
 const QUERY_FAILED: Kind = ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "A database refused a query");
@@ -111,6 +112,8 @@ const OVERLOADED: Kind = ("overloaded", StatusCode::SERVICE_UNAVAILABLE, "The se
 const DOMAIN_OVERLOADED: Kind = ("domain_overloaded", StatusCode::SERVICE_UNAVAILABLE, "A database is at its limit");
 const DOMAIN_DOWN: Kind = ("domain_unavailable", StatusCode::SERVICE_UNAVAILABLE, "A database is unavailable");
 const CONNECTION_LOST: Kind = ("connection_lost", StatusCode::SERVICE_UNAVAILABLE, "A connection to a database broke");
+const QUERY_ABORTED: Kind =
+    ("query_aborted", StatusCode::SERVICE_UNAVAILABLE, "A database aborted a query for a reason that passes");
 const TIMEOUT: Kind = ("timeout", StatusCode::GATEWAY_TIMEOUT, "The deadline passed");
 
 impl Problem {
@@ -129,7 +132,7 @@ impl Problem {
             domain: None,
             sqlstate: None,
             retryable: None,
-            unset: Vec::new(),
+            undecided: None,
             errors: Vec::new(),
             diagnostics: None,
             explain: None,
@@ -236,9 +239,9 @@ impl Problem {
     /// A flow gave no decision.
     pub fn flow(flow: &FlowName, error: &FlowError) -> Self {
         let kind = kind_of(error);
-        let unset = match error {
-            FlowError::Undecided { unset } => unset.clone(),
-            _ => Vec::new(),
+        let undecided = match error {
+            FlowError::Undecided(undecided) => Some(undecided.clone()),
+            _ => None,
         };
         Self {
             flow: Some(flow.clone()),
@@ -247,7 +250,7 @@ impl Problem {
             sqlstate: error.sqlstate().map(str::to_owned),
             retryable: Some(error.is_retryable()),
             retry_after: error.retry_after(),
-            unset,
+            undecided,
             ..Self::new(kind, error.to_string())
         }
     }
@@ -328,7 +331,7 @@ impl Problem {
 }
 
 /// The kinds of problem that a flow can end in.
-const OF_FLOWS: [Kind; 13] = [
+const OF_FLOWS: [Kind; 14] = [
     NOT_FOUND,
     TOO_MANY_ROWS,
     BAD_PARAMETER,
@@ -340,6 +343,7 @@ const OF_FLOWS: [Kind; 13] = [
     DOMAIN_DOWN,
     DOMAIN_OVERLOADED,
     CONNECTION_LOST,
+    QUERY_ABORTED,
     QUERY_FAILED,
     BAD_COLUMN,
 ];

@@ -1,7 +1,7 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use actix_web::HttpRequest;
 use tracing::Instrument;
@@ -13,14 +13,11 @@ use super::limits::HeadLimits;
 use super::problem::Problem;
 use super::release::Releases;
 use super::span;
-use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Detail, FlowError, Report, Run};
+use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
+use crate::flow::{Detail, Report, Run};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
-
-/// How long work that comes in bulk waits before it asks again for connections.
-const BETWEEN_TURNS: Duration = Duration::from_millis(100);
 
 /// What the handlers of one worker share.
 #[derive(Clone)]
@@ -76,25 +73,16 @@ impl Service {
         self.recorded(flow, run, id, async |run| self.coordinator.decide(request(run)).await).await
     }
 
-    /// As [`Self::decide`], but where too many decisions are under way, or queries wait, it waits within the deadline for its
-    /// turn: work that comes in bulk is not refused for its own width. `index` is its place in that.
+    /// As [`Self::decide`], for one decision of a batch: it is not refused for the width of its batch, but waits for its turn.
     pub async fn decide_in_turn(
         &self,
         flow: &Arc<BoundFlow>,
         inputs: Value,
         run: Run,
-        (id, index): (&str, usize),
+        (id, place): (&str, BatchPlace),
     ) -> Report {
-        let request = |run| Request { flow: Arc::clone(flow), inputs: inputs.clone(), run };
-        let decide = async |run: Run| loop {
-            let report = self.coordinator.decide_in_turn(request(run.clone()), index).await;
-            let waits = report.result.as_ref().is_err_and(FlowError::is_for_want_of_a_connection);
-            if !waits || run.deadline.remaining() < BETWEEN_TURNS {
-                return report;
-            }
-            tokio::time::sleep(BETWEEN_TURNS).await;
-        };
-        self.recorded(flow, run, id, decide).await
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, id, async |run| self.coordinator.decide_in_turn(request(run), place).await).await
     }
 
     async fn recorded(

@@ -13,7 +13,7 @@ use crate::grl::Ruleset;
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
 
 /// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
-const ERRORS: [&str; 14] = [
+const ERRORS: [&str; 15] = [
     "not_found",
     "too_many_rows",
     "bad_parameter",
@@ -26,6 +26,7 @@ const ERRORS: [&str; 14] = [
     "domain_unavailable",
     "domain_overloaded",
     "connection_lost",
+    "query_aborted",
     "query_failed",
     "unmappable_column",
 ];
@@ -167,6 +168,7 @@ impl Asked {
                     QueryErrorKind::Overloaded { .. } => self.wait.observe(took.as_secs_f64()),
                     QueryErrorKind::Timeout { .. }
                     | QueryErrorKind::ConnectionLost { sent: true, .. }
+                    | QueryErrorKind::Aborted { .. }
                     | QueryErrorKind::Sql { .. }
                     | QueryErrorKind::Column { .. } => self.query.observe(took.as_secs_f64()),
                     // Nothing was sent.

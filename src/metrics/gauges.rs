@@ -33,6 +33,8 @@ pub struct DomainFigures<'a> {
     pub batches: &'a [(usize, u64)],
     /// Queries in all of them together.
     pub batched: u64,
+    /// Queries that were asked one by one because the statement for several had been refused.
+    pub uncoalesced: u64,
 }
 
 /// How records go at the moment of a scrape.
@@ -117,6 +119,9 @@ impl Gauges {
         let timeouts = domains.iter().map(|domain| (vec![domain.domain], domain.timeouts));
         let help = "Queries that waited for a connection in vain.";
         self.counter("pool_timeouts_total", help, &["domain"], timeouts)?;
+        let uncoalesced = domains.iter().map(|domain| (vec![domain.domain], domain.uncoalesced));
+        let help = "Queries asked one by one because the statement that stands for several was refused.";
+        self.counter("queries_uncoalesced_total", help, &["domain"], uncoalesced)?;
         let restarts = domains.iter().map(|domain| (vec![domain.domain], domain.restarts));
         self.counter("domain_restarts_total", "How often the domain's actor was replaced.", &["domain"], restarts)
     }

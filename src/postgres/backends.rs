@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::sleep;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// What to do about a pooler that gives each transaction another session.
@@ -60,6 +59,23 @@ impl Backends {
         }
     }
 
+    /// Each connection has a session to itself again.
+    pub(super) fn note_no_pooler(&self) {
+        if self.pooled.swap(false, Ordering::Relaxed) {
+            tracing::info!("postgres.pooler.gone");
+        }
+    }
+
+    /// Whether `client` stands before a session that one of the connections took. Where it does not, a pooler has given it
+    /// another. A server that cannot say who it is counts as known.
+    ///
+    /// # Errors
+    /// Where the connection broke.
+    pub(super) async fn know(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        let Some(backend) = who(client).await? else { return Ok(true) };
+        Ok(self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains(&backend))
+    }
+
     fn take(&self, backend: &str) -> bool {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(backend.to_owned())
     }
@@ -80,12 +96,7 @@ impl Place {
     /// # Errors
     /// Where the connection broke. A server that cannot say who it is is taken at its word.
     pub(super) async fn take(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
-        let backend = match client.simple_query(WHO).await {
-            Ok(answer) => answer.iter().find_map(name),
-            Err(error) if error.as_db_error().is_some() => None,
-            Err(error) => return Err(error),
-        };
-        let Some(backend) = backend else { return Ok(true) };
+        let Some(backend) = who(client).await? else { return Ok(true) };
         let mut waited = Duration::ZERO;
         while !self.backends.take(&backend) {
             if waited >= HEARSAY {
@@ -113,10 +124,32 @@ impl Drop for Place {
     }
 }
 
-/// Whether this tells of a statement that a session has and should not, or the reverse.
-pub(super) fn is_of_another_session(error: &tokio_postgres::Error) -> bool {
-    let codes = [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::DUPLICATE_PSTATEMENT];
-    error.code().is_some_and(|code| codes.contains(code))
+/// The session that `client` stands before at the moment; `None` where its server cannot say.
+async fn who(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
+    match client.simple_query(WHO).await {
+        Ok(answer) => Ok(answer.iter().find_map(name)),
+        Err(error) if error.as_db_error().is_some() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether each of two connections keeps one session from transaction to transaction. While a transaction of one is open a
+/// pooler has to give the other another session, and afterwards the one that was given up last, or the next in turn.
+///
+/// # Errors
+/// Where a connection broke.
+pub(super) async fn keep_their_sessions(pair: [&Client; 2]) -> Result<bool, tokio_postgres::Error> {
+    let [first, second] = pair;
+    let at_first = (who(first).await?, who(second).await?);
+    for open in [first, second, first, second] {
+        open.batch_execute("BEGIN").await?;
+        let at = (who(first).await?, who(second).await?);
+        open.batch_execute("COMMIT").await?;
+        if at != at_first || (at.0.is_some() && at.0 == at.1) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn name(message: &SimpleQueryMessage) -> Option<String> {

@@ -1,16 +1,19 @@
 //! Making connections: where to, as whom, how safely, with which session settings, and how they end.
 //!
-//! The password file and those of TLS are read at each connect. Hosts are tried in the order they are configured, each for as long as the
-//! connect timeout allows, login included. Sessions are read only and bounded by `statement_timeout` from their first
+//! The password file and those of TLS are read at each connect. Hosts are tried in the order they are configured, and the
+//! addresses of a host in the order the name service gives them. As in libpq, the connect timeout is that of one address, login
+//! included. At most eight addresses of a host are tried (`addresses`), so that connecting ends in bounded time. An address that gave
+//! no answer is tried last until it answers. Sessions are read only and bounded by `statement_timeout` from their first
 //! message on: the settings travel in the startup packet, so there is no moment without them and no round trip for them.
 //! (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 refuse it, and what is abandoned
 //! here is cancelled.) This module never builds a connection string.
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -25,12 +28,16 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::addresses::{in_turn, late, look_up};
 use super::backends::{Backends, POOLED, Place, UNSETTLED};
 use super::error::QueryErrorKind;
-use super::failure::OVERLOAD_PAUSE;
+use super::failure::{ConnectError, OVERLOAD_PAUSE};
+use super::notices::drive;
 use super::refusal::refuse;
+use super::sqlstate::is_farewell;
 use super::tls;
 use crate::config::{ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
+use crate::types::DomainName;
 
 /// A connection whose client is gone may take this long to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -46,6 +53,7 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// Makes the connections of one domain. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connector {
+    domain: DomainName,
     to: Arc<Connection>,
     /// Where the password is written.
     password_at: Arc<str>,
@@ -62,12 +70,19 @@ struct Shared {
     open: watch::Sender<usize>,
     farewells: AtomicU64,
     backends: Arc<Backends>,
+    /// By host: how many addresses it had when it was last looked up.
+    addresses: Box<[AtomicUsize]>,
+    /// The last address that gave no answer.
+    silent: ArcSwapOption<SocketAddr>,
+    /// Whether the last connection went without TLS although the server offers it.
+    fell_back: AtomicBool,
 }
 
 impl Connector {
     /// Connections as `config` describes them.
     pub fn new(config: &DomainConfig) -> Self {
         Self {
+            domain: config.name.clone(),
             to: Arc::new(config.connection.clone()),
             password_at: config.origin.of_password(&config.connection.password).into(),
             options: match config.pool.statements {
@@ -82,6 +97,9 @@ impl Connector {
                 open: watch::Sender::new(0),
                 farewells: AtomicU64::new(0),
                 backends: Arc::default(),
+                addresses: config.connection.hosts.iter().map(|_| AtomicUsize::new(1)).collect(),
+                silent: ArcSwapOption::empty(),
+                fell_back: AtomicBool::new(false),
             }),
         }
     }
@@ -111,6 +129,16 @@ impl Connector {
         self.shared.backends.are_pooled()
     }
 
+    /// Whether a connection still stands before a session that a connection took.
+    pub(super) async fn knows_session_of(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        self.shared.backends.know(client).await
+    }
+
+    /// Each connection has a session to itself again.
+    pub(super) fn note_no_pooler(&self) {
+        self.shared.backends.note_no_pooler();
+    }
+
     /// A session has answered as only one of such a pooler's does; what whoever asked is told.
     pub(super) fn note_pooler(&self) -> QueryErrorKind {
         self.shared.backends.note_pooler();
@@ -123,9 +151,11 @@ impl Connector {
         drop(self.shared.open.subscribe().wait_for(|open| *open == 0).await);
     }
 
-    /// The longest that making a connection can take: every host may take its time, each time it is tried.
+    /// The longest that making a connection can take: every known address may take its time, each time it is tried. It grows
+    /// where a lookup finds more addresses.
     pub fn patience(&self) -> Duration {
-        let attempts = self.to.hosts.len().saturating_mul(self.passes().len());
+        let addresses: usize = self.shared.addresses.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let attempts = addresses.saturating_mul(self.passes().len());
         self.timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX).max(1))
     }
 
@@ -165,16 +195,12 @@ impl Connector {
     async fn dial_in_order(&self, settings: &Config) -> Result<Dialled, tokio_postgres::Error> {
         let mut failure = None;
         for role in self.passes() {
-            for (host, port) in &self.to.hosts {
+            for (index, (host, port)) in self.to.hosts.iter().enumerate() {
                 let mut settings = settings.clone();
                 settings.host(host).port(*port);
-                match timeout(self.timeout, self.dial_host(&settings, host, *role)).await {
-                    Ok(Ok(dialled)) => return Ok(dialled),
-                    Ok(Err(error)) => failure = Some(error),
-                    Err(_) => {
-                        let why = format!("no answer within {} ms", self.timeout.as_millis());
-                        failure = Some(refuse(io::Error::new(io::ErrorKind::TimedOut, why)).await);
-                    }
+                match self.dial_addresses(&settings, index, *role).await {
+                    Ok(dialled) => return Ok(dialled),
+                    Err(error) => failure = Some(error),
                 }
             }
         }
@@ -184,7 +210,42 @@ impl Connector {
         }
     }
 
-    /// Connects to one host, and sees whether it is in the role that is wanted.
+    /// Tries the addresses of the host at `index` one after the other.
+    async fn dial_addresses(
+        &self,
+        settings: &Config,
+        index: usize,
+        role: Role,
+    ) -> Result<Dialled, tokio_postgres::Error> {
+        let Some((host, port)) = self.to.hosts.get(index) else {
+            return Err(refuse(io::Error::new(io::ErrorKind::InvalidInput, "no host is configured")).await);
+        };
+        if host.starts_with('/') {
+            return match timeout(self.timeout, self.dial_host(settings, host, role)).await {
+                Ok(dialled) => dialled,
+                Err(_) => Err(refuse(late(self.timeout)).await),
+            };
+        }
+        let addresses = match look_up(host, *port, self.timeout).await {
+            Ok(addresses) => addresses,
+            Err(error) => return Err(refuse(error).await),
+        };
+        if let Some(count) = self.shared.addresses.get(index) {
+            count.store(addresses.len(), Ordering::Relaxed);
+        }
+        let attempt = |address: SocketAddr| {
+            let mut settings = settings.clone();
+            settings.hostaddr(address.ip());
+            async move { self.dial_host(&settings, host, role).await }
+        };
+        match in_turn(&addresses, &self.shared.silent, self.timeout, attempt).await {
+            Ok(dialled) => Ok(dialled),
+            Err(Some(error)) => Err(error),
+            Err(None) => Err(refuse(late(self.timeout)).await),
+        }
+    }
+
+    /// Connects to one address of a host, and sees whether it is in the role that is wanted.
     async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<Dialled, tokio_postgres::Error> {
         let (client, task, settled) = self.dial_as_safely_as_asked(settings, host).await?;
         if self.owns_sessions {
@@ -227,7 +288,7 @@ impl Connector {
         host: &str,
     ) -> Result<(Client, JoinHandle<()>, Settled), tokio_postgres::Error> {
         let mode = if host.starts_with('/') { SslMode::Disable } else { self.to.tls.mode };
-        let mut settings = settings.clone();
+        let (mut settings, mut refused) = (settings.clone(), None);
         if mode != SslMode::Disable {
             let prefers = mode == SslMode::Prefer;
             settings.ssl_mode(if prefers { PgSslMode::Prefer } else { PgSslMode::Require });
@@ -237,17 +298,33 @@ impl Connector {
             };
             match settings.connect(tls).await {
                 Ok((client, connection)) => {
+                    self.shared.fell_back.store(false, Ordering::Relaxed);
                     let (task, settled) = self.tend(connection);
                     return Ok((client, task, settled));
                 }
-                Err(error) if prefers && may_do_without_tls(&error) => {}
+                Err(error) if prefers && may_do_without_tls(&error) => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
         settings.ssl_mode(PgSslMode::Disable);
         let (client, connection) = settings.connect(NoTls).await?;
+        if let Some(error) = refused {
+            self.note_fallback(&error);
+        }
         let (task, settled) = self.tend(connection);
         Ok((client, task, settled))
+    }
+
+    /// Warns once that `prefer` goes without TLS although the server offers it.
+    fn note_fallback(&self, error: &tokio_postgres::Error) {
+        if !self.shared.fell_back.swap(true, Ordering::Relaxed) {
+            let why = ConnectError::of(error).to_string();
+            tracing::warn!(
+                domain = %self.domain,
+                why,
+                "postgres.tls.fallback: sslmode prefer sends everything in plain text, though the server offers TLS"
+            );
+        }
     }
 
     /// Asks the server to stop what the session of `token` runs; a pooler is not asked, since `PgBouncer` 1.18 (Debian 12) dies of
@@ -291,7 +368,7 @@ impl Connector {
         let (interest, lost) = oneshot::channel::<Infallible>();
         let open = OpenConnection::count(Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let mut connection = std::pin::pin!(connection);
+            let mut connection = std::pin::pin!(drive(connection));
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 _ = lost => {
@@ -381,12 +458,6 @@ fn may_do_without_tls(error: &tokio_postgres::Error) -> bool {
         Some(code) => *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
         None => tls::explain(error).is_some(),
     }
-}
-
-/// Whether the server ended the session by an administrator's command or for being idle. Nothing that was asked had
-/// reached it: it would have answered that with these words, and not the connection.
-pub(super) fn is_farewell(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| [SqlState::ADMIN_SHUTDOWN, SqlState::IDLE_SESSION_TIMEOUT].contains(code))
 }
 
 /// The server's own keepalives: a session whose client vanished without a word ends within a minute and frees its slot,

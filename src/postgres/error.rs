@@ -49,6 +49,15 @@ pub enum QueryErrorKind {
         /// What broke, redacted.
         detail: String,
     },
+    /// PostgreSQL gave the query up for a reason that passes: a lock, a conflict with another transaction, a cancel request
+    /// of somebody else, a lack of resources.
+    #[error("the database aborted the query with SQLSTATE {sqlstate}, which may pass")]
+    Aborted {
+        /// The five characters of SQLSTATE.
+        sqlstate: String,
+        /// PostgreSQL's message: for logs and checks, never for an HTTP body.
+        detail: String,
+    },
     /// PostgreSQL refused the query.
     #[error("the database refused the query with SQLSTATE {sqlstate}")]
     Sql {
@@ -89,11 +98,12 @@ pub enum QueryErrorKind {
 
 impl QueryErrorKind {
     /// Every code that [`Self::code`] gives.
-    pub const CODES: [&str; 7] = [
+    pub const CODES: [&str; 8] = [
         "domain_unavailable",
         "domain_overloaded",
         "timeout",
         "connection_lost",
+        "query_aborted",
         "query_failed",
         "unmappable_column",
         "bad_parameter",
@@ -106,6 +116,7 @@ impl QueryErrorKind {
             Self::Overloaded { .. } => "domain_overloaded",
             Self::Timeout { .. } => "timeout",
             Self::ConnectionLost { .. } => "connection_lost",
+            Self::Aborted { .. } => "query_aborted",
             Self::Sql { .. } => "query_failed",
             Self::Column { .. } => "unmappable_column",
             Self::Parameter { .. } | Self::ParameterCount { .. } => "bad_parameter",
@@ -121,6 +132,7 @@ impl QueryErrorKind {
             "domain_overloaded" => Self::Overloaded { retry_after },
             "timeout" => Self::Timeout { after: Duration::ZERO },
             "connection_lost" => Self::ConnectionLost { sent: true, detail: noted() },
+            "query_aborted" => Self::Aborted { sqlstate: "57014".to_owned(), detail: noted() },
             "query_failed" => Self::Sql { sqlstate: "XX000".to_owned(), detail: noted() },
             "unmappable_column" => Self::Column { column: noted(), ty: noted(), reason: "cannot be mapped".to_owned() },
             "bad_parameter" => Self::ParameterCount { expected: 0, given: 0 },
@@ -128,15 +140,24 @@ impl QueryErrorKind {
         })
     }
 
-    /// Whether the same query may succeed if it is simply asked again: nothing was sent, or the database undid it for
-    /// reasons of its own (serialization failure, deadlock).
+    /// PostgreSQL's code, where it answered with one.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Aborted { sqlstate, .. } | Self::Sql { sqlstate, .. } => Some(sqlstate),
+            _ => None,
+        }
+    }
+
+    /// Whether the same query may succeed if it is asked again at once: nothing was sent, or the database gave it up for a
+    /// reason that passes.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ConnectionLost { sent, .. } => !sent,
-            Self::Sql { sqlstate, .. } => matches!(sqlstate.as_str(), "40001" | "40P01"),
+            Self::Aborted { .. } => true,
             Self::Unavailable { .. }
             | Self::Overloaded { .. }
             | Self::Timeout { .. }
+            | Self::Sql { .. }
             | Self::Parameter { .. }
             | Self::Column { .. }
             | Self::ParameterCount { .. } => false,
@@ -150,14 +171,12 @@ mod tests {
 
     #[test]
     fn only_what_was_not_sent_or_was_undone_is_retried() {
-        let sql = |sqlstate: &str| QueryErrorKind::Sql { sqlstate: sqlstate.into(), detail: String::new() };
+        let (sqlstate, detail) = ("40001".to_owned(), String::new());
         let lost = |sent| QueryErrorKind::ConnectionLost { sent, detail: String::new() };
         let second = Duration::from_secs(1);
         for (kind, retryable) in [
-            (sql("40001"), true),
-            (sql("40P01"), true),
-            (sql("42P01"), false),
-            (sql("57014"), false),
+            (QueryErrorKind::Aborted { sqlstate: sqlstate.clone(), detail: detail.clone() }, true),
+            (QueryErrorKind::Sql { sqlstate, detail }, false),
             (lost(false), true),
             (lost(true), false),
             (QueryErrorKind::Unavailable { why: String::new(), retry_after: second }, false),

@@ -5,10 +5,11 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::error::{DbError, Severity};
 
-use super::backends::{POOLED, UNWANTED};
+use super::backends::POOLED;
 use super::error::QueryErrorKind;
+use super::sqlstate::{self, Cause, Refusal};
 use super::tls;
 
 /// When trying again may help where no connection was free.
@@ -60,20 +61,11 @@ impl ConnectError {
     }
 
     fn of_answer(answer: &DbError) -> Self {
-        let code = answer.code();
-        let sqlstate = code.code().to_owned();
-        let refused = |why| Self::Refused { why, sqlstate: sqlstate.clone() };
-        match *code {
-            SqlState::TOO_MANY_CONNECTIONS => Self::Full,
-            SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
-                Self::NotAccepting { sqlstate }
-            }
-            SqlState::INVALID_PASSWORD => refused("the server refused the password"),
-            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => refused("the server refused the login"),
-            SqlState::INVALID_CATALOG_NAME => refused("there is no such database"),
-            SqlState::INSUFFICIENT_PRIVILEGE => refused("the role may not use the database"),
-            SqlState::PROTOCOL_VIOLATION if answer.message().contains("startup parameter") => refused(UNWANTED),
-            _ => refused("the server refused the connection"),
+        let sqlstate = answer.code().code().to_owned();
+        match sqlstate::refusal(answer) {
+            Refusal::Full => Self::Full,
+            Refusal::NotAccepting => Self::NotAccepting { sqlstate },
+            Refusal::Refused(why) => Self::Refused { why, sqlstate },
         }
     }
 
@@ -100,31 +92,26 @@ fn chain(error: &tokio_postgres::Error) -> String {
     text
 }
 
-/// Reads the driver's error about a query that had been handed to a connection; `limit` is how long it could take.
-pub(super) fn of_query(error: &tokio_postgres::Error, limit: Duration) -> QueryErrorKind {
+/// Reads the driver's error about a query that had been handed to a connection.
+pub(super) fn of_query(error: &tokio_postgres::Error) -> QueryErrorKind {
     match error.as_db_error() {
-        Some(answer) => of_answer(answer, limit),
+        Some(answer) => of_answer(answer),
         None if is_broken(error) => QueryErrorKind::ConnectionLost { sent: true, detail: chain(error) },
         None => QueryErrorKind::Sql { sqlstate: "XX000".to_owned(), detail: chain(error) },
     }
 }
 
-fn of_answer(answer: &DbError, limit: Duration) -> QueryErrorKind {
-    let code = answer.code();
-    let sqlstate = code.code();
-    let detail = || format!("{sqlstate}: {}", answer.message());
-    match *code {
-        // The session's statement_timeout, or our own cancel.
-        SqlState::QUERY_CANCELED => QueryErrorKind::Timeout { after: limit },
-        // The server ended the session, and with it whatever the query had begun.
-        SqlState::ADMIN_SHUTDOWN | SqlState::IDLE_SESSION_TIMEOUT => {
-            QueryErrorKind::ConnectionLost { sent: false, detail: detail() }
+fn of_answer(answer: &DbError) -> QueryErrorKind {
+    let sqlstate = answer.code().code().to_owned();
+    match sqlstate::cause(answer) {
+        Cause::SessionEnded { undone } => {
+            let detail = format!("{sqlstate}: {}", answer.message());
+            QueryErrorKind::ConnectionLost { sent: !undone, detail }
         }
-        SqlState::CRASH_SHUTDOWN | SqlState::CANNOT_CONNECT_NOW => {
-            QueryErrorKind::ConnectionLost { sent: true, detail: detail() }
+        Cause::Cancelled | Cause::Transient => QueryErrorKind::Aborted { sqlstate, detail: answer_in_full(answer) },
+        Cause::Outdated | Cause::Misplaced | Cause::Failed => {
+            QueryErrorKind::Sql { sqlstate, detail: answer_in_full(answer) }
         }
-        _ if sqlstate.starts_with("08") => QueryErrorKind::ConnectionLost { sent: true, detail: detail() },
-        _ => QueryErrorKind::Sql { sqlstate: sqlstate.to_owned(), detail: answer_in_full(answer) },
     }
 }
 
@@ -142,11 +129,11 @@ fn is_broken(error: &tokio_postgres::Error) -> bool {
     error.is_closed() || io
 }
 
-/// Whether a statement prepared earlier may no longer be what its text means: the tables changed under it.
-pub(super) fn is_stale_statement(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::FEATURE_NOT_SUPPORTED // "cached plan must not change result type"
-            || (code.code().starts_with("42") && *code != SqlState::DUPLICATE_PSTATEMENT)
+/// Whether the server answered the statement with an error, and goes on with the session.
+pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|answer| match answer.parsed_severity() {
+        Some(severity) => severity == Severity::Error,
+        None => answer.severity() == "ERROR",
     })
 }
 

@@ -5,6 +5,7 @@
 //! the type that PREPARE finds (the table of types is in `codec`). Nothing here knows actors, retries, health or flows,
 //! and nothing pastes a value into SQL.
 
+mod addresses;
 mod backends;
 mod coalesce;
 mod codec;
@@ -13,11 +14,14 @@ mod error;
 pub mod examination;
 mod failure;
 mod lanes;
+mod lifetime;
+mod notices;
 mod pool;
 mod probe;
 mod query;
 mod refusal;
 mod session;
+mod sqlstate;
 mod statements;
 mod tls;
 mod verification;
@@ -30,6 +34,7 @@ pub use error::{QueryError, QueryErrorKind};
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use lanes::{Ask, BatchCounts, Lanes, Manner, Told};
+pub use notices::NOTICES;
 pub use pool::{Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
 pub use query::{Answer, Column, ColumnType, Description, Query};

@@ -11,23 +11,31 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::{
-    Hook, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
+    Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
 };
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Config;
 
 use super::connect::Connector;
 use super::error::QueryErrorKind;
 use super::failure::{ConnectError, OVERLOAD_PAUSE};
+use super::lifetime::Lifetime;
 use super::session::Session;
 use super::statements::Plans;
-use super::verification::{Verification, hear_of_ends};
+use super::verification::{Verification, ask, hear_of_ends};
 use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
 use crate::types::Deadline;
 
 /// Connections beyond the configured minimum are closed where none of them was needed for so long.
 const SHRINK_AFTER: Duration = Duration::from_secs(60);
+/// Where the server has no free slot, a connection is tried again after this.
+const SLOT_PAUSE: Duration = Duration::from_millis(20);
+/// So often the pool's care tries again at once.
+const FILL_ATTEMPTS: u32 = 10;
+
+/// How long after the deadline of a query the pool itself says why there is no connection.
+const CONNECT_GRACE: Duration = Duration::from_millis(10);
 
 /// The connections of one domain. Cheap to clone; all clones are one pool.
 #[derive(Debug, Clone)]
@@ -49,6 +57,7 @@ pub(super) struct Shared {
     /// Counts those who waited for a connection in vain.
     timeouts: AtomicU64,
     verification: Arc<Verification>,
+    pub(super) lifetime: Lifetime,
 }
 
 /// How many connections were in use at once, at most, since the pool was last shrunk.
@@ -61,9 +70,9 @@ struct Demand {
 /// What a pool is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct PoolStatus {
-    /// The most connections it may have.
+    /// The most connections it may have, the probe's among them.
     pub max: usize,
-    /// The connections it has.
+    /// The connections it has for queries.
     pub size: usize,
     /// Those of them that nobody uses.
     pub idle: usize,
@@ -95,12 +104,17 @@ impl Pool {
         let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
         let verification = Arc::new(Verification::new(&config.timeouts));
         let verifier = Arc::clone(&verification);
+        let lifetime = Lifetime::new(config.pool.max_lifetime);
+        let ageing = lifetime.clone();
         let inner = deadpool_postgres::Pool::builder(manager)
-            .max_size(config.pool.max)
+            .max_size(for_queries(config.pool.max))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(config.timeouts.acquire))
             .create_timeout(Some(connector.patience()))
             .recycle_timeout(Some(config.timeouts.probe))
+            .pre_recycle(Hook::sync_fn(move |_, metrics| {
+                if ageing.is_over(metrics.created) { Err(HookError::message("too old")) } else { Ok(()) }
+            }))
             .pre_recycle(Hook::async_fn(|_, _| Box::pin(hear_of_ends())))
             .post_recycle(Hook::async_fn(move |connection, metrics| {
                 let verifier = Arc::clone(&verifier);
@@ -111,7 +125,7 @@ impl Pool {
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let (size, limits) = (config.pool, config.timeouts);
         let (plans, epoch, timeouts) = (Plans::default(), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, verification };
+        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, verification, lifetime };
         Ok(Self { inner, shared: Arc::new(shared) })
     }
 
@@ -125,6 +139,11 @@ impl Pool {
         self.shared.size.coalesce == Coalescing::Auto && self.shared.prepares()
     }
 
+    /// What it shares with its sessions.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// How long to wait for what.
     pub(super) fn limits(&self) -> &Limits {
         &self.shared.limits
@@ -136,24 +155,37 @@ impl Pool {
     /// `Overloaded` where none came free in time, `Unavailable` where the server refuses us, `ConnectionLost` where none
     /// could be made.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
-        let remaining = deadline.remaining();
-        let create = self.shared.connector.patience().min(remaining);
-        let limits = Timeouts {
-            wait: Some(self.shared.limits.acquire.min(remaining).max(Duration::from_millis(1))),
-            create: Some(create),
-            recycle: Some(self.shared.limits.probe.min(remaining)),
-        };
-        match timeout(remaining, self.inner.timeout_get(&limits)).await {
-            Ok(Ok(connection)) => {
-                self.note_demand();
-                Ok(Session::new(connection, Arc::clone(&self.shared)))
+        let waits_until = Instant::now() + self.shared.limits.acquire;
+        loop {
+            let remaining = deadline.remaining();
+            let wait = waits_until.saturating_duration_since(Instant::now()).min(remaining);
+            let create = self.shared.connector.patience().min(remaining);
+            let limits = Timeouts {
+                wait: Some(wait.max(Duration::from_millis(1))),
+                create: Some(create),
+                recycle: Some(self.shared.limits.probe.min(remaining)),
+            };
+            // A wait for a connection ends before this does: later it is the server that has not answered.
+            let refused = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
+                Ok(Ok(connection)) => {
+                    self.note_demand();
+                    return Ok(Session::new(connection, Arc::clone(&self.shared)));
+                }
+                Ok(Err(error)) => refusal(error, create),
+                Err(_) => Some(ConnectError::late(remaining)),
+            };
+            match refused {
+                // The server's slots are taken, some by connections of this pool, which may come free.
+                Some(ConnectError::Full) if wait > SLOT_PAUSE => sleep(SLOT_PAUSE).await,
+                Some(ConnectError::Full) | None => return Err(self.waited_in_vain()),
+                Some(refused) => return Err(refused.into_query_error(OVERLOAD_PAUSE)),
             }
-            Ok(Err(error)) => {
-                let refused = refusal(error, create).map(|error| error.into_query_error(OVERLOAD_PAUSE));
-                Err(refused.unwrap_or_else(|| self.waited_in_vain()))
-            }
-            Err(_) => Err(self.waited_in_vain()),
         }
+    }
+
+    /// The most connections that queries can have.
+    pub(super) fn capacity(&self) -> usize {
+        self.inner.status().max_size
     }
 
     /// What a query is told that has waited for a connection for as long as it may; it is counted.
@@ -174,15 +206,25 @@ impl Pool {
         }
     }
 
-    /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those beyond the minimum
-    /// that a minute's load did not need.
+    /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those that are too old and
+    /// those beyond the minimum that a minute's load did not need.
     ///
     /// # Errors
     /// Why a missing connection could not be made.
     pub async fn keep(&self) -> Result<(), ConnectError> {
         self.shrink();
+        drop(self.inner.retain(|_, metrics| !self.shared.lifetime.is_over(metrics.created)));
         self.verify_idle().await;
-        self.fill().await
+        let mut filled = self.fill().await;
+        for _ in 0..FILL_ATTEMPTS {
+            if filled != Err(ConnectError::Full) {
+                break;
+            }
+            // A session that was closed just now keeps its slot until the server has ended it.
+            sleep(SLOT_PAUSE).await;
+            filled = self.fill().await;
+        }
+        filled
     }
 
     /// Closes every connection, those in use when they are given back, so that the next queries connect anew.
@@ -203,7 +245,7 @@ impl Pool {
 
     async fn fill(&self) -> Result<(), ConnectError> {
         let status = self.inner.status();
-        let missing = self.shared.size.min.min(self.shared.size.max).saturating_sub(status.size);
+        let missing = self.shared.size.min.min(status.max_size).saturating_sub(status.size);
         if missing == 0 {
             return Ok(());
         }
@@ -215,6 +257,25 @@ impl Pool {
             .filter_map(Result::err)
             .find_map(|error| refusal(error, self.shared.connector.patience()))
             .map_or(Ok(()), Err)
+    }
+
+    /// Asks the database over an idle connection of the pool, and says how long it took to answer; `None` where all are busy.
+    ///
+    /// # Errors
+    /// Why there was no answer.
+    pub(super) async fn ask_idle(&self) -> Result<Option<Duration>, ConnectError> {
+        let connection = match self.at_once().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                let refused = refusal(error, self.shared.connector.patience());
+                return refused.filter(|refused| *refused != ConnectError::Full).map_or(Ok(None), Err);
+            }
+        };
+        let answered = ask(&connection, self.shared.limits.probe).await;
+        if answered.is_err() {
+            Self::discard(connection);
+        }
+        answered.map(Some)
     }
 
     async fn verify_idle(&self) {
@@ -284,6 +345,11 @@ impl Demand {
         *since = Instant::now();
         Some(self.peak.swap(0, Ordering::Relaxed))
     }
+}
+
+/// The connections of `max` that queries can have: one is the probe's.
+fn for_queries(max: usize) -> usize {
+    max.saturating_sub(1).max(1)
 }
 
 /// Why no connection was made; `None` where none was free.

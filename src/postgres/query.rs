@@ -18,15 +18,16 @@ pub struct Query {
     tempo: Tempo,
     coalescing: Coalescing,
     joining: Joining,
+    max_rows: usize,
 }
 
 impl Query {
-    /// The query `text` of `node`, and whether it may be asked together with its like.
-    pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing) -> Arc<Self> {
+    /// The query `text` of `node`, whether it may be asked together with its like, and how many rows the node takes.
+    pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing, max_rows: usize) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (id, text) = (NEXT.fetch_add(1, Ordering::Relaxed), text.into());
         let joining = Joining::of(&text, coalescing);
-        Arc::new(Self { id, node, text, tempo: Tempo::default(), coalescing, joining })
+        Arc::new(Self { id, node, text, tempo: Tempo::default(), coalescing, joining, max_rows })
     }
 
     /// A number no other query of this process has.
@@ -49,6 +50,11 @@ impl Query {
         self.coalescing
     }
 
+    /// The most rows that its node takes.
+    pub fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
     /// How long it takes of late.
     pub(super) fn tempo(&self) -> &Tempo {
         &self.tempo
@@ -68,7 +74,7 @@ impl Query {
 /// What a database answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The rows, each a map from column to value; all share their column names.
+    /// The rows, each a map from column to value; all share their column names. At most one more than the node takes.
     pub rows: Vec<Value>,
     /// How long the query waited for a connection.
     pub waited: Duration,

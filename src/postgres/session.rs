@@ -5,6 +5,8 @@
 //! passed, and the connection is closed. A cancel can arrive late and would hit whatever runs then, so not even a
 //! session that has been cancelled cleanly is used again. (A shared session, whose statements are quick, is first given a
 //! moment to come to its end without a cancel.)
+//!
+//! A query is read only as far as its node takes rows, and one row further. The rest is left unread, as if nobody waited for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,15 +15,15 @@ use std::time::Duration;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::{CancelToken, Statement};
+use tokio_postgres::{CancelToken, SimpleQueryMessage, Statement};
 
-use super::backends::is_of_another_session;
 use super::coalesce::Together;
-use super::connect::{Connector, is_farewell, pooled};
+use super::connect::{Connector, pooled};
 use super::error::QueryErrorKind;
-use super::failure::{is_stale_statement, of_query};
+use super::failure::of_query;
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
+use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
 use super::statements::{Bound, Plan, Reader};
 use super::words;
 use crate::types::{Deadline, Value};
@@ -37,8 +39,12 @@ pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
+    /// When the connection is too old for further queries.
+    ends: Instant,
     /// Something was asked that has not been answered to its end.
     busy: AtomicBool,
+    /// Rows were left unread: the node does not take so many.
+    unread: AtomicBool,
     shared: bool,
 }
 
@@ -69,8 +75,16 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let epoch = pool.epoch();
-        Self { connection: Some(connection), epoch, pool, busy: AtomicBool::new(false), shared: false }
+        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(Object::metrics(&connection).created).into());
+        Self {
+            connection: Some(connection),
+            epoch,
+            ends,
+            pool,
+            busy: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+            shared: false,
+        }
     }
 
     /// The same for many queries at once, which the connection answers in the order they are sent.
@@ -80,9 +94,10 @@ impl Session {
         session
     }
 
-    /// Whether a query may be sent: the connection is open, and has not been given up.
+    /// Whether a query may be sent: the connection is open, not too old, and has not been given up.
     pub(super) fn is_usable(&self) -> bool {
-        self.epoch == self.pool.epoch() && self.connection.as_ref().is_some_and(|connection| !connection.is_closed())
+        let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
+        is_open && self.epoch == self.pool.epoch() && Instant::now() < self.ends
     }
 
     /// Takes note that somebody no longer waits for an answer which is still to come.
@@ -90,7 +105,17 @@ impl Session {
         self.busy.store(true, Ordering::Relaxed);
     }
 
-    /// Runs `query` beside others on this session. `limit` is how long the caller lets it take.
+    /// Whether rows were left unread: what is sent now waits until all of them have come.
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// Leaves the rest of an answer unread.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `query` beside others on this session.
     ///
     /// # Errors
     /// As [`Self::query`], but never that the deadline has passed: that is the caller's to see.
@@ -98,13 +123,12 @@ impl Session {
         &self,
         query: &Query,
         params: &[Value],
-        limit: Duration,
     ) -> Result<Vec<Value>, QueryErrorKind> {
         if self.connection()?.is_closed() {
             return Err(ended_before_it_was_asked());
         }
         let farewells = self.pool.connector.farewells();
-        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells, limit))
+        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells))
     }
 
     /// Runs `query` with each of `asks`, beside others, as one statement where that is possible.
@@ -115,13 +139,12 @@ impl Session {
         &self,
         query: &Query,
         asks: &[Arc<[Value]>],
-        limit: Duration,
     ) -> Result<Together, QueryErrorKind> {
         if self.connection()?.is_closed() {
             return Err(ended_before_it_was_asked());
         }
         let farewells = self.pool.connector.farewells();
-        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells, limit))
+        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells))
     }
 
     /// Runs `query` with `params` and reads all its rows, each a map from column to value.
@@ -135,17 +158,28 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Vec<Value>, QueryErrorKind> {
         let limit = deadline.remaining();
+        // The node asks for more time than the session allows.
+        let extends = limit > self.pool.limits.query && self.pool.prepares();
         self.within(deadline, async |session| {
-            if limit <= session.pool.limits.query || !session.pool.prepares() {
+            if !extends {
                 return session.run(query, params).await;
             }
-            // The node asks for more time than the session allows.
             session.limit_statements(limit).await?;
             let rows = session.run(query, params).await;
-            session.limit_statements(session.pool.limits.query).await?;
-            rows
+            // Behind rows that nobody reads this would wait: the session is closed instead.
+            if session.has_unread() {
+                return rows;
+            }
+            let restored = session.limit_statements(session.pool.limits.query).await;
+            // An error of the query says more than one that follows from it.
+            rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
+        .inspect(|_| {
+            if extends && self.has_unread() {
+                self.leave_unanswered();
+            }
+        })
     }
 
     /// What PREPARE says of `query`, which is planned as well: only then PostgreSQL asks for permissions.
@@ -181,7 +215,7 @@ impl Session {
         match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
             Ok(outcome) => {
                 self.busy.store(false, Ordering::Relaxed);
-                outcome.map_err(|fault| self.explain(fault, farewells, limit))
+                outcome.map_err(|fault| self.explain(fault, farewells))
             }
             Err(_) => Err(QueryErrorKind::Timeout { after: limit }),
         }
@@ -189,12 +223,9 @@ impl Session {
 
     /// What `fault` means to whoever asked. After an error of the server the session is as before; after a broken protocol
     /// there is nothing to keep.
-    fn explain(&self, fault: Fault, farewells: u64, limit: Duration) -> QueryErrorKind {
+    fn explain(&self, fault: Fault, farewells: u64) -> QueryErrorKind {
         match fault {
             Fault::Ours(kind) => kind,
-            Fault::Driver(error) if self.pool.prepares() && is_of_another_session(&error) => {
-                self.pool.connector.note_pooler()
-            }
             Fault::Driver(error) => {
                 if error.as_db_error().is_none() {
                     self.busy.store(true, Ordering::Relaxed);
@@ -204,24 +235,54 @@ impl Session {
                     self.pool.connector.note_farewell();
                 }
                 let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
-                if undone { ended_before_it_was_asked() } else { of_query(&error, limit) }
+                if undone { ended_before_it_was_asked() } else { of_query(&error) }
             }
         }
     }
 
     async fn run(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        if !self.pool.prepares() {
-            return self.run_unprepared(query, params).await;
-        }
-        let (statement, plan) = self.prepare(query).await?;
-        match self.execute(&statement, &plan, params).await {
-            Err(Fault::Driver(error)) if is_stale_statement(&error) => {
-                self.forget(query)?;
-                let (statement, plan) = self.prepare(query).await?;
-                self.execute(&statement, &plan, params).await
+        let began = Instant::now();
+        let outcome = if self.pool.prepares() {
+            self.run_prepared(query, params).await
+        } else {
+            self.run_unprepared(query, params).await
+        };
+        match outcome {
+            Err(Fault::Driver(error)) if is_cancelled(&error) => {
+                let ran = began.elapsed();
+                let timed_out = self.statement_timeout().await.is_some_and(|limit| ran >= limit);
+                Err(if timed_out { QueryErrorKind::Timeout { after: ran }.into() } else { error.into() })
             }
             outcome => outcome,
         }
+    }
+
+    /// Runs `query` as it was prepared before, or, where the schema may have changed since, as it is prepared again.
+    async fn run_prepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let (statement, plan) = self.prepare(query).await?;
+        match self.execute(query, &statement, &plan, params).await {
+            Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
+            Err(Fault::Ours(kind)) if self.is_current(query, &plan).await? => return Err(kind.into()),
+            Err(Fault::Ours(_)) => {}
+            outcome => return outcome,
+        }
+        self.forget(query)?;
+        let (statement, plan) = self.prepare(query).await?;
+        self.execute(query, &statement, &plan, params).await
+    }
+
+    /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
+    pub(super) async fn refuse_pooler(&self, error: &tokio_postgres::Error) -> Result<(), Fault> {
+        if is_misplaced(error) && !self.pool.connector.knows_session_of(self.connection()?).await? {
+            return Err(self.pool.connector.note_pooler().into());
+        }
+        Ok(())
+    }
+
+    /// Whether PREPARE still says of `query` what `plan` was made of. The server tells of a change only when a statement is
+    /// executed, and a value that does not fit the plan is never sent.
+    pub(super) async fn is_current(&self, query: &Query, plan: &Plan) -> Result<bool, Fault> {
+        Ok(plan.fits(&self.connection()?.prepare(query.text()).await?))
     }
 
     /// Runs `query` as it was described before, or else as it is described now: its parameters may have other types since.
@@ -241,15 +302,20 @@ impl Session {
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
         let typed = bound.iter().zip(plan.param_types().cloned());
         let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);
-        let (mut rows, mut refused) = (Vec::new(), None);
+        let (mut rows, mut refused, mut pace) = (Vec::new(), None, Pace::default());
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
                 self.pool.plans.forget(query.id());
                 let detail = "the tables have changed since the query was described".to_owned();
-                refused = Some(QueryErrorKind::ConnectionLost { sent: true, detail });
+                refused = Some(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
             }
             if refused.is_none() {
                 reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
+            }
+            if pace.is_over(query) {
+                self.leave_unread();
+                break;
             }
         }
         refused.map_or(Ok(rows), |kind| Err(kind.into()))
@@ -277,26 +343,37 @@ impl Session {
         Ok((statement, plan))
     }
 
-    async fn execute(&self, statement: &Statement, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn execute(
+        &self,
+        query: &Query,
+        statement: &Statement,
+        plan: &Plan,
+        params: &[Value],
+    ) -> Result<Vec<Value>, Fault> {
         let reader = plan.reader()?;
         let bound = plan.bind(params)?;
-        Ok(self.read(statement, &reader, &bound).await??)
+        Ok(self.read(query, statement, &reader, &bound).await??)
     }
 
-    /// Runs `statement` and reads its rows, or says which column cannot be read.
+    /// Runs `statement` and reads the rows that `query` takes and one more, or says which column cannot be read.
     pub(super) async fn read(
         &self,
+        query: &Query,
         statement: &Statement,
         reader: &Reader<'_>,
         bound: &[Bound],
     ) -> Result<Result<Vec<Value>, QueryErrorKind>, Fault> {
         let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
-        let mut rows = Vec::new();
-        let mut unreadable = None;
+        let (mut rows, mut unreadable, mut pace) = (Vec::new(), None, Pace::default());
         // To the end even after a row that cannot be read, so that the session is free again.
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             if unreadable.is_none() {
                 reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+            }
+            if pace.is_over(query) {
+                self.leave_unread();
+                break;
             }
         }
         Ok(unreadable.map_or(Ok(rows), Err))
@@ -317,8 +394,26 @@ impl Session {
         Ok(self.connection()?.batch_execute(&format!("SET statement_timeout = {milliseconds}")).await?)
     }
 
-    fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
-        drop(self.connection()?.statement_cache.remove(query.text(), &[]));
+    /// The limit that the server itself sets to statements of this session; `None` without one. It is asked for: behind a
+    /// pooler the setting is the role's, and the server's message about a cancelled statement is in any language.
+    async fn statement_timeout(&self) -> Option<Duration> {
+        const LIMIT: &str = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
+        let answer = self.connection().ok()?.simple_query(LIMIT).await.ok()?;
+        let setting = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0)?.parse().ok(),
+            _ => None,
+        });
+        setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
+    }
+
+    /// Drops the statements that this connection has prepared for `query`, plain and wrapped, and the names of types.
+    pub(super) fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
+        let connection = self.connection()?;
+        drop(connection.statement_cache.remove(query.text(), &[]));
+        if let Some(wrapped) = query.joining().wrapped_text() {
+            drop(connection.statement_cache.remove(&wrapped, &[]));
+        }
+        connection.clear_type_cache();
         Ok(())
     }
 
@@ -332,6 +427,28 @@ impl Session {
     }
 }
 
+/// Rows that are decoded before other work of the thread gets its turn: less than a millisecond's.
+const ROWS_IN_A_TURN: usize = 256;
+
+/// Counts rows, so that a long result does not keep the thread for itself.
+#[derive(Debug, Default)]
+pub(super) struct Pace(usize);
+
+impl Pace {
+    /// One more row has come.
+    pub(super) async fn row(&mut self) {
+        self.0 += 1;
+        if self.0.is_multiple_of(ROWS_IN_A_TURN) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether there are more rows than the node of `query` takes.
+    fn is_over(&self, query: &Query) -> bool {
+        self.0 > query.max_rows()
+    }
+}
+
 /// The server had already ended the session when the query came to be sent.
 fn ended_before_it_was_asked() -> QueryErrorKind {
     QueryErrorKind::ConnectionLost { sent: false, detail: "the server ended the session".to_owned() }
@@ -341,23 +458,25 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let outdated = self.epoch != self.pool.epoch();
-        let busy = *self.busy.get_mut();
+        let (busy, unread) = (*self.busy.get_mut(), *self.unread.get_mut());
         if outdated || connection.is_closed() {
             let token = connection.cancel_token();
             Pool::discard(connection);
-            if busy {
+            if busy || unread {
                 let connector = self.pool.connector.clone();
                 in_background(async move { stop(&connector, &token).await });
             }
-        } else if busy && self.shared {
-            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
-        } else if busy {
+        } else if busy && !self.shared {
             in_background(abandon(connection, self.pool.connector.clone()));
+        } else if busy || unread {
+            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
+        } else if Instant::now() >= self.ends {
+            Pool::discard(connection);
         }
     }
 }
 
-/// Lets what was left unanswered on a shared session come to its end, which for quick statements is soon: then the
+/// Lets what was left unanswered on a shared session, or unread, come to its end, which for quick statements is soon: then the
 /// connection is as good as before. Otherwise it is abandoned.
 async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
     match timeout(SETTLING, connection.check_connection()).await {

@@ -67,9 +67,11 @@ impl Plan {
         Self { params, columns, names, codecs }
     }
 
-    fn fits(&self, statement: &Statement) -> bool {
+    /// Whether it is the plan of `statement`.
+    pub(super) fn fits(&self, statement: &Statement) -> bool {
         let columns = statement.columns();
-        self.params.iter().map(|(ty, _)| ty.oid()).eq(statement.params().iter().map(PgType::oid))
+        // Parameters by their types' names too, which the wrapped statement contains: a type can be renamed.
+        self.params.iter().map(|(ty, _)| ty).eq(statement.params())
             && self.columns.iter().map(PgType::oid).eq(columns.iter().map(|column| column.type_().oid()))
             && self.names.iter().map(|name| &**name).eq(columns.iter().map(tokio_postgres::Column::name))
     }
@@ -100,9 +102,9 @@ impl Plan {
         self.params.iter().map(|(ty, _)| ty)
     }
 
-    /// The types of its columns.
-    pub(super) fn column_types(&self) -> impl ExactSizeIterator<Item = &PgType> {
-        self.columns.iter()
+    /// The names and types of its columns.
+    pub(super) fn columns(&self) -> impl Iterator<Item = (&str, &PgType)> {
+        self.names.iter().map(|name| &**name).zip(&self.columns)
     }
 
     /// Writes `values` as the statement's parameters.

@@ -2,6 +2,9 @@
 //! that a renewed certificate takes effect without a restart.
 //!
 //! Names are looked for among the certificate's alternative names alone: its common name has not counted for names since RFC 6125.
+//!
+//! A certificate of X.509 version 1, or with a key of P-521, is one that `OpenSSL` uses and rustls does not. The client offers P-521
+//! only so that a server with such a key shows its certificate, and the error can say what is wrong with it.
 
 use std::io;
 use std::path::Path;
@@ -14,7 +17,10 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
+    SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{Identity, Origin, RootCert, SslMode, Tls};
@@ -139,7 +145,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        usable_key(dss)?;
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(of_key)
     }
 
     fn verify_tls13_signature(
@@ -148,12 +155,96 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        usable_key(dss)?;
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(of_key)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let mut schemes = self.provider.signature_verification_algorithms.supported_schemes();
+        schemes.push(SignatureScheme::ECDSA_NISTP521_SHA512);
+        schemes
     }
+}
+
+/// The keys that a server's certificate may have.
+const KEYS: &str = "RSA of 2048 to 8192 bits, P-256, P-384 and Ed25519 can be used";
+
+/// A server's certificate has a key that cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum UnusableKey {
+    #[error("has a key of P-521")]
+    P521,
+    #[error("has a key that cannot be used")]
+    Other,
+}
+
+fn usable_key(signed: &DigitallySignedStruct) -> Result<(), Error> {
+    match signed.scheme {
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Err(unusable(UnusableKey::P521)),
+        _ => Ok(()),
+    }
+}
+
+/// The error of a signature that the server made with the key of its certificate: rustls does not tell a key that it cannot use from
+/// a signature that is wrong.
+fn of_key(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => unusable(UnusableKey::Other),
+        error => error,
+    }
+}
+
+fn unusable(key: UnusableKey) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(key))))
+}
+
+/// What is wrong with a certificate that its authority has signed and rustls does not use.
+fn defect(fault: &CertificateError) -> Option<String> {
+    use CertificateError::{
+        NotValidForNameContext, Other, UnsupportedSignatureAlgorithmContext,
+        UnsupportedSignatureAlgorithmForPublicKeyContext,
+    };
+    Some(match fault {
+        Other(OtherError(cause)) => match cause.downcast_ref::<UnusableKey>() {
+            Some(key) => format!("{key}: {KEYS}"),
+            // The error is that of a library which rustls does not name in its interface.
+            None if cause.to_string() == "UnsupportedCertVersion" => {
+                "is of X.509 version 1: only version 3 can be used".to_owned()
+            }
+            None if cause.to_string() == "CaUsedAsEndEntity" => {
+                "is that of an authority (CA:TRUE), and not the one in sslrootcert".to_owned()
+            }
+            None => return None,
+        },
+        UnsupportedSignatureAlgorithmContext { .. } | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            format!("is signed with an algorithm or a key that cannot be used: {KEYS}")
+        }
+        NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            "has no subjectAltName: its common name does not count as the name of the host (sslmode verify-full)"
+                .to_owned()
+        }
+        _ => return None,
+    })
+}
+
+/// What to do about a certificate with a [`defect`].
+fn replacement(fault: &CertificateError) -> String {
+    let how = match fault {
+        CertificateError::NotValidForNameContext { .. } => {
+            "with `subjectAltName=DNS:<host>` (openssl: -extfile or -addext)"
+        }
+        CertificateError::Other(OtherError(cause)) if cause.is::<UnusableKey>() => {
+            "with a key that can be used, such as P-256"
+        }
+        CertificateError::Other(OtherError(cause)) if cause.to_string() == "CaUsedAsEndEntity" => {
+            "that is not an authority itself, or have sslrootcert name this one"
+        }
+        CertificateError::Other(_) => {
+            "of version 3: `openssl x509 -req` writes one where -extfile names extensions such as subjectAltName"
+        }
+        _ => "that is signed with RSA, P-256 or P-384",
+    };
+    format!("give the server a certificate {how}")
 }
 
 /// Whether a certificate is refused because its time is over or has not come.
@@ -181,6 +272,7 @@ pub(super) fn remedy(error: &tokio_postgres::Error, origin: &Origin) -> String {
     let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
     let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
     match found::<Error>(error) {
+        Some(Error::InvalidCertificate(fault)) if defect(fault).is_some() => replacement(fault),
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             format!("have {root} name the certificate of the authority that signed the server's")
         }
@@ -191,6 +283,11 @@ pub(super) fn remedy(error: &tokio_postgres::Error, origin: &Origin) -> String {
             format!("have {host} be a name that the server's certificate has, or give the server one for this name")
         }
         Some(error) if is_out_of_time(error) => "renew the server's certificate, or set the clocks right".to_owned(),
+        Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+            format!(
+                "see the key of the server's certificate ({KEYS}), and its ssl_ciphers and ssl_min_protocol_version"
+            )
+        }
         Some(Error::AlertReceived(_)) => format!("see {certificate} and {key}, and the server's ssl_ca_file"),
         Some(_) => "see which versions and ciphers of TLS the server has".to_owned(),
         None if found::<UnfitFile>(error).is_some() => format!("see {root}, {certificate} and {key}"),
@@ -215,6 +312,7 @@ fn in_words(fault: &Error) -> String {
     let certificate = |what: &str| format!("the server's certificate {what}");
     match fault {
         Error::InvalidCertificate(fault) => match fault {
+            _ if defect(fault).is_some() => certificate(&defect(fault).unwrap_or_default()),
             // An authority of the same name with another key is another authority.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 certificate("is not from an authority in sslrootcert")
@@ -228,6 +326,11 @@ fn in_words(fault: &Error) -> String {
             }
             other => certificate(&format!("cannot be trusted: {other}")),
         },
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            format!(
+                "the server found no common algorithm in the TLS handshake: its certificate may have a key that cannot be used ({KEYS})"
+            )
+        }
         Error::AlertReceived(alert) => {
             format!(
                 "the server ended the TLS handshake ({alert:?}); does it ask for another certificate (sslcert, sslkey)?"

@@ -1,12 +1,15 @@
 //! Whether an idle connection is still one: open on both sides, with somebody at the other end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool_postgres::{ClientWrapper, HookError, Metrics};
 use tokio::task::yield_now;
 use tokio::time::timeout;
+use tokio_postgres::Client;
 
+use super::failure::ConnectError;
+use super::sqlstate::leaves_session;
 use crate::config::Timeouts;
 
 /// A connection unused for so many probe intervals is verified before it is used.
@@ -57,4 +60,15 @@ impl Verification {
 pub(super) async fn hear_of_ends() -> Result<(), HookError> {
     yield_now().await;
     Ok(())
+}
+
+/// Asks over `client`. An answer with severity ERROR is one, too: the database is there.
+pub(super) async fn ask(client: &Client, limit: Duration) -> Result<Duration, ConnectError> {
+    let asked = Instant::now();
+    match timeout(limit, client.batch_execute("SELECT 1")).await {
+        Ok(Ok(())) => Ok(asked.elapsed()),
+        Ok(Err(error)) if leaves_session(&error) => Ok(asked.elapsed()),
+        Ok(Err(error)) => Err(ConnectError::of(&error)),
+        Err(_) => Err(ConnectError::late(limit)),
+    }
 }

@@ -7,11 +7,11 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::typed::hints;
-use crate::flow::explain::REDACTED;
+use crate::flow::explain::{REDACTED, Redaction};
 use crate::flow::offline::rows;
 use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, Report, Trace, micros};
-use crate::graph::{Flow, Node, QueryNode, Work};
-use crate::types::{Digest, DomainName, FieldName, NodeId, Value};
+use crate::graph::{Flow, Node, Outcome, QueryNode, Work};
+use crate::types::{Digest, DomainName, NodeId, Value};
 
 /// The version of the format: another number for another meaning of its fields.
 pub(super) const FORMAT: u32 = 1;
@@ -50,7 +50,13 @@ impl Entry {
     /// # Errors
     /// Those of `serde_json`, which writes every value there is.
     pub fn line(&self, redact: bool) -> Result<String, serde_json::Error> {
-        serde_json::to_string(&Line { entry: self, redact })
+        let redaction = redact.then(|| Redaction::of(&self.flow)).filter(|redaction| !redaction.is_empty());
+        serde_json::to_string(&Line { entry: self, redaction: redaction.as_ref() })
+    }
+
+    /// The outcome that was decided.
+    fn outcome(&self) -> Option<&Outcome> {
+        self.flow.outcomes.get(self.trace.outcomes.len().checked_sub(1)?)
     }
 }
 
@@ -67,7 +73,8 @@ impl Ended {
 
 struct Line<'a> {
     entry: &'a Entry,
-    redact: bool,
+    /// What is not to be in it; `None` where everything is.
+    redaction: Option<&'a Redaction>,
 }
 
 impl Serialize for Line<'_> {
@@ -83,14 +90,19 @@ impl Serialize for Line<'_> {
         map.serialize_entry("versions", &BTreeMap::from([("graph", &flow.graph_hash), ("rules", &flow.rules_hash)]))?;
         map.serialize_entry("took_us", &micros(trace.took))?;
         map.serialize_entry("input", &trace.inputs)?;
-        let redacted = if self.redact { redacted(flow) } else { Vec::new() };
-        if !redacted.is_empty() {
-            map.serialize_entry("redacted", &redacted)?;
+        if self.redaction.is_some() {
+            map.serialize_entry("redacted", &redacted(flow))?;
         }
-        map.serialize_entry("nodes", &Nodes { flow, trace, redact: self.redact })?;
-        match ended {
-            Ended::Decided(decision) => map.serialize_entry("decision", decision)?,
-            Ended::Failed { code, node, domain, detail } => {
+        map.serialize_entry("nodes", &Nodes { flow, trace, redaction: self.redaction })?;
+        match (ended, self.redaction) {
+            (Ended::Decided(decision), None) => map.serialize_entry("decision", decision)?,
+            (Ended::Decided(decision), Some(redaction)) => {
+                let kept = self.entry.outcome().map(|outcome| decision.redacted(redaction, outcome));
+                map.serialize_entry("decision", &kept)?;
+            }
+            (Ended::Failed { code, node, domain, detail }, redaction) => {
+                // What a rule or an expression stumbled over may be a value.
+                let detail = if redaction.is_some() && *code == "rule_error" { REDACTED } else { detail };
                 map.serialize_entry("error", &Failure { code, node, domain, detail })?;
             }
         }
@@ -120,20 +132,22 @@ fn redacted(flow: &Flow) -> Vec<String> {
 struct Nodes<'a> {
     flow: &'a Flow,
     trace: &'a Trace,
-    redact: bool,
+    redaction: Option<&'a Redaction>,
 }
 
 impl Serialize for Nodes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let nodes = self.flow.nodes.iter().zip(&self.trace.nodes);
-        serializer.collect_map(nodes.map(|(node, trace)| (&node.id, One { node, trace, redact: self.redact })))
+        let nodes = self.flow.nodes.iter().zip(&self.trace.nodes).enumerate();
+        let redaction = self.redaction;
+        serializer.collect_map(nodes.map(|(place, (node, trace))| (&node.id, One { place, node, trace, redaction })))
     }
 }
 
 struct One<'a> {
+    place: usize,
     node: &'a Node,
     trace: &'a NodeTrace,
-    redact: bool,
+    redaction: Option<&'a Redaction>,
 }
 
 impl Serialize for One<'_> {
@@ -160,14 +174,20 @@ impl One<'_> {
     fn query<M: SerializeMap>(&self, query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("state", self.trace.end.name())?;
         map.serialize_entry("query", &Digest::of(query.query.text()))?;
-        if !self.trace.params.is_empty() && (!self.redact || query.redact.is_empty()) {
-            map.serialize_entry("params", &self.trace.params)?;
+        match self.redaction {
+            _ if self.trace.params.is_empty() => {}
+            None => map.serialize_entry("params", &self.trace.params)?,
+            Some(redaction) => {
+                let params = query.params.iter().zip(&self.trace.params);
+                let params: Vec<Value> = params.map(|(fact, value)| redaction.parameter(fact, value)).collect();
+                map.serialize_entry("params", &params)?;
+            }
         }
         match &self.trace.end {
-            NodeEnd::Value(value) => self.rows(&rows(value), query, map)?,
+            NodeEnd::Value(value) => self.rows(value, map)?,
             NodeEnd::WrongRows(found) => map.serialize_entry("found", found)?,
             NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => map.serialize_entry("failed", code)?,
-            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) => {}
+            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
         }
         if self.trace.began.is_some() {
             map.serialize_entry("wait_us", &micros(self.trace.waited))?;
@@ -176,22 +196,11 @@ impl One<'_> {
         Ok(())
     }
 
-    fn rows<M: SerializeMap>(&self, rows: &[Value], query: &QueryNode, map: &mut M) -> Result<(), M::Error> {
-        if self.redact && !query.redact.is_empty() {
-            let shown: Vec<Value> = rows.iter().map(|row| without(row, &query.redact)).collect();
-            map.serialize_entry("rows", &shown)?;
-        } else {
-            map.serialize_entry("rows", rows)?;
-        }
-        let hints = hints(rows);
+    fn rows<M: SerializeMap>(&self, value: &Value, map: &mut M) -> Result<(), M::Error> {
+        let kept = self.redaction.map(|redaction| redaction.value(self.place, value));
+        let rows = rows(kept.as_ref().unwrap_or(value));
+        map.serialize_entry("rows", &rows)?;
+        let hints = hints(&rows);
         if hints.is_empty() { Ok(()) } else { map.serialize_entry("types", &hints) }
     }
-}
-
-fn without(row: &Value, redact: &[FieldName]) -> Value {
-    let Value::Map(record) = row else { return row.clone() };
-    Value::map(record.iter().map(|(name, value)| {
-        let shown = if redact.contains(name) { Value::text(REDACTED) } else { value.clone() };
-        (name.clone(), shown)
-    }))
 }

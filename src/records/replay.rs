@@ -83,13 +83,13 @@ impl<'a> Replay<'a> {
 fn compare(record: &Record, report: &Report) -> Replayed {
     let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
     match (&record.decision, &record.error) {
-        (Some(decision), _) => leaves("", decision, &mut before),
+        (Some(decision), _) => decided(decision, &mut before),
         (None, Some(Ended { code, node })) => error(code, node.as_deref(), &mut before),
         (None, None) => return Replayed::Impossible("the record holds neither a decision nor an error".to_owned()),
     }
     match &report.result {
         Ok(decision) => match serde_json::to_value(decision) {
-            Ok(decision) => leaves("", &decision, &mut after),
+            Ok(decision) => decided(&decision, &mut after),
             Err(error) => return Replayed::Impossible(error.to_string()),
         },
         Err(failed) => error(failed.code(), failed.node().map(|node| node.as_str()), &mut after),
@@ -103,6 +103,16 @@ fn compare(record: &Record, report: &Report) -> Replayed {
         }
     }
     if changes.is_empty() { Replayed::Same } else { Replayed::Changed(changes) }
+}
+
+/// The values of a decision, by path. Earlier versions recorded `degraded` in the order in which the nodes failed: that is no
+/// difference.
+fn decided(decision: &Json, into: &mut BTreeMap<String, Json>) {
+    let mut decision = decision.clone();
+    if let Some(Json::Array(nodes)) = decision.get_mut("degraded") {
+        nodes.sort_by_key(Json::to_string);
+    }
+    leaves("", &decision, into);
 }
 
 fn error(code: &str, node: Option<&str>, into: &mut BTreeMap<String, Json>) {

@@ -41,24 +41,50 @@ impl Clock {
 
 /// The instant by which an answer is due. Monotonic: not affected by changes of the wall clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deadline(Instant);
+pub struct Deadline {
+    instant: Instant,
+    /// How long the work may take once it has begun; `None` for as long as the deadline allows.
+    work: Option<Duration>,
+}
 
 impl Deadline {
     /// A deadline `after` from now.
     pub fn after(after: Duration) -> Self {
         let now = Instant::now();
-        Self(now.checked_add(after).unwrap_or(now))
+        Self { instant: now.checked_add(after).unwrap_or(now), work: None }
+    }
+
+    /// One that does not pass while the service runs: for work whose parts have deadlines of their own.
+    pub fn never() -> Self {
+        Self::after(Duration::from_secs(365 * 24 * 60 * 60))
     }
 
     /// The earlier of this deadline and `limit` from now.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {
-        self.min(Self::after(limit))
+        Self { instant: self.instant.min(Self::after(limit).instant), ..self }
+    }
+
+    /// This deadline for work that waits for at most `wait` and then takes at most `work`: the wait does not count as work.
+    #[must_use]
+    pub fn with_wait(self, wait: Duration, work: Duration) -> Self {
+        Self { work: Some(work), ..self.at_most(wait.saturating_add(work)) }
+    }
+
+    /// The deadline of the work, which begins now.
+    #[must_use]
+    pub fn begun(self) -> Self {
+        self.work.map_or(self, |work| Self { work: None, ..self.at_most(work) })
+    }
+
+    /// How long the work may take.
+    pub fn work(self) -> Duration {
+        self.work.unwrap_or(Duration::MAX).min(self.remaining())
     }
 
     /// The time left; zero once it has passed.
     pub fn remaining(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+        self.instant.saturating_duration_since(Instant::now())
     }
 
     /// Whether it has passed.
@@ -68,6 +94,23 @@ impl Deadline {
 
     /// The instant itself, for timers.
     pub fn instant(self) -> Instant {
-        self.0
+        self.instant
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_that_work_waits_for_does_not_count_as_work() {
+        let second = Duration::from_secs(1);
+        let deadline = Deadline::after(second * 60).with_wait(second * 5, second);
+        assert!(deadline.remaining() > second * 5 && deadline.remaining() <= second * 6);
+        assert_eq!(deadline.work(), second);
+        let begun = deadline.begun();
+        assert!(begun.remaining() <= second && begun.work() <= second);
+        let short = Deadline::after(second).with_wait(second * 5, second * 5);
+        assert!(short.work() <= second && short.remaining() <= second);
     }
 }

@@ -15,6 +15,7 @@ mod agreement;
 mod commands;
 mod explained;
 mod generated;
+mod honest;
 mod properties;
 mod recorded;
 mod what_if;

@@ -232,7 +232,7 @@ async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_togethe
     let text = "SELECT id FROM stock WHERE id = $1";
     let asks: Vec<Vec<Value>> = (1..=40_i64).map(|id| vec![Value::Integer(id)]).collect();
     let (domain, mut config) = single("coalescing_off").await;
-    let node = Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Off);
+    let node = Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Off, 10_000);
     for _ in 0..3 {
         ask(&domain.handle, &node, &asks[0], LONG, None).await.expect("rows");
     }

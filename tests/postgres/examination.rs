@@ -8,7 +8,7 @@ use tributary::server::Server;
 use crate::fixture::{config, database, query, run, shared_server};
 use crate::pooler::Pooler;
 use crate::support::connect;
-use crate::tls::{Authority, names, server, tls, with};
+use crate::tls::{Authority, names, server, server_of, tls, with};
 
 /// The only finding of a step.
 fn of<'a>(findings: &'a [Finding], step: &str) -> &'a Finding {
@@ -50,6 +50,15 @@ async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
     let mut unbound = config("127.0.0.1", bound, "planted");
     "postgres".clone_into(&mut unbound.connection.user);
     fails(&examine(&unbound, &[]).await, "log in", "see OMS_DB_CHANNEL_BINDING");
+
+    for (certificate, remedy) in [
+        ("version_1", "give the server a certificate of version 3"),
+        ("p521", "give the server a certificate with a key that can be used, such as P-256"),
+    ] {
+        let here = server_of(certificate).await;
+        let unusable = with(&here, "postgres", tls(SslMode::Require, None));
+        fails(&examine(&unusable, &[]).await, "TLS", remedy);
+    }
 
     let mut without = crate::fixture::config(shared_server(), "postgres");
     without.connection.tls = tls(SslMode::Require, None);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tributary::actors::domain::{DomainHandle, Gatherer, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Statements, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
 use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
 use tributary::server::{Server, sql};
@@ -53,7 +53,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             tls: Tls::default(),
             session_attrs: SessionAttrs::Any,
         },
-        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing(), statements: Statements::Prepared },
+        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing(), ..PoolConfig::default() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
         time_zone: jiff::tz::TimeZone::UTC,
     }
@@ -110,7 +110,12 @@ impl Domain {
 }
 
 pub(crate) fn query(text: &str) -> Arc<Query> {
-    Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto)
+    query_of(text, 10_000)
+}
+
+/// A query of a node that takes so many rows.
+pub(crate) fn query_of(text: &str, max_rows: usize) -> Arc<Query> {
+    Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto, max_rows)
 }
 
 pub(crate) async fn ask(

@@ -7,17 +7,24 @@
     reason = "a test fails by panicking, in its helping functions too"
 )]
 
+mod bounds;
 mod coalescing;
 mod examination;
 mod fixture;
 mod lanes;
 mod load;
+mod logs;
+mod migrations;
 mod network;
 mod pooler;
+mod psql;
+mod reevaluated;
 mod sessions;
+mod sqlstate;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;
 mod time_zone;
 mod tls;
 mod values;
+mod wrapped;

@@ -1,11 +1,13 @@
 //! Behind PgBouncer: in transaction mode, which gives each transaction whatever session is free, and in session mode.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nix::unistd::{Uid, User};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User};
 use tributary::actors::domain::State;
 use tributary::config::{DomainConfig, Statements};
 use tributary::postgres::{QueryError, QueryErrorKind};
@@ -24,7 +26,7 @@ const SOON: &str = "'400ms'";
 pub(crate) struct Pooler {
     child: Child,
     port: Port,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Pooler {
@@ -38,8 +40,19 @@ fn program() -> String {
     let home = std::env::var("HOME").unwrap_or_default();
     let unpacked = format!("{home}/.cache/tributary/tools/pgbouncer/pgbouncer");
     let candidates = [std::env::var("PGBOUNCER").unwrap_or_default(), "/usr/sbin/pgbouncer".to_owned(), unpacked];
-    let found = candidates.into_iter().find(|path| !path.is_empty() && std::path::Path::new(path).exists());
+    let found = candidates.into_iter().find(|path| !path.is_empty() && Path::new(path).exists());
     found.expect("this test needs PgBouncer: run scripts/install_pgbouncer first")
+}
+
+fn file_text(server: &Server, port: &Port, users: &Path, settings: &str) -> String {
+    format!(
+        "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
+         auth_type = trust\nauth_file = {}\nunix_socket_dir =\n{settings}\n",
+        server.host(),
+        server.port(),
+        port.number(),
+        users.display()
+    )
 }
 
 impl Pooler {
@@ -54,15 +67,7 @@ impl Pooler {
         let port = Port::any().expect("a port");
         let (file, users) = (directory.path().join("pgbouncer.ini"), directory.path().join("users"));
         std::fs::write(&users, "\"postgres\" \"\"\n\"tributary\" \"\"\n").expect("written");
-        let text = format!(
-            "[databases]\n* = host={} port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\n\
-             auth_type = trust\nauth_file = {}\nunix_socket_dir =\n{settings}\n",
-            server.host(),
-            server.port(),
-            port.number(),
-            users.display()
-        );
-        std::fs::write(&file, text).expect("written");
+        std::fs::write(&file, file_text(server, &port, &users, settings)).expect("written");
         let mut command = Command::new(program());
         // It refuses to run as root; the server's own account will do.
         let owner = std::fs::metadata(server.data_dir()).expect("the server's directory");
@@ -71,7 +76,16 @@ impl Pooler {
             command.args(["-u", &user.name]);
         }
         command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { child: command.spawn().expect("PgBouncer starts"), port, _directory: directory }
+        Self { child: command.spawn().expect("PgBouncer starts"), port, directory }
+    }
+
+    /// Has it read these settings.
+    fn reload(&self, server: &Server, settings: &str) {
+        let users = self.directory.path().join("users");
+        let text = file_text(server, &self.port, &users, settings);
+        std::fs::write(self.directory.path().join("pgbouncer.ini"), text).expect("written");
+        let process = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
+        kill(process, Signal::SIGHUP).expect("it runs");
     }
 
     pub(crate) fn config(&self, server: &Server, database: &str, statements: Statements) -> DomainConfig {
@@ -321,5 +335,36 @@ async fn in_session_mode_statements_stay_prepared_and_sessions_read_only() {
     let refused = domain.refused("SELECT note(2) AS n", &[]).await;
     assert!(matches!(&refused, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "25006"), "{refused:?}");
     assert_eq!(domain.handle.health().state, State::Ready);
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_pooler_that_is_set_to_session_mode_later_is_used_without_a_restart() {
+    let server = server_with_a_role().await;
+    run(&server, "postgres", &advice()).await;
+    let settings =
+        |mode: &str| format!("pool_mode = {mode}\ndefault_pool_size = 30\nignore_startup_parameters = options");
+    let pooler = Pooler::with(&server, &settings("transaction"));
+    let domain = Domain::start(pooler.config_of_the_role(&server, "postgres", Statements::Prepared));
+    for _ in 0..2 {
+        is_found_out(&domain).await;
+        pooler.reload(&server, &settings("session"));
+        eventually("the domain is ready", || async { domain.handle.health().state == State::Ready }).await;
+        let query = query("SELECT n, twice FROM t WHERE n = $1");
+        for _ in 0..5 {
+            let asked = (1..=40_i64).map(|n| {
+                let (domain, query) = (&domain, &query);
+                async move { (n, ask(&domain.handle, query, &[Value::Integer(n)], LONG, None).await) }
+            });
+            for (n, answer) in join_all(asked).await {
+                let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+                assert_eq!(answer.rows[0].to_string(), format!(r#"{{"n":{n},"twice":{}}}"#, 2 * n));
+            }
+        }
+        assert_eq!(domain.handle.health().state, State::Ready);
+        pooler.reload(&server, &settings("transaction"));
+        // What it has keeps its sessions; new connections do not.
+        domain.handle.recycle().await;
+    }
     domain.drain().await;
 }

@@ -176,6 +176,52 @@ async fn an_expired_certificate_is_refused_and_said_to_be() {
     assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Require, None))).await, Ok(true));
 }
 
+/// A server with a certificate that was made before, with its key. Its authority is `root.crt`.
+pub(crate) async fn server_of(certificate: &str) -> Server {
+    let authority = Authority::new();
+    let server = server(&authority, &names(&["127.0.0.1"]), "").await;
+    for (from, to) in [("crt", "server.crt"), ("key", "server.key")] {
+        let text = std::fs::read_to_string(prepared(&format!("{certificate}.{from}"))).expect("readable");
+        server.put_file(to, &text).expect("written");
+    }
+    server.reload().expect("reloaded");
+    let require = with(&server, "postgres", tls(SslMode::Require, None));
+    eventually("the server has its new certificate", || async { attempt(require.clone()).await.is_err() }).await;
+    server
+}
+
+/// A file that neither rcgen nor the tests can make.
+pub(crate) fn prepared(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/certificates").join(name)
+}
+
+#[actix::test]
+async fn a_certificate_that_cannot_be_used_is_refused_with_what_is_wrong_with_it() {
+    for (certificate, because) in [
+        ("version_1", "the server's certificate is of X.509 version 1: only version 3 can be used"),
+        ("p521", "the server's certificate has a key of P-521"),
+    ] {
+        let here = server_of(certificate).await;
+        let root = || Some(RootCert::File(prepared("root.crt")));
+        for (mode, root) in [(SslMode::Require, None), (SslMode::VerifyCa, root()), (SslMode::VerifyFull, root())] {
+            refused(with(&here, "postgres", tls(mode, root)), because).await;
+        }
+        assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Prefer, None))).await, Ok(false), "{certificate}");
+    }
+}
+
+#[actix::test]
+async fn a_certificate_with_nothing_but_a_common_name_is_said_to_have_no_other() {
+    let authority = Authority::new();
+    let mut params = names(&[]);
+    params.distinguished_name.push(DnType::CommonName, "127.0.0.1");
+    params.is_ca = IsCa::ExplicitNoCa;
+    let here = server(&authority, &params, "").await;
+    refused(with(&here, "postgres", tls(SslMode::VerifyFull, authority.trusted().into())), "has no subjectAltName")
+        .await;
+    assert_eq!(attempt(with(&here, "postgres", tls(SslMode::VerifyCa, authority.trusted().into()))).await, Ok(true));
+}
+
 #[actix::test]
 async fn a_server_without_tls_is_refused_unless_it_is_only_preferred() {
     let here = Server::disposable(&[]).expect("a server");

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 
+use super::admission::Permit;
 use super::bound::{BoundFlow, OnWorker};
+use super::handle::BatchPlace;
 use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{Report, Run, run};
@@ -20,8 +21,10 @@ pub(super) struct Decide {
     pub(super) inputs: Value,
     pub(super) run: Run,
     pub(super) span: Span,
+    /// Where it belongs to a batch.
+    pub(super) place: Option<BatchPlace>,
     /// Given back when the decision is made: what bounds how many are under way.
-    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) permit: Permit,
 }
 
 /// Walks the graph of each request it is asked to decide.
@@ -38,11 +41,11 @@ impl Handler<Decide> for Coordinator {
     type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
-        let Decide { flow, inputs, run: asked, span, permit } = message;
+        let Decide { flow, inputs, run: asked, place, span, permit } = message;
         let (quick, gatherer) = (self.quick.clone(), self.gatherer.clone());
         let decide = async move {
             let _permit = permit;
-            let ports = OnWorker { bound: &flow, quick: &quick, gatherer: &gatherer };
+            let ports = OnWorker { bound: &flow, quick: &quick, gatherer: &gatherer, place };
             run(flow.flow(), inputs, &ports, &asked).await
         };
         Box::pin(decide.instrument(span))

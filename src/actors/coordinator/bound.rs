@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::handle::BatchPlace;
 use super::span;
 use crate::actors::domain::{DomainHandle, Gatherer, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, RulesError, Run};
-use crate::graph::{Flow, Node, OnError, QueryNode, Work};
+use crate::graph::{Cause, Flow, Node, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::metrics::FlowMetrics;
 use crate::postgres::{Answer, QueryError, QueryErrorKind};
@@ -84,7 +85,7 @@ impl BoundFlow {
     /// The databases it cannot do without, each once, by name: a node whose default may stand in needs none.
     pub fn required_domains(&self) -> Vec<&DomainHandle> {
         let required = |node: &Node| match &node.work {
-            Work::Query(query) if matches!(query.on_error, OnError::Fail) => Some(query.domain.clone()),
+            Work::Query(query) if query.on_error.default_for(Cause::Down).is_none() => Some(query.domain.clone()),
             Work::Query(_) | Work::Rules(_) => None,
         };
         let required: HashSet<DomainName> = self.flow.nodes.iter().filter_map(required).collect();
@@ -100,6 +101,7 @@ pub(super) struct OnWorker<'a> {
     pub(super) bound: &'a BoundFlow,
     pub(super) quick: &'a QuickRulesHandle,
     pub(super) gatherer: &'a Gatherer,
+    pub(super) place: Option<BatchPlace>,
 }
 
 impl Ports for OnWorker<'_> {
@@ -136,7 +138,10 @@ impl OnWorker<'_> {
         let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
         let request = QueryRequest { query, params, deadline, timeout: node.timeout, span: span.clone() };
-        let result = domain.query_among(self.gatherer, request).await;
+        let result = match self.place {
+            Some(place) => Box::pin(domain.query_in_turn(self.gatherer, request, place.limit)).await,
+            None => domain.query_among(self.gatherer, request).await,
+        };
         span::answered(&span, &result);
         result
     }

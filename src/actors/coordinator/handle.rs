@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tracing::Span;
+use tokio::task::JoinHandle;
+use tracing::{Instrument, Span};
 
 use super::actor::{Coordinator, Decide};
+use super::admission::{Admission, Permit};
 use super::bound::BoundFlow;
 use super::crew::Crew;
 use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run};
-use crate::types::{Deadline, Value};
+use crate::types::Value;
 
 /// How long a client that was refused should wait before it asks again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -23,7 +24,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub struct CoordinatorHandle {
     address: Addr<Coordinator>,
     crew: Crew,
-    under_way: Arc<Semaphore>,
+    admission: Admission,
 }
 
 /// One decision to make.
@@ -37,66 +38,92 @@ pub struct Request {
     pub run: Run,
 }
 
+/// A decision's place in its batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchPlace {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How long each of its queries may take at most, from its turn. What it waits for before does not count.
+    pub limit: Duration,
+}
+
 impl CoordinatorHandle {
-    /// Starts a coordinator on the current thread, which must run an actix runtime. `under_way` bounds the decisions of
+    /// Starts a coordinator on the current thread, which must run an actix runtime. `admission` bounds the decisions of
     /// all coordinators that share it; those of one `crew` share the work of batches.
-    pub fn start(under_way: Arc<Semaphore>, crew: Crew) -> Self {
+    pub fn start(admission: Admission, crew: Crew) -> Self {
         let coordinator = Coordinator { quick: QuickRulesHandle::start(), gatherer: Gatherer::default() };
         let address = coordinator.start();
         crew.join(&address);
-        Self { address, crew, under_way }
+        Self { address, crew, admission }
     }
 
-    /// How many more decisions may be under way at the moment.
+    /// How many more decisions may begin now.
     pub fn room(&self) -> usize {
-        self.under_way.available_permits()
+        self.admission.room()
     }
 
     /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
     pub async fn decide(&self, request: Request) -> Report {
-        match Arc::clone(&self.under_way).try_acquire_owned() {
-            Ok(permit) => self.by_itself(permit, request).await,
-            Err(_) => overloaded(),
-        }
-    }
-
-    /// As [`Self::decide`], but waits for its turn where too many decisions are under way, and lets the worker decide whose turn
-    /// it is: for work that comes in bulk and is held back by being read no further. `index` is its place in that.
-    pub async fn decide_in_turn(&self, request: Request, index: usize) -> Report {
-        if let Some(member) = self.crew.member(index).filter(|member| *member != self.address) {
-            let Some(permit) = self.turn(request.run.deadline).await else { return overloaded() };
-            if let Ok(report) = member.send(decide(permit, request.clone())).await {
-                return report;
-            }
-            // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it. (A decision
-            // that broke breaks again below, and is told of there.)
-        }
-        match self.turn(request.run.deadline).await {
-            Some(permit) => self.by_itself(permit, request).await,
+        match self.admission.single() {
+            Some(permit) => self.by_itself(decide(permit, request, None)).await,
             None => overloaded(),
         }
     }
 
-    /// The right to be under way, once there is room within the deadline.
-    async fn turn(&self, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() {
-            return Some(permit);
+    /// As [`Self::decide`], but waits for its turn where too many decisions are under way or connections are busy, and lets the
+    /// worker decide whose turn it is: for work that comes in bulk and is held back by being read no further.
+    pub async fn decide_in_turn(&self, request: Request, place: BatchPlace) -> Report {
+        if let Some(permit) = self.admission.of_batch() {
+            return self.shared_out(permit, request, place).await;
         }
-        let latest = tokio::time::Instant::from_std(deadline.instant());
-        tokio::time::timeout_at(latest, Arc::clone(&self.under_way).acquire_owned()).await.ok()?.ok()
+        // A task of its own: where nobody reads the answers nobody polls this future, and the permit that it is given
+        // meanwhile would be lost to the other batches.
+        let handle = self.clone();
+        let waits = async move {
+            match handle.admission.of_batch_in_turn().await {
+                Some(permit) => handle.shared_out(permit, request, place).await,
+                None => overloaded(),
+            }
+        };
+        let mut task = AbortOnDrop(actix::spawn(waits.in_current_span()));
+        (&mut task.0).await.unwrap_or_else(|_| without(FlowError::Broken))
     }
 
-    async fn by_itself(&self, permit: OwnedSemaphorePermit, request: Request) -> Report {
-        self.address.send(decide(permit, request)).await.unwrap_or_else(|error| {
+    async fn shared_out(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
+        let Some(member) = self.crew.member(place.index).filter(|member| *member != self.address) else {
+            return self.by_itself(decide(permit, request, Some(place))).await;
+        };
+        if let Ok(report) = member.send(decide(permit, request.clone(), Some(place))).await {
+            return report;
+        }
+        // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it. (A decision
+        // that broke breaks again below, and is reported there.)
+        match self.admission.of_batch_in_turn().await {
+            Some(permit) => self.by_itself(decide(permit, request, Some(place))).await,
+            None => overloaded(),
+        }
+    }
+
+    async fn by_itself(&self, decide: Decide) -> Report {
+        self.address.send(decide).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
             without(FlowError::Broken)
         })
     }
 }
 
-fn decide(permit: OwnedSemaphorePermit, request: Request) -> Decide {
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop(JoinHandle<Report>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn decide(permit: Permit, request: Request, place: Option<BatchPlace>) -> Decide {
     let Request { flow, inputs, run } = request;
-    Decide { flow, inputs, run, span: Span::current(), permit }
+    Decide { flow, inputs, run, place, span: Span::current(), permit }
 }
 
 fn overloaded() -> Report {

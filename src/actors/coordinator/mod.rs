@@ -6,11 +6,13 @@
 //! out among all of them.
 
 mod actor;
+mod admission;
 mod bound;
 mod crew;
 mod handle;
 mod span;
 
+pub use admission::Admission;
 pub use bound::{BoundFlow, UnknownDomain};
 pub use crew::Crew;
-pub use handle::{CoordinatorHandle, Request};
+pub use handle::{BatchPlace, CoordinatorHandle, Request};

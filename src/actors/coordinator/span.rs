@@ -5,7 +5,7 @@ use tracing::field::Empty;
 
 use crate::actors::domain::DomainHandle;
 use crate::graph::QueryNode;
-use crate::postgres::{Answer, QueryError, QueryErrorKind};
+use crate::postgres::{Answer, QueryError};
 
 /// The span of a query to `domain`. It names the node, whose text is in the graph, and shows no parameter.
 pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
@@ -55,8 +55,8 @@ pub(super) fn answered(span: &Span, result: &Result<Answer, QueryError>) {
         }
         Err(error) => {
             span.record("error.type", error.kind.code()).record("otel.status_code", "ERROR");
-            if let QueryErrorKind::Sql { sqlstate, .. } = &error.kind {
-                span.record("db.response.status_code", sqlstate.as_str());
+            if let Some(sqlstate) = error.kind.sqlstate() {
+                span.record("db.response.status_code", sqlstate);
             }
         }
     }

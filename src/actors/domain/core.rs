@@ -10,6 +10,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::timeout;
 
 use super::state::{Event, Moment, Standing, State};
+use super::turns::Turns;
 use crate::config::DomainConfig;
 use crate::postgres::{Answer, Description, Lanes, Manner, Pool, PoolSetupError, Query, QueryErrorKind};
 use crate::types::{Deadline, Value};
@@ -25,6 +26,7 @@ pub(in crate::actors) struct Core {
     standing: watch::Sender<Standing>,
     admission: Arc<Semaphore>,
     capacity: u32,
+    turns: Turns,
     alarm: Notify,
 }
 
@@ -60,6 +62,7 @@ impl Core {
             standing: watch::Sender::new(Standing::starting(Moment::now())),
             admission: Arc::new(Semaphore::new(permits)),
             capacity,
+            turns: Turns::of(capacity),
             alarm: Notify::new(),
         })
     }
@@ -77,6 +80,11 @@ impl Core {
     /// How queries share them.
     pub(super) fn lanes(&self) -> &Lanes {
         &self.lanes
+    }
+
+    /// The turns of batches.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// The domain's standing, and its changes.

@@ -29,6 +29,10 @@ use crate::types::{Deadline, DomainName, Value};
 const GRACE: Duration = Duration::from_millis(50);
 /// When trying again may help where the queue was full.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+/// How long a query of a batch waits before it asks again for a connection.
+const BETWEEN_TURNS: Duration = Duration::from_millis(20);
+/// A query that was given less than this part of its time limit did not fail by its database: it waited for too long before.
+const FULL: f32 = 0.9;
 /// A request that has failed so often fails.
 const MOST_ATTEMPTS: u32 = 6;
 
@@ -109,10 +113,38 @@ impl DomainHandle {
         self.counted(request, Some(gatherer)).await
     }
 
+    /// As [`Self::query_among`], for one of many decisions of a batch: it waits for its turn without a limit, and from then on
+    /// the query may take at most `limit`. While the service has no connection for it, it is asked again.
+    ///
+    /// # Errors
+    /// As [`Self::query`]; `Overloaded` only where no connection was free for `limit` from its turn.
+    pub async fn query_in_turn(
+        &self,
+        gatherer: &Gatherer,
+        request: QueryRequest,
+        limit: Duration,
+    ) -> Result<Answer, QueryError> {
+        let core = Arc::clone(&self.publication.borrow().instance.core);
+        let timeout = request.timeout.unwrap_or(core.config().timeouts.query).min(limit);
+        let _turn = core.turns().take(|| core.lanes().room_for(&request.query, timeout)).await;
+        let patience = Deadline::after(limit);
+        loop {
+            let request = QueryRequest { timeout: Some(timeout), ..request.clone() };
+            match self.query_among(gatherer, request).await {
+                Err(QueryError { kind: QueryErrorKind::Overloaded { .. }, .. }) if !patience.has_passed() => {
+                    sleep(BETWEEN_TURNS).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
     async fn counted(&self, request: QueryRequest, gatherer: Option<&Gatherer>) -> Result<Answer, QueryError> {
         let QueryRequest { query, params, deadline, timeout, span } = request;
-        let limit = timeout.unwrap_or_else(|| self.publication.borrow().instance.core.config().timeouts.query);
-        let deadline = deadline.at_most(limit);
+        let timeouts = self.publication.borrow().instance.core.config().timeouts;
+        // The service's own queue takes nothing from the time that the database has.
+        let (due, given, limit) = (deadline, deadline.remaining(), timeout.unwrap_or(timeouts.query));
+        let deadline = due.with_wait(timeouts.acquire, limit);
         let params: Arc<[Value]> = params.into();
         self.tally.begin();
         let begun = std::time::Instant::now();
@@ -125,6 +157,13 @@ impl DomainHandle {
             // Seldom, and it would lie in the memory of every query.
             Told::Again(manner) => Box::pin(self.by_itself(&query, &params, deadline, manner, &span)).await,
         };
+        let outcome = outcome.map_err(|kind| match kind {
+            QueryErrorKind::Timeout { after } if after < limit.mul_f32(FULL) && !due.has_passed() => {
+                QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
+            }
+            QueryErrorKind::Timeout { .. } => QueryErrorKind::Timeout { after: limit.min(given) },
+            kind => kind,
+        });
         self.tally.end(begun.elapsed(), outcome.is_ok());
         outcome.map_err(|kind| self.error(&query, kind))
     }
@@ -157,15 +196,13 @@ impl DomainHandle {
         params: &Arc<[Value]>,
         deadline: Deadline,
     ) -> Told {
-        let limit = deadline.remaining();
+        let limit = deadline.work();
         let Some(_permit) = self.admits_among_others(query, deadline) else { return Told::Again(Manner::Any) };
         let (reply, told) = oneshot::channel();
         let (params, asked) = (Arc::clone(params), std::time::Instant::now());
         gatherer.add(self, query, Ask { params, deadline, asked, reply });
         let told = match timeout_at(Instant::from_std(deadline.instant()) + GRACE, told).await {
-            Ok(Ok(Told::Answered(Err(QueryErrorKind::Timeout { .. })))) | Err(_) => {
-                Told::Answered(Err(QueryErrorKind::Timeout { after: limit }))
-            }
+            Err(_) => Told::Answered(Err(QueryErrorKind::Timeout { after: limit })),
             Ok(Ok(told)) => told,
             // Lost with the actor.
             Ok(Err(_)) => Told::Again(Manner::Any),
@@ -259,7 +296,7 @@ impl DomainHandle {
         Domain: Handler<M>,
         <Domain as actix::Actor>::Context: ToEnvelope<Domain, M>,
     {
-        let limit = deadline.remaining();
+        let limit = deadline.work();
         let latest = Instant::from_std(deadline.instant()) + GRACE;
         let mut publication = self.publication.clone();
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
@@ -277,10 +314,7 @@ impl DomainHandle {
             attempts += 1;
             let failure = match reply {
                 Ok(Ok(Ok(answer))) => return Ok(answer),
-                // From here it took as long as the whole request, not as its last attempt alone.
-                Ok(Ok(Err(QueryErrorKind::Timeout { .. }))) | Err(_) => {
-                    return Err(QueryErrorKind::Timeout { after: limit });
-                }
+                Err(_) => return Err(QueryErrorKind::Timeout { after: limit }),
                 Ok(Ok(Err(kind))) if !kind.is_retryable() => return Err(kind),
                 Ok(Ok(Err(kind))) => kind,
                 // The actor died, or this one reply did.

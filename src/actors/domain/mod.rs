@@ -19,6 +19,7 @@ mod monitor;
 mod state;
 mod tally;
 mod threads;
+mod turns;
 
 pub(super) use actor::Died;
 pub use gatherer::Gatherer;

@@ -31,11 +31,12 @@ pub(super) async fn watch_over(core: Arc<Core>) {
 }
 
 async fn probe_for_ever(core: &Core) {
-    let mut probe = Probe::new(core.pool().connector().clone(), core.config().timeouts.probe);
+    let mut probe = Probe::new(core.pool().clone());
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         match probe.ask().await {
-            Ok(latency) => {
+            Ok(None) => core.record(Event::Busy),
+            Ok(Some(latency)) => {
                 backoff.reset();
                 core.record(Event::Answered { latency });
                 let kept = core.pool().keep().await;
@@ -57,7 +58,7 @@ async fn rest(core: &Core) {
         State::Down { next, .. } => {
             // Whatever there is was made to a server that is gone.
             core.pool().recycle();
-            sleep_until(Instant::from_std(next)).await;
+            sleep_until(Instant::from_std(next).max(Instant::now() + SECOND_THOUGHT)).await;
         }
         State::Degraded { .. } if core.standing().borrow().failures > 0 => sleep(SECOND_THOUGHT).await,
         _ => {

@@ -69,6 +69,8 @@ pub(in crate::actors) enum Event {
     },
     /// After an answered probe the pool was looked after: whether its missing connections could be made.
     Kept(Result<(), Arc<str>>),
+    /// A probe could not be made, because every connection that the server allows is in use.
+    Busy,
     /// A probe was not answered.
     Unanswered {
         /// Why, redacted.
@@ -141,6 +143,7 @@ impl Standing {
                     self.enter(State::Starting, now);
                 }
             }
+            Event::Busy => self.probes += 1,
             Event::Kept(Ok(())) => self.enter(State::Ready, now),
             Event::Kept(Err(why)) => {
                 self.last_error = Some((now.wall, Arc::clone(&why)));
@@ -235,6 +238,18 @@ mod tests {
             (failed("no answer"), "degraded"),
             (failed("no answer"), "down"),
         ]);
+    }
+
+    #[test]
+    fn a_probe_that_finds_every_connection_in_use_changes_nothing() {
+        let standing = walk([
+            (answered(), "starting"),
+            (Event::Kept(Ok(())), "ready"),
+            (Event::Busy, "ready"),
+            (failed("no answer"), "degraded"),
+            (Event::Busy, "degraded"),
+        ]);
+        assert_eq!((standing.probes, standing.failures), (4, 1));
     }
 
     #[test]

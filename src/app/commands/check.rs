@@ -146,6 +146,7 @@ fn refusal(error: &QueryError, query: &crate::diagnostics::Span) -> Diagnostic {
         QueryErrorKind::Unavailable { .. }
         | QueryErrorKind::Overloaded { .. }
         | QueryErrorKind::Timeout { .. }
+        | QueryErrorKind::Aborted { .. }
         | QueryErrorKind::ConnectionLost { .. } => {
             let message = format!("the database could not be asked: {}", error.kind);
             Diagnostic::error(UNREACHABLE, Place::Database(domain.to_owned()), message)

@@ -12,7 +12,6 @@ mod rules;
 
 use serde::Serialize;
 
-use self::redact::Redaction;
 use super::trace::{Trace, micros};
 use crate::graph::{Flow, Outcome};
 use crate::grl::Expression;
@@ -20,7 +19,7 @@ use crate::types::{FlowName, NodeId};
 
 pub use self::lineage::Lineage;
 pub use self::nodes::NodeExplanation;
-pub use self::redact::REDACTED;
+pub use self::redact::{REDACTED, Redaction};
 pub use self::rules::{Change, Fired, NotFired, Shown};
 
 /// Why a run ended as it did. Times are in microseconds since the run began.

@@ -6,7 +6,7 @@ use super::redact::Redaction;
 use super::rules::{self, Fired, NotFired};
 use crate::flow::trace::{NodeEnd, NodeTrace, Skip, Trace, micros};
 use crate::graph::{Flow, Node, Work};
-use crate::types::{DomainName, NodeId, Value};
+use crate::types::{DomainName, FieldName, NodeId, Value};
 
 /// What one node did.
 #[derive(Debug, Clone, Serialize)]
@@ -18,7 +18,8 @@ pub struct NodeExplanation {
     /// The domain it asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
-    /// `done`, `degraded`, `skipped`, `failed`, `unfinished` or `not_started`.
+    /// `done`, `degraded`, `skipped`, `unknown` (whether it was to run, or a parameter, is unknown), `failed`, `unfinished`
+    /// or `not_started`.
     pub state: &'static str,
     /// Why, where it is not done.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -44,6 +45,9 @@ pub struct NodeExplanation {
     /// Its value: the row, the rows, or the facts of its rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
+    /// Its facts that are unknown as rules wait; a value that `value` has for one says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<FieldName>,
     /// The rules that fired, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fired: Option<Vec<Fired>>,
@@ -75,12 +79,16 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         params: Vec::new(),
         rows: None,
         value,
+        unknown: trace.unknown.iter().flat_map(|unknown| unknown.facts().cloned()).collect(),
         fired: None,
         not_fired: None,
     };
     match &node.work {
         Work::Query(query) => {
-            let has_ended = !matches!(trace.end, NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_));
+            let has_ended = !matches!(
+                trace.end,
+                NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_)
+            );
             let asked = has_ended && trace.began.is_some();
             explanation.kind = "query";
             explanation.domain = Some(query.domain.clone());
@@ -115,10 +123,13 @@ fn because(end: &NodeEnd, redaction: &Redaction) -> Vec<String> {
     match end {
         NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Value(_) => Vec::new(),
         NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => vec![(*code).to_owned()],
-        NodeEnd::WrongRows(found) => vec![format!("found {found} rows")],
+        NodeEnd::WrongRows(0) => vec!["found 0 rows".to_owned()],
+        NodeEnd::WrongRows(found) => vec![format!("found {found} rows or more")],
         NodeEnd::Skipped(Skip::Unset(fact)) => vec![format!("{} is unset", fact.written)],
-        NodeEnd::Skipped(Skip::Edge { from, because }) => {
-            let mut why = vec![format!("the condition of the edge from {from} does not hold")];
+        NodeEnd::Unknown(Skip::Unset(fact)) => vec![format!("{} is unknown", fact.written)],
+        NodeEnd::Skipped(Skip::Edge { from, because }) | NodeEnd::Unknown(Skip::Edge { from, because }) => {
+            let is = if matches!(end, NodeEnd::Unknown(_)) { "is unknown" } else { "does not hold" };
+            let mut why = vec![format!("the condition of the edge from {from} {is}")];
             why.extend(because.iter().flat_map(|reason| redaction.sentences(None, reason)));
             why
         }

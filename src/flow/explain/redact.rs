@@ -1,26 +1,27 @@
 //! What no explanation shows: columns the graph names in `redact:`, and facts that rules compute from those.
 //!
 //! Found by the plan alone: a fact is redacted where some rule may assign it something made from a redacted one. That a
-//! condition looks at a redacted column hides nothing of what the rule assigns. The decision itself is never changed: what
-//! stands in an outcome's body is what its author wants told.
+//! condition looks at a redacted column hides nothing of what the rule assigns. The answer itself is never changed: what stands
+//! in an outcome's body is what its author wants told. Records and recorded tests keep nothing of it.
 
 use std::collections::HashSet;
 
-use crate::graph::{Flow, Work};
-use crate::grl::{Beginning, FactRef, Failed, Operand, Origin, Owner, Reason, overlap};
+use crate::graph::{Flow, Message, MessagePart, Template, Work};
+use crate::grl::{Beginning, Expression, FactRef, Failed, Operand, Origin, Owner, Reason, overlap};
 use crate::types::{FieldName, Value};
 
 /// What stands where a value is not shown.
 pub const REDACTED: &str = "(redacted)";
 
 /// What is not shown.
-pub(super) struct Redaction {
+pub struct Redaction {
     /// By node: the columns or facts.
     hidden: HashSet<(usize, FieldName)>,
 }
 
 impl Redaction {
-    pub(super) fn of(flow: &Flow) -> Self {
+    /// What `flow` does not show.
+    pub fn of(flow: &Flow) -> Self {
         let mut redaction = Self { hidden: HashSet::new() };
         for (place, node) in flow.nodes.iter().enumerate() {
             match &node.work {
@@ -79,7 +80,7 @@ impl Redaction {
     }
 
     /// A value of a node as it may be shown: a row, rows, or facts.
-    pub(super) fn value(&self, node: usize, value: &Value) -> Value {
+    pub fn value(&self, node: usize, value: &Value) -> Value {
         if !self.hidden.iter().any(|(owner, _)| *owner == node) {
             return value.clone();
         }
@@ -100,8 +101,41 @@ impl Redaction {
     }
 
     /// Parameters as they may be shown.
-    pub(super) fn parameter(&self, fact: &FactRef, value: &Value) -> Value {
+    pub fn parameter(&self, fact: &FactRef, value: &Value) -> Value {
         if self.hides_fact(fact) { Value::text(REDACTED) } else { value.clone() }
+    }
+
+    /// Whether everything is shown.
+    pub fn is_empty(&self) -> bool {
+        self.hidden.is_empty()
+    }
+
+    /// Whether the expression reads something that is not shown.
+    pub fn hides_expression(&self, expression: &Expression) -> bool {
+        expression.reads().iter().any(|fact| self.hides_fact(fact))
+    }
+
+    /// Whether the message holds something that is not shown.
+    pub fn hides_message(&self, message: &Message) -> bool {
+        let hides = |part: &MessagePart| matches!(part, MessagePart::Expression(part) if self.hides_expression(part));
+        message.parts.iter().any(hides)
+    }
+
+    /// What an outcome made of `template` as it may be kept.
+    pub fn answer(&self, template: &Template, value: &Value) -> Value {
+        match (template, value) {
+            (Template::Leaf(expression), _) if self.hides_expression(expression) => Value::text(REDACTED),
+            (Template::Map(fields), Value::Map(record)) => {
+                let field = |(name, template): &(FieldName, Template)| {
+                    (name.clone(), record.get(name).map_or(Value::Null, |value| self.answer(template, value)))
+                };
+                Value::map(fields.iter().map(field))
+            }
+            (Template::List(items), Value::List(values)) => {
+                Value::list(items.iter().zip(values.iter()).map(|(item, value)| self.answer(item, value)))
+            }
+            _ => value.clone(),
+        }
     }
 
     /// A reason in sentences; `node` is the rule node it is about, if it is about one.
@@ -110,10 +144,13 @@ impl Redaction {
             Reason::NotYet => vec!["its date-effective has not come".to_owned()],
             Reason::Expired => vec!["its date-expires has come".to_owned()],
             Reason::False(failed) => failed.iter().map(|failed| self.failed(node, failed).to_string()).collect(),
-            Reason::Waits(origins) => origins.iter().map(|origin| format!("{} is unset", origin.written())).collect(),
+            Reason::Waits(origins) => {
+                origins.iter().map(|origin| format!("{} has no known value", origin.written())).collect()
+            }
             Reason::Lacks(origins) => {
-                let lacks =
-                    |origin: &Origin| format!("{} is unset, and it would be assigned from it", origin.written());
+                let lacks = |origin: &Origin| {
+                    format!("{} has no known value, and it would be assigned from it", origin.written())
+                };
                 origins.iter().map(lacks).collect()
             }
         }

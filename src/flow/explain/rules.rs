@@ -55,6 +55,9 @@ pub struct NotFired {
     pub why: &'static str,
     /// In words: the comparisons that are false with their operands, the facts that are unset.
     pub because: Vec<String>,
+    /// The facts it would have set, where it waits for one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub would_set: Vec<FieldName>,
 }
 
 pub(super) fn explain(
@@ -99,6 +102,16 @@ impl Explainer<'_> {
         Change { fact: write.fact.clone(), before: write.before.as_ref().map(shown), after: shown(&write.after) }
     }
 
+    fn targets(&self, rule: usize) -> Vec<FieldName> {
+        let mut targets: Vec<FieldName> = Vec::new();
+        for assignment in self.ruleset.assignments(rule) {
+            if !targets.contains(assignment.fact) {
+                targets.push(assignment.fact.clone());
+            }
+        }
+        targets
+    }
+
     fn not_fired(&self, info: &RuleInfo<'_>, idle: &Idle) -> NotFired {
         NotFired {
             rule: info.name.to_owned(),
@@ -112,6 +125,10 @@ impl Explainer<'_> {
                 Reason::Expired => "expired",
             },
             because: self.redaction.sentences(Some(self.node), &idle.because),
+            would_set: match idle.because {
+                Reason::Waits(_) | Reason::Lacks(_) => self.targets(idle.rule),
+                Reason::False(_) | Reason::NotYet | Reason::Expired => Vec::new(),
+            },
         }
     }
 }

@@ -44,6 +44,7 @@ const LINTS: &[&str] = &[
     "unused-fact",
     "unused-input",
     "unused-node",
+    "waiting-allowed",
 ];
 
 /// What databases said of the queries.
@@ -111,6 +112,7 @@ pub fn compile(
     let outcomes = compiler.outcomes(&order);
     if !compiler.found.has_errors() {
         compiler.warn_of_idle(&nodes, &outcomes);
+        compiler.warn_of_allowed_waiting(&nodes, &outcomes);
     }
     let rule_files = compiler.nodes.iter().flat_map(|node| &node.texts).map(|text| Arc::clone(text.source()));
     let rule_files = rule_files.filter(|file| !Arc::ptr_eq(file, source)).map(|file| (file, Comments::Slashes));

@@ -193,9 +193,22 @@ fn read<'a>(entry: &'a Entry, found: &mut Diagnostics) -> Option<Draft<'a>> {
 /// Keys that belong to the other kind of node, and keys that exclude each other.
 fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) {
     let (foreign, kind, other): (&[&str], _, _) = match spec.r#type {
-        NodeKind::DBNode => (&["rules", "condition", "inputs", "field_mappings", "facts"], "DBNode", "RuleNode"),
+        NodeKind::DBNode => {
+            (&["rules", "condition", "inputs", "field_mappings", "facts", "waiting"], "DBNode", "RuleNode")
+        }
         NodeKind::RuleNode => (
-            &["database", "connection", "query", "params", "rows", "timeout_ms", "coalesce", "on_error", "redact"],
+            &[
+                "database",
+                "connection",
+                "query",
+                "params",
+                "rows",
+                "max_rows",
+                "timeout_ms",
+                "coalesce",
+                "on_error",
+                "redact",
+            ],
             "RuleNode",
             "DBNode",
         ),

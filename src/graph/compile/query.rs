@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::Compiler;
 use super::node::Draft;
 use crate::config::Connection;
-use crate::diagnostics::{Diagnostic, Span, nearest};
-use crate::graph::plan::{OnError, QueryNode, Rows};
+use crate::diagnostics::{Diagnostic, Diagnostics, Span, nearest};
+use crate::graph::plan::{Cause, OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
 use crate::graph::values;
@@ -18,6 +18,8 @@ use crate::yaml::{Kind, Marked};
 
 /// The domain of nodes that name none.
 const DEFAULT: &str = crate::config::DEFAULT_DOMAIN;
+/// The most rows of a node that takes many and does not say how many.
+const MAX_ROWS: usize = 10_000;
 
 impl Compiler<'_> {
     /// The plan of the query node at `index`, and the type of its value. `scope` is what its parameters can name.
@@ -49,7 +51,8 @@ impl Compiler<'_> {
                 "a timeout of 0 ms leaves no time to answer",
             ));
         }
-        let query = Query::new(draft.id.clone(), text, draft.spec.coalesce.unwrap_or_default());
+        let (id, coalescing) = (draft.id.clone(), draft.spec.coalesce.unwrap_or_default());
+        let query = Query::new(id, text, coalescing, self.max_rows(index, rows));
         let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
         let redact = self.redact(index, &row);
@@ -57,6 +60,23 @@ impl Compiler<'_> {
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
         Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, columns, redact }, ty))
+    }
+
+    /// The most rows that the node takes.
+    fn max_rows(&mut self, index: usize, rows: Rows) -> usize {
+        let Some(draft) = self.nodes.get(index) else { return MAX_ROWS };
+        let problem = match (rows, draft.spec.max_rows) {
+            (Rows::Many, Some(0)) => {
+                ("`max_rows` of 0 leaves no row to read", "write the most rows that the node takes")
+            }
+            (Rows::Many, max) => return max.unwrap_or(MAX_ROWS),
+            (Rows::One | Rows::Optional, None) => return 1,
+            (Rows::One | Rows::Optional, Some(_)) => {
+                ("`max_rows` is for `rows: many`; this node takes one row", "delete it, or write `rows: many`")
+            }
+        };
+        self.found.push(Diagnostic::error("bad-max-rows", draft.place("max_rows"), problem.0).help(problem.1));
+        MAX_ROWS
     }
 
     /// The columns that no explanation shows.
@@ -254,11 +274,12 @@ impl Compiler<'_> {
         if node.as_text() == Some("fail") {
             return OnError::Fail;
         }
-        let ([only], Kind::Mapping(_)) = (node.entries(), node.kind()) else { return self.bad_on_error(node) };
-        if only.key() != "default" {
-            return self.bad_on_error(node);
-        }
-        let Some(value) = values::literal(only.value(), &mut self.found) else { return OnError::Fail };
+        let stray = node.entries().iter().find(|entry| !["default", "for"].contains(&entry.key()));
+        let (Kind::Mapping(_), None, Some(default)) = (node.kind(), stray, node.get("default")) else {
+            return self.bad_on_error(stray.map_or_else(|| node.head(), |entry| entry.key_span().clone()));
+        };
+        let causes = node.get("for").map_or_else(|| Cause::ALL.to_vec(), |list| causes(list, &mut self.found));
+        let Some(value) = values::literal(default, &mut self.found) else { return OnError::Fail };
         match (rows, &value) {
             (Rows::Many, Value::List(_)) | (Rows::Optional, Value::Null) => {}
             (Rows::One | Rows::Optional, Value::Map(record)) => {
@@ -272,22 +293,21 @@ impl Compiler<'_> {
                 };
                 if let Some(message) = problem {
                     let help = "a default stands in for a row: it has the same columns";
-                    self.found.push(Diagnostic::error("bad-default", only.value().head(), message).help(help));
+                    self.found.push(Diagnostic::error("bad-default", default.head(), message).help(help));
                 }
             }
             _ => {
                 let expected = if rows == Rows::Many { "a list of rows" } else { "a mapping of columns to values" };
                 let message = format!("the default must be {expected}");
-                self.found.push(Diagnostic::error("bad-default", only.value().head(), message));
+                self.found.push(Diagnostic::error("bad-default", default.head(), message));
             }
         }
-        OnError::Default(value)
+        OnError::Default { value, causes }
     }
 
-    fn bad_on_error(&mut self, node: &Marked) -> OnError {
-        let help = "write `on_error: fail`, or `on_error: { default: { column: value } }`";
-        self.found
-            .push(Diagnostic::error("bad-on-error", node.head(), "this is not a way to handle errors").help(help));
+    fn bad_on_error(&mut self, place: Span) -> OnError {
+        let help = "write `on_error: fail`, or `on_error: { default: { column: value }, for: [down, timeout] }`";
+        self.found.push(Diagnostic::error("bad-on-error", place, "this is not a way to handle errors").help(help));
         OnError::Fail
     }
 
@@ -298,6 +318,31 @@ impl Compiler<'_> {
             done.iter().map(|node| (*node, needs.iter().any(|(needed, _)| needed == node))).collect();
         self.scope(&visible, places)
     }
+}
+
+/// The failures that a default replaces, as `for` lists them.
+fn causes(list: &Marked, found: &mut Diagnostics) -> Vec<Cause> {
+    let words = Cause::ALL.map(Cause::name).join(", ");
+    let mut refuse = |place: Span, message: String| {
+        let help = format!("list at least one of: {words}; without `for` the default replaces all of them");
+        found.push(Diagnostic::error("bad-on-error", place, message).help(help));
+    };
+    if !matches!(list.kind(), Kind::Sequence(_)) || list.items().is_empty() {
+        refuse(list.head(), "`for` is not a list of failures".to_owned());
+        return Cause::ALL.to_vec();
+    }
+    let mut causes = Vec::new();
+    for item in list.items() {
+        match item.as_text().map(|word| (word, Cause::parse(word))) {
+            Some((word, Some(cause))) if causes.contains(&cause) => {
+                refuse(item.head(), format!("`{word}` is listed twice"));
+            }
+            Some((_, Some(cause))) => causes.push(cause),
+            Some((word, None)) => refuse(item.head(), format!("a default cannot replace `{word}`")),
+            None => refuse(item.head(), format!("a failure is a word, and not {}", item.describe())),
+        }
+    }
+    causes
 }
 
 fn fits_parameter(fact: &Type, expected: &Type) -> bool {

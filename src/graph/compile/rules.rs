@@ -7,6 +7,7 @@ use super::node::places;
 use super::query::{owner_place, unknown};
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::graph::plan::{Guard, Node, Outcome, RuleNode, Work};
+use crate::graph::spec::WaitingSpec;
 use crate::graph::values;
 use crate::grl::{Expression, ExpressionKind, FactRef, LocalFact, Owner, Ruleset, Scope};
 use crate::types::{FieldName, NodeId, Type, check_name};
@@ -49,7 +50,11 @@ impl Compiler<'_> {
         } else {
             let ruleset = self.ruleset(index, scope.clone(), places)?;
             self.set_type(index, Type::Map(ruleset.shape().into()));
-            Work::Rules(RuleNode { ruleset: ruleset.into() })
+            let allows = self.nodes.get(index).filter(|draft| draft.spec.waiting == Some(WaitingSpec::Allow));
+            Work::Rules(RuleNode {
+                ruleset: ruleset.into(),
+                allows_waiting: allows.map(|draft| draft.place("waiting")),
+            })
         };
         let guards = self.guards(index, &scope, places);
         let draft = self.nodes.get(index)?;
@@ -169,6 +174,41 @@ impl Compiler<'_> {
         } else if scope.has_owner(name.split('.').next().unwrap_or("")) {
             let message = format!("`{name}` is the name of a node or of the inputs");
             self.found.push(Diagnostic::error("bad-name", place, message).help("give the fact another name"));
+        }
+    }
+
+    /// Warns of outcomes that depend on a node with `waiting: allow`: a rule that waits for a missing fact does not hold them up.
+    pub(super) fn warn_of_allowed_waiting(&mut self, nodes: &[Node], outcomes: &[Outcome]) {
+        let mut behind: Vec<Vec<usize>> = Vec::with_capacity(nodes.len());
+        for (place, node) in nodes.iter().enumerate() {
+            let mut all: Vec<usize> =
+                node.depends_on.iter().filter_map(|needed| behind.get(*needed)).flatten().copied().collect();
+            all.push(place);
+            all.sort_unstable();
+            all.dedup();
+            behind.push(all);
+        }
+        for outcome in outcomes {
+            let mut needed: Vec<usize> = outcome.reads().iter().filter_map(owner_place).collect();
+            needed = needed.iter().filter_map(|place| behind.get(*place)).flatten().copied().collect();
+            needed.sort_unstable();
+            needed.dedup();
+            let allowing = needed.iter().filter_map(|place| match nodes.get(*place) {
+                Some(node @ Node { work: Work::Rules(RuleNode { allows_waiting: Some(span), .. }), .. }) => {
+                    Some((node, span))
+                }
+                _ => None,
+            });
+            if let Some((node, span)) = allowing.into_iter().next() {
+                let place = outcome.when.as_ref().map_or_else(|| outcome.span.clone(), Expression::span);
+                let message = format!(
+                    "the outcome `{}` depends on node `{}`, where a rule that waits for a missing fact counts as not fired",
+                    outcome.status, node.id
+                );
+                let help = "delete `waiting: allow`, and say by `is_set(fact)` or `default(fact, value)` what a missing fact means";
+                let warning = Diagnostic::warning("waiting-allowed", place, message);
+                self.found.push(warning.related(span.clone(), "rules may wait here").help(help));
+            }
         }
     }
 

@@ -116,6 +116,23 @@ impl InputSchema {
         self.complete(&given, problems)
     }
 
+    /// The value that replaces the input `name`, held against what a request may send; `None` where there is no such input.
+    /// `typed` is the value as a command line has it.
+    ///
+    /// # Errors
+    /// What it must be.
+    pub fn replacement(&self, name: &str, new: &Value, typed: Option<&str>) -> Option<Result<Value, String>> {
+        let field = self.fields.iter().find(|field| *field.name == *name)?;
+        let mut problems = Vec::new();
+        let read = match typed {
+            Some(text) if !field.is_list && !new.is_null() => {
+                field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value))
+            }
+            _ => value(field, &serde_json::to_value(new).unwrap_or_default(), &mut problems),
+        };
+        Some(read.map_err(|(_, message)| problems.first().map_or(message, |problem| problem.message.clone())))
+    }
+
     /// Puts every input in the order of the schema.
     fn complete(
         &self,

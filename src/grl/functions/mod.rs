@@ -49,6 +49,8 @@ pub(super) enum Takes {
     TextAndNumbers,
     TextOrMoment,
     JsonAndText,
+    /// A fact, which may be unset, and what stands in for it.
+    Fact,
     Nothing,
 }
 
@@ -109,6 +111,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         takes_null: true,
         ..function!("coalesce", "coalesce(a, b, ...)", 1..=MANY, Anything -> Same, |a, _| Ok(coalesce(a)))
     },
+    Function {
+        takes_null: true,
+        ..function!("is_set", "is_set(fact)", 1..=1, Fact -> Boolean, |a, _| Ok(Value::Boolean(!a.is_empty())))
+    },
+    Function {
+        takes_null: true,
+        ..function!("default", "default(fact, value)", 2..=2, Fact -> Same, |a, _| Ok(a.first().cloned().unwrap_or_default()))
+    },
     Function { takes_null: true, ..function!("get", "get(json, \"key\")", 2..=2, JsonAndText -> Any, |a, _| get(a)) },
     function!("upper", "upper(text)", 1..=1, Texts -> Text, |a, _| text("upper", a, str::to_uppercase)),
     function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
@@ -142,7 +152,7 @@ impl Takes {
         let ordered = number || matches!(ty, Type::Text | Type::Date | Type::Timestamp);
         let list = matches!(ty, Type::Any | Type::List(_));
         let (fits, expected) = match self {
-            Self::Anything | Self::Nothing => (true, ""),
+            Self::Anything | Self::Fact | Self::Nothing => (true, ""),
             Self::Numbers => (number, "a number"),
             Self::Texts => (matches!(ty, Type::Any | Type::Text), "a text"),
             Self::List => (list, "a list"),

@@ -95,6 +95,8 @@ impl Linted<'_> {
                 };
                 self.waits_for(of, needed, known)
             }
+            Expr::Call { name, .. } if name == "is_set" => None,
+            Expr::Call { name, arguments, .. } if name == "default" => all(arguments, Needed::Known),
             Expr::List { items, .. } | Expr::Call { arguments: items, .. } => first(items, Needed::Known),
             Expr::Arithmetic { first: one, rest, .. } => {
                 let mut operands = std::iter::once(&**one).chain(rest.iter().map(|(_, operand)| operand));

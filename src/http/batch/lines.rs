@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
-use crate::actors::coordinator::BoundFlow;
+use crate::actors::coordinator::{BatchPlace, BoundFlow};
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, Report, Run};
 use crate::http::{Problem, Service, Settings};
@@ -125,10 +125,11 @@ impl Batch {
         let element = element?.map_err(|error| Problem::malformed(error.to_string()))?;
         let inputs = self.flow.flow().inputs.parse_json(&element).map_err(Problem::input)?;
         let clock = Clock::system(self.settings.time_zone.clone());
-        let mut run = Run::new(clock, Deadline::after(self.settings.request_timeout));
+        let mut run = Run::new(clock, Deadline::never());
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
         let id = format!("{}/{index}", self.id);
-        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&id, index)).await;
+        let place = BatchPlace { index, limit: self.settings.request_timeout };
+        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&id, place)).await;
         let trace = trace.as_deref().filter(|_| self.explains);
         let explain = trace.map(|trace| Box::new(Explanation::of(self.flow.flow(), trace, result.is_ok())));
         match result {

@@ -7,7 +7,9 @@
 
 mod lines;
 mod split;
+mod summary;
 mod window;
 
 pub use lines::{Batch, Line};
 pub use split::{Form, SplitError, Splitter};
+pub use summary::Summary;

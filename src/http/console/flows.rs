@@ -71,7 +71,7 @@ fn of_query(query: &QueryNode) -> Json {
     let params: Vec<&str> = query.params.iter().map(|fact| &*fact.written).collect();
     let on_error = match &query.on_error {
         OnError::Fail => Json::Null,
-        OnError::Default(value) => json!(value),
+        OnError::Default { value, .. } => json!(value),
     };
     json!({
         "kind": "query",

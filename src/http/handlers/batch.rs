@@ -4,11 +4,13 @@ use std::convert::Infallible;
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt, stream};
+
+use serde::Serialize;
 
 use super::asks_for;
 use super::decide::{EXPLAIN, media_type, name};
-use crate::http::batch::{Batch, Form, Line};
+use crate::http::batch::{Batch, Form, Line, Summary};
 use crate::http::span::{TraceId, found_flow};
 use crate::http::{Problem, Service};
 
@@ -16,6 +18,8 @@ use crate::http::{Problem, Service};
 pub(super) const BATCH: &str = "/batch";
 /// Lines that are ready at once leave together, so many at most.
 const TOGETHER: usize = 64;
+/// What the query string asks for a last line with, which counts how the decisions ended.
+const SUMMARY: &str = "summary";
 const LINES: &str = "application/x-ndjson";
 
 /// Answers a batch as a stream; what can be refused at once is refused before it begins.
@@ -46,16 +50,39 @@ pub(super) async fn decide(
         trace_id: TraceId::of(request),
         explains: asks_for(request.query_string(), EXPLAIN)?,
     };
-    let lines = batch.begin(payload, form).await?.ready_chunks(TOGETHER).map(|lines| Ok::<_, Infallible>(text(&lines)));
+    let sums_up = asks_for(request.query_string(), SUMMARY)?;
+    let lines = texts(batch.begin(payload, form).await?, sums_up).map(Ok::<_, Infallible>);
     Ok(HttpResponse::Ok().content_type(LINES).streaming(lines))
 }
 
-fn text(lines: &[Line]) -> web::Bytes {
-    let mut text = Vec::new();
-    for line in lines {
-        // Writing to memory fails only where a value cannot be written, and all that there are can.
-        serde_json::to_writer(&mut text, line).unwrap_or_default();
-        text.push(b'\n');
-    }
-    text.into()
+/// The lines, several at once where they are ready; then the summary, where it `sums_up`.
+fn texts(lines: impl Stream<Item = Line>, sums_up: bool) -> impl Stream<Item = web::Bytes> {
+    let lines = Box::pin(lines.ready_chunks(TOGETHER));
+    stream::unfold(Some((lines, Summary::default())), move |state| async move {
+        let (mut lines, mut summary) = state?;
+        let mut text = Vec::new();
+        let Some(ready) = lines.next().await else {
+            return sums_up.then(|| {
+                write(&Total { summary }, &mut text);
+                (text.into(), None)
+            });
+        };
+        for line in &ready {
+            summary.add(line);
+            write(line, &mut text);
+        }
+        Some((text.into(), Some((lines, summary))))
+    })
+}
+
+/// The last line of a batch.
+#[derive(Serialize)]
+struct Total {
+    summary: Summary,
+}
+
+fn write(line: &impl Serialize, text: &mut Vec<u8>) {
+    // Every line serializes.
+    serde_json::to_writer(&mut *text, line).unwrap_or_default();
+    text.push(b'\n');
 }

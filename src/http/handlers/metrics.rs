@@ -65,5 +65,6 @@ fn figures(health: &Health) -> DomainFigures<'_> {
         in_flight: health.in_flight,
         batches: &health.batches.sizes,
         batched: health.batches.queries,
+        uncoalesced: health.batches.uncoalesced,
     }
 }

@@ -89,7 +89,7 @@ fn completed(flow: &Flow, mut schema: Json, more: &[(&str, Json)]) -> Json {
     let may_stand_in: Vec<&str> = flow
         .nodes
         .iter()
-        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default(_))))
+        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. })))
         .map(|node| node.id.as_str())
         .collect();
     if !may_stand_in.is_empty() {
@@ -114,7 +114,7 @@ fn completed(flow: &Flow, mut schema: Json, more: &[(&str, Json)]) -> Json {
 fn line(flow: &Flow, outcomes: &[String]) -> Json {
     let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
     json!({
-        "description": "A line of the answer to a batch: a decision, or why there is none",
+        "description": "A line of the answer to a batch: a decision, or why there is none; the last may be the summary",
         "anyOf": [
             answer(flow, outcomes, &[("index", index.clone())]),
             {
@@ -122,7 +122,8 @@ fn line(flow: &Flow, outcomes: &[String]) -> Json {
                 "required": ["index", "error"],
                 "properties": { "index": index, "error": reference("Problem") },
                 "additionalProperties": false
-            }
+            },
+            reference("BatchSummary")
         ]
     })
 }
@@ -157,7 +158,12 @@ fn batch(flow: &Flow, whole: &Contract<'_>) -> Json {
         "x-line": reference(&named(flow, "line"))
     } });
     let summary = format!("Decide {} for many inputs", flow.name);
-    operation((flow, whole), Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"))
+    let mut batch =
+        operation((flow, whole), Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"));
+    if let Some(Json::Array(parameters)) = batch.get_mut("parameters") {
+        parameters.push(super::flag("summary", "Whether a last line counts how the decisions ended"));
+    }
+    batch
 }
 
 fn what_if(flow: &Flow, whole: &Contract<'_>) -> Json {

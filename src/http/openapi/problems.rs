@@ -29,6 +29,40 @@ pub(super) fn schema() -> Json {
                 "type": "array", "items": { "type": "string" },
                 "description": "The facts that had no value, where that is why"
             },
+            "outcome": text("The outcome that could not be decided, where a missing fact is why"),
+            "missing": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["fact"],
+                    "properties": {
+                        "fact": text("The fact, as `node.field`"),
+                        "set_by": {
+                            "type": "array", "items": { "type": "string" },
+                            "description": "The rules that would have set it"
+                        }
+                    },
+                    "additionalProperties": false
+                },
+                "description": "The facts at the root of what is unknown"
+            },
+            "waiting": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["node", "rule", "sets"],
+                    "properties": {
+                        "node": text("The node of the rule"),
+                        "rule": text("The rule"),
+                        "sets": {
+                            "type": "array", "items": { "type": "string" },
+                            "description": "The facts it would have set"
+                        }
+                    },
+                    "additionalProperties": false
+                },
+                "description": "The rules that wait for the missing facts"
+            },
             "errors": {
                 "type": "array", "items": { "$ref": "#/components/schemas/FieldProblem" },
                 "description": "What is wrong with which input"

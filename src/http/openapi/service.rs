@@ -8,6 +8,7 @@ use crate::http::problem::Asked;
 /// The schemas that do not depend on flows.
 pub(super) fn schemas(contract: &Contract<'_>) -> Map<String, Json> {
     let schemas = [
+        ("BatchSummary", batch_summary()),
         ("Explanation", explanation()),
         ("Flows", flows()),
         ("Picture", picture()),
@@ -18,6 +19,31 @@ pub(super) fn schemas(contract: &Contract<'_>) -> Map<String, Json> {
     ];
     let of_admin = contract.with_admin.then(|| ("Reloaded", reloaded()));
     schemas.into_iter().chain(of_admin).map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// The last line of a batch, where the request asks for it.
+fn batch_summary() -> Json {
+    let number = json!({ "type": "integer", "minimum": 0 });
+    let counts = |of: &str| json!({ "type": "object", "additionalProperties": number, "description": of });
+    json!({
+        "type": "object",
+        "required": ["summary"],
+        "properties": { "summary": {
+            "type": "object",
+            "required": ["inputs", "outcomes", "errors", "degraded"],
+            "properties": {
+                "inputs": { "type": "integer", "minimum": 0, "description": "How many inputs there were" },
+                "outcomes": counts("By status: how many decisions"),
+                "errors": counts("By code: how many inputs have no decision"),
+                "degraded": {
+                    "type": "integer", "minimum": 0,
+                    "description": "How many decisions rest on a default in place of an answer of a database"
+                }
+            },
+            "additionalProperties": false
+        } },
+        "additionalProperties": false
+    })
 }
 
 /// The endpoints, by path.

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 
-use super::{Known, Wrapped};
+use super::Wrapped;
 use crate::postgres::error::QueryErrorKind;
-use crate::postgres::failure::is_stale_statement;
+use crate::postgres::failure::is_refusal;
 use crate::postgres::query::Query;
-use crate::postgres::session::{Fault, Session};
-use crate::postgres::statements::{Bound, Plan};
+use crate::postgres::session::{Fault, Pace, Session};
+use crate::postgres::sqlstate::is_stale_statement;
+use crate::postgres::statements::Bound;
 use crate::types::Value;
 
 type Rows = Result<Vec<Value>, QueryErrorKind>;
+
+/// Rows beyond what their keys may have that a batch reads; with more, its queries are asked one by one.
+const MOST_SURPLUS: usize = 1_000;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(in crate::postgres) enum Together {
     Answered(Vec<Rows>),
     /// Nothing: the queries are to be asked one by one.
     Singly,
+    /// The same, because PostgreSQL refused the statement, or answered otherwise than it said that it would.
+    Refused,
 }
 
 /// The functions among `$1` whose every call may give another result.
@@ -31,29 +37,54 @@ const VOLATILE: &str =
 
 impl Session {
     /// Runs `query` with each of `asks` for parameters, as one statement where that is possible.
+    ///
+    /// An error of the server is none of the queries': the statement may touch tables that no single query touches.
     pub(in crate::postgres) async fn query_together(
         &self,
         query: &Query,
         asks: &[Arc<[Value]>],
     ) -> Result<Together, Fault> {
+        match self.try_together(query, asks).await {
+            Err(Fault::Driver(error)) if is_refusal(&error) => {
+                self.refuse_pooler(&error).await?;
+                if is_stale_statement(&error) {
+                    self.forget(query)?;
+                }
+                let sqlstate = error.code().map_or("", |code| code.code());
+                query.joining().failed(query, &format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
+                Ok(Together::Refused)
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn try_together(&self, query: &Query, asks: &[Arc<[Value]>]) -> Result<Together, Fault> {
         let connection = self.connection()?;
         let (statement, plan) = self.prepare(query).await?;
-        if !self.is_steady(connection, query).await? {
+        if !self.is_suited(connection, query).await? {
             return Ok(Together::Singly);
         }
         let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
         let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
+        if bound.iter().any(Result::is_err) && !self.is_current(query, &plan).await? {
+            self.forget(query)?;
+            return Ok(Together::Singly);
+        }
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
-            [only] => match self.read(&statement, &reader, only).await? {
-                Ok(rows) => vec![Ok(rows)],
-                Err(kind) => vec![Err(kind)],
-            },
-            _ => match self.read_wrapped(connection, query, &plan, &keys).await? {
-                Some(rows) => rows,
-                None => return Ok(Together::Singly),
-            },
+            [only] => vec![self.read(query, &statement, &reader, only).await?],
+            _ => {
+                let Some(wrapped) = query.joining().wrapped(query, &plan) else { return Ok(Together::Singly) };
+                match self.read_wrapped(connection, query, &wrapped, &keys).await? {
+                    Ok(rows) => rows,
+                    Err(why) => {
+                        self.forget(query)?;
+                        query.joining().failed(query, why);
+                        return Ok(Together::Refused);
+                    }
+                }
+            }
         };
         if rows.len() == asks.len() {
             // No two are equal and none was refused: each place is its own.
@@ -67,108 +98,91 @@ impl Session {
         Ok(answers.collect::<Option<Vec<Rows>>>().map_or(Together::Singly, Together::Answered))
     }
 
-    /// Whether the same parameters give the same rows at any one moment. Asked of the catalogue once.
-    async fn is_steady(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
-        let template = match query.joining().known() {
-            Known::Never => return Ok(false),
-            Known::Steady(_) | Known::Ready(..) => return Ok(true),
-            Known::Untried(template) => template,
-        };
-        let asked = async {
-            let asked = connection.prepare_cached(VOLATILE).await?;
-            connection.query_one(&asked, &[&template.calls]).await?.try_get::<_, bool>(0)
-        };
-        match asked.await {
-            Ok(false) => {}
-            Ok(true) => {
-                query.joining().give_up(query, "it calls a volatile function");
-                return Ok(false);
-            }
-            Err(error) if error.as_db_error().is_some() => {
-                query.joining().give_up(query, "the functions it calls cannot be looked up");
-                return Ok(false);
-            }
-            Err(error) => return Err(error.into()),
+    /// Whether the same parameters give the same rows at any one moment. The catalogue is asked from time to time.
+    async fn is_suited(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
+        if let Some(known) = query.joining().suitability() {
+            return Ok(known.is_ok());
         }
-        query.joining().set(Known::Steady(template));
-        Ok(true)
+        let asked = connection.prepare_cached(VOLATILE).await?;
+        let calls = query.joining().calls();
+        let volatile = connection.query_one(&asked, &[&calls]).await?.try_get::<_, bool>(0)?;
+        query.joining().examined(query, if volatile { Err("it calls a volatile function") } else { Ok(()) });
+        Ok(!volatile)
     }
 
-    /// The rows of each of `keys`; `None` where the query cannot be wrapped, or not now.
+    /// The rows of each of `keys`, or why there are none.
     async fn read_wrapped(
         &self,
         connection: &Object,
         query: &Query,
-        plan: &Arc<Plan>,
+        wrapped: &Wrapped,
         keys: &[&[Bound]],
-    ) -> Result<Option<Vec<Rows>>, Fault> {
-        let Some(wrapped) = query.joining().wrapped(query, plan) else { return Ok(None) };
-        let statement = match connection.prepare_cached(&wrapped.text).await {
-            Ok(statement) => statement,
-            Err(error) if error.as_db_error().is_some() => {
-                query.joining().give_up(query, "PREPARE refuses it in its wrapping");
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
+    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
+        let statement = connection.prepare_cached(&wrapped.text).await?;
         if !wrapped.agrees(&statement) {
-            drop(connection.statement_cache.remove(&wrapped.text, &[]));
-            query.joining().give_up(query, "it has other columns in its wrapping");
-            return Ok(None);
+            return Ok(Err(
+                "its columns differ within the statement: a table has changed, or a parameter is returned \
+                           without a name (add AS)",
+            ));
         }
-        let Some(lists) = wrapped.bind(keys) else { return Ok(None) };
-        let read = self.read_batch(connection, &statement, &wrapped, lists, keys.len()).await;
-        if let Err(Fault::Driver(error)) = &read
-            && is_stale_statement(error)
-        {
-            drop(connection.statement_cache.remove(&wrapped.text, &[]));
-        }
-        read
+        let Some(lists) = wrapped.bind(keys) else { return Ok(Err("its parameters are too long for a list")) };
+        self.read_batch(connection, query, &statement, wrapped, (lists, keys.len())).await
     }
 
     async fn read_batch(
         &self,
         connection: &Object,
+        query: &Query,
         statement: &tokio_postgres::Statement,
         wrapped: &Wrapped,
-        lists: Vec<Bound>,
-        keys: usize,
-    ) -> Result<Option<Vec<Rows>>, Fault> {
+        (lists, keys): (Vec<Bound>, usize),
+    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
         let reader = wrapped.plan.reader()?;
         let mut stream = std::pin::pin!(connection.query_raw(statement, lists).await?);
-        let mut batch = Batch::of(keys);
-        // To the end whatever comes, so that the session is free again.
+        let (mut batch, mut pace) = (Batch::of(keys, query.max_rows()), Pace::default());
+        // To the end, so that the session is free again, unless that is far.
         while let Some(row) = stream.try_next().await? {
+            pace.row().await;
             let place = row.try_get::<_, i64>(0)?;
             let number = if wrapped.numbered { row.try_get::<_, i64>(1)? } else { 0 };
-            batch.add(place, number, reader.read_from(&row, wrapped.extra()));
+            batch.add(place, number, || reader.read_from(&row, wrapped.extra()));
+            if batch.surplus > MOST_SURPLUS {
+                self.leave_unread();
+                return Ok(Err("its queries have more rows than their nodes take"));
+            }
         }
-        Ok(batch.finish())
+        Ok(batch.finish().ok_or("a row came that belongs to none of its queries"))
     }
 }
 
 /// The rows of a batch as they come.
 struct Batch {
     rows: Vec<Result<Vec<(i64, Value)>, QueryErrorKind>>,
+    /// The most rows that are taken of a key; one more is kept, to say that there are too many.
+    max_rows: usize,
+    surplus: usize,
     astray: bool,
 }
 
 impl Batch {
-    fn of(keys: usize) -> Self {
-        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), astray: false }
+    fn of(keys: usize, max_rows: usize) -> Self {
+        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), max_rows, surplus: 0, astray: false }
     }
 
     /// A row of the key at `place`, counted from 1; the `number`th of its rows where they have an order.
-    fn add(&mut self, place: i64, number: i64, row: Result<Value, QueryErrorKind>) {
+    fn add(&mut self, place: i64, number: i64, row: impl FnOnce() -> Result<Value, QueryErrorKind>) {
         let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
         let Some(rows) = place.and_then(|place| self.rows.get_mut(place)) else {
             self.astray = true;
             return;
         };
-        match (rows.as_mut(), row) {
-            (Ok(rows), Ok(row)) => rows.push((number, row)),
-            (Ok(_), Err(kind)) => *rows = Err(kind),
-            (Err(_), _) => {}
+        match rows {
+            Ok(taken) if taken.len() > self.max_rows => self.surplus += 1,
+            Ok(taken) => match row() {
+                Ok(row) => taken.push((number, row)),
+                Err(kind) => *rows = Err(kind),
+            },
+            Err(_) => self.surplus += 1,
         }
     }
 
@@ -217,9 +231,9 @@ mod tests {
 
     #[test]
     fn rows_go_to_the_key_whose_place_they_name_in_the_order_of_their_numbers() {
-        let mut batch = Batch::of(3);
+        let mut batch = Batch::of(3, 10);
         for (place, number, value) in [(3, 2, 32), (1, 1, 11), (3, 1, 31), (3, 3, 33)] {
-            batch.add(place, number, Ok(Value::Integer(value)));
+            batch.add(place, number, || Ok(Value::Integer(value)));
         }
         assert_eq!(texts(batch), Some(vec!["11".to_owned(), String::new(), "31,32,33".to_owned()]));
     }
@@ -227,9 +241,9 @@ mod tests {
     #[test]
     fn a_row_that_belongs_to_nobody_fails_the_batch() {
         for place in [0, 3, -1, i64::MAX] {
-            let mut batch = Batch::of(2);
-            batch.add(1, 1, Ok(Value::Integer(1)));
-            batch.add(place, 1, Ok(Value::Integer(2)));
+            let mut batch = Batch::of(2, 10);
+            batch.add(1, 1, || Ok(Value::Integer(1)));
+            batch.add(place, 1, || Ok(Value::Integer(2)));
             assert_eq!(texts(batch), None, "{place}");
         }
     }
@@ -237,11 +251,22 @@ mod tests {
     #[test]
     fn a_row_that_cannot_be_read_fails_its_own_key() {
         let unreadable = QueryErrorKind::ParameterCount { expected: 1, given: 0 };
-        let mut batch = Batch::of(2);
-        batch.add(2, 1, Err(unreadable.clone()));
-        batch.add(2, 2, Ok(Value::Integer(2)));
-        batch.add(1, 1, Ok(Value::Integer(1)));
+        let mut batch = Batch::of(2, 10);
+        batch.add(2, 1, || Err(unreadable.clone()));
+        batch.add(2, 2, || Ok(Value::Integer(2)));
+        batch.add(1, 1, || Ok(Value::Integer(1)));
         assert_eq!(texts(batch), Some(vec!["1".to_owned(), unreadable.to_string()]));
+    }
+
+    #[test]
+    fn a_key_keeps_one_row_more_than_may_be_taken_and_counts_the_rest() {
+        let mut batch = Batch::of(2, 2);
+        for value in 1..=5 {
+            batch.add(1, value, || Ok(Value::Integer(value)));
+        }
+        batch.add(2, 1, || Ok(Value::Integer(7)));
+        assert_eq!(batch.surplus, 2);
+        assert_eq!(texts(batch), Some(vec!["1,2,3".to_owned(), "7".to_owned()]));
     }
 
     #[test]

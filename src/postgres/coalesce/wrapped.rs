@@ -1,19 +1,29 @@
-//! The one statement that stands for many: a query whose parameters come from lists.
+//! The statement that stands for several: a query whose parameters come from lists.
 //!
 //! ```sql
-//! SELECT tributary_batch.ord, tributary_rows.*
-//! FROM unnest((SELECT $1::"pg_catalog"."int4"[]), (SELECT $2::"pg_catalog"."text"[])) WITH ORDINALITY
-//!   AS tributary_batch (p1, p2, ord)
+//! SELECT tributary_batch.tributary_ord, tributary_rows.*
+//! FROM ROWS FROM (pg_catalog.unnest((SELECT $1::"pg_catalog"."int4"[])), pg_catalog.unnest((SELECT $2::...)))
+//!   WITH ORDINALITY AS tributary_batch (tributary_p1, tributary_p2, tributary_ord)
 //! CROSS JOIN LATERAL (
-//! <the query, with tributary_batch.p1 for $1>
-//! ) AS tributary_rows (c1, c2, c3)
+//! <the query, with tributary_batch.tributary_p1 for $1>
+//! ) AS tributary_rows
 //! ```
 //!
-//! Where the query orders its rows they are numbered inside (`row_number() OVER ()`), since nothing promises that a join
-//! keeps an order. The lists stand in selects of their own, so that PostgreSQL does not count them when it plans: where it
-//! does, a plan for the few keys at hand looks cheaper than the one that it keeps, and it plans each short batch anew, which
-//! takes longer than the batch itself. Types are those that PREPARE found for the query alone, and what PREPARE then says of
-//! this statement must agree with it, column by column.
+//! A query that orders its rows has them numbered inside (`row_number() OVER () AS tributary_n`), because a join does not
+//! keep an order. Each list stands in a select of its own, so that PostgreSQL does not count its elements when it plans:
+//! otherwise the plan for the few keys at hand looks cheaper than the generic plan, and each short batch is planned again,
+//! which takes longer than the batch.
+//!
+//! The statement answers what the query alone would answer, also while tables change:
+//! - The columns of the query keep their names. They are expanded by `*` and never renamed by position, so the columns of
+//!   both statements change together: PostgreSQL refuses to execute either one after a change of names, types or their order
+//!   (0A000, "cached plan must not change result type"). A list of names here would hide such a change.
+//! - Both statements are compared column by column after PREPARE, names and types ([`Wrapped::agrees`]). They differ where a
+//!   table changed between the two, and both are then prepared again. They also differ where the query returns a parameter
+//!   without a name (`SELECT $1::int`), which takes its name from this statement.
+//! - LATERAL resolves a name that the query's own tables lack in `tributary_batch`. All names there have the prefix
+//!   `tributary_`, and a query that contains the prefix is never wrapped. Functions are qualified, so that `search_path` cannot
+//!   replace them.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -26,6 +36,11 @@ use super::template::Template;
 use crate::postgres::codec::Codec;
 use crate::postgres::statements::{Bound, Plan};
 use crate::postgres::words;
+
+/// The column that holds the place of the parameters in the lists, from 1.
+const ORD: &str = "tributary_ord";
+/// The column that numbers the rows of a query that orders them.
+const NUMBER: &str = "tributary_n";
 
 /// A query in its wrapping.
 #[derive(Debug)]
@@ -45,24 +60,28 @@ impl Wrapped {
             return None;
         }
         let numbered = template.ordered;
-        let arrays =
-            comma_separated(types.iter().zip(1..).map(|(ty, number)| format!("(SELECT ${number}::{}[])", quoted(ty))));
-        let params = comma_separated((1..=types.len()).map(|number| format!("p{number}")));
-        let columns = comma_separated((1..=plan.column_types().len()).map(|number| format!("c{number}")));
-        let inner = template.with(|number| format!("tributary_batch.p{number}"));
-        let mut text = String::from("SELECT tributary_batch.ord, tributary_rows.* FROM unnest(");
+        let arrays = comma_separated(
+            types
+                .iter()
+                .zip(1..)
+                .map(|(ty, number)| format!("pg_catalog.unnest((SELECT ${number}::{}[]))", quoted(ty))),
+        );
+        let params = comma_separated((1..=types.len()).map(|number| format!("tributary_p{number}")));
+        let inner = template.with(|number| format!("tributary_batch.tributary_p{number}"));
+        let mut text = format!("SELECT tributary_batch.{ORD}, tributary_rows.* FROM ROWS FROM (");
         // Writing to a String cannot fail.
         let written = if numbered {
             write!(
                 text,
-                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, ord) CROSS JOIN LATERAL (SELECT row_number() \
-                 OVER (), tributary_inner.* FROM (\n{inner}\n) AS tributary_inner) AS tributary_rows (n, {columns})"
+                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, {ORD}) CROSS JOIN LATERAL (SELECT \
+                 pg_catalog.row_number() OVER () AS {NUMBER}, tributary_inner.* FROM (\n{inner}\n) AS tributary_inner) \
+                 AS tributary_rows"
             )
         } else {
             write!(
                 text,
-                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, ord) CROSS JOIN LATERAL (\n{inner}\n) AS \
-                 tributary_rows ({columns})"
+                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, {ORD}) CROSS JOIN LATERAL (\n{inner}\n) AS \
+                 tributary_rows"
             )
         };
         written.ok()?;
@@ -74,16 +93,16 @@ impl Wrapped {
         1 + usize::from(self.numbered)
     }
 
-    /// Whether PREPARE says of the wrapped query what it said of the query alone.
+    /// Whether PREPARE describes the wrapped query as it described the query alone: parameters, columns and their names.
     pub(super) fn agrees(&self, statement: &Statement) -> bool {
         let lists = statement.params().iter().map(|ty| match ty.kind() {
             Kind::Array(element) => Some(element.oid()),
             _ => None,
         });
-        let expected = std::iter::repeat_n(PgType::INT8.oid(), self.extra());
-        let expected = expected.chain(self.plan.column_types().map(PgType::oid));
+        let added = [ORD, NUMBER].into_iter().take(self.extra()).map(|name| (name, PgType::INT8.oid()));
+        let expected = added.chain(self.plan.columns().map(|(name, ty)| (name, ty.oid())));
         lists.eq(self.plan.param_types().map(|ty| Some(ty.oid())))
-            && statement.columns().iter().map(|column| column.type_().oid()).eq(expected)
+            && statement.columns().iter().map(|column| (column.name(), column.type_().oid())).eq(expected)
     }
 
     /// The lists of parameters: the first of each of `keys`, the second of each, ...

@@ -4,8 +4,8 @@ use jiff::civil::{Date, date};
 use jiff::{Span, Timestamp};
 use uuid::Uuid;
 
-use super::{Codec, array, numeric, time};
-use crate::types::{Decimal, Value};
+use super::{Codec, array, float, numeric, time};
+use crate::types::Value;
 
 /// Why a column's value cannot be represented: completes the sentence "column `c` of type t ...".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub(super) const INFINITY: Unreadable = Unreadable("holds infinity");
 pub(super) const NAN: Unreadable = Unreadable("holds NaN");
 pub(super) const TOO_LONG: Unreadable = Unreadable("holds a number of too many digits");
 const OFF_CALENDAR: Unreadable = Unreadable("holds a date beyond the years -9999 to 9999");
+const OFF_TIMELINE: Unreadable = Unreadable(
+    "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query",
+);
 
 /// The day PostgreSQL counts from.
 pub(super) const EPOCH: Date = date(2000, 1, 1);
@@ -36,6 +39,7 @@ pub(in crate::postgres) fn decode(codec: &Codec, raw: &[u8]) -> Result<Value, Un
         Codec::Float8 => double(f64::from_be_bytes(fixed(raw)?))?,
         Codec::Numeric => Value::Decimal(numeric::decode(raw)?),
         Codec::Text => Value::text(text(raw)?),
+        Codec::Padded => Value::text(text(raw)?.trim_end_matches(' ')),
         Codec::Char => character(fixed(raw)?),
         Codec::Uuid => Value::text(Uuid::from_bytes(fixed(raw)?).to_string()),
         Codec::Date => Value::Date(day(i32::from_be_bytes(fixed(raw)?))?),
@@ -62,25 +66,40 @@ fn single(float: f32) -> Result<Value, Unreadable> {
         return double(float.into());
     }
     // Through f64 the shortest decimal of 0.1 would be 0.10000000149011612.
-    format!("{float:e}").parse().map(Value::Decimal).map_err(|_| MALFORMED)
+    let neighbours = [float.next_down().into(), float.next_up().into()];
+    float::shortest(float.into(), float::SINGLE, neighbours, |digits| match digits {
+        None => format!("{float:e}"),
+        Some(digits) => format!("{float:.digits$e}"),
+    })
+    .map(Value::Decimal)
+    .ok_or(MALFORMED)
 }
 
 fn double(float: f64) -> Result<Value, Unreadable> {
     if float.is_nan() {
         return Err(NAN);
     }
-    Decimal::from_f64(float).map(Value::Decimal).ok_or(INFINITY)
+    if float.is_infinite() {
+        return Err(INFINITY);
+    }
+    float::shortest(float, float::DOUBLE, [float.next_down(), float.next_up()], |digits| match digits {
+        None => format!("{float:e}"),
+        Some(digits) => format!("{float:.digits$e}"),
+    })
+    .map(Value::Decimal)
+    .ok_or(MALFORMED)
 }
 
 fn text(raw: &[u8]) -> Result<&str, Unreadable> {
     str::from_utf8(raw).map_err(|_| MALFORMED)
 }
 
-/// `"char"` shows its zero byte as the empty text.
+/// `"char"` is the empty text for its zero byte and an octal escape for a byte beyond ASCII, as in PostgreSQL 16 and later.
 fn character([byte]: [u8; 1]) -> Value {
     match byte {
         0 => Value::text(""),
-        byte => Value::text(char::from(byte).to_string()),
+        1..=0x7F => Value::text(char::from(byte).to_string()),
+        0x80.. => Value::text(format!("\\{byte:o}")),
     }
 }
 
@@ -96,8 +115,8 @@ fn moment(microseconds: i64) -> Result<Timestamp, Unreadable> {
     if microseconds == i64::MAX || microseconds == i64::MIN {
         return Err(INFINITY);
     }
-    let unix = microseconds.checked_add(EPOCH_MICROSECONDS).ok_or(OFF_CALENDAR)?;
-    Timestamp::from_microsecond(unix).map_err(|_| OFF_CALENDAR)
+    let unix = microseconds.checked_add(EPOCH_MICROSECONDS).ok_or(OFF_TIMELINE)?;
+    Timestamp::from_microsecond(unix).map_err(|_| OFF_TIMELINE)
 }
 
 fn json(raw: &[u8]) -> Result<Value, Unreadable> {
@@ -128,11 +147,16 @@ mod tests {
             (Codec::Float8, &0.1_f64.to_be_bytes(), "0.1"),
             (Codec::Float8, &(-0.0_f64).to_be_bytes(), "0"),
             (Codec::Float8, &1e21_f64.to_be_bytes(), "1000000000000000000000"),
+            (Codec::Float8, &1e23_f64.to_be_bytes(), "99999999999999990000000"),
             (Codec::Float8, &f64::NAN.to_be_bytes(), "error: holds NaN"),
             (Codec::Float4, &f32::NEG_INFINITY.to_be_bytes(), "error: holds infinity"),
             (Codec::Text, "größe".as_bytes(), "größe"),
             (Codec::Char, b"x", "x"),
             (Codec::Char, &[0], ""),
+            (Codec::Char, &[0xFF], r"\377"),
+            (Codec::Padded, b"A ", "A"),
+            (Codec::Padded, b" A \t", " A \t"),
+            (Codec::Padded, b"   ", ""),
             (Codec::Uuid, &[0x11; 16], "11111111-1111-1111-1111-111111111111"),
             (Codec::Date, &0_i32.to_be_bytes(), "2000-01-01"),
             (Codec::Date, &(-1_i32).to_be_bytes(), "1999-12-31"),

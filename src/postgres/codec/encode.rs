@@ -36,7 +36,7 @@ pub(in crate::postgres) fn encode(codec: &Codec, value: &Value, out: &mut BytesM
         (Codec::Float4, _) => out.put_f32(single(decimal(value)?.as_ref())?),
         (Codec::Float8, _) => out.put_f64(double(decimal(value)?.as_ref())?),
         (Codec::Numeric, _) => numeric::encode(decimal(value)?.as_ref(), out)?,
-        (Codec::Text, Value::Text(text)) => out.put_slice(without_nul(text)?.as_bytes()),
+        (Codec::Text | Codec::Padded, Value::Text(text)) => out.put_slice(without_nul(text)?.as_bytes()),
         (Codec::Char, Value::Text(text)) => out.put_u8(byte(text)?),
         (Codec::Uuid, Value::Text(text)) => out.put_slice(parsed::<Uuid>(text, "text that is no UUID")?.as_bytes()),
         (Codec::Date, _) => out.put_i32(days(value)?),
@@ -94,8 +94,15 @@ fn byte(text: &str) -> Result<u8, Unfit> {
     match text.as_bytes() {
         [] => Ok(0),
         [byte] if *byte != 0 => Ok(*byte),
+        [b'\\', octal @ ..] if octal.len() == 3 => escaped(octal),
         _ => Err(Unfit::because("text of more than one ASCII character")),
     }
+}
+
+/// A byte beyond ASCII, as it is read.
+fn escaped(octal: &[u8]) -> Result<u8, Unfit> {
+    let byte = str::from_utf8(octal).ok().and_then(|octal| u8::from_str_radix(octal, 8).ok());
+    byte.filter(|byte| !byte.is_ascii()).ok_or(Unfit::because("text of more than one ASCII character"))
 }
 
 fn parsed<T: std::str::FromStr>(text: &str, otherwise: &'static str) -> Result<T, Unfit> {
@@ -186,6 +193,8 @@ mod tests {
             (Codec::Text, "\"a\\u0000b\"", "not text with a NUL character"),
             (Codec::Text, "5", "not integer"),
             (Codec::Char, "\"x\"", "x"),
+            (Codec::Char, "\"\\\\377\"", r"\377"),
+            (Codec::Char, "\"\\\\101\"", "not text of more than one ASCII character"),
             (Codec::Char, "\"xy\"", "not text of more than one ASCII character"),
             (Codec::Uuid, "\"67E55044-10B1-426F-9247-BB680E5FE0C8\"", "67e55044-10b1-426f-9247-bb680e5fe0c8"),
             (Codec::Uuid, "\"nonsense\"", "not text that is no UUID"),

@@ -6,7 +6,8 @@
 //! | `int2 int4 int8 oid` | integer |
 //! | `numeric` | decimal, every digit and trailing zero kept |
 //! | `float4 float8` | decimal, the shortest that reads back as the same number |
-//! | `text varchar bpchar name "char" citext`, enums | text |
+//! | `text varchar name "char" citext`, enums | text |
+//! | `bpchar` (`char(n)`) | text without the padding, as where PostgreSQL casts it to text |
 //! | `uuid` | text, hyphenated |
 //! | `date` | date |
 //! | `timestamptz`, `timestamp` (read as UTC) | timestamp |
@@ -22,6 +23,7 @@
 mod array;
 mod decode;
 mod encode;
+mod float;
 mod numeric;
 mod time;
 
@@ -59,6 +61,8 @@ pub(super) enum Codec {
     Float8,
     Numeric,
     Text,
+    /// `bpchar`: text whose trailing spaces mean nothing.
+    Padded,
     /// `"char"`: one byte.
     Char,
     Uuid,
@@ -89,7 +93,8 @@ impl Codec {
             PgType::FLOAT4 => Self::Float4,
             PgType::FLOAT8 => Self::Float8,
             PgType::NUMERIC => Self::Numeric,
-            PgType::TEXT | PgType::VARCHAR | PgType::BPCHAR | PgType::NAME | PgType::UNKNOWN => Self::Text,
+            PgType::TEXT | PgType::VARCHAR | PgType::NAME | PgType::UNKNOWN => Self::Text,
+            PgType::BPCHAR => Self::Padded,
             PgType::CHAR => Self::Char,
             PgType::UUID => Self::Uuid,
             PgType::DATE => Self::Date,
@@ -121,7 +126,9 @@ impl Codec {
             Self::Boolean => Type::Boolean,
             Self::Int2 | Self::Int4 | Self::Int8 | Self::Oid => Type::Integer,
             Self::Float4 | Self::Float8 | Self::Numeric => Type::Decimal,
-            Self::Text | Self::Char | Self::Uuid | Self::Time | Self::TimeTz | Self::Interval => Type::Text,
+            Self::Text | Self::Padded | Self::Char | Self::Uuid | Self::Time | Self::TimeTz | Self::Interval => {
+                Type::Text
+            }
             Self::Date => Type::Date,
             Self::Timestamp | Self::TimestampTz => Type::Timestamp,
             Self::Json | Self::Jsonb => Type::Any,

@@ -1,12 +1,15 @@
 //! The way in: a name, somebody who listens, TLS, a login.
 
-use tokio::net::{TcpStream, lookup_host};
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::{Examination, Verdict};
 use crate::config::{Password, SslMode};
+use crate::postgres::addresses::{late, look_up};
 use crate::postgres::connect::Connector;
 use crate::postgres::failure::ConnectError;
 use crate::postgres::tls;
@@ -23,14 +26,13 @@ impl Examination<'_> {
                 any = true;
                 continue;
             }
-            let found = timeout(self.config.timeouts.connect, lookup_host((host.as_str(), *port))).await;
-            match found.map(|found| found.map(|addresses| addresses.map(|at| at.ip().to_string()).collect::<Vec<_>>()))
-            {
-                Ok(Ok(addresses)) if !addresses.is_empty() => {
+            match look_up(host, *port, config.timeouts.connect).await {
+                Ok(addresses) => {
                     any = true;
+                    let addresses: Vec<String> = addresses.iter().map(|at| at.ip().to_string()).collect();
                     self.find("resolve", Verdict::Ok, format!("{host} is {}", addresses.join(", ")), None);
                 }
-                _ => {
+                Err(_) => {
                     let remedy = format!("mend {} or the name service", self.setting("HOST", "host"));
                     self.find("resolve", Verdict::Failure, format!("{host} has no address"), Some(&remedy));
                 }
@@ -39,7 +41,7 @@ impl Examination<'_> {
         any
     }
 
-    /// Whether anything listens at any host.
+    /// Whether anything listens at any address of any host.
     pub(super) async fn reach(&mut self) -> bool {
         let (mut any, config) = (false, self.config);
         for (host, port) in &config.connection.hosts {
@@ -47,38 +49,43 @@ impl Examination<'_> {
                 any = true;
                 continue;
             }
-            let seen = match timeout(self.config.timeouts.connect, TcpStream::connect((host.as_str(), *port))).await {
-                Ok(Ok(_)) => {
-                    any = true;
-                    self.find("connect", Verdict::Ok, format!("{host}:{port} listens"), None);
-                    continue;
-                }
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("no answer within {} ms", self.config.timeouts.connect.as_millis()),
-            };
-            let remedy = format!("start the server, open the way to it, or mend {}", self.setting("PORT", "port"));
-            self.find("connect", Verdict::Failure, format!("{host}:{port}: {seen}"), Some(&remedy));
+            let addresses = look_up(host, *port, config.timeouts.connect).await.unwrap_or_default();
+            let several = addresses.len() > 1;
+            for address in addresses {
+                let at = if several { format!("{host}:{port} at {}", address.ip()) } else { format!("{host}:{port}") };
+                any |= self.reach_address(address, &at).await;
+            }
         }
         any
     }
 
+    async fn reach_address(&mut self, address: SocketAddr, at: &str) -> bool {
+        let limit = self.config.timeouts.connect;
+        let seen = match timeout(limit, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => {
+                self.find("connect", Verdict::Ok, format!("{at} listens"), None);
+                return true;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => late(limit).to_string(),
+        };
+        let remedy = format!("start the server, open the way to it, or mend {}", self.setting("PORT", "port"));
+        self.find("connect", Verdict::Failure, format!("{at}: {seen}"), Some(&remedy));
+        false
+    }
+
     pub(super) async fn log_in(&mut self) -> Option<Client> {
         let connector = Connector::new(self.config);
-        match timeout(connector.patience(), connector.dial()).await {
-            Ok(Ok((client, task))) => {
+        match connector.dial().await {
+            Ok((client, task)) => {
                 // It ends with the client.
                 drop(task);
                 let (user, database) = (&self.config.connection.user, &self.config.connection.database);
                 self.find("log in", Verdict::Ok, format!("as {user} to {database}"), None);
                 Some(client)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 self.was_refused(&error);
-                None
-            }
-            Err(_) => {
-                let why = ConnectError::late(connector.patience()).to_string();
-                self.find("log in", Verdict::Failure, why, Some(SILENT));
                 None
             }
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::addresses::MAX_ADDRESSES;
 use super::connect::Connector;
 use super::failure::ConnectError;
 use super::query::Query;
@@ -63,8 +64,11 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
 pub fn patience(config: &DomainConfig, queries: usize) -> Duration {
     let each = config.timeouts.query.saturating_mul(u32::try_from(queries).unwrap_or(u32::MAX).saturating_add(4));
     let hosts = u32::try_from(config.connection.hosts.len()).unwrap_or(u32::MAX);
-    let found_and_reached = config.timeouts.connect.saturating_mul(hosts.saturating_mul(2));
-    found_and_reached.saturating_add(Connector::new(config).patience()).saturating_add(each)
+    let found = config.timeouts.connect.saturating_mul(hosts);
+    // Each host has one address until it is looked up.
+    let most = u32::try_from(MAX_ADDRESSES).unwrap_or(u32::MAX);
+    let reached = found.saturating_add(Connector::new(config).patience()).saturating_mul(most);
+    found.saturating_add(reached).saturating_add(each)
 }
 
 struct Examination<'a> {

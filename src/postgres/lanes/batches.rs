@@ -12,6 +12,7 @@ const BOUNDS: [usize; 8] = [2, 4, 8, 16, 32, 64, 128, MOST_TOGETHER];
 pub(super) struct Batches {
     sizes: [AtomicU64; BOUNDS.len()],
     queries: AtomicU64,
+    uncoalesced: AtomicU64,
 }
 
 /// What was counted.
@@ -21,6 +22,8 @@ pub struct BatchCounts {
     pub sizes: [(usize, u64); BOUNDS.len()],
     /// The queries of all of them.
     pub queries: u64,
+    /// Queries that were asked one by one because the statement for several had been refused.
+    pub uncoalesced: u64,
 }
 
 impl Batches {
@@ -33,8 +36,14 @@ impl Batches {
         self.queries.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// So many queries are asked one by one because the statement for several was refused.
+    pub(super) fn add_uncoalesced(&self, count: usize) {
+        self.uncoalesced.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     pub(super) fn counts(&self) -> BatchCounts {
-        let mut counts = BatchCounts { queries: self.queries.load(Ordering::Relaxed), ..BatchCounts::default() };
+        let (queries, uncoalesced) = (self.queries.load(Ordering::Relaxed), self.uncoalesced.load(Ordering::Relaxed));
+        let mut counts = BatchCounts { queries, uncoalesced, ..BatchCounts::default() };
         for ((class, bound), size) in counts.sizes.iter_mut().zip(BOUNDS).zip(&self.sizes) {
             *class = (bound, size.load(Ordering::Relaxed));
         }

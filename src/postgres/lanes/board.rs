@@ -14,7 +14,7 @@ use crate::postgres::query::Query;
 use crate::types::{Deadline, Value};
 
 /// Statements that may be on one lane at once.
-const DEPTH: usize = 16;
+pub(super) const DEPTH: usize = 16;
 /// Where a statement would wait for longer than this behind others, another lane is opened for it.
 const PIPELINED: Duration = Duration::from_millis(2);
 /// A lane that has been open for so long goes back to the pool where others wait for a connection.

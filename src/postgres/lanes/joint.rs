@@ -55,7 +55,7 @@ pub enum Manner {
 impl Lanes {
     /// Whether `query` may be asked by [`Self::join`].
     pub fn takes(&self, query: &Query, deadline: Deadline) -> bool {
-        deadline.remaining() <= self.0.pool.limits().query && self.0.may_share(query) && self.0.joins(query)
+        deadline.work() <= self.0.pool.limits().query && self.0.may_share(query) && self.0.joins(query)
     }
 
     /// Asks `query` for each of `asks`. Must be called inside a runtime.
@@ -64,6 +64,7 @@ impl Lanes {
         let looks = {
             let mut board = self.0.board();
             for ask in asks {
+                let latest = latest.min(ask.deadline.instant());
                 board.queue_ask(query, ask, latest);
             }
             board.begins_looking()

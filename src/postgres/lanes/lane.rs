@@ -118,6 +118,11 @@ impl Seat {
         self.inner.answered(self)
     }
 
+    /// The statement was answered with more rows than are read: what is sent after it would wait for the rest.
+    pub(super) fn leave_unread(&mut self) {
+        self.answered = false;
+    }
+
     /// Whether PostgreSQL is at this seat's statement, and not at one before it.
     pub(super) fn is_first(&self) -> bool {
         self.inner.is_first(self)

@@ -93,12 +93,12 @@ type Rows = (Vec<Value>, Instant, usize);
 impl Lanes {
     /// Lanes over the connections of `pool`.
     pub fn new(pool: Pool) -> Self {
-        let max = pool.status().max;
+        let max = pool.capacity();
         Self(Arc::new(Inner {
             pool,
             board: Mutex::default(),
             usual: Tempo::default(),
-            slow: Semaphore::new(max.saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1)),
+            slow: Semaphore::new(slow_places(max)),
             slow_waiting: AtomicUsize::new(0),
             batches: Batches::default(),
             outage: Notify::new(),
@@ -122,6 +122,18 @@ impl Lanes {
         self.0.batches.counts()
     }
 
+    /// How many queries like this one, each of which may take `limit`, can run at once and leave room for others.
+    pub fn room_for(&self, query: &Query, limit: Duration) -> usize {
+        let max = self.0.pool.status().max;
+        if limit > self.0.pool.limits().query || !self.0.may_share(query) {
+            slow_places(max)
+        } else if self.0.joins(query) {
+            usize::MAX
+        } else {
+            max.saturating_mul(board::DEPTH / 2)
+        }
+    }
+
     /// Runs `query` with `params` in this manner and reads all its rows, each a map from column to value.
     ///
     /// # Errors
@@ -135,7 +147,7 @@ impl Lanes {
         manner: Manner,
     ) -> Result<Answer, QueryErrorKind> {
         let begun = Instant::now();
-        let shares = deadline.remaining() <= self.0.pool.limits().query && self.0.may_share(query);
+        let shares = deadline.work() <= self.0.pool.limits().query && self.0.may_share(query);
         let rows = match manner {
             Manner::Any if shares => self.0.share(query, params, deadline).await?,
             Manner::Singly if shares => Box::pin(self.0.singly(query, params, deadline)).await?,
@@ -143,6 +155,11 @@ impl Lanes {
         };
         Ok(answer(rows, begun))
     }
+}
+
+/// Connections of a pool of `max` that slow statements may have at once.
+fn slow_places(max: usize) -> usize {
+    max.saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1)
 }
 
 /// The answer to a query that was asked at `asked`.
@@ -161,7 +178,7 @@ impl Inner {
         Moment {
             now: Instant::now(),
             patience: tempo::patience(self.usual.mean()),
-            supply: Supply { room: status.idle > 0 || status.size < status.max, wanted: status.waiting > 0 },
+            supply: Supply { room: status.idle > 0 || status.size < self.pool.capacity(), wanted: status.waiting > 0 },
         }
     }
 
@@ -175,7 +192,7 @@ impl Inner {
         let _place = if slow { Some(self.place_among_slow(deadline).await?) } else { None };
         let mut session = self.pool.acquire(deadline).await?;
         let since = Instant::now();
-        let outcome = session.query(query, params, deadline).await;
+        let outcome = session.query(query, params, deadline.begun()).await;
         if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
             self.observe(query, since.elapsed(), 1);
             self.board().note_answered(since);

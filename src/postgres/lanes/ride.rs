@@ -24,7 +24,11 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
         // A way lies in memory only while it is gone: most queries of a busy domain are answered with others.
-        match self.turn(query, params, deadline, self.joins(query)).await? {
+        let joins = self.joins(query);
+        if !joins && self.pool.coalesces() && query.joining().rests() {
+            self.batches.add_uncoalesced(1);
+        }
+        match self.turn(query, params, deadline, joins).await? {
             Turn::Go(boarding) => Box::pin(self.plainly(boarding, query, params, deadline)).await,
             Turn::Answered(answer) => answer,
             Turn::Alone => Box::pin(self.alone(query, params, deadline)).await,
@@ -70,13 +74,21 @@ impl Inner {
         deadline: Deadline,
     ) -> Result<Rows, QueryErrorKind> {
         let mut seat = self.seat(boarding, query, deadline).await?;
-        let (since, limit) = (Instant::now(), deadline.remaining());
-        let session = Arc::clone(&seat.session);
-        let work = pin!(session.query_beside_others(query, params, limit));
-        match self.ride(&mut seat, work, deadline, Leaves::BehindAnother).await {
+        let due = deadline.begun();
+        let (since, limit) = (Instant::now(), due.remaining());
+        let ride = {
+            // Both end here: `alone` may need the connection of this very lane.
+            let session = Arc::clone(&seat.session);
+            let work = pin!(session.query_beside_others(query, params));
+            self.ride(&mut seat, work, due, Leaves::BehindAnother).await
+        };
+        match ride {
             Ride::Done(outcome, took) => {
                 if matches!(outcome, Ok(_) | Err(QueryErrorKind::Timeout { .. })) {
                     self.observe(query, took, 1);
+                }
+                if seat.session.has_unread() {
+                    seat.leave_unread();
                 }
                 outcome.map(|rows| (rows, since, 1))
             }
@@ -96,8 +108,8 @@ impl Inner {
         deadline: Deadline,
         joins: bool,
     ) -> Result<Turn, QueryErrorKind> {
-        let limit = deadline.remaining();
-        let mut latest = Instant::now() + self.pool.limits().acquire.min(limit);
+        let limit = deadline.work();
+        let mut latest = Instant::now() + self.pool.limits().acquire.min(deadline.remaining());
         let (number, mut turn) = self.board().queue(query, params, deadline, joins);
         self.dispatch();
         loop {
@@ -152,12 +164,12 @@ impl Inner {
             Ok(seat) => seat,
             Err(kind) => return Carried::Refused(kind),
         };
-        let since = Instant::now();
+        let (since, due) = (Instant::now(), deadline.begun());
         let asks: Vec<Arc<[Value]>> = members.iter().map(|member| Arc::clone(&member.params)).collect();
         let session = Arc::clone(&seat.session);
-        let work = pin!(session.batch_beside_others(query, &asks, deadline.remaining()));
+        let work = pin!(session.batch_beside_others(query, &asks));
         // One slow key must not hold up the others.
-        match self.ride(&mut seat, work, deadline, Leaves::Anyway).await {
+        match self.ride(&mut seat, work, due, Leaves::Anyway).await {
             Ride::Done(Ok(Together::Answered(answers)), took) => {
                 query.joining().succeeded();
                 self.batches.add(answers.len());
@@ -165,10 +177,18 @@ impl Inner {
                 Carried::Answered(answers, since)
             }
             Ride::Done(Err(kind @ QueryErrorKind::ConnectionLost { .. }), _) => Carried::Refused(kind),
-            Ride::Done(Err(QueryErrorKind::Timeout { .. }), _) | Ride::Late | Ride::HeldUp => Carried::Alone,
+            Ride::Late | Ride::HeldUp => Carried::Alone,
             Ride::Done(Ok(Together::Singly), _) => Carried::Plain,
-            Ride::Done(Err(_), _) => {
-                query.joining().failed();
+            Ride::Done(Ok(Together::Refused), _) => {
+                if session.has_unread() {
+                    seat.leave_unread();
+                }
+                self.batches.add_uncoalesced(members.len());
+                Carried::Plain
+            }
+            Ride::Done(Err(kind), _) => {
+                query.joining().failed(query, kind.code());
+                self.batches.add_uncoalesced(members.len());
                 Carried::Plain
             }
         }

@@ -51,7 +51,7 @@ pub fn measure(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS));
     for (number, (ty, _)) in TYPES.iter().enumerate() {
         let text = format!("SELECT c FROM t{number}");
-        let query = Query::new(NodeId::parse("rows").expect("a name"), text.as_str(), Coalescing::Off);
+        let query = Query::new(NodeId::parse("rows").expect("a name"), text.as_str(), Coalescing::Off, 100_000);
         group.bench_function(BenchmarkId::new("values", ty), |bench| {
             bench.iter(|| {
                 let rows = runtime.block_on(session.query(&query, &[], deadline())).expect("rows");

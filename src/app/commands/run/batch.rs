@@ -9,10 +9,10 @@ use futures_util::stream::{self, Stream, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::actors::coordinator::BoundFlow;
-use crate::app::commands::Exit;
+use crate::app::commands::{Exit, plural};
 use crate::app::core::Core;
 use crate::http::AdminSide;
-use crate::http::batch::{Batch, Form};
+use crate::http::batch::{Batch, Form, Summary};
 
 /// How much of the file is read at once.
 const PART: usize = 1 << 16;
@@ -39,20 +39,31 @@ pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, expl
     let body = Box::pin(parts(first, reader, progress.clone()));
     let mut lines = Box::pin(batch.lines(body, form));
     let mut stdout = BufWriter::new(std::io::stdout().lock());
-    let (mut decided, mut failed) = (0_usize, 0_usize);
+    let mut summary = Summary::default();
     while let Some(line) = lines.next().await {
-        failed += usize::from(line.result.is_err());
-        decided += 1;
-        progress.set_message(decided.to_string());
+        summary.add(&line);
+        progress.set_message(summary.inputs.to_string());
         serde_json::to_writer(&mut stdout, &line)?;
         stdout.write_all(b"\n")?;
     }
     stdout.flush()?;
     progress.finish_and_clear();
-    if failed > 0 {
-        writeln!(std::io::stderr(), "{failed} of {decided} inputs gave no decision; their lines say why")?;
-    }
-    Ok(if failed == 0 { Exit::Success } else { Exit::Refused })
+    write!(std::io::stderr(), "{}", summed_up(&summary))?;
+    Ok(if summary.failed() == 0 { Exit::Success } else { Exit::Refused })
+}
+
+/// "3 inputs", and below how they ended.
+fn summed_up(summary: &Summary) -> String {
+    let (failed, degraded) = (summary.failed(), summary.degraded);
+    let inputs = [
+        Some(plural(summary.inputs, "input")),
+        (failed > 0).then(|| format!("{failed} without a decision; their lines say why")),
+        (degraded > 0).then(|| format!("{degraded} degraded")),
+    ];
+    let mut lines = vec![inputs.into_iter().flatten().collect::<Vec<_>>().join(", ")];
+    lines.extend(summary.outcomes.iter().map(|(status, count)| format!("  {count} x {status}")));
+    lines.extend(summary.errors.iter().map(|(code, count)| format!("  {count} x error {code}")));
+    lines.join("\n") + "\n"
 }
 
 /// The file, and its size where that is known; `-` is standard input.

@@ -100,7 +100,7 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
     let run = run(core, arguments, overrides);
     let service = core.workshop(None, AdminSide::default()).service();
     let id = uuid::Uuid::new_v4().to_string();
-    let Report { result, trace } = service.decide(&flow, inputs, run.clone(), &id).await;
+    let Report { result, trace } = service.decide(&flow, inputs.clone(), run.clone(), &id).await;
     let explain = trace.as_deref().filter(|_| arguments.explain);
     let explain = explain.map(|trace| Box::new(Explanation::of(flow.flow(), trace, result.is_ok())));
     if let (Some(file), Some(trace)) = (&arguments.record_test, trace.as_deref()) {
@@ -111,7 +111,11 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
             let bench = Bench::new(core.config().rules.limits.clone());
             let field = arguments.flip_field.as_deref();
             let search = Search { flow: flow.flow(), trace, run: &run, bench: &bench, field };
-            match search.flip(fact) {
+            let ask = async |run: Run| {
+                let deadline = Deadline::after(core.releases().current().settings().request_timeout);
+                service.decide(&flow, inputs.clone(), Run { deadline, ..run }, &id).await
+            };
+            match search.flip(fact, ask).await {
                 Ok(flip) => Some(flip),
                 Err(error) => return Ok(Err(problem(&error))),
             }
@@ -145,10 +149,11 @@ fn record_test(
     result: &Result<Decision, FlowError>,
     trace: &Trace,
 ) -> anyhow::Result<()> {
-    let text = flowtests::record(flow.flow(), result, trace, file);
+    // A path to the graph can only be found from a directory that is there.
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)?;
     }
+    let text = flowtests::record(flow.flow(), result, trace, file);
     std::fs::write(file, text)?;
     writeln!(std::io::stderr(), "wrote {}; run it with: tributary test {}", file.display(), file.display())?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::flow::explain::{Explanation, Fired, NodeExplanation, NotFired};
-use crate::flow::flip::{Edge, Flip};
+use crate::flow::flip::{Bound, Edge, Flip};
 use crate::types::Value;
 
 /// The explanation, in lines.
@@ -56,6 +56,10 @@ fn node(node: &NodeExplanation, text: &mut String) {
     let times = [("at", node.start_us), ("waited", node.wait_us), ("query", node.query_us), ("took", node.took_us)];
     let times: String = times.into_iter().map(|(name, value)| shown(name, value)).collect();
     line(text, &format!("  {}{domain}  {}{because}{times}{rows}", node.node, node.state));
+    if !node.unknown.is_empty() {
+        let unknown: Vec<&str> = node.unknown.iter().map(|fact| &**fact).collect();
+        line(text, &format!("      unknown, as rules wait: {}", unknown.join(", ")));
+    }
 }
 
 fn fired(rule: &Fired, text: &mut String) {
@@ -72,17 +76,23 @@ fn fired(rule: &Fired, text: &mut String) {
 }
 
 fn not_fired(rule: &NotFired, text: &mut String) {
-    line(text, &format!("  - {}: {}  ({})", rule.rule, rule.because.join("; "), rule.place));
+    let would_set: Vec<&str> = rule.would_set.iter().map(|fact| &**fact).collect();
+    let would_set = if would_set.is_empty() { String::new() } else { format!("; would set {}", would_set.join(", ")) };
+    line(text, &format!("  - {}: {}{would_set}  ({})", rule.rule, rule.because.join("; "), rule.place));
 }
 
 /// Both sides of each change that a search found.
 pub(super) fn flip(flip: &Flip) -> String {
     let mut text = String::new();
     line(&mut text, &format!("{} is {}: {}", flip.fact, flip.value, flip.ending));
-    for (edge, word) in [(&flip.below, "down"), (&flip.above, "up")] {
-        match edge {
-            None => line(&mut text, &format!("  {word}: no other ending was found")),
-            Some(edge) => side(flip, edge, word, &mut text),
+    for (edge, bound, word) in [(&flip.below, &flip.below_bound, "down"), (&flip.above, &flip.above_bound, "up")] {
+        match (edge, bound) {
+            (Some(edge), _) => side(flip, edge, word, &mut text),
+            (None, Some(Bound { last, why })) => {
+                line(&mut text, &format!("  {word} to {last}: {}", flip.ending));
+                line(&mut text, &format!("  {word} from there it could not be searched: {why}"));
+            }
+            (None, None) => line(&mut text, &format!("  {word}: no other ending was found")),
         }
     }
     text

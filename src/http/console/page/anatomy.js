@@ -33,7 +33,9 @@ export function outcome({ answer, problem, id, set, there_and_back: there }, exp
     h("p.message", problem.title),
     h("p", prose(problem.detail ?? "")),
     places.length > 0 && h("p.chips", places.map(([label, value]) => h("span.chip", `${label} `, h("strong", value)))),
-    (problem.unset ?? []).length > 0 && h("p", "Without a value: ", problem.unset.map((fact, index) => [index > 0 && ", ", h("code", fact)])),
+    (problem.unset ?? []).length > 0 && h("p", "Without a value: ", named(problem.unset)),
+    (problem.missing ?? []).length > 0 && h("p", "Missing: ", named(problem.missing.map(({ fact }) => fact))),
+    (problem.waiting ?? []).length > 0 && h("div", h("p", "Rules that wait:"), h("ul", problem.waiting.map(({ node, rule, sets }) => h("li", h("bdi", rule), ` of ${node} would set `, named(sets))))),
     figures, actions);
 }
 
@@ -156,7 +158,10 @@ function fired(rule) {
     rule.log && h("ul.log", rule.log.map((line) => h("li", h("bdi", line))))));
 }
 
-const notFired = (rule) => h("li", h("div.rule-body", ruleHead(rule, h("span.badge.soft", WHY[rule.why] ?? rule.why)), reasons(rule.because)));
+const named = (facts) => facts.map((fact, index) => [index > 0 && ", ", h("code", fact)]);
+
+const notFired = (rule) => h("li", h("div.rule-body", ruleHead(rule, h("span.badge.soft", WHY[rule.why] ?? rule.why)), reasons(rule.because),
+  rule.would_set && h("p.muted", "Would have set ", named(rule.would_set))));
 
 // All facts of the run, each to be supposed otherwise.
 export function factsPart(explain, suppose, supposed, may) {

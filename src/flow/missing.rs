@@ -1,0 +1,153 @@
+//! Why an outcome is undecided: the facts that are missing, and the rules that wait for them.
+//!
+//! An unknown fact is followed back through the rules that wait for it, and through edges and parameters, to the facts that no
+//! waiting rule would have set: those are missing. Names only; values never appear here.
+
+use serde::Serialize;
+
+use super::facts::Known;
+use crate::graph::{Flow, Node, Work};
+use crate::grl::{Beginning, FactRef, Facts, Lookup, Origin, Owner, Ruleset, overlap};
+use crate::types::{Clock, FieldName, NodeId};
+
+/// A fact that has no value, at the root of what is unknown.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Missing {
+    /// The fact, as `node.field`.
+    pub fact: String,
+    /// The rules that would have set it, had they fired.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_by: Vec<String>,
+}
+
+/// A rule that waits for a missing fact.
+#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its node.
+    pub node: NodeId,
+    /// Its name.
+    pub rule: String,
+    /// The facts it would have set.
+    pub sets: Vec<FieldName>,
+}
+
+/// Follows unknown facts to their roots.
+pub(super) struct Roots<'a> {
+    flow: &'a Flow,
+    known: &'a Known<'a>,
+    clock: &'a Clock,
+    seen: Vec<(usize, FieldName)>,
+    /// What is missing.
+    pub(super) missing: Vec<Missing>,
+    /// Which rules wait.
+    pub(super) waiting: Vec<Waiting>,
+}
+
+impl<'a> Roots<'a> {
+    pub(super) fn new(flow: &'a Flow, known: &'a Known<'a>, clock: &'a Clock) -> Self {
+        Self { flow, known, clock, seen: Vec::new(), missing: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// Follows `facts`. Where rules wait for each other only, the facts themselves are named.
+    pub(super) fn follow(&mut self, facts: &[&FactRef]) {
+        facts.iter().for_each(|fact| self.outside(fact));
+        if self.missing.is_empty() {
+            self.missing
+                .extend(facts.iter().map(|fact| Missing { fact: fact.written.to_string(), set_by: Vec::new() }));
+        }
+    }
+
+    fn outside(&mut self, fact: &FactRef) {
+        let Owner::Node(place) = fact.owner else { return };
+        let Some(node) = self.flow.nodes.get(place) else { return };
+        let path = fact.path.join(".");
+        if self.known.is_unknown(place) {
+            self.behind(place, node);
+        } else if let (Work::Rules(rules), Lookup::Unknown { .. }) = (&node.work, self.known.read(fact)) {
+            let mut names: Vec<FieldName> =
+                rules.ruleset.own_facts().map(|(name, _)| name.clone()).filter(|name| overlap(name, &path)).collect();
+            let is_unknown =
+                |name: &FieldName| self.known.unknowns(place).is_some_and(|all| all.facts().any(|fact| fact == name));
+            // Of a group of facts those that are unknown.
+            if names.iter().any(is_unknown) {
+                names.retain(is_unknown);
+            }
+            names.iter().for_each(|name| self.own(place, node, &rules.ruleset, name));
+        } else {
+            self.root(Missing { fact: fact.written.to_string(), set_by: Vec::new() });
+        }
+    }
+
+    /// The node did not run: what its edges and parameters lack.
+    fn behind(&mut self, place: usize, node: &Node) {
+        if self.is_seen(place, "") {
+            return;
+        }
+        let mut lacked: Vec<FactRef> = Vec::new();
+        for guard in &node.guards {
+            if matches!(guard.rule.evaluate(self.known, self.clock), Ok(None)) {
+                lacked.extend(guard.rule.lacks(self.known, self.clock).into_iter().cloned());
+            }
+        }
+        if let Work::Query(query) = &node.work {
+            let unknown = |fact: &&FactRef| matches!(self.known.read(fact), Lookup::Unknown { .. });
+            lacked.extend(query.params.iter().filter(unknown).cloned());
+        }
+        lacked.iter().for_each(|fact| self.outside(fact));
+    }
+
+    /// A fact of a rule node that has no value to rely on.
+    fn own(&mut self, place: usize, node: &Node, ruleset: &Ruleset, name: &FieldName) {
+        if self.is_seen(place, name) {
+            return;
+        }
+        let doubts = self.known.unknowns(place).map(|unknown| unknown.doubts()).unwrap_or_default();
+        let mut is_root = true;
+        for doubt in doubts {
+            let sets: Vec<FieldName> =
+                ruleset.assignments(doubt.rule).into_iter().map(|each| each.fact.clone()).collect();
+            if !sets.contains(name) {
+                continue;
+            }
+            is_root = false;
+            if let Some(rule) = ruleset.rules().nth(doubt.rule).filter(|_| doubt.waits) {
+                let waiting = Waiting { node: node.id.clone(), rule: rule.name.to_owned(), sets };
+                if !self.waiting.contains(&waiting) {
+                    self.waiting.push(waiting);
+                }
+            }
+            for origin in &doubt.because {
+                match origin {
+                    Origin::Outside(fact) => self.outside(fact),
+                    Origin::Own(name) => self.own(place, node, ruleset, name),
+                }
+            }
+        }
+        let beginning = ruleset.own_facts().find(|(known, _)| *known == name).map(|(_, beginning)| beginning);
+        match beginning {
+            Some(Beginning::Mapped(source)) if is_root => self.outside(&source),
+            Some(Beginning::Unset) if is_root => {
+                let sets = |rule: &usize| ruleset.assignments(*rule).iter().any(|each| each.fact == name);
+                let writers: Vec<usize> = (0..ruleset.rules().len()).filter(sets).collect();
+                let names = ruleset.rules().enumerate().filter(|(rule, _)| writers.contains(rule));
+                let set_by = names.map(|(_, rule)| rule.name.to_owned()).collect();
+                self.root(Missing { fact: format!("{}.{name}", node.id), set_by });
+            }
+            _ => {}
+        }
+    }
+
+    fn root(&mut self, missing: Missing) {
+        if !self.missing.contains(&missing) {
+            self.missing.push(missing);
+        }
+    }
+
+    fn is_seen(&mut self, place: usize, name: &str) -> bool {
+        let known = self.seen.iter().any(|(node, fact)| *node == place && **fact == *name);
+        if !known {
+            self.seen.push((place, FieldName::from(name)));
+        }
+        known
+    }
+}

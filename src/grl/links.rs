@@ -1,0 +1,108 @@
+//! What the rules of a ruleset read and write: which rules an unknown fact concerns.
+
+use std::collections::HashMap;
+
+use super::ast::{Assign, Compare};
+use super::facts::Lookup;
+use super::operators::compare;
+use super::program::LOCAL;
+use super::ruleset::{Action, CompiledRule};
+use crate::types::Value;
+
+/// What the rules of a ruleset read and write, by slot.
+pub(super) struct Links {
+    pub(super) rules: Vec<RuleLinks>,
+    /// By slot: the rules that read it, or add to it.
+    pub(super) readers: HashMap<usize, Vec<usize>>,
+    /// By own fact: how its rules change it.
+    changes: Vec<Changes>,
+}
+
+/// What one rule reads and writes.
+#[derive(Default)]
+pub(super) struct RuleLinks {
+    /// The slots whose values it needs.
+    pub(super) needs: Vec<usize>,
+    /// The slots it asks about only.
+    pub(super) asks: Vec<usize>,
+    /// The own facts it assigns.
+    pub(super) targets: Vec<usize>,
+    /// The facts it adds to, each with the number where that is a positive constant.
+    pub(super) adds: Vec<(usize, Option<Value>)>,
+}
+
+/// How the rules of a ruleset change a fact.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Changes {
+    /// They add positive constants.
+    Grows,
+    /// They add or subtract: their order does not matter.
+    Adds,
+    /// Some rule sets it.
+    Sets,
+}
+
+impl Links {
+    pub(super) fn of(rules: &[CompiledRule], locals: usize) -> Self {
+        let mut links = Self { rules: Vec::new(), readers: HashMap::new(), changes: vec![Changes::Grows; locals] };
+        for (index, rule) in rules.iter().enumerate() {
+            let of_rule = RuleLinks::of(rule, &mut links.changes);
+            let added = of_rule.adds.iter().map(|(local, _)| LOCAL + local);
+            for slot in of_rule.needs.iter().chain(&of_rule.asks).copied().chain(added) {
+                let readers = links.readers.entry(slot).or_default();
+                if readers.last() != Some(&index) {
+                    readers.push(index);
+                }
+            }
+            links.rules.push(of_rule);
+        }
+        links
+    }
+
+    /// Whether a rule reads a fact that has no value now.
+    pub(super) fn reads_missing(&self, reads: &[Lookup], locals: &[Lookup]) -> bool {
+        self.readers.keys().any(|slot| !has_value(reads, locals, *slot))
+    }
+
+    pub(super) fn changes(&self, local: usize) -> Changes {
+        self.changes.get(local).copied().unwrap_or(Changes::Sets)
+    }
+}
+
+impl RuleLinks {
+    fn of(rule: &CompiledRule, changes: &mut [Changes]) -> Self {
+        let mut links = Self::default();
+        let mut asked = Vec::new();
+        rule.when.needs(&mut links.needs);
+        rule.when.asks(&mut asked);
+        for action in &rule.then {
+            let Action::Assign { local, operator, value, .. } = action else { continue };
+            value.needs(&mut links.needs);
+            value.asks(&mut asked);
+            links.targets.push(*local);
+            let step = value.constant().filter(|value| *operator == Assign::Add && is_positive(value));
+            let change = match operator {
+                Assign::Set => Changes::Sets,
+                _ if step.is_some() => Changes::Grows,
+                Assign::Add | Assign::Subtract => Changes::Adds,
+            };
+            if change != Changes::Sets {
+                links.adds.push((*local, step.cloned()));
+            }
+            if let Some(known) = changes.get_mut(*local) {
+                *known = change.max(*known);
+            }
+        }
+        links.asks = asked.into_iter().map(|(slot, _)| slot).collect();
+        links
+    }
+}
+
+fn is_positive(value: &Value) -> bool {
+    compare(Compare::Greater, value, &Value::Integer(0)).unwrap_or(false)
+}
+
+pub(super) fn has_value(reads: &[Lookup], locals: &[Lookup], slot: usize) -> bool {
+    let lookup = slot.checked_sub(LOCAL).map_or_else(|| reads.get(slot), |local| locals.get(local));
+    !matches!(lookup, Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
+}

@@ -1,0 +1,148 @@
+//! Nothing that was concluded from a passing state lasts longer than that state: limits on connections, settings of roles.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use actix::clock::sleep;
+use tributary::actors::domain::{DomainHandle, Gatherer, State};
+use tributary::config::DomainConfig;
+use tributary::server::Server;
+use tributary::types::{Deadline, Value};
+
+use crate::fixture::{
+    Domain, LONG, ask, ask_among, config, database, eventually, first, json, query, run, sessions, shared_server,
+};
+use crate::load::Load;
+use crate::support::connect;
+
+/// Between two questions of a client.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// A domain of a role that may have so many connections.
+async fn limited(server: &Server, name: &str, limit: usize) -> DomainConfig {
+    let setup = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN CONNECTION LIMIT {limit}");
+    let mut config = config(server, &database(server, name, &setup).await);
+    name.clone_into(&mut config.connection.user);
+    config
+}
+
+/// Probes `domain` a few times; it has to be ready after each.
+async fn stays_ready(domain: &Domain) {
+    for _ in 0..5 {
+        let health = domain.handle.probe(Deadline::after(LONG)).await;
+        assert_eq!(health.state, State::Ready, "{:?}", health.last_error);
+    }
+}
+
+#[actix::test]
+async fn a_role_that_may_have_as_many_connections_as_the_pool_is_enough() {
+    for limit in [1, 2, 4] {
+        let name = format!("limit_is_max_{limit}");
+        let mut config = limited(shared_server(), &name, limit).await;
+        (config.pool.min, config.pool.max) = (limit, limit);
+        let domain = Domain::ready(config).await;
+        stays_ready(&domain).await;
+        let load = Load::start(&domain.handle, 8);
+        let most = i64::try_from(limit).expect("few");
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until {
+            let found = sessions(shared_server(), &name).await;
+            assert!((1..=most).contains(&found), "{found} of {limit}");
+            assert_eq!(domain.handle.health().state, State::Ready);
+            sleep(PAUSE).await;
+        }
+        let tally = load.finish().await;
+        assert_eq!(tally.errors, [], "{limit}");
+        assert!(tally.answers > 20, "{tally:?}");
+        domain.drain().await;
+    }
+}
+
+#[actix::test]
+async fn a_probe_that_has_no_slot_of_the_server_does_not_make_working_connections_an_outage() {
+    let server = shared_server();
+    let mut config = limited(server, "no_slot", 4).await;
+    (config.pool.min, config.pool.max) = (3, 4);
+    let domain = Domain::ready(config).await;
+    // Somebody else takes a slot as soon as the probe's session has ended.
+    let url = server.url("no_slot").replace("postgres@", "no_slot@").replace("user=postgres", "user=no_slot");
+    let admin = connect(&server.url("no_slot")).await;
+    let mut taken = None;
+    eventually("the slot of the probe is taken", async || {
+        let end = "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE usename = 'no_slot' AND query = 'SELECT 1'";
+        admin.query(end, &[]).await.expect("ended");
+        let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await else { return false };
+        actix::spawn(async move { drop(connection.await) });
+        taken = Some(client);
+        true
+    })
+    .await;
+    stays_ready(&domain).await;
+    assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
+    drop(taken);
+    stays_ready(&domain).await;
+    domain.drain().await;
+}
+
+/// Asks which schema it sees until it is stopped, and says how often, and what it saw in turn.
+async fn watch(handle: DomainHandle, gatherer: Option<Gatherer>, stop: Arc<AtomicBool>) -> (usize, Vec<Value>) {
+    let query = query("SELECT name FROM which WHERE n = $1");
+    let (mut answers, mut seen) = (0, Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let answer = match &gatherer {
+            Some(gatherer) => ask_among(&handle, gatherer, &query, &[json("1")], LONG).await,
+            None => ask(&handle, &query, &[json("1")], LONG, None).await,
+        };
+        let name = first(&answer.expect("no query fails").rows[0]);
+        if seen.last() != Some(&name) {
+            seen.push(name);
+        }
+        answers += 1;
+        sleep(PAUSE).await;
+    }
+    (answers, seen)
+}
+
+#[actix::test]
+async fn a_changed_setting_of_the_role_takes_effect_within_the_lifetime_and_fails_no_query() {
+    let server = shared_server();
+    let setup = "DROP ROLE IF EXISTS aged; CREATE ROLE aged LOGIN; ALTER ROLE aged SET search_path = old;
+        CREATE SCHEMA old; CREATE TABLE old.which AS SELECT 1 AS n, 'old' AS name;
+        CREATE SCHEMA new; CREATE TABLE new.which AS SELECT 1 AS n, 'new' AS name;
+        GRANT USAGE ON SCHEMA old, new TO aged; GRANT SELECT ON old.which, new.which TO aged";
+    let database = database(server, "aged", setup).await;
+    let mut config = config(server, &database);
+    config.connection.user = "aged".to_owned();
+    config.pool.max_lifetime = Duration::from_millis(500);
+    let domain = Domain::ready(config).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let gatherer = Gatherer::default();
+    let clients: Vec<_> = (0..16)
+        .map(|client| {
+            let gatherer = (client % 2 == 0).then(|| gatherer.clone());
+            actix::spawn(watch(domain.handle.clone(), gatherer, Arc::clone(&stop)))
+        })
+        .collect();
+    let admin = connect(&server.url("postgres")).await;
+    let older = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'aged' AND backend_start < $1";
+    for path in ["new", "old", "new"] {
+        run(server, &database, &format!("ALTER ROLE aged SET search_path = {path}")).await;
+        let changed: SystemTime = admin.query_one("SELECT now()", &[]).await.expect("a time").get(0);
+        eventually("every connection, the probe's included, is newer than the change", async || {
+            admin.query_one(older, &[&changed]).await.expect("a count").get::<_, i64>(0) == 0
+        })
+        .await;
+        assert_eq!(domain.value("SELECT name FROM which", &[]).await, Value::text(path));
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut all = 0;
+    for client in clients {
+        let (answers, seen) = client.await.expect("no client panics: no query failed");
+        all += answers;
+        assert!(seen.len() > 1, "{seen:?}");
+    }
+    assert!(all > 200, "{all} answers");
+    assert_eq!(domain.handle.health().state, State::Ready);
+    domain.drain().await;
+}

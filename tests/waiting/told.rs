@@ -1,0 +1,89 @@
+//! What people and programs are told of rules that wait, and that records, flow tests and searches walk the same way.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use tributary::flow::explain::Explanation;
+use tributary::flow::flip::Search;
+use tributary::flow::offline::Bench;
+use tributary::grl::Limits;
+use tributary::records::{Entry, Record, Replay, Replayed};
+
+use crate::flows::{Written, ends, run, written};
+
+fn loan() -> Written {
+    let graph = r#"
+flow: loan
+input: { birth_date: { type: date, required: false }, income: { type: integer } }
+nodes:
+  applicant: { type: RuleNode, rules: applicant.grl }
+  late: { type: RuleNode, condition: "income > 10", dependencies: [applicant] }
+  knock_out: { type: RuleNode, rules: knock_out.grl, dependencies: [applicant], facts: { found: 0, level: 0 } }
+edges:
+  - { from: applicant, to: late, rule: "applicant.age > 20" }
+outcomes:
+  - { status: poor, when: "knock_out.poor" }
+  - { status: declined, when: "knock_out.found > 0" }
+  - { status: approved, when: "knock_out.found == 0" }
+  - { status: rest, when: "late.result" }
+"#;
+    let knock_out = r#"rule "Poor" no-loop { when income < 10 then poor = true; }
+rule "Not poor" no-loop { when income >= 10 then poor = false; }
+rule "Underage" no-loop { when age < 18 then found += 1; level = 2; }
+rule "Level" no-loop { when income > 50 then level = age; }"#;
+    let age = r#"rule "Age" no-loop { when birth_date != null then age = year(today()) - year(birth_date); }"#;
+    written(graph, &[("applicant.grl", age), ("knock_out.grl", knock_out)])
+}
+
+#[test]
+fn an_explanation_says_which_rules_wait_for_what_and_what_they_would_have_set() {
+    let flow = loan().flow();
+    let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
+    let explanation = Explanation::of(&flow, report.trace.as_ref().unwrap(), false);
+    let json: Json = serde_json::to_value(&explanation).unwrap();
+    let node = |name: &str| json["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap().clone();
+    let knock_out = node("knock_out");
+    assert_eq!(knock_out["unknown"], json!(["found", "level"]));
+    let rule = |name: &str| {
+        knock_out["not_fired"].as_array().unwrap().iter().find(|rule| rule["rule"] == name).unwrap().clone()
+    };
+    let underage = rule("Underage");
+    assert_eq!((&underage["why"], &underage["would_set"]), (&json!("waiting"), &json!(["found", "level"])));
+    assert!(underage["because"][0].as_str().unwrap().contains("applicant.age"), "{underage}");
+    assert_eq!((&rule("Level")["why"], &rule("Level")["would_set"]), (&json!("incomplete"), &json!(["level"])));
+    assert_eq!(rule("Poor").get("would_set"), None);
+    let late = node("late");
+    assert_eq!(late["state"], "unknown");
+    assert!(late["because"].to_string().contains("the condition of the edge from applicant is unknown"), "{late}");
+    let outcomes = json["outcomes"].as_array().unwrap();
+    assert_eq!(outcomes.len(), 2, "the outcome behind the undecided one is not tried: {outcomes:?}");
+    assert!(outcomes[1]["because"].to_string().contains("knock_out.found"), "{outcomes:?}");
+}
+
+#[test]
+fn records_replay_to_the_same_error_and_show_what_a_change_of_the_rules_decides() {
+    let flow = Arc::new(loan().flow());
+    let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
+    let line = Entry::new(&flow, "1", &report).unwrap().line(false, None).unwrap();
+    assert!(line.contains("undecided") && line.contains("applicant.age"), "{line}");
+    let record = Record::parse(&line).unwrap();
+    let flows = [loan().flow()];
+    assert_eq!(Replay::new(&flows, Limits::default()).replay(&record), Replayed::Same);
+    let mut allowed = loan();
+    allowed.graph =
+        allowed.graph.replace("facts: { found: 0, level: 0 }", "facts: { found: 0, level: 0 }, waiting: allow");
+    let flows = [allowed.flow()];
+    let replayed = Replay::new(&flows, Limits::default()).replay(&record);
+    assert!(matches!(&replayed, Replayed::Changed(_)), "{replayed:?}");
+}
+
+#[actix_web::test]
+async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
+    let flow = loan().flow();
+    let run = run();
+    let report = ends(&flow, r#"{"income": 60}"#, &[], &run);
+    let bench = Bench::new(Limits::default());
+    let search = Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, bench: &bench, field: None };
+    let flip = search.flip("input.income", async |_| panic!("no query is asked")).await.unwrap();
+    assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
+}
