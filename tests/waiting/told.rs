@@ -77,13 +77,13 @@ fn records_replay_to_the_same_error_and_show_what_a_change_of_the_rules_decides(
     assert!(matches!(&replayed, Replayed::Changed(_)), "{replayed:?}");
 }
 
-#[test]
-fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
+#[actix_web::test]
+async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
     let flow = loan().flow();
     let run = run();
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run);
     let bench = Bench::new(Limits::default());
     let search = Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, bench: &bench, field: None };
-    let flip = search.flip("input.income").unwrap();
+    let flip = search.flip("input.income", async |_| panic!("no query is asked")).await.unwrap();
     assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
 }

@@ -164,7 +164,7 @@ mod tests {
     use crate::types::NodeId;
 
     fn query(text: &str) -> Arc<Query> {
-        Query::new(NodeId::parse("stock").unwrap(), text, Coalescing::Auto)
+        Query::new(NodeId::parse("stock").unwrap(), text, Coalescing::Auto, 10_000)
     }
 
     #[test]
