@@ -22,7 +22,7 @@ pub struct ClientTimeouts {
     pub head: Duration,
     /// Between two requests.
     pub idle: Duration,
-    /// To take [`super::stream::PORTION`] bytes of an answer.
+    /// To take 16 KiB of an answer.
     pub portion: Duration,
 }
 

@@ -1,7 +1,7 @@
 //! Connections of clients, each state of which has a deadline.
 //!
-//! A [`ClientStream`] is what actix-http reads requests from and writes answers to. It knows from its [`framing`] what the client
-//! has to do next, and ends the connection where that is not done in time. [`client`] bounds how many there are.
+//! A `ClientStream` is what actix-http reads requests from and writes answers to. It knows from its `framing` what the client
+//! has to do next, and ends the connection where that is not done in time. `client` bounds how many there are.
 
 mod client;
 mod framing;
