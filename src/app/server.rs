@@ -1,24 +1,34 @@
 //! The HTTP server over a [`Core`], from bind to the last answer.
 
-use std::net::SocketAddr;
+use std::future::ready;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{Server, ServerBuilder, ServerHandle};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::App as WebApp;
+use actix_web::dev::AppConfig;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App as WebApp, HttpServer};
+use actix_web::rt::net::TcpStream;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 
-use super::core::{Core, CoreError};
+use super::core::{Core, CoreError, Workshop};
 use super::operator::Operator;
 use super::project::{Project, Sources};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
-    Admin, AdminSide, Certificate, Console, Operations, RequestSpan, TlsError, configure, limit_head, tag_request,
+    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, Operations, RequestSpan, TlsError, configure,
+    limit_head, share_client, tag_request, track_request,
 };
 
 /// Why the service did not start.
@@ -48,6 +58,13 @@ pub enum StartError {
     },
 }
 
+/// Connections that the system may keep until they are accepted.
+const BACKLOG: u32 = 2_048;
+/// Files and sockets beside those of clients and of the databases' pools: logs, records, probes, cancels, the runtime's own.
+const OTHER_FILES: usize = 128;
+/// So many clients are served whatever the limit on open files.
+const FEWEST_CONNECTIONS: usize = 16;
+
 /// The service: actors, flows and a server that listens.
 pub struct App {
     core: Core,
@@ -69,6 +86,7 @@ impl App {
     /// [`StartError`].
     pub fn build(project: Project, sources: Sources) -> Result<Self, StartError> {
         let in_service = project.domains.clone();
+        let database_connections = in_service.iter().map(|domain| domain.pool.max).sum();
         let core = Core::start(project)?;
         let http = core.config().http.clone();
         let certificate = http.tls.as_ref().map(Certificate::read).transpose()?;
@@ -78,32 +96,26 @@ impl App {
         let console = core.config().console.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
         let workshop = core.workshop(Some(admin), admin_side.clone()).with_console(console.clone());
-        let cors = http.cors.clone();
         let workers = http.workers.count();
-        let mut server = HttpServer::new(move || {
-            WebApp::new()
-                .wrap(from_fn(limit_head))
-                .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
-                .wrap(TracingLogger::<RequestSpan>::new())
-                .wrap(from_fn(tag_request))
-                .configure(configure(workshop.service()))
-        })
-        .workers(workers)
-        .max_connections(http.max_connections.div_ceil(workers))
-        .client_request_timeout(http.head_timeout)
-        .keep_alive(http.keep_alive)
-        .disable_signals()
-        .shutdown_timeout(http.drain_timeout.as_secs().max(1));
+        let limit = most_connections(http.max_connections, database_connections).div_ceil(workers).max(2);
+        let mut server = Server::build()
+            .workers(workers)
+            .max_concurrent_connections(limit)
+            .disable_signals()
+            .shutdown_timeout(http.drain_timeout.as_secs().max(1));
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let timeouts = ClientTimeouts { head: http.head_timeout, idle: http.keep_alive, portion: http.request_timeout };
+        let mut addresses = Vec::new();
         for address in std::iter::once(http.bind).chain(http.admin_bind) {
-            let bound = match &certificate {
-                Some(certificate) => server.bind_rustls_0_23(address, certificate.listener()?),
-                None => server.bind(address),
-            };
-            server = bound.map_err(|source| StartError::Bind { address, source })?;
+            let failed = |source| StartError::Bind { address, source };
+            let listener = listen(address).map_err(failed)?;
+            let acceptor =
+                Acceptor { address: listener.local_addr().map_err(failed)?, tls: tls.clone(), timeouts, limit };
+            addresses.push(acceptor.address);
+            server = serve(server, listener, acceptor, workshop.clone(), http.cors.clone()).map_err(failed)?;
         }
-        let addresses = server.addrs();
         let address = addresses.first().copied().unwrap_or(http.bind);
-        let admin_address = http.admin_bind.and_then(|_| addresses.get(1).copied());
+        let admin_address = addresses.get(1).copied();
         if let Some(address) = admin_address {
             admin_side.keep_to(address);
         }
@@ -163,6 +175,66 @@ impl App {
         watcher.abort();
         result
     }
+}
+
+/// Serves the connections that `listener` accepts. (These are the parts of actix-web's own server, over connections of ours.)
+fn serve(
+    server: ServerBuilder,
+    listener: TcpListener,
+    acceptor: Acceptor,
+    workshop: Workshop,
+    cors: Option<config::Cors>,
+) -> std::io::Result<ServerBuilder> {
+    let draining = server.graceful_shutdown_signal();
+    server.listen("http", listener, move || {
+        let (acceptor, draining) = (acceptor.clone(), draining.clone());
+        let app = WebApp::new()
+            .wrap(from_fn(track_request))
+            .wrap(from_fn(limit_head))
+            .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(tag_request))
+            .configure(configure(workshop.service()));
+        // The connection itself has all deadlines. `Os` is what actix-http calls being kept alive without one of its own.
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(acceptor.timeouts.head)
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .on_connect_ext(share_client)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| ready(Ok::<_, DispatchError>(acceptor.accept(stream)))).and_then(http)
+    })
+}
+
+/// A socket that listens at `address`.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// How many clients may be connected at once: as many as are `wanted` and as there are descriptors for beside those of
+/// `database_connections` and the rest of the process. The limit on open files is raised as far as it may be.
+fn most_connections(wanted: usize, database_connections: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
+    let files = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
+    let taken = database_connections.saturating_add(OTHER_FILES);
+    let left = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(taken).max(FEWEST_CONNECTIONS);
+    if left < wanted {
+        tracing::warn!(
+            limit = left,
+            open_files = files,
+            wanted,
+            "http.max_connections is lowered to what open files allow"
+        );
+    }
+    left.min(wanted)
 }
 
 /// What browsers are told of pages of other origins.

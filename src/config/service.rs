@@ -75,11 +75,11 @@ pub struct HttpConfig {
     pub url_limit: usize,
     /// The most bytes of all headers of a request. Default 16 KiB.
     pub header_limit: usize,
-    /// How long a client may take to send the head of its request. Default 5 s.
+    /// How long a client may take to send the head of its request, TLS handshake included. Default 5 s.
     pub head_timeout: Duration,
-    /// How long an idle connection is kept. Default 60 s.
+    /// How long an idle connection is kept. Default 75 s, longer than the 60 s of usual proxies.
     pub keep_alive: Duration,
-    /// Connections of clients at once. Default 10,000.
+    /// The most connections of clients at once; the limit on open files may leave fewer. Default 10,000.
     pub max_connections: usize,
 }
 
@@ -219,7 +219,7 @@ impl Default for HttpConfig {
             url_limit: 8 * 1024,
             header_limit: 16 * 1024,
             head_timeout: Duration::from_secs(5),
-            keep_alive: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
             max_connections: 10_000,
         }
     }
