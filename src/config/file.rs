@@ -166,10 +166,28 @@ struct Records {
     queue: Option<Count>,
     when_full: Option<WhenFull>,
     redact: Option<bool>,
+    chain: Option<bool>,
+    signing_key: Option<PathBuf>,
 }
 
 impl Records {
-    fn apply(self, config: &mut RecordsConfig) {
+    fn apply(self, root: &Marked, directory: &Path, config: &mut RecordsConfig, complaints: &mut Diagnostics) {
+        let given = root.get("records");
+        let place = |key: &str| given.and_then(|given| given.get(key)).map(Marked::head);
+        if self.signing_key.is_some() && self.chain != Some(true) {
+            let message = "`records.signing_key` signs a chain, and there is no chain";
+            complaints.extend(place("signing_key").map(|place| {
+                Diagnostic::error("needs-chain", place, message).help("set `records.chain: true`, or remove the key")
+            }));
+        }
+        if self.chain == Some(true) && self.to != Some(RecordsTo::File) {
+            let message = "`records.chain` links the lines of a file, and records do not go to a file";
+            complaints.extend(place("chain").map(|place| {
+                Diagnostic::error("needs-file", place, message).help("set `records.to: file`, or remove `chain`")
+            }));
+        }
+        set(&mut config.chain, self.chain);
+        set(&mut config.signing_key, self.signing_key.map(|path| Some(directory.join(path))));
         set(&mut config.to, self.to);
         set(&mut config.path, self.path);
         set(&mut config.max_bytes, self.max_bytes.map(|count| count.0 as u64));
@@ -266,7 +284,7 @@ impl File {
         set(&mut config.log.format, self.log.format);
         set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
         set(&mut config.console, self.console.enabled);
-        self.records.apply(&mut config.records);
+        self.records.apply(root, directory, &mut config.records, complaints);
         domains(&self.domains, root, config, complaints);
     }
 }
