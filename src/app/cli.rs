@@ -47,7 +47,7 @@ pub enum Command {
     Graph(Graph),
     /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
     Openapi(Openapi),
-    /// Print the JSON Schema of a kind of file, for editors.
+    /// Print the JSON Schema of a kind of file, for editors, or the table of decision records.
     Schema(Schema),
     /// Make a token for a caller of the flows.
     Token(Token),
@@ -266,6 +266,8 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+    /// The table of `records: { to: table }`, as SQL.
+    Records,
 }
 
 /// `tributary doctor`.

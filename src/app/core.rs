@@ -81,8 +81,8 @@ impl Core {
     /// # Errors
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
-        let Project { config, flows, domains, access } = project;
-        let recorder = Recorder::start(&config.records)?;
+        let Project { config, flows, domains, access, records } = project;
+        let recorder = Recorder::start(&config.records, records.as_ref())?;
         let domains = DomainSet::start(domains)?;
         let metrics = Metrics::new()?;
         let release = release(&config, flows, &domains, &metrics)?;

@@ -11,7 +11,7 @@ use super::domain::{Coalescing, PoolConfig, Statements, Timeouts};
 use super::env::Env;
 use super::interpolate;
 use super::service::{Config, HttpConfig, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
-use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Origin, Zone};
+use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Origin, Table, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
 use crate::yaml::{self, Marked};
@@ -168,6 +168,8 @@ struct Records {
     redact: Option<bool>,
     chain: Option<bool>,
     signing_key: Option<PathBuf>,
+    database: Option<String>,
+    table: Option<Table>,
 }
 
 impl Records {
@@ -186,6 +188,14 @@ impl Records {
                 Diagnostic::error("needs-file", place, message).help("set `records.to: file`, or remove `chain`")
             }));
         }
+        if let Some(name) = self.database {
+            match DomainName::parse(&name) {
+                Ok(name) => config.database = Some(name),
+                Err(error) => complaints
+                    .extend(place("database").map(|place| Diagnostic::error("bad-name", place, error.to_string()))),
+            }
+        }
+        set(&mut config.table, self.table.map(|table| table.0));
         set(&mut config.chain, self.chain);
         set(&mut config.signing_key, self.signing_key.map(|path| Some(directory.join(path))));
         set(&mut config.to, self.to);

@@ -170,6 +170,10 @@ pub struct RecordsConfig {
     pub redact: bool,
     /// Whether each line of the file holds the digest of the line before it. Default: no.
     pub chain: bool,
+    /// The domain whose variables say where the table is. Default `records_db`.
+    pub database: Option<DomainName>,
+    /// The table, with its schema where need be. Default `decision_records`.
+    pub table: String,
     /// The Ed25519 private key that signs a file when it is put aside. Default: none.
     pub signing_key: Option<PathBuf>,
 }
@@ -185,6 +189,8 @@ pub enum RecordsTo {
     Stdout,
     /// To a file.
     File,
+    /// To a table of a PostgreSQL database.
+    Table,
 }
 
 /// What happens to a record where the queue is full.
@@ -269,6 +275,8 @@ impl Default for RecordsConfig {
             when_full: WhenFull::Drop,
             redact: true,
             chain: false,
+            database: DomainName::parse("records_db").ok(),
+            table: "decision_records".to_owned(),
             signing_key: None,
         }
     }

@@ -17,6 +17,7 @@ mod recorder;
 mod replay;
 mod sink;
 mod summary;
+mod table;
 mod typed;
 mod verify;
 
@@ -27,5 +28,6 @@ pub use record::{Ended, Record, RecordError, RecordedNode};
 pub use recorder::{Recorder, RecorderError, RecorderStatus};
 pub use replay::{Change, Replay, Replayed};
 pub use summary::{FieldSummary, Summary};
+pub use table::TABLE;
 pub use typed::{hints, restore};
 pub use verify::{Broken, Verified, verify};

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::chain::ChainError;
 use super::entry::Entry;
 use super::sink::Sink;
-use crate::config::{RecordsConfig, WhenFull};
+use crate::config::{DomainConfig, RecordsConfig, WhenFull};
 
 /// The same trouble is logged at most this often.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
@@ -103,7 +103,7 @@ impl Counts {
 /// What goes to the thread that writes.
 enum Message {
     Write(Box<Entry>),
-    /// Answer once everything before this is written.
+    /// End once everything before this is written.
     Finish(oneshot::Sender<()>),
     /// Open the file again.
     Reopen,
@@ -118,12 +118,12 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts to record as `config` says; `None` where it says that nothing is recorded.
+    /// Starts to record as `config` says, to a table of `database` where it names one; `None` where it says that nothing is recorded.
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub fn start(config: &RecordsConfig) -> Result<Option<Self>, RecorderError> {
-        let Some(sink) = Sink::open(config)? else { return Ok(None) };
+    pub fn start(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
+        let Some(sink) = Sink::open(config, database)? else { return Ok(None) };
         let (queue, entries) = mpsc::channel(config.queue.clamp(1, MOST_QUEUED));
         let counts = Arc::new(Counts::new());
         let writer = Writer { sink, redact: config.redact, counts: Arc::clone(&counts) };
@@ -183,7 +183,7 @@ impl Recorder {
         drop(self.queue.send(Message::Reopen).await);
     }
 
-    /// Waits, for at most `limit`, until everything that is in the queue has been written.
+    /// Waits, for at most `limit`, until everything that is in the queue has been written. Nothing is recorded after that.
     pub async fn finish(&self, limit: Duration) {
         let (sender, done) = oneshot::channel();
         let all = async { self.queue.send(Message::Finish(sender)).await.is_ok() && done.await.is_ok() };
@@ -214,8 +214,12 @@ impl Writer {
                 next = if entries.len() < MOST_AT_ONCE { messages.try_recv().ok() } else { None };
             }
             self.write(&entries);
-            // Whoever asked may have given up.
-            finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
+            if !finished.is_empty() {
+                // The file is closed and unlocked before anybody goes on.
+                drop(self.sink);
+                finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
+                return;
+            }
         }
     }
 

@@ -7,18 +7,23 @@ use super::chain::Chain;
 use super::entry::Entry;
 use super::file::RecordFile;
 use super::recorder::RecorderError;
-use crate::config::{RecordsConfig, RecordsTo};
+use super::table::Table;
+use crate::config::{DomainConfig, RecordsConfig, RecordsTo};
 
 /// Where records are written to.
 pub(super) enum Sink {
     Stdout,
     File(ChainedFile),
+    Table(Table),
 }
 
 impl Sink {
     /// Opens what `config` names; `None` where nothing is recorded.
-    pub(super) fn open(config: &RecordsConfig) -> Result<Option<Self>, RecorderError> {
+    pub(super) fn open(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         Ok(match config.to {
+            RecordsTo::Table => {
+                database.map(|database| Table::open(database, &config.table)).transpose()?.map(Self::Table)
+            }
             RecordsTo::Off => None,
             RecordsTo::Stdout => Some(Self::Stdout),
             RecordsTo::File => Some(Self::File(ChainedFile::open(config)?)),
@@ -31,6 +36,7 @@ impl Sink {
         let outcome = match self {
             Self::Stdout => to_stdout(entries, redact, &mut written),
             Self::File(file) => file.write(entries, redact, &mut written),
+            Self::Table(table) => table.write(entries, redact, &mut written),
         };
         (written, outcome)
     }
@@ -38,7 +44,7 @@ impl Sink {
     /// Opens again what could not be written to, or what was moved.
     pub(super) fn recover(&mut self) -> io::Result<()> {
         match self {
-            Self::Stdout => Ok(()),
+            Self::Stdout | Self::Table(_) => Ok(()),
             Self::File(file) => file.recover(),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 use tributary::records::{PublicKey, Record, Verified, verify};
 
-use crate::support::{Setup, TestApp, eventually_async};
+use crate::support::{Database, Setup, TestApp, connect, eventually_async};
 
 /// A service without databases, and the file that its records go to.
 struct Recording {
@@ -32,11 +32,18 @@ impl Recording {
     }
 
     fn start(&self) -> TestApp {
+        self.start_with(&[])
+    }
+
+    fn start_with(&self, variables: &[(&str, &str)]) -> TestApp {
         let config = self.directory.path().join("service.yaml");
-        let text = format!("records: {{ to: file, path: {}{} }}\n", self.path().display(), self.settings);
+        let to = if self.settings.contains("to: table") { "" } else { "to: file, " };
+        let settings = self.settings.trim_start_matches(", ");
+        let text = format!("records: {{ {to}path: {}, {settings} }}\n", self.path().display());
         std::fs::write(&config, text).unwrap();
         let graphs = vec![self.directory.path().join("graph.yaml")];
-        TestApp::start(Setup { graphs, config: Some(config), ..Setup::default() })
+        let setup = Setup { graphs, config: Some(config), ..Setup::default() };
+        TestApp::start(variables.iter().fold(setup, |setup, (name, value)| setup.set(name, value)))
     }
 
     /// Runs a service for the inputs `from..to`, and stops it.
@@ -221,4 +228,49 @@ async fn two_processes_do_not_write_one_chain_and_records_without_a_chain_do_not
     let (code, _, text) = serve();
     assert_eq!(code, 4, "{text}");
     assert!(text.contains("has records without a chain"), "{text}");
+}
+
+#[actix_web::test]
+async fn records_in_a_table_are_complete_and_there_once_while_the_database_ends_its_sessions() {
+    let database = Database::with(tributary::records::TABLE).await;
+    let recording = Recording::with(", to: table, when_full: wait, queue: 8");
+    let app = recording.start_with(&[("RECORDS_DB_URL", &database.url())]);
+    let ends = async {
+        let client = connect(&database.url()).await;
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ILIKE ANY ('{%decision_records%,COMMIT}')";
+        let mut ended = 0;
+        eventually_async("sessions are ended", async || {
+            ended += client.query_one(end, &[]).await.unwrap().get::<_, i64>(0);
+            ended >= 10
+        })
+        .await;
+    };
+    let decisions = async {
+        for n in 0..600 {
+            decide(&app, n).await;
+        }
+    };
+    futures_util::future::join(ends, decisions).await;
+    wait_written(&app, 600).await;
+    let client = connect(&database.url()).await;
+    let count =
+        "SELECT count(*), count(DISTINCT (record -> 'input' ->> 'n')::int) FROM decision_records WHERE flow = 'double'";
+    let row = client.query_one(count, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (600, 600));
+    let line: String = client.query_one("SELECT record::text FROM decision_records LIMIT 1", &[]).await.unwrap().get(0);
+    assert!(Record::parse(&line).is_ok(), "{line}");
+}
+
+#[actix_web::test]
+async fn a_table_that_is_missing_costs_no_decision_and_the_remedy_shows_in_health() {
+    let database = Database::empty().await;
+    let app = Recording::with(", to: table").start_with(&[("RECORDS_DB_URL", &database.url())]);
+    decide(&app, 1).await;
+    let health = async || app.get("/health").await.json()["records"].clone();
+    eventually_async("the failure shows", async || health().await["failed"] == 1).await;
+    let error = health().await["last_error"].as_str().unwrap_or_default().to_owned();
+    assert!(error.contains("tributary schema records"), "{error}");
+    let (code, text, _) = program(&["schema", "records"]);
+    assert_eq!((code, text.as_str()), (0, tributary::records::TABLE));
 }

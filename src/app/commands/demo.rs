@@ -59,7 +59,8 @@ async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Res
     let env_file = write_env(demo, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
     let urls: Vec<(String, String)> = example_calls(&project);
-    serve(project, sources, (traces, signals), |app| announce(demo, app, &urls, &env_file, &records, token.as_deref())).await
+    serve(project, sources, (traces, signals), |app| announce(demo, app, &urls, &env_file, &records, token.as_deref()))
+        .await
 }
 
 /// Writes the variables by which other commands reach the sample databases, readable for their owner alone.
