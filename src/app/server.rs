@@ -18,18 +18,20 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpSocket;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_actix_web::TracingLogger;
 
 use super::core::{Core, CoreError, Workshop};
 use super::operator::Operator;
 use super::project::{Project, Sources};
+use super::signals::{Asked, Signals};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
     Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, Operations, RequestSpan, TlsError, configure,
     limit_head, share_client, tag_request, track_request,
 };
+use crate::records::Recorder;
+use crate::types::Deadline;
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,13 +51,6 @@ pub enum StartError {
     /// The actors did not start.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// The signals that stop the service cannot be listened for.
-    #[error("cannot listen for signals: {source}")]
-    Signals {
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 /// Connections that the system may keep until they are accepted.
@@ -74,17 +69,18 @@ pub struct App {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
     watch: Arc<Watch>,
-    stop: StopSignals,
+    signals: Signals,
 }
 
 impl App {
-    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs.
+    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs, which heeds
+    /// `signals`.
     ///
     /// Must be called inside an actix system.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn build(project: Project, sources: Sources) -> Result<Self, StartError> {
+    pub fn build(project: Project, sources: Sources, signals: Signals) -> Result<Self, StartError> {
         let in_service = project.domains.clone();
         let database_connections = in_service.iter().map(|domain| domain.pool.max).sum();
         let core = Core::start(project)?;
@@ -102,7 +98,8 @@ impl App {
             .workers(workers)
             .max_concurrent_connections(limit)
             .disable_signals()
-            .shutdown_timeout(http.drain_timeout.as_secs().max(1));
+            // In whole seconds, so longer than the drain timeout, which `run_until_stopped` keeps to the millisecond.
+            .shutdown_timeout(http.drain_timeout.as_secs().saturating_add(1));
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let timeouts = ClientTimeouts { head: http.head_timeout, idle: http.keep_alive, portion: http.request_timeout };
         let mut addresses = Vec::new();
@@ -119,8 +116,7 @@ impl App {
         if let Some(address) = admin_address {
             admin_side.keep_to(address);
         }
-        let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, stop })
+        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, signals })
     }
 
     /// Where it listens.
@@ -148,30 +144,48 @@ impl App {
         &self.core
     }
 
-    /// Serves until SIGTERM or SIGINT: then stops accepting, finishes what is in flight within the drain timeout, closes
-    /// the databases' connections and returns. A second signal stops at once.
+    /// Serves until SIGTERM or SIGINT. Then no new connection is accepted, and requests, queries and records that are under
+    /// way have `http.drain_timeout_ms` in all. What is left is cut off after that time, or at a second signal.
     ///
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, console, stop, watch, .. } = self;
+        let Self { core, operator, server, console, mut signals, watch, .. } = self;
         let handle = server.handle();
-        let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
         let watcher = actix_web::rt::spawn(async move { watch.run().await });
+        let drain_timeout = core.config().http.drain_timeout;
+        let mut server = std::pin::pin!(server);
+        let ended = tokio::select! {
+            result = &mut server => Some(result),
+            () = serve_signals(&mut signals, &operator, core.recorder()) => None,
+        };
+        let deadline = Deadline::after(drain_timeout);
+        if let Some(console) = console {
+            console.close();
+        }
         let in_order = async {
-            let result = server.await;
-            core.drain().await;
+            let result = match ended {
+                Some(result) => result,
+                None => {
+                    tracing::info!("stopping: no new requests are accepted, those in flight are finished");
+                    // Nothing but the supervisor is told, so a failure changes nothing.
+                    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+                    // The command is on its way; that it was carried out shows in the server itself.
+                    drop(handle.stop(true));
+                    server.await
+                }
+            };
+            core.drain(deadline).await;
             result
         };
-        // The server heeds no second command while it carries out the first: it has to be left where it is.
         let result = tokio::select! {
             result = in_order => result,
-            () = told_twice(&handle, console, stop) => {
+            // The server takes no second command while it carries out the first: it is left where it is.
+            () = cut_off(&mut signals, deadline) => {
                 core.break_off().await;
                 Ok(())
             }
         };
-        reloader.abort();
         watcher.abort();
         result
     }
@@ -237,6 +251,32 @@ fn most_connections(wanted: usize, database_connections: usize) -> usize {
     left.min(wanted)
 }
 
+/// Reloads at each SIGHUP, and ends at the first signal that stops the service.
+async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder: Option<&Recorder>) {
+    while signals.next().await == Asked::Reload {
+        let (operator, recorder) = (Arc::clone(operator), recorder.cloned());
+        // A signal that stops the service does not wait for a reload.
+        actix_web::rt::spawn(async move {
+            if let Some(recorder) = recorder {
+                recorder.reopen().await;
+            }
+            // The outcome is logged where it is known.
+            drop(operator.reload().await);
+        });
+    }
+}
+
+/// Ends when the time to drain is over, or at another signal that stops the service.
+async fn cut_off(signals: &mut Signals, deadline: Deadline) {
+    let another = async { while signals.next().await == Asked::Reload {} };
+    tokio::select! {
+        () = another => tracing::warn!("stopping at once"),
+        () = tokio::time::sleep(deadline.remaining()) => {
+            tracing::warn!("stopping: what is still under way after `http.drain_timeout_ms` is cut off");
+        }
+    }
+}
+
 /// What browsers are told of pages of other origins.
 fn cross_origin(cors: Option<&config::Cors>) -> Cors {
     let Some(config::Cors { origins, max_age_s }) = cors else { return Cors::default() };
@@ -250,48 +290,4 @@ fn cross_origin(cors: Option<&config::Cors>) -> Cors {
         return rules.allow_any_origin().send_wildcard();
     }
     origins.iter().fold(rules, |rules, origin| rules.allowed_origin(origin))
-}
-
-/// SIGHUP reads the files again, as `POST /admin/reload` does.
-async fn reload_on_hangup(operator: Arc<Operator>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::warn!("SIGHUP cannot be listened for: reload by POST /admin/reload");
-        return;
-    };
-    while hangup.recv().await.is_some() {
-        // What came of it is logged where it is done.
-        drop(operator.reload().await);
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Stops `server` in order at the first signal, and completes at the second.
-async fn told_twice(server: &ServerHandle, console: Option<Console>, mut signals: StopSignals) {
-    signals.next().await;
-    if let Some(console) = console {
-        console.close();
-    }
-    tracing::info!("stopping: no new requests are accepted, those in flight are finished");
-    // The command is on its way; that it was carried out shows in the server itself.
-    drop(server.stop(true));
-    signals.next().await;
-    tracing::warn!("stopping at once");
 }
