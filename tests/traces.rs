@@ -21,9 +21,11 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
 use serde_json::Value as Json;
 use support::{SampleDatabases, eventually, eventually_async, repository};
+use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tributary::config::TlsFiles;
 use tributary::http::Certificate;
 
@@ -50,11 +52,6 @@ struct Collector {
 
 impl Collector {
     fn start() -> Self {
-        Self::speaking(None)
-    }
-
-    /// With TLS, where there is a configuration for it.
-    fn speaking(tls: Option<ServerConfig>) -> Self {
         let got = Arc::new(Mutex::new(Got::default()));
         let shared = web::Data::from(Arc::clone(&got));
         let server = HttpServer::new(move || {
@@ -62,17 +59,32 @@ impl Collector {
             App::new().app_data(config).app_data(shared.clone()).route("/v1/traces", web::post().to(take))
         })
         .workers(1)
-        .disable_signals();
-        let server = match tls {
-            Some(tls) => server.bind_rustls_0_23("127.0.0.1:0", tls),
-            None => server.bind("127.0.0.1:0"),
-        };
-        let server = server.expect("a free port");
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .expect("a free port");
         let address = server.addrs()[0];
         let server = server.run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Self { address, got, server: handle }
+    }
+
+    /// Puts TLS before it.
+    async fn behind(mut self, tls: TlsAcceptor) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let plain = std::mem::replace(&mut self.address, listener.local_addr().expect("its address"));
+        actix_web::rt::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let tls = tls.clone();
+                actix_web::rt::spawn(async move {
+                    // Who does not trust the certificate leaves.
+                    let Ok(mut stream) = tls.accept(stream).await else { return };
+                    let mut plain = TcpStream::connect(plain).await.expect("the collector");
+                    drop(copy_bidirectional(&mut stream, &mut plain).await);
+                });
+            }
+        });
+        self
     }
 
     fn url(&self) -> String {
@@ -499,8 +511,8 @@ async fn a_collector_with_tls_is_sent_to_where_its_authority_is_trusted_and_nowh
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
     let leaf = leaf.signed_by(&key, &issuer).expect("a certificate").pem();
     let files = TlsFiles { certificate: file("server.crt", leaf), key: file("server.key", key.serialize_pem()) };
-    let tls = Certificate::read(&files).expect("a certificate").listener().expect("TLS");
-    let collector = Collector::speaking(Some(tls));
+    let tls = Certificate::read(&files).expect("a certificate").acceptor().expect("TLS");
+    let collector = Collector::start().behind(tls).await;
     let endpoint = collector.url().replacen("http:", "https:", 1);
     for (root, is_trusted) in [(file("others.pem", others), false), (file("ours.pem", ours), true)] {
         let root = root.display().to_string();

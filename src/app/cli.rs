@@ -39,13 +39,15 @@ pub enum Command {
     Run(Run),
     /// Decide records again with the graph and rules of today, and tell what changes.
     Replay(Replay),
+    /// Verify that decision records are complete and unchanged.
+    Records(Records),
     /// Run flow tests without databases.
     Test(Test),
     /// Draw a flow, or one decision of it.
     Graph(Graph),
     /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
     Openapi(Openapi),
-    /// Print the JSON Schema of a kind of file, for editors.
+    /// Print the JSON Schema of a kind of file, for editors, or the table of decision records.
     Schema(Schema),
     /// Make a token for a caller of the flows.
     Token(Token),
@@ -167,6 +169,35 @@ pub struct Replay {
     pub format: Format,
 }
 
+/// `tributary records`.
+#[derive(Debug, Args)]
+pub struct Records {
+    /// What to do with the records.
+    #[command(subcommand)]
+    pub command: RecordsCommand,
+}
+
+/// What to do with records.
+#[derive(Debug, Subcommand)]
+pub enum RecordsCommand {
+    /// Name the first line that was changed, removed or moved, by the digests of `records.chain`.
+    Verify(Verify),
+}
+
+/// `tributary records verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The file that the service writes. The older files beside it (FILE.1, FILE.2, ...) are verified with it.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The public key of `records.signing_key`, in PEM (`openssl pkey -in KEY -pubout`), to verify the seals of older files.
+    #[arg(long, value_name = "PEM")]
+    pub public_key: Option<PathBuf>,
+    /// How to print what was verified.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
 /// `tributary test`.
 #[derive(Debug, Args)]
 pub struct Test {
@@ -235,6 +266,8 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+    /// The table of `records: { to: table }`, as SQL.
+    Records,
 }
 
 /// `tributary doctor`.

@@ -15,7 +15,7 @@ use crate::graph::Flow;
 use crate::http::{Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, Service, Settings};
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
-use crate::types::DomainName;
+use crate::types::{Deadline, DomainName};
 
 /// How long the last records may take to be written where the service stops at once.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
@@ -81,8 +81,8 @@ impl Core {
     /// # Errors
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
-        let Project { config, flows, domains, access } = project;
-        let recorder = Recorder::start(&config.records)?;
+        let Project { config, flows, domains, access, records } = project;
+        let recorder = Recorder::start(&config.records, records.as_ref())?;
         let domains = DomainSet::start(domains)?;
         let metrics = Metrics::new()?;
         let release = release(&config, flows, &domains, &metrics)?;
@@ -104,6 +104,11 @@ impl Core {
     /// What is counted.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What puts decisions on record; `None` where nothing does.
+    pub fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
     }
 
     /// Who may ask.
@@ -140,10 +145,11 @@ impl Core {
     }
 
     /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
-    pub async fn drain(&self) {
-        self.domains.drain(self.config.http.drain_timeout).await;
+    /// All of it within `deadline`.
+    pub async fn drain(&self, deadline: Deadline) {
+        self.domains.drain(deadline.remaining()).await;
         if let Some(recorder) = &self.recorder {
-            recorder.finish(self.config.http.drain_timeout).await;
+            recorder.finish(deadline.remaining()).await;
         }
     }
 

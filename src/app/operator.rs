@@ -3,12 +3,11 @@
 //! A reload reads and compiles everything first; only what is right as a whole is put in service: domains that are new
 //! get actors, changed ones are replaced without downtime, then the new release takes the place of the old one at once,
 //! and domains that nothing names any more drain. Requests that have begun finish on the release they began with.
-//! What belongs to the running server (addresses, certificate files, limits of connections, workers, records, logs, traces)
-//! changes only with a restart.
+//! Settings of the running server (addresses, limits of connections, workers, records, logs, traces) change only when the
+//! service is started again: a reload names those that differ.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
@@ -30,7 +29,8 @@ pub(super) struct Operator {
     releases: Releases,
     watch: Arc<Watch>,
     metrics: Metrics,
-    drain_timeout: Duration,
+    /// The configuration that the service was started with.
+    started: Config,
     /// The configuration that each domain in service has.
     in_service: Mutex<BTreeMap<DomainName, DomainConfig>>,
 }
@@ -43,7 +43,7 @@ impl Operator {
             releases: core.releases().clone(),
             watch,
             metrics: core.metrics().clone(),
-            drain_timeout: core.config().http.drain_timeout,
+            started: core.config().clone(),
             in_service: Mutex::new(in_service.into_iter().map(|config| (config.name.clone(), config)).collect()),
         }
     }
@@ -90,16 +90,19 @@ impl Operator {
                 rules: flow.rules_hash.clone(),
             })
             .collect();
+        let needs_restart = self.started.needs_restart(&project.config);
         let release = core::release(&project.config, project.flows, &self.domains, &self.metrics)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
-        drop(self.releases.publish(release));
+        let before = self.releases.publish(release);
+        let names = before.flows().into_iter().map(|flow| flow.flow().name.clone());
+        let removed_flows = names.filter(|name| !flows.iter().any(|version| version.flow == *name)).collect();
         self.watch.follow(&project.config, project.access);
         let removed: Vec<DomainName> = in_service.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in &removed {
             in_service.remove(name);
             self.retire(name.clone());
         }
-        Ok(Reloaded { flows, added, restarted, removed })
+        Ok(Reloaded { flows, added, restarted, removed, removed_flows, needs_restart })
     }
 
     /// Starts and replaces domains. Where one cannot be replaced nothing is published: those that already were are
@@ -130,12 +133,24 @@ impl Operator {
 
     /// Drains a domain that nothing names any more, while the service goes on.
     fn retire(&self, domain: DomainName) {
-        let (domains, limit) = (self.domains.clone(), self.drain_timeout);
+        let (domains, limit) = (self.domains.clone(), self.started.http.drain_timeout);
         actix_web::rt::spawn(async move {
             if let Err(error) = domains.remove(&domain, limit).await {
                 tracing::warn!(%domain, %error, "a domain that is not used any more could not be drained");
             }
         });
+    }
+}
+
+/// Logs what a reload changed, and what it could not change.
+fn tell(reloaded: &Reloaded) {
+    tracing::info!(flows = reloaded.flows.len(), "reloaded");
+    for flow in &reloaded.removed_flows {
+        tracing::warn!(%flow, "the flow is not served any more: the files do not hold it");
+    }
+    if !reloaded.needs_restart.is_empty() {
+        let settings = reloaded.needs_restart.join(", ");
+        tracing::warn!(settings, "these settings have changed and take effect only when the service is started again");
     }
 }
 
@@ -153,7 +168,7 @@ impl Operations for Operator {
         Box::pin(async move {
             let outcome = self.reload_now().await;
             match &outcome {
-                Ok(reloaded) => tracing::info!(flows = reloaded.flows.len(), "reloaded"),
+                Ok(reloaded) => tell(reloaded),
                 Err(error) => tracing::error!(%error, "not reloaded; what was served before is still served"),
             }
             outcome

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Access, Arguments, Config, DomainConfig, Env};
+use crate::config::{Access, Arguments, Config, DomainConfig, Env, RecordsTo};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
@@ -45,6 +45,8 @@ pub struct Project {
     pub domains: Vec<DomainConfig>,
     /// Who may ask, where that is bounded.
     pub access: Option<Access>,
+    /// The database that decision records are written to, where they go to a table.
+    pub records: Option<DomainConfig>,
 }
 
 impl Project {
@@ -61,10 +63,11 @@ impl Project {
         refuse_reserved_paths(&flows, &mut found);
         let domains = domains(&config, &flows, &mut found);
         let access = access(&config, &flows, &mut found);
+        let records = records(&config, &mut found);
         if let Some(Err(error)) = config.http.tls.as_ref().map(Certificate::read) {
             found.push(Diagnostic::error("bad-certificate", Place::File("http.tls".to_owned()), error.to_string()));
         }
-        found.into_result(Self { config, flows, domains, access })
+        found.into_result(Self { config, flows, domains, access, records })
     }
 
     /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.
@@ -150,6 +153,12 @@ fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
             found.push(Diagnostic::error("reserved-path", flow.path_span.clone(), message).help(help));
         }
     }
+}
+
+/// The database of decision records, where they go to a table.
+fn records(config: &Config, found: &mut Diagnostics) -> Option<DomainConfig> {
+    let database = config.records.database.as_ref().filter(|_| config.records.to == RecordsTo::Table)?;
+    keep(config.domain(database, None).map(|domain| (domain, Diagnostics::new())), found)
 }
 
 /// The tokens, where they are asked for. A flow that they name and that is not served is more likely misspelt than to come.

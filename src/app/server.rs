@@ -1,25 +1,37 @@
 //! The HTTP server over a [`Core`], from bind to the last answer.
 
-use std::net::SocketAddr;
+use std::future::ready;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::dev::{Server, ServerHandle};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, KeepAlive};
+use actix_server::{Server, ServerBuilder, ServerHandle};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
+use actix_web::App as WebApp;
+use actix_web::dev::AppConfig;
 use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use actix_web::middleware::{Condition, from_fn};
-use actix_web::{App as WebApp, HttpServer};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use actix_web::rt::net::TcpStream;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::net::TcpSocket;
 use tracing_actix_web::TracingLogger;
 
-use super::core::{Core, CoreError};
+use super::core::{Core, CoreError, Workshop};
 use super::operator::Operator;
 use super::project::{Project, Sources};
+use super::signals::{Asked, Signals};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
-    Admin, AdminSide, Certificate, Console, Operations, RequestSpan, TlsError, configure, limit_head, tag_request,
+    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, Operations, RequestSpan, TlsError, configure,
+    limit_head, share_client, tag_request, track_request,
 };
+use crate::records::Recorder;
+use crate::types::Deadline;
 
 /// Why the service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,14 +51,14 @@ pub enum StartError {
     /// The actors did not start.
     #[error(transparent)]
     Core(#[from] CoreError),
-    /// The signals that stop the service cannot be listened for.
-    #[error("cannot listen for signals: {source}")]
-    Signals {
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
 }
+
+/// Connections that the system may keep until they are accepted.
+const BACKLOG: u32 = 2_048;
+/// Files and sockets beside those of clients and of the databases' pools: logs, records, probes, cancels, the runtime's own.
+const OTHER_FILES: usize = 128;
+/// So many clients are served whatever the limit on open files.
+const FEWEST_CONNECTIONS: usize = 16;
 
 /// The service: actors, flows and a server that listens.
 pub struct App {
@@ -57,18 +69,20 @@ pub struct App {
     address: SocketAddr,
     admin_address: Option<SocketAddr>,
     watch: Arc<Watch>,
-    stop: StopSignals,
+    signals: Signals,
 }
 
 impl App {
-    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs.
+    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs, which heeds
+    /// `signals`.
     ///
     /// Must be called inside an actix system.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn build(project: Project, sources: Sources) -> Result<Self, StartError> {
+    pub fn build(project: Project, sources: Sources, signals: Signals) -> Result<Self, StartError> {
         let in_service = project.domains.clone();
+        let database_connections = in_service.iter().map(|domain| domain.pool.max).sum();
         let core = Core::start(project)?;
         let http = core.config().http.clone();
         let certificate = http.tls.as_ref().map(Certificate::read).transpose()?;
@@ -78,37 +92,31 @@ impl App {
         let console = core.config().console.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
         let workshop = core.workshop(Some(admin), admin_side.clone()).with_console(console.clone());
-        let cors = http.cors.clone();
         let workers = http.workers.count();
-        let mut server = HttpServer::new(move || {
-            WebApp::new()
-                .wrap(from_fn(limit_head))
-                .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
-                .wrap(TracingLogger::<RequestSpan>::new())
-                .wrap(from_fn(tag_request))
-                .configure(configure(workshop.service()))
-        })
-        .workers(workers)
-        .max_connections(http.max_connections.div_ceil(workers))
-        .client_request_timeout(http.head_timeout)
-        .keep_alive(http.keep_alive)
-        .disable_signals()
-        .shutdown_timeout(http.drain_timeout.as_secs().max(1));
+        let limit = most_connections(http.max_connections, database_connections).div_ceil(workers).max(2);
+        let mut server = Server::build()
+            .workers(workers)
+            .max_concurrent_connections(limit)
+            .disable_signals()
+            // In whole seconds, so longer than the drain timeout, which `run_until_stopped` keeps to the millisecond.
+            .shutdown_timeout(http.drain_timeout.as_secs().saturating_add(1));
+        let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
+        let timeouts = ClientTimeouts { head: http.head_timeout, idle: http.keep_alive, portion: http.request_timeout };
+        let mut addresses = Vec::new();
         for address in std::iter::once(http.bind).chain(http.admin_bind) {
-            let bound = match &certificate {
-                Some(certificate) => server.bind_rustls_0_23(address, certificate.listener()?),
-                None => server.bind(address),
-            };
-            server = bound.map_err(|source| StartError::Bind { address, source })?;
+            let failed = |source| StartError::Bind { address, source };
+            let listener = listen(address).map_err(failed)?;
+            let acceptor =
+                Acceptor { address: listener.local_addr().map_err(failed)?, tls: tls.clone(), timeouts, limit };
+            addresses.push(acceptor.address);
+            server = serve(server, listener, acceptor, workshop.clone(), http.cors.clone()).map_err(failed)?;
         }
-        let addresses = server.addrs();
         let address = addresses.first().copied().unwrap_or(http.bind);
-        let admin_address = http.admin_bind.and_then(|_| addresses.get(1).copied());
+        let admin_address = addresses.get(1).copied();
         if let Some(address) = admin_address {
             admin_side.keep_to(address);
         }
-        let stop = StopSignals::listen().map_err(|source| StartError::Signals { source })?;
-        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, stop })
+        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, signals })
     }
 
     /// Where it listens.
@@ -136,32 +144,136 @@ impl App {
         &self.core
     }
 
-    /// Serves until SIGTERM or SIGINT: then stops accepting, finishes what is in flight within the drain timeout, closes
-    /// the databases' connections and returns. A second signal stops at once.
+    /// Serves until SIGTERM or SIGINT. Then no new connection is accepted, and requests, queries and records that are under
+    /// way have `http.drain_timeout_ms` in all. What is left is cut off after that time, or at a second signal.
     ///
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, console, stop, watch, .. } = self;
+        let Self { core, operator, server, console, mut signals, watch, .. } = self;
         let handle = server.handle();
-        let reloader = actix_web::rt::spawn(reload_on_hangup(operator));
         let watcher = actix_web::rt::spawn(async move { watch.run().await });
+        let drain_timeout = core.config().http.drain_timeout;
+        let mut server = std::pin::pin!(server);
+        let ended = tokio::select! {
+            result = &mut server => Some(result),
+            () = serve_signals(&mut signals, &operator, core.recorder()) => None,
+        };
+        let deadline = Deadline::after(drain_timeout);
+        if let Some(console) = console {
+            console.close();
+        }
         let in_order = async {
-            let result = server.await;
-            core.drain().await;
+            let result = match ended {
+                Some(result) => result,
+                None => {
+                    tracing::info!("stopping: no new requests are accepted, those in flight are finished");
+                    // Nothing but the supervisor is told, so a failure changes nothing.
+                    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+                    // The command is on its way; that it was carried out shows in the server itself.
+                    drop(handle.stop(true));
+                    server.await
+                }
+            };
+            core.drain(deadline).await;
             result
         };
-        // The server heeds no second command while it carries out the first: it has to be left where it is.
         let result = tokio::select! {
             result = in_order => result,
-            () = told_twice(&handle, console, stop) => {
+            // The server takes no second command while it carries out the first: it is left where it is.
+            () = cut_off(&mut signals, deadline) => {
                 core.break_off().await;
                 Ok(())
             }
         };
-        reloader.abort();
         watcher.abort();
         result
+    }
+}
+
+/// Serves the connections that `listener` accepts. (These are the parts of actix-web's own server, over connections of ours.)
+fn serve(
+    server: ServerBuilder,
+    listener: TcpListener,
+    acceptor: Acceptor,
+    workshop: Workshop,
+    cors: Option<config::Cors>,
+) -> std::io::Result<ServerBuilder> {
+    let draining = server.graceful_shutdown_signal();
+    server.listen("http", listener, move || {
+        let (acceptor, draining) = (acceptor.clone(), draining.clone());
+        let app = WebApp::new()
+            .wrap(from_fn(track_request))
+            .wrap(from_fn(limit_head))
+            .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
+            .wrap(TracingLogger::<RequestSpan>::new())
+            .wrap(from_fn(tag_request))
+            .configure(configure(workshop.service()));
+        // The connection itself has all deadlines. `Os` is what actix-http calls being kept alive without one of its own.
+        let http = HttpService::build()
+            .keep_alive(KeepAlive::Os)
+            .client_request_timeout(Duration::ZERO)
+            .client_disconnect_timeout(acceptor.timeouts.head)
+            .h1_allow_half_closed(false)
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .on_connect_ext(share_client)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(move |stream: TcpStream| ready(Ok::<_, DispatchError>(acceptor.accept(stream)))).and_then(http)
+    })
+}
+
+/// A socket that listens at `address`.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// How many clients may be connected at once: as many as are `wanted` and as there are descriptors for beside those of
+/// `database_connections` and the rest of the process. The limit on open files is raised as far as it may be.
+fn most_connections(wanted: usize, database_connections: usize) -> usize {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return wanted };
+    let files = setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_or(soft, |()| hard);
+    let taken = database_connections.saturating_add(OTHER_FILES);
+    let left = usize::try_from(files).unwrap_or(usize::MAX).saturating_sub(taken).max(FEWEST_CONNECTIONS);
+    if left < wanted {
+        tracing::warn!(
+            limit = left,
+            open_files = files,
+            wanted,
+            "http.max_connections is lowered to what open files allow"
+        );
+    }
+    left.min(wanted)
+}
+
+/// Reloads at each SIGHUP, and ends at the first signal that stops the service.
+async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder: Option<&Recorder>) {
+    while signals.next().await == Asked::Reload {
+        let (operator, recorder) = (Arc::clone(operator), recorder.cloned());
+        // A signal that stops the service does not wait for a reload.
+        actix_web::rt::spawn(async move {
+            if let Some(recorder) = recorder {
+                recorder.reopen().await;
+            }
+            // The outcome is logged where it is known.
+            drop(operator.reload().await);
+        });
+    }
+}
+
+/// Ends when the time to drain is over, or at another signal that stops the service.
+async fn cut_off(signals: &mut Signals, deadline: Deadline) {
+    let another = async { while signals.next().await == Asked::Reload {} };
+    tokio::select! {
+        () = another => tracing::warn!("stopping at once"),
+        () = tokio::time::sleep(deadline.remaining()) => {
+            tracing::warn!("stopping: what is still under way after `http.drain_timeout_ms` is cut off");
+        }
     }
 }
 
@@ -178,48 +290,4 @@ fn cross_origin(cors: Option<&config::Cors>) -> Cors {
         return rules.allow_any_origin().send_wildcard();
     }
     origins.iter().fold(rules, |rules, origin| rules.allowed_origin(origin))
-}
-
-/// SIGHUP reads the files again, as `POST /admin/reload` does.
-async fn reload_on_hangup(operator: Arc<Operator>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else {
-        tracing::warn!("SIGHUP cannot be listened for: reload by POST /admin/reload");
-        return;
-    };
-    while hangup.recv().await.is_some() {
-        // What came of it is logged where it is done.
-        drop(operator.reload().await);
-    }
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Stops `server` in order at the first signal, and completes at the second.
-async fn told_twice(server: &ServerHandle, console: Option<Console>, mut signals: StopSignals) {
-    signals.next().await;
-    if let Some(console) = console {
-        console.close();
-    }
-    tracing::info!("stopping: no new requests are accepted, those in flight are finished");
-    // The command is on its way; that it was carried out shows in the server itself.
-    drop(server.stop(true));
-    signals.next().await;
-    tracing::warn!("stopping at once");
 }

@@ -11,7 +11,7 @@ use super::domain::{Coalescing, PoolConfig, Statements, Timeouts};
 use super::env::Env;
 use super::interpolate;
 use super::service::{Config, HttpConfig, LogFormat, RecordsConfig, RecordsTo, Threads, WhenFull};
-use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Origin, Zone};
+use super::words::{Bind, Count, CountOrNone, Filter, Milliseconds, Origin, Table, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
 use crate::yaml::{self, Marked};
@@ -166,10 +166,38 @@ struct Records {
     queue: Option<Count>,
     when_full: Option<WhenFull>,
     redact: Option<bool>,
+    chain: Option<bool>,
+    signing_key: Option<PathBuf>,
+    database: Option<String>,
+    table: Option<Table>,
 }
 
 impl Records {
-    fn apply(self, config: &mut RecordsConfig) {
+    fn apply(self, root: &Marked, directory: &Path, config: &mut RecordsConfig, complaints: &mut Diagnostics) {
+        let given = root.get("records");
+        let place = |key: &str| given.and_then(|given| given.get(key)).map(Marked::head);
+        if self.signing_key.is_some() && self.chain != Some(true) {
+            let message = "`records.signing_key` signs a chain, and there is no chain";
+            complaints.extend(place("signing_key").map(|place| {
+                Diagnostic::error("needs-chain", place, message).help("set `records.chain: true`, or remove the key")
+            }));
+        }
+        if self.chain == Some(true) && self.to != Some(RecordsTo::File) {
+            let message = "`records.chain` links the lines of a file, and records do not go to a file";
+            complaints.extend(place("chain").map(|place| {
+                Diagnostic::error("needs-file", place, message).help("set `records.to: file`, or remove `chain`")
+            }));
+        }
+        if let Some(name) = self.database {
+            match DomainName::parse(&name) {
+                Ok(name) => config.database = Some(name),
+                Err(error) => complaints
+                    .extend(place("database").map(|place| Diagnostic::error("bad-name", place, error.to_string()))),
+            }
+        }
+        set(&mut config.table, self.table.map(|table| table.0));
+        set(&mut config.chain, self.chain);
+        set(&mut config.signing_key, self.signing_key.map(|path| Some(directory.join(path))));
         set(&mut config.to, self.to);
         set(&mut config.path, self.path);
         set(&mut config.max_bytes, self.max_bytes.map(|count| count.0 as u64));
@@ -266,7 +294,7 @@ impl File {
         set(&mut config.log.format, self.log.format);
         set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
         set(&mut config.console, self.console.enabled);
-        self.records.apply(&mut config.records);
+        self.records.apply(root, directory, &mut config.records, complaints);
         domains(&self.domains, root, config, complaints);
     }
 }

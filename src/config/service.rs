@@ -46,6 +46,35 @@ pub struct Config {
     pub(super) env: Env,
 }
 
+impl Config {
+    /// The settings in which `next` differs and which take effect only when the service is started again, by their keys in
+    /// `config/service.yaml`.
+    pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
+        let (now, then) = (&self.http, &next.http);
+        let (records, logs) = (&self.records, &self.log);
+        let settings = [
+            ("http.bind", now.bind != then.bind),
+            ("http.admin_bind", now.admin_bind != then.admin_bind),
+            ("http.workers", now.workers != then.workers),
+            ("http.max_in_flight", now.max_in_flight != then.max_in_flight),
+            ("http.drain_timeout_ms", now.drain_timeout != then.drain_timeout),
+            ("http.tls", now.tls != then.tls),
+            ("http.cors", now.cors != then.cors),
+            ("http.url_limit_bytes", now.url_limit != then.url_limit),
+            ("http.header_limit_bytes", now.header_limit != then.header_limit),
+            ("http.head_timeout_ms", now.head_timeout != then.head_timeout),
+            ("http.keep_alive_ms", now.keep_alive != then.keep_alive),
+            ("http.max_connections", now.max_connections != then.max_connections),
+            ("log.format", logs.format != next.log.format),
+            ("log.filter", logs.filter != next.log.filter),
+            ("console.enabled", self.console != next.console),
+            ("records", *records != next.records),
+            ("OTEL_*", self.traces.is_some() != next.traces.is_some()),
+        ];
+        settings.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
+}
+
 /// How requests come in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpConfig {
@@ -75,11 +104,11 @@ pub struct HttpConfig {
     pub url_limit: usize,
     /// The most bytes of all headers of a request. Default 16 KiB.
     pub header_limit: usize,
-    /// How long a client may take to send the head of its request. Default 5 s.
+    /// How long a client may take to send the head of its request, TLS handshake included. Default 5 s.
     pub head_timeout: Duration,
-    /// How long an idle connection is kept. Default 60 s.
+    /// How long an idle connection is kept. Default 75 s, longer than the 60 s of usual proxies.
     pub keep_alive: Duration,
-    /// Connections of clients at once. Default 10,000.
+    /// The most connections of clients at once; the limit on open files may leave fewer. Default 10,000.
     pub max_connections: usize,
 }
 
@@ -139,6 +168,14 @@ pub struct RecordsConfig {
     /// Whether columns that a graph redacts, and what is made from them, are left out; such records cannot be replayed. Default:
     /// yes.
     pub redact: bool,
+    /// Whether each line of the file holds the digest of the line before it. Default: no.
+    pub chain: bool,
+    /// The domain whose variables say where the table is. Default `records_db`.
+    pub database: Option<DomainName>,
+    /// The table, with its schema where need be. Default `decision_records`.
+    pub table: String,
+    /// The Ed25519 private key that signs a file when it is put aside. Default: none.
+    pub signing_key: Option<PathBuf>,
 }
 
 /// Where records go.
@@ -152,6 +189,8 @@ pub enum RecordsTo {
     Stdout,
     /// To a file.
     File,
+    /// To a table of a PostgreSQL database.
+    Table,
 }
 
 /// What happens to a record where the queue is full.
@@ -219,7 +258,7 @@ impl Default for HttpConfig {
             url_limit: 8 * 1024,
             header_limit: 16 * 1024,
             head_timeout: Duration::from_secs(5),
-            keep_alive: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
             max_connections: 10_000,
         }
     }
@@ -235,6 +274,10 @@ impl Default for RecordsConfig {
             queue: 4_096,
             when_full: WhenFull::Drop,
             redact: true,
+            chain: false,
+            database: DomainName::parse("records_db").ok(),
+            table: "decision_records".to_owned(),
+            signing_key: None,
         }
     }
 }

@@ -46,6 +46,11 @@ pub(super) struct Origin(pub(super) String);
 #[serde(try_from = "String")]
 pub(super) struct Zone(pub(super) TimeZone);
 
+/// The name of a table, with its schema where need be. It is written into SQL as it is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Table(pub(super) String);
+
 /// A filter of `tracing`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(try_from = "String")]
@@ -118,6 +123,19 @@ impl FromText for Zone {
     }
 }
 
+impl FromText for Table {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        let is_name = |part: &str| {
+            part.starts_with(|first: char| first.is_ascii_lowercase() || first == '_')
+                && part.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_')
+        };
+        let is_table = text.split('.').count() <= 2 && text.split('.').all(is_name);
+        is_table
+            .then(|| Self(text.to_owned()))
+            .ok_or("this must be the name of a table, such as audit.decision_records")
+    }
+}
+
 impl FromText for Filter {
     fn from_text(text: &str) -> Result<Self, &'static str> {
         let parsed = tracing_subscriber::EnvFilter::builder().parse(text);
@@ -164,7 +182,7 @@ macro_rules! try_from_text {
     };
 }
 
-try_from_text!(Bind, Origin, Zone, Filter);
+try_from_text!(Bind, Origin, Table, Zone, Filter);
 
 impl<'de> Deserialize<'de> for Threads {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

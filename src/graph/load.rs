@@ -45,8 +45,14 @@ fn files(paths: &[PathBuf], found: &mut Diagnostics) -> Vec<PathBuf> {
         }
         match std::fs::read_dir(path) {
             Ok(entries) => {
-                let mut inside: Vec<PathBuf> =
-                    entries.flatten().map(|entry| entry.path()).filter(|path| is_flow(path)).collect();
+                let mut inside = Vec::new();
+                for entry in entries {
+                    match entry {
+                        Ok(entry) if is_flow(&entry.path()) => inside.push(entry.path()),
+                        Ok(_) => {}
+                        Err(error) => found.push(unreadable(path, &error)),
+                    }
+                }
                 inside.sort();
                 if inside.is_empty() {
                     let place = Place::File(path.display().to_string());
@@ -61,16 +67,22 @@ fn files(paths: &[PathBuf], found: &mut Diagnostics) -> Vec<PathBuf> {
     files
 }
 
+/// Whether a flow is expected at `path`, by its name: a file that cannot be read is an error, and so is a link that leads
+/// nowhere.
 fn is_flow(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
-    yaml && path.is_file() && !name.contains(".test.")
+    let is_test = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".test."));
+    let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    is_yaml && !is_test && !path.is_dir()
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
     let message = format!("the file cannot be read: {error}");
     let place = Place::File(path.display().to_string());
-    Diagnostic::error("unreadable-file", place, message).help("name the flow file with --graph")
+    let help = match std::fs::read_link(path) {
+        Ok(target) if !path.exists() => format!("it is a link to `{}`, which does not exist", target.display()),
+        _ => "name the flow file with --graph".to_owned(),
+    };
+    Diagnostic::error("unreadable-file", place, message).help(help)
 }
 
 /// Two flows of one name or path could not be told apart.

@@ -40,6 +40,10 @@ pub struct Reloaded {
     pub restarted: Vec<DomainName>,
     /// Domains that no flow uses any more, which are drained.
     pub removed: Vec<DomainName>,
+    /// Flows that were served before and are not in the files any more.
+    pub removed_flows: Vec<FlowName>,
+    /// Settings that the files have changed and that take effect only when the service is started again.
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// A flow and what it is made from.

@@ -1,6 +1,7 @@
 //! Who may ask which flow, and from which side: the tokens of the moment, and the listener that the admin endpoints keep to.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use actix_web::HttpRequest;
@@ -8,6 +9,7 @@ use actix_web::http::header::AUTHORIZATION;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
+use super::connection::Client;
 use super::problem::Problem;
 use crate::config::Access;
 use crate::types::FlowName;
@@ -87,6 +89,7 @@ impl AdminSide {
 
     /// Whether the request came in where the admin endpoints are.
     pub fn is(&self, request: &HttpRequest) -> bool {
-        self.0.get().is_none_or(|address| request.app_config().local_addr() == *address)
+        let client = request.conn_data::<Rc<Client>>();
+        self.0.get().is_none_or(|address| client.is_some_and(|client| client.address == *address))
     }
 }

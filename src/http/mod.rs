@@ -7,6 +7,7 @@
 
 mod admin;
 pub mod batch;
+mod connection;
 mod console;
 mod gate;
 mod handlers;
@@ -21,6 +22,7 @@ mod span;
 mod tls;
 
 pub use admin::{Admin, AdminKey, OperationError, Operations, Reloaded, Version};
+pub use connection::{Acceptor, ClientTimeouts, share_client, track_request};
 pub use console::Console;
 pub use gate::{AdminSide, Gate};
 pub use limits::{HeadLimits, limit_head};

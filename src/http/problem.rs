@@ -159,6 +159,13 @@ impl Problem {
         Self::new(NO_SUCH_FLOW, format!("there is no flow `{name}`; the flows are: {}", known.join(", ")))
     }
 
+    /// All connections but the reserved ones are in use.
+    pub fn too_many_connections() -> Self {
+        let problem =
+            Self::new(OVERLOADED, "all connections are in use but those reserved for probes and administration");
+        Self { retryable: Some(true), retry_after: Some(Duration::from_secs(1)), ..problem }
+    }
+
     /// So many listen to the events already.
     pub fn too_many_listeners(limit: usize) -> Self {
         let problem = Self::new(OVERLOADED, format!("{limit} clients listen to the events, and no more may"));

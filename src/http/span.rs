@@ -1,6 +1,8 @@
 //! The root span of a request, to which the spans of its decisions, nodes and queries belong; by the names that
 //! OpenTelemetry has for them (semantic conventions of HTTP servers).
 
+use std::rc::Rc;
+
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
@@ -14,6 +16,7 @@ use tracing::field::Empty;
 use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
+use super::connection::Client;
 use super::problem::Problem;
 use super::request_id::RequestId;
 use super::service::Service;
@@ -91,7 +94,8 @@ fn begin(span: &Span, request: &ServiceRequest) -> Option<TraceId> {
     if request.headers().contains_key(TRACEPARENT) {
         span.set_parent(TraceContextPropagator::new().extract(&Headers(request.headers()))).ok()?;
     }
-    span.set_attribute("url.scheme", if request.app_config().secure() { "https" } else { "http" });
+    let secure = request.conn_data::<Rc<Client>>().is_some_and(|client| client.secure);
+    span.set_attribute("url.scheme", if secure { "https" } else { "http" });
     let context = span.context();
     let context = context.span().span_context().clone();
     let id = context.is_valid().then(|| context.trace_id().to_string())?;

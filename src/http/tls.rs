@@ -10,6 +10,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
 
@@ -75,15 +76,17 @@ impl Certificate {
         Ok(before.cert != next.cert)
     }
 
-    /// What a listener needs: TLS 1.2 and 1.3, no client certificates.
+    /// What a listener needs: TLS 1.2 and 1.3 for HTTP/1.1, no client certificates.
     ///
     /// # Errors
     /// [`TlsError::Setup`].
-    pub fn listener(&self) -> Result<ServerConfig, TlsError> {
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Setup)?;
-        Ok(builder.with_no_client_auth().with_cert_resolver(Arc::<Current>::clone(&self.0)))
+        let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::<Current>::clone(&self.0));
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
 

@@ -6,6 +6,7 @@
 //! and nothing pastes a value into SQL.
 
 mod addresses;
+mod append;
 mod backends;
 mod coalesce;
 mod codec;
@@ -27,6 +28,7 @@ mod tls;
 mod verification;
 mod words;
 
+pub use append::{AppendError, AppendedRow, Appender};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;

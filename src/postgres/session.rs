@@ -251,7 +251,9 @@ impl Session {
             Err(Fault::Driver(error)) if is_cancelled(&error) => {
                 let ran = began.elapsed();
                 let timed_out = self.statement_timeout().await.is_some_and(|limit| ran >= limit);
-                Err(if timed_out { QueryErrorKind::Timeout { after: ran }.into() } else { error.into() })
+                // The server's own limit may be the shorter one: then the query had all the time there is.
+                let after = ran.max(self.pool.limits.query);
+                Err(if timed_out { QueryErrorKind::Timeout { after }.into() } else { error.into() })
             }
             outcome => outcome,
         }

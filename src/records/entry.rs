@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::chain::Link;
 use super::typed::hints;
 use crate::flow::explain::{REDACTED, Redaction};
 use crate::flow::offline::rows;
@@ -44,14 +45,14 @@ impl Entry {
         Some(Self { flow: Arc::clone(flow), id: id.into(), trace, ended })
     }
 
-    /// Its line, without a line break; with `redact`, what the graph wants redacted is not in it, and it cannot be
-    /// replayed.
+    /// Its line, without a line break. With `redact` it lacks what the graph redacts, and cannot be replayed; with `link`
+    /// it is part of a chain.
     ///
     /// # Errors
     /// Those of `serde_json`, which writes every value there is.
-    pub fn line(&self, redact: bool) -> Result<String, serde_json::Error> {
+    pub fn line(&self, redact: bool, link: Option<&Link>) -> Result<String, serde_json::Error> {
         let redaction = redact.then(|| Redaction::of(&self.flow)).filter(|redaction| !redaction.is_empty());
-        serde_json::to_string(&Line { entry: self, redaction: redaction.as_ref() })
+        serde_json::to_string(&Line { entry: self, redaction: redaction.as_ref(), link })
     }
 
     /// The outcome that was decided.
@@ -75,6 +76,7 @@ struct Line<'a> {
     entry: &'a Entry,
     /// What is not to be in it; `None` where everything is.
     redaction: Option<&'a Redaction>,
+    link: Option<&'a Link>,
 }
 
 impl Serialize for Line<'_> {
@@ -83,6 +85,13 @@ impl Serialize for Line<'_> {
         let clock = &trace.clock;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("record", &FORMAT)?;
+        if let Some(Link { n, prev, torn }) = self.link {
+            map.serialize_entry("n", n)?;
+            map.serialize_entry("prev", prev)?;
+            if let Some(torn) = torn {
+                map.serialize_entry("torn", torn)?;
+            }
+        }
         map.serialize_entry("id", id)?;
         map.serialize_entry("at", &clock.now().to_string())?;
         map.serialize_entry("time_zone", clock.time_zone().iana_name().unwrap_or("UTC"))?;

@@ -8,19 +8,26 @@
 //! [`Replay`] decides records again with the flows of today, through the same walk as the service, and tells what changes.
 //! This room asks no database and speaks no HTTP.
 
+mod chain;
 mod entry;
 mod file;
 mod overlay;
 mod record;
 mod recorder;
 mod replay;
+mod sink;
 mod summary;
+mod table;
 mod typed;
+mod verify;
 
+pub use chain::{ChainError, Link, PublicKey};
 pub use entry::Entry;
 pub use overlay::overlay;
 pub use record::{Ended, Record, RecordError, RecordedNode};
 pub use recorder::{Recorder, RecorderError, RecorderStatus};
 pub use replay::{Change, Replay, Replayed};
 pub use summary::{FieldSummary, Summary};
+pub use table::TABLE;
 pub use typed::{hints, restore};
+pub use verify::{Broken, Verified, verify};

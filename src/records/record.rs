@@ -114,6 +114,11 @@ pub struct RecordedNode {
 }
 
 impl Record {
+    /// Whether a line holds no record by design: it is empty, or the seal at the end of a file.
+    pub fn is_absent(line: &str) -> bool {
+        line.trim().is_empty() || line.starts_with("{\"seal\":")
+    }
+
     /// Reads a line.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! From the threads that decide to the one that writes.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,15 +11,18 @@ use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::chain::ChainError;
 use super::entry::Entry;
-use super::file::RotatingFile;
-use crate::config::{RecordsConfig, RecordsTo, WhenFull};
+use super::sink::Sink;
+use crate::config::{DomainConfig, RecordsConfig, WhenFull};
 
 /// The same trouble is logged at most this often.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
 /// A queue is never longer, whatever the configuration says.
 const MOST_QUEUED: usize = 1_000_000;
-/// How long to wait before a file that could not be written is tried again.
+/// The most records that are written together.
+const MOST_AT_ONCE: usize = 1_000;
+/// How long to wait before a file that could not be written is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Why nothing can be recorded.
@@ -34,6 +37,9 @@ pub enum RecorderError {
         #[source]
         source: io::Error,
     },
+    /// The records cannot be chained.
+    #[error("decision records cannot be chained: {0}; see `records.chain` in the configuration")]
+    Chain(#[from] ChainError),
     /// The thread that writes could not be started.
     #[error("the thread that writes decision records could not be started: {source}")]
     Thread {
@@ -97,8 +103,10 @@ impl Counts {
 /// What goes to the thread that writes.
 enum Message {
     Write(Box<Entry>),
-    /// Answer once everything before this is written.
+    /// End once everything before this is written.
     Finish(oneshot::Sender<()>),
+    /// Open the file again.
+    Reopen,
 }
 
 /// Takes finished runs to the record. Cheap to clone.
@@ -110,19 +118,15 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts to record as `config` says; `None` where it says that nothing is recorded.
+    /// Starts to record as `config` says, to a table of `database` where it names one; `None` where it says that nothing is recorded.
     ///
     /// # Errors
     /// [`RecorderError`].
-    pub fn start(config: &RecordsConfig) -> Result<Option<Self>, RecorderError> {
-        let sink = match config.to {
-            RecordsTo::Off => return Ok(None),
-            RecordsTo::Stdout => Sink::Stdout,
-            RecordsTo::File => Sink::open(config)?,
-        };
+    pub fn start(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
+        let Some(sink) = Sink::open(config, database)? else { return Ok(None) };
         let (queue, entries) = mpsc::channel(config.queue.clamp(1, MOST_QUEUED));
         let counts = Arc::new(Counts::new());
-        let writer = Writer { sink, config: config.clone(), counts: Arc::clone(&counts), unflushed: 0 };
+        let writer = Writer { sink, redact: config.redact, counts: Arc::clone(&counts) };
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(entries));
         thread.map_err(|source| RecorderError::Thread { source })?;
         Ok(Some(Self { queue, when_full: config.when_full, counts }))
@@ -173,7 +177,13 @@ impl Recorder {
         }
     }
 
-    /// Waits, for at most `limit`, until everything that is in the queue has been written.
+    /// Opens the file again, as log rotation asks for after it has moved the file. A moved file is noticed without this, too.
+    pub async fn reopen(&self) {
+        // The thread that writes ends only with the service.
+        drop(self.queue.send(Message::Reopen).await);
+    }
+
+    /// Waits, for at most `limit`, until everything that is in the queue has been written. Nothing is recorded after that.
     pub async fn finish(&self, limit: Duration) {
         let (sender, done) = oneshot::channel();
         let all = async { self.queue.send(Message::Finish(sender)).await.is_ok() && done.await.is_ok() };
@@ -184,97 +194,56 @@ impl Recorder {
     }
 }
 
-enum Sink {
-    Stdout,
-    File(RotatingFile),
-}
-
-impl Sink {
-    fn open(config: &RecordsConfig) -> Result<Self, RecorderError> {
-        RotatingFile::open(&config.path, config.max_bytes, config.keep)
-            .map(Self::File)
-            .map_err(|source| RecorderError::Open { path: config.path.clone(), source })
-    }
-
-    fn write_line(&mut self, line: &str) -> io::Result<()> {
-        match self {
-            Self::Stdout => writeln!(io::stdout().lock(), "{line}"),
-            Self::File(file) => file.write_line(line),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout => io::stdout().lock().flush(),
-            Self::File(file) => file.flush(),
-        }
-    }
-}
-
 struct Writer {
     sink: Sink,
-    config: RecordsConfig,
+    redact: bool,
     counts: Arc<Counts>,
-    /// Records that were handed to the sink and may still be in its buffer.
-    unflushed: u64,
 }
 
 impl Writer {
     fn run(mut self, mut messages: mpsc::Receiver<Message>) {
         while let Some(message) = messages.blocking_recv() {
-            let mut finished = Vec::new();
+            let (mut entries, mut finished) = (Vec::new(), Vec::new());
             let mut next = Some(message);
             while let Some(message) = next {
                 match message {
-                    Message::Write(entry) => self.write(&entry),
+                    Message::Write(entry) => entries.push(*entry),
                     Message::Finish(sender) => finished.push(sender),
+                    Message::Reopen => self.reopen(),
                 }
-                next = messages.try_recv().ok();
+                next = if entries.len() < MOST_AT_ONCE { messages.try_recv().ok() } else { None };
             }
-            self.flush();
-            // Whoever asked may have given up.
-            finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
-        }
-    }
-
-    fn write(&mut self, entry: &Entry) {
-        let line = match entry.line(self.config.redact) {
-            Ok(line) => line,
-            Err(error) => return self.failed(1, &io::Error::other(error)),
-        };
-        match self.sink.write_line(&line) {
-            Ok(()) => self.unflushed += 1,
-            Err(error) => {
-                self.lost(&error, 1);
+            self.write(&entries);
+            if !finished.is_empty() {
+                // The file is closed and unlocked before anybody goes on.
+                drop(self.sink);
+                finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
+                return;
             }
         }
     }
 
-    fn flush(&mut self) {
-        match self.sink.flush() {
-            Ok(()) => {
-                self.counts.written.fetch_add(self.unflushed, Ordering::Relaxed);
-                self.unflushed = 0;
-            }
-            Err(error) => self.lost(&error, 0),
+    /// Counts as written what can be read back, and as failed what cannot.
+    fn write(&mut self, entries: &[Entry]) {
+        let (written, outcome) = self.sink.write(entries, self.redact);
+        self.counts.written.fetch_add(written as u64, Ordering::Relaxed);
+        let Err(error) = outcome else { return };
+        let failed = entries.len().saturating_sub(written) as u64;
+        let failed = self.counts.failed.fetch_add(failed, Ordering::Relaxed) + failed;
+        self.complain(&error, failed);
+        std::thread::sleep(PAUSE);
+        if let Err(error) = self.sink.recover() {
+            self.complain(&error, failed);
         }
     }
 
-    /// What is in the buffer, and `more`, could not be written: the disk is full, the directory was moved away. The file is
-    /// opened anew for what comes.
-    fn lost(&mut self, error: &io::Error, more: u64) {
-        let lost = std::mem::take(&mut self.unflushed) + more;
-        self.failed(lost, error);
-        if matches!(self.sink, Sink::File(_)) {
-            std::thread::sleep(PAUSE);
-            if let Ok(sink) = Sink::open(&self.config) {
-                self.sink = sink;
-            }
+    fn reopen(&mut self) {
+        if let Err(error) = self.sink.recover() {
+            self.complain(&error, self.counts.failed.load(Ordering::Relaxed));
         }
     }
 
-    fn failed(&self, records: u64, error: &io::Error) {
-        let failed = self.counts.failed.fetch_add(records, Ordering::Relaxed) + records;
+    fn complain(&self, error: &io::Error, failed: u64) {
         self.counts.last_error.store(Some(Arc::new(error.to_string())));
         if self.counts.may_complain() {
             tracing::error!(records.failed = failed, %error, "decision records could not be written");

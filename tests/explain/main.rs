@@ -17,5 +17,6 @@ mod explained;
 mod generated;
 mod honest;
 mod properties;
+mod record_files;
 mod recorded;
 mod what_if;

@@ -13,9 +13,11 @@ use crate::trial::alone;
 
 const CLIENTS: usize = 8;
 
-struct Program {
+/// The real program, which serves one flow.
+pub struct Program {
     child: Child,
-    address: SocketAddr,
+    /// Where it listens.
+    pub address: SocketAddr,
     database: Database,
     _files: tempfile::TempDir,
 }
@@ -23,6 +25,11 @@ struct Program {
 impl Program {
     /// Serves a flow whose query takes so many seconds.
     async fn start(seconds: &str) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_tributary")), seconds).await
+    }
+
+    /// As [`Self::start`], by a command that takes the program's arguments.
+    pub async fn start_by(mut command: Command, seconds: &str) -> Self {
         let database = Database::empty().await;
         let files = tempfile::tempdir().expect("a directory");
         let graph = format!(
@@ -32,7 +39,7 @@ impl Program {
         );
         std::fs::write(files.path().join("graph.yaml"), graph).expect("the file is written");
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|free| free.local_addr()).expect("a port");
-        let child = Command::new(env!("CARGO_BIN_EXE_tributary"))
+        let child = command
             .args(["serve", "--bind", &address.to_string()])
             .current_dir(files.path())
             .env_clear()

@@ -98,7 +98,7 @@ pub const SESSIONS: [Fault; 5] = [
              CREATE VIEW oms_history AS SELECT product_id, write() AS avg_daily_demand, trend FROM kept",
             "DROP VIEW oms_history; DROP FUNCTION write; ALTER TABLE kept RENAME TO oms_history",
         ),
-        REFUSED,
+        &["query_aborted"],
     ),
 ];
 

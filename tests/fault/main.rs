@@ -15,6 +15,7 @@ mod load;
 mod overload;
 
 mod rig;
+mod stalled;
 mod trial;
 
 #[path = "../support/mod.rs"]

@@ -249,7 +249,8 @@ async fn the_role_of_the_readme_writes_nothing_and_ends_what_takes_too_long() {
     let domain = Domain::ready(pooler.config_of_the_role(&server, "postgres", Statements::Unprepared)).await;
     let refused = domain.refused("SELECT note(2) AS n", &[]).await;
     assert!(matches!(&refused, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "25006"), "{refused:?}");
-    assert!(matches!(domain.refused(slow, &[]).await, QueryErrorKind::Timeout { .. }));
+    let late = domain.refused(slow, &[]).await;
+    assert!(matches!(late, QueryErrorKind::Timeout { .. }), "{late:?}");
     assert_eq!(domain.value("SELECT count(*) FROM notes", &[]).await, Value::Integer(1));
     domain.drain().await;
 }

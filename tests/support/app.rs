@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use serde_json::Value as Json;
 use tributary::actors::supervision::DomainSet;
-use tributary::app::{App, Project, Sources};
+use tributary::app::{App, Hangup, Project, Signals, Sources};
 use tributary::config::{Arguments, Env};
 
 use super::SampleDatabases;
@@ -111,7 +111,8 @@ impl TestApp {
                     env_file: setup.env_file,
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
-                let app = App::build(project, sources).expect("the service starts");
+                let signals = Signals::listen(Hangup::Reloads).expect("signals");
+                let app = App::build(project, sources, signals).expect("the service starts");
                 let started = (app.address(), app.admin_address(), app.handle(), app.core().domains().clone());
                 sender.send(started).expect("the test waits");
                 app.run_until_stopped().await.expect("the service stops cleanly");

@@ -1,8 +1,11 @@
 //! The actor that decides.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use super::admission::Permit;
@@ -10,7 +13,7 @@ use super::bound::{BoundFlow, OnWorker};
 use super::handle::BatchPlace;
 use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
-use crate::flow::{Report, Run, run};
+use crate::flow::{FlowError, Report, Run, run};
 use crate::types::Value;
 
 /// Decide a flow for these inputs.
@@ -23,8 +26,19 @@ pub(super) struct Decide {
     pub(super) span: Span,
     /// Where it belongs to a batch.
     pub(super) place: Option<BatchPlace>,
+    /// Ends when nobody waits for the decision any more.
+    pub(super) asker: oneshot::Receiver<Infallible>,
     /// Given back when the decision is made: what bounds how many are under way.
     pub(super) permit: Permit,
+}
+
+/// How long a decision that nobody waits for goes on: to finish quick queries costs less than to cancel them.
+const FINISHING: Duration = Duration::from_millis(500);
+
+/// Waits until nobody waits for the decision any more, and has not for a while.
+async fn abandoned(asker: oneshot::Receiver<Infallible>) {
+    let Err(_gone) = asker.await;
+    tokio::time::sleep(FINISHING).await;
 }
 
 /// Walks the graph of each request it is asked to decide.
@@ -41,12 +55,17 @@ impl Handler<Decide> for Coordinator {
     type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
-        let Decide { flow, inputs, run: asked, place, span, permit } = message;
+        let Decide { flow, inputs, run: asked, place, span, asker, permit } = message;
         let (quick, gatherer) = (self.quick.clone(), self.gatherer.clone());
         let decide = async move {
             let _permit = permit;
             let ports = OnWorker { bound: &flow, quick: &quick, gatherer: &gatherer, place };
-            run(flow.flow(), inputs, &ports, &asked).await
+            tokio::select! {
+                biased;
+                report = run(flow.flow(), inputs, &ports, &asked) => report,
+                // Dropping the decision cancels its queries.
+                () = abandoned(asker) => Report { result: Err(FlowError::Broken), trace: None },
+            }
         };
         Box::pin(decide.instrument(span))
     }

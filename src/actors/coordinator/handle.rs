@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix::{Actor, Addr, MailboxError};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
@@ -65,7 +66,7 @@ impl CoordinatorHandle {
     /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
     pub async fn decide(&self, request: Request) -> Report {
         match self.admission.single() {
-            Some(permit) => self.by_itself(decide(permit, request, None)).await,
+            Some(permit) => self.by_itself(permit, request, None).await,
             None => overloaded(),
         }
     }
@@ -91,21 +92,21 @@ impl CoordinatorHandle {
 
     async fn shared_out(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
         let Some(member) = self.crew.member(place.index).filter(|member| *member != self.address) else {
-            return self.by_itself(decide(permit, request, Some(place))).await;
+            return self.by_itself(permit, request, Some(place)).await;
         };
-        if let Ok(report) = member.send(decide(permit, request.clone(), Some(place))).await {
+        if let Ok(report) = decide(&member, permit, request.clone(), Some(place)).await {
             return report;
         }
         // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it. (A decision
         // that broke breaks again below, and is reported there.)
         match self.admission.of_batch_in_turn().await {
-            Some(permit) => self.by_itself(decide(permit, request, Some(place))).await,
+            Some(permit) => self.by_itself(permit, request, Some(place)).await,
             None => overloaded(),
         }
     }
 
-    async fn by_itself(&self, decide: Decide) -> Report {
-        self.address.send(decide).await.unwrap_or_else(|error| {
+    async fn by_itself(&self, permit: Permit, request: Request, place: Option<BatchPlace>) -> Report {
+        decide(&self.address, permit, request, place).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
             without(FlowError::Broken)
         })
@@ -121,9 +122,16 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn decide(permit: Permit, request: Request, place: Option<BatchPlace>) -> Decide {
+/// Has `coordinator` decide, for as long as this is waited for.
+async fn decide(
+    coordinator: &Addr<Coordinator>,
+    permit: Permit,
+    request: Request,
+    place: Option<BatchPlace>,
+) -> Result<Report, MailboxError> {
     let Request { flow, inputs, run } = request;
-    Decide { flow, inputs, run, place, span: Span::current(), permit }
+    let (_until_dropped, asker) = oneshot::channel();
+    coordinator.send(Decide { flow, inputs, run, place, span: Span::current(), asker, permit }).await
 }
 
 fn overloaded() -> Report {

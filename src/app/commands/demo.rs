@@ -13,6 +13,7 @@ use super::serve::serve;
 use crate::app::cli::{Demo as Arguments, Format};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
+use crate::app::signals::{Hangup, Signals};
 use crate::config::{Env, RecordsTo};
 use crate::diagnostics::Diagnostics;
 use crate::server::{DATABASES, Demo};
@@ -25,6 +26,7 @@ const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 const ADMIN_TOKEN_FILE: &str = "ADMIN_TOKEN_FILE";
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
+    let signals = Signals::listen(Hangup::Stops)?;
     let demo = match Demo::start(&arguments.state_dir).await {
         Ok(demo) => demo,
         Err(error) => {
@@ -32,12 +34,12 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             return Ok(Exit::CannotStart);
         }
     };
-    let exit = on(&demo, &arguments).await;
+    let exit = on(&demo, &arguments, signals).await;
     demo.stop().await?;
     exit
 }
 
-async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
+async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Result<Exit> {
     let sources = match arguments.files.sources(arguments.bind) {
         Ok(sources) => sources,
         Err(found) => {
@@ -57,7 +59,8 @@ async fn on(demo: &Demo, arguments: &Arguments) -> anyhow::Result<Exit> {
     let env_file = write_env(demo, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
     let urls: Vec<(String, String)> = example_calls(&project);
-    serve(project, sources, traces, |app| announce(demo, app, &urls, &env_file, &records, token.as_deref())).await
+    serve(project, sources, (traces, signals), |app| announce(demo, app, &urls, &env_file, &records, token.as_deref()))
+        .await
 }
 
 /// Writes the variables by which other commands reach the sample databases, readable for their owner alone.
@@ -135,6 +138,6 @@ fn announce(
         demo.server().port(),
         DATABASES.map(|d| d.name).join(", ")
     )?;
-    writeln!(stdout, "Ctrl-C stops everything that was started.\n")?;
+    writeln!(stdout, "Ctrl-C, or closing this terminal, stops everything that was started.\n")?;
     stdout.flush()
 }

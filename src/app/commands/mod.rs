@@ -7,6 +7,7 @@ mod doctor;
 mod graph;
 mod openapi;
 mod paper;
+mod records;
 mod replay;
 mod run;
 mod schema;
@@ -66,6 +67,7 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Doctor(arguments) => doctor::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
+        Command::Records(arguments) => records::execute(&arguments.command),
         Command::Test(arguments) => test::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Openapi(arguments) => openapi::execute(&arguments),

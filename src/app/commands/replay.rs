@@ -40,7 +40,7 @@ fn file(path: &Path, replay: &Replay<'_>, arguments: &Arguments, summary: &mut S
     let mut complete = true;
     for (number, line) in reader.lines().enumerate() {
         let line = line?;
-        if line.trim().is_empty() {
+        if Record::is_absent(&line) {
             continue;
         }
         let place = format!("{}:{}", path.display(), number + 1);

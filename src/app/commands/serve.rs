@@ -7,12 +7,14 @@ use super::{Exit, read_to_serve, report};
 use crate::app::cli::{Format, Serve};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
+use crate::app::signals::{Hangup, Signals};
 use crate::app::traces::Traces;
 
 /// How long the last traces may take to be sent.
 const LAST_TRACES: Duration = Duration::from_secs(2);
 
 pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
+    let signals = Signals::listen(Hangup::Reloads)?;
     let sources = match arguments.files.sources(arguments.bind) {
         Ok(sources) => sources,
         Err(found) => {
@@ -21,19 +23,19 @@ pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
         }
     };
     let Some((project, traces)) = read_to_serve(&sources)? else { return Ok(Exit::Refused) };
-    serve(project, sources, traces, |_| Ok(())).await
+    serve(project, sources, (traces, signals), |_| Ok(())).await
 }
 
 /// Serves `project` until it is stopped; `ready` is told the address once requests can come.
 pub(super) async fn serve(
     project: Project,
     sources: Sources,
-    traces: Option<Traces>,
+    (traces, signals): (Option<Traces>, Signals),
     ready: impl FnOnce(&App) -> std::io::Result<()>,
 ) -> anyhow::Result<Exit> {
     let flush = LAST_TRACES.min(project.config.http.drain_timeout);
     let flows: Vec<String> = project.flows.iter().map(|flow| flow.path.clone()).collect();
-    let app = match App::build(project, sources) {
+    let app = match App::build(project, sources, signals) {
         Ok(app) => app,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;
@@ -42,6 +44,10 @@ pub(super) async fn serve(
     };
     tracing::info!(address = %app.address(), flows = flows.join(" "), "serving");
     ready(&app)?;
+    // systemd's `Type=notify` waits for this; elsewhere there is nobody to tell.
+    if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+        tracing::warn!(%error, "systemd could not be notified that the service is ready");
+    }
     app.run_until_stopped().await?;
     if let Some(traces) = traces {
         traces.finish(flush).await;

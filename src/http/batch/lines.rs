@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde::Serialize;
 use serde::ser::SerializeMap;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
@@ -61,6 +61,8 @@ struct Reading<B> {
     index: usize,
     broken: Option<Problem>,
     patience: Duration,
+    /// By when the element that is being read has to be there.
+    due: Option<Instant>,
 }
 
 impl Batch {
@@ -103,7 +105,7 @@ impl Batch {
     {
         let splitter = Splitter::new(form, self.settings.max_body_bytes);
         let patience = self.settings.request_timeout;
-        elements(Reading { body: Some(body), splitter, index: 0, broken: None, patience })
+        elements(Reading { body: Some(body), splitter, index: 0, broken: None, patience, due: None })
     }
 
     fn decided<S: Stream<Item = (usize, Result<Element, Problem>)>>(
@@ -139,8 +141,8 @@ impl Batch {
     }
 }
 
-/// The elements of a body with their positions; an error where the body itself broke off, or its next
-/// part was not there in time.
+/// The elements of a body with their positions; an error where the body itself broke off, or the next
+/// one was not there in time.
 fn elements<B, T, E>(reading: Reading<B>) -> impl Stream<Item = (usize, Result<Element, Problem>)>
 where
     B: Stream<Item = Result<T, E>> + Unpin,
@@ -151,12 +153,14 @@ where
             if let Some(element) = reading.splitter.pop() {
                 let index = reading.index;
                 reading.index += 1;
+                reading.due = None;
                 return Some(((index, Ok(element)), reading));
             }
             if let Some(problem) = reading.broken.take() {
                 return Some(((reading.index, Err(problem)), reading));
             }
-            match timeout(reading.patience, reading.body.as_mut()?.next()).await {
+            let due = *reading.due.get_or_insert_with(|| Instant::now() + reading.patience);
+            match timeout_at(due, reading.body.as_mut()?.next()).await {
                 Ok(Some(Ok(bytes))) => reading.splitter.push(bytes.as_ref()),
                 Ok(Some(Err(_))) => {
                     reading.body = None;

@@ -313,10 +313,10 @@ fn reloaded() -> Json {
     let text = json!({ "type": "string" });
     let version = closed(&["flow", "graph", "rules"], json!({ "flow": text, "graph": text, "rules": text }));
     closed(
-        &["flows", "added", "restarted", "removed"],
+        &["flows", "added", "restarted", "removed", "removed_flows", "needs_restart"],
         json!({
             "flows": { "type": "array", "items": version },
-            "added": names, "restarted": names, "removed": names
+            "added": names, "restarted": names, "removed": names, "removed_flows": names, "needs_restart": names
         }),
     )
 }

@@ -66,7 +66,7 @@ impl Waiting {
         matches!(self.reply, Reply::There { .. })
     }
 
-    fn is_gone(&self) -> bool {
+    pub(super) fn is_gone(&self) -> bool {
         match &self.reply {
             Reply::Here(turn) => turn.is_closed(),
             Reply::There { told, .. } => told.is_closed(),

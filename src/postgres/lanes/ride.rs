@@ -15,6 +15,9 @@ use crate::postgres::error::QueryErrorKind;
 use crate::postgres::query::Query;
 use crate::types::{Deadline, Value};
 
+/// How often a statement looks whether anybody waits for it still.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 impl Inner {
     /// Asks over a lane.
     pub(super) async fn share(
@@ -135,6 +138,8 @@ impl Inner {
             carried = self.carry(&query, &members, boarding) => carried,
             // Whoever asks again is told at once that the domain is down.
             () = self.outage.notified() => Carried::Alone,
+            // The statement is cancelled with what waits for it.
+            () = all_gone(&members) => return,
         };
         match carried {
             Carried::Answered(answers, since) => {
@@ -247,6 +252,13 @@ enum Leaves {
     BehindAnother,
     /// Always: the statement is several queries, of which one holds up the others.
     Anyway,
+}
+
+/// Returns once none of `members` waits any more.
+async fn all_gone(members: &[Waiting]) {
+    while !members.iter().all(Waiting::is_gone) {
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
 }
 
 /// What became of a statement on a lane.

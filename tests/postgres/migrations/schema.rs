@@ -6,7 +6,7 @@
 
 use rand::Rng;
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, IteratorRandom};
 
 /// Keys that rows have; queries also ask for some that none has.
 const KEYS: i64 = 24;
@@ -285,8 +285,10 @@ pub(super) fn questions(random: &mut StdRng) -> Vec<Question> {
     let mut questions = Vec::new();
     for (family, Family { shapes, columns, values, .. }) in FAMILIES.iter().enumerate() {
         for shape in shapes.choose_multiple(random, 4) {
-            let mut column = || *columns.choose(random).expect("a column");
-            let text = shape.replace("{a}", column()).replace("{b}", column());
+            let first = *columns.choose(random).expect("a column");
+            // A query with two columns of one name is refused.
+            let other = *columns.iter().filter(|column| **column != first).choose(random).unwrap_or(&first);
+            let text = shape.replace("{a}", first).replace("{b}", other);
             let second = text.contains("$2");
             let params = (0..KEYS).map(|_| {
                 let mut params = vec![random.random_range(0..KEYS + 6).to_string()];

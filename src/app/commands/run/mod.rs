@@ -34,11 +34,11 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
             Ok(flow) => batch::execute(&core, flow, file, arguments.explain).await,
             Err(message) => Err(anyhow::anyhow!(message)),
         };
-        core.drain().await;
+        core.drain(Deadline::after(core.config().http.drain_timeout)).await;
         return exit;
     }
     let outcome = decide(&core, &arguments).await;
-    core.drain().await;
+    core.drain(Deadline::after(core.config().http.drain_timeout)).await;
     match outcome? {
         Ok(decided) => {
             decided.print(arguments.format)?;

@@ -1,0 +1,96 @@
+//! Rows that the service itself appends to a table: decision records. Floor 1.
+//!
+//! All other sessions are read only; this connection is one of its own, used by one thread, and writes nothing but whole
+//! batches. A batch that may have been written before is written again without harm: each row has an id, and an id that is
+//! there already is passed over.
+
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+use super::connect::Connector;
+use super::error::QueryErrorKind;
+use super::failure::{ConnectError, is_refusal, of_query};
+use crate::config::DomainConfig;
+
+/// A row to append.
+#[derive(Debug, Clone)]
+pub struct AppendedRow {
+    /// What tells it from every other row.
+    pub id: uuid::Uuid,
+    /// The moment it is of, in RFC 3339.
+    pub at: String,
+    /// The flow it is of.
+    pub flow: String,
+    /// The document.
+    pub json: String,
+}
+
+/// Why rows were not appended.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct AppendError {
+    why: String,
+    /// Whether the same batch may succeed if it is tried again.
+    pub is_transient: bool,
+}
+
+/// Appends rows to one table.
+pub struct Appender {
+    connector: Connector,
+    statement: String,
+    open: Option<(Client, JoinHandle<()>)>,
+}
+
+impl Appender {
+    /// Rows for `table`, a name that is written into SQL as it is, in the database of `config`.
+    pub fn new(config: &DomainConfig, table: &str) -> Self {
+        let statement = format!(
+            "INSERT INTO {table} (id, at, flow, record) SELECT i::uuid, a::timestamptz, f, r::json \
+             FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS _ (i, a, f, r) ON CONFLICT (id) DO NOTHING"
+        );
+        Self { connector: Connector::new(config), statement, open: None }
+    }
+
+    /// Appends `rows` in one transaction: all of them, or none.
+    ///
+    /// # Errors
+    /// [`AppendError`]. A lost connection leaves open whether the rows were appended.
+    pub async fn append(&mut self, rows: &[AppendedRow]) -> Result<(), AppendError> {
+        let client = match self.open.take() {
+            Some(open) if !open.0.is_closed() => open,
+            _ => self.connect().await?,
+        };
+        let (client, _) = self.open.insert(client);
+        let outcome = insert(client, &self.statement, rows).await;
+        if outcome.as_ref().is_err_and(|error| !is_refusal(error)) {
+            self.open = None;
+        }
+        outcome.map_err(|error| {
+            let kind = of_query(&error);
+            let is_transient = matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Aborted { .. });
+            let why = error.as_db_error().map_or_else(|| kind.to_string(), |answer| answer.message().to_owned());
+            let is_missing = error.code() == Some(&SqlState::UNDEFINED_TABLE);
+            let help = if is_missing { "; `tributary schema records` prints the table" } else { "" };
+            AppendError { why: format!("{why}{help}"), is_transient }
+        })
+    }
+
+    async fn connect(&self) -> Result<(Client, JoinHandle<()>), AppendError> {
+        let unconnected = |why: String| AppendError { why, is_transient: true };
+        let (client, task) = tokio::time::timeout(self.connector.patience(), self.connector.dial())
+            .await
+            .map_err(|_| unconnected(ConnectError::late(self.connector.patience()).to_string()))?
+            .map_err(|error| unconnected(ConnectError::of(&error).to_string()))?;
+        Ok((client, task))
+    }
+}
+
+async fn insert(client: &mut Client, statement: &str, rows: &[AppendedRow]) -> Result<(), tokio_postgres::Error> {
+    let texts = |text: fn(&AppendedRow) -> String| rows.iter().map(text).collect::<Vec<String>>();
+    let transaction = client.build_transaction().read_only(false).start().await?;
+    let (ids, moments) = (texts(|row| row.id.to_string()), texts(|row| row.at.clone()));
+    let (flows, documents) = (texts(|row| row.flow.clone()), texts(|row| row.json.clone()));
+    transaction.execute(statement, &[&ids, &moments, &flows, &documents]).await?;
+    transaction.commit().await
+}

@@ -1,0 +1,124 @@
+//! Where records are written to.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::chain::Chain;
+use super::entry::Entry;
+use super::file::RecordFile;
+use super::recorder::RecorderError;
+use super::table::Table;
+use crate::config::{DomainConfig, RecordsConfig, RecordsTo};
+
+/// Where records are written to.
+pub(super) enum Sink {
+    Stdout,
+    File(ChainedFile),
+    Table(Table),
+}
+
+impl Sink {
+    /// Opens what `config` names; `None` where nothing is recorded.
+    pub(super) fn open(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
+        Ok(match config.to {
+            RecordsTo::Table => {
+                database.map(|database| Table::open(database, &config.table)).transpose()?.map(Self::Table)
+            }
+            RecordsTo::Off => None,
+            RecordsTo::Stdout => Some(Self::Stdout),
+            RecordsTo::File => Some(Self::File(ChainedFile::open(config)?)),
+        })
+    }
+
+    /// Writes `entries` and gives how many of them, from the first on, are certain to be readable.
+    pub(super) fn write(&mut self, entries: &[Entry], redact: bool) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        let outcome = match self {
+            Self::Stdout => to_stdout(entries, redact, &mut written),
+            Self::File(file) => file.write(entries, redact, &mut written),
+            Self::Table(table) => table.write(entries, redact, &mut written),
+        };
+        (written, outcome)
+    }
+
+    /// Opens again what could not be written to, or what was moved.
+    pub(super) fn recover(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout | Self::Table(_) => Ok(()),
+            Self::File(file) => file.recover(),
+        }
+    }
+}
+
+fn to_stdout(entries: &[Entry], redact: bool, written: &mut usize) -> io::Result<()> {
+    let mut lines = String::new();
+    for entry in entries {
+        lines.push_str(&entry.line(redact, None)?);
+        lines.push('\n');
+    }
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(lines.as_bytes())?;
+    stdout.flush()?;
+    *written = entries.len();
+    Ok(())
+}
+
+/// A file of records, and the chain through its lines where one is configured.
+pub(super) struct ChainedFile {
+    file: RecordFile,
+    chain: Option<Chain>,
+}
+
+impl ChainedFile {
+    fn open(config: &RecordsConfig) -> Result<Self, RecorderError> {
+        let path = &config.path;
+        let unopened = |source| RecorderError::Open { path: PathBuf::clone(path), source };
+        let file = RecordFile::open(path, config.max_bytes, config.keep).map_err(unopened)?;
+        let chain = if config.chain {
+            Some(Chain::open(path, &file.tail().map_err(unopened)?, config.signing_key.as_deref())?)
+        } else {
+            None
+        };
+        Ok(Self { file, chain })
+    }
+
+    fn write(&mut self, entries: &[Entry], redact: bool, written: &mut usize) -> io::Result<()> {
+        let mut lines = String::new();
+        for (number, entry) in entries.iter().enumerate() {
+            if self.file.is_full_with(lines.len()) {
+                self.file.write(lines.as_bytes())?;
+                lines.clear();
+                *written = number;
+                self.rotate()?;
+            }
+            let line = entry.line(redact, self.chain.as_ref().map(Chain::link))?;
+            if let Some(chain) = &mut self.chain {
+                chain.add(&line);
+            }
+            lines.push_str(&line);
+            lines.push('\n');
+        }
+        self.file.write(lines.as_bytes())?;
+        *written = entries.len();
+        Ok(())
+    }
+
+    /// Puts the full file aside, under a seal where there is a key.
+    fn rotate(&mut self) -> io::Result<()> {
+        if let Some(chain) = &mut self.chain
+            && let Some(seal) = chain.seal()
+        {
+            self.file.write(format!("{seal}\n").as_bytes())?;
+            chain.add(&seal);
+        }
+        self.file.rotate()
+    }
+
+    fn recover(&mut self) -> io::Result<()> {
+        self.file.reopen()?;
+        if let Some(chain) = &mut self.chain {
+            chain.resume(&self.file.tail()?);
+        }
+        Ok(())
+    }
+}
