@@ -1,11 +1,12 @@
 //! Warnings that their author has looked at and wants kept: `// allow: code -- why` in rules, `# allow: code -- why` in YAML, on
-//! the warning's line or in the comment right above it. Errors cannot be allowed. An `allow` that silences nothing is told,
+//! the warning's line or in the comment right above it, or above the rule or outcome that it is about. Errors cannot be allowed. An `allow` that silences nothing is told,
 //! so that none outlives its reason.
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Diagnostic, Diagnostics, Place, Severity, Source, nearest};
+use super::{Diagnostic, Diagnostics, Place, Severity, Source, Span, nearest};
 
 /// The language of a file, as far as its comments go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +19,12 @@ pub enum Comments {
 
 /// One `allow`.
 struct Allow {
-    /// The line it stands in, from 0.
+    /// The line it speaks of, from 1.
     line: usize,
-    /// Whether nothing else stands in that line.
-    alone: bool,
-    /// The codes it names, each with its place.
-    codes: Vec<(String, Range<usize>)>,
+    /// The code it names.
+    code: String,
+    place: Range<usize>,
+    silences: bool,
 }
 
 impl Diagnostics {
@@ -31,49 +32,54 @@ impl Diagnostics {
     /// codes that warnings have.
     #[must_use]
     pub fn without_allowed(self, files: &[(Arc<Source>, Comments)], known: &[&str]) -> Self {
-        let mut left: Vec<Diagnostic> = self.into_iter().collect();
-        let mut told: Vec<&str> = Vec::new();
+        let mut left = self;
+        let mut seen: HashSet<&str> = HashSet::new();
         for (source, comments) in files {
-            if told.contains(&source.name()) {
+            if !seen.insert(source.name()) {
                 continue;
             }
-            told.push(source.name());
-            let lines: Vec<&str> = source.text().split_inclusive('\n').collect();
-            for allow in allows(&lines, *comments) {
-                for (code, range) in &allow.codes {
-                    let before = left.len();
-                    left.retain(|warning| !is_allowed(warning, source, code, &allow, &lines, *comments));
-                    if left.len() == before {
-                        left.push(idle(source, code, range.clone(), known));
-                    }
-                }
-            }
+            let mut allows = Allows::of(source, *comments);
+            left = left.into_iter().filter(|diagnostic| !allows.silence(diagnostic, source)).collect();
+            let idle_ones = allows.all.into_iter().filter(|allow| !allow.silences);
+            left.extend(idle_ones.map(|allow| idle(source, &allow.code, allow.place, known)));
         }
-        left.into_iter().collect()
+        left
     }
 }
 
-fn is_allowed(
-    warning: &Diagnostic,
-    source: &Arc<Source>,
-    code: &str,
-    allow: &Allow,
-    lines: &[&str],
-    comments: Comments,
-) -> bool {
-    let Place::Span(span) = &warning.place else { return false };
-    if warning.severity != Severity::Warning || warning.code != code || span.source().name() != source.name() {
-        return false;
+/// The allows of a file.
+struct Allows {
+    all: Vec<Allow>,
+    by_line: HashMap<usize, Vec<usize>>,
+}
+
+impl Allows {
+    fn of(source: &Source, comments: Comments) -> Self {
+        let lines: Vec<&str> = source.text().split_inclusive('\n').collect();
+        let all = allows(&lines, comments);
+        let mut by_line: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (index, allow) in all.iter().enumerate() {
+            by_line.entry(allow.line).or_default().push(index);
+        }
+        Self { all, by_line }
     }
-    let line = span.position().line.saturating_sub(1);
-    // Alone in its line it speaks of the next line that is not a comment.
-    let speaks_of = if allow.alone {
-        let behind = lines.iter().enumerate().skip(allow.line + 1);
-        behind.filter(|(_, text)| !is_comment(text, comments)).map(|(number, _)| number).next()
-    } else {
-        Some(allow.line)
-    };
-    speaks_of == Some(line)
+
+    /// Whether a warning stands where an allow speaks of its code: on the line, or in what begins there, such as a rule.
+    fn silence(&mut self, warning: &Diagnostic, source: &Arc<Source>) -> bool {
+        let Place::Span(span) = &warning.place else { return false };
+        if self.all.is_empty() || warning.severity != Severity::Warning || span.source().name() != source.name() {
+            return false;
+        }
+        let mut silenced = false;
+        for line in [Some(span.line()), warning.about.as_ref().map(Span::line)].into_iter().flatten() {
+            for index in self.by_line.get(&line).into_iter().flatten() {
+                if let Some(allow) = self.all.get_mut(*index).filter(|allow| allow.code == warning.code) {
+                    (allow.silences, silenced) = (true, true);
+                }
+            }
+        }
+        silenced
+    }
 }
 
 fn idle(source: &Arc<Source>, code: &str, range: Range<usize>, known: &[&str]) -> Diagnostic {
@@ -98,18 +104,25 @@ fn is_comment(line: &str, comments: Comments) -> bool {
     line.trim_start().starts_with(mark(comments))
 }
 
-/// The allows of a file. A mark that stands behind an odd number of quotes may be part of a text and is passed over.
+/// The allows of a file. A mark that stands behind an odd number of quotes may be part of a text and is passed over. An
+/// allow that is alone in its line speaks of the next line that is not a comment.
 fn allows(lines: &[&str], comments: Comments) -> Vec<Allow> {
-    let mut found = Vec::new();
+    let mut found: Vec<Allow> = Vec::new();
     let mut offset = 0;
-    for (number, line) in lines.iter().enumerate() {
-        if let Some((at, rest)) = comment(line, comments) {
-            let codes = codes(rest, offset + at);
-            if !codes.is_empty() {
-                found.push(Allow { line: number, alone: is_comment(line, comments), codes });
-            }
+    // The first of those that wait for the line they speak of.
+    let mut waiting = 0;
+    for (line, text) in (1..).zip(lines) {
+        if !is_comment(text, comments) {
+            found.iter_mut().skip(waiting).for_each(|allow| allow.line = line);
         }
-        offset += line.len();
+        if let Some((at, rest)) = comment(text, comments) {
+            let codes = codes(rest, offset + at).into_iter();
+            found.extend(codes.map(|(code, place)| Allow { line, code, place, silences: false }));
+        }
+        if !is_comment(text, comments) {
+            waiting = found.len();
+        }
+        offset += text.len();
     }
     found
 }

@@ -59,6 +59,8 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// How to mend it.
     pub help: Option<String>,
+    /// Where the whole begins that it is about, such as the rule around a condition: an `allow` above it counts.
+    pub about: Option<Span>,
 }
 
 impl Diagnostic {
@@ -73,7 +75,7 @@ impl Diagnostic {
     }
 
     fn new(severity: Severity, code: &'static str, place: Place, message: String) -> Self {
-        Self { severity, code, message, place, label: None, related: Vec::new(), help: None }
+        Self { severity, code, message, place, label: None, related: Vec::new(), help: None, about: None }
     }
 
     /// Adds what to write beside the caret.
@@ -87,6 +89,13 @@ impl Diagnostic {
     #[must_use]
     pub fn related(mut self, span: Span, label: impl Into<String>) -> Self {
         self.related.push((span, label.into()));
+        self
+    }
+
+    /// Adds where the whole begins that it is about.
+    #[must_use]
+    pub fn about(mut self, whole: Span) -> Self {
+        self.about = Some(whole);
         self
     }
 
@@ -137,6 +146,11 @@ impl Diagnostics {
         self.0.extend(other);
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -161,7 +175,7 @@ impl Diagnostics {
     /// Puts them in the order a reader meets them: by file, then by place; complaints without a place come last.
     /// The same complaint about the same place stays once.
     pub fn sort(&mut self) {
-        self.0.sort_by_key(Self::order);
+        self.0.sort_by_cached_key(Self::order);
         self.0.dedup();
     }
 

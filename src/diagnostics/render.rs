@@ -14,13 +14,23 @@ pub enum Style {
     Plain,
 }
 
-/// All of them as text, each with its source line and a caret, separated by blank lines.
+/// As text no more are shown than this: the errors first, if there are more.
+const MOST_SHOWN: usize = 100;
+
+/// All of them as text, each with its source line and a caret, separated by blank lines; of very many the first.
 pub fn render_text(diagnostics: &Diagnostics, style: Style) -> String {
     let renderer = match style {
         Style::Coloured => Renderer::styled(),
         Style::Plain => Renderer::plain(),
     };
-    let rendered: Vec<String> = diagnostics.iter().map(|diagnostic| render_one(diagnostic, &renderer)).collect();
+    let mut shown: Vec<&Diagnostic> = diagnostics.iter().collect();
+    if shown.len() > MOST_SHOWN {
+        shown.sort_by_key(|diagnostic| diagnostic.severity);
+    }
+    let left_out = shown.len().saturating_sub(MOST_SHOWN);
+    let mut rendered: Vec<String> =
+        shown.into_iter().take(MOST_SHOWN).map(|diagnostic| render_one(diagnostic, &renderer)).collect();
+    rendered.extend((left_out > 0).then(|| format!("and {left_out} more")));
     rendered.join("\n\n")
 }
 
@@ -171,6 +181,16 @@ mod tests {
         assert!(text.contains("rules/a.grl:2:10"), "{text}");
         assert!(text.contains("^^^^^^^^ not a fact"), "{text}");
         assert!(text.contains("help: did you mean `lead_time`?"), "{text}");
+    }
+
+    #[test]
+    fn of_very_many_the_errors_come_first_and_the_rest_is_counted() {
+        let source = Source::new("a.grl", "x\n");
+        let mut found: Diagnostics =
+            (0..150).map(|number| Diagnostic::warning("w", source.span(0..1), format!("warned {number}"))).collect();
+        found.push(Diagnostic::error("e", source.span(0..1), "broken"));
+        let text = render_text(&found, Style::Plain);
+        assert!(text.starts_with("error[e]: broken") && text.ends_with("and 51 more"), "{text}");
     }
 
     #[test]

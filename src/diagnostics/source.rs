@@ -129,6 +129,11 @@ impl Span {
         self.source.text.get(self.range()).unwrap_or("")
     }
 
+    /// The line it starts in, from 1.
+    pub fn line(&self) -> usize {
+        self.source.line_starts.partition_point(|start| *start <= self.start).max(1)
+    }
+
     /// Where it starts.
     pub fn position(&self) -> Position {
         self.source.position(self.start)

@@ -9,7 +9,7 @@ use super::missing::{Missing, Waiting};
 use super::ports::RulesError;
 use crate::grl::EvalError;
 use crate::postgres::{QueryError, QueryErrorKind};
-use crate::types::{DomainName, NodeId};
+use crate::types::{DomainName, FieldName, NodeId};
 
 /// Why a flow gave no decision. None of these is ever reported as a decision.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,18 @@ pub enum FlowError {
         node: NodeId,
         /// The parameter as the graph writes it.
         fact: String,
+    },
+    /// A query's parameter names a key that a JSON document does not have.
+    #[error("node `{node}`: parameter `{fact}`: the JSON of `{of}` has no key `{key}`")]
+    MissingKey {
+        /// The node.
+        node: NodeId,
+        /// The parameter as the graph writes it.
+        fact: String,
+        /// The document, or the part of it, as it is written.
+        of: FieldName,
+        /// The key.
+        key: FieldName,
     },
     /// A rule node could not be evaluated.
     #[error("node `{node}`: {source}")]
@@ -176,6 +188,7 @@ impl FlowError {
             | Self::TooManyRows { node, .. }
             | Self::Query { node, .. }
             | Self::MissingParameter { node, .. }
+            | Self::MissingKey { node, .. }
             | Self::Rules { node, .. } => Some(node),
             Self::Deadline { nodes, .. } => nodes.first().map(|(node, _)| node),
             Self::Expression { .. }
@@ -191,7 +204,7 @@ impl FlowError {
         match self {
             Self::NotFound { .. } => "not_found",
             Self::TooManyRows { .. } => "too_many_rows",
-            Self::MissingParameter { .. } => "bad_parameter",
+            Self::MissingParameter { .. } | Self::MissingKey { .. } => "bad_parameter",
             Self::Rules { source: RulesError::Rule(_), .. } | Self::Expression { .. } => "rule_error",
             Self::Rules { source: RulesError::Overloaded { .. }, .. } | Self::Overloaded { .. } => "overloaded",
             Self::Rules { source: RulesError::Broken, .. } | Self::Broken => "internal_error",

@@ -310,6 +310,14 @@ impl<'a> Walk<'a> {
                 Lookup::Missing => {
                     return Err(FlowError::MissingParameter { node: node.id.clone(), fact: fact.written.to_string() });
                 }
+                Lookup::NoKey { of, key } => {
+                    return Err(FlowError::MissingKey {
+                        node: node.id.clone(),
+                        fact: fact.written.to_string(),
+                        of,
+                        key,
+                    });
+                }
             }
         }
         Ok(unknown.map_or(Start::Ask(params), Start::Unknown))

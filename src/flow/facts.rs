@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::graph::{Flow, RuleNode, Work};
 use crate::grl::{FactRef, Facts, Lookup, Owner, Unknowns};
-use crate::types::Value;
+use crate::types::{FieldName, Value};
 
 /// What is known so far.
 pub(super) struct Known<'a> {
@@ -58,12 +58,28 @@ impl<'a> Known<'a> {
         matches!(self.nodes.get(node), Some(State::Unknown))
     }
 
-    /// A rule node's facts that no rule wrote are missing; a row's fields that are not there were never selected.
-    fn absent(&self, node: usize) -> Lookup {
-        match self.flow.nodes.get(node).map(|node| &node.work) {
-            Some(Work::Rules(RuleNode { allows_waiting: Some(_), .. })) => Lookup::Unset,
-            Some(Work::Rules(_)) => Lookup::Unknown { at_least: None },
-            Some(Work::Query(_)) | None => Lookup::Missing,
+    /// A rule node's facts that no rule wrote are missing; a row's columns that are not there were never selected. Below both,
+    /// a JSON document may lack a key.
+    fn absent(&self, fact: &FactRef, value: &Value) -> Lookup {
+        let there = |length: usize| value.at(fact.path.iter().take(length).map(|name| &**name)).is_some();
+        let length = (1..fact.path.len()).take_while(|length| there(*length)).last().unwrap_or(0);
+        let node = match fact.owner {
+            Owner::Node(node) => self.flow.nodes.get(node).map(|node| &node.work),
+            Owner::Input => None,
+        };
+        let in_json = match node {
+            Some(Work::Rules(rules)) => rules.ruleset.is_value(fact.path.get(..length).unwrap_or_default()),
+            Some(Work::Query(_)) | None => length > 0,
+        };
+        match (fact.path.get(length), node) {
+            (Some(key), _) if in_json => {
+                let missing = fact.path.len() - length;
+                let of = fact.written.rsplitn(missing + 1, '.').last().unwrap_or("");
+                Lookup::NoKey { of: FieldName::from(of), key: key.clone() }
+            }
+            (_, Some(Work::Rules(RuleNode { allows_waiting: Some(_), .. }))) => Lookup::Unset,
+            (_, Some(Work::Rules(_))) => Lookup::Unknown { at_least: None },
+            _ => Lookup::Missing,
         }
     }
 }
@@ -72,16 +88,73 @@ impl Facts for Known<'_> {
     fn read(&self, fact: &FactRef) -> Lookup {
         let at = |value: &Value| value.at(fact.path.iter().map(|name| &**name)).map(Lookup::Value);
         let node = match fact.owner {
-            Owner::Input => return at(&self.inputs).unwrap_or(Lookup::Missing),
+            Owner::Input => return at(&self.inputs).unwrap_or_else(|| self.absent(fact, &self.inputs)),
             Owner::Node(node) => node,
         };
         match self.nodes.get(node) {
             Some(State::Value(value, unknown)) => {
                 let unknown = unknown.as_ref().and_then(|unknown| unknown.find(fact));
-                unknown.or_else(|| at(value)).unwrap_or_else(|| self.absent(node))
+                unknown.or_else(|| at(value)).unwrap_or_else(|| self.absent(fact, value))
             }
             Some(State::Unknown) => Lookup::Unknown { at_least: None },
             Some(State::Unset) | None => Lookup::Unset,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Env;
+    use crate::diagnostics::Source;
+    use crate::graph::{Context, RuleFiles, compile};
+    use crate::grl::{Expression, ExpressionKind, Limits, Scope};
+    use crate::types::{Clock, Type};
+    use crate::yaml;
+
+    struct Rules;
+
+    impl RuleFiles for Rules {
+        fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
+            Ok(Source::new(path, "rule A no-loop { when true then kept = d.doc; order.qty = 1; order.unit = \"kg\"; }"))
+        }
+    }
+
+    #[test]
+    fn a_missing_key_a_missing_column_and_an_unset_fact_are_told_apart() {
+        let text = "{ flow: f, nodes: { d: { type: DBNode, database: x_db, query: SELECT doc FROM t, params: [] },
+            r: { type: RuleNode, rules: r.grl } }, outcomes: [ { status: ok, when: true } ] }";
+        let env = Env::default();
+        let (rule_limits, file_limits) = (Limits::default(), yaml::Limits::default());
+        let context = Context { rule_limits, file_limits, env: &env, catalog: None };
+        let (flow, _) = compile(&Source::new("f.yaml", text), &Rules, &context).unwrap_or_else(|e| panic!("{e}"));
+        let value = |text: &str| Value::from_json(&serde_json::from_str(text).unwrap()).unwrap();
+        let mut known = Known::new(&flow, value("{}"));
+        known.set(0, value(r#"{"doc":{"a":{"b":1}}}"#), None);
+        known.set(1, value(r#"{"kept":{"a":1},"order":{"unit":"kg"}}"#), None);
+        let mut scope = Scope::new();
+        for (name, place) in [("d", 0), ("r", 1)] {
+            scope.add(name, Owner::Node(place), Type::Any);
+        }
+        let read = |path: &str| {
+            let text = Source::new("test", path).snippet();
+            let compiled = Expression::compile(&text, &scope, ExpressionKind::Value, &Limits::default());
+            let (expression, _) = compiled.unwrap_or_else(|found| panic!("{found}"));
+            let clock = Clock::fixed(jiff::Timestamp::UNIX_EPOCH, jiff::tz::TimeZone::UTC);
+            expression.evaluate(&known, &clock).map_err(|error| error.to_string())
+        };
+        assert_eq!(read("d.doc.a.b"), Ok(Some(1.into())));
+        assert_eq!(read("r.order.qty"), Ok(None));
+        for (path, told) in [
+            ("d.doc.extra", "the JSON of `d.doc` has no key `extra`"),
+            ("d.doc.a.c.e", "the JSON of `d.doc.a` has no key `c`"),
+            ("r.kept.extra", "the JSON of `r.kept` has no key `extra`"),
+            ("d.other", "the query did not select `d.other`"),
+        ] {
+            let error = read(path).unwrap_err();
+            assert!(error.contains(told), "{path}: {error}");
         }
     }
 }

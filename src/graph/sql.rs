@@ -141,7 +141,8 @@ fn columns_of(query: &Query) -> Option<Vec<String>> {
 fn name_of(item: &SelectItem) -> Option<String> {
     let folded = |ident: &sqlparser::ast::Ident| match ident.quote_style {
         Some(_) => ident.value.clone(),
-        None => ident.value.to_lowercase(),
+        // PostgreSQL folds ASCII letters only.
+        None => ident.value.to_ascii_lowercase(),
     };
     match item {
         SelectItem::ExprWithAlias { alias, .. } => Some(folded(alias)),

@@ -1,15 +1,15 @@
 //! Names and types: from what an expression says to what can be evaluated, or to complaints.
 
-use regex::RegexBuilder;
+use std::fmt::Display;
 
-use super::ast::{Arithmetic, At, Compare, Expr, Path};
-use super::comparable::{comparison_help, is_null, unfit};
+use super::ast::{Arithmetic, At, Expr, Path};
+use super::error::EvalErrorKind;
 use super::functions::{FUNCTIONS, Function, Takes, function};
 use super::names::{Locals, Reads};
-use super::program::{LOCAL, Node};
+use super::program::{BROKEN, LOCAL, Node};
 use super::scope::{Scope, ScopeError, field_of};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, nearest};
-use crate::types::{FieldName, Type, Value};
+use crate::types::{FieldName, Type};
 
 /// Turns expressions into nodes. Facts from outside have the slots below [`LOCAL`], own facts those from there on.
 pub(super) struct Checker<'a> {
@@ -23,18 +23,50 @@ pub(super) struct Checker<'a> {
 const A_FACT_IS: &str =
     "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule";
 
-/// The longest a compiled pattern may be, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
-
 impl Checker<'_> {
-    fn complain(&mut self, code: &'static str, at: &At, message: String, help: Option<String>) -> (Node, Type) {
+    pub(super) fn complain(
+        &mut self,
+        code: &'static str,
+        at: &At,
+        message: String,
+        help: Option<String>,
+    ) -> (Node, Type) {
         let diagnostic = Diagnostic::error(code, self.snippet.span(at.clone()), message);
         self.found.push(diagnostic.maybe_help(help));
-        (Node::Constant(Value::Null), Type::Any)
+        (Node::Slot { slot: BROKEN, at: at.clone() }, Type::Any)
     }
 
-    /// The node and type of `expr`; `each` where a comparison compares each element of a list.
+    /// Complains of a part that has no value, whatever the facts are.
+    pub(super) fn certain_error(&mut self, at: &At, why: &dyn Display) -> (Node, Type) {
+        self.complain("certain-error", at, format!("this is an error whatever the facts are: {why}"), None)
+    }
+
+    /// The node of an expression that must be true or false.
+    pub(super) fn condition(&mut self, expr: &Expr) -> Node {
+        let (node, ty) = self.check(expr, false);
+        if matches!(ty, Type::Any | Type::Boolean) && !node.is_null() {
+            return node;
+        }
+        let message = format!("a condition is true or false; this is {}", found(&ty, &node));
+        let help = "compare it, such as `x > 0`".to_owned();
+        self.complain("not-a-condition", &expr.at(), message, Some(help)).0
+    }
+
+    /// The node and type of `expr`, constant parts computed; `each` where a comparison compares each element of a list.
     pub(super) fn check(&mut self, expr: &Expr, each: bool) -> (Node, Type) {
+        let before = self.found.len();
+        let (node, ty) = self.plain(expr, each);
+        // Of what was refused nothing more is said.
+        if self.found.len() > before {
+            return (node, ty);
+        }
+        match node.folded() {
+            Ok(node) => (node, ty),
+            Err(fault) => self.certain_error(&fault.at, &fault.kind),
+        }
+    }
+
+    fn plain(&mut self, expr: &Expr, each: bool) -> (Node, Type) {
         match expr {
             Expr::Literal { value, .. } => (Node::Constant(value.clone()), value.ty()),
             Expr::Path(path) => self.path(path),
@@ -44,7 +76,7 @@ impl Checker<'_> {
             Expr::Or { items, .. } => (Node::Or(self.conditions("||", items)), Type::Boolean),
             Expr::Not { of, at } => {
                 let (node, ty) = self.check(of, false);
-                self.want_boolean("`!`", &ty, of);
+                self.want_boolean("`!`", (&node, &ty), of);
                 (Node::Not(Box::new(node), at.clone()), Type::Boolean)
             }
             Expr::Negate { of, at } => self.negate(of, at),
@@ -77,7 +109,7 @@ impl Checker<'_> {
         }
         let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
         match self.scope.resolve(&names) {
-            Ok((fact, ty)) => (Node::Slot { slot: self.reads.slot(fact), at: path.at.clone() }, ty),
+            Ok((fact, ty)) => (Node::Slot { slot: self.reads.slot(fact, ty.clone()), at: path.at.clone() }, ty),
             Err(error) => self.unknown(path, &error),
         }
     }
@@ -178,18 +210,20 @@ impl Checker<'_> {
             }
             joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
         }
-        let at = at.clone();
-        (constant_list(nodes, at), Type::List(joined.unwrap_or(Type::Any).into()))
+        (Node::List(nodes.into(), at.clone()), Type::List(joined.unwrap_or(Type::Any).into()))
     }
 
     fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &At) -> (Node, Type) {
         let (first_node, mut ty) = self.check(first, false);
         let operator = rest.first().map_or("+", |(operator, _)| operator.text());
-        let mut fits = self.want_number(operator, &ty, first);
+        let mut fits = self.want_number(operator, (&first_node, &ty), first);
         let mut nodes = Vec::with_capacity(rest.len());
         for (operator, operand) in rest {
-            let (node, other) = self.check(operand, false);
-            fits &= self.want_number(operator.text(), &other, operand);
+            let (mut node, other) = self.check(operand, false);
+            fits &= self.want_number(operator.text(), (&node, &other), operand);
+            if matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) && node.is_zero() {
+                node = self.certain_error(&operand.at(), &EvalErrorKind::DivisionByZero).0;
+            }
             nodes.push((*operator, node));
             ty = match (*operator, ty.join(&other)) {
                 (operator, Type::Integer) if operator != Arithmetic::Divide => Type::Integer,
@@ -203,11 +237,11 @@ impl Checker<'_> {
     }
 
     /// Whether the operand may be a number; where it is not, that is told.
-    fn want_number(&mut self, operator: &str, ty: &Type, operand: &Expr) -> bool {
-        if ty.may_be_number() && !is_null(operand) {
+    fn want_number(&mut self, operator: &str, (node, ty): (&Node, &Type), operand: &Expr) -> bool {
+        if ty.may_be_number() && !node.is_null() {
             return true;
         }
-        let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
+        let found = found(ty, node);
         let help = match ty {
             Type::Text if operator == "+" => Some("join texts with `concat(a, b)`".to_owned()),
             Type::Date => Some("compute with dates by `add_days(date, days)` and `days_between(from, to)`".to_owned()),
@@ -218,11 +252,11 @@ impl Checker<'_> {
         false
     }
 
-    fn want_boolean(&mut self, operator: &str, ty: &Type, operand: &Expr) {
-        if matches!(ty, Type::Any | Type::Boolean) && !is_null(operand) {
+    fn want_boolean(&mut self, operator: &str, (node, ty): (&Node, &Type), operand: &Expr) {
+        if matches!(ty, Type::Any | Type::Boolean) && !node.is_null() {
             return;
         }
-        let found = if is_null(operand) { "null".to_owned() } else { ty.to_string() };
+        let found = found(ty, node);
         let help = "compare it, such as `x > 0`".to_owned();
         self.complain(
             "not-a-condition",
@@ -236,7 +270,7 @@ impl Checker<'_> {
         let mut nodes = Vec::with_capacity(items.len());
         for item in items {
             let (node, ty) = self.check(item, false);
-            self.want_boolean(&format!("`{operator}`"), &ty, item);
+            self.want_boolean(&format!("`{operator}`"), (&node, &ty), item);
             nodes.push((node, item.at()));
         }
         nodes.into()
@@ -244,55 +278,8 @@ impl Checker<'_> {
 
     fn negate(&mut self, of: &Expr, at: &At) -> (Node, Type) {
         let (node, ty) = self.check(of, false);
-        let ty = if self.want_number("-", &ty, of) { ty } else { Type::Any };
+        let ty = if self.want_number("-", (&node, &ty), of) { ty } else { Type::Any };
         (Node::Negate(Box::new(node), at.clone()), ty)
-    }
-
-    fn compare(&mut self, operator: Compare, left: &Expr, right: &Expr, each: bool, at: &At) -> (Node, Type) {
-        if operator == Compare::Matches {
-            return self.matches(left, right, at);
-        }
-        let (left_node, left_ty) = self.check(left, false);
-        let (right_node, right_ty) = self.check(right, false);
-        let element = match &left_ty {
-            Type::List(element) if each && (operator == Compare::In || !matches!(right_ty, Type::List(_))) => {
-                Some(element.as_ref().clone())
-            }
-            _ => None,
-        };
-        let null = is_null(left) || is_null(right);
-        if let Some(problem) = unfit(operator, element.as_ref().unwrap_or(&left_ty), &right_ty, null) {
-            let help = comparison_help((&left_ty, left), (&right_ty, right));
-            return self.complain("type-mismatch", at, problem, help);
-        }
-        let ty = if element.is_some() { Type::List(Type::Boolean.into()) } else { Type::Boolean };
-        let (left_at, right_at) = (left.at(), right.at());
-        let (left, right) = (Box::new(left_node), Box::new(right_node));
-        (Node::Compare { operator, left, left_at, right, right_at, each, at: at.clone() }, ty)
-    }
-
-    fn matches(&mut self, left: &Expr, right: &Expr, at: &At) -> (Node, Type) {
-        let (of, ty) = self.check(left, false);
-        if !matches!(ty, Type::Any | Type::Text) {
-            return self.complain("type-mismatch", &left.at(), format!("`matches` takes a text; this is {ty}"), None);
-        }
-        let Expr::Literal { value: Value::Text(text), at: text_at } = right else {
-            let help = "write the pattern as a text, such as \"^PROD-[0-9]+$\"".to_owned();
-            return self.complain(
-                "bad-pattern",
-                &right.at(),
-                "`matches` takes a pattern written as a text".to_owned(),
-                Some(help),
-            );
-        };
-        match RegexBuilder::new(text).size_limit(MAX_PATTERN).build() {
-            Ok(pattern) => (Node::Matches { of: Box::new(of), pattern, at: at.clone() }, Type::Boolean),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                self.complain("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
-            }
-        }
     }
 
     fn call(&mut self, name: &str, name_at: &At, arguments: &[Expr], at: &At) -> (Node, Type) {
@@ -317,8 +304,19 @@ impl Checker<'_> {
                 let help = Some(format!("write {}", function.signature));
                 return self.complain("wrong-argument", &argument.at(), message, help);
             }
+            let holds_null = matches!(&node, Node::List(items, _) if items.iter().any(Node::is_null));
+            if !function.takes_null && (node.is_null() || (holds_null && function.takes.refuses_null_elements())) {
+                let null = EvalErrorKind::Null { operator: function.name, operand: "this argument".to_owned() };
+                return self.certain_error(&argument.at(), &null);
+            }
             nodes.push(node);
             types.push(ty);
+        }
+        if function.takes == Takes::Ordered
+            && let Some((index, message)) = incomparable(name, &types)
+        {
+            let at = arguments.get(index).map_or_else(|| at.clone(), Expr::at);
+            return self.complain("wrong-argument", &at, message, None);
         }
         if function.takes == Takes::Fact
             && let Some(refused) = self.refuse_question(function, arguments, &types)
@@ -349,6 +347,18 @@ impl Checker<'_> {
     }
 }
 
+/// The first argument that has no order with one before it.
+fn incomparable(name: &str, types: &[Type]) -> Option<(usize, String)> {
+    let first = types.iter().find(|ty| **ty != Type::Any)?;
+    let (index, other) = types.iter().enumerate().find(|(_, ty)| !ty.comparable_with(first))?;
+    Some((index, format!("`{name}` cannot order {first} and {other}")))
+}
+
+/// What an operand is, for messages.
+pub(super) fn found(ty: &Type, node: &Node) -> String {
+    if node.is_null() { "null".to_owned() } else { ty.to_string() }
+}
+
 /// Whether `path` is a single word that means something else.
 pub(super) fn is_reserved(path: &Path) -> bool {
     const WORDS: [&str; 15] = [
@@ -369,13 +379,4 @@ pub(super) fn is_reserved(path: &Path) -> bool {
         "not",
     ];
     matches!(path.names.as_slice(), [name] if WORDS.contains(&name.as_str()))
-}
-
-/// A list of constants is a constant: it is made once.
-fn constant_list(nodes: Vec<Node>, at: At) -> Node {
-    let constants: Option<Vec<Value>> = nodes.iter().map(|node| node.constant().cloned()).collect();
-    match constants {
-        Some(values) => Node::Constant(Value::List(values.into())),
-        None => Node::List(nodes.into(), at),
-    }
 }

@@ -23,10 +23,11 @@ pub(super) fn unfit(operator: Compare, left: &Type, right: &Type, null: bool) ->
             Type::List(element) => Some(format!("`in` looks for {left} among values of type {element}")),
             other => Some(format!("`in` takes a list; this is {other}")),
         },
+        Compare::Contains if null => Some(format!("`{text}` does not take null")),
         Compare::Contains => match left {
             Type::Any => None,
-            Type::List(element) if null || element.comparable_with(right) => None,
-            Type::Text if matches!(right, Type::Any | Type::Text) && !null => None,
+            Type::List(element) if element.comparable_with(right) => None,
+            Type::Text if matches!(right, Type::Any | Type::Text) => None,
             other => Some(format!("`contains` cannot look for {right} in {other}")),
         },
         Compare::StartsWith | Compare::EndsWith | Compare::Matches => {
@@ -63,6 +64,6 @@ pub(super) fn comparison_help(left: (&Type, &Expr), right: (&Type, &Expr)) -> Op
 }
 
 /// Whether `expr` is the literal null.
-pub(super) fn is_null(expr: &Expr) -> bool {
+fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal { value: Value::Null, .. })
 }

@@ -1,10 +1,11 @@
 //! Rules that were read to rules that can run: facts get their slots and types, statements their targets.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ast::{Assign, At, Expr, Path, Statement};
 use super::check::{Checker, is_reserved};
+use super::error::EvalErrorKind;
 use super::functions::is_day;
 use super::links::Links;
 use super::lint::Linted;
@@ -44,7 +45,7 @@ impl<'a> Compiler<'a> {
             match local {
                 LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
                 LocalFact::Mapped { name, source, ty, .. } => {
-                    let read = compiler.reads.slot(source.clone());
+                    let read = compiler.reads.slot(source.clone(), ty.clone());
                     compiler.local(name, ty.clone(), Start::Read(read));
                     let bare = source.path.last().is_some_and(|field| field == name);
                     if bare {
@@ -88,12 +89,22 @@ impl<'a> Compiler<'a> {
         self.infer(rules);
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
         self.refuse_early_questions(&compiled);
+        let linted = Linted {
+            rules,
+            compiled: &compiled,
+            locals: &self.locals,
+            start: &self.start,
+            reads: self.reads.facts(),
+            types: self.reads.types(),
+            scope: self.scope,
+        };
+        // What is refused is not warned of as well.
+        if !self.found.has_errors() {
+            linted.warn(self.found);
+        }
+        let unread = linted.unread(&self.facts);
         // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
-        let (starting, values) = (self.starting_names(), self.starting_values());
-        let linted = Linted { rules, locals: &self.locals, scope: self.scope, starting, values };
-        linted.warn(self.found);
-        let unread = linted.unread(&self.facts);
         let local_names = self.local_names();
         let shape = self.shape(&local_names);
         let reads = self.reads.into_facts();
@@ -217,12 +228,7 @@ impl<'a> Compiler<'a> {
         let effective = self.moment(snippet, rule.effective.as_ref());
         let expires = self.moment(snippet, rule.expires.as_ref());
         let mut checker = self.checker(snippet);
-        let (when, ty) = checker.check(&rule.when, false);
-        if !matches!(ty, Type::Any | Type::Boolean) {
-            let message = format!("a condition is true or false; this is {ty}");
-            let error = Diagnostic::error("not-a-condition", snippet.span(rule.when.at()), message);
-            self.found.push(error.help("compare it, such as `x > 0`"));
-        }
+        let when = checker.condition(&rule.when);
         let then = rule.then.iter().filter_map(|statement| self.statement(snippet, statement)).collect();
         CompiledRule {
             name: rule.name.clone(),
@@ -285,6 +291,10 @@ impl<'a> Compiler<'a> {
                 let local = self.locals.find(&target.written())?;
                 let known = self.locals.ty(local).clone();
                 let (node, ty) = self.checker(snippet).check(value, false);
+                if *operator != Assign::Set && node.is_null() {
+                    let null = EvalErrorKind::Null { operator: operator.text(), operand: "the value".to_owned() };
+                    self.checker(snippet).certain_error(&value.at(), &null);
+                }
                 let misfit = [&known, &ty].into_iter().find(|ty| !ty.may_be_number());
                 if let (Some(misfit), Some(verb)) = (misfit, operator.verb()) {
                     let message = format!("`{}` {verb} numbers; this is {misfit}", operator.text());
@@ -319,22 +329,6 @@ impl<'a> Compiler<'a> {
         moment
     }
 
-    fn starting_names(&self) -> HashSet<String> {
-        let starts = |name: &&str| {
-            let start = self.locals.find(name).and_then(|slot| self.start.get(slot));
-            !matches!(start, Some(Start::Unset) | None)
-        };
-        self.locals.names().filter(starts).map(str::to_owned).collect()
-    }
-
-    fn starting_values(&self) -> HashMap<String, Value> {
-        let value = |name: &str| match self.locals.find(name).and_then(|slot| self.start.get(slot)) {
-            Some(Start::Value(value)) => Some((name.to_owned(), value.clone())),
-            _ => None,
-        };
-        self.locals.names().filter_map(value).collect()
-    }
-
     fn local_names(&self) -> Vec<FieldName> {
         let mut names = vec![FieldName::from(""); self.locals.len()];
         for name in self.locals.names() {
@@ -347,25 +341,30 @@ impl<'a> Compiler<'a> {
 
     /// The node's facts as fields, those with dots nested.
     fn shape(&self, names: &[FieldName]) -> Shape {
-        let mut shape = Shape::default();
-        for (slot, name) in names.iter().enumerate() {
-            insert(&mut shape, name, self.locals.ty(slot).clone());
-        }
-        shape
+        nested(names.iter().enumerate().map(|(slot, name)| (&**name, self.locals.ty(slot).clone())))
     }
 }
 
-fn insert(shape: &mut Shape, name: &str, ty: Type) {
-    let Some((head, rest)) = name.split_once('.') else {
-        shape.fields.push(Field { name: FieldName::from(name), ty });
-        return;
-    };
-    if !shape.has(head) {
-        shape.fields.push(Field { name: FieldName::from(head), ty: Type::Map(Arc::new(Shape::default())) });
+fn nested<'n>(facts: impl Iterator<Item = (&'n str, Type)>) -> Shape {
+    let mut shape = Shape::default();
+    let mut groups: Vec<(&str, Vec<(&str, Type)>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (name, ty) in facts {
+        let Some((head, rest)) = name.split_once('.') else {
+            shape.fields.push(Field { name: FieldName::from(name), ty });
+            continue;
+        };
+        let place = *places.entry(head).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, group)) => group.push((rest, ty)),
+            None => groups.push((head, vec![(rest, ty)])),
+        }
     }
-    if let Some(Field { ty: Type::Map(inner), .. }) = shape.fields.iter_mut().find(|field| &*field.name == head) {
-        insert(Arc::make_mut(inner), rest, ty);
+    for (head, group) in groups {
+        let ty = Type::Map(Arc::new(nested(group.into_iter())));
+        shape.fields.push(Field { name: FieldName::from(head), ty });
     }
+    shape
 }
 
 fn hash(files: &[Snippet]) -> String {

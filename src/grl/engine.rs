@@ -162,7 +162,7 @@ fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
 fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
     let set = ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
         Lookup::Value(value) => Some((FieldName::clone(name), value)),
-        Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing => None,
+        Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
     });
     Value::Map(Arc::new(nest(set)))
 }
@@ -170,15 +170,18 @@ fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
 fn nest(facts: impl IntoIterator<Item = (FieldName, Value)>) -> Record {
     let mut fields: Vec<(FieldName, Value)> = Vec::new();
     let mut groups: Vec<(FieldName, Vec<(FieldName, Value)>)> = Vec::new();
+    let mut places: HashMap<FieldName, usize> = HashMap::new();
     for (name, value) in facts {
         let Some((head, rest)) = name.split_once('.') else {
             fields.push((name, value));
             continue;
         };
         let fact = (FieldName::from(rest), value);
-        match groups.iter_mut().find(|(known, _)| &**known == head) {
+        let head = FieldName::from(head);
+        let place = *places.entry(FieldName::clone(&head)).or_insert(groups.len());
+        match groups.get_mut(place) {
             Some((_, group)) => group.push(fact),
-            None => groups.push((FieldName::from(head), vec![fact])),
+            None => groups.push((head, vec![fact])),
         }
     }
     fields.extend(groups.into_iter().map(|(head, group)| (head, Value::Map(Arc::new(nest(group))))));

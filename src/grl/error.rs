@@ -2,7 +2,7 @@
 
 use super::ast::At;
 use crate::diagnostics::{Snippet, Span};
-use crate::types::Decimal;
+use crate::types::{Decimal, FieldName};
 
 /// Why an expression has no value: where it stands, and what happened there.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -61,6 +61,14 @@ pub enum EvalErrorKind {
     /// There is no time left.
     #[error("it was not done in time")]
     OutOfTime,
+    /// A JSON document has no such key.
+    #[error("the JSON of `{of}` has no key `{key}`; `get` reads a key that may be missing")]
+    NoKey {
+        /// The document, or the part of it, as it is written.
+        of: FieldName,
+        /// The key.
+        key: FieldName,
+    },
     /// A row has no such column.
     #[error("the query did not select `{fact}`")]
     Missing {

@@ -15,8 +15,17 @@ use super::parse_expression;
 use super::program::{Env, Node};
 use super::scope::Scope;
 use super::trace::{Explainer, Names, Reason};
-use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
+use crate::diagnostics::{Diagnostics, Snippet, Span};
 use crate::types::{Clock, Deadline, FieldName, Type, Value};
+
+/// What an expression is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpressionKind {
+    /// It decides something: it must be true or false.
+    Condition,
+    /// Its value is shown, of whatever type.
+    Value,
+}
 
 /// A checked expression.
 pub struct Expression {
@@ -29,25 +38,25 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Reads and checks `text` against the names of `scope`; with `expected`, its type must be that one (or unknown).
+    /// Reads and checks `text` against the names of `scope`; a condition must be true or false, or of unknown type.
     ///
     /// # Errors
     /// Everything that is wrong with it; beside an expression, its warnings.
     pub fn compile(
         text: &Snippet,
         scope: &Scope,
-        expected: Option<&Type>,
+        kind: ExpressionKind,
         limits: &Limits,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
         let Some(expr) = parse(text, limits, &mut found) else { return Err(found) };
         let (locals, mut reads) = (Locals::default(), Reads::default());
         let mut checker = Checker { snippet: text, scope, locals: &locals, reads: &mut reads, found: &mut found };
-        let (node, ty) = checker.check(&expr, false);
-        if let Some(expected) = expected.filter(|expected| !fits(&ty, expected)) {
-            let message = format!("expected a value of type {expected}, found {ty}");
-            found.push(Diagnostic::error("type-mismatch", text.span(expr.at()), message));
-        }
+        let (node, ty) = if kind == ExpressionKind::Condition {
+            (checker.condition(&expr), Type::Boolean)
+        } else {
+            checker.check(&expr, false)
+        };
         let reads = reads.into_facts();
         let names = reads.iter().map(|fact| fact.written.clone()).collect();
         let max_evaluation = limits.max_evaluation;
@@ -141,8 +150,4 @@ pub(super) fn parse(text: &Snippet, limits: &Limits, found: &mut Diagnostics) ->
         return None;
     }
     Some(expr)
-}
-
-fn fits(ty: &Type, expected: &Type) -> bool {
-    *ty == Type::Any || *expected == Type::Any || ty == expected || ty.may_be_number() && *expected == Type::Decimal
 }

@@ -45,6 +45,13 @@ pub enum Lookup {
     },
     /// The owner's value has no such field: a column that its query did not select.
     Missing,
+    /// The owner has the column, and its JSON document has no such key.
+    NoKey {
+        /// What has no such key, as its author may write it.
+        of: FieldName,
+        /// The key.
+        key: FieldName,
+    },
 }
 
 /// Reads facts for an expression.

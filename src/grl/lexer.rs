@@ -6,11 +6,12 @@ use std::str::CharIndices;
 use super::foreign::SYMBOLS;
 use super::token::{Kind, Symbol, Token};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
+use crate::types::{NameError, check_name, continues_name, invisible_characters, starts_name};
 
 /// Reads all words of `snippet`, the last of which is [`Kind::End`]. What is not a word is complained about and skipped.
 pub(super) fn tokens(snippet: &Snippet, found: &mut Diagnostics) -> Vec<Token> {
     let text = snippet.text();
-    refuse_hidden(snippet, found);
+    refuse_invisible(snippet, found);
     let mut lexer = Lexer { snippet, text, rest: text.char_indices().peekable(), tokens: Vec::new(), found };
     lexer.run();
     lexer.tokens
@@ -36,7 +37,7 @@ impl Lexer<'_> {
                 _ if character.is_whitespace() => {}
                 '\u{feff}' if start == 0 => {}
                 _ if character.is_ascii_digit() => self.number(start),
-                _ if is_word_start(character) => self.word(start),
+                _ if starts_name(character) => self.word(start),
                 _ => self.symbol(start, character),
             }
         }
@@ -79,9 +80,13 @@ impl Lexer<'_> {
     }
 
     fn word(&mut self, start: usize) {
-        while self.rest.next_if(|(_, character)| is_word(*character)).is_some() {}
+        while self.rest.next_if(|(_, character)| continues_name(*character)).is_some() {}
         let end = self.here();
         let word = self.slice(start, end);
+        // The length is checked where a name is declared: a key of a JSON document may be longer.
+        if let Err(error @ NameError::Decomposed { .. }) = check_name("fact", &word) {
+            self.found.push(Diagnostic::error("bad-name", self.snippet.span(start..end), error.to_string()));
+        }
         self.push(Kind::Word(word), start, end);
     }
 
@@ -95,7 +100,7 @@ impl Lexer<'_> {
             while self.rest.next_if(|(_, character)| character.is_ascii_digit()).is_some() {}
         }
         let digits_end = self.here();
-        while self.rest.next_if(|(_, character)| is_word(*character)).is_some() {}
+        while self.rest.next_if(|(_, character)| continues_name(*character)).is_some() {}
         let end = self.here();
         let number = self.slice(start, end);
         if end > digits_end {
@@ -145,6 +150,7 @@ impl Lexer<'_> {
             Some('t') => Some('\t'),
             Some('r') => Some('\r'),
             Some(same @ ('\\' | '"' | '\'')) => Some(same),
+            Some('u') => self.code_point(start),
             Some(_) | None => None,
         };
         if let Some(character) = replaced {
@@ -154,7 +160,19 @@ impl Lexer<'_> {
         }
         let message = "`\\` stands before a character that has no meaning with it";
         let error = Diagnostic::error("unknown-escape", self.snippet.span(start..start + 1), message);
-        self.found.push(error.help("write \\\\ for a backslash; \\n, \\t, \\r, \\\" and \\' are the others"));
+        let help = "write \\\\ for a backslash; \\n, \\t, \\r, \\\", \\' and \\u{200b} (a code point) are the others";
+        self.found.push(error.help(help));
+    }
+
+    /// The character of `\u{200b}`; what is read of it is all but the last character.
+    fn code_point(&mut self, start: usize) -> Option<char> {
+        const LONGEST: usize = 6;
+        let behind = self.text.get(start..)?.strip_prefix("\\u{")?;
+        let (length, _) = behind.char_indices().take(LONGEST + 1).find(|(_, character)| *character == '}')?;
+        let character = u32::from_str_radix(behind.get(..length)?, 16).ok().and_then(char::from_u32)?;
+        let end = start + "\\u{".len() + length;
+        while self.rest.next_if(|(at, _)| *at < end).is_some() {}
+        Some(character)
     }
 
     fn symbol(&mut self, start: usize, character: char) {
@@ -198,28 +216,18 @@ impl Lexer<'_> {
     }
 }
 
-/// Characters that make a file look other than it reads: a lone carriage return (a comment would not end with what looks
-/// like its line), and those that turn the direction of writing.
-fn refuse_hidden(snippet: &Snippet, found: &mut Diagnostics) {
-    let text = snippet.text();
-    for (at, character) in text.char_indices() {
-        let after = at + character.len_utf8();
-        let help = match character {
-            '\r' if !text.get(after..).is_some_and(|rest| rest.starts_with('\n')) => "end lines with a line feed",
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                "delete it: it makes the text look other than it reads"
-            }
-            _ => continue,
+/// Refuses the characters that make the text look other than it reads.
+pub(super) fn refuse_invisible(snippet: &Snippet, found: &mut Diagnostics) {
+    for (at, character) in invisible_characters(snippet.text()) {
+        let code = format!("U+{:04X}", u32::from(character));
+        let (message, help) = if character == '\r' {
+            (format!("the line ends with a carriage return ({code}) alone"), "end lines with a line feed".to_owned())
+        } else {
+            let escape = character.escape_unicode();
+            let help = format!("delete it; in a text of a rule it can be written `{escape}`");
+            (format!("the invisible character {code} makes the text look other than it reads"), help)
         };
-        let message = format!("the character `{}` hides what the file says", character.escape_unicode());
-        found.push(Diagnostic::error("hidden-character", snippet.span(at..after), message).help(help));
+        let span = snippet.span(at..at + character.len_utf8());
+        found.push(Diagnostic::error("hidden-character", span, message).help(help));
     }
-}
-
-fn is_word_start(character: char) -> bool {
-    character.is_alphabetic() || character == '_'
-}
-
-fn is_word(character: char) -> bool {
-    character.is_alphanumeric() || character == '_'
 }

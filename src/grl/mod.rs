@@ -9,6 +9,7 @@
 mod ast;
 mod canonical;
 mod check;
+mod check_comparison;
 mod comparable;
 mod compile;
 mod cursor;
@@ -17,6 +18,7 @@ mod engines;
 mod error;
 mod expression;
 mod facts;
+mod fold;
 mod foreign;
 mod functions;
 mod lexer;
@@ -41,7 +43,7 @@ pub use canonical::canonical;
 pub use engine::{Engine, Evaluation};
 pub use engines::Engines;
 pub use error::{EvalError, EvalErrorKind, RuleError};
-pub use expression::Expression;
+pub use expression::{Expression, ExpressionKind};
 pub use facts::{FactRef, Facts, Lookup, Owner, overlap};
 pub use limits::Limits;
 pub use region::Region;
@@ -72,6 +74,11 @@ pub fn heads(text: &Snippet) -> Vec<(String, Span)> {
         }
     }
     heads
+}
+
+/// Refuses the characters of a file that make it look other than it reads.
+pub fn refuse_invisible(text: &Snippet, found: &mut Diagnostics) {
+    lexer::refuse_invisible(text, found);
 }
 
 fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {

@@ -50,6 +50,7 @@ pub(super) enum Node {
     Matches {
         of: Box<Node>,
         pattern: Regex,
+        each: bool,
         at: At,
     },
     Call {
@@ -77,6 +78,9 @@ pub(super) struct Env<'a> {
 /// After how many terms of a chain the time is looked at.
 const TERMS_A_LOOK: usize = 256;
 
+/// Where an expression was refused: a fact that nobody has.
+pub(super) const BROKEN: usize = LOCAL - 1;
+
 /// The first slot of own facts; those below are facts from outside.
 pub(super) const LOCAL: usize = usize::MAX / 2;
 
@@ -99,12 +103,18 @@ impl Node {
                 Some(value) => negate(&value).map(Some).map_err(|kind| Fault::new(at, kind)),
             },
             Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
-            Self::Matches { of, pattern, at } => match of.value(env)? {
-                None => Ok(None),
-                Some(Value::Text(text)) => Ok(Some(Value::Boolean(pattern.is_match(&text)))),
-                Some(Value::Null) => Err(null("matches", env, of, at)),
-                Some(other) => Err(Fault::new(at, unfit("matches", "a text", &other))),
-            },
+            Self::Matches { of, pattern, each, at } => {
+                let one = |value: &Value| match value {
+                    Value::Text(text) => Ok(Value::Boolean(pattern.is_match(text))),
+                    Value::Null => Err(null("matches", env, of, at)),
+                    other => Err(Fault::new(at, unfit("matches", "a text", other))),
+                };
+                match of.value(env)? {
+                    None => Ok(None),
+                    Some(Value::List(items)) if *each => list_of(&items, one),
+                    Some(value) => one(&value).map(Some),
+                }
+            }
             Self::Call { function, arguments, at } => call(function, arguments, at, env),
         }
     }
@@ -112,6 +122,16 @@ impl Node {
     /// The truth of a condition: `None` where it is unknown.
     pub(super) fn holds(&self, env: &Env<'_>, at: &At) -> Result<Option<bool>, Fault> {
         truth(self.value(env)?, "a condition", env, self, at)
+    }
+
+    /// Whether it is the literal null, or always null.
+    pub(super) fn is_null(&self) -> bool {
+        self.constant().is_some_and(Value::is_null)
+    }
+
+    /// Whether it is always zero.
+    pub(super) fn is_zero(&self) -> bool {
+        self.constant() == Some(&Value::Integer(0))
     }
 
     /// Its value, where that never changes.
@@ -238,7 +258,7 @@ impl Env<'_> {
     pub(super) fn known(&self, slot: usize) -> Option<Value> {
         match self.lookup(slot)? {
             Lookup::Value(value) => Some(value.clone()),
-            Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing => None,
+            Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         }
     }
 
@@ -247,16 +267,26 @@ impl Env<'_> {
             Some(Lookup::Value(value)) => Ok(Some(value.clone())),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
+            Some(Lookup::NoKey { of, key }) => {
+                Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
+            }
         }
     }
 
     fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome {
         let Some(value) = self.read(slot, at)? else { return Ok(None) };
-        value.at(path.iter().map(|name| &**name)).map(Some).ok_or_else(|| {
-            let fact = format!("{}.{}", self.name(slot), path.join("."));
-            Fault::new(at, EvalErrorKind::Missing { fact })
-        })
+        let missing = || no_key(&value, self.name(slot), path);
+        value.at(path.iter().map(|name| &**name)).map(Some).ok_or_else(|| Fault::new(at, missing()))
     }
+}
+
+/// Which key of `path` is the first that is not there.
+fn no_key(value: &Value, name: &str, path: &[FieldName]) -> EvalErrorKind {
+    let there = |length: &usize| value.at(path.iter().take(*length).map(|name| &**name)).is_some();
+    let length = (1..path.len()).take_while(there).last().unwrap_or(0);
+    let of = std::iter::once(name).chain(path.iter().take(length).map(|name| &**name)).collect::<Vec<_>>().join(".");
+    let key = path.get(length).cloned().unwrap_or_else(|| FieldName::from(""));
+    EvalErrorKind::NoKey { of: FieldName::from(of), key }
 }
 
 fn null(operator: &'static str, env: &Env<'_>, operand: &Node, at: &At) -> Fault {
@@ -340,12 +370,20 @@ fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At,
         }
         compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
     };
+    let among = operator == Compare::In;
     match (&a, &b) {
-        (Value::List(items), b) if each && (operator == Compare::In || !matches!(b, Value::List(_))) => {
-            items.iter().map(|item| one(item, b)).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
+        (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => {
+            list_of(items, |item| one(item, b))
+        }
+        (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
+            list_of(items, |item| one(a, item))
         }
         (a, b) => one(a, b).map(Some),
     }
+}
+
+fn list_of(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome {
+    items.iter().map(one).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
 }
 
 /// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.

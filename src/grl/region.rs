@@ -2,24 +2,26 @@
 //!
 //! A condition becomes a list of boxes, one of which must hold ([`Region`]); a box gives for each subject, a fact or an
 //! expression over facts, the values it may have. A comparison with a literal limits its subject; any other part of the
-//! condition is a subject of its own that is true or false, so that `a > b` and `a <= b` are known to exclude each other. What
-//! would take too many boxes has no region. Whatever is said of regions is certain: it holds for all values the facts may
-//! have; whole numbers are taken for any numbers.
+//! condition is a subject of its own that is true or false, so that `a > b` and `a <= b` are known to exclude each other.
+//! A condition of more parts or boxes than the limits has no region. Only what holds for all values is said of regions:
+//! that nothing makes the condition true, or that whatever makes it true makes another one true.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::ast::{Arithmetic, Compare, Expr, Path};
+use super::ast::{Arithmetic, At, Compare, Expr, Path};
 use super::canonical;
 use super::expression;
 use super::limits::Limits;
-use super::operators::order_for;
+use super::operators::{arithmetic, compare, negate, order_for};
 use super::scope::Scope;
-use crate::diagnostics::{Diagnostics, Snippet};
+use crate::diagnostics::{Diagnostics, Snippet, Span};
 use crate::types::Value;
 
 /// A condition of more boxes has no region.
 const MOST_BOXES: usize = 64;
+/// A condition of more parts has no region: the time that a box takes grows with them.
+const MOST_PARTS: usize = 256;
 
 /// What makes a condition true.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +32,7 @@ type Case = BTreeMap<String, Values>;
 
 /// The values that a subject may have.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Values {
+struct Values {
     null: bool,
     /// Whether any value but null is there; then those within the bounds that are not excluded.
     some: bool,
@@ -47,37 +49,32 @@ struct Bound {
 }
 
 impl Region {
-    /// The region of a condition of the graph; `None` where it cannot be read or has too many cases.
-    pub fn of(text: &Snippet, scope: &Scope, limits: &Limits) -> Option<Self> {
-        let expr = expression::parse(text, limits, &mut Diagnostics::new())?;
-        Self::of_expr(&expr, &|path| identity(path, scope))
+    /// The region of a condition of the graph; `None` where it cannot be read or is too large.
+    ///
+    /// # Errors
+    /// The part that keeps it from being true, where nothing makes it true.
+    pub fn of(text: &Snippet, scope: &Scope, limits: &Limits) -> Result<Option<Self>, Span> {
+        let Some(expr) = expression::parse(text, limits, &mut Diagnostics::new()) else { return Ok(None) };
+        Self::of_expr(&expr, true, &|path| identity(path, scope)).map_err(|impossible| text.span(impossible.at))
     }
 
-    /// The region of a condition; `name` says which fact a path is, however it is written.
-    pub(super) fn of_expr(expr: &Expr, name: &dyn Fn(&Path) -> String) -> Option<Self> {
-        Solver { name }.region(expr, true).map(Self::pruned)
-    }
-
-    /// Where the condition is false.
-    pub(super) fn of_negation(expr: &Expr, name: &dyn Fn(&Path) -> String) -> Option<Self> {
-        Solver { name }.region(expr, false).map(Self::pruned)
-    }
-
-    fn pruned(cases: Vec<Case>) -> Self {
-        Self(cases.into_iter().filter(|case| case.values().all(|values| !values.is_empty())).collect())
-    }
-
-    /// Whether nothing makes it true.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether nothing makes both true.
-    pub fn is_disjoint(&self, other: &Self) -> bool {
-        let apart = |a: &Case, b: &Case| {
-            a.iter().any(|(subject, values)| b.get(subject).is_some_and(|others| values.and(others).is_empty()))
-        };
-        self.0.iter().all(|a| other.0.iter().all(|b| apart(a, b)))
+    /// Where a condition is true or, not `wanted`, false; `name` says which fact a path is, however it is written.
+    ///
+    /// # Errors
+    /// The part of a conjunction that leaves no values, and whether what stands before it is to blame as well.
+    pub(super) fn of_expr(
+        expr: &Expr,
+        wanted: bool,
+        name: &dyn Fn(&Path) -> String,
+    ) -> Result<Option<Self>, Impossible> {
+        let mut solver = Solver { name, parts: 0, impossible: None };
+        let cases = solver.region(expr, wanted);
+        match cases {
+            Some(cases) if cases.is_empty() => {
+                Err(solver.impossible.unwrap_or(Impossible { at: expr.at(), beside: false }))
+            }
+            cases => Ok(cases.map(Self)),
+        }
     }
 
     /// Whether whatever makes this true makes the other true.
@@ -87,27 +84,18 @@ impl Region {
         };
         self.0.iter().all(|a| other.0.iter().any(|b| within(a, b)))
     }
+}
 
-    /// Whether every case of both speaks of the same subjects.
-    pub fn has_same_subjects(&self, other: &Self) -> bool {
-        let Some(first) = self.0.first() else { return false };
-        let same = |case: &Case| case.len() == first.len() && case.keys().all(|subject| first.contains_key(subject));
-        self.0.iter().chain(&other.0).all(same)
-    }
-
-    /// Whether a subject other than `subject` itself depends on it.
-    pub(super) fn mixes(&self, subject: &str) -> bool {
-        self.0.iter().flat_map(Case::keys).any(|known| known != subject && known.contains(subject))
-    }
-
-    /// What each case says of a subject; `None` for a case that says nothing.
-    pub(super) fn cases(&self, subject: &str) -> impl Iterator<Item = Option<&Values>> {
-        self.0.iter().map(move |case| case.get(subject))
-    }
+/// Why nothing makes a condition true.
+pub(super) struct Impossible {
+    /// The part that leaves no values.
+    pub(super) at: At,
+    /// Whether it does so only beside what stands before it.
+    pub(super) beside: bool,
 }
 
 /// Which fact a path of the graph is.
-fn identity(path: &Path, scope: &Scope) -> String {
+pub(super) fn identity(path: &Path, scope: &Scope) -> String {
     let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
     match scope.resolve(&names) {
         Ok((fact, _)) => format!("{:?} {}", fact.owner, fact.path.join(".")),
@@ -191,11 +179,8 @@ impl Values {
             && other.excluded.iter().all(|value| !self.holds(value))
     }
 
-    /// Whether `value` is among them.
-    pub(super) fn holds(&self, value: &Value) -> bool {
-        if value.is_null() {
-            return self.null;
-        }
+    /// Whether `value`, which is not null, is among them.
+    fn holds(&self, value: &Value) -> bool {
         let inside = |bound: Option<&Bound>, outer: Ordering| {
             bound.is_none_or(|bound| {
                 order(value, &bound.value)
@@ -206,12 +191,6 @@ impl Values {
             && inside(self.lower.as_ref(), Ordering::Greater)
             && inside(self.upper.as_ref(), Ordering::Less)
             && !self.excluded.contains(value)
-    }
-
-    /// Whether it has no end above (`up`), or below: a number among them may grow that way for ever and stay.
-    pub(super) fn is_open(&self, up: bool) -> bool {
-        let bound = if up { &self.upper } else { &self.lower };
-        self.some && bound.is_none() && self.excluded.is_empty()
     }
 }
 
@@ -236,15 +215,21 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
 
 struct Solver<'a> {
     name: &'a dyn Fn(&Path) -> String,
+    /// How many parts it has looked at.
+    parts: usize,
+    /// The first part that left no values.
+    impossible: Option<Impossible>,
 }
 
 impl Solver<'_> {
-    /// The cases in which `expr` is true, or, not `wanted`, false.
-    fn region(&self, expr: &Expr, wanted: bool) -> Option<Vec<Case>> {
+    /// The cases in which `expr` is true, or, not `wanted`, false; none of them is empty.
+    fn region(&mut self, expr: &Expr, wanted: bool) -> Option<Vec<Case>> {
+        self.parts += 1;
+        if self.parts > MOST_PARTS {
+            return None;
+        }
         match expr {
-            Expr::Literal { value: Value::Boolean(truth), .. } => {
-                Some(if *truth == wanted { vec![Case::new()] } else { Vec::new() })
-            }
+            Expr::Literal { value: Value::Boolean(truth), .. } => Some(constant(*truth == wanted)),
             Expr::Not { of, .. } => self.region(of, !wanted),
             Expr::And { items, .. } if wanted => self.all(items, wanted),
             Expr::Or { items, .. } if !wanted => self.all(items, wanted),
@@ -254,30 +239,34 @@ impl Solver<'_> {
         }
     }
 
-    fn all(&self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
+    fn all(&mut self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
         let mut cases = vec![Case::new()];
         for item in items {
             let more = self.region(item, wanted)?;
-            let mut both = Vec::with_capacity(cases.len() * more.len());
-            for case in &cases {
-                both.extend(more.iter().map(|other| joined(case, other)));
-            }
-            both.retain(|case| case.values().all(|values| !values.is_empty()));
+            let both: Vec<Case> =
+                cases.iter().flat_map(|case| more.iter().filter_map(|other| joined(case, other))).collect();
             if both.len() > MOST_BOXES {
                 return None;
+            }
+            if both.is_empty() {
+                self.impossible.get_or_insert(Impossible { at: item.at(), beside: !more.is_empty() });
+                return Some(both);
             }
             cases = both;
         }
         Some(cases)
     }
 
-    fn any(&self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
+    fn any(&mut self, items: &[Expr], wanted: bool) -> Option<Vec<Case>> {
         let mut cases = Vec::new();
         for item in items {
             cases.extend(self.region(item, wanted)?);
             if cases.len() > MOST_BOXES {
                 return None;
             }
+        }
+        if !cases.is_empty() {
+            self.impossible = None;
         }
         Some(cases)
     }
@@ -292,6 +281,10 @@ impl Solver<'_> {
     ) -> Option<Vec<Case>> {
         let one = |subject: &Expr, values: Values| Some(vec![Case::from([(self.subject(subject), values)])]);
         match (literal(left), literal(right), operator) {
+            (Some(left), Some(right), _) => match compare(operator, &left, &right) {
+                Ok(truth) => Some(constant(truth == wanted)),
+                Err(_) => Some(vec![self.truth(whole, wanted)]),
+            },
             (_, None, Compare::In) => self.membership(left, right, wanted, whole),
             (None, Some(value), Compare::Equal | Compare::NotEqual) => {
                 let equal = (operator == Compare::Equal) == wanted;
@@ -360,22 +353,32 @@ impl Solver<'_> {
     }
 }
 
-fn joined(a: &Case, b: &Case) -> Case {
+/// The cases of a part that is always true, or never.
+fn constant(truth: bool) -> Vec<Case> {
+    if truth { vec![Case::new()] } else { Vec::new() }
+}
+
+/// What is in both cases; `None` where nothing is.
+fn joined(a: &Case, b: &Case) -> Option<Case> {
     let mut both = a.clone();
     for (subject, values) in b {
-        both.entry(subject.clone()).and_modify(|known| *known = known.and(values)).or_insert_with(|| values.clone());
+        let values = both.get(subject).map_or_else(|| values.clone(), |known| known.and(values));
+        if values.is_empty() {
+            return None;
+        }
+        both.insert(subject.clone(), values);
     }
-    both
+    Some(both)
 }
 
 /// The value of an expression that is written out.
 fn literal(expr: &Expr) -> Option<Value> {
     match expr {
         Expr::Literal { value, .. } => Some(value.clone()),
-        Expr::Negate { of, .. } => super::operators::negate(&literal(of)?).ok(),
-        Expr::Arithmetic { first, rest, .. } => {
+        Expr::Negate { of, .. } => negate(&literal(of)?).ok(),
+        Expr::Arithmetic { first, rest, .. } if rest.len() <= MOST_BOXES => {
             let add = |total: Value, (operator, operand): &(Arithmetic, Expr)| {
-                super::operators::arithmetic(*operator, &total, &literal(operand)?).ok()
+                arithmetic(*operator, &total, &literal(operand)?).ok()
             };
             rest.iter().try_fold(literal(first)?, add)
         }

@@ -11,6 +11,7 @@ use super::expression;
 use super::facts::{FactRef, Lookup};
 use super::limits::Limits;
 use super::links::Links;
+use super::lint::Unread;
 use super::program::Node;
 use super::read::{Read, read, refuse_duplicates};
 use super::scope::Scope;
@@ -66,8 +67,8 @@ pub struct Ruleset {
     pub(super) read_names: Vec<FieldName>,
     pub(super) local_names: Vec<FieldName>,
     pub(super) start: Vec<Start>,
-    /// Facts that none of these rules reads, each with the place that makes it.
-    pub(super) unread: Vec<(FieldName, Span)>,
+    /// Facts that none of these rules reads.
+    pub(super) unread: Vec<Unread>,
     pub(super) shape: Shape,
     pub(super) hash: String,
 }
@@ -168,7 +169,7 @@ impl Ruleset {
         found.into_result(compiled)
     }
 
-    /// Compiles a node of one condition: its one fact `result` is the condition's value, unset while that is unknown.
+    /// Compiles a node of one expression (`condition`): its one fact `result` has the value, unset while that is unknown.
     ///
     /// # Errors
     /// As [`Self::compile`].
@@ -182,26 +183,24 @@ impl Ruleset {
         let mut found = Diagnostics::new();
         let Some(value) = expression::parse(condition, limits, &mut found) else { return Err(found) };
         let at = value.at();
-        // `c || !c` is true once c is known, whatever it is: until then the rule waits.
-        let not = Expr::Not { of: Box::new(value.clone()), at: at.clone() };
-        let known = Expr::Or { items: vec![value.clone(), not], at: at.clone() };
         let target = Path { names: vec!["result".to_owned()], at: at.clone() };
         let then = vec![Statement::Assign { target, operator: Assign::Set, value, at: at.clone() }];
         let rule = Rule {
             name: name.to_owned(),
-            name_at: at,
+            name_at: at.clone(),
             description: None,
             salience: 0,
             no_loop: true,
             effective: None,
             expires: None,
-            when: known,
+            // It waits for the value that it assigns.
+            when: Expr::Literal { value: Value::Boolean(true), at: at.clone() },
             then,
         };
         let rules = [Read { rule, snippet: condition }];
         let compiler = Compiler::new(scope, locals, &mut found).for_condition();
         let mut compiled = compiler.compile(&rules, std::slice::from_ref(condition));
-        compiled.unread.retain(|(name, _)| &**name != "result");
+        compiled.unread.retain(|unread| &*unread.name != "result");
         // The rule was made so; its author wrote no more than the condition.
         found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();
         found.into_result(compiled)
@@ -215,6 +214,16 @@ impl Ruleset {
     /// The node's own facts and their types, for the nodes and outcomes that read them.
     pub fn shape(&self) -> Shape {
         self.shape.clone()
+    }
+
+    /// Whether the fields `path` lead to one of the node's own facts, or into its value.
+    pub fn is_value(&self, path: &[FieldName]) -> bool {
+        let mut written = String::new();
+        path.iter().any(|name| {
+            written.push_str(if written.is_empty() { "" } else { "." });
+            written.push_str(name);
+            self.local_names.iter().any(|local| **local == *written)
+        })
     }
 
     /// The rules in the order they are tried.
@@ -254,11 +263,13 @@ impl Ruleset {
 
     /// Warns of the facts that nobody reads: none of these rules, and nobody else as far as `is_read` knows.
     pub fn unused(&self, is_read: impl Fn(&str) -> bool) -> Diagnostics {
-        let unused = self.unread.iter().filter(|(name, _)| !is_read(name));
+        let unused = self.unread.iter().filter(|unread| !is_read(&unread.name));
         unused
-            .map(|(name, span)| {
+            .map(|Unread { name, span, rule }| {
                 let message = format!("nothing reads the fact `{name}`");
-                Diagnostic::warning("unused-fact", span, message).help("delete it, or mend the name where it is read")
+                let warning = Diagnostic::warning("unused-fact", span, message);
+                let warning = warning.help("delete it, or mend the name where it is read");
+                warning.about(rule.clone().unwrap_or_else(|| span.clone()))
             })
             .collect()
     }

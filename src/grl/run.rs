@@ -3,6 +3,7 @@
 //! A rule is ready when its condition holds and everything it would assign is known. All of its statements count, or
 //! none: where one cannot be computed, none has happened.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -207,12 +208,18 @@ impl Run {
         let before = self.fired.len();
         for index in rules {
             let no_loop = self.ruleset.rules.get(index).is_some_and(|rule| rule.no_loop);
-            let spent = no_loop && self.spent.get(index).is_some_and(|spent| *spent);
-            if !spent && self.is_ready(index) {
+            let spent = self.spent.get(index).is_some_and(|spent| *spent);
+            if !(no_loop && spent) && self.is_ready(index) && !(spent && self.changes_nothing()) {
                 self.fire(index);
             }
         }
         self.fired.len() > before
+    }
+
+    /// Whether every fact that the prepared rule assigns has that value already: it has fired before, and has settled.
+    fn changes_nothing(&self) -> bool {
+        let last: HashMap<usize, &Lookup> = self.pending.slots.iter().map(|(slot, value)| (*slot, value)).collect();
+        last.into_iter().all(|(slot, value)| self.locals.get(slot) == Some(value))
     }
 
     /// Does what was prepared when the rule was found ready.
@@ -326,6 +333,9 @@ impl Run {
         let before = match self.locals.get(local) {
             Some(Lookup::Value(before)) => before,
             Some(Lookup::Missing) => return Err(Fault::new(at, EvalErrorKind::Missing { fact: name() })),
+            Some(Lookup::NoKey { of, key }) => {
+                return Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }));
+            }
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => return Ok(None),
         };
         if value.is_null() || before.is_null() {

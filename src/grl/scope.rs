@@ -1,5 +1,7 @@
 //! Which names an expression may use, and whose facts they are.
 
+use std::collections::{HashMap, HashSet};
+
 use super::facts::{FactRef, Owner};
 use crate::diagnostics::nearest;
 use crate::types::{FieldName, Type};
@@ -8,6 +10,12 @@ use crate::types::{FieldName, Type};
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
     visible: Vec<Visible>,
+    /// The first owner of each name.
+    by_name: HashMap<FieldName, usize>,
+    /// Those whose fields may be named bare, by field.
+    by_field: HashMap<FieldName, Vec<usize>>,
+    /// The owners, or fields of them, that have not any value of their type.
+    bound: HashSet<(Owner, Option<FieldName>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,23 +64,48 @@ impl Scope {
 
     /// Makes `name` stand for the value of `owner`, of type `ty`. Its fields may be named bare.
     pub fn add(&mut self, name: &str, owner: Owner, ty: Type) {
-        self.visible.push(Visible { name: FieldName::from(name), owner, ty, bare: true });
+        if let Type::Map(shape) = &ty {
+            for field in &shape.fields {
+                self.by_field.entry(field.name.clone()).or_default().push(self.visible.len());
+            }
+        }
+        self.push(Visible { name: FieldName::from(name), owner, ty, bare: true });
     }
 
     /// As [`Self::add`], but its fields must be named with it.
     pub fn add_qualified(&mut self, name: &str, owner: Owner, ty: Type) {
-        self.visible.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
+        self.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
+    }
+
+    fn push(&mut self, visible: Visible) {
+        self.by_name.entry(visible.name.clone()).or_insert(self.visible.len());
+        self.visible.push(visible);
+    }
+
+    /// Notes that a field of `owner` (or all of its fields) cannot have any value of its type: rules or limits decide which.
+    pub fn bind(&mut self, owner: Owner, field: Option<&str>) {
+        self.bound.insert((owner, field.map(FieldName::from)));
+    }
+
+    /// Whether a fact may have any value of its type, as far as this scope knows.
+    pub(super) fn is_free(&self, fact: &FactRef) -> bool {
+        !self.bound.contains(&(fact.owner, None)) && !self.bound.contains(&(fact.owner, fact.path.first().cloned()))
+    }
+
+    fn owner(&self, name: &str) -> Option<&Visible> {
+        self.by_name.get(name).and_then(|place| self.visible.get(*place))
     }
 
     /// Whether `name` stands for an owner.
     pub fn has_owner(&self, name: &str) -> bool {
-        self.visible.iter().any(|visible| &*visible.name == name)
+        self.by_name.contains_key(name)
     }
 
     /// The names that own a field of this name, each owner once.
     pub fn owners_of(&self, field: &str) -> Vec<&str> {
         let mut owners: Vec<&Visible> = Vec::new();
-        for visible in self.visible.iter().filter(|visible| visible.bare && has_field(&visible.ty, field)) {
+        let places = self.by_field.get(field).map(Vec::as_slice).unwrap_or_default();
+        for visible in places.iter().filter_map(|place| self.visible.get(*place)) {
             if !owners.iter().any(|known| known.owner == visible.owner) {
                 owners.push(visible);
             }
@@ -86,11 +119,11 @@ impl Scope {
     /// [`ScopeError`].
     pub fn resolve(&self, path: &[&str]) -> Result<(FactRef, Type), ScopeError> {
         let [first, rest @ ..] = path else { return Err(ScopeError::Unknown { nearest: None }) };
-        if let Some(visible) = self.visible.iter().find(|visible| &*visible.name == *first) {
+        if let Some(visible) = self.owner(first) {
             return reference(visible, rest, path);
         }
         match self.owners_of(first).as_slice() {
-            [owner] => match self.visible.iter().find(|visible| &*visible.name == *owner) {
+            [owner] => match self.owner(owner) {
                 Some(visible) => reference(visible, path, path),
                 None => Err(ScopeError::Unknown { nearest: None }),
             },
@@ -143,10 +176,6 @@ pub(super) fn field_of(ty: &Type, name: &str) -> Option<Type> {
         Type::List(element) => field_of(element, name).map(|ty| Type::List(ty.into())),
         _ => None,
     }
-}
-
-fn has_field(ty: &Type, name: &str) -> bool {
-    matches!(ty, Type::Map(shape) if shape.has(name))
 }
 
 fn is_open(ty: &Type) -> bool {

@@ -201,13 +201,9 @@ impl Names<'_> {
     fn origins(self, node: &Node, keep: impl Fn(usize) -> bool) -> Vec<(usize, Origin)> {
         let mut slots = Vec::new();
         node.slots(&mut slots);
-        let mut origins: Vec<(usize, Origin)> = Vec::new();
-        for slot in slots.into_iter().filter(|slot| keep(*slot)) {
-            if origins.iter().all(|(known, _)| *known != slot) {
-                origins.extend(self.origin(slot).map(|origin| (slot, origin)));
-            }
-        }
-        origins
+        let mut known = HashSet::new();
+        let new = slots.into_iter().filter(|slot| keep(*slot) && known.insert(*slot));
+        new.filter_map(|slot| Some((slot, self.origin(slot)?))).collect()
     }
 
     pub(super) fn all(self, node: &Node) -> Vec<Origin> {

@@ -7,6 +7,7 @@
 mod clock;
 mod decimal;
 mod digest;
+mod invisible;
 mod moment;
 mod names;
 mod ty;
@@ -15,7 +16,8 @@ mod value;
 pub use clock::{Clock, Deadline};
 pub use decimal::{Decimal, DecimalError};
 pub use digest::Digest;
+pub use invisible::invisible_characters;
 pub use moment::{MomentError, parse_moment};
-pub use names::{DomainName, FlowName, NameError, NodeId};
+pub use names::{DomainName, FlowName, NameError, NodeId, check_name, continues_name, starts_name};
 pub use ty::{Field, Shape, Type};
 pub use value::{FieldName, Record, Value};

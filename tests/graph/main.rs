@@ -9,6 +9,7 @@
 )]
 
 mod accepted;
+mod certain;
 mod mutations;
 mod pictures;
 mod reading;

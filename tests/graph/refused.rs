@@ -29,6 +29,18 @@ fn every_refused_graph_is_refused_with_place_reason_and_remedy() {
 }
 
 #[test]
+fn every_graph_of_which_nothing_wrong_can_be_proved_compiles_without_a_warning() {
+    let graphs = graphs("silent");
+    assert!(graphs.len() >= 9, "{} graphs", graphs.len());
+    for path in graphs {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let (_, warnings) = read(&here().join("silent"), "graph.yaml", &text)
+            .unwrap_or_else(|found| panic!("{}: {found}", path.display()));
+        assert!(warnings.is_empty(), "{}: {warnings}", path.display());
+    }
+}
+
+#[test]
 fn every_suspicious_graph_compiles_with_a_warning() {
     for path in graphs("warned") {
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name").to_owned();

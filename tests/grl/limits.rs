@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tributary::diagnostics::Diagnostics;
-use tributary::grl::{Engine, Evaluation, Expression, FactRef, Facts, Limits, Lookup, RuleError, Ruleset};
-use tributary::types::{Deadline, Type, Value};
+use tributary::grl::{
+    Engine, Evaluation, Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, RuleError, Ruleset,
+};
+use tributary::types::{Deadline, Value};
 
 use crate::purchasing::{clock, file, scope};
 
@@ -20,7 +22,7 @@ fn decide(rules: &str, limits: &Limits) -> Result<Evaluation, RuleError> {
 }
 
 fn refused(expression: &str, limits: &Limits) -> Diagnostics {
-    Expression::compile(&file("graph.yaml", expression), &scope(), Some(&Type::Boolean), limits).unwrap_err()
+    Expression::compile(&file("graph.yaml", expression), &scope(), ExpressionKind::Condition, limits).unwrap_err()
 }
 
 fn codes(found: &Diagnostics) -> Vec<&'static str> {
@@ -72,7 +74,7 @@ fn nothing_is_too_deep_for_the_stack_whatever_the_limits_say() {
         let deepest = format!("{}{inner}{}", open.repeat(times), ")".repeat(times));
         let limits = limits.clone();
         let work = move || {
-            let compiled = Expression::compile(&file("graph.yaml", &deepest), &scope(), None, &limits);
+            let compiled = Expression::compile(&file("graph.yaml", &deepest), &scope(), ExpressionKind::Value, &limits);
             let codes = compiled.as_ref().map_or_else(codes, |_| Vec::new());
             assert!(!codes.contains(&"nested-too-deep"), "{codes:?}");
             compiled.ok().map(|(expression, _)| expression.evaluate(&Fives, &clock()))
@@ -134,8 +136,37 @@ fn ten_thousand_rules_are_legal_and_load_at_once() {
 }
 
 #[test]
+fn a_condition_of_a_hundred_thousand_terms_is_checked_in_linear_time() {
+    let chain = |count: usize, between: &str, part: &dyn Fn(usize) -> String| {
+        (0..count).map(part).collect::<Vec<_>>().join(between)
+    };
+    let shapes: [(&str, usize, &dyn Fn(usize) -> String); 7] = [
+        (" && ", 33_000, &|i| format!("moq + {i} > 1")),
+        (" || ", 50_000, &|i| format!("moq > {i}")),
+        (" && ", 50_000, &|i| format!("moq != {i}")),
+        (" && ", 50_000, &|i| format!("supplier_name == \"k{i}\"")),
+        (" && ", 19_900, &|i| format!("!(moq > {i} || moq < {i})")),
+        (" || ", 50_000, &|i| format!("written == \"k{i}\"")),
+        (" && ", 50_000, &|i| format!("any(lines.qty > {i})")),
+    ];
+    // Without optimisation, and beside other tests, everything takes many times as long.
+    let allowed = Duration::from_secs(if cfg!(debug_assertions) { 120 } else { 2 });
+    for (between, count, part) in shapes {
+        let condition = chain(count, between, part);
+        let rules = format!(
+            "rule Long no-loop {{ when {condition} then y = 1; }} rule W no-loop {{ when moq > 1 then written = \"w\"; }}"
+        );
+        let started = Instant::now();
+        let compiled = Ruleset::compile("node", &[file("rules.grl", &rules)], &scope(), &[], &Limits::default());
+        let (took, refused) = (started.elapsed(), compiled.err());
+        assert!(took < allowed && refused.is_none(), "{took:?} for {}: {refused:?}", part(1));
+    }
+}
+
+#[test]
 fn rules_that_never_rest_and_rules_that_take_too_long_are_told_apart() {
-    let error = decide("rule Up { when moq > 0 then a = 1; }", &Limits::default()).unwrap_err();
+    let endless = "rule Start salience 9 no-loop { when moq > 0 then a = 1; } rule Up { when a > 0 then a += 1; }";
+    let error = decide(endless, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "after 100 passes these rules still fire: Up");
     let limits = Limits { max_evaluation: Duration::ZERO, ..Limits::default() };
     let error = decide("rule Slow no-loop { when moq > 0 then a = 1; }", &limits).unwrap_err();

@@ -8,6 +8,7 @@
 )]
 
 mod agreement;
+mod certain;
 mod decisions;
 mod dialect;
 mod limits;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
-use tributary::grl::{Expression, FactRef, Facts, Limits, Lookup, Owner, Ruleset};
+use tributary::grl::{Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, Owner, Ruleset};
 use tributary::types::Value;
 
 use crate::purchasing::{clock, file, read, scope};
@@ -58,7 +58,7 @@ fn every_example_has_the_value_that_the_reference_says() {
             continue;
         }
         let (compiled, warnings) =
-            Expression::compile(&file("example", expression), &scope(), None, &Limits::default())
+            Expression::compile(&file("example", expression), &scope(), ExpressionKind::Value, &Limits::default())
                 .unwrap_or_else(|found| panic!("{found}"));
         assert!(warnings.is_empty(), "{warnings}");
         let shown = match compiled.evaluate(&rows(), &clock()).unwrap().unwrap() {
@@ -73,7 +73,9 @@ fn every_example_has_the_value_that_the_reference_says() {
 
 #[test]
 fn every_function_has_a_row_and_an_example() {
-    let found = Expression::compile(&file("all", "zzzzzzzzzzzz(1)"), &scope(), None, &Limits::default()).unwrap_err();
+    let found =
+        Expression::compile(&file("all", "zzzzzzzzzzzz(1)"), &scope(), ExpressionKind::Value, &Limits::default())
+            .unwrap_err();
     let help = found.iter().next().unwrap().help.clone().unwrap();
     let functions: Vec<&str> = help.strip_prefix("the functions are: ").unwrap().split(", ").collect();
     assert!(functions.len() > 25, "{functions:?}");

@@ -20,7 +20,7 @@ use super::plan::Flow;
 use super::spec::FlowKeys;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
-use crate::grl::{Limits, Owner, Scope};
+use crate::grl::{self, Limits, Owner, Scope};
 use crate::postgres::Description;
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
@@ -39,7 +39,6 @@ const LINTS: &[&str] = &[
     "never-settles",
     "overlapping-outcomes",
     "password-in-file",
-    "stale-read",
     "unasserted-outcome",
     "unreachable-outcome",
     "unused-fact",
@@ -84,8 +83,12 @@ pub fn compile(
     files: &dyn RuleFiles,
     context: &Context<'_>,
 ) -> Result<(Flow, Diagnostics), Diagnostics> {
-    let root = yaml::parse(source, context.file_limits)?;
     let mut found = Diagnostics::new();
+    grl::refuse_invisible(&source.snippet(), &mut found);
+    if found.has_errors() {
+        return Err(found);
+    }
+    let root = yaml::parse(source, context.file_limits)?;
     let Some(keys) = yaml::deserialize::<FlowKeys>(&root, &mut found) else { return Err(sorted(found)) };
     let Some(head) = Head::read(&keys, &root, &mut found) else { return Err(sorted(found)) };
     let kept = Kept::over(files);
@@ -208,10 +211,16 @@ impl Compiler<'_> {
     fn scope(&self, visible: &[(usize, bool)], places: &[usize]) -> Scope {
         let mut scope = Scope::new();
         scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
+        for field in self.head.inputs.fields().iter().filter(|field| field.is_limited()) {
+            scope.bind(Owner::Input, Some(&field.name));
+        }
         for (node, bare) in visible {
             let (Some(draft), Some(place)) = (self.nodes.get(*node), places.get(*node)) else { continue };
             let ty = self.types.get(*node).cloned().flatten().unwrap_or(Type::Any);
             let owner = Owner::Node(*place);
+            if !draft.is_query() {
+                scope.bind(owner, None);
+            }
             if *bare {
                 scope.add(draft.id.as_str(), owner, ty);
             } else {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::Compiler;
 use super::node::expression_text;
-use crate::diagnostics::{Diagnostic, Snippet};
+use crate::diagnostics::{Diagnostic, Snippet, Span};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
 use crate::graph::spec::OutcomeSpec;
-use crate::grl::{Expression, Region, Scope};
-use crate::types::{FieldName, Type};
+use crate::grl::{Expression, ExpressionKind, Region, Scope};
+use crate::types::FieldName;
 use crate::yaml::{self, Kind, Marked};
 
 /// The fields of an answer that are not the body's to set.
@@ -39,16 +39,20 @@ impl Compiler<'_> {
                         .help("put it before, or give the other a `when`"),
                 );
             }
-            let region = outcome.when.as_ref().and_then(|when| self.region(when, &scope));
+            let region = outcome.when.as_ref().map_or(Ok(None), |when| self.region(when, &scope));
+            let region = region.unwrap_or_else(|at| {
+                self.found.push(impossible(&outcome, at).about(item.span().clone()));
+                None
+            });
             let hidden = region.as_ref().and_then(|region| hidden(&outcome, region, &outcomes, &regions));
-            self.found.extend(hidden);
+            self.found.extend(hidden.map(|warning| warning.about(item.span().clone())));
             outcomes.push(outcome);
             regions.push(region);
         }
         outcomes
     }
 
-    fn region(&self, when: &Expression, scope: &Scope) -> Option<Region> {
+    fn region(&self, when: &Expression, scope: &Scope) -> Result<Option<Region>, Span> {
         Region::of(when.snippet(), scope, &self.context.rule_limits)
     }
 
@@ -61,7 +65,7 @@ impl Compiler<'_> {
         let mut when = None;
         if let Some(node) = item.get("when").filter(|_| spec.when.is_some()) {
             let text = expression_text(node, &mut self.found)?;
-            let compiled = Expression::compile(&text, scope, Some(&Type::Boolean), &self.context.rule_limits);
+            let compiled = Expression::compile(&text, scope, ExpressionKind::Condition, &self.context.rule_limits);
             when = Some(self.keep(compiled)?);
         } else {
             let message = format!(
@@ -69,7 +73,8 @@ impl Compiler<'_> {
                 spec.status
             );
             let help = "write the condition that is its evidence";
-            self.found.push(Diagnostic::warning("unasserted-outcome", &span, message).help(help));
+            let warning = Diagnostic::warning("unasserted-outcome", &span, message).help(help);
+            self.found.push(warning.about(item.span().clone()));
         }
         let message = item.get("message").filter(|_| spec.message.is_some()).and_then(Marked::snippet);
         let message = message.and_then(|text| self.message(&text, scope));
@@ -112,7 +117,7 @@ impl Compiler<'_> {
                 } else {
                     node.snippet()?
                 };
-                let compiled = Expression::compile(&text, scope, None, &self.context.rule_limits);
+                let compiled = Expression::compile(&text, scope, ExpressionKind::Value, &self.context.rule_limits);
                 self.keep(compiled).map(Template::Leaf)
             }
         }
@@ -135,7 +140,7 @@ impl Compiler<'_> {
                         parts.push(MessagePart::Text(std::mem::take(&mut literal)));
                     }
                     let inner = cut(text, at + 1..at + length);
-                    let compiled = Expression::compile(&inner, scope, None, &self.context.rule_limits);
+                    let compiled = Expression::compile(&inner, scope, ExpressionKind::Value, &self.context.rule_limits);
                     parts.push(MessagePart::Expression(self.keep(compiled)?));
                     while rest.next_if(|(next, _)| *next <= at + length).is_some() {}
                 }
@@ -156,30 +161,25 @@ impl Compiler<'_> {
     }
 }
 
-/// What an outcome before this one takes from it, where that is certain: everything, or what both take.
+fn impossible(outcome: &Outcome, at: Span) -> Diagnostic {
+    let message = format!("the outcome `{}` is never reached", outcome.status);
+    let warning = Diagnostic::warning("unreachable-outcome", at, message);
+    warning.label("no values make its `when` true").help("mend its `when`, or delete it")
+}
+
+/// What an outcome before this one takes from it, where that is certain: everything, or all that it holds for itself.
 fn hidden(outcome: &Outcome, region: &Region, outcomes: &[Outcome], regions: &[Option<Region>]) -> Option<Diagnostic> {
-    let before = || {
-        let known = outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
-        known.filter(|(_, region)| !region.is_empty())
-    };
+    let before = || outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
     let place = outcome.when.as_ref().map_or_else(|| outcome.span.clone(), Expression::span);
-    if region.is_empty() {
-        let message = format!("the outcome `{}` is never reached", outcome.status);
-        let warning = Diagnostic::warning("unreachable-outcome", place, message);
-        return Some(warning.label("no values make it true").help("mend its `when`, or delete it"));
-    }
     if let Some((first, _)) = before().find(|(_, earlier)| region.implies(earlier)) {
         let message = format!("the outcome `{}` is never reached", outcome.status);
         let warning = Diagnostic::warning("unreachable-outcome", place, message);
         let warning = warning.related(first.span.clone(), "this one holds whenever it does");
         return Some(warning.help("put it before, or mend its `when`"));
     }
-    let overlap = |earlier: &Region| {
-        earlier.implies(region) || (earlier.has_same_subjects(region) && !earlier.is_disjoint(region))
-    };
-    let (first, _) = before().find(|(_, earlier)| overlap(earlier))?;
+    let (first, _) = before().find(|(_, earlier)| earlier.implies(region))?;
     let message =
-        format!("the outcomes `{}` and `{}` may both hold; the first one is the answer", first.status, outcome.status);
+        format!("the outcome `{}` holds whenever `{}` does; the first one is the answer", outcome.status, first.status);
     let warning = Diagnostic::warning("overlapping-outcomes", place, message);
     let warning = warning.related(first.span.clone(), "this one is tried before");
     Some(warning.help("let their conditions exclude each other; or say `# allow: overlapping-outcomes` above"))

@@ -1,14 +1,16 @@
 //! The third pass: node by node in their order, against what each can see.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Compiler;
 use super::node::places;
 use super::query::{owner_place, unknown};
-use crate::diagnostics::{Diagnostic, Span};
-use crate::graph::plan::{Guard, Node, RuleNode, Work};
+use crate::diagnostics::{Diagnostic, Diagnostics, Span};
+use crate::graph::plan::{Guard, Node, Outcome, RuleNode, Work};
 use crate::graph::spec::WaitingSpec;
 use crate::graph::values;
-use crate::grl::{Expression, LocalFact, Owner, Ruleset, Scope, overlap};
-use crate::types::{FieldName, NodeId, Type};
+use crate::grl::{Expression, ExpressionKind, FactRef, LocalFact, Owner, Ruleset, Scope};
+use crate::types::{FieldName, NodeId, Type, check_name};
 use crate::yaml::Marked;
 
 impl Compiler<'_> {
@@ -86,7 +88,7 @@ impl Compiler<'_> {
         let drafts = self.nodes.get(index).map(|draft| draft.guards.clone()).unwrap_or_default();
         let mut guards = Vec::with_capacity(drafts.len());
         for (from, text) in drafts {
-            let compiled = Expression::compile(&text, scope, Some(&Type::Boolean), &self.context.rule_limits);
+            let compiled = Expression::compile(&text, scope, ExpressionKind::Condition, &self.context.rule_limits);
             if let (Some(rule), Some(from)) = (self.keep(compiled), places.get(from)) {
                 guards.push(Guard { from: *from, rule });
             }
@@ -108,6 +110,13 @@ impl Compiler<'_> {
             (true, [condition]) => Ruleset::from_condition(id.as_str(), condition, &scope, &locals, limits),
             _ => Ruleset::compile(id.as_str(), &texts, &scope, &locals, limits),
         };
+        if is_condition {
+            // Its author sees a node, not a rule.
+            let about = draft.key_span.clone();
+            let about =
+                |warnings: Diagnostics| warnings.into_iter().map(|warning| warning.about(about.clone())).collect();
+            return self.keep(compiled.map(|(ruleset, warnings)| (ruleset, about(warnings))));
+        }
         self.keep(compiled)
     }
 
@@ -115,9 +124,8 @@ impl Compiler<'_> {
     fn aliases(&mut self, index: usize, scope: &mut Scope, places: &[usize]) {
         let Some(draft) = self.nodes.get(index) else { return };
         for entry in draft.yaml.get("inputs").map(Marked::entries).unwrap_or_default() {
-            if let Err(error) = NodeId::parse(entry.key()) {
-                let message = error.to_string().replace("a node name", "an alias");
-                self.found.push(Diagnostic::error("bad-name", entry.key_span(), message));
+            if let Err(error) = check_name("alias", entry.key()) {
+                self.found.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string()));
                 continue;
             }
             if scope.has_owner(entry.key()) && entry.value().as_text() != Some(entry.key()) {
@@ -161,12 +169,8 @@ impl Compiler<'_> {
     }
 
     fn check_local_name(&mut self, name: &str, place: &Span, scope: &Scope) {
-        let parts_are_names = name.split('.').all(|part| NodeId::parse(part).is_ok());
-        if !parts_are_names {
-            let message = format!(
-                "`{name}` cannot be a fact's name: it starts with a letter or `_`, then letters, digits and `_`"
-            );
-            self.found.push(Diagnostic::error("bad-name", place, message));
+        if let Some(error) = name.split('.').find_map(|part| check_name("fact", part).err()) {
+            self.found.push(Diagnostic::error("bad-name", place, error.to_string()));
         } else if scope.has_owner(name.split('.').next().unwrap_or("")) {
             let message = format!("`{name}` is the name of a node or of the inputs");
             self.found.push(Diagnostic::error("bad-name", place, message).help("give the fact another name"));
@@ -174,7 +178,7 @@ impl Compiler<'_> {
     }
 
     /// Warns of outcomes that depend on a node with `waiting: allow`: a rule that waits for a missing fact does not hold them up.
-    pub(super) fn warn_of_allowed_waiting(&mut self, nodes: &[Node], outcomes: &[crate::graph::Outcome]) {
+    pub(super) fn warn_of_allowed_waiting(&mut self, nodes: &[Node], outcomes: &[Outcome]) {
         let mut behind: Vec<Vec<usize>> = Vec::with_capacity(nodes.len());
         for (place, node) in nodes.iter().enumerate() {
             let mut all: Vec<usize> =
@@ -208,9 +212,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// Warns of nodes that nothing uses and of inputs that nothing reads.
-    pub(super) fn warn_of_idle(&mut self, nodes: &[Node], outcomes: &[crate::graph::Outcome]) {
-        let mut read: Vec<crate::grl::FactRef> = Vec::new();
+    /// Warns of nodes that nothing reads and of inputs that nothing reads.
+    pub(super) fn warn_of_idle(&mut self, nodes: &[Node], outcomes: &[Outcome]) {
+        let mut read: Vec<FactRef> = Vec::new();
         for node in nodes {
             match &node.work {
                 Work::Query(query) => read.extend(query.params.iter().cloned()),
@@ -218,26 +222,21 @@ impl Compiler<'_> {
             }
             read.extend(node.guards.iter().flat_map(|guard| guard.rule.reads().iter().cloned()));
         }
-        read.extend(outcomes.iter().flat_map(crate::graph::Outcome::reads));
+        read.extend(outcomes.iter().flat_map(Outcome::reads));
+        let mut parts: HashMap<Owner, Parts> = HashMap::new();
+        read.iter().for_each(|fact| parts.entry(fact.owner).or_default().add(&fact.path.join(".")));
         for (place, node) in nodes.iter().enumerate() {
-            let used = !node.dependents.is_empty() || read.iter().any(|fact| fact.owner == Owner::Node(place));
-            if !used {
-                let message = format!("nothing uses node `{}`", node.id);
-                let help = "delete it, or read it in a rule or an outcome";
+            let own = parts.get(&Owner::Node(place));
+            if own.is_none() && node.dependents.is_empty() {
+                let message = format!("nothing reads node `{}`", node.id);
+                let help = "read it in a rule or an outcome; or delete it, unless the flow shall fail where it does";
                 self.found.push(Diagnostic::warning("unused-node", &node.span, message).help(help));
             } else if let Work::Rules(rules) = &node.work {
-                let own: Vec<String> = read
-                    .iter()
-                    .filter(|fact| fact.owner == Owner::Node(place))
-                    .map(|fact| fact.path.join("."))
-                    .collect();
-                // A whole read is a read of all its parts, and a part of a value is read where the value is.
-                let is_read = |name: &str| own.iter().any(|fact| overlap(fact, name));
-                self.found.extend(rules.ruleset.unused(is_read));
+                self.found.extend(rules.ruleset.unused(|name| own.is_some_and(|own| own.overlap(name))));
             }
         }
         for field in self.head.inputs.fields() {
-            let used = read.iter().any(|fact| fact.owner == Owner::Input && fact.path.first() == Some(&field.name));
+            let used = parts.get(&Owner::Input).is_some_and(|inputs| inputs.overlap(&field.name));
             let entry = self.root.get("input").and_then(|section| section.entry(&field.name));
             if let (false, Some(entry)) = (used, entry) {
                 let message = format!("nothing reads the input `{}`", field.name);
@@ -245,4 +244,32 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// The parts of one owner that are read: dotted paths, the empty one for its whole value.
+#[derive(Default)]
+struct Parts {
+    read: HashSet<String>,
+    /// What stands above them.
+    above: HashSet<String>,
+}
+
+impl Parts {
+    fn add(&mut self, path: &str) {
+        self.read.insert(path.to_owned());
+        self.above.extend(above(path).map(str::to_owned));
+    }
+
+    /// Whether what is at `path` is read, or the whole that it is part of, or a part of it.
+    fn overlap(&self, path: &str) -> bool {
+        self.read.contains("")
+            || self.read.contains(path)
+            || self.above.contains(path)
+            || above(path).any(|whole| self.read.contains(whole))
+    }
+}
+
+/// `a` and `a.b` of `a.b.c`.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('.').filter_map(|(at, _)| path.get(..at))
 }

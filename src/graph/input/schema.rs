@@ -8,7 +8,7 @@ use super::value::less;
 use super::{InputField, InputSchema, Scalar};
 use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
 use crate::graph::values;
-use crate::types::{FieldName, NodeId, Value};
+use crate::types::{FieldName, Value, check_name};
 use crate::yaml::{self, Marked};
 
 /// The keys of one input. Values that must stay exact are read from the tree itself.
@@ -46,12 +46,8 @@ pub(in crate::graph) fn read(section: &Marked, found: &mut Diagnostics) -> Input
         );
     }
     for entry in section.entries() {
-        if let Err(error) = NodeId::parse(entry.key()) {
-            found.push(Diagnostic::error(
-                "bad-name",
-                entry.key_span(),
-                error.to_string().replace("a node name", "an input's name"),
-            ));
+        if let Err(error) = check_name("input", entry.key()) {
+            found.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string()));
         }
         fields.extend(field(entry.key(), entry.value(), found));
     }

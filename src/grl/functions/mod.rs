@@ -1,6 +1,7 @@
 //! The functions of the language: what each takes, what it gives, and what it does. The list is in rules/README.md.
 
 mod dates;
+mod json;
 mod lists;
 mod numbers;
 mod texts;
@@ -11,6 +12,7 @@ use super::ast::Compare;
 use super::error::EvalErrorKind as Error;
 use crate::types::{Clock, Decimal, Type, Value};
 use dates::{add_days, add_months, date, days_between, one_date, timestamp};
+use json::get;
 use lists::{avg, booleans, coalesce, extreme, length, sum};
 use numbers::{each_number, round};
 use texts::{concat, replace, substring, text};
@@ -46,6 +48,7 @@ pub(super) enum Takes {
     TextOrList,
     TextAndNumbers,
     TextOrMoment,
+    JsonAndText,
     /// A fact, which may be unset, and what stands in for it.
     Fact,
     Nothing,
@@ -62,6 +65,7 @@ pub(super) enum Gives {
     Boolean,
     Date,
     Timestamp,
+    Any,
 }
 
 macro_rules! function {
@@ -115,6 +119,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         takes_null: true,
         ..function!("default", "default(fact, value)", 2..=2, Fact -> Same, |a, _| Ok(a.first().cloned().unwrap_or_default()))
     },
+    Function { takes_null: true, ..function!("get", "get(json, \"key\")", 2..=2, JsonAndText -> Any, |a, _| get(a)) },
     function!("upper", "upper(text)", 1..=1, Texts -> Text, |a, _| text("upper", a, str::to_uppercase)),
     function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
     function!("trim", "trim(text)", 1..=1, Texts -> Text, |a, _| text("trim", a, |t| t.trim().to_owned())),
@@ -162,11 +167,29 @@ impl Takes {
             Self::TextOrMoment => {
                 (matches!(ty, Type::Any | Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
             }
-            Self::Ordered if count == 1 => (list, "a list, or several values"),
+            Self::JsonAndText if index == 0 => (
+                element(ty).is_some_and(|ty| ty == Type::Any),
+                "a JSON document (a column of a row has a dot before it)",
+            ),
+            Self::JsonAndText => (matches!(ty, Type::Any | Type::Text), "a key as a text"),
+            Self::Ordered if count == 1 => {
+                let orders = |ty: &Type| !matches!(ty, Type::Boolean | Type::List(_) | Type::Map(_));
+                (
+                    element(ty).is_some_and(|ty| orders(&ty)),
+                    "a list of numbers, texts, dates or timestamps, or several of these",
+                )
+            }
             Self::Ordered => (ordered, "numbers, texts, dates or timestamps"),
             Self::TextOrList => (list || *ty == Type::Text, "a text or a list"),
         };
         (!fits).then_some(expected)
+    }
+}
+
+impl Takes {
+    /// Whether a list with a null in it is an error.
+    pub(super) fn refuses_null_elements(self) -> bool {
+        matches!(self, Self::Ordered | Self::Numerics | Self::Booleans)
     }
 }
 
@@ -179,6 +202,7 @@ impl Gives {
             Self::Boolean => Type::Boolean,
             Self::Date => Type::Date,
             Self::Timestamp => Type::Timestamp,
+            Self::Any => Type::Any,
             Self::Element => match arguments {
                 [one] => element(one).unwrap_or(Type::Any),
                 several => joined(several),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary::diagnostics::{Place, Source, Style, render_json, render_text};
-use tributary::grl::{Engine, Expression, Limits, Lookup, Owner, Ruleset, Scope, canonical};
+use tributary::grl::{Engine, Expression, ExpressionKind, Limits, Lookup, Owner, Ruleset, Scope, canonical};
 use tributary::types::{Clock, Deadline, FieldName, Shape, Type, Value};
 
 /// One input.
@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
     let snippet = Source::new("fuzz.grl", text).snippet();
     let limits = Limits { max_evaluation: Duration::from_millis(200), ..Limits::default() };
     let scope = scope();
-    if let Ok((expression, _)) = Expression::compile(&snippet, &scope, None, &limits) {
+    if let Ok((expression, _)) = Expression::compile(&snippet, &scope, ExpressionKind::Value, &limits) {
         drop(expression.evaluate(&Ones, &clock()));
     }
     match Ruleset::compile("fuzz", std::slice::from_ref(&snippet), &scope, &[], &limits) {

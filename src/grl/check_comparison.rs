@@ -1,0 +1,120 @@
+//! Comparisons: which operands fit, and which sides are lists whose elements are compared one by one.
+
+use regex::RegexBuilder;
+
+use super::ast::{At, Compare, Expr};
+use super::check::{Checker, found};
+use super::comparable::{comparison_help, unfit};
+use super::program::Node;
+use crate::types::{Type, Value};
+
+/// The longest a compiled pattern may be, in bytes.
+const MAX_PATTERN: usize = 1 << 20;
+
+impl Checker<'_> {
+    pub(super) fn compare(
+        &mut self,
+        operator: Compare,
+        left: &Expr,
+        right: &Expr,
+        each: bool,
+        at: &At,
+    ) -> (Node, Type) {
+        if operator == Compare::Matches {
+            return self.matches(left, right, each, at);
+        }
+        let (left_node, left_ty) = self.check(left, false);
+        let (right_node, right_ty) = self.check(right, false);
+        let (left_null, right_null) = (left_node.is_null(), right_node.is_null());
+        let lists =
+            if each { Lists::of(operator, (&left_ty, left_null), (&right_ty, right_null)) } else { Lists::None };
+        let (one, other) = match lists {
+            Lists::None => (left_ty.clone(), right_ty.clone()),
+            Lists::Left => (element(&left_ty), right_ty.clone()),
+            Lists::Right => (left_ty.clone(), element(&right_ty)),
+            Lists::Unknown => (Type::Any, Type::Any),
+        };
+        if operator == Compare::In && right_null {
+            return self.complain("type-mismatch", &right.at(), "`in` takes a list; this is null".to_owned(), None);
+        }
+        if let Some(problem) = unfit(operator, &one, &other, left_null || right_null) {
+            let null = left_null || right_null;
+            let help = comparison_help((&left_ty, left), (&right_ty, right))
+                .filter(|_| !(null && operator == Compare::Contains));
+            return self.complain("type-mismatch", at, problem, help);
+        }
+        let ty = match lists {
+            Lists::None => Type::Boolean,
+            Lists::Left | Lists::Right => Type::List(Type::Boolean.into()),
+            Lists::Unknown => Type::Any,
+        };
+        let (left_at, right_at) = (left.at(), right.at());
+        let (left, right) = (Box::new(left_node), Box::new(right_node));
+        (Node::Compare { operator, left, left_at, right, right_at, each, at: at.clone() }, ty)
+    }
+
+    fn matches(&mut self, left: &Expr, right: &Expr, each: bool, at: &At) -> (Node, Type) {
+        let (of, ty) = self.check(left, false);
+        let is_text = |ty: &Type| matches!(ty, Type::Any | Type::Text);
+        let gives = match &ty {
+            Type::Any if each => Type::Any,
+            Type::List(element) if each && is_text(element) => Type::List(Type::Boolean.into()),
+            ty if is_text(ty) && !of.is_null() => Type::Boolean,
+            ty => {
+                let message = format!("`matches` takes a text; this is {}", found(ty, &of));
+                return self.complain("type-mismatch", &left.at(), message, None);
+            }
+        };
+        let Expr::Literal { value: Value::Text(text), at: text_at } = right else {
+            let help = "write the pattern as a text, such as \"^PROD-[0-9]+$\"".to_owned();
+            return self.complain(
+                "bad-pattern",
+                &right.at(),
+                "`matches` takes a pattern written as a text".to_owned(),
+                Some(help),
+            );
+        };
+        match RegexBuilder::new(text).size_limit(MAX_PATTERN).build() {
+            Ok(pattern) => (Node::Matches { of: Box::new(of), pattern, each, at: at.clone() }, gives),
+            Err(error) => {
+                let reason = error.to_string();
+                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
+                self.complain("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
+            }
+        }
+    }
+}
+
+/// Which sides of a comparison inside `any` or `all` are lists whose elements are compared one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lists {
+    None,
+    Left,
+    Right,
+    /// It is known when the expression is evaluated.
+    Unknown,
+}
+
+impl Lists {
+    fn of(operator: Compare, (left, left_null): (&Type, bool), (right, right_null): (&Type, bool)) -> Self {
+        let is_list = |ty: &Type| matches!(ty, Type::List(_));
+        let is_unknown = |ty: &Type, null: bool| *ty == Type::Any && !null;
+        let among = operator == Compare::In;
+        if is_unknown(left, left_null) || (is_unknown(right, right_null) && !among) {
+            Self::Unknown
+        } else if is_list(left) && (among || !is_list(right)) {
+            Self::Left
+        } else if is_list(right) && !is_list(left) && !among {
+            Self::Right
+        } else {
+            Self::None
+        }
+    }
+}
+
+fn element(ty: &Type) -> Type {
+    match ty {
+        Type::List(element) => element.as_ref().clone(),
+        _ => Type::Any,
+    }
+}

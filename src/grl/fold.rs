@@ -1,0 +1,94 @@
+//! Constant parts of expressions: each is computed once, when it is checked. What must fail then always would.
+
+use std::time::Duration;
+
+use jiff::civil::Date;
+use jiff::tz::{TimeZone, offset};
+
+use super::error::Fault;
+use super::functions::Function;
+use super::program::{Env, Node};
+use crate::types::{Clock, Deadline, Value};
+
+/// A constant chain of more operands is computed when it is needed: it may take long.
+const MOST_OPERANDS: usize = 64;
+/// How long a constant part may take.
+const LONGEST: Duration = Duration::from_secs(1);
+
+impl Node {
+    /// This node or, where nothing in it can change, its value.
+    ///
+    /// # Errors
+    /// Why it has no value, whatever the facts are.
+    pub(super) fn folded(self) -> Result<Self, Fault> {
+        if self.is_foldable() {
+            return match self.under_any_clock()? {
+                Some(value) => Ok(Self::Constant(value)),
+                None => Ok(self),
+            };
+        }
+        if let Self::Call { function, arguments, at } = &self
+            && let Some(fault) = surely_fails(function, arguments, at)
+        {
+            return Err(fault);
+        }
+        Ok(self)
+    }
+
+    fn is_foldable(&self) -> bool {
+        let constant = |node: &Self| matches!(node, Self::Constant(_));
+        match self {
+            Self::Arithmetic { first, rest, .. } => {
+                rest.len() < MOST_OPERANDS && constant(first) && rest.iter().all(|(_, operand)| constant(operand))
+            }
+            Self::List(items, _) | Self::Call { arguments: items, .. } => items.iter().all(constant),
+            Self::Not(of, _) | Self::Negate(of, _) | Self::Matches { of, .. } => constant(of),
+            Self::Compare { left, right, .. } => constant(left) && constant(right),
+            Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } | Self::And(_) | Self::Or(_) => false,
+        }
+    }
+
+    /// Its value where it is the same at any time and in any zone.
+    fn under_any_clock(&self) -> Result<Option<Value>, Fault> {
+        let at = |seconds, hours| {
+            let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+            let clock = Clock::fixed(moment, TimeZone::fixed(offset(hours)));
+            self.value(&env(&clock))
+        };
+        let (early, late) = (at(0, -12), at(2_000_000_000, 12));
+        match (early, late) {
+            (Ok(early), Ok(late)) => Ok(if early == late { early } else { None }),
+            (Err(fault), Err(_)) => Err(fault),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Why a call fails for every first argument, where the others are constant.
+fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::Range<usize>) -> Option<Fault> {
+    let (first, others) = arguments.split_first()?;
+    let all_constant = others.iter().all(|other| matches!(other, Node::Constant(_)));
+    if first.constant().is_some() || others.is_empty() || !all_constant {
+        return None;
+    }
+    // What fails for both ends of the calendar fails for every date between.
+    let probes = match function.name {
+        "round" => vec![Value::Integer(0)],
+        "substring" => vec![Value::text("")],
+        "add_days" | "add_months" => vec![Value::Date(Date::MIN), Value::Date(Date::MAX)],
+        _ => return None,
+    };
+    let clock = Clock::fixed(jiff::Timestamp::UNIX_EPOCH, TimeZone::UTC);
+    let mut last = None;
+    for probe in probes {
+        let mut values = vec![probe];
+        values.extend(others.iter().filter_map(Node::constant).cloned());
+        last = Some((function.run)(&values, &clock).err()?);
+    }
+    last.map(|kind| Fault::new(at, kind))
+}
+
+fn env(clock: &Clock) -> Env<'_> {
+    let until = Deadline::after(LONGEST).instant();
+    Env { reads: &[], read_names: &[], locals: &[], local_names: &[], clock, until }
+}
