@@ -180,7 +180,8 @@ fn tight(directory: &std::path::Path, query: &str, more: &str) -> Setup {
 }
 
 fn numbers(count: usize) -> String {
-    (0..count).map(|number| format!("{{\"n\":{number}}}\n")).collect()
+    let lines: Vec<String> = (0..count).map(|number| format!("{{\"n\":{number}}}\n")).collect();
+    lines.concat()
 }
 
 #[actix_web::test]

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::file::Tail;
+use crate::types::hex;
 
 /// What the first record of a chain holds instead of a digest.
 pub(super) const START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -41,7 +42,8 @@ pub struct Link {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Seal {
     /// The version of the format.
-    pub(super) seal: u32,
+    #[serde(rename = "seal")]
+    version: u32,
     #[serde(flatten)]
     pub(super) link: Link,
     /// The Ed25519 signature of [`Seal::message`], in hexadecimal.
@@ -129,7 +131,7 @@ impl Chain {
     pub(super) fn seal(&self) -> Option<String> {
         let key = self.key.as_ref()?;
         let signature = key.sign(Seal::message(&self.next).as_bytes());
-        let seal = Seal { seal: 1, link: self.next.clone(), signature: hex(signature.as_ref()) };
+        let seal = Seal { version: 1, link: self.next.clone(), signature: hex(signature.as_ref()) };
         serde_json::to_string(&seal).ok()
     }
 }
@@ -192,10 +194,6 @@ fn signing_key(path: &Path) -> Result<Ed25519KeyPair, ChainError> {
     let der = PrivateKeyDer::from_pem_file(path).map_err(|error| bad(error.to_string()))?;
     Ed25519KeyPair::from_pkcs8_maybe_unchecked(der.secret_der())
         .map_err(|error| bad(format!("it is not an Ed25519 private key in PKCS #8 ({error})")))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

@@ -17,12 +17,7 @@ impl Digest {
 
     /// The first 16 hexadecimal digits.
     pub fn short(self) -> String {
-        let mut digits = String::with_capacity(16);
-        for byte in self.0.finalize().iter().take(8) {
-            // Writing to a String cannot fail.
-            let _written: Result<(), std::fmt::Error> = write!(digits, "{byte:02x}");
-        }
-        digits
+        hex(self.0.finalize().get(..8).unwrap_or_default())
     }
 
     /// The digest of one text.
@@ -31,6 +26,16 @@ impl Digest {
         digest.add(text);
         digest.short()
     }
+}
+
+/// `bytes` as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _written: Result<(), std::fmt::Error> = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod value;
 
 pub use clock::{Clock, Deadline};
 pub use decimal::{Decimal, DecimalError};
-pub use digest::Digest;
+pub use digest::{Digest, hex};
 pub use invisible::invisible_characters;
 pub use moment::{MomentError, parse_moment};
 pub use names::{DomainName, FlowName, NameError, NodeId, check_name, continues_name, starts_name};

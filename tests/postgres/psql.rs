@@ -392,9 +392,12 @@ async fn every_mapped_value_reads_as_psql_shows_it() {
         VALUES.iter().flat_map(|(ty, literals)| literals.iter().map(|literal| (*ty, *literal))).collect();
     // Lists have no form of their own in SQL but that of JSON.
     let of = |ty: &str, text: &str| format!("{}::{ty}", literal(text));
-    let shown = cases.iter().map(|(ty, text)| match ty.ends_with("[]") {
-        true => format!("SELECT to_json({});", of(ty, text)),
-        false => format!("SELECT {};", of(ty, text)),
+    let shown = cases.iter().map(|(ty, text)| {
+        if ty.ends_with("[]") {
+            format!("SELECT to_json({});", of(ty, text))
+        } else {
+            format!("SELECT {};", of(ty, text))
+        }
     });
     let shown = psql(server, &database, &shown.collect::<String>());
     assert_eq!(shown.len(), cases.len());

@@ -158,10 +158,10 @@ fn decimals() -> impl Strategy<Value = Decimal> {
 }
 
 /// The whole numbers that both are, times ten to the power of the larger scale.
-fn whole(a: &Decimal, b: &Decimal) -> (BigInt, BigInt, i64) {
-    let ((x, p), (y, q)) = (a.unscaled(), b.unscaled());
-    let scale = p.max(q);
-    (x * power_of_ten((scale - p).cast_unsigned()), y * power_of_ten((scale - q).cast_unsigned()), scale)
+fn whole(left: &Decimal, right: &Decimal) -> (BigInt, BigInt, i64) {
+    let scale = left.unscaled().1.max(right.unscaled().1);
+    let scaled = |(number, places): (BigInt, i64)| number * power_of_ten((scale - places).cast_unsigned());
+    (scaled(left.unscaled()), scaled(right.unscaled()), scale)
 }
 
 /// Whether `found` is exactly `unscaled` with `scale` places.
