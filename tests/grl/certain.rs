@@ -98,7 +98,7 @@ fn compile(text: &str) -> Option<(Ruleset, Diagnostics)> {
 
 /// What the rules do for each combination.
 fn decide(text: &str) -> Vec<Result<Evaluation, RuleError>> {
-    let (ruleset, _) = compile(text).expect("it compiles");
+    let (ruleset, _) = compile(text).unwrap_or_else(|| panic!("it compiles: {text}"));
     let value = |fact: &FactRef, values: &[Value; 3]| {
         let place = INPUTS.iter().position(|(name, _)| *name == &*fact.path[0]).unwrap();
         Lookup::Value(values[place].clone())
