@@ -195,5 +195,5 @@ async fn what_is_in_flight_is_cut_off_exactly_when_the_drain_timeout_is_over() {
     kill(Pid::this(), Signal::SIGTERM).unwrap();
     assert!(asked.await.unwrap().is_err(), "the request is cut off");
     let took = begun.elapsed();
-    assert!(took >= Duration::from_millis(1_250) && took < Duration::from_millis(3_000), "it took {took:?}");
+    assert!(took >= Duration::from_millis(1_250) && took < Duration::from_secs(3), "it took {took:?}");
 }

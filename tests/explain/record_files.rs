@@ -147,7 +147,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
 /// The file that was put aside first.
 fn oldest(path: &Path) -> PathBuf {
     let aside = |number: usize| PathBuf::from(format!("{}.{number}", path.display()));
-    (1..).map(aside).take_while(|file| file.exists()).last().unwrap()
+    (1..100).map(aside).take_while(|file| file.exists()).last().unwrap()
 }
 
 #[actix_web::test]
