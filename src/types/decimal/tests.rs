@@ -227,19 +227,19 @@ proptest! {
     #[test]
     fn rounding_takes_the_neighbour_it_names(a in decimals(), places in -40_i32..40) {
         let (unscaled, scale) = a.unscaled();
-        // Both as whole numbers of units of 10^-100: no number here has more places.
-        let unit = power_of_ten((140 - i64::from(places)).cast_unsigned());
-        let exact = unscaled * power_of_ten((140 - scale).cast_unsigned());
+        // Both as whole numbers of units of 10^-200: no number here has more places.
+        let unit = power_of_ten((200 - i64::from(places)).cast_unsigned());
+        let exact = unscaled * power_of_ten((200 - scale).cast_unsigned());
         let size = exact.abs();
         let half_away = (&size * 2_u32 + &unit) / (&unit * 2_u32) * &unit;
         let expected = if exact.is_negative() { -half_away } else { half_away };
-        prop_assert!(is_exactly(&a.round(places).unwrap(), expected, 140), "round({}, {})", a, places);
-        let one = power_of_ten(140);
+        prop_assert!(is_exactly(&a.round(places).unwrap(), expected, 200), "round({}, {})", a, places);
+        let one = power_of_ten(200);
         let truncated = &exact / &one * &one;
         let below = if exact.is_negative() && truncated != exact { &truncated - &one } else { truncated.clone() };
         let above = if exact.is_positive() && truncated != exact { &truncated + &one } else { truncated };
-        prop_assert!(is_exactly(&a.floor().unwrap(), below, 140), "floor({})", a);
-        prop_assert!(is_exactly(&a.ceil().unwrap(), above, 140), "ceil({})", a);
+        prop_assert!(is_exactly(&a.floor().unwrap(), below, 200), "floor({})", a);
+        prop_assert!(is_exactly(&a.ceil().unwrap(), above, 200), "ceil({})", a);
     }
 
     #[test]
