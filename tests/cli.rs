@@ -586,7 +586,7 @@ fn text_on_a_terminal_has_colours_unless_no_color_is_set() {
 fn a_byte_order_mark_is_no_part_of_any_file() {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: &str| {
-        std::fs::write(directory.path().join(name), format!("\u{feff}{text}")).expect("written")
+        std::fs::write(directory.path().join(name), format!("\u{feff}{text}")).expect("written");
     };
     write(
         "graph.yaml",

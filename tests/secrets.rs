@@ -562,7 +562,10 @@ fn a_secret_loses_one_line_break_and_a_byte_order_mark_and_is_refused_for_anythi
         match refused {
             None => assert_eq!(code, Some(0), "{bytes:?}: {said}"),
             Some(why) => {
-                assert!(code == Some(1) && said.contains("ADMIN_TOKEN_FILE") && said.contains(why), "{bytes:?}: {said}")
+                assert!(
+                    code == Some(1) && said.contains("ADMIN_TOKEN_FILE") && said.contains(why),
+                    "{bytes:?}: {said}"
+                );
             }
         }
     }

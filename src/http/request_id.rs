@@ -30,11 +30,8 @@ struct DecisionHeaders([(HeaderName, HeaderValue); 3]);
 pub(super) fn name_decision(request: &HttpRequest, flow: &Flow) -> String {
     let id = Uuid::new_v4().to_string();
     let value = |text: &str| HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    let headers = [
-        (DECISION_ID, value(&id)),
-        (GRAPH_VERSION, value(&flow.graph_hash.to_string())),
-        (RULES_VERSION, value(&flow.rules_hash.to_string())),
-    ];
+    let headers =
+        [(DECISION_ID, value(&id)), (GRAPH_VERSION, value(&flow.graph_hash)), (RULES_VERSION, value(&flow.rules_hash))];
     request.extensions_mut().insert(DecisionHeaders(headers));
     id
 }
