@@ -41,7 +41,12 @@ impl Served {
     }
 
     fn start(&self, http: &str) -> TestApp {
-        self.write("service.yaml", &format!("http:\n  {}\n", http.replace('\n', "\n  ")));
+        self.start_with(http, "")
+    }
+
+    /// With `more` sections beside that of `http`.
+    fn start_with(&self, http: &str, more: &str) -> TestApp {
+        self.write("service.yaml", &format!("http:\n  {}\n{more}", http.replace('\n', "\n  ")));
         let setup = Setup {
             graphs: vec![repository().join("graph.yaml"), self.path("doubled.yaml")],
             config: Some(self.path("service.yaml")),
@@ -132,6 +137,160 @@ async fn a_flow_is_asked_with_a_token_for_it_and_tokens_change_without_a_restart
     })
     .await;
     assert_eq!(post(&app, "/purchasing/flow", Some(&erp), product).await.code(), "unauthorized");
+}
+
+#[actix_web::test]
+async fn a_token_without_the_right_to_explain_reads_no_row_and_one_without_what_if_supposes_nothing() {
+    let served = Served::new().await;
+    let mut tokens = "tokens:\n".to_owned();
+    let mut token = |name: &str, rights: &str| {
+        let (token, digest) = new_token();
+        writeln!(tokens, "- {{ name: {name}, sha256: {digest}, flows: [purchasing]{rights} }}").expect("text");
+        token
+    };
+    let plain = token("plain", "");
+    let explains = token("auditor", ", rights: [decide, explain]");
+    let supposes = token("planner", ", rights: [decide, what_if]");
+    let reads = token("reader", ", rights: [explain, approve]");
+    served.write("tokens.yaml", &tokens);
+    let app = served.start("tokens: tokens.yaml");
+    app.wait_for("/readyz", 200).await;
+    let product = r#"{"product_id": "PROD-001"}"#;
+    let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
+    let (flow, explained, supposed) = ("/purchasing/flow", "/purchasing/flow?explain=true", "/purchasing/flow/what-if");
+    let (batch, at) = ("/purchasing/flow/batch?explain=true", "/purchasing/flow?as_of=2026-01-05T10:00:00Z");
+    let (test, input) = ("/console/flows/purchasing/test", r#"{"input": {"product_id": "PROD-001"}}"#);
+    for (token, path, body, lacks) in [
+        (&plain, flow, product, None),
+        (&plain, explained, product, Some("explain")),
+        (&plain, batch, "[]", Some("explain")),
+        (&plain, test, input, Some("explain")),
+        (&plain, supposed, what_if, Some("what_if")),
+        (&plain, at, product, Some("what_if")),
+        (&plain, "/purchasing/flow/batch?as_of=2026-01-05T10:00:00Z", "[]", Some("what_if")),
+        (&explains, explained, product, None),
+        (&explains, batch, "[]", None),
+        (&explains, test, input, None),
+        (&explains, supposed, what_if, Some("what_if")),
+        (&supposes, supposed, what_if, None),
+        (&supposes, at, product, None),
+        (&supposes, "/purchasing/flow/what-if?explain=true", what_if, Some("explain")),
+        (&reads, flow, product, Some("decide")),
+        (&reads, explained, product, Some("decide")),
+    ] {
+        let answer = post(&app, path, Some(token), body).await;
+        let Some(right) = lacks else {
+            assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+            continue;
+        };
+        assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{path}: {}", answer.text);
+        let detail = answer.json()["detail"].as_str().expect("a detail").to_owned();
+        assert!(detail.contains(&format!("the right `{right}`")), "{path}: {detail}");
+        assert!(answer.json()["explain"].is_null() && !answer.text.contains("rows"), "{}", answer.text);
+    }
+    // The admin token still supposes, and sees why.
+    assert_eq!(post(&app, "/purchasing/flow/what-if?explain=true", Some(ADMIN), what_if).await.status, 200);
+    assert_eq!(post(&app, supposed, Some("wrong"), what_if).await.code(), "unauthorized");
+    assert_eq!(post(&app, supposed, None, what_if).await.code(), "unauthorized");
+    // Timings of the last decision are for those who may explain.
+    post(&app, explained, Some(&explains), product).await;
+    assert!(get(&app, "/console/flows/purchasing", &explains).await.json()["last"].is_object());
+    assert!(get(&app, "/console/flows/purchasing", &plain).await.json()["last"].is_null());
+    let document = get(&app, "/openapi.json", &plain).await.json();
+    let security = &document["paths"]["/purchasing/flow/what-if"]["post"]["security"];
+    assert_eq!(security, &json!([{ "admin": [] }, { "caller": [] }]));
+}
+
+#[actix_web::test]
+async fn a_decision_has_an_id_and_its_caller_and_clock_on_record_and_replays_the_same() {
+    let served = Served::new().await;
+    let (planner, digest) = new_token();
+    served.write(
+        "tokens.yaml",
+        &format!("tokens:\n- {{ name: planner, sha256: {digest}, flows: all, rights: [decide, what_if] }}\n"),
+    );
+    let dated = "flow: dated\nnodes: { n: { type: RuleNode, condition: \"true\" } }\n\
+                 outcomes: [ { status: ok, when: n.result, body: { day: \"today()\" } } ]\n";
+    served.write("doubled.yaml", dated);
+    let records = served.path("decisions.ndjson");
+    let app = served.start_with(
+        "tokens: tokens.yaml\ncors: { origins: [\"*\"] }",
+        &format!("records: {{ to: file, path: {} }}\n", records.display()),
+    );
+    app.wait_for("/readyz", 200).await;
+    let ask = async |query: &str| {
+        let request = app.client.post(app.url(&format!("/flows/dated{query}"))).bearer_auth(&planner);
+        let request = request.header("Origin", "https://erp.example.com").header("X-Request-Id", "same");
+        TestApp::answer(request.header("Content-Type", "application/json").body("{}")).await
+    };
+    let header = |answer: &Answer, name: &str| answer.headers[name].to_str().expect("text").to_owned();
+    let answer = ask("?as_of=2020-02-29T23:30:00%2B14:00").await;
+    assert_eq!((answer.status, &answer.json()["day"]), (200, &json!("2020-02-29")), "{}", answer.text);
+    let other = ask("").await;
+    let (id, other_id) = (header(&answer, "decision-id"), header(&other, "decision-id"));
+    assert_ne!(id, other_id, "requests of one name are decisions of their own");
+    let exposed = header(&answer, "access-control-expose-headers").to_lowercase();
+    for name in ["decision-id", "graph-version", "rules-version"] {
+        assert!(exposed.contains(name), "{exposed}");
+    }
+    for refused in ["yesterday", "2026-02-30T00:00:00Z", "2026-01-05", "2026-01-05T00:00:00+25:00", ""] {
+        let refused = ask(&format!("?as_of={refused}")).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_query"), "{}", refused.text);
+        assert!(!refused.headers.contains_key("decision-id"));
+    }
+    let lines = || std::fs::read_to_string(&records).unwrap_or_default();
+    eventually_async("both are on record", || async { lines().lines().count() == 2 }).await;
+    let record: serde_json::Value = serde_json::from_str(lines().lines().next().expect("a line")).expect("JSON");
+    assert_eq!((&record["id"], &record["caller"]), (&json!(id), &json!("planner")), "{record}");
+    assert_eq!(record["at"], "2020-02-29T09:30:00Z");
+    for (name, version) in [("graph-version", "graph"), ("rules-version", "rules")] {
+        assert_eq!(header(&answer, name), record["versions"][version].as_str().expect("a hash"));
+    }
+    assert!(!lines().contains(&planner));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tributary"))
+        .env_clear()
+        .args([
+            "replay",
+            records.to_str().expect("text"),
+            "--graph",
+            served.path("doubled.yaml").to_str().expect("text"),
+        ])
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("2 records replayed: 2 the same"), "{said}");
+}
+
+#[actix_web::test]
+async fn where_no_tokens_are_asked_for_the_clock_is_set_with_the_admin_token() {
+    let served = Served::new().await;
+    let app = served.start("max_connections: 100");
+    app.wait_for("/readyz", 200).await;
+    let path = "/flows/doubled?as_of=2026-01-05T10:00:00Z";
+    assert_eq!(post(&app, path, None, r#"{"n": 1}"#).await.code(), "unauthorized");
+    assert_eq!(post(&app, path, Some(ADMIN), r#"{"n": 1}"#).await.status, 200);
+    assert_eq!(post(&app, "/flows/doubled?explain=true", None, r#"{"n": 1}"#).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_byte_order_mark_before_a_body_is_no_part_of_it() {
+    let served = Served::new().await;
+    let app = served.start("max_connections: 100");
+    app.wait_for("/readyz", 200).await;
+    assert_eq!(app.post("/flows/doubled", "\u{feff}{\"n\": 21}").await.json()["twice"], 42);
+    let array = app.post("/flows/doubled/batch", "\u{feff}[{\"n\": 21}, {\"n\": 4}]").await;
+    assert!(array.text.contains("\"twice\":42") && array.text.contains("\"twice\":8"), "{}", array.text);
+    let lines = app.client.post(app.url("/flows/doubled/batch")).header("Content-Type", "application/x-ndjson");
+    let lines = TestApp::answer(lines.body("\u{feff}{\"n\": 21}\n{\"n\": 4}\n")).await;
+    assert!(lines.text.contains("\"twice\":42") && lines.text.contains("\"twice\":8"), "{}", lines.text);
+    let what_if = TestApp::answer(
+        app.client
+            .post(app.url("/flows/doubled/what-if"))
+            .bearer_auth(ADMIN)
+            .header("Content-Type", "application/json")
+            .body("\u{feff}{\"input\": {\"n\": 1}, \"set\": {\"input.n\": 5}}"),
+    );
+    assert_eq!(what_if.await.json()["twice"], 10);
 }
 
 #[actix_web::test]

@@ -323,7 +323,7 @@ async fn where_callers_need_tokens_the_console_shows_each_what_it_may_ask() {
     let path = |file: &str| directory.path().join(file);
     let ((erp, digest), (none, other)) = (tributary::config::new_token(), tributary::config::new_token());
     let tokens = format!(
-        "tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing] }}\n- {{ name: other, sha256: {other}, flows: [] }}\n"
+        "tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing], rights: [decide, explain] }}\n- {{ name: other, sha256: {other}, flows: [] }}\n"
     );
     let (graph, config) = (path("rules.yaml"), path("service.yaml"));
     let text = "flow: doubled\ninput: { n: { type: integer } }\noutcomes: [{ status: done, body: { twice: n * 2 } }]\nnodes: { known: { type: RuleNode, condition: \"n == n\" } }\n";

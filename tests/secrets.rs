@@ -229,7 +229,10 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     let secret = |what: &str| format!("{PLANTED}-{what}");
     let guarded = Guarded::new(&secret("password")).await;
     let (token, digest) = new_token();
-    guarded.write("tokens.yaml", &format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: all }}\n"));
+    guarded.write(
+        "tokens.yaml",
+        &format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: all, rights: [decide, explain] }}\n"),
+    );
     let records = guarded.path("records.ndjson");
     // Two pairs: the listener's, and one of its own that it shows to a database.
     let pairs = ["server", "client"].map(|name| {
@@ -433,4 +436,45 @@ fn check(env_file: &Path) -> String {
     command.current_dir(env!("CARGO_MANIFEST_DIR")).env_clear().args(["check", "--db", "--env-file"]).arg(env_file);
     let output = command.output().expect("it runs");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[actix_web::test]
+async fn each_decision_is_logged_with_its_caller_and_never_its_token_where_that_is_asked_for() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |file: &str| directory.path().join(file);
+    let write = |file: &str, text: &str| std::fs::write(path(file), text).expect("written");
+    let flow = "flow: inverse\ninput: { n: { type: integer } }\nnodes: { n: { type: RuleNode, condition: \"1 / input.n > 0\" } }\n\
+                outcomes: [ { status: positive, when: n.result }, { status: other } ]\n";
+    write("graph.yaml", flow);
+    let (token, digest) = new_token();
+    write("tokens.yaml", &format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: all }}\n"));
+    write(
+        "service.yaml",
+        "http: { tokens: tokens.yaml, bind: '127.0.0.1:0' }\nlog: { format: json, decisions: true }\n",
+    );
+    let output = File::create(path("output.log")).expect("a file");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
+    command.current_dir(directory.path()).env_clear().stdin(Stdio::null()).args(["serve", "--config", "service.yaml"]);
+    command.stdout(output.try_clone().expect("a handle")).stderr(output);
+    let child = command.spawn().expect("it starts");
+    let client = reqwest::Client::new();
+    let mut program = Program { child, output: path("output.log"), scheme: "http", client };
+    assert_eq!(program.post("/flows/inverse", &token, "{\"n\": 1}").await.0, 200);
+    assert_eq!(program.post("/flows/inverse", &token, "{\"n\": 0}").await.0, 500);
+    assert_eq!(program.post("/flows/inverse/batch", &token, "[{\"n\": 1}]").await.0, 200);
+    let said = program.stop();
+    assert!(!said.contains(&token[4..]), "{said}");
+    let lines: Vec<Json> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let decisions: Vec<&Json> = lines.iter().filter(|line| line["decision.id"].is_string()).collect();
+    let [one, failed, of_batch] = decisions.as_slice() else { panic!("three decisions: {said}") };
+    assert_eq!((&one["message"], &one["outcome"]), (&"decided".into(), &"positive".into()), "{one}");
+    assert_eq!((&failed["message"], &failed["error.code"]), (&"not decided".into(), &"rule_error".into()), "{failed}");
+    assert!(of_batch["decision.id"].as_str().expect("an id").ends_with("/0"), "{of_batch}");
+    for line in decisions {
+        assert_eq!(
+            (&line["level"], &line["flow"], &line["caller"]),
+            (&"INFO".into(), &"inverse".into(), &"erp".into())
+        );
+        assert!(line["took_us"].is_number(), "{line}");
+    }
 }

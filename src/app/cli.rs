@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Right;
 
 /// One decision from many PostgreSQL databases.
 #[derive(Debug, Parser)]
@@ -22,7 +25,8 @@ Exit codes:
   2  the command line makes no sense
   3  a database could not be reached (check --db, doctor)
   4  the service could not start: the address is taken, PostgreSQL's programs are missing
-  5  decisions change (replay)";
+  5  decisions change (replay)
+  141  the output was cut off, by a pipe that closed";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -69,6 +73,21 @@ pub struct Files {
     /// Variables for those that the environment does not set [default: .env, where it exists].
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+}
+
+impl Command {
+    /// How it prints what it finds.
+    pub fn format(&self) -> Format {
+        match self {
+            Self::Check(arguments) => arguments.format,
+            Self::Doctor(arguments) => arguments.format,
+            Self::Run(arguments) => arguments.format,
+            Self::Replay(arguments) => arguments.format,
+            Self::Test(arguments) => arguments.format,
+            Self::Records(Records { command: RecordsCommand::Verify(arguments) }) => arguments.format,
+            _ => Format::Text,
+        }
+    }
 }
 
 /// `tributary serve`.
@@ -164,7 +183,7 @@ pub struct Replay {
     /// Print the sums alone, not every decision that changes.
     #[arg(long)]
     pub summary: bool,
-    /// How to print what changes: text, or JSON, one line for each decision that changes and one with the sums.
+    /// How to print what changes: text, or one JSON document.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -290,6 +309,9 @@ pub struct Token {
     /// A flow that it may ask; may be repeated [default: all].
     #[arg(long = "flow", value_name = "FLOW")]
     pub flows: Vec<String>,
+    /// What it lets its caller do; may be repeated [default: decide].
+    #[arg(long = "right", value_name = "RIGHT", value_parser = PossibleValuesParser::new(Right::WORDS))]
+    pub rights: Vec<String>,
 }
 
 /// `tributary completions`.

@@ -127,7 +127,7 @@ impl Core {
         let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
         let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
-        let traces = self.config.traces.is_some();
+        let (traces, log_decisions) = (self.config.traces.is_some(), self.config.log.decisions);
         Workshop {
             releases,
             admission,
@@ -137,6 +137,7 @@ impl Core {
             admin_side,
             gate,
             traces,
+            log_decisions,
             head_limits,
             metrics,
             most_under_way,
@@ -174,6 +175,7 @@ pub struct Workshop {
     admin_side: AdminSide,
     gate: Gate,
     traces: bool,
+    log_decisions: bool,
     head_limits: HeadLimits,
     metrics: Metrics,
     most_under_way: usize,
@@ -197,6 +199,7 @@ impl Workshop {
             admin_side: self.admin_side.clone(),
             gate: self.gate.clone(),
             traces: self.traces,
+            log_decisions: self.log_decisions,
             head_limits: self.head_limits,
             metrics: self.metrics.clone(),
             most_under_way: self.most_under_way,

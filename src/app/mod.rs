@@ -11,11 +11,12 @@ mod operator;
 mod project;
 mod server;
 mod signals;
+pub mod stderr;
 pub mod telemetry;
 mod traces;
 mod watch;
 
-pub use self::commands::{Exit, execute};
+pub use self::commands::{Exit, begin, execute};
 pub use self::core::{Core, CoreError, Workshop};
 pub use self::project::{Project, Sources};
 pub use self::server::{App, StartError};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Access, Arguments, Config, DomainConfig, Env, RecordsTo};
+use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, RecordsTo, log_format};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
@@ -25,6 +25,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// The format of log lines, as far as it can be read although other settings may be wrong.
+    pub fn log_format(&self) -> LogFormat {
+        log_format(&self.arguments, &self.variables(&mut Diagnostics::new())).unwrap_or_default()
+    }
+
     /// The variables as they are now; what is wrong with the file goes to `found`.
     pub fn variables(&self, found: &mut Diagnostics) -> Env {
         match &self.env_file {
@@ -68,6 +73,29 @@ impl Project {
             found.push(Diagnostic::error("bad-certificate", Place::File("http.tls".to_owned()), error.to_string()));
         }
         found.into_result(Self { config, flows, domains, access, records })
+    }
+
+    /// Leaves only the flow of this name, or the only one there is, and the domains that it asks; without connections that are
+    /// kept idle.
+    ///
+    /// # Errors
+    /// The names of the flows, in a sentence, where there is none such.
+    pub fn narrow(mut self, name: Option<&str>) -> Result<Self, String> {
+        let names = self.flows.iter().map(|flow| flow.name.to_string()).collect::<Vec<_>>().join(", ");
+        let is_wanted = |flow: &Flow| name.is_none_or(|name| flow.name.as_str() == name);
+        self.flows.retain(is_wanted);
+        match (name, self.flows.len()) {
+            (_, 1) => {}
+            (Some(name), _) => return Err(format!("there is no flow `{name}`; the flows are: {names}")),
+            (None, _) => return Err(format!("the files hold several flows; choose one with --flow: {names}")),
+        }
+        let asks = |domain: &DomainConfig| {
+            let mut works = self.flows.iter().flat_map(|flow| &flow.nodes).map(|node| &node.work);
+            works.any(|work| matches!(work, Work::Query(query) if query.domain == domain.name))
+        };
+        self.domains.retain(asks);
+        self.domains.iter_mut().for_each(|domain| domain.pool.min = 0);
+        Ok(self)
     }
 
     /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.

@@ -27,8 +27,8 @@ use super::signals::{Asked, Signals};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
-    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, Operations, RequestSpan, TlsError, configure,
-    limit_head, share_client, tag_request, track_request,
+    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, DECISION_ID, GRAPH_VERSION, Operations,
+    RULES_VERSION, RequestSpan, TlsError, configure, limit_head, share_client, tag_request, track_request,
 };
 use crate::records::Recorder;
 use crate::types::Deadline;
@@ -284,7 +284,13 @@ fn cross_origin(cors: Option<&config::Cors>) -> Cors {
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
         .allowed_headers(["x-request-id", "traceparent", "tracestate"].map(HeaderName::from_static))
-        .expose_headers([RETRY_AFTER, HeaderName::from_static("x-request-id")])
+        .expose_headers([
+            RETRY_AFTER,
+            HeaderName::from_static("x-request-id"),
+            DECISION_ID,
+            GRAPH_VERSION,
+            RULES_VERSION,
+        ])
         .max_age(*max_age_s);
     if origins.iter().any(|origin| origin == "*") {
         return rules.allow_any_origin().send_wildcard();

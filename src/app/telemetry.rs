@@ -1,8 +1,6 @@
 //! Logs: tracing events as lines for people or JSON for machines, to standard error, so that standard output holds only
 //! what a command was asked for. And traces, for a service that is asked for them (`traces`).
 
-use std::io::IsTerminal;
-
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, ParseError};
 use tracing_subscriber::fmt::format::FmtSpan;
@@ -11,18 +9,20 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+use super::stderr::style;
 use super::traces::Traces;
 use crate::config::{LogConfig, LogFormat};
+use crate::diagnostics::Style;
 use crate::postgres::NOTICES;
 
-/// Starts logging: what `log.filter` lets through, in the words of `RUST_LOG` (`info`, `tributary=debug,warn`); and makes
-/// traces, where there are some. Without traces there is no layer for them, and no span that the log does not ask for.
+/// Starts logging: what `log.filter` lets through, or `usual` where there is none, in the words of `RUST_LOG` (`info`,
+/// `tributary=debug,warn`); and makes traces, where there are some. Without traces there is no layer for them, and no span that the log does not ask for.
 ///
 /// # Errors
 /// Why the filter is not one. A second call in one process changes nothing.
-pub fn start(log: &LogConfig, traces: Option<&Traces>) -> Result<(), ParseError> {
-    let mut filter = EnvFilter::builder().parse(&log.filter)?;
-    if !log.filter.contains(NOTICES) {
+pub fn start(log: &LogConfig, usual: &str, traces: Option<&Traces>) -> Result<(), ParseError> {
+    let mut filter = EnvFilter::builder().parse(log.filter.as_deref().unwrap_or(usual))?;
+    if !log.filter.as_deref().is_some_and(|filter| filter.contains(NOTICES)) {
         // They may hold rows, so a level for everything does not include them.
         filter = filter.add_directive(format!("{NOTICES}=off").parse()?);
     }
@@ -45,11 +45,11 @@ fn lines<S>(format: LogFormat, is_detailed: bool) -> Box<dyn Layer<S> + Send + S
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    let stderr = std::io::stderr();
+    let is_coloured = style(&stderr) == Style::Coloured;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     match format {
-        LogFormat::Pretty => {
-            lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_span_events(FmtSpan::NONE).boxed()
-        }
+        LogFormat::Pretty => lines.with_ansi(is_coloured).with_target(false).with_span_events(FmtSpan::NONE).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(is_detailed).boxed(),
     }
 }

@@ -5,6 +5,7 @@
 //!   - name: erp
 //!     sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
 //!     flows: [purchasing]
+//!     rights: [decide, explain]
 //!     expires: 2027-06-30T00:00:00Z
 //! ```
 //!
@@ -21,7 +22,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, covered, is_secret};
 use crate::types::{FlowName, parse_moment};
 use crate::yaml::{self, Marked};
 
@@ -31,7 +32,7 @@ const TOKEN_BYTES: usize = 32;
 /// The tokens of a file. Their digests show in no `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access {
-    tokens: Arc<[Token]>,
+    tokens: Arc<[Arc<Token>]>,
 }
 
 #[derive(PartialEq, Eq)]
@@ -40,23 +41,68 @@ struct Token {
     digest: [u8; 32],
     /// `None`: every flow.
     flows: Option<BTreeSet<FlowName>>,
+    rights: BTreeSet<Right>,
     expires: Option<Timestamp>,
 }
 
-/// A token that is good at the moment.
-#[derive(Debug, Clone, Copy)]
-pub struct Caller<'a> {
-    /// The name that the file gives it, for logs.
-    pub name: &'a str,
-    flows: Option<&'a BTreeSet<FlowName>>,
+/// What a token lets its caller do with the flows that it is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// Make decisions, alone and in batches. The only right of a token that lists none.
+    Decide,
+    /// Read explanations, which hold the rows that a decision was made from.
+    Explain,
+    /// Replace facts, and set the clock of a decision.
+    WhatIf,
+    /// Approve what a decision does. Accepted, and without effect until decisions have effects.
+    Approve,
 }
 
-impl Caller<'_> {
-    /// Whether it may ask this flow.
-    pub fn may_ask(&self, flow: &FlowName) -> bool {
-        self.flows.is_none_or(|flows| flows.contains(flow))
+impl Right {
+    /// The rights as they are written.
+    pub const WORDS: [&'static str; 4] = ["decide", "explain", "what_if", "approve"];
+
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Decide => "decide",
+            Self::Explain => "explain",
+            Self::WhatIf => "what_if",
+            Self::Approve => "approve",
+        }
     }
 }
+
+/// The caller of a token that is valid now. Cheap to clone; its `Debug` is the name.
+#[derive(Clone)]
+pub struct Caller(Arc<Token>);
+
+impl Caller {
+    /// The name that the file gives the token, for logs, records and traces.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether the token is for this flow.
+    pub fn may_ask(&self, flow: &FlowName) -> bool {
+        self.0.flows.as_ref().is_none_or(|flows| flows.contains(flow))
+    }
+
+    /// Whether the token has this right.
+    pub fn has(&self, right: Right) -> bool {
+        self.0.rights.contains(&right)
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caller({})", self.0.name)
+    }
+}
+
+/// The keys whose values an excerpt may show: behind any other may stand a token.
+const SHOWN: [&str; 4] = ["name", "flows", "rights", "expires"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +116,7 @@ struct Entry {
     name: String,
     sha256: Hash,
     flows: Flows,
+    rights: Option<Vec<Right>>,
     expires: Option<Moment>,
 }
 
@@ -118,13 +165,13 @@ impl Access {
     /// # Errors
     /// Everything that is wrong with it; no message repeats a digest.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
-        let name = path.display().to_string();
+        let name = covered(&path.display().to_string());
         let text = std::fs::read_to_string(path).map_err(|error| {
             let message = format!("the tokens in `{name}` cannot be read: {error}");
             let help = "make the file with `tributary token`, or leave `http.tokens` out to let everybody ask";
             Diagnostic::error("unreadable-file", Place::File(name.clone()), message).help(help)
         })?;
-        Self::parse(&Source::new(name, text))
+        Self::parse(&Source::guarded(name, text, SHOWN))
     }
 
     /// Reads `source`.
@@ -137,19 +184,22 @@ impl Access {
         let file = yaml::deserialize::<File>(&root, &mut found);
         let entries = file.map(|file| file.tokens).unwrap_or_default();
         let places: Vec<&Marked> = root.get("tokens").map(|list| list.items().iter().collect()).unwrap_or_default();
-        let mut tokens: Vec<Token> = Vec::with_capacity(entries.len());
+        let mut tokens: Vec<Arc<Token>> = Vec::with_capacity(entries.len());
         for (entry, place) in entries.into_iter().zip(places) {
-            if tokens.iter().any(|known| known.name == entry.name) {
+            if is_secret(&entry.name) {
+                let message = "the name looks like a token: it says who the caller is, and is logged and recorded";
+                found.push(Diagnostic::error("bad-name", place.head(), message));
+            } else if tokens.iter().any(|known| known.name == entry.name) {
                 let message = format!("there are two tokens named `{}`", entry.name);
                 found.push(Diagnostic::error("duplicate-name", place.head(), message));
             }
-            tokens.extend(entry.into_token(place, &mut found));
+            tokens.extend(entry.into_token(place, &mut found).map(Arc::new));
         }
         found.into_result(Self { tokens: tokens.into() }).map(|(access, _)| access)
     }
 
     /// Whose token this is, at `now`. Takes the same time for every token of a length.
-    pub fn caller(&self, token: &str, now: Timestamp) -> Option<Caller<'_>> {
+    pub fn caller(&self, token: &str, now: Timestamp) -> Option<Caller> {
         let digest = digest(token);
         let mut found = None;
         for known in self.tokens.iter() {
@@ -159,7 +209,7 @@ impl Access {
             }
         }
         let known = found.filter(|known| known.expires.is_none_or(|expires| now < expires))?;
-        Some(Caller { name: &known.name, flows: known.flows.as_ref() })
+        Some(Caller(Arc::clone(known)))
     }
 
     /// The flows that tokens name, each with the token's name: those that are not served are a mistake.
@@ -178,7 +228,12 @@ impl Entry {
                     match FlowName::parse(&name) {
                         Ok(name) => drop(flows.insert(name)),
                         Err(error) => {
-                            found.push(Diagnostic::error("bad-name", place.head(), error.to_string()));
+                            let message = if is_secret(&name) {
+                                "this is no name of a flow".to_owned()
+                            } else {
+                                error.to_string()
+                            };
+                            found.push(Diagnostic::error("bad-name", place.head(), message));
                             return None;
                         }
                     }
@@ -186,9 +241,32 @@ impl Entry {
                 Some(flows)
             }
         };
+        let rights = rights(self.rights, place, found)?;
         let expires = self.expires.map(|moment| moment.0);
-        Some(Token { name: self.name, digest: self.sha256.0, flows, expires })
+        Some(Token { name: self.name, digest: self.sha256.0, flows, rights, expires })
     }
+}
+
+/// The rights that an entry lists; `decide` where it lists none.
+fn rights(listed: Option<Vec<Right>>, place: &Marked, found: &mut Diagnostics) -> Option<BTreeSet<Right>> {
+    let Some(listed) = listed else { return Some(BTreeSet::from([Right::Decide])) };
+    let written = place.get("rights").unwrap_or(place);
+    if listed.is_empty() {
+        let help = "leave `rights` out for the right to `decide`, or take the token out of the file";
+        let message = "a token without rights can do nothing";
+        found.push(Diagnostic::error("invalid-value", written.head(), message).help(help));
+        return None;
+    }
+    let mut rights = BTreeSet::new();
+    for (number, right) in listed.into_iter().enumerate() {
+        if !rights.insert(right) {
+            let span = written.items().get(number).unwrap_or(written).head();
+            let message = format!("the right `{}` is listed twice", right.word());
+            found.push(Diagnostic::error("duplicate-right", span, message));
+            return None;
+        }
+    }
+    Some(rights)
 }
 
 impl fmt::Debug for Access {
@@ -271,6 +349,29 @@ mod tests {
         assert_eq!(asks("", after, &purchasing), None);
         assert_eq!(asks(&new_digest, after, &purchasing), None);
         assert!(!format!("{access:?}").contains(&new_digest));
+    }
+
+    #[test]
+    fn a_token_has_the_rights_that_it_lists_and_decides_where_it_lists_none() {
+        let (token, digest) = new_token();
+        let rights = |listed: &str| {
+            let access = parse(&format!("tokens:\n- {{ name: a, sha256: {digest}, flows: all{listed} }}\n"))?;
+            let caller = access.caller(&token, Timestamp::UNIX_EPOCH).expect("a caller");
+            let all = [Right::Decide, Right::Explain, Right::WhatIf, Right::Approve];
+            Ok::<_, String>(all.into_iter().filter(|right| caller.has(*right)).map(Right::word).collect::<Vec<_>>())
+        };
+        assert_eq!(rights("").expect("rights"), ["decide"]);
+        assert_eq!(rights(", rights: [explain]").expect("rights"), ["explain"]);
+        assert_eq!(rights(", rights: [approve, what_if, explain, decide]").expect("rights"), Right::WORDS);
+        for (listed, expected) in [
+            ("[]", "can do nothing"),
+            ("[decide, decide]", "the right `decide` is listed twice"),
+            ("[decide, explian]", "must be `decide`, `explain`, `what_if` or `approve`"),
+            ("decide", "must be a list"),
+        ] {
+            let refused = rights(&format!(", rights: {listed}")).expect_err(listed);
+            assert!(refused.contains(expected), "{listed}: {refused}");
+        }
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub enum Password {
     None,
     /// This one.
     Given(SecretString),
-    /// The first line of this file.
+    /// What this file holds: one line.
     File(PathBuf),
 }
 

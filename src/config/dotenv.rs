@@ -1,8 +1,7 @@
 //! `.env` files: quoting, escapes and `export` as `dotenvy` reads them, with the line each variable stands on.
 //!
 //! `dotenvy` would replace `$NAME` from the process environment, with nothing where it is not set. So every `$` is hidden
-//! from it, and [`super::interpolate`] does that work. The text that diagnostics show has no values in it but those of
-//! settings that are never secret.
+//! from it, and [`super::interpolate`] does that work. The text that diagnostics show has no values in it.
 
 use std::sync::Arc;
 
@@ -121,9 +120,7 @@ fn shown(file: &str, lines: &[&str], read: &[(usize, (String, String))]) -> Arc<
         .enumerate()
         .map(|(at, line)| {
             let names = read.iter().filter(|(first, _)| *first == at).map(|(_, (name, _))| name);
-            let harmless = |name: &str| is_harmless(name) && !line.contains("://");
             match names.into_iter().next() {
-                Some(name) if harmless(name) => (*line).to_owned(),
                 Some(name) => format!("{name}=***"),
                 None if line.trim().is_empty() => String::new(),
                 None if line.trim_start().starts_with('#') => "# ...".to_owned(),
@@ -132,12 +129,6 @@ fn shown(file: &str, lines: &[&str], read: &[(usize, (String, String))]) -> Arc<
         })
         .collect();
     Source::new(file, text.join("\n"))
-}
-
-/// Settings whose values are no secrets. All others are taken for one: a misspelt password too.
-fn is_harmless(name: &str) -> bool {
-    let endings = ["_HOST", "_PORT", "_USER", "_NAME", "_CONNECT_TIMEOUT", "_SSLMODE", "_TARGET_SESSION_ATTRS"];
-    name.starts_with("TRIBUTARY_") || endings.iter().any(|ending| name.ends_with(ending))
 }
 
 fn line_span(source: &Arc<Source>, line: usize) -> Span {

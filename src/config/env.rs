@@ -40,6 +40,22 @@ impl Env {
         Self { variables: Arc::new(pairs.into_iter().map(|(name, value)| (name.into(), variable(value))).collect()) }
     }
 
+    /// With these variables in place of those of the same names.
+    #[must_use]
+    pub fn with_pairs<N: Into<String>, V: Into<String>>(mut self, pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let variable = |value: V| Variable { value: Some(value.into()), written: None };
+        Arc::make_mut(&mut self.variables)
+            .extend(pairs.into_iter().map(|(name, value)| (name.into(), variable(value))));
+        self
+    }
+
+    /// Only the variables whose names are `wanted`.
+    #[must_use]
+    pub fn keeping(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        Arc::make_mut(&mut self.variables).retain(|name, _| wanted(name));
+        self
+    }
+
     /// With the variables of the `.env` file at `path`, where there is one. What is set already stays. Complaints
     /// (`dotenv-syntax`, `duplicate-variable`, `unreadable-file`) go to `complaints`; what can be read is kept.
     #[must_use]
@@ -93,6 +109,12 @@ impl Env {
     /// Whether a variable comes from `.env`.
     pub(super) fn is_from_dotenv(&self, name: &str) -> bool {
         self.variables.get(name).is_some_and(|variable| variable.written.is_some())
+    }
+
+    /// Whether a variable is set and not empty, be it Unicode or not.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        let value = self.variables.get(name).map(|variable| variable.value.as_deref());
+        value.is_some_and(|value| value.is_none_or(|value| !value.is_empty()))
     }
 
     /// The value as it was set; `None` where it is not set, empty or not Unicode.

@@ -148,6 +148,7 @@ impl TryFrom<u64> for Nesting {
 struct Log {
     format: Option<LogFormat>,
     filter: Option<Filter>,
+    decisions: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -237,6 +238,23 @@ struct TimeoutKeys {
     probe_interval_ms: Option<Milliseconds>,
 }
 
+/// The settings whose values an excerpt may show: those that the schema knows and that have no settings within.
+pub(super) fn shown_keys() -> Vec<String> {
+    fn collect(schema: &serde_json::Value, keys: &mut Vec<String>) {
+        if let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) {
+            keys.extend(properties.iter().filter(|(_, of)| of.get("properties").is_none()).map(|(key, _)| key.clone()));
+        }
+        match schema {
+            serde_json::Value::Object(parts) => parts.values().for_each(|part| collect(part, keys)),
+            serde_json::Value::Array(parts) => parts.iter().for_each(|part| collect(part, keys)),
+            _ => {}
+        }
+    }
+    let mut keys = Vec::new();
+    collect(&serde_json::from_str(super::SCHEMA).unwrap_or_default(), &mut keys);
+    keys
+}
+
 /// Reads `source` over what `config` has.
 pub(super) fn apply(source: &Arc<Source>, env: &Env, config: &mut Config, complaints: &mut Diagnostics) {
     let root = match yaml::parse(source, yaml::Limits::default()) {
@@ -292,7 +310,8 @@ impl File {
         set(&mut limits.depth, given.nesting.map(|nesting| nesting.0));
         set(&mut config.time_zone, self.time_zone.map(|zone| zone.0));
         set(&mut config.log.format, self.log.format);
-        set(&mut config.log.filter, self.log.filter.map(|filter| filter.0));
+        set(&mut config.log.filter, self.log.filter.map(|filter| Some(filter.0)));
+        set(&mut config.log.decisions, self.log.decisions);
         set(&mut config.console, self.console.enabled);
         self.records.apply(root, directory, &mut config.records, complaints);
         domains(&self.domains, root, config, complaints);

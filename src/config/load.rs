@@ -10,9 +10,10 @@ use super::env::Env;
 use super::file;
 use super::service::{Config, LogFormat, Threads};
 use super::traces;
-use super::variables::read_secret;
+use super::variables::{one_line, read_secret};
 use super::words::{Bind, Count, Filter, FromText, Milliseconds, Zone};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
+use crate::yaml;
 
 /// Where the file is looked for when nothing names one.
 const DEFAULT_FILE: &str = "config/service.yaml";
@@ -93,6 +94,19 @@ impl Config {
     }
 }
 
+/// The format of log lines, as far as it can be read although other settings may be wrong.
+pub fn log_format(arguments: &Arguments, env: &Env) -> Option<LogFormat> {
+    let of_variable = env.value("TRIBUTARY_LOG_FORMAT").ok().flatten();
+    if let Some(format) = of_variable {
+        return LogFormat::from_text(&format).ok();
+    }
+    let named = env.value("TRIBUTARY_CONFIG").ok().flatten().map(PathBuf::from);
+    let path = arguments.config.clone().or(named).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+    let text = std::fs::read_to_string(path).ok()?;
+    let root = yaml::parse(&Source::new("", text), yaml::Limits::default()).ok()?;
+    LogFormat::from_text(root.get("log")?.get("format")?.as_text()?).ok()
+}
+
 struct Loading {
     config: Config,
     complaints: Diagnostics,
@@ -141,7 +155,12 @@ impl Loading {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let env = self.config.env.clone();
-                file::apply(&Source::new(name, text), &env, &mut self.config, &mut self.complaints);
+                file::apply(
+                    &Source::guarded(name, text, file::shown_keys()),
+                    &env,
+                    &mut self.config,
+                    &mut self.complaints,
+                );
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named_by.is_none() => {}
             Err(error) => {
@@ -181,8 +200,8 @@ impl Loading {
         self.config.log.format =
             self.setting("LOG_FORMAT", variables.log_format.as_ref(), log.format, |format: LogFormat| format);
         let rust_log = self.value("RUST_LOG");
-        let filter = self.variable("RUST_LOG", rust_log.as_ref(), log.filter, |filter: Filter| filter.0);
-        self.config.log.filter = self.setting("LOG", variables.log.as_ref(), filter, |filter: Filter| filter.0);
+        let filter = self.variable("RUST_LOG", rust_log.as_ref(), log.filter, |filter: Filter| Some(filter.0));
+        self.config.log.filter = self.setting("LOG", variables.log.as_ref(), filter, |filter: Filter| Some(filter.0));
     }
 
     fn setting<W: FromText, T>(&mut self, key: &str, text: Option<&String>, before: T, to: impl Fn(W) -> T) -> T {
@@ -219,7 +238,17 @@ impl Loading {
         let (token, file) = (self.value("ADMIN_TOKEN"), self.value("ADMIN_TOKEN_FILE"));
         let complaint = match (token, file) {
             (None, None) => return None,
-            (Some(token), None) => return Some(SecretString::from(token)),
+            (Some(token), None) => match one_line(&token) {
+                Ok(token) => return Some(SecretString::from(token)),
+                Err(why) => {
+                    self.complaints.push(self.config.env.complaint(
+                        "ADMIN_TOKEN",
+                        "invalid-value",
+                        &format!("the value {why}"),
+                    ));
+                    return None;
+                }
+            },
             (None, Some(file)) => {
                 let path = PathBuf::from(file);
                 let read = read_secret(&path);

@@ -146,8 +146,10 @@ pub struct RulesConfig {
 pub struct LogConfig {
     /// Default `pretty`.
     pub format: LogFormat,
-    /// A filter of `tracing`, such as `info` or `tributary=debug,info`. Default `info`.
-    pub filter: String,
+    /// A filter of `tracing`, such as `info` or `tributary=debug,info`. Default `info` for a service, `warn` for other commands.
+    pub filter: Option<String>,
+    /// Whether each decision is logged, at the level INFO. Default: no.
+    pub decisions: bool,
 }
 
 /// Which decisions are put on record, and where.
@@ -284,6 +286,6 @@ impl Default for RecordsConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: "info".to_owned() }
+        Self { format: LogFormat::Pretty, filter: None, decisions: false }
     }
 }

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::env::Env;
-use super::variables::read_secret;
+use super::variables::{one_line, read_secret};
 use crate::diagnostics::Diagnostics;
 
 /// The collector that runs beside the service, where nothing else is said.
@@ -243,7 +243,13 @@ impl Reading<'_> {
         let file = self.first(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"]);
         let (name, text) = match (given, file) {
             (None, None) => return Vec::new(),
-            (Some((name, text)), None) => (name, SecretString::from(text)),
+            (Some((name, text)), None) => match one_line(&text) {
+                Ok(text) => (name, SecretString::from(text)),
+                Err(why) => {
+                    self.complaints.push(self.env.complaint(name, "invalid-value", &format!("the value {why}")));
+                    return Vec::new();
+                }
+            },
             (None, Some((name, file))) => match read_secret(Path::new(&file)) {
                 Ok(text) => (name, text),
                 Err(problem) => {

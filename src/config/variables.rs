@@ -109,10 +109,10 @@ fn split(name: &str) -> Option<(&str, &'static str)> {
 pub(super) fn configured(env: &Env) -> Vec<DomainName> {
     let mut domains: Vec<DomainName> = Vec::new();
     for name in env.names() {
-        let Some((owner, _)) = split(name).filter(|_| env.raw(name).is_some()) else {
+        let Some((owner, _)) = split(name).filter(|_| env.is_set(name)) else {
             continue;
         };
-        let has = |key: &str| env.raw(&format!("{owner}_{key}")).is_some();
+        let has = |key: &str| env.is_set(&format!("{owner}_{key}"));
         let has_url = || env.raw(&format!("{owner}_URL")).is_some_and(|url| url.starts_with("postgres"));
         let is_domain = is_domain_variable(name) || has_url() || has("HOST") && has("NAME");
         let domain = if owner == "DB" { DEFAULT_DOMAIN.to_owned() } else { owner.to_lowercase() };
@@ -133,7 +133,7 @@ pub(super) fn configured(env: &Env) -> Vec<DomainName> {
 pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>, Diagnostics> {
     let mut reading = Reading { domain, env, prefix: prefix(domain), complaints: Diagnostics::new() };
     reading.refuse_unknown();
-    let set: Vec<&str> = KEYS.into_iter().filter(|key| env.raw(&reading.variable(key)).is_some()).collect();
+    let set: Vec<&str> = KEYS.into_iter().filter(|key| env.is_set(&reading.variable(key))).collect();
     let variables = reading.variables(&set);
     let configured = match reading.url(&variables) {
         Ok(Some((url, key))) => reading.read_url(&url, key, &variables, &set),
@@ -176,6 +176,10 @@ impl Reading<'_> {
                 _ => self.env.value(&name),
             };
             match value {
+                Ok(Some(value)) if matches!(*key, "PASSWORD" | "URL") => match one_line(&value) {
+                    Ok(secret) => pairs.push(((*key).to_owned(), secret.to_owned())),
+                    Err(why) => self.complain(key, "invalid-value", &format!("the value {why}"), None),
+                },
                 Ok(Some(value)) => pairs.push(((*key).to_owned(), value)),
                 Ok(None) => {}
                 Err(refused) => self.complaints.extend(refused),
@@ -370,17 +374,37 @@ impl Reading<'_> {
     }
 }
 
-/// The first line of a file that holds a secret, or why there is none. The path is not repeated: a secret may have been
-/// written there by mistake.
+/// The secret that a file holds, or why there is none. The path is not repeated: a secret may have been written there by mistake.
 ///
 /// # Errors
 /// What is wrong with the file, in words.
 pub fn read_secret(path: &Path) -> Result<SecretString, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(SecretString::from(line)),
-        _ => Err("the file it names has an empty first line where a secret was expected".to_owned()),
-    }
+    let bytes = std::fs::read(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
+    secret_of_bytes(bytes)
+}
+
+/// The secret that the bytes of a file are.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn secret_of_bytes(bytes: Vec<u8>) -> Result<SecretString, String> {
+    let text = String::from_utf8(bytes).map(SecretString::from);
+    let text = text
+        .map_err(|error| format!("the file it names is not UTF-8 at byte {}", error.utf8_error().valid_up_to() + 1))?;
+    let secret = one_line(text.expose_secret()).map_err(|why| format!("the file it names {why}"))?;
+    if secret.is_empty() { Err("the file it names is empty".to_owned()) } else { Ok(SecretString::from(secret)) }
+}
+
+/// A secret as it was written, without a byte order mark before it and one line break behind it, which editors and `echo` add.
+///
+/// # Errors
+/// What else does not belong into a secret, and where: a line break or NUL within it.
+pub(super) fn one_line(text: &str) -> Result<&str, String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+    let Some((at, found)) = text.char_indices().find(|(_, c)| matches!(c, '\n' | '\r' | '\0')) else { return Ok(text) };
+    let what = if found == '\0' { "a NUL" } else { "a line break" };
+    Err(format!("has {what} at byte {} of the secret, which must be one line", at + 1))
 }
 
 /// How the variable ends that an error is about.

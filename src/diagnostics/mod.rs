@@ -8,6 +8,7 @@
 mod allow;
 mod nearest;
 mod render;
+mod secrets;
 mod source;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use std::fmt;
 pub use allow::Comments;
 pub use nearest::nearest;
 pub use render::{Style, render_json, render_text};
+pub use secrets::{covered, is_secret};
 pub use source::{Position, Snippet, Source, Span};
 
 /// How bad it is.

@@ -3,7 +3,7 @@
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet as Excerpt};
 use serde::Serialize;
 
-use super::{Diagnostic, Diagnostics, Place, Position, Severity, Span};
+use super::{Diagnostic, Diagnostics, Place, Position, Severity, Span, covered};
 
 /// Whether text may have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +40,15 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
         Severity::Warning => Level::WARNING,
     };
     let title = match &diagnostic.place {
-        Place::Span(_) => diagnostic.message.clone(),
-        place => format!("{}: {}", describe(place), diagnostic.message),
+        Place::Span(_) => covered(&diagnostic.message),
+        place => covered(&format!("{}: {}", describe(place), diagnostic.message)),
     };
     let mut group = Group::with_title(level.primary_title(title).id(diagnostic.code));
     for excerpt in excerpts(diagnostic) {
         group = group.element(excerpt);
     }
     if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help.as_str()));
+        group = group.element(Level::HELP.message(covered(help)));
     }
     renderer.render(&[group])
 }
@@ -90,13 +90,13 @@ fn describe(place: &Place) -> String {
 struct Json<'a> {
     severity: Severity,
     code: &'a str,
-    message: &'a str,
+    message: String,
     #[serde(flatten)]
     place: JsonPlace<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<&'a str>,
+    help: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     related: Vec<JsonRelated<'a>>,
 }
@@ -105,7 +105,7 @@ struct Json<'a> {
 #[serde(untagged)]
 enum JsonPlace<'a> {
     Span(JsonSpan<'a>),
-    File { file: &'a str },
+    File { file: String },
     Variable { variable: &'a str },
     Argument { argument: &'a str },
     Database { database: &'a str },
@@ -141,7 +141,7 @@ pub fn render_json(diagnostics: &Diagnostics) -> String {
 fn json(diagnostic: &Diagnostic) -> Json<'_> {
     let place = match &diagnostic.place {
         Place::Span(span) => JsonPlace::Span(json_span(span)),
-        Place::File(file) => JsonPlace::File { file },
+        Place::File(file) => JsonPlace::File { file: covered(file) },
         Place::Variable(variable) => JsonPlace::Variable { variable },
         Place::Argument(argument) => JsonPlace::Argument { argument },
         Place::Database(database) => JsonPlace::Database { database },
@@ -150,10 +150,10 @@ fn json(diagnostic: &Diagnostic) -> Json<'_> {
     Json {
         severity: diagnostic.severity,
         code: diagnostic.code,
-        message: &diagnostic.message,
+        message: covered(&diagnostic.message),
         place,
         label: diagnostic.label.as_deref(),
-        help: diagnostic.help.as_deref(),
+        help: diagnostic.help.as_deref().map(covered),
         related: related.map(|(span, message)| JsonRelated { span: json_span(span), message }).collect(),
     }
 }

@@ -15,7 +15,7 @@ mod sql;
 mod values;
 
 pub use compile::{Catalog, Context, RuleFiles, compile};
-pub use input::{FieldProblem, InputError, InputField, InputSchema, Scalar};
+pub use input::{FieldProblem, InputError, InputField, InputSchema, Scalar, without_bom};
 pub use load::load;
 pub use plan::{
     Cause, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work,

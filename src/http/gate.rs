@@ -1,4 +1,5 @@
-//! Who may ask which flow, and from which side: the tokens of the moment, and the listener that the admin endpoints keep to.
+//! Who may ask which flow for what, and from which side: the tokens of the moment, and the listener that the admin endpoints
+//! keep to.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,8 +12,41 @@ use jiff::Timestamp;
 
 use super::connection::Client;
 use super::problem::Problem;
-use crate::config::Access;
+use crate::config::{Access, Caller, Right};
 use crate::types::FlowName;
+
+/// Who makes a request.
+#[derive(Debug, Clone)]
+pub enum Asker {
+    /// Anybody: no tokens are asked for.
+    Anybody,
+    /// The caller of a token.
+    Caller(Caller),
+    /// Whoever has the admin token.
+    Admin,
+}
+
+impl Asker {
+    /// The name for logs, records and traces.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Anybody => None,
+            Self::Caller(caller) => Some(caller.name()),
+            Self::Admin => Some("admin"),
+        }
+    }
+
+    /// Refuses a caller whose token lacks `right`.
+    ///
+    /// # Errors
+    /// A [`Problem`] of status 403 that names the right.
+    pub fn needs(&self, right: Right) -> Result<(), Problem> {
+        match self {
+            Self::Caller(caller) if !caller.has(right) => Err(Problem::no_right(right)),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// The tokens of the moment, shared by all workers; everybody may ask where there are none.
 #[derive(Debug, Clone, Default)]
@@ -38,9 +72,20 @@ impl Gate {
     /// Lets a request for `flow` pass.
     ///
     /// # Errors
-    /// A [`Problem`] of status 401 without a token that is good now, of 403 with one for other flows.
-    pub fn admit(&self, request: &HttpRequest, flow: &FlowName) -> Result<(), Problem> {
-        self.check(request, |may| if may(flow) { Ok(()) } else { Err(Problem::forbidden(flow)) })
+    /// A [`Problem`] of status 401 without a token that is valid now, of 403 with one for other flows or without `right`.
+    pub fn admit(&self, request: &HttpRequest, flow: &FlowName, right: Right) -> Result<Asker, Problem> {
+        let Some(access) = self.0.load_full() else { return Ok(Asker::Anybody) };
+        let caller = caller(&access, request).ok_or_else(Problem::no_token)?;
+        if !caller.may_ask(flow) {
+            return Err(Problem::forbidden(flow));
+        }
+        let asker = Asker::Caller(caller);
+        asker.needs(right).map(|()| asker)
+    }
+
+    /// Whether the request carries a token of a caller.
+    pub fn knows(&self, request: &HttpRequest) -> bool {
+        self.0.load_full().is_some_and(|access| caller(&access, request).is_some())
     }
 
     /// Those of `flows` that the request may ask.
@@ -62,11 +107,16 @@ impl Gate {
         pass: impl FnOnce(&dyn Fn(&FlowName) -> bool) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         let Some(access) = self.0.load_full() else { return pass(&|_| true) };
-        let token = bearer(request).ok_or_else(Problem::no_token)?;
-        let caller = access.caller(token, Timestamp::now()).ok_or_else(Problem::no_token)?;
-        tracing::debug!(caller = caller.name, "token accepted");
+        let caller = caller(&access, request).ok_or_else(Problem::no_token)?;
         pass(&|flow| caller.may_ask(flow))
     }
+}
+
+/// The caller of the token that the request carries; its span has the name from here on.
+fn caller(access: &Access, request: &HttpRequest) -> Option<Caller> {
+    let caller = access.caller(bearer(request)?, Timestamp::now())?;
+    tracing::Span::current().record("caller", caller.name());
+    Some(caller)
 }
 
 /// The token that the request carries.

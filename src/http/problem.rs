@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::admin::OperationError;
+use crate::config::Right;
 use crate::diagnostics::render_json;
 use crate::flow::explain::Explanation;
 use crate::flow::{FlowError, Undecided};
@@ -101,7 +102,7 @@ const BAD_OVERRIDE: Kind =
     ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced as was asked");
 const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
 const UNAUTHORIZED: Kind = ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
-const FORBIDDEN: Kind = ("forbidden", StatusCode::FORBIDDEN, "The token is not for this flow");
+const FORBIDDEN: Kind = ("forbidden", StatusCode::FORBIDDEN, "The token does not allow this");
 const SLOW_BODY: Kind = ("slow_body", StatusCode::REQUEST_TIMEOUT, "The request body came too slowly");
 const URL_TOO_LONG: Kind = ("url_too_long", StatusCode::URI_TOO_LONG, "The URL is too long");
 const HEADERS_TOO_LARGE: Kind =
@@ -289,6 +290,15 @@ impl Problem {
         Self { flow: Some(flow.clone()), ..problem }
     }
 
+    /// The token is valid and lacks the right that the request needs.
+    pub fn no_right(right: Right) -> Self {
+        let word = right.word();
+        Self::new(
+            FORBIDDEN,
+            format!("this token lacks the right `{word}`: its entry in the file of tokens lists its `rights`"),
+        )
+    }
+
     /// An operation was not done.
     pub fn operation(error: &OperationError) -> Self {
         match error {
@@ -400,6 +410,7 @@ impl Asked {
             Self::Reload => vec![UNAUTHORIZED, REFUSED, NOT_REPLACED],
         };
         let closed: &[Kind] = match self {
+            Self::WhatIf if with_tokens => &[FORBIDDEN],
             Self::Decision | Self::Batch if with_tokens => &[UNAUTHORIZED, FORBIDDEN],
             Self::Picture | Self::Listing if with_tokens => &[UNAUTHORIZED],
             _ => &[],

@@ -1,7 +1,7 @@
 //! What the handlers of one worker share, and the one way from them to a decision.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use tracing::Instrument;
@@ -14,10 +14,19 @@ use super::problem::Problem;
 use super::release::Releases;
 use super::span;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Detail, Report, Run};
+use crate::flow::{Detail, Report, Run, micros};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
-use crate::types::Value;
+use crate::types::{FlowName, Value};
+
+/// What names a decision in its record, its log line and its answer, and who asked for it.
+#[derive(Debug, Clone, Default)]
+pub struct Label {
+    /// The id of the decision.
+    pub id: String,
+    /// The name of the caller, where callers have one.
+    pub caller: Option<String>,
+}
 
 /// What the handlers of one worker share.
 #[derive(Clone)]
@@ -42,6 +51,8 @@ pub struct Service {
     pub gate: Gate,
     /// Whether traces are made.
     pub traces: bool,
+    /// Whether each decision is logged.
+    pub log_decisions: bool,
     /// The most of a request's head.
     pub head_limits: HeadLimits,
 }
@@ -66,11 +77,10 @@ impl Service {
         })
     }
 
-    /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is. `id` names
-    /// the request.
-    pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, id: &str) -> Report {
+    /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is.
+    pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, label: &Label) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, id, async |run| self.coordinator.decide(request(run)).await).await
+        self.recorded(flow, run, label, async |run| self.coordinator.decide(request(run)).await).await
     }
 
     /// As [`Self::decide`], for one decision of a batch: it is not refused for the width of its batch, but waits for its turn.
@@ -79,36 +89,57 @@ impl Service {
         flow: &Arc<BoundFlow>,
         inputs: Value,
         run: Run,
-        (id, place): (&str, BatchPlace),
+        (label, place): (&Label, BatchPlace),
     ) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, id, async |run| self.coordinator.decide_in_turn(request(run), place).await).await
+        self.recorded(flow, run, label, async |run| self.coordinator.decide_in_turn(request(run), place).await).await
     }
 
     async fn recorded(
         &self,
         flow: &Arc<BoundFlow>,
         run: Run,
-        id: &str,
+        label: &Label,
         decide: impl AsyncFnOnce(Run) -> Report,
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
         let is_looked_at = recorder.is_some() || console.is_some_and(|recent| recent.wants(&flow.flow().name));
+        let supposes = !run.overrides.is_empty();
         let is_explained = run.detail == Detail::Reasons;
         let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
-        let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name));
+        let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name, label));
         let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
         span::decided(&span, &report);
-        flow.metrics().decided(&report.result, begun.elapsed());
+        let took = begun.elapsed();
+        flow.metrics().decided(&report.result, took);
+        if self.log_decisions {
+            log(&flow.flow().name, &report, label, took, supposes);
+        }
         if let Some(recent) = console {
             recent.note(flow.flow(), &report, is_explained);
         }
         if let Some(recorder) = recorder
-            && let Some(entry) = Entry::new(flow.shared(), id, &report)
+            && let Some(entry) = Entry::new(flow.shared(), &label.id, label.caller.as_deref(), &report)
         {
             recorder.record(entry).await;
         }
         report
+    }
+}
+
+/// The line of a decision.
+fn log(flow: &FlowName, report: &Report, label: &Label, took: Duration, supposes: bool) {
+    let Label { id, caller } = label;
+    let took_us = micros(took);
+    let what_if = supposes.then_some(true);
+    match &report.result {
+        Ok(decision) => {
+            tracing::info!(%flow, outcome = decision.status, decision.id = id, caller, took_us, what_if, "decided");
+        }
+        Err(error) => {
+            let code = error.code();
+            tracing::info!(%flow, error.code = code, decision.id = id, caller, took_us, what_if, "not decided");
+        }
     }
 }

@@ -19,7 +19,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use super::connection::Client;
 use super::problem::Problem;
 use super::request_id::RequestId;
-use super::service::Service;
+use super::service::{Label, Service};
 use crate::flow::{FlowError, Report};
 use crate::types::FlowName;
 
@@ -51,6 +51,7 @@ impl RootSpanBuilder for RequestSpan {
                 http.request.method = %request.method(),
                 url.path = request.path(),
                 request.id = id,
+                caller = Empty,
                 trace_id = Empty,
                 http.route = Empty,
                 http.response.status_code = Empty,
@@ -130,12 +131,14 @@ pub(super) fn found_flow(request: &HttpRequest) {
 }
 
 /// The span of one decision.
-pub(super) fn of_decision(flow: &FlowName) -> Span {
+pub(super) fn of_decision(flow: &FlowName, label: &Label) -> Span {
     tracing::debug_span!(
         "decision",
         otel.name = %format_args!("decide {flow}"),
         otel.status_code = Empty,
         flow = %flow,
+        decision.id = label.id,
+        caller = label.caller,
         outcome = Empty,
         error.type = Empty,
     )

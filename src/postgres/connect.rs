@@ -36,7 +36,9 @@ use super::notices::drive;
 use super::refusal::refuse;
 use super::sqlstate::is_farewell;
 use super::tls;
-use crate::config::{ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements};
+use crate::config::{
+    ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
+};
 use crate::types::DomainName;
 
 /// A connection whose client is gone may take this long to say goodbye.
@@ -177,16 +179,21 @@ impl Connector {
             Password::Given(secret) => {
                 settings.password(secret.expose_secret());
             }
-            Password::File(path) => match tokio::fs::read_to_string(path).await {
-                Ok(text) => {
-                    settings.password(text.lines().next().unwrap_or_default());
+            Password::File(path) => {
+                let read = tokio::fs::read(path).await;
+                // Its path is for those alone who may see the variables.
+                let read = read.map_err(|error| (error.kind(), format!("the password file cannot be read: {error}")));
+                let secret = read.and_then(|bytes| {
+                    secret_of_bytes(bytes).map_err(|why| (io::ErrorKind::InvalidData, format!("the password: {why}")))
+                });
+                match secret {
+                    Ok(secret) => drop(settings.password(secret.expose_secret())),
+                    Err((kind, why)) => {
+                        let why = format!("{why}; see {}", self.password_at);
+                        return Err(refuse(io::Error::new(kind, why)).await);
+                    }
                 }
-                Err(error) => {
-                    // Its path is for those alone who may see the variables.
-                    let why = format!("the password file cannot be read: {error}; see {}", self.password_at);
-                    return Err(refuse(io::Error::new(error.kind(), why)).await);
-                }
-            },
+            }
         }
         self.dial_in_order(&settings).await
     }

@@ -21,8 +21,10 @@ pub(super) const FORMAT: u32 = 1;
 pub struct Entry {
     /// The flow that decided.
     pub flow: Arc<Flow>,
-    /// What names the request: the id of its answer.
+    /// The id of the decision, as its answer has it.
     pub id: String,
+    /// The name of the caller, where callers have one.
+    pub caller: Option<String>,
     /// What the run did.
     pub trace: Arc<Trace>,
     ended: Ended,
@@ -36,13 +38,13 @@ enum Ended {
 
 impl Entry {
     /// The entry of a run that took notes; `None` where it took none.
-    pub fn new(flow: &Arc<Flow>, id: impl Into<String>, report: &Report) -> Option<Self> {
+    pub fn new(flow: &Arc<Flow>, id: impl Into<String>, caller: Option<&str>, report: &Report) -> Option<Self> {
         let trace = Arc::clone(report.trace.as_ref()?);
         let ended = match &report.result {
             Ok(decision) => Ended::Decided(decision.clone()),
             Err(error) => Ended::failed(error),
         };
-        Some(Self { flow: Arc::clone(flow), id: id.into(), trace, ended })
+        Some(Self { flow: Arc::clone(flow), id: id.into(), caller: caller.map(str::to_owned), trace, ended })
     }
 
     /// Its line, without a line break. With `redact` it lacks what the graph redacts, and cannot be replayed; with `link`
@@ -81,7 +83,7 @@ struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Entry { flow, id, trace, ended } = self.entry;
+        let Entry { flow, id, caller, trace, ended } = self.entry;
         let clock = &trace.clock;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("record", &FORMAT)?;
@@ -93,6 +95,9 @@ impl Serialize for Line<'_> {
             }
         }
         map.serialize_entry("id", id)?;
+        if let Some(caller) = caller {
+            map.serialize_entry("caller", caller)?;
+        }
         map.serialize_entry("at", &clock.now().to_string())?;
         map.serialize_entry("time_zone", clock.time_zone().iana_name().unwrap_or("UTC"))?;
         map.serialize_entry("flow", &flow.name)?;

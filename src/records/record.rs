@@ -42,8 +42,11 @@ pub enum RecordError {
 pub struct Record {
     /// The format.
     pub record: u32,
-    /// What names the request.
+    /// The id of the decision.
     pub id: String,
+    /// Who asked, where callers have a name. A replay ignores it.
+    #[serde(default)]
+    pub caller: Option<String>,
     /// The moment the decision was made at.
     pub at: Timestamp,
     /// The zone that said which day it was.
@@ -124,7 +127,8 @@ impl Record {
     /// # Errors
     /// [`RecordError`].
     pub fn parse(line: &str) -> Result<Self, RecordError> {
-        let record: Self = serde_json::from_str(line).map_err(|source| RecordError::Shape { source })?;
+        let record: Self = serde_json::from_str(line.trim_start_matches('\u{feff}'))
+            .map_err(|source| RecordError::Shape { source })?;
         if record.record == FORMAT { Ok(record) } else { Err(RecordError::Format { found: record.record }) }
     }
 

@@ -238,8 +238,9 @@ impl<'a> Builder<'a> {
     }
 
     fn unknown_tag(&mut self, span: &Span, tag: &Tag) {
-        let name = if tag.is_yaml_core_schema() { format!("!!{}", tag.suffix) } else { tag.to_string() };
-        let message = format!("the tag `{name}` is not known, or does not fit this value");
+        // A text that starts with `!` reads as a tag, and may be a secret.
+        let name = if tag.is_yaml_core_schema() { format!(" `!!{}`", tag.suffix) } else { String::new() };
+        let message = format!("the tag{name} is not known, or does not fit this value");
         let word = span.text().find('!').map_or(0..0, |at| {
             let rest = span.text().get(at..).unwrap_or("");
             at..at + rest.find(char::is_whitespace).unwrap_or(rest.len())

@@ -131,7 +131,7 @@ export class Service {
     // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.
     writeFileSync(join(service.home, "service.yaml"), `http: { drain_timeout_ms: 600000${callers ? ", tokens: tokens.yaml" : ""} }\n`);
     const digest = createHash("sha256").update(CALLER).digest("hex");
-    writeFileSync(join(service.home, "tokens.yaml"), `tokens:\n- { name: erp, sha256: ${digest}, flows: [purchasing] }\n`);
+    writeFileSync(join(service.home, "tokens.yaml"), `tokens:\n- { name: erp, sha256: ${digest}, flows: [purchasing], rights: [decide, explain] }\n`);
     service.port = await freePort();
     await service.serve();
     return service;

@@ -194,8 +194,11 @@ async fn where_callers_need_a_token_the_document_says_so_and_shows_what_they_may
     let directory = tempfile::tempdir().expect("a directory");
     let tokens = directory.path().join("tokens.yaml");
     let (secret, digest) = tributary::config::new_token();
-    std::fs::write(&tokens, format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing] }}\n"))
-        .expect("written");
+    std::fs::write(
+        &tokens,
+        format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: [purchasing], rights: [decide, explain] }}\n"),
+    )
+    .expect("written");
     let rules = repository().join("tests/graph/accepted/rules_alone.yaml");
     let setup = Setup { graphs: vec![repository().join("graph.yaml"), rules], ..Setup::default() }.on(&samples);
     let app = TestApp::start(setup.set("TRIBUTARY_TOKENS", tokens.to_str().expect("text")));

@@ -25,7 +25,10 @@ impl Served {
         let settings = tempfile::tempdir().expect("a directory");
         let (caller, digest) = new_token();
         let write = |file: &str, text: &str| std::fs::write(settings.path().join(file), text).expect("written");
-        write("tokens.yaml", &format!("tokens: [ {{ name: erp, sha256: {digest}, flows: all }} ]\n"));
+        write(
+            "tokens.yaml",
+            &format!("tokens: [ {{ name: erp, sha256: {digest}, flows: all, rights: [decide, explain, what_if] }} ]\n"),
+        );
         write("service.yaml", if closed { "http: { tokens: tokens.yaml }\n" } else { "{}\n" });
         let graphs = vec![repository().join("graph.yaml"), repository().join("tests/contracts/orders.yaml")];
         let setup = Setup { graphs, config: Some(settings.path().join("service.yaml")), ..Setup::default() };

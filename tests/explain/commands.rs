@@ -152,19 +152,27 @@ async fn a_rule_change_is_replayed_over_what_was_decided() {
     assert_eq!(code, 5, "{text}");
     assert!(text.contains("purchase_order.approval_status: \"auto_approved\" -> \"pending\""), "{text}");
     assert!(text.contains("3 records replayed: 2 the same, 1 changed, 0 cannot be replayed"), "{text}");
-    let (_, lines, _) = run(&[], &["replay", &records, "--graph", &graph, "--format", "json"]);
-    let lines: Vec<Json> = lines.lines().map(json).collect();
-    assert_eq!(lines[0]["changes"][0]["field"], "purchase_order.approval_status");
-    assert_eq!(lines[1]["summary"]["changed"], 1);
+    let (_, document, _) = run(&[], &["replay", &records, "--graph", &graph, "--format", "json"]);
+    let document = json(&document);
+    assert_eq!(document["changes"][0]["changes"][0]["field"], "purchase_order.approval_status");
+    assert_eq!((&document["summary"]["changed"], &document["errors"]), (&Json::from(1), &Json::from(0)));
+    let (_, document, _) = run(&[], &["replay", &records, "--graph", &graph, "--summary", "--format", "json"]);
     assert_eq!(
-        run(&[], &["replay", &records, "--graph", &graph, "--summary", "--format", "json"]).1.lines().count(),
-        1
+        (&json(&document)["changes"], &json(&document)["summary"]["changed"]),
+        (&serde_json::json!([]), &Json::from(1))
     );
 
     let all = format!("{}garbage\n", std::fs::read_to_string(&records).expect("records"));
     std::fs::write(&records, all).expect("written");
     let (code, _, errors) = run(&[], &["replay", &records]);
     assert!(code == 1 && errors.contains("decisions.ndjson:4: this is not a decision record"), "{errors}");
+    let (code, document, errors) = run(&[], &["replay", &records, "--format", "json"]);
+    assert_eq!(
+        (code, errors.as_str(), json(&document)["diagnostics"][0]["code"].as_str()),
+        (1, "", Some("bad-record"))
+    );
+    let (code, document, errors) = run(&[], &["replay", "nowhere.ndjson", "--format", "json"]);
+    assert_eq!((code, errors.as_str(), json(&document)["errors"].as_u64()), (1, "", Some(1)));
     let (code, _, errors) = run(&[], &["replay", "nowhere.ndjson"]);
     assert!(code == 1 && errors.contains("nowhere.ndjson cannot be read"), "{errors}");
 }

@@ -51,7 +51,7 @@ proptest! {
     #[test]
     fn what_was_recorded_replays_to_the_letter(case in case()) {
         let Some((flow, report)) = decided(&case, Detail::Answers) else { return Ok(()) };
-        let line = Entry::new(&flow, "id", &report).unwrap().line(false, None).unwrap();
+        let line = Entry::new(&flow, "id", None, &report).unwrap().line(false, None).unwrap();
         let record = Record::parse(&line).unwrap();
         let flows = [case.flow().unwrap()];
         prop_assert_eq!(Replay::new(&flows, Limits::default()).replay(&record), Replayed::Same, "{}", line);

@@ -64,7 +64,7 @@ fn an_explanation_says_which_rules_wait_for_what_and_what_they_would_have_set() 
 fn records_replay_to_the_same_error_and_show_what_a_change_of_the_rules_decides() {
     let flow = Arc::new(loan().flow());
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
-    let line = Entry::new(&flow, "1", &report).unwrap().line(false, None).unwrap();
+    let line = Entry::new(&flow, "1", None, &report).unwrap().line(false, None).unwrap();
     assert!(line.contains("undecided") && line.contains("applicant.age"), "{line}");
     let record = Record::parse(&line).unwrap();
     let flows = [loan().flow()];

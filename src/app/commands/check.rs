@@ -1,14 +1,15 @@
 //! `tributary check`: everything that can be known before a request comes, said at once.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
-use super::{Exit, counted, plural, report};
+use super::{Exit, counted, plural, refuse};
 use crate::actors::supervision::DomainSet;
 use crate::app::cli::{Check, Format};
 use crate::app::project::{Project, Sources};
-use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
+use crate::app::stderr::style;
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, render_json, render_text};
 use crate::graph::{Catalog, Work};
 use crate::postgres::{Description, QueryError, QueryErrorKind};
 use crate::types::{Deadline, FlowName, NodeId};
@@ -17,8 +18,7 @@ pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {
     let sources = match arguments.files.sources(None) {
         Ok(sources) => sources,
         Err(found) => {
-            report(&found, arguments.format)?;
-            return Ok(Exit::Refused);
+            return Ok(refuse(&found, arguments.format)?);
         }
     };
     loop {
@@ -64,7 +64,7 @@ fn print(found: &Diagnostics, format: Format, summary: Option<String>) -> std::i
     match format {
         Format::Json => writeln!(stdout, "{}", render_json(found)),
         Format::Text => {
-            let style = if stdout.is_terminal() { Style::Coloured } else { Style::Plain };
+            let style = style(&stdout);
             if !found.is_empty() {
                 writeln!(stdout, "{}\n", render_text(found, style))?;
             }

@@ -10,7 +10,7 @@ use rand::distr::Alphanumeric;
 
 use super::Exit;
 use super::serve::serve;
-use crate::app::cli::{Demo as Arguments, Format};
+use crate::app::cli::Demo as Arguments;
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
@@ -30,7 +30,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
     let demo = match Demo::start(&arguments.state_dir).await {
         Ok(demo) => demo,
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            crate::app::stderr::error(&error.to_string())?;
             return Ok(Exit::CannotStart);
         }
     };
@@ -43,13 +43,13 @@ async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Res
     let sources = match arguments.files.sources(arguments.bind) {
         Ok(sources) => sources,
         Err(found) => {
-            super::report(&found, Format::Text)?;
+            super::report(&found)?;
             return Ok(Exit::Refused);
         }
     };
     let mut found = Diagnostics::new();
     let (env, token) = with_admin(&on_private_server(&sources.variables(&mut found), demo));
-    super::report(&found, Format::Text)?;
+    super::report(&found)?;
     let sources = Sources { env, env_file: None, ..sources };
     let Some((mut project, traces)) = super::read_to_serve(&sources)? else { return Ok(Exit::Refused) };
     if project.config.records.to == RecordsTo::Off {
@@ -78,14 +78,9 @@ fn write_env(demo: &Demo, state_dir: &Path) -> std::io::Result<PathBuf> {
 fn on_private_server(env: &Env, demo: &Demo) -> Env {
     let prefixes: Vec<String> = DATABASES.iter().map(|database| format!("{}_", database.name.to_uppercase())).collect();
     let foreign = |name: &&str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
-    let kept: Vec<(String, String)> = env
-        .names()
-        .filter(foreign)
-        .filter_map(|name| Some((name.to_owned(), env.value(name).ok().flatten()?)))
-        .collect();
     let own =
         DATABASES.iter().map(|database| (format!("{}_URL", database.name.to_uppercase()), demo.url(database.name)));
-    Env::from_pairs(kept.into_iter().chain(own))
+    env.clone().keeping(|name| foreign(&name)).with_pairs(own)
 }
 
 /// The environment with an admin token, so that the console can do all it is for; the token too, where it was made here.
@@ -94,9 +89,7 @@ fn with_admin(env: &Env) -> (Env, Option<String>) {
         return (env.clone(), None);
     }
     let token: String = rand::rng().sample_iter(Alphanumeric).take(20).map(char::from).collect();
-    let given = env.names().filter_map(|name| Some((name.to_owned(), env.value(name).ok().flatten()?)));
-    let given: Vec<(String, String)> = given.collect();
-    (Env::from_pairs(given.into_iter().chain([(ADMIN_TOKEN.to_owned(), token.clone())])), Some(token))
+    (env.clone().with_pairs([(ADMIN_TOKEN, token.as_str())]), Some(token))
 }
 
 /// The path of each flow and a body to try it with.

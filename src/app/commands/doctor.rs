@@ -5,14 +5,15 @@ use std::io::Write;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Exit, load, plural};
+use super::{Exit, load, plural, with_diagnostics};
 use crate::app::cli::{Doctor, Format};
 use crate::config::DomainConfig;
+use crate::diagnostics::Diagnostics;
 use crate::graph::{Flow, Work};
 use crate::postgres::{Finding, Query, Verdict, examination};
 
 pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
-    let Some((project, _)) = load(&arguments.files, None, arguments.format)? else { return Ok(Exit::Refused) };
+    let Some((project, warnings)) = load(&arguments.files, arguments.format)? else { return Ok(Exit::Refused) };
     let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
     for domain in &project.domains {
         let queries = queries_of(domain, &project.flows);
@@ -23,7 +24,7 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
         });
         all.push((domain.name.to_string(), findings));
     }
-    print(&all, arguments.format)?;
+    print(&all, &warnings, arguments.format)?;
     let worst = all.iter().flat_map(|(_, findings)| findings).map(|finding| finding.verdict).max();
     let reached = all.iter().all(|(_, findings)| findings.iter().any(|finding| finding.step == "version"));
     Ok(match worst {
@@ -42,12 +43,12 @@ fn queries_of<'a>(domain: &DomainConfig, flows: &'a [Flow]) -> Vec<&'a Query> {
     queries.collect()
 }
 
-fn print(all: &[(String, Vec<Finding>)], format: Format) -> std::io::Result<()> {
+fn print(all: &[(String, Vec<Finding>)], warnings: &Diagnostics, format: Format) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     if format == Format::Json {
         let domains: serde_json::Map<_, _> =
             all.iter().map(|(domain, findings)| (domain.clone(), json!(findings))).collect();
-        return writeln!(stdout, "{}", json!({ "domains": domains }));
+        return writeln!(stdout, "{}", with_diagnostics(json!({ "domains": domains }), warnings));
     }
     let (mut warnings, mut failures) = (0, 0);
     for (domain, findings) in all {

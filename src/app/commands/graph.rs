@@ -10,7 +10,7 @@ use crate::graph::picture::{Overlay, Picture};
 use crate::records::{Record, overlay};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some((flows, limits)) = offline_flows(arguments.files.sources(None), Format::Text)? else {
+    let Some((flows, limits, _)) = offline_flows(arguments.files.sources(None), Format::Text)? else {
         return Ok(Exit::Refused);
     };
     let record = arguments.explain_of.as_deref().map(read).transpose()?;

@@ -15,16 +15,19 @@ mod serve;
 mod test;
 mod token;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use serde_json::{Value as Json, json};
+
 use super::cli::{Cli, Command, Files, Format};
 use super::project::{Project, Sources};
+use super::stderr;
 use super::traces::Traces;
-use crate::config::{Arguments, Env};
-use crate::diagnostics::{Diagnostic, Diagnostics, Place, Style, render_json, render_text};
+use crate::config::{Arguments, Env, log_format};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, covered, render_json};
 use crate::graph::Flow;
 use crate::grl;
 
@@ -55,11 +58,36 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Executes a command line inside an actix system.
+/// What is logged where nothing says so: by a service, and by a command that ends by itself.
+const TALKATIVE: &str = "info";
+const QUIET: &str = "warn";
+
+/// Begins a run of the program: what is said from here on has the form that the environment asks for.
+pub fn begin() {
+    let asked = log_format(&Arguments::default(), &Env::of_process());
+    stderr::expect(asked.unwrap_or_default());
+}
+
+/// Executes a command line inside an actix system. A command that prints JSON prints its failure as JSON too.
 ///
 /// # Errors
-/// What nobody can do anything about but the machine: standard output that cannot be written.
+/// What nobody can do anything about but the machine, such as standard output that cannot be written; for a command that prints
+/// text, also what it cannot do.
 pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
+    let format = cli.command.format();
+    match dispatch(cli).await {
+        Err(error) if format == Format::Json && error.downcast_ref::<std::io::Error>().is_none() => {
+            let message = covered(&format!("{error:#}"));
+            let diagnostic = json!({ "severity": "error", "code": "failed", "message": message });
+            let document = json!({ "errors": 1, "warnings": 0, "diagnostics": [diagnostic] });
+            writeln!(std::io::stdout(), "{document}")?;
+            Ok(Exit::Refused)
+        }
+        outcome => outcome,
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Serve(arguments) => serve::execute(arguments).await,
         Command::Demo(arguments) => demo::execute(arguments).await,
@@ -97,80 +125,79 @@ impl Files {
     }
 }
 
-/// Reads the project and starts logging as it says; prints what is wrong with it.
-fn load(files: &Files, bind: Option<SocketAddr>, format: Format) -> anyhow::Result<Option<(Project, Sources)>> {
-    match files.sources(bind) {
-        Ok(sources) => Ok(read(&sources, format)?.map(|project| (project, sources))),
-        Err(found) => {
-            report(&found, format)?;
-            Ok(None)
-        }
-    }
-}
-
-/// As [`load`], from sources.
-fn read(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
-    let project = checked(sources, format)?;
-    if let Some(project) = &project {
-        super::telemetry::start(&project.config.log, None)?;
-    }
-    Ok(project)
+/// Reads the project and starts logging as it says. Prints what is wrong with it; the warnings are for the document of a command
+/// that prints JSON.
+fn load(files: &Files, format: Format) -> anyhow::Result<Option<(Project, Diagnostics)>> {
+    let loaded = files.sources(None).and_then(|sources| {
+        stderr::expect(sources.log_format());
+        Project::load(&sources, None)
+    });
+    let Some((project, warnings)) = passed(loaded, format)? else { return Ok(None) };
+    super::telemetry::start(&project.config.log, QUIET, None)?;
+    Ok(Some((project, warnings)))
 }
 
 /// Reads the project to serve it: starts logging as it says, and what sends traces where it asks for them.
 fn read_to_serve(sources: &Sources) -> anyhow::Result<Option<(Project, Option<Traces>)>> {
-    let Some(project) = checked(sources, Format::Text)? else { return Ok(None) };
+    stderr::expect(sources.log_format());
+    let Some((project, _)) = passed(Project::load(sources, None), Format::Text)? else { return Ok(None) };
     let traces = project.config.traces.as_ref().map(Traces::start).transpose()?;
-    super::telemetry::start(&project.config.log, traces.as_ref())?;
+    super::telemetry::start(&project.config.log, TALKATIVE, traces.as_ref())?;
     if let Some(traces) = &project.config.traces {
-        tracing::info!(endpoint = traces.endpoint, share = ?traces.share, "traces are sent");
+        tracing::info!(endpoint = covered(&traces.endpoint), share = ?traces.share, "traces are sent");
     }
     Ok(Some((project, traces)))
-}
-
-/// Reads the project; prints what is wrong with it.
-fn checked(sources: &Sources, format: Format) -> anyhow::Result<Option<Project>> {
-    match Project::load(sources, None) {
-        Ok((project, warnings)) => {
-            report(&warnings, format)?;
-            Ok(Some(project))
-        }
-        Err(found) => {
-            report(&found, format)?;
-            Ok(None)
-        }
-    }
 }
 
 /// The flows and the limits of their rules, without the databases: no domain needs to be configured. Prints what is wrong.
 fn offline_flows(
     sources: Result<Sources, Diagnostics>,
     format: Format,
-) -> anyhow::Result<Option<(Vec<Flow>, grl::Limits)>> {
-    match sources.and_then(|sources| Project::load_offline(&sources)) {
-        Ok((flows, limits, warnings)) => {
-            report(&warnings, format)?;
-            Ok(Some((flows, limits)))
+) -> anyhow::Result<Option<(Vec<Flow>, grl::Limits, Diagnostics)>> {
+    let loaded = sources.and_then(|sources| {
+        stderr::expect(sources.log_format());
+        let (flows, limits, warnings) = Project::load_offline(&sources)?;
+        Ok(((flows, limits), warnings))
+    });
+    Ok(passed(loaded, format)?.map(|((flows, limits), warnings)| (flows, limits, warnings)))
+}
+
+/// What was read, and its warnings; or nothing, with the errors printed.
+fn passed<T>(
+    loaded: Result<(T, Diagnostics), Diagnostics>,
+    format: Format,
+) -> std::io::Result<Option<(T, Diagnostics)>> {
+    match loaded {
+        Ok((value, warnings)) => {
+            if format == Format::Text {
+                report(&warnings)?;
+            }
+            Ok(Some((value, warnings)))
         }
-        Err(found) => {
-            report(&found, format)?;
-            Ok(None)
-        }
+        Err(found) => refuse(&found, format).map(|_| None),
     }
 }
 
-/// Prints diagnostics to standard error, where there are any.
-fn report(found: &Diagnostics, format: Format) -> std::io::Result<()> {
-    if found.is_empty() {
-        return Ok(());
-    }
-    let mut stderr = std::io::stderr().lock();
+/// Prints why a command is refused: to standard error, or as its JSON document.
+fn refuse(found: &Diagnostics, format: Format) -> std::io::Result<Exit> {
     match format {
-        Format::Json => writeln!(stderr, "{}", render_json(found)),
-        Format::Text => {
-            let style = if stderr.is_terminal() { Style::Coloured } else { Style::Plain };
-            writeln!(stderr, "{}\n\n{}", render_text(found, style), counted(found))
-        }
+        Format::Text => report(found)?,
+        Format::Json => writeln!(std::io::stdout(), "{}", render_json(found))?,
+    }
+    Ok(Exit::Refused)
+}
+
+/// Prints diagnostics to standard error, where there are any.
+fn report(found: &Diagnostics) -> std::io::Result<()> {
+    if found.is_empty() { Ok(()) } else { stderr::diagnostics(found, &counted(found)) }
+}
+
+/// The JSON document of a command, with the members `errors`, `warnings` and `diagnostics`.
+fn with_diagnostics(document: Json, found: &Diagnostics) -> Json {
+    let more = serde_json::from_str(&render_json(found)).unwrap_or_default();
+    match (document, more) {
+        (Json::Object(document), Json::Object(more)) => Json::Object(document.into_iter().chain(more).collect()),
+        (document, _) => document,
     }
 }
 

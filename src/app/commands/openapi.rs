@@ -9,7 +9,7 @@ use crate::graph::Work;
 use crate::http::openapi::Contract;
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let Some((flows, _)) = offline_flows(arguments.files.sources(None), Format::Text)? else {
+    let Some((flows, ..)) = offline_flows(arguments.files.sources(None), Format::Text)? else {
         return Ok(Exit::Refused);
     };
     let domains: BTreeSet<&str> = flows

@@ -5,60 +5,104 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
-use super::{Exit, offline_flows, plural};
+use super::{Exit, offline_flows, plural, with_diagnostics};
 use crate::app::cli::{Format, Replay as Arguments};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::records::{Change, Record, Replay, Replayed, Summary};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let sources = arguments.files.sources(None);
-    let Some((flows, limits)) = offline_flows(sources, arguments.format)? else { return Ok(Exit::Refused) };
+    let Some((flows, limits, found)) = offline_flows(sources, arguments.format)? else { return Ok(Exit::Refused) };
     let replay = Replay::new(&flows, limits);
-    let mut summary = Summary::default();
-    let mut complete = true;
+    let mut report = Report { arguments, summary: Summary::default(), changed: Vec::new(), found };
     for path in &arguments.records {
-        complete &= file(path, &replay, arguments, &mut summary)?;
+        report.file(path, &replay)?;
     }
-    print(&summary, arguments.format)?;
-    Ok(match (complete, summary.changed) {
-        (false, _) => Exit::Refused,
-        (true, 0) => Exit::Success,
-        (true, _) => Exit::Changed,
+    report.print()?;
+    Ok(match (report.found.has_errors(), report.summary.changed) {
+        (true, _) => Exit::Refused,
+        (false, 0) => Exit::Success,
+        (false, _) => Exit::Changed,
     })
 }
 
-/// Replays the records of one file; whether all of its lines were records.
-fn file(path: &Path, replay: &Replay<'_>, arguments: &Arguments, summary: &mut Summary) -> anyhow::Result<bool> {
-    let reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        match File::open(path) {
-            Ok(file) => Box::new(BufReader::new(file)),
-            Err(error) => anyhow::bail!("{} cannot be read: {error}", path.display()),
-        }
-    };
-    let mut complete = true;
-    for (number, line) in reader.lines().enumerate() {
-        let line = line?;
-        if Record::is_absent(&line) {
-            continue;
-        }
-        let place = format!("{}:{}", path.display(), number + 1);
-        let record = match Record::parse(&line) {
-            Ok(record) => record,
-            Err(error) => {
-                writeln!(std::io::stderr(), "{place}: {error}")?;
-                complete = false;
-                continue;
+/// What replays came to.
+struct Report<'a> {
+    arguments: &'a Arguments,
+    summary: Summary,
+    /// The decisions that change, for a document.
+    changed: Vec<Json>,
+    /// The warnings of the files, and the lines that are no records.
+    found: Diagnostics,
+}
+
+impl Report<'_> {
+    /// Replays the records of one file.
+    fn file(&mut self, path: &Path, replay: &Replay<'_>) -> anyhow::Result<()> {
+        let reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
+            Box::new(std::io::stdin().lock())
+        } else {
+            match File::open(path) {
+                Ok(file) => Box::new(BufReader::new(file)),
+                Err(error) => anyhow::bail!("{} cannot be read: {error}", path.display()),
             }
         };
-        let replayed = replay.replay(&record);
-        summary.add(&record, &replayed);
-        if !arguments.summary {
-            tell(&place, &record, &replayed, arguments.format)?;
+        for (number, line) in reader.lines().enumerate() {
+            let line = line?;
+            if Record::is_absent(&line) {
+                continue;
+            }
+            let place = format!("{}:{}", path.display(), number + 1);
+            match Record::parse(&line) {
+                Ok(record) => {
+                    let replayed = replay.replay(&record);
+                    self.summary.add(&record, &replayed);
+                    self.tell(&place, &record, &replayed)?;
+                }
+                Err(error) => {
+                    if self.arguments.format == Format::Text {
+                        writeln!(std::io::stderr(), "{place}: {error}")?;
+                    }
+                    self.found.push(Diagnostic::error("bad-record", Place::File(place), error.to_string()));
+                }
+            }
         }
+        Ok(())
     }
-    Ok(complete)
+
+    fn tell(&mut self, place: &str, record: &Record, replayed: &Replayed) -> anyhow::Result<()> {
+        let (changes, impossible) = match replayed {
+            Replayed::Same => return Ok(()),
+            _ if self.arguments.summary => return Ok(()),
+            Replayed::Changed(changes) => (Some(changes.as_slice()), None),
+            Replayed::Impossible(why) => (None, Some(why.as_str())),
+        };
+        if self.arguments.format == Format::Json {
+            let Record { id, flow, input, .. } = record;
+            self.changed.push(serde_json::to_value(Changed { place, id, flow, input, changes, impossible })?);
+            return Ok(());
+        }
+        let mut stdout = std::io::stdout().lock();
+        writeln!(stdout, "{place}  {}  {}  {}", record.flow, record.at, record.input)?;
+        if let Some(why) = impossible {
+            writeln!(stdout, "    cannot be replayed: {why}")?;
+        }
+        for Change { field, before, after } in changes.unwrap_or_default() {
+            writeln!(stdout, "    {field}: {} -> {}", shown(before.as_ref()), shown(after.as_ref()))?;
+        }
+        Ok(())
+    }
+
+    fn print(&self) -> anyhow::Result<()> {
+        if self.arguments.format == Format::Text {
+            return print(&self.summary);
+        }
+        let document = json!({ "changes": self.changed, "summary": self.summary });
+        writeln!(std::io::stdout(), "{}", with_diagnostics(document, &self.found))?;
+        Ok(())
+    }
 }
 
 /// One decision that changes.
@@ -67,45 +111,19 @@ struct Changed<'a> {
     place: &'a str,
     id: &'a str,
     flow: &'a str,
-    input: &'a serde_json::Value,
+    input: &'a Json,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<&'a [Change]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     impossible: Option<&'a str>,
 }
 
-fn tell(place: &str, record: &Record, replayed: &Replayed, format: Format) -> anyhow::Result<()> {
-    let (changes, impossible) = match replayed {
-        Replayed::Same => return Ok(()),
-        Replayed::Changed(changes) => (Some(changes.as_slice()), None),
-        Replayed::Impossible(why) => (None, Some(why.as_str())),
-    };
-    let mut stdout = std::io::stdout().lock();
-    if format == Format::Json {
-        let Record { id, flow, input, .. } = record;
-        writeln!(stdout, "{}", serde_json::to_string(&Changed { place, id, flow, input, changes, impossible })?)?;
-        return Ok(());
-    }
-    writeln!(stdout, "{place}  {}  {}  {}", record.flow, record.at, record.input)?;
-    if let Some(why) = impossible {
-        writeln!(stdout, "    cannot be replayed: {why}")?;
-    }
-    for Change { field, before, after } in changes.unwrap_or_default() {
-        writeln!(stdout, "    {field}: {} -> {}", shown(before.as_ref()), shown(after.as_ref()))?;
-    }
-    Ok(())
-}
-
-fn shown(json: Option<&serde_json::Value>) -> String {
+fn shown(json: Option<&Json>) -> String {
     json.map_or_else(|| "(none)".to_owned(), ToString::to_string)
 }
 
-fn print(summary: &Summary, format: Format) -> anyhow::Result<()> {
+fn print(summary: &Summary) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    if format == Format::Json {
-        writeln!(stdout, "{}", serde_json::json!({ "summary": summary }))?;
-        return Ok(());
-    }
     let Summary { records, same, changed, impossible, reasons, outcomes, fields } = summary;
     writeln!(
         stdout,

@@ -1,13 +1,13 @@
 //! `tributary serve`: the flows over HTTP, on the user's own databases.
 
-use std::io::Write;
 use std::time::Duration;
 
 use super::{Exit, read_to_serve, report};
-use crate::app::cli::{Format, Serve};
+use crate::app::cli::Serve;
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
+use crate::app::stderr;
 use crate::app::traces::Traces;
 
 /// How long the last traces may take to be sent.
@@ -18,7 +18,7 @@ pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
     let sources = match arguments.files.sources(arguments.bind) {
         Ok(sources) => sources,
         Err(found) => {
-            report(&found, Format::Text)?;
+            report(&found)?;
             return Ok(Exit::Refused);
         }
     };
@@ -38,7 +38,7 @@ pub(super) async fn serve(
     let app = match App::build(project, sources, signals) {
         Ok(app) => app,
         Err(error) => {
-            writeln!(std::io::stderr(), "error: {error}")?;
+            stderr::error(&error.to_string())?;
             return Ok(Exit::CannotStart);
         }
     };

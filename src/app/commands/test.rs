@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Exit, plural, report};
+use super::{Exit, plural, refuse, report, with_diagnostics};
 use crate::app::cli::{Files, Format, Test as Arguments};
 use crate::app::project::Project;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
@@ -24,8 +24,12 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
             None
         }
     };
-    report(&found, arguments.format)?;
-    let Some((suites, limits)) = suites.filter(|_| !found.has_errors()) else { return Ok(Exit::Refused) };
+    let Some((suites, limits)) = suites.filter(|_| !found.has_errors()) else {
+        return Ok(refuse(&found, arguments.format)?);
+    };
+    if arguments.format == Format::Text {
+        report(&found)?;
+    }
     let wanted = |name: &str| arguments.filter.as_deref().is_none_or(|filter| name.contains(filter));
     let (outcomes, coverage) = run(&suites, &limits, wanted);
     if let Some(path) = &arguments.junit {
@@ -33,7 +37,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     match arguments.format {
         Format::Text => print(&suites, &outcomes, &coverage)?,
-        Format::Json => print_json(&suites, &outcomes, &coverage)?,
+        Format::Json => print_json(&suites, &outcomes, &coverage, &found)?,
     }
     let enough = arguments.min_coverage.is_none_or(|least| coverage.percent() >= usize::from(least));
     if !enough {
@@ -117,7 +121,7 @@ fn print(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage) -> anyhow:
     Ok(())
 }
 
-fn print_json(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage) -> anyhow::Result<()> {
+fn print_json(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage, found: &Diagnostics) -> anyhow::Result<()> {
     let tests = outcomes.iter().filter_map(|outcome| {
         let suite = suites.get(outcome.suite)?;
         let case = suite.cases.get(outcome.case)?;
@@ -133,6 +137,6 @@ fn print_json(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage) -> an
         "tests": tests.collect::<Vec<_>>(),
         "coverage": { "percent": coverage.percent(), "uncovered": coverage.uncovered() },
     });
-    writeln!(std::io::stdout(), "{document}")?;
+    writeln!(std::io::stdout(), "{}", with_diagnostics(document, found))?;
     Ok(())
 }

@@ -252,6 +252,7 @@ impl RuleFiles for Beside<'_> {
     fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
         let full = self.0.join(path);
         let text = std::fs::read_to_string(&full)?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(Source::new(full.display().to_string(), text))
     }
 }

@@ -65,13 +65,18 @@ impl<'de> Deserialize<'de> for Body {
     }
 }
 
+/// `body` without the byte order mark that may stand before it.
+pub fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+}
+
 impl InputSchema {
     /// Reads a JSON body: a map with every input, those that were not given with their default or null.
     ///
     /// # Errors
     /// [`InputError`], with all that is wrong.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
-        let Body(fields) = read(body)?;
+        let Body(fields) = read(without_bom(body))?;
         let mut given: Vec<(String, Result<Value, Misfit>)> = Vec::with_capacity(fields.len());
         let mut problems = Vec::new();
         for (name, json) in fields {

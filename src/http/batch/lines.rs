@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +14,7 @@ use super::window::in_groups;
 use crate::actors::coordinator::{BatchPlace, BoundFlow};
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, Report, Run};
-use crate::http::{Problem, Service, Settings};
+use crate::http::{Label, Problem, Service, Settings};
 use crate::types::{Clock, Deadline};
 
 /// Many decisions of one flow.
@@ -25,12 +26,14 @@ pub struct Batch {
     pub flow: Arc<BoundFlow>,
     /// How decisions are made.
     pub settings: Settings,
-    /// What names the batch: its decisions are named after it and their index.
-    pub id: String,
+    /// What names the batch, and who asked for it: its decisions are named after it and their index.
+    pub label: Label,
     /// The trace it belongs to, where traces are made.
     pub trace_id: Option<String>,
     /// Whether each decision says why.
     pub explains: bool,
+    /// The moment that its decisions are made at, where it is not that of each.
+    pub as_of: Option<Timestamp>,
 }
 
 /// What came of one input.
@@ -126,12 +129,16 @@ impl Batch {
     async fn decide(&self, index: usize, element: Result<Element, Problem>) -> Result<Answer, Problem> {
         let element = element?.map_err(|error| Problem::malformed(error.to_string()))?;
         let inputs = self.flow.flow().inputs.parse_json(&element).map_err(Problem::input)?;
-        let clock = Clock::system(self.settings.time_zone.clone());
+        let zone = self.settings.time_zone.clone();
+        let clock = match self.as_of {
+            Some(moment) => Clock::fixed(moment, zone),
+            None => Clock::system(zone),
+        };
         let mut run = Run::new(clock, Deadline::never());
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
-        let id = format!("{}/{index}", self.id);
+        let label = Label { id: format!("{}/{index}", self.label.id), caller: self.label.caller.clone() };
         let place = BatchPlace { index, limit: self.settings.request_timeout };
-        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&id, place)).await;
+        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&label, place)).await;
         let trace = trace.as_deref().filter(|_| self.explains);
         let explain = trace.map(|trace| Box::new(Explanation::of(self.flow.flow(), trace, result.is_ok())));
         match result {

@@ -68,7 +68,12 @@ pub struct Splitter {
     in_text: bool,
     escaped: bool,
     ready: VecDeque<Element>,
+    /// The bytes of a byte order mark that the body has begun with so far; `None` behind it.
+    mark: Option<usize>,
 }
+
+/// The byte order mark of UTF-8.
+const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 
 impl Splitter {
     /// A splitter of elements of at most `limit` bytes.
@@ -84,21 +89,39 @@ impl Splitter {
             in_text: false,
             escaped: false,
             ready: VecDeque::new(),
+            mark: Some(0),
         }
     }
 
     /// Takes more of the body.
     pub fn push(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            match self.form {
-                Form::Lines => self.line_byte(*byte),
-                Form::Array => self.array_byte(*byte),
+            match self.mark.filter(|seen| MARK.get(*seen) == Some(byte)) {
+                Some(seen) => self.mark = Some(seen + 1),
+                None => {
+                    self.leave_mark();
+                    self.byte(*byte);
+                }
             }
+        }
+    }
+
+    /// A beginning of a mark that is none is part of the body.
+    fn leave_mark(&mut self) {
+        let seen = self.mark.take().filter(|seen| *seen < MARK.len()).unwrap_or(0);
+        MARK.iter().take(seen).for_each(|byte| self.byte(*byte));
+    }
+
+    fn byte(&mut self, byte: u8) {
+        match self.form {
+            Form::Lines => self.line_byte(byte),
+            Form::Array => self.array_byte(byte),
         }
     }
 
     /// The body has ended.
     pub fn finish(&mut self) {
+        self.leave_mark();
         match (self.form, self.place) {
             (Form::Lines, _) => self.line_byte(b'\n'),
             (Form::Array, Place::End | Place::Broken) => {}
@@ -215,6 +238,10 @@ mod tests {
             let expected = [r#"{"a": "],\"}"}"#, "[1, [2]]", r#""x""#, "3"].map(|text| Ok(text.to_owned()));
             assert_eq!(split(Form::Array, array, chunk), expected);
             assert_eq!(split(Form::Lines, lines, chunk), ["{\"a\":1}", "[2]", "3"].map(|text| Ok(text.to_owned())));
+        }
+        for chunk in 1..5 {
+            assert_eq!(split(Form::Array, b"\xEF\xBB\xBF[1]", chunk), [Ok("1".to_owned())]);
+            assert_eq!(split(Form::Lines, b"\xEF\xBB\xBF1\n2", chunk), ["1", "2"].map(|text| Ok(text.to_owned())));
         }
         assert_eq!(split(Form::Array, b"[]", 1), []);
         assert_eq!(split(Form::Lines, b"", 1), []);

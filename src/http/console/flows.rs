@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value as Json, json};
 
 use super::Console;
-use crate::config::Coalescing;
+use crate::config::{Coalescing, Right};
 use crate::graph::{Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
 use crate::grl::{Beginning, FactRef, Owner};
 use crate::http::handlers::answering;
@@ -25,6 +25,8 @@ pub(super) async fn one(
 ) -> Result<HttpResponse, Problem> {
     let flow = service.flow_named(&request, &path).map_err(|problem| answering(&request, problem))?;
     let flow = flow.flow();
+    let last =
+        service.gate.admit(&request, &flow.name, Right::Explain).ok().and_then(|_| console.recent().of(&flow.name));
     let nodes: Vec<Json> = flow.nodes.iter().map(|node| describe(flow, node)).collect();
     let answer = json!({
         "flow": flow.name,
@@ -35,7 +37,7 @@ pub(super) async fn one(
         "redacts": redacts(flow),
         "nodes": nodes,
         "outcomes": flow.outcomes.iter().map(of_outcome).collect::<Vec<Json>>(),
-        "last": console.recent().of(&flow.name),
+        "last": last,
     });
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
 }

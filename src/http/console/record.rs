@@ -1,6 +1,6 @@
 //! `POST /console/flows/{flow}/test`: makes a decision and gives it back as a flow test, to be run by `tributary test`.
 //!
-//! The file holds the rows that the decision was made from. Where the flow redacts columns, or facts are replaced, it
+//! The file holds the rows that the decision was made from: a caller's token needs the right to explain. Where the flow redacts columns, or facts are replaced, it
 //! is for whoever has the admin token.
 
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::flows::redacts;
 use crate::actors::coordinator::Request;
+use crate::config::Right;
 use crate::flow::{Detail, Report, Run};
 use crate::flowtests;
 use crate::graph::Flow;
@@ -44,7 +45,14 @@ async fn write(
     let release = service.releases.current();
     let is_admin = admin::authorize(request, service).is_ok();
     let ungated = release.flow_named(name_of_flow).filter(|_| is_admin).cloned();
-    let flow = ungated.map_or_else(|| service.flow_named(request, name_of_flow), Ok)?;
+    let flow = match ungated {
+        Some(flow) => flow,
+        None => {
+            let flow = service.flow_named(request, name_of_flow)?;
+            service.gate.admit(request, &flow.flow().name, Right::Decide)?.needs(Right::Explain)?;
+            flow
+        }
+    };
     if redacts(flow.flow()) {
         admin::authorize(request, service)?;
     }

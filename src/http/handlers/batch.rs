@@ -9,7 +9,8 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
 use super::asks_for;
-use super::decide::{EXPLAIN, media_type, name};
+use super::decide::{label, media_type};
+use super::wish::Wish;
 use crate::http::batch::{Batch, Form, Line, Summary};
 use crate::http::span::{TraceId, found_flow};
 use crate::http::{Problem, Service};
@@ -36,7 +37,7 @@ pub(super) async fn decide(
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
-    service.gate.admit(request, &flow.flow().name)?;
+    let wish = Wish::read(request, service, &flow.flow().name, false)?;
     let form = match media_type(request).as_deref() {
         Some("application/json") => Form::Array,
         Some(LINES | "application/ndjson" | "application/jsonl") => Form::Lines,
@@ -46,9 +47,10 @@ pub(super) async fn decide(
         service: service.clone(),
         flow: flow.clone(),
         settings: release.settings().clone(),
-        id: name(request),
+        label: label(request, flow, &wish),
         trace_id: TraceId::of(request),
-        explains: asks_for(request.query_string(), EXPLAIN)?,
+        explains: wish.explains,
+        as_of: wish.as_of,
     };
     let sums_up = asks_for(request.query_string(), SUMMARY)?;
     let lines = texts(batch.begin(payload, form).await?, sums_up).map(Ok::<_, Infallible>);

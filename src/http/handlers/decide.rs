@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{Method, header};
-use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::Value as Json;
 use tokio::time::timeout;
 
-use super::{admin, answering, asks_for, batch};
+use super::wish::Wish;
+use super::{answering, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
+use crate::graph::without_bom;
+use crate::http::request_id::name_decision;
 use crate::http::span::found_flow;
-use crate::http::{Problem, Release, RequestId, Service, Settings};
-use crate::types::{Clock, Deadline, FlowName, Value};
+use crate::http::{Label, Problem, Release, Service, Settings};
+use crate::types::{Deadline, FlowName, Value};
 
 /// What stands behind a flow's path for decisions with facts replaced.
 const WHAT_IF: &str = "/what-if";
-/// What the query string asks for the reasons with.
-pub(super) const EXPLAIN: &str = "explain";
 
 /// Answers whatever no fixed route takes: a flow's path, or nothing.
 pub(in crate::http) async fn decide(
@@ -43,16 +44,11 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     if request.method() != Method::POST {
         return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
     }
-    if replaces {
-        admin::authorize(request, service)?;
-    } else {
-        service.gate.admit(request, &flow.flow().name)?;
-    }
+    let wish = Wish::read(request, service, &flow.flow().name, replaces)?;
     check_media_type(request)?;
-    let explains = asks_for(request.query_string(), EXPLAIN)?;
     let settings = release.settings();
-    let mut run = Run::new(Clock::system(settings.time_zone.clone()), Deadline::after(settings.request_timeout));
-    run.detail = if explains { Detail::Reasons } else { Detail::Decision };
+    let mut run = Run::new(wish.clock(&settings.time_zone), Deadline::after(settings.request_timeout));
+    run.detail = if wish.explains { Detail::Reasons } else { Detail::Decision };
     let body = read(payload, settings.max_body_bytes, settings.request_timeout).await?;
     let inputs = if replaces {
         let (inputs, set) = what_if(&body, true)?;
@@ -63,14 +59,14 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     };
     let inputs = inputs.map_err(Problem::input)?;
     let replaced = run.overrides.facts().map(str::to_owned).collect();
-    let id = name(request);
-    let report = service.decide(flow, inputs, run, &id).await;
-    finish(flow, report, explains, replaced)
+    let label = label(request, flow, &wish);
+    let report = service.decide(flow, inputs, run, &label).await;
+    finish(flow, report, wish.explains, replaced)
 }
 
-/// What names the request.
-pub(super) fn name(request: &HttpRequest) -> String {
-    request.extensions().get::<RequestId>().map_or_else(String::new, |id| id.as_str().to_owned())
+/// What names the decision that a request leads to.
+pub(super) fn label(request: &HttpRequest, flow: &BoundFlow, wish: &Wish) -> Label {
+    Label { id: name_decision(request, flow.flow()), caller: wish.asker.name().map(str::to_owned) }
 }
 
 fn finish(flow: &BoundFlow, report: Report, explains: bool, replaced: Vec<String>) -> Result<Answer, Problem> {
@@ -113,7 +109,8 @@ pub(in crate::http) async fn supposed(
 /// The two parts of a what-if's body; whether the second has to be there.
 fn what_if(body: &[u8], needs_set: bool) -> Result<(Json, Vec<(String, Json)>), Problem> {
     const SHAPE: &str = "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}";
-    let json: Json = serde_json::from_slice(body).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
+    let json: Json =
+        serde_json::from_slice(without_bom(body)).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
     let Json::Object(mut fields) = json else { return Err(Problem::malformed(SHAPE.to_owned())) };
     let inputs = fields.shift_remove("input").unwrap_or_else(|| Json::Object(serde_json::Map::new()));
     let set = match fields.shift_remove("set") {

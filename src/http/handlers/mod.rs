@@ -8,6 +8,7 @@ pub(super) mod graph;
 pub(super) mod health;
 pub(super) mod metrics;
 pub(super) mod openapi;
+mod wish;
 
 use actix_web::{HttpMessage, HttpRequest, web};
 
@@ -15,10 +16,15 @@ use super::problem::Problem;
 use super::request_id::RequestId;
 use super::span::TraceId;
 
-/// Whether `name` is asked for in the query string: the last time it stands there counts.
+/// The value of `name` in the query string: the last time it stands there counts.
+fn last(query: &str, name: &str) -> Option<String> {
+    let web::Query(pairs) = web::Query::<Vec<(String, String)>>::from_query(query).ok()?;
+    pairs.into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
+}
+
+/// Whether `name` is asked for in the query string.
 fn asks_for(query: &str, name: &str) -> Result<bool, Problem> {
-    let Ok(web::Query(pairs)) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(false) };
-    match pairs.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_str()) {
+    match last(query, name).as_deref() {
         None | Some("false" | "0") => Ok(false),
         Some("" | "true" | "1") => Ok(true),
         Some(_) => Err(Problem::bad_query(&format!("`{name}` is true or false, such as ?{name}=true"))),

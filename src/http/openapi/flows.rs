@@ -27,7 +27,7 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>) -> FlowContract {
     let mut paths = Map::new();
     paths.insert(flow.path.clone(), json!({ "post": decide(flow, whole) }));
     paths.insert(format!("{}/batch", flow.path), json!({ "post": batch(flow, whole) }));
-    if whole.with_admin {
+    if whole.with_admin || whole.with_tokens {
         schemas.insert(named(flow, "replaced"), replaced(flow));
         paths.insert(format!("{}/what-if", flow.path), json!({ "post": what_if(flow, whole) }));
     }
@@ -214,11 +214,24 @@ fn operation(
     (verb, summary): (&str, &str),
     (body, answer, description): (Json, Json, &str),
 ) -> Json {
+    let explain = if whole.with_tokens {
+        "Whether the answer says why; the token needs the right `explain`"
+    } else {
+        "Whether the answer says why"
+    };
+    let mut parameters = vec![super::flag("explain", explain)];
+    if whole.with_tokens || asked == Asked::WhatIf {
+        parameters.push(as_of(whole.with_tokens));
+    }
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({ "description": description, "content": answer }));
+    let headers = decision_headers();
+    responses.insert("200".to_owned(), json!({ "description": description, "headers": headers, "content": answer }));
     responses.extend(problems::responses(asked, whole.with_tokens));
     let security = match asked {
-        Asked::WhatIf => json!([{ "admin": [] }]),
+        Asked::WhatIf => {
+            let admin = whole.with_admin.then(|| json!({ "admin": [] }));
+            Json::Array(admin.into_iter().chain(whole.with_tokens.then(|| json!({ "caller": [] }))).collect())
+        }
         _ => whole.security(),
     };
     json!({
@@ -226,8 +239,29 @@ fn operation(
         "tags": [flow.name],
         "summary": summary,
         "security": security,
-        "parameters": [super::flag("explain", "Whether the answer says why")],
+        "parameters": parameters,
         "requestBody": { "required": true, "content": body },
         "responses": responses
+    })
+}
+
+/// What the headers of a decision say.
+fn decision_headers() -> Json {
+    let header =
+        |description: &str| json!({ "required": true, "description": description, "schema": { "type": "string" } });
+    json!({
+        "Decision-Id": header("The id of the decision, as in its record; decisions of a batch are named after it and their index"),
+        "Graph-Version": header("The hash of the graph that decided"),
+        "Rules-Version": header("The hash of the rules that decided")
+    })
+}
+
+/// What sets the clock of a decision.
+fn as_of(with_tokens: bool) -> Json {
+    let who = if with_tokens { "a token with the right `what_if`" } else { "the admin token" };
+    json!({
+        "name": "as_of", "in": "query",
+        "description": format!("The moment that the decision is made at, for {who}; now where it is left out"),
+        "schema": { "type": "string", "format": "date-time" }
     })
 }

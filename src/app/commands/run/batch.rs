@@ -11,8 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::actors::coordinator::BoundFlow;
 use crate::app::commands::{Exit, plural};
 use crate::app::core::Core;
-use crate::http::AdminSide;
+use crate::graph::without_bom;
 use crate::http::batch::{Batch, Form, Summary};
+use crate::http::{AdminSide, Label};
 
 /// How much of the file is read at once.
 const PART: usize = 1 << 16;
@@ -26,14 +27,15 @@ pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, expl
         flow,
         settings: release.settings().clone(),
         trace_id: None,
-        id: uuid::Uuid::new_v4().to_string(),
+        label: Label { id: uuid::Uuid::new_v4().to_string(), caller: None },
         explains,
+        as_of: None,
     };
     let (mut reader, size) = open(path)?;
     let mut first = vec![0; PART];
     let length = reader.read(&mut first)?;
     first.truncate(length);
-    let is_array = first.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let is_array = without_bom(&first).iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let form = if is_array { Form::Array } else { Form::Lines };
     let progress = progress(size);
     let body = Box::pin(parts(first, reader, progress.clone()));

@@ -3,52 +3,64 @@
 mod batch;
 mod text;
 
-use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Exit, load};
+use serde_json::{Value as Json, json};
+
+use super::{Exit, load, with_diagnostics};
 use crate::actors::coordinator::BoundFlow;
 use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
+use crate::diagnostics::Diagnostics;
 use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flip, Search};
 use crate::flow::offline::Bench;
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
-use crate::http::{AdminSide, Problem};
+use crate::http::{AdminSide, Label, Problem};
 use crate::types::{Clock, Deadline, Value};
 
 pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
-    let Some((project, _)) = load(&arguments.files, None, arguments.format)? else {
+    let Some((project, warnings)) = load(&arguments.files, arguments.format)? else {
         return Ok(Exit::Refused);
     };
     if let Some(file) = arguments.record_test.as_deref().filter(|file| file.exists()) {
         anyhow::bail!("{} is there already; choose another file, or delete it", file.display());
     }
-    let core = Core::start(project)?;
+    let core = Core::start(project.narrow(arguments.flow.as_deref()).map_err(anyhow::Error::msg)?)?;
+    let Some(flow) = core.releases().current().flows().first().map(|flow| Arc::clone(flow)) else {
+        anyhow::bail!("there is no flow");
+    };
     if let Some(file) = &arguments.batch {
-        let exit = match choose(&core, arguments.flow.as_deref()) {
-            Ok(flow) => batch::execute(&core, flow, file, arguments.explain).await,
-            Err(message) => Err(anyhow::anyhow!(message)),
-        };
+        let exit = batch::execute(&core, flow, file, arguments.explain).await;
         core.drain(Deadline::after(core.config().http.drain_timeout)).await;
         return exit;
     }
-    let outcome = decide(&core, &arguments).await;
+    let outcome = decide(&core, &flow, &arguments).await;
     core.drain(Deadline::after(core.config().http.drain_timeout)).await;
-    match outcome? {
-        Ok(decided) => {
-            decided.print(arguments.format)?;
+    match (outcome?, arguments.format) {
+        (Ok(decided), format) => {
+            decided.print(format, &warnings)?;
             Ok(Exit::Success)
         }
-        Err(problem) => {
+        (Err(problem), Format::Text) => {
             writeln!(std::io::stderr(), "{}", serde_json::to_string_pretty(&problem)?)?;
             Ok(Exit::Refused)
         }
+        (Err(problem), Format::Json) => {
+            print_json(serde_json::to_value(&problem)?, &warnings)?;
+            Ok(Exit::Refused)
+        }
     }
+}
+
+/// Prints the document; with the member `diagnostics` where the files have warnings.
+fn print_json(document: Json, warnings: &Diagnostics) -> std::io::Result<()> {
+    let document = if warnings.is_empty() { document } else { with_diagnostics(document, warnings) };
+    writeln!(std::io::stdout(), "{document}")
 }
 
 /// What is printed.
@@ -58,18 +70,12 @@ struct Decided {
 }
 
 impl Decided {
-    fn print(&self, format: Format) -> anyhow::Result<()> {
-        let mut stdout = std::io::stdout().lock();
+    fn print(&self, format: Format, warnings: &Diagnostics) -> anyhow::Result<()> {
         match (format, &self.flip) {
-            (Format::Json, None) => writeln!(stdout, "{}", serde_json::to_string(&self.answer)?)?,
-            (Format::Json, Some(flip)) => {
-                let both = HashMap::from([
-                    ("answer", serde_json::to_value(&self.answer)?),
-                    ("flip", serde_json::to_value(flip)?),
-                ]);
-                writeln!(stdout, "{}", serde_json::to_string(&both)?)?;
-            }
+            (Format::Json, None) => print_json(serde_json::to_value(&self.answer)?, warnings)?,
+            (Format::Json, Some(flip)) => print_json(json!({ "answer": self.answer, "flip": flip }), warnings)?,
             (Format::Text, _) => {
+                let mut stdout = std::io::stdout().lock();
                 writeln!(stdout, "{}", serde_json::to_string_pretty(&self.answer.decision)?)?;
                 if let Some(explanation) = &self.answer.explain {
                     writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
@@ -83,28 +89,24 @@ impl Decided {
     }
 }
 
-async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Decided, Problem>> {
-    let flow = match choose(core, arguments.flow.as_deref()) {
-        Ok(flow) => flow,
-        Err(message) => anyhow::bail!(message),
-    };
-    let inputs = match inputs(&flow, arguments)? {
+async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> anyhow::Result<Result<Decided, Problem>> {
+    let inputs = match inputs(flow, arguments)? {
         Ok(inputs) => inputs,
         Err(error) => return Ok(Err(Problem::input(error))),
     };
     let problem = |error: &FlowError| Problem::flow(&flow.flow().name, error);
-    let overrides = match overrides(&flow, &arguments.set)? {
+    let overrides = match overrides(flow, &arguments.set)? {
         Ok(overrides) => overrides,
         Err(error) => return Ok(Err(problem(&error))),
     };
     let run = run(core, arguments, overrides);
     let service = core.workshop(None, AdminSide::default()).service();
-    let id = uuid::Uuid::new_v4().to_string();
-    let Report { result, trace } = service.decide(&flow, inputs.clone(), run.clone(), &id).await;
+    let label = Label { id: uuid::Uuid::new_v4().to_string(), caller: None };
+    let Report { result, trace } = service.decide(flow, inputs.clone(), run.clone(), &label).await;
     let explain = trace.as_deref().filter(|_| arguments.explain);
     let explain = explain.map(|trace| Box::new(Explanation::of(flow.flow(), trace, result.is_ok())));
     if let (Some(file), Some(trace)) = (&arguments.record_test, trace.as_deref()) {
-        record_test(file, &flow, &result, trace)?;
+        record_test(file, flow, &result, trace)?;
     }
     let flip = match (&arguments.flip, trace.as_deref()) {
         (Some(fact), Some(trace)) => {
@@ -113,7 +115,7 @@ async fn decide(core: &Core, arguments: &Arguments) -> anyhow::Result<Result<Dec
             let search = Search { flow: flow.flow(), trace, run: &run, bench: &bench, field };
             let ask = async |run: Run| {
                 let deadline = Deadline::after(core.releases().current().settings().request_timeout);
-                service.decide(&flow, inputs.clone(), Run { deadline, ..run }, &id).await
+                service.decide(flow, inputs.clone(), Run { deadline, ..run }, &label).await
             };
             match search.flip(fact, ask).await {
                 Ok(flip) => Some(flip),
@@ -159,24 +161,6 @@ fn record_test(
     Ok(())
 }
 
-/// The flow that was named, or the only one there is.
-fn choose(core: &Core, name: Option<&str>) -> Result<Arc<BoundFlow>, String> {
-    let release = core.releases().current();
-    let flows = release.flows();
-    let names = || flows.iter().map(|flow| flow.flow().name.to_string()).collect::<Vec<_>>().join(", ");
-    match name {
-        Some(name) => flows
-            .iter()
-            .find(|flow| flow.flow().name.as_str() == name)
-            .map(|flow| Arc::clone(flow))
-            .ok_or_else(|| format!("there is no flow `{name}`; the flows are: {}", names())),
-        None => match flows.as_slice() {
-            [only] => Ok(Arc::clone(only)),
-            _ => Err(format!("the files hold several flows; choose one with --flow: {}", names())),
-        },
-    }
-}
-
 fn inputs(flow: &BoundFlow, arguments: &Arguments) -> anyhow::Result<Result<Value, InputError>> {
     let schema = &flow.flow().inputs;
     if let Some(json) = &arguments.json {
@@ -191,7 +175,7 @@ fn inputs(flow: &BoundFlow, arguments: &Arguments) -> anyhow::Result<Result<Valu
     for input in &arguments.inputs {
         match input.split_once('=') {
             Some(pair) => pairs.push(pair),
-            None => anyhow::bail!("--input takes NAME=VALUE, such as product_id=PROD-001; `{input}` has no `=`"),
+            None => anyhow::bail!("--input takes NAME=VALUE, such as product_id=PROD-001; one has no `=`"),
         }
     }
     Ok(schema.parse_pairs(pairs))
@@ -201,7 +185,7 @@ fn overrides(flow: &BoundFlow, set: &[String]) -> anyhow::Result<Result<Override
     let mut overrides = Overrides::none();
     for each in set {
         let Some((fact, value)) = each.split_once('=') else {
-            anyhow::bail!("--set takes FACT=VALUE, such as inventory_levels.available_qty=2000; `{each}` has no `=`");
+            anyhow::bail!("--set takes FACT=VALUE, such as inventory_levels.available_qty=2000; one has no `=`");
         };
         if let Err(error) = overrides.set_typed(flow.flow(), fact.trim(), value.trim()) {
             return Ok(Err(error));
