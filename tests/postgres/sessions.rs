@@ -256,7 +256,7 @@ async fn a_password_file_is_read_at_each_connect() {
     config.connection.password = Password::File(file.path().to_owned());
     let domain = Domain::start(config);
     assert!(matches!(domain.refused("SELECT 1 AS n", &[]).await, QueryErrorKind::Unavailable { .. }));
-    std::fs::write(file.path(), "right p@ss/word\nand a second line\n").expect("written");
+    std::fs::write(file.path(), "right p@ss/word\n").expect("written");
     domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
     assert_eq!(domain.value("SELECT current_user::text AS u", &[]).await, Value::text("locked"));
     domain.drain().await;

@@ -262,6 +262,10 @@ fn as_of(with_tokens: bool) -> Json {
     json!({
         "name": "as_of", "in": "query",
         "description": format!("The moment that the decision is made at, for {who}; now where it is left out"),
-        "schema": { "type": "string", "format": "date-time" }
+        // RFC 3339 has offsets that no zone has; they are refused.
+        "schema": {
+            "type": "string", "format": "date-time",
+            "pattern": "([Zz]|[+](0[0-9]|1[0-3]):[0-5][0-9]|-(0[0-9]|1[01]):[0-5][0-9])$"
+        }
     })
 }
