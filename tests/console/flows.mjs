@@ -2,7 +2,8 @@
 
 // Markup and turned text wherever somebody else's words are shown.
 export const HOSTILE = "<img src=x onerror=\"window.hacked=1\">\u202egnp.exe";
-const quoted = JSON.stringify(HOSTILE);
+// A flow file must not hold the character itself.
+const quoted = JSON.stringify(HOSTILE).replace("\u202e", "\\u202e");
 
 export const HOSTILE_FLOW = `
 flow: hostile
