@@ -1,6 +1,6 @@
 //! What the rules of a ruleset read and write: which rules an unknown fact concerns.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::ast::{Assign, Compare};
 use super::facts::Lookup;
@@ -13,7 +13,7 @@ use crate::types::Value;
 pub(super) struct Links {
     pub(super) rules: Vec<RuleLinks>,
     /// By slot: the rules that read it, or add to it.
-    pub(super) readers: HashMap<usize, Vec<usize>>,
+    pub(super) readers: BTreeMap<usize, Vec<usize>>,
     /// By own fact: how its rules change it.
     changes: Vec<Changes>,
 }
@@ -44,7 +44,7 @@ pub(super) enum Changes {
 
 impl Links {
     pub(super) fn of(rules: &[CompiledRule], locals: usize) -> Self {
-        let mut links = Self { rules: Vec::new(), readers: HashMap::new(), changes: vec![Changes::Grows; locals] };
+        let mut links = Self { rules: Vec::new(), readers: BTreeMap::new(), changes: vec![Changes::Grows; locals] };
         for (index, rule) in rules.iter().enumerate() {
             let of_rule = RuleLinks::of(rule, &mut links.changes);
             let added = of_rule.adds.iter().map(|(local, _)| LOCAL + local);

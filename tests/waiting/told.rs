@@ -9,7 +9,7 @@ use tributary::flow::offline::Bench;
 use tributary::grl::Limits;
 use tributary::records::{Entry, Record, Replay, Replayed};
 
-use crate::flows::{Written, ends, run, written};
+use crate::flows::{Written, ends, names, run, written};
 
 fn loan() -> Written {
     let graph = r#"
@@ -86,4 +86,29 @@ async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
     let search = Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, bench: &bench, field: None };
     let flip = search.flip("input.income", async |_| panic!("no query is asked")).await.unwrap();
     assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
+}
+
+#[test]
+fn the_rules_that_wait_are_named_in_the_same_order_after_each_start() {
+    let each = |text: &dyn Fn(usize) -> String| (0..6).map(text).collect::<Vec<_>>();
+    let inputs = each(&|n| format!("i{n}: {{ type: integer, required: false }}")).join(", ");
+    let starts = each(&|n| format!("w{n}: 0")).join(", ");
+    let graph = format!(
+        "flow: t\ninput: {{ {inputs} }}\nnodes:\n  src: {{ type: RuleNode, rules: src.grl }}\n  \
+         r: {{ type: RuleNode, rules: r.grl, dependencies: [src], facts: {{ x: 0, {starts} }} }}\n\
+         outcomes:\n  - {{ status: one, when: r.x == 1 }}\n  - {{ status: other, when: true }}\n"
+    );
+    let src = each(&|n| format!("rule U{n} no-loop {{ when input.i{n} != null then u{n} = input.i{n}; }}\n")).concat();
+    let rules = each(&|n| {
+        format!(
+            "rule Waits{n} no-loop {{ when src.u{n} > 0 then w{n} = 1; }}\n\
+             rule Reads{n} no-loop {{ when w{n} == 0 || src.u{n} > 5 then x += {n}; }}\n"
+        )
+    });
+    let flow = written(&graph, &[("src.grl", &src), ("r.grl", &rules.concat())]);
+    let (_, first) = names(&flow.undecided("{}"));
+    assert_eq!(first.len(), 6, "{first:?}");
+    for _ in 0..10 {
+        assert_eq!(names(&flow.undecided("{}")).1, first);
+    }
 }
