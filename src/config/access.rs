@@ -23,7 +23,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, covered, is_secret};
-use crate::types::{FlowName, parse_moment};
+use crate::types::{FlowName, hex, parse_moment};
 use crate::yaml::{self, Marked};
 
 /// Random bytes of a token that is made here.
@@ -304,11 +304,6 @@ pub fn new_token() -> (String, String) {
     let token = format!("trb_{}", hex(&bytes));
     let digest = hex(&digest(&token));
     (token, digest)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    let digit = |digit: u8| char::from_digit(u32::from(digit), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn digest_of_hex(text: &str) -> Option<[u8; 32]> {
