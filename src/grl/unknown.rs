@@ -219,20 +219,30 @@ impl<'a> Search<'a> {
         let written = written.map(|local| LOCAL + local).filter(|_| first.is_some());
         let unsettled: Vec<usize> =
             needs.iter().copied().chain(written).filter(|slot| self.is_unsettled(*slot, index)).collect();
+        // At another time the rule would replace what another rule wrote after it.
+        let overtaken: Vec<usize> = unsettled.iter().copied().filter(|slot| !needs.contains(slot)).collect();
         let is_certain = asked.is_empty()
             && match first {
                 None => self.without(&needs, &unsettled, None, |env| {
                     matches!(rule.when.holds(env, &rule.when_at), Ok(Some(false)))
                 }),
-                Some(_) if unsettled.iter().any(|slot| !needs.contains(slot)) => false,
                 Some(_) if unsettled.is_empty() && !needs.iter().any(|slot| Self::is(&self.unknown, *slot)) => true,
                 Some((position, _)) => self.without(&needs, &unsettled, Some(position), |env| fires(rule, env)),
             };
-        let because = because.iter().filter_map(|slot| self.over.ruleset.names().origin(*slot)).collect();
-        let on_time = || matches!(first, Some((_, 1))) && !needs.iter().any(|slot| Self::is(&self.unknown, *slot));
+        let because: Vec<Origin> = because.iter().filter_map(|slot| self.over.ruleset.names().origin(*slot)).collect();
+        let is_on_time = matches!(first, Some((_, 1))) && !needs.iter().any(|slot| Self::is(&self.unknown, *slot));
         if !is_certain {
             self.doubt(index, false, because);
-        } else if first.is_some() && !on_time() {
+            return;
+        }
+        let mut is_lost = false;
+        for slot in overtaken {
+            is_lost |= self.lose(slot - LOCAL);
+        }
+        if is_lost {
+            self.doubts.push(Doubt { rule: index, waits: false, because: because.clone() });
+        }
+        if first.is_some() && !is_on_time {
             self.delay(index, links, because);
         }
     }
@@ -313,15 +323,21 @@ impl<'a> Search<'a> {
         *doubted = true;
         self.doubts.push(Doubt { rule, waits, because });
         for target in &links.targets {
-            let fresh = self.unknown.get_mut(*target).is_some_and(|unknown| !std::mem::replace(unknown, true));
-            if let (true, Some(local)) = (fresh, self.locals.get_mut(*target)) {
-                *local = Lookup::Unknown { at_least: None };
-            }
             // The bound of a counter falls where a rule that added to it is doubted.
-            if fresh || self.over.ruleset.links.changes(*target) == Changes::Grows {
+            if !self.lose(*target) && self.over.ruleset.links.changes(*target) == Changes::Grows {
                 self.look_at_readers(*target);
             }
         }
+    }
+
+    /// Makes an own fact unknown. Returns whether it was not.
+    fn lose(&mut self, local: usize) -> bool {
+        let is_fresh = self.unknown.get_mut(local).is_some_and(|unknown| !std::mem::replace(unknown, true));
+        if let (true, Some(value)) = (is_fresh, self.locals.get_mut(local)) {
+            *value = Lookup::Unknown { at_least: None };
+            self.look_at_readers(local);
+        }
+        is_fresh
     }
 
     /// What the rule wrote is certain, when it wrote it is not.
