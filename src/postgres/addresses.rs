@@ -11,6 +11,8 @@ use arc_swap::ArcSwapOption;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::failure::{ConnectError, DialError};
+
 /// The most addresses of one host that are tried.
 pub(super) const MAX_ADDRESSES: usize = 8;
 
@@ -28,20 +30,20 @@ pub(super) async fn look_up(host: &str, port: u16, limit: Duration) -> io::Resul
 /// Tries `addresses` one after the other, each for as long as `limit`. The one that was `silent` comes last.
 ///
 /// # Errors
-/// That of the last one; `None` where it gave no answer.
-pub(super) async fn in_turn<T, E, F>(
+/// That of the last one.
+pub(super) async fn in_turn<T, F>(
     addresses: &[SocketAddr],
     silent: &ArcSwapOption<SocketAddr>,
     limit: Duration,
     attempt: impl Fn(SocketAddr) -> F,
-) -> Result<T, Option<E>>
+) -> Result<T, DialError>
 where
-    F: Future<Output = Result<T, E>>,
+    F: Future<Output = Result<T, DialError>>,
 {
     let last = silent.load_full();
     let mut addresses = addresses.to_vec();
     addresses.sort_by_key(|address| last.as_deref() == Some(address));
-    let mut failure = None;
+    let mut failure = DialError::from("the host has no address");
     for address in addresses {
         match timeout(limit, attempt(address)).await {
             Ok(Ok(made)) => {
@@ -50,19 +52,14 @@ where
                 }
                 return Ok(made);
             }
-            Ok(Err(error)) => failure = Some(error),
+            Ok(Err(error)) => failure = error,
             Err(_) => {
                 silent.store(Some(Arc::new(address)));
-                failure = None;
+                failure = ConnectError::late(limit).into();
             }
         }
     }
     Err(failure)
-}
-
-/// An address gave no answer.
-pub(super) fn late(limit: Duration) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} ms", limit.as_millis()))
 }
 
 #[cfg(test)]
@@ -101,22 +98,22 @@ mod tests {
             tried.lock().expect("no panic").push(address);
             async move {
                 let mut stream = TcpStream::connect(address).await?;
-                stream.read_u8().await.map(|_| address)
+                Ok(stream.read_u8().await.map(|_| address)?)
             }
         };
         let took = async |addresses: &[SocketAddr]| {
             tried.lock().expect("no panic").clear();
             let made = in_turn(addresses, &silent, limit, attempt).await;
-            (
-                made.map_err(|error: Option<io::Error>| error.map(|error| error.kind())),
-                tried.lock().expect("no panic").clone(),
-            )
+            (made.map_err(|error| error.to_string()), tried.lock().expect("no panic").clone())
         };
+        let late = "no answer within 300 ms".to_owned();
         let all = [dumb, refusing, answering];
         assert_eq!(took(&all).await, (Ok(answering), vec![dumb, refusing, answering]));
         assert_eq!(took(&all).await, (Ok(answering), vec![refusing, answering]), "the silent one is last now");
-        assert_eq!(took(&[dumb]).await, (Err(None), vec![dumb]));
-        assert_eq!(took(&[dumb, refusing]).await, (Err(None), vec![refusing, dumb]));
-        assert_eq!(took(&[refusing]).await, (Err(Some(io::ErrorKind::ConnectionRefused)), vec![refusing]));
+        assert_eq!(took(&[dumb]).await, (Err(late.clone()), vec![dumb]));
+        assert_eq!(took(&[dumb, refusing]).await, (Err(late), vec![refusing, dumb]));
+        let (refused, tried) = took(&[refusing]).await;
+        assert!(refused.is_err_and(|why| why.starts_with("Connection refused")));
+        assert_eq!(tried, vec![refusing]);
     }
 }

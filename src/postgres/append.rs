@@ -4,13 +4,14 @@
 //! batches. A batch that may have been written before is written again without harm: each row has an id, and an id that is
 //! there already is passed over.
 
-use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connect::Connector;
 use super::error::QueryErrorKind;
 use super::failure::{ConnectError, is_refusal, of_query};
+use super::manager::ServerConnection;
 use crate::config::DomainConfig;
 
 /// A row to append.
@@ -39,7 +40,7 @@ pub struct AppendError {
 pub struct Appender {
     connector: Connector,
     statement: String,
-    open: Option<(Client, JoinHandle<()>)>,
+    open: Option<ServerConnection>,
 }
 
 impl Appender {
@@ -57,12 +58,11 @@ impl Appender {
     /// # Errors
     /// [`AppendError`]. A lost connection leaves open whether the rows were appended.
     pub async fn append(&mut self, rows: &[AppendedRow]) -> Result<(), AppendError> {
-        let client = match self.open.take() {
-            Some(open) if !open.0.is_closed() => open,
+        let connection = match self.open.take() {
+            Some(open) if !open.is_closed() => open,
             _ => self.connect().await?,
         };
-        let (client, _) = self.open.insert(client);
-        let outcome = insert(client, &self.statement, rows).await;
+        let outcome = insert(&mut self.open.insert(connection).client, &self.statement, rows).await;
         if outcome.as_ref().is_err_and(|error| !is_refusal(error)) {
             self.open = None;
         }
@@ -76,13 +76,11 @@ impl Appender {
         })
     }
 
-    async fn connect(&self) -> Result<(Client, JoinHandle<()>), AppendError> {
-        let unconnected = |why: String| AppendError { why, is_transient: true };
-        let (client, task) = tokio::time::timeout(self.connector.patience(), self.connector.dial())
-            .await
-            .map_err(|_| unconnected(ConnectError::late(self.connector.patience()).to_string()))?
-            .map_err(|error| unconnected(ConnectError::of(&error).to_string()))?;
-        Ok((client, task))
+    async fn connect(&self) -> Result<ServerConnection, AppendError> {
+        let patience = self.connector.patience();
+        let made = timeout(patience, self.connector.connect()).await;
+        made.unwrap_or_else(|_| Err(ConnectError::late(patience)))
+            .map_err(|error| AppendError { why: error.to_string(), is_transient: true })
     }
 }
 

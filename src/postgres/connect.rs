@@ -8,32 +8,28 @@
 //! (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 refuse it, and what is abandoned
 //! here is cancelled.) This module never builds a connection string.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use deadpool_postgres::Connect;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding as PgChannelBinding, SslMode as PgSslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, NoTls, SimpleQueryMessage, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::addresses::{in_turn, late, look_up};
+use super::addresses::{in_turn, look_up};
 use super::backends::{Backends, POOLED, Place, UNSETTLED};
 use super::error::QueryErrorKind;
-use super::failure::{ConnectError, OVERLOAD_PAUSE};
+use super::failure::{ConnectError, DialError, OVERLOAD_PAUSE};
+use super::manager::ServerConnection;
 use super::notices::drive;
-use super::refusal::refuse;
 use super::sqlstate::is_farewell;
 use super::tls;
 use crate::config::{
@@ -49,8 +45,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 /// How long bytes may stay unacknowledged before the kernel gives the connection up.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
-
-type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Makes the connections of one domain. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -171,146 +165,113 @@ impl Connector {
         }
     }
 
-    /// Makes a connection. The task ends it: aborted, it says goodbye to the server first.
-    pub(super) async fn dial(&self) -> Result<Dialled, tokio_postgres::Error> {
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(super) async fn connect(&self) -> Result<ServerConnection, ConnectError> {
+        self.dial().await.map_err(|error| ConnectError::of(&*error))
+    }
+
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// The cause, that of the last attempt.
+    pub(super) async fn dial(&self) -> Result<ServerConnection, DialError> {
         let mut settings = self.settings();
         match &self.to.password {
             Password::None => {}
-            Password::Given(secret) => {
-                settings.password(secret.expose_secret());
-            }
+            Password::Given(secret) => drop(settings.password(secret.expose_secret())),
             Password::File(path) => {
                 let read = tokio::fs::read(path).await;
                 // Its path is for those alone who may see the variables.
-                let read = read.map_err(|error| (error.kind(), format!("the password file cannot be read: {error}")));
-                let secret = read.and_then(|bytes| {
-                    secret_of_bytes(bytes).map_err(|why| (io::ErrorKind::InvalidData, format!("the password: {why}")))
-                });
-                match secret {
-                    Ok(secret) => drop(settings.password(secret.expose_secret())),
-                    Err((kind, why)) => {
-                        let why = format!("{why}; see {}", self.password_at);
-                        return Err(refuse(io::Error::new(kind, why)).await);
-                    }
-                }
+                let secret = read
+                    .map_err(|error| format!("the password file cannot be read: {error}"))
+                    .and_then(|bytes| secret_of_bytes(bytes).map_err(|why| format!("the password: {why}")))
+                    .map_err(|why| format!("{why}; see {}", self.password_at))?;
+                settings.password(secret.expose_secret());
             }
         }
         self.dial_in_order(&settings).await
     }
 
     /// Tries the hosts in their order; those that are wanted first, where others will do as well.
-    async fn dial_in_order(&self, settings: &Config) -> Result<Dialled, tokio_postgres::Error> {
-        let mut failure = None;
+    async fn dial_in_order(&self, settings: &Config) -> Result<ServerConnection, DialError> {
+        let mut failure = DialError::from("no host is configured");
         for role in self.passes() {
-            for (index, (host, port)) in self.to.hosts.iter().enumerate() {
-                let mut settings = settings.clone();
-                settings.host(host).port(*port);
-                match self.dial_addresses(&settings, index, *role).await {
-                    Ok(dialled) => return Ok(dialled),
-                    Err(error) => failure = Some(error),
+            for (host, found) in self.to.hosts.iter().zip(&self.shared.addresses) {
+                match self.dial_addresses(settings, host, found, *role).await {
+                    Ok(connection) => return Ok(connection),
+                    Err(error) => failure = error,
                 }
             }
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => Err(refuse(io::Error::new(io::ErrorKind::InvalidInput, "no host is configured")).await),
-        }
+        Err(failure)
     }
 
-    /// Tries the addresses of the host at `index` one after the other.
+    /// Tries the addresses of a host one after the other, and notes how many were `found`.
     async fn dial_addresses(
         &self,
         settings: &Config,
-        index: usize,
+        (host, port): &(String, u16),
+        found: &AtomicUsize,
         role: Role,
-    ) -> Result<Dialled, tokio_postgres::Error> {
-        let Some((host, port)) = self.to.hosts.get(index) else {
-            return Err(refuse(io::Error::new(io::ErrorKind::InvalidInput, "no host is configured")).await);
-        };
+    ) -> Result<ServerConnection, DialError> {
+        let mut settings = settings.clone();
+        settings.host(host).port(*port);
         if host.starts_with('/') {
-            return match timeout(self.timeout, self.dial_host(settings, host, role)).await {
-                Ok(dialled) => dialled,
-                Err(_) => Err(refuse(late(self.timeout)).await),
-            };
+            let dialled = timeout(self.timeout, self.dial_host(&settings, host, role)).await;
+            return dialled.unwrap_or_else(|_| Err(ConnectError::late(self.timeout).into()));
         }
-        let addresses = match look_up(host, *port, self.timeout).await {
-            Ok(addresses) => addresses,
-            Err(error) => return Err(refuse(error).await),
-        };
-        if let Some(count) = self.shared.addresses.get(index) {
-            count.store(addresses.len(), Ordering::Relaxed);
-        }
+        let addresses = look_up(host, *port, self.timeout).await?;
+        found.store(addresses.len(), Ordering::Relaxed);
         let attempt = |address: SocketAddr| {
             let mut settings = settings.clone();
             settings.hostaddr(address.ip());
             async move { self.dial_host(&settings, host, role).await }
         };
-        match in_turn(&addresses, &self.shared.silent, self.timeout, attempt).await {
-            Ok(dialled) => Ok(dialled),
-            Err(Some(error)) => Err(error),
-            Err(None) => Err(refuse(late(self.timeout)).await),
-        }
+        in_turn(&addresses, &self.shared.silent, self.timeout, attempt).await
     }
 
     /// Connects to one address of a host, and sees whether it is in the role that is wanted.
-    async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<Dialled, tokio_postgres::Error> {
-        let (client, task, settled) = self.dial_as_safely_as_asked(settings, host).await?;
+    async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<ServerConnection, DialError> {
+        let connection = self.dial_as_safely_as_asked(settings, host).await?;
         if self.owns_sessions {
-            let why = match settled {
-                Settled::Otherwise => Some(UNSETTLED),
-                Settled::At(place) if !place.take(&client).await? => Some(POOLED),
-                Settled::At(_) => None,
-            };
-            if let Some(why) = why {
-                task.abort();
-                return Err(refuse(io::Error::other(why)).await);
+            if !connection.is_settled {
+                return Err(UNSETTLED.into());
+            }
+            if !connection.place.take(&connection).await? {
+                return Err(POOLED.into());
             }
         }
-        let in_recovery = match role {
-            Role::Any => return Ok((client, task)),
-            // Under no name, for poolers.
-            Role::Primary | Role::Standby => client.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await,
-        };
-        let (is, wanted) = match in_recovery {
-            Ok(answer) if answer.iter().any(says_true) => ("a standby", Role::Standby),
-            Ok(_) => ("a primary", Role::Primary),
-            Err(error) => {
-                task.abort();
-                return Err(error);
-            }
-        };
-        if wanted == role {
-            return Ok((client, task));
+        if role == Role::Any {
+            return Ok(connection);
         }
-        task.abort();
+        // Under no name, for poolers.
+        let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
+        let (is, found) =
+            if in_recovery.iter().any(says_true) { ("a standby", Role::Standby) } else { ("a primary", Role::Primary) };
+        if found == role {
+            return Ok(connection);
+        }
         let asked = self.to.session_attrs.word();
-        let why = format!("it is {is}, and target_session_attrs asks for `{asked}`");
-        Err(refuse(io::Error::new(io::ErrorKind::Unsupported, why)).await)
+        Err(format!("it is {is}, and target_session_attrs asks for `{asked}`").into())
     }
 
     /// With TLS or without, as `sslmode` says. As libpq does, `prefer` goes without where TLS or the login with it fails.
-    async fn dial_as_safely_as_asked(
-        &self,
-        settings: &Config,
-        host: &str,
-    ) -> Result<(Client, JoinHandle<()>, Settled), tokio_postgres::Error> {
+    async fn dial_as_safely_as_asked(&self, settings: &Config, host: &str) -> Result<ServerConnection, DialError> {
         let mode = if host.starts_with('/') { SslMode::Disable } else { self.to.tls.mode };
         let (mut settings, mut refused) = (settings.clone(), None);
         if mode != SslMode::Disable {
             let prefers = mode == SslMode::Prefer;
             settings.ssl_mode(if prefers { PgSslMode::Prefer } else { PgSslMode::Require });
-            let tls = match self.tls().await {
-                Ok(tls) => tls,
-                Err(error) => return Err(refuse(error).await),
-            };
-            match settings.connect(tls).await {
+            match settings.connect(self.tls().await?).await {
                 Ok((client, connection)) => {
                     self.shared.fell_back.store(false, Ordering::Relaxed);
-                    let (task, settled) = self.tend(connection);
-                    return Ok((client, task, settled));
+                    return Ok(self.tend(client, connection));
                 }
                 Err(error) if prefers && may_do_without_tls(&error) => refused = Some(error),
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         settings.ssl_mode(PgSslMode::Disable);
@@ -318,8 +279,7 @@ impl Connector {
         if let Some(error) = refused {
             self.note_fallback(&error);
         }
-        let (task, settled) = self.tend(connection);
-        Ok((client, task, settled))
+        Ok(self.tend(client, connection))
     }
 
     /// Warns once that `prefer` goes without TLS although the server offers it.
@@ -359,46 +319,34 @@ impl Connector {
         tokio::task::spawn_blocking(move || tls::connector(&to.tls)).await.map_err(io::Error::other)?
     }
 
-    /// Runs the connection on a task of its own; the returned task stands for the client's interest in it.
-    fn tend<S>(&self, connection: PgConnection<Socket, S>) -> (JoinHandle<()>, Settled)
+    /// Runs the connection on a task of its own, which ends after the client is dropped.
+    fn tend<S>(&self, client: Client, connection: PgConnection<Socket, S>) -> ServerConnection
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         if let Some(version) = connection.parameter("server_version") {
             self.shared.server_version.store(Some(Arc::new(version.to_owned())));
         }
+        let is_settled = connection.parameter("default_transaction_read_only") != Some("off");
         let place = Arc::new(Place::before(&self.shared.backends));
-        let settled = match connection.parameter("default_transaction_read_only") {
-            Some("off") => Settled::Otherwise,
-            _ => Settled::At(Arc::clone(&place)),
-        };
-        let (interest, lost) = oneshot::channel::<Infallible>();
+        let (interest, lost) = oneshot::channel();
+        let made = ServerConnection::new(client, Arc::clone(&place), is_settled, interest);
         let open = OpenConnection::count(Arc::clone(&self.shared));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(drive(connection));
             let ended = tokio::select! {
-                ended = &mut connection => ended,
-                _ = lost => {
-                    place.give_up();
-                    match timeout(FAREWELL, &mut connection).await {
-                        Ok(ended) => ended,
-                        Err(_) => return,
-                    }
-                }
+                ended = &mut connection => Ok(ended),
+                _ = lost => timeout(FAREWELL, &mut connection).await,
             };
             place.give_up();
-            if let Err(error) = ended {
+            if let Ok(Err(error)) = ended {
                 if is_farewell(&error) {
                     open.0.farewells.fetch_add(1, Ordering::Relaxed);
                 }
                 tracing::debug!(error = &error as &dyn std::error::Error, "postgres.connection.broke");
             }
         });
-        let interested = tokio::spawn(async move {
-            let _interest = interest;
-            std::future::pending::<()>().await;
-        });
-        (interested, settled)
+        made
     }
 
     fn settings(&self) -> Config {
@@ -423,23 +371,6 @@ impl Connector {
         }
         settings
     }
-}
-
-impl Connect for Connector {
-    fn connect(&self, _: &Config) -> BoxFuture<'_, Result<Dialled, tokio_postgres::Error>> {
-        Box::pin(self.dial())
-    }
-}
-
-/// A connection, and the task that ends it.
-type Dialled = (Client, JoinHandle<()>);
-
-/// How the session of a new connection is.
-enum Settled {
-    /// As far as its server says, as it was asked to be, with a place before it.
-    At(Arc<Place>),
-    /// Not read only, though it was asked to be.
-    Otherwise,
 }
 
 /// What is said instead of an answer that might be one to another question.

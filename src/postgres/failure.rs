@@ -1,7 +1,7 @@
 //! What the driver reports, told apart by what may be done about it. The texts made here name no secret and no SQL:
 //! PostgreSQL's own message goes into `detail` alone.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ use super::tls;
 
 /// When trying again may help where no connection was free.
 pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// The cause of a connection that could not be made. The examination of a database looks into it; others read it with
+/// [`ConnectError::of`].
+pub(super) type DialError = Box<dyn Error + Send + Sync>;
 
 /// Why there is no connection. `Display` is fit for a health page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,9 +56,12 @@ impl ConnectError {
         Self::Unreachable { why: format!("no answer within {} ms", limit.as_millis()) }
     }
 
-    /// Reads the driver's error about a connection that could not be made.
-    pub(super) fn of(error: &tokio_postgres::Error) -> Self {
-        match error.as_db_error() {
+    /// Reads the cause of a connection that could not be made, the driver's or our own.
+    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
+        if let Some(ours) = tls::found::<Self>(error) {
+            return ours.clone();
+        }
+        match tls::found::<DbError>(error) {
             Some(answer) => Self::of_answer(answer),
             None => Self::Unreachable { why: tls::explain(error).unwrap_or_else(|| chain(error)) },
         }
@@ -80,8 +87,8 @@ impl ConnectError {
     }
 }
 
-/// What the driver says, cause after cause. Without an answer of the server in it there is nothing secret in it.
-fn chain(error: &tokio_postgres::Error) -> String {
+/// What `error` says, cause after cause. Without an answer of the server in it there is nothing secret in it.
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

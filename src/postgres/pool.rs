@@ -1,4 +1,4 @@
-//! The connections of one domain: deadpool's pool, with every timeout set, that never hands out a connection the server
+//! The connections of one domain: deadpool's pool, with bounded waits, that never hands out a connection the server
 //! has closed and does not ask the server at every checkout whether it has.
 //!
 //! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on our side alone (a firewall forgot it, the server's
@@ -10,20 +10,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, PoolError, RecyclingMethod, Runtime, TimeoutType, Timeouts,
-};
+use deadpool::Runtime;
+use deadpool::managed::{PoolError, TimeoutType, Timeouts};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::Config;
 
 use super::connect::Connector;
 use super::error::QueryErrorKind;
 use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::lifetime::Lifetime;
+use super::manager::{Manager, Object};
 use super::session::Session;
 use super::statements::Plans;
-use super::verification::{Verification, ask, hear_of_ends};
+use super::verification::{Verification, ask};
 use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
 use crate::types::Deadline;
 
@@ -40,7 +39,7 @@ const CONNECT_GRACE: Duration = Duration::from_millis(10);
 /// The connections of one domain. Cheap to clone; all clones are one pool.
 #[derive(Debug, Clone)]
 pub struct Pool {
-    inner: deadpool_postgres::Pool,
+    inner: deadpool::managed::Pool<Manager>,
     shared: Arc<Shared>,
 }
 
@@ -100,26 +99,18 @@ impl Pool {
     /// [`PoolSetupError`].
     pub fn new(config: &DomainConfig) -> Result<Self, PoolSetupError> {
         let connector = Connector::new(config);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(Config::new(), connector.clone(), recycling);
-        let verification = Arc::new(Verification::new(&config.timeouts));
-        let verifier = Arc::clone(&verification);
-        let lifetime = Lifetime::new(config.pool.max_lifetime);
-        let ageing = lifetime.clone();
-        let inner = deadpool_postgres::Pool::builder(manager)
+        let (lifetime, verification) =
+            (Lifetime::new(config.pool.max_lifetime), Arc::new(Verification::new(&config.timeouts)));
+        let manager = Manager {
+            connector: connector.clone(),
+            lifetime: lifetime.clone(),
+            verification: Arc::clone(&verification),
+        };
+        let inner = deadpool::managed::Pool::builder(manager)
             .max_size(for_queries(config.pool.max))
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(config.timeouts.acquire))
             .create_timeout(Some(connector.patience()))
-            .recycle_timeout(Some(config.timeouts.probe))
-            .pre_recycle(Hook::sync_fn(move |_, metrics| {
-                if ageing.is_over(metrics.created) { Err(HookError::message("too old")) } else { Ok(()) }
-            }))
-            .pre_recycle(Hook::async_fn(|_, _| Box::pin(hear_of_ends())))
-            .post_recycle(Hook::async_fn(move |connection, metrics| {
-                let verifier = Arc::clone(&verifier);
-                Box::pin(async move { verifier.verify(connection, metrics).await })
-            }))
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
@@ -160,11 +151,8 @@ impl Pool {
             let remaining = deadline.remaining();
             let wait = waits_until.saturating_duration_since(Instant::now()).min(remaining);
             let create = self.shared.connector.patience().min(remaining);
-            let limits = Timeouts {
-                wait: Some(wait.max(Duration::from_millis(1))),
-                create: Some(create),
-                recycle: Some(self.shared.limits.probe.min(remaining)),
-            };
+            let limits =
+                Timeouts { wait: Some(wait.max(Duration::from_millis(1))), create: Some(create), recycle: None };
             // A wait for a connection ends before this does: later it is the server that has not answered.
             let refused = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
                 Ok(Ok(connection)) => {
@@ -213,7 +201,7 @@ impl Pool {
     /// Why a missing connection could not be made.
     pub async fn keep(&self) -> Result<(), ConnectError> {
         self.shrink();
-        drop(self.inner.retain(|_, metrics| !self.shared.lifetime.is_over(metrics.created)));
+        drop(self.inner.retain(|connection, _| !self.shared.lifetime.is_over(connection.born)));
         self.verify_idle().await;
         let mut filled = self.fill().await;
         for _ in 0..FILL_ATTEMPTS {
@@ -286,7 +274,7 @@ impl Pool {
         }));
         let silent = self.shared.verification.silent();
         for _ in 0..unverified {
-            // The oldest come first, and the hook verifies them.
+            // The oldest come first, and being lent again verifies them.
             drop(self.at_once().await);
             if self.shared.verification.silent() != silent {
                 // Whatever happened to this one happened to the others too, and each would cost the same wait.
@@ -308,12 +296,9 @@ impl Pool {
     }
 
     /// A connection that is idle or can be made now; no waiting for one in use.
-    async fn at_once(&self) -> Result<Object, PoolError> {
-        let limits = Timeouts {
-            wait: Some(Duration::ZERO),
-            create: Some(self.shared.connector.patience()),
-            recycle: Some(self.shared.limits.probe),
-        };
+    async fn at_once(&self) -> Result<Object, PoolError<ConnectError>> {
+        let limits =
+            Timeouts { wait: Some(Duration::ZERO), create: Some(self.shared.connector.patience()), recycle: None };
         self.inner.timeout_get(&limits).await
     }
 
@@ -353,9 +338,9 @@ fn for_queries(max: usize) -> usize {
 }
 
 /// Why no connection was made; `None` where none was free.
-fn refusal(error: PoolError, limit: Duration) -> Option<ConnectError> {
+fn refusal(error: PoolError<ConnectError>, limit: Duration) -> Option<ConnectError> {
     match error {
-        PoolError::Backend(error) => Some(ConnectError::of(&error)),
+        PoolError::Backend(error) => Some(error),
         PoolError::Timeout(TimeoutType::Create) => Some(ConnectError::late(limit)),
         PoolError::Closed => Some(ConnectError::Unreachable { why: "the domain is being stopped".to_owned() }),
         PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified | PoolError::Timeout(_) => None,

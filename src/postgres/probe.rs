@@ -5,12 +5,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep_until, timeout};
-use tokio_postgres::Client;
 
 use super::backends::keep_their_sessions;
 use super::failure::ConnectError;
+use super::manager::ServerConnection;
 use super::pool::Pool;
 use super::verification::ask;
 
@@ -21,26 +20,7 @@ const ANOTHER_ATTEMPT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Probe {
     pool: Pool,
-    connection: Option<Connected>,
-}
-
-#[derive(Debug)]
-struct Connected {
-    client: Client,
-    task: JoinHandle<()>,
-    made: Instant,
-}
-
-impl From<(Client, JoinHandle<()>)> for Connected {
-    fn from((client, task): (Client, JoinHandle<()>)) -> Self {
-        Self { client, task, made: Instant::now() }
-    }
-}
-
-impl Drop for Connected {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    connection: Option<ServerConnection>,
 }
 
 impl Probe {
@@ -70,12 +50,12 @@ impl Probe {
     /// Asks over the probe's own connection.
     async fn ask_itself(&mut self) -> Result<Duration, ConnectError> {
         let lifetime = &self.pool.shared().lifetime;
-        let is_good = |kept: &Connected| !kept.client.is_closed() && !lifetime.is_over(kept.made);
+        let is_good = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_over(kept.born);
         let connection = match self.connection.take().filter(is_good) {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let latency = ask(&connection.client, self.pool.limits().probe).await?;
+        let latency = ask(&connection, self.pool.limits().probe).await?;
         self.connection = Some(connection).filter(|_| self.pool.status().max > 1);
         Ok(latency)
     }
@@ -85,9 +65,8 @@ impl Probe {
         let connector = self.pool.connector();
         let kept = async {
             // One after the other: the second finds out whether the first keeps its session.
-            let first = Connected::from(connector.dial().await?);
-            let second = Connected::from(connector.dial().await?);
-            keep_their_sessions([&first.client, &second.client]).await
+            let (first, second) = (connector.connect().await?, connector.connect().await?);
+            keep_their_sessions([&first, &second]).await.map_err(|error| ConnectError::of(&error))
         };
         let limit = connector.patience();
         match timeout(limit, kept).await {
@@ -96,14 +75,14 @@ impl Probe {
                 Ok(())
             }
             Ok(Ok(false)) => Err(ConnectError::Pooled),
-            Ok(Err(error)) => Err(ConnectError::of(&error)),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(ConnectError::late(limit)),
         }
     }
 
     /// Makes a connection; an attempt that has not ended after a while gets company. Where the network swallows what is
     /// sent an attempt ends only at its timeout, and the network may have come back long before.
-    async fn connect(&self) -> Result<Connected, ConnectError> {
+    async fn connect(&self) -> Result<ServerConnection, ConnectError> {
         let connector = self.pool.connector();
         let begun = Instant::now();
         let mut another = interval(ANOTHER_ATTEMPT);
@@ -114,12 +93,11 @@ impl Probe {
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
-                    Ok((client, task)) => return Ok(Connected::from((client, task))),
-                    Err(error) if attempts.is_empty() => return Err(ConnectError::of(&error)),
-                    Err(_) => {}
+                    Err(_) if !attempts.is_empty() => {}
+                    made => return made,
                 },
                 () = sleep_until((begun + patience).into()) => return Err(ConnectError::late(patience)),
-                _ = another.tick() => attempts.push(connector.dial()),
+                _ = another.tick() => attempts.push(connector.connect()),
             }
         }
     }

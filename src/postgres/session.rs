@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{CancelToken, SimpleQueryMessage, Statement};
@@ -21,6 +20,7 @@ use super::coalesce::Together;
 use super::connect::{Connector, pooled};
 use super::error::QueryErrorKind;
 use super::failure::of_query;
+use super::manager::Object;
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
 use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
@@ -75,7 +75,7 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(Object::metrics(&connection).created).into());
+        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(connection.born).into());
         Self {
             connection: Some(connection),
             epoch,

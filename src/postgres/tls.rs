@@ -262,13 +262,13 @@ pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<Strin
 }
 
 /// Whether it was TLS that went wrong.
-pub(super) fn is_at_fault(error: &tokio_postgres::Error) -> bool {
+pub(super) fn is_at_fault(error: &(dyn std::error::Error + 'static)) -> bool {
     // That a server has no TLS the driver says in no other way.
     explain(error).is_some() || error.to_string().starts_with("error performing TLS handshake")
 }
 
 /// What to do about it, where the settings are written at `origin`.
-pub(super) fn remedy(error: &tokio_postgres::Error, origin: &Origin) -> String {
+pub(super) fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin) -> String {
     let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
     let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
     match found::<Error>(error) {
@@ -296,7 +296,7 @@ pub(super) fn remedy(error: &tokio_postgres::Error, origin: &Origin) -> String {
 }
 
 /// The cause of this type.
-fn found<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+pub(super) fn found<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

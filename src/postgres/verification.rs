@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{ClientWrapper, HookError, Metrics};
-use tokio::task::yield_now;
+use deadpool::managed::Metrics;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
@@ -40,26 +39,18 @@ impl Verification {
     }
 
     /// Asks the other end for a sign of life, where that is due.
-    pub(super) async fn verify(&self, connection: &ClientWrapper, metrics: &Metrics) -> Result<(), HookError> {
+    pub(super) async fn verify(&self, client: &Client, metrics: &Metrics) -> Result<(), ConnectError> {
         if !self.is_due(metrics) {
             return Ok(());
         }
-        match timeout(self.limit, connection.check_connection()).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(HookError::Backend(error)),
+        match timeout(self.limit, client.check_connection()).await {
+            Ok(answered) => answered.map_err(|error| ConnectError::of(&error)),
             Err(_) => {
                 self.silent.fetch_add(1, Ordering::Relaxed);
-                Err(HookError::message("no answer"))
+                Err(ConnectError::late(self.limit))
             }
         }
     }
-}
-
-/// Lets the runtime look at its sockets and run the tasks of the connections that have news, so that one which the server
-/// closed a moment ago is known to be closed.
-pub(super) async fn hear_of_ends() -> Result<(), HookError> {
-    yield_now().await;
-    Ok(())
 }
 
 /// Asks over `client`. An answer with severity ERROR is one, too: the database is there.

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 
 use super::Wrapped;
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::failure::is_refusal;
+use crate::postgres::manager::Object;
 use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Pace, Session};
 use crate::postgres::sqlstate::is_stale_statement;

@@ -1,17 +1,18 @@
 //! The way in: a name, somebody who listens, TLS, a login.
 
+use std::error::Error;
 use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::{Examination, Verdict};
 use crate::config::{Password, SslMode};
-use crate::postgres::addresses::{late, look_up};
+use crate::postgres::addresses::look_up;
 use crate::postgres::connect::Connector;
 use crate::postgres::failure::ConnectError;
+use crate::postgres::manager::ServerConnection;
 use crate::postgres::tls;
 
 /// What to do about a server that takes a connection and says nothing.
@@ -67,32 +68,30 @@ impl Examination<'_> {
                 return true;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => late(limit).to_string(),
+            Err(_) => ConnectError::late(limit).to_string(),
         };
         let remedy = format!("start the server, open the way to it, or mend {}", self.setting("PORT", "port"));
         self.find("connect", Verdict::Failure, format!("{at}: {seen}"), Some(&remedy));
         false
     }
 
-    pub(super) async fn log_in(&mut self) -> Option<Client> {
+    pub(super) async fn log_in(&mut self) -> Option<ServerConnection> {
         let connector = Connector::new(self.config);
         match connector.dial().await {
-            Ok((client, task)) => {
-                // It ends with the client.
-                drop(task);
+            Ok(connection) => {
                 let (user, database) = (&self.config.connection.user, &self.config.connection.database);
                 self.find("log in", Verdict::Ok, format!("as {user} to {database}"), None);
-                Some(client)
+                Some(connection)
             }
             Err(error) => {
-                self.was_refused(&error);
+                self.was_refused(&*error);
                 None
             }
         }
     }
 
     /// There is no session: either TLS failed, or the login did once there was TLS.
-    fn was_refused(&mut self, error: &tokio_postgres::Error) {
+    fn was_refused(&mut self, error: &(dyn Error + 'static)) {
         let why = ConnectError::of(error).to_string();
         if tls::is_at_fault(error) {
             let remedy = tls::remedy(error, &self.config.origin);
@@ -102,7 +101,7 @@ impl Examination<'_> {
         let (mode, hosts) = (self.config.connection.tls.mode, &self.config.connection.hosts);
         let has_tls =
             !matches!(mode, SslMode::Disable | SslMode::Prefer) && !hosts.iter().any(|at| at.0.starts_with('/'));
-        if has_tls && error.as_db_error().is_some() {
+        if has_tls && tls::found::<DbError>(error).is_some() {
             self.find("TLS", Verdict::Ok, format!("as sslmode {} asks", mode.word()), None);
         }
         let remedy = self.way_in(error, &why);
@@ -110,7 +109,7 @@ impl Examination<'_> {
     }
 
     /// What to do where the server does not let us in.
-    fn way_in(&self, error: &tokio_postgres::Error, why: &str) -> String {
+    fn way_in(&self, error: &(dyn Error + 'static), why: &str) -> String {
         let connection = &self.config.connection;
         let (user, database) = (&connection.user, &connection.database);
         let password = self.config.origin.of_password(&connection.password);
@@ -129,7 +128,7 @@ impl Examination<'_> {
             SqlState::CANNOT_CONNECT_NOW => "wait until the server has started".to_owned(),
             _ => format!("see {} and {rules}", self.setting("USER", "user")),
         };
-        match error.code() {
+        match tls::found(error).map(DbError::code) {
             Some(code) => by_role(code),
             None if why.contains("no answer within") => SILENT.to_owned(),
             None if why.contains("channel binding") => {
