@@ -192,7 +192,8 @@ impl Connector {
                 settings.password(secret.expose_secret());
             }
         }
-        self.dial_in_order(&settings).await
+        // On the heap: the state of a TLS handshake is large, and most waits for a connection make none.
+        Box::pin(self.dial_in_order(&settings)).await
     }
 
     /// Tries the hosts in their order; those that are wanted first, where others will do as well.

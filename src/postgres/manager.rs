@@ -1,5 +1,6 @@
 //! What deadpool asks for: how connections are made, and which of them may be used again.
 
+use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,12 +29,17 @@ pub(super) struct ServerConnection {
     /// Whether the session is read only as it was asked to be, as far as its server says.
     pub(super) is_settled: bool,
     /// Closed when nobody is interested in the connection any more.
-    _interest: oneshot::Sender<()>,
+    _interest: oneshot::Sender<Infallible>,
 }
 
 impl ServerConnection {
     /// The connection of `client`, whose task ends soon after the other end of `interest` is closed.
-    pub(super) fn new(client: Client, place: Arc<Place>, is_settled: bool, interest: oneshot::Sender<()>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        place: Arc<Place>,
+        is_settled: bool,
+        interest: oneshot::Sender<Infallible>,
+    ) -> Self {
         // The wrapper aborts the task that it is given. An aborted task would close the socket without a goodbye.
         let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
         Self { client, born: Instant::now(), place, is_settled, _interest: interest }
@@ -60,7 +66,7 @@ impl Drop for ServerConnection {
 pub(super) struct Manager {
     pub(super) connector: Connector,
     pub(super) lifetime: Lifetime,
-    pub(super) verification: Arc<Verification>,
+    pub(super) verification: Verification,
 }
 
 impl deadpool::managed::Manager for Manager {
@@ -75,8 +81,8 @@ impl deadpool::managed::Manager for Manager {
         if self.lifetime.is_over(connection.born) {
             return Err(RecycleError::message("too old"));
         }
-        // The runtime looks at its sockets and runs the tasks of the connections that have news, so that a connection which the
-        // server closed a moment ago is known to be closed.
+        // The runtime looks at its sockets and runs the tasks of connections that have news, so that a connection is known
+        // to be closed which the server closed a moment ago.
         yield_now().await;
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));

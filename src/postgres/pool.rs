@@ -1,4 +1,4 @@
-//! The connections of one domain: deadpool's pool, with bounded waits, that never hands out a connection the server
+//! The connections of one domain: deadpool's pool, each wait bounded, that never hands out a connection the server
 //! has closed and does not ask the server at every checkout whether it has.
 //!
 //! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on our side alone (a firewall forgot it, the server's
@@ -55,7 +55,6 @@ pub(super) struct Shared {
     epoch: AtomicU64,
     /// Counts those who waited for a connection in vain.
     timeouts: AtomicU64,
-    verification: Arc<Verification>,
     pub(super) lifetime: Lifetime,
 }
 
@@ -99,24 +98,21 @@ impl Pool {
     /// [`PoolSetupError`].
     pub fn new(config: &DomainConfig) -> Result<Self, PoolSetupError> {
         let connector = Connector::new(config);
-        let (lifetime, verification) =
-            (Lifetime::new(config.pool.max_lifetime), Arc::new(Verification::new(&config.timeouts)));
+        let lifetime = Lifetime::new(config.pool.max_lifetime);
         let manager = Manager {
             connector: connector.clone(),
             lifetime: lifetime.clone(),
-            verification: Arc::clone(&verification),
+            verification: Verification::new(&config.timeouts),
         };
         let inner = deadpool::managed::Pool::builder(manager)
             .max_size(for_queries(config.pool.max))
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(config.timeouts.acquire))
-            .create_timeout(Some(connector.patience()))
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
         let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
         let (size, limits) = (config.pool, config.timeouts);
         let (plans, epoch, timeouts) = (Plans::default(), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, verification, lifetime };
+        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, lifetime };
         Ok(Self { inner, shared: Arc::new(shared) })
     }
 
@@ -267,16 +263,17 @@ impl Pool {
     }
 
     async fn verify_idle(&self) {
+        let verification = &self.inner.manager().verification;
         let mut unverified = 0;
         drop(self.inner.retain(|_, metrics| {
-            unverified += usize::from(self.shared.verification.is_due(&metrics));
+            unverified += usize::from(verification.is_due(&metrics));
             true
         }));
-        let silent = self.shared.verification.silent();
+        let silent = verification.silent();
         for _ in 0..unverified {
             // The oldest come first, and being lent again verifies them.
             drop(self.at_once().await);
-            if self.shared.verification.silent() != silent {
+            if verification.silent() != silent {
                 // Whatever happened to this one happened to the others too, and each would cost the same wait.
                 self.recycle();
                 return;
