@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use deadpool::managed::{Metrics, RecycleError, RecycleResult};
@@ -25,6 +26,9 @@ pub(super) type Object = deadpool::managed::Object<Manager>;
 pub(super) struct ServerConnection {
     pub(super) client: ClientWrapper,
     pub(super) born: Instant,
+    /// The thread that made the connection. In a runtime of one thread the task that drives it runs there.
+    #[expect(dead_code, reason = "for queries that are sent on the thread of their connection")]
+    pub(super) home: ThreadId,
     pub(super) place: Arc<Place>,
     /// Whether the session is read only as it was asked to be, as far as its server says.
     pub(super) is_settled: bool,
@@ -42,7 +46,7 @@ impl ServerConnection {
     ) -> Self {
         // The wrapper aborts the task that it is given. An aborted task would close the socket without a goodbye.
         let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
-        Self { client, born: Instant::now(), place, is_settled, _interest: interest }
+        Self { client, born: Instant::now(), home: thread::current().id(), place, is_settled, _interest: interest }
     }
 }
 
