@@ -1,10 +1,11 @@
 //! The HTTP server over a [`Core`], from bind to the last answer.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Arbiter;
 use actix_cors::Cors;
 use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
@@ -18,6 +19,7 @@ use actix_web::middleware::{Condition, from_fn};
 use actix_web::rt::net::TcpStream;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tracing_actix_web::TracingLogger;
 
 use super::core::{Core, CoreError, Workshop};
@@ -57,6 +59,8 @@ pub enum StartError {
 const BACKLOG: u32 = 2_048;
 /// Files and sockets beside those of clients and of the databases' pools: logs, records, probes, cancels, the runtime's own.
 const OTHER_FILES: usize = 128;
+/// How long the workers may take to end where the service stops at once.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// So many clients are served whatever the limit on open files.
 const FEWEST_CONNECTIONS: usize = 16;
 
@@ -70,6 +74,8 @@ pub struct App {
     admin_address: Option<SocketAddr>,
     watch: Arc<Watch>,
     signals: Signals,
+    /// Ends the workers. Each holds a receiver until it has ended.
+    end_workers: watch::Sender<()>,
 }
 
 impl App {
@@ -102,6 +108,7 @@ impl App {
             .shutdown_timeout(http.drain_timeout.as_secs().saturating_add(1));
         let tls = certificate.as_ref().map(Certificate::acceptor).transpose()?;
         let timeouts = ClientTimeouts { head: http.head_timeout, idle: http.keep_alive, portion: http.request_timeout };
+        let end_workers = watch::Sender::new(());
         let mut addresses = Vec::new();
         for address in std::iter::once(http.bind).chain(http.admin_bind) {
             let failed = |source| StartError::Bind { address, source };
@@ -109,14 +116,15 @@ impl App {
             let acceptor =
                 Acceptor { address: listener.local_addr().map_err(failed)?, tls: tls.clone(), timeouts, limit };
             addresses.push(acceptor.address);
-            server = serve(server, listener, acceptor, workshop.clone(), http.cors.clone()).map_err(failed)?;
+            let parts = (acceptor, end_workers.subscribe());
+            server = serve(server, listener, parts, workshop.clone(), http.cors.clone()).map_err(failed)?;
         }
         let address = addresses.first().copied().unwrap_or(http.bind);
         let admin_address = addresses.get(1).copied();
         if let Some(address) = admin_address {
             admin_side.keep_to(address);
         }
-        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, signals })
+        Ok(Self { core, operator, server: server.run(), console, address, admin_address, watch, signals, end_workers })
     }
 
     /// Where it listens.
@@ -150,11 +158,10 @@ impl App {
     /// # Errors
     /// What the server's sockets say.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
-        let Self { core, operator, server, console, mut signals, watch, .. } = self;
+        let Self { core, operator, mut server, console, mut signals, watch, end_workers, .. } = self;
         let handle = server.handle();
         let watcher = actix_web::rt::spawn(async move { watch.run().await });
         let drain_timeout = core.config().http.drain_timeout;
-        let mut server = std::pin::pin!(server);
         let ended = tokio::select! {
             result = &mut server => Some(result),
             () = serve_signals(&mut signals, &operator, core.recorder()) => None,
@@ -180,8 +187,10 @@ impl App {
         };
         let result = tokio::select! {
             result = in_order => result,
-            // The server takes no second command while it carries out the first: it is left where it is.
+            // `in_order` has been dropped, and the server with it.
             () = cut_off(&mut signals, deadline) => {
+                // First, because a domain that is drained fails the requests that are left.
+                drop_requests(end_workers).await;
                 core.break_off().await;
                 Ok(())
             }
@@ -195,13 +204,14 @@ impl App {
 fn serve(
     server: ServerBuilder,
     listener: TcpListener,
-    acceptor: Acceptor,
+    (acceptor, ends): (Acceptor, watch::Receiver<()>),
     workshop: Workshop,
     cors: Option<config::Cors>,
 ) -> std::io::Result<ServerBuilder> {
     let draining = server.graceful_shutdown_signal();
     server.listen("http", listener, move || {
         let (acceptor, draining) = (acceptor.clone(), draining.clone());
+        actix_web::rt::spawn(end_worker(ends.clone()));
         let app = WebApp::new()
             .wrap(from_fn(track_request))
             .wrap(from_fn(limit_head))
@@ -274,6 +284,23 @@ async fn cut_off(signals: &mut Signals, deadline: Deadline) {
         () = tokio::time::sleep(deadline.remaining()) => {
             tracing::warn!("stopping: what is still under way after `http.drain_timeout_ms` is cut off");
         }
+    }
+}
+
+/// Ends the workers, which closes their connections and drops the requests in flight.
+async fn drop_requests(end_workers: watch::Sender<()>) {
+    end_workers.send_replace(());
+    if tokio::time::timeout(LAST_REQUESTS, end_workers.closed()).await.is_err() {
+        tracing::warn!("stopping: a worker did not end in time");
+    }
+}
+
+/// Ends the worker that this runs on once `ends` changes. (A worker that drains heeds the server only once a second.)
+async fn end_worker(mut ends: watch::Receiver<()>) {
+    if ends.changed().await.is_ok() {
+        Arbiter::current().stop();
+        // `ends` is dropped with all tasks of the worker, none of which runs after that.
+        pending::<()>().await;
     }
 }
 
