@@ -1,5 +1,7 @@
 //! Clients that ask one request after the other, each on a connection of its own.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -7,12 +9,49 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// Answers that are not right, by the code of the problem, or by the status where there is none.
+#[derive(Debug, Clone, Default)]
+pub struct Failures(BTreeMap<String, usize>);
+
+impl Failures {
+    /// How many there are.
+    pub fn total(&self) -> usize {
+        self.0.values().sum()
+    }
+
+    /// How many there are with this code.
+    pub fn with_code(&self, code: &str) -> usize {
+        self.0.get(code).copied().unwrap_or(0)
+    }
+
+    /// Adds those of another load.
+    pub fn add(&mut self, other: &Self) {
+        for (code, count) in &other.0 {
+            *self.0.entry(code.clone()).or_default() += count;
+        }
+    }
+
+    fn count(&mut self, head: &str, body: &[u8]) {
+        let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+        let code = problem.as_ref().and_then(|problem| problem.get("code")).and_then(|code| code.as_str());
+        let code = code.unwrap_or_else(|| head.lines().next().unwrap_or_default());
+        *self.0.entry(code.to_owned()).or_default() += 1;
+    }
+}
+
+impl fmt::Display for Failures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<String> = self.0.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        formatter.write_str(&all.join(", "))
+    }
+}
+
 /// What came of a load.
 pub struct Run {
     /// Of each answer, in order of size.
     pub latencies: Vec<Duration>,
     /// Requests that were not answered as is right.
-    pub errors: usize,
+    pub failures: Failures,
     /// How long it lasted.
     pub took: Duration,
 }
@@ -57,34 +96,30 @@ impl Target {
     }
 }
 
-/// So many clients at once for so long, asking the shipped flow.
-pub async fn load(address: SocketAddr, clients: usize, products: usize, time: Duration) -> Run {
-    ask(&Target::new(address, "/purchasing/flow", products), clients, time).await
-}
-
 /// So many clients at once for so long.
 pub async fn ask(target: &Target, clients: usize, time: Duration) -> Run {
     let started = Instant::now();
     let until = started + time;
     let tasks: Vec<_> = (0..clients).map(|number| tokio::spawn(client(target.clone(), number, until))).collect();
-    let (mut latencies, mut errors) = (Vec::new(), 0);
+    let (mut latencies, mut failures) = (Vec::new(), Failures::default());
     for task in tasks {
         let (own, failed) = task.await.expect("a client");
         latencies.extend(own);
-        errors += failed;
+        failures.add(&failed);
     }
     let took = started.elapsed();
     latencies.sort_unstable();
-    Run { latencies, errors, took }
+    Run { latencies, failures, took }
 }
 
 /// One client on one connection, a request after the other.
-async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>, usize) {
+async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>, Failures) {
     let Target { address, path, products, status } = target;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket");
     let right = format!("http/1.1 {status}");
-    let (mut latencies, mut errors, mut at, mut buffer) = (Vec::new(), 0, number * 37, Vec::with_capacity(4096));
+    let (mut latencies, mut failures) = (Vec::new(), Failures::default());
+    let (mut at, mut buffer) = (number * 37, Vec::with_capacity(4096));
     while Instant::now() < until {
         let product = products.start + at % products.len();
         at += 1;
@@ -95,17 +130,18 @@ async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>
         );
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).await.expect("a request is sent");
-        if read_answer(&mut stream, &mut buffer).await.starts_with(&right) {
+        let (head, body) = read_answer(&mut stream, &mut buffer).await;
+        if head.starts_with(&right) {
             latencies.push(asked.elapsed());
         } else {
-            errors += 1;
+            failures.count(&head, body);
         }
     }
-    (latencies, errors)
+    (latencies, failures)
 }
 
-/// Reads one answer; its head, in small letters.
-async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> String {
+/// Reads one answer: its head, in small letters, and its body.
+async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut Vec<u8>) -> (String, &'a [u8]) {
     buffer.clear();
     loop {
         stream.read_buf(buffer).await.expect("an answer");
@@ -116,7 +152,7 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> String {
         while buffer.len() < end + 4 + length {
             stream.read_buf(buffer).await.expect("an answer");
         }
-        return head;
+        return (head, &buffer[end + 4..]);
     }
 }
 

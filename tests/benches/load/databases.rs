@@ -1,9 +1,10 @@
 //! Four servers with many products each, and what pgbench makes of them.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
 use tributary::server::{DATABASES, Server, sql};
 
 /// Four servers, each with its database.
@@ -42,34 +43,57 @@ impl Databases {
 
     /// Queries a second of the slowest of four pgbench at once, each with so many clients on its own server.
     pub fn pgbench(&self, clients: usize, time: Duration) -> Option<f64> {
-        let program = pgbench()?;
-        let directory = tempfile::tempdir().expect("a directory");
         let runs: Vec<_> = self
-            .servers
+            .urls()
             .iter()
             .zip(DATABASES)
-            .map(|((_, server), database)| {
-                let script = directory.path().join(database.name);
-                std::fs::write(&script, statement(database.name, self.products)).expect("written");
-                let url = server.url(database.name);
-                let mut command = Command::new(&program);
-                command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
-                command.args([format!("--client={clients}"), format!("--time={}", time.as_secs().max(1))]);
-                command.arg("--file").arg(&script).arg(&url).stdout(Stdio::piped()).stderr(Stdio::null());
-                command.spawn().expect("pgbench runs")
-            })
+            .map(|(url, database)| Pgbench::start(url, &statement(database.name, self.products), clients, time))
             .collect();
-        let rates = runs.into_iter().filter_map(|run| {
-            let output = run.wait_with_output().expect("pgbench ends");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let line = text.lines().find_map(|line| line.strip_prefix("tps = "))?;
-            line.split_whitespace().next()?.parse::<f64>().ok()
-        });
-        rates.reduce(f64::min)
+        runs.into_iter().filter_map(|run| run?.finish()).map(|figures| figures.rate).reduce(f64::min)
     }
 }
 
-fn pgbench() -> Option<PathBuf> {
+/// What one pgbench found.
+pub struct PgbenchFigures {
+    /// Queries a second.
+    pub rate: f64,
+    /// The mean of the latencies, in milliseconds.
+    pub latency: f64,
+}
+
+/// A pgbench that runs.
+pub struct Pgbench {
+    child: Child,
+    _script: NamedTempFile,
+}
+
+impl Pgbench {
+    /// Starts pgbench with prepared statements; nothing if it is not installed.
+    pub fn start(url: &str, statement: &str, clients: usize, time: Duration) -> Option<Self> {
+        let script = NamedTempFile::new().expect("a file");
+        std::fs::write(&script, statement).expect("written");
+        // Its time begins before it connects, which takes a while with many clients.
+        let seconds = time.as_secs().max(1) + clients as u64 / 128;
+        let mut command = Command::new(program()?);
+        command.args(["--no-vacuum", "--protocol=prepared", "--jobs=1"]);
+        command.args([format!("--client={clients}"), format!("--time={seconds}")]);
+        command.arg("--file").arg(script.path()).arg(url).stdout(Stdio::piped()).stderr(Stdio::null());
+        Some(Self { child: command.spawn().expect("pgbench runs"), _script: script })
+    }
+
+    /// Waits until it ends; nothing if it failed.
+    pub fn finish(self) -> Option<PgbenchFigures> {
+        let output = self.child.wait_with_output().expect("pgbench ends");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let figure = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            line.split_whitespace().next()?.parse::<f64>().ok()
+        };
+        Some(PgbenchFigures { rate: figure("tps = ")?, latency: figure("latency average = ")? })
+    }
+}
+
+fn program() -> Option<PathBuf> {
     let given = std::env::var_os("PG_BIN").map(PathBuf::from);
     let debian = (12..=20).rev().map(|version| PathBuf::from(format!("/usr/lib/postgresql/{version}/bin")));
     let path =

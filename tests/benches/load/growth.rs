@@ -176,7 +176,7 @@ async fn point(
         p99: lone.quantile(0.99),
         rate: busy.rate(),
         memory: service.memory_mb(),
-        errors: lone.errors + busy.errors,
+        errors: lone.failures.total() + busy.failures.total(),
     }
 }
 

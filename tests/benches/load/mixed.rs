@@ -1,6 +1,6 @@
 //! Whether slow queries hold up quick ones on the same database: the latency of a flow of queries of 1 ms, alone and
-//! beside a flow of queries of 500 ms. `LANES_SECONDS` for each line (default 10); the report is in
-//! `target/lanes-report/`. Twice the p99 of the flow alone is the most that is asked for.
+//! beside a flow of queries of 500 ms. `MIXED_SECONDS` for each line (default 10); the report is in
+//! `target/mixed-report/`. Twice the p99 of the flow alone is the most that is asked for.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -15,9 +15,9 @@ const CLIENTS: [(usize, usize); 4] = [(1, 8), (1, 32), (8, 8), (8, 32)];
 
 /// Measures and writes the report.
 pub async fn measure() {
-    let table = table(Duration::from_secs(number("LANES_SECONDS", 10) as u64)).await;
+    let table = table(Duration::from_secs(number("MIXED_SECONDS", 10) as u64)).await;
     println!("{table}");
-    let file = report::directory("lanes").join("report.md");
+    let file = report::directory("mixed").join("report.md");
     std::fs::write(&file, table).expect("written");
     println!("written to {}", file.display());
 }
@@ -49,7 +49,7 @@ pub async fn table(time: Duration) -> String {
             tokio::time::sleep(lead).await;
             let beside = ask(&quick, quick_clients, time).await;
             let burden = burden.await.expect("the slow clients");
-            line(&mut out, (quick_clients, slow_clients), &beside, &alone, burden.errors);
+            line(&mut out, (quick_clients, slow_clients), &beside, &alone, burden.failures.total());
         }
     }
     out
@@ -58,7 +58,7 @@ pub async fn table(time: Duration) -> String {
 fn line(out: &mut String, (quick, slow): (usize, usize), run: &Run, alone: &Run, slow_errors: usize) {
     let (p50, p99) = (run.quantile(0.5), run.quantile(0.99));
     let (p50_ratio, p99_ratio) = (p50 / alone.quantile(0.5), p99 / alone.quantile(0.99));
-    let (rate, errors) = (run.rate(), run.errors + slow_errors);
+    let (rate, errors) = (run.rate(), run.failures.total() + slow_errors);
     writeln!(
         out,
         "| {quick} | {slow} | {rate:.0} | {p50:.2} | {p99:.2} | {p50_ratio:.2} | {p99_ratio:.2} | {errors} |"
