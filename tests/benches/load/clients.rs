@@ -87,12 +87,23 @@ pub struct Target {
     pub products: Range<usize>,
     /// The status that is right.
     pub status: u16,
+    /// How they ask.
+    pub method: Method,
+}
+
+/// How clients ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Without a body.
+    Get,
+    /// With a product as the body.
+    Post,
 }
 
 impl Target {
     /// Products that there are, of the flow at `path`.
     pub fn new(address: SocketAddr, path: &'static str, products: usize) -> Self {
-        Self { address, path, products: 1..products + 1, status: 200 }
+        Self { address, path, products: 1..products + 1, status: 200, method: Method::Post }
     }
 }
 
@@ -114,7 +125,7 @@ pub async fn ask(target: &Target, clients: usize, time: Duration) -> Run {
 
 /// One client on one connection, a request after the other.
 async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>, Failures) {
-    let Target { address, path, products, status } = target;
+    let Target { address, path, products, status, method } = target;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket");
     let right = format!("http/1.1 {status}");
@@ -125,9 +136,12 @@ async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>
         at += 1;
         let body = format!("{{\"product_id\":\"B-{product:06}\"}}");
         let length = body.len();
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
-        );
+        let request = match method {
+            Method::Get => format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
+            Method::Post => format!(
+                "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+            ),
+        };
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).await.expect("a request is sent");
         let (head, body) = read_answer(&mut stream, &mut buffer).await;
@@ -144,16 +158,21 @@ async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>
 async fn read_answer<'a>(stream: &mut TcpStream, buffer: &'a mut Vec<u8>) -> (String, &'a [u8]) {
     buffer.clear();
     loop {
-        stream.read_buf(buffer).await.expect("an answer");
+        read_more(stream, buffer).await;
         let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let head = String::from_utf8_lossy(&buffer[..end]).to_lowercase();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap_or("0");
         let length: usize = length.trim().parse().expect("a length");
         while buffer.len() < end + 4 + length {
-            stream.read_buf(buffer).await.expect("an answer");
+            read_more(stream, buffer).await;
         }
         return (head, &buffer[end + 4..]);
     }
+}
+
+async fn read_more(stream: &mut TcpStream, buffer: &mut Vec<u8>) {
+    let read = stream.read_buf(buffer).await.expect("an answer");
+    assert!(read > 0, "the server closed the connection before its answer was complete");
 }
 
 /// The lines of a batch of so many products.

@@ -8,8 +8,8 @@
 //! which the report has the median (default 3), `LOAD_PRODUCTS` products (default 100,000). With the defaults a run takes
 //! about five minutes.
 //!
-//! `cargo bench --bench load -- growth`, `-- soak` and `-- mixed` measure something else, with the same clients: see the
-//! modules of these names.
+//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- domains` and `-- tls` measure something else,
+//! with the same clients: see the modules of these names; the last two are in `ratios`.
 
 #![allow(
     clippy::expect_used,
@@ -24,9 +24,11 @@ mod clients;
 mod databases;
 mod growth;
 mod mixed;
+mod nodes;
 mod pinned;
 mod plot;
 mod process;
+mod ratios;
 mod report;
 mod rival;
 mod sample;
@@ -69,6 +71,12 @@ fn main() {
             soak::measure().await;
         } else if wanted("mixed") {
             mixed::measure().await;
+        } else if wanted("nodes") {
+            nodes::measure().await;
+        } else if wanted("domains") {
+            ratios::domains().await;
+        } else if wanted("tls") {
+            ratios::tls().await;
         } else {
             measure().await;
         }
@@ -98,7 +106,7 @@ async fn measure() {
     wait_ready(plain.address, "/readyz").await;
     let mut sides = vec![(Side::Service, service), (Side::Plain, plain)];
     for (side, rival) in RIVALS {
-        let process = Process::rival(&databases.urls(), rival);
+        let process = Process::rival(rival, &databases.urls(), None);
         wait_listening(process.address).await;
         sides.push((side, process));
     }
@@ -112,6 +120,8 @@ async fn measure() {
     }
     report.add(Line::rate(Side::Batch, BATCH, median(batches.into_iter())));
     drop(sides);
+    report.note_batch(CLIENTS[3]);
+    report.note(&nodes::tables(seconds).await);
     report.note(&mixed::table(seconds).await);
     report.finish();
 }

@@ -22,14 +22,17 @@ pub enum Rival {
     Pooled(Prepares),
     /// Over connections that belong to a worker.
     Pinned(Waiting),
+    /// The growing flow over any number of databases, each with a pool.
+    Stock,
 }
 
 impl Rival {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("--rival", Self::Pooled(Prepares::Once)),
         ("--rival-preparing", Self::Pooled(Prepares::Always)),
         ("--rival-pinned", Self::Pinned(Waiting::Apart)),
         ("--rival-pinned-coalescing", Self::Pinned(Waiting::Together)),
+        ("--rival-stock", Self::Stock),
     ];
 
     /// Serves if these arguments, which [`Process::rival`] gave, say so; whether they do.
@@ -40,6 +43,7 @@ impl Rival {
         match rival {
             Self::Pooled(prepares) => rival::serve(address, urls, prepares),
             Self::Pinned(waiting) => pinned::serve(address, urls, waiting),
+            Self::Stock => rival::serve_stock(address, urls),
         }
         true
     }
@@ -102,11 +106,12 @@ impl Process {
         Self { child: command.spawn().expect("the service starts"), address, _settings: Some(file) }
     }
 
-    /// A service written by hand.
-    pub fn rival(urls: &[String], rival: Rival) -> Self {
+    /// A service written by hand, on the databases at these URLs, whose servers have this certificate if they have TLS.
+    pub fn rival(rival: Rival, urls: &[String], certificate: Option<&Path>) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg(rival.argument()).arg(address.to_string()).args(urls).stdin(Stdio::null());
+        command.envs(certificate.map(|file| (rival::CERTIFICATE, file)));
         Self { child: command.spawn().expect("the rival starts"), address, _settings: None }
     }
 

@@ -83,6 +83,14 @@ pub fn directory(name: &str) -> PathBuf {
     directory
 }
 
+/// Prints a report that is one text, and writes it to the directory of this name.
+pub fn write(name: &str, text: &str) {
+    println!("{text}");
+    let directory = directory(name);
+    std::fs::write(directory.join("report.md"), text).expect("written");
+    println!("written to {}", directory.display());
+}
+
 /// All figures of one run.
 pub struct Report {
     head: String,
@@ -104,6 +112,16 @@ impl Report {
     /// Adds a line.
     pub fn add(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// Adds how the rate of the batch compares with that of single requests by so many clients.
+    pub fn note_batch(&mut self, clients: usize) {
+        let batch = self.lines.iter().find(|line| line.side == Side::Batch);
+        let Some((batch, single)) = batch.zip(self.of(Side::Service, clients)) else { return };
+        let (size, ratio) = (batch.clients, batch.rate / single.rate);
+        self.note(&format!(
+            "One batch of {size}: {ratio:.2} times the rate of single requests with {clients} clients.\n"
+        ));
     }
 
     /// Adds something to be said below the table.
@@ -170,20 +188,20 @@ impl Report {
         let most = bars.iter().map(|line| line.rate).fold(1.0, f64::max);
         let mut out = String::new();
         let height = 24 * bars.len() + 40;
-        writeln!(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">").expect("text");
-        writeln!(out, "<title>Flows a second</title><rect width=\"760\" height=\"{height}\" fill=\"white\"/>")
+        writeln!(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">").expect("text");
+        writeln!(out, "<title>Flows a second</title><rect width=\"800\" height=\"{height}\" fill=\"white\"/>")
             .expect("text");
         for (number, line) in bars.iter().enumerate() {
-            let (y, width) = (count(number).mul_add(24.0, 20.0), line.rate / most * 440.0);
+            let (y, width) = (count(number).mul_add(24.0, 20.0), line.rate / most * 400.0);
             let label = format!("{} clients, {}", line.clients, line.side.name());
-            writeln!(out, "<text x=\"210\" y=\"{:.0}\" text-anchor=\"end\">{label}</text>", y + 13.0).expect("text");
+            writeln!(out, "<text x=\"310\" y=\"{:.0}\" text-anchor=\"end\">{label}</text>", y + 13.0).expect("text");
             writeln!(
                 out,
-                "<rect x=\"220\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"18\" fill=\"{}\"/>",
+                "<rect x=\"320\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"18\" fill=\"{}\"/>",
                 line.side.colour()
             )
             .expect("text");
-            writeln!(out, "<text x=\"{:.0}\" y=\"{:.0}\">{:.0}</text>", 226.0 + width, y + 13.0, line.rate)
+            writeln!(out, "<text x=\"{:.0}\" y=\"{:.0}\">{:.0}</text>", 326.0 + width, y + 13.0, line.rate)
                 .expect("text");
         }
         out.push_str("</svg>\n");

@@ -4,14 +4,26 @@
 //!
 //! It comes in two habits: a statement prepared once a connection, and the text of the query given to each call, as the first
 //! examples of tokio-postgres do, which prepares it each time. [`crate::pinned`] makes the same decision over connections
-//! that belong to a worker.
+//! that belong to a worker. [`serve_stock`] serves the growing flow of [`crate::growth`] in the same way.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::json;
-use tokio_postgres::{Error, NoTls, Row};
+use tokio_postgres::{Config, Error, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::growth;
+
+/// The variable of the environment with the file of the certificate that all servers have, if they have TLS.
+pub const CERTIFICATE: &str = "RIVAL_CERTIFICATE";
 /// Connections a database, as the service has by default.
 const CONNECTIONS: usize = 20;
 
@@ -67,10 +79,46 @@ pub fn serve(address: &str, urls: &[String], prepares: Prepares) {
         .expect("it serves");
 }
 
+/// Serves the growing flow at `address`, with one query to each of the databases at these URLs.
+pub fn serve_stock(address: &str, urls: &[String]) {
+    let pools: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
+    actix_web::rt::System::new()
+        .block_on(async move {
+            let server = HttpServer::new(move || {
+                App::new().app_data(web::Data::new(pools.clone())).route("/flows/growth", web::post().to(stock))
+            });
+            server.bind(address)?.run().await
+        })
+        .expect("it serves");
+}
+
+async fn stock(pools: web::Data<Vec<Pool>>, input: web::Json<Input>) -> HttpResponse {
+    let asked = pools.iter().map(|pool| ask(pool, growth::QUERY, &input.product_id, Prepares::Once));
+    match futures_util::future::try_join_all(asked).await {
+        Ok(found) => HttpResponse::Ok().json(json!({ "status": "done", "found": found[0].row.get::<_, i32>(1) })),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
 fn pool(url: &str) -> Pool {
-    let config = url.parse().expect("a URL");
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let config: Config = url.parse().expect("a URL");
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match std::env::var_os(CERTIFICATE) {
+        Some(file) => Manager::from_config(config, tls(Path::new(&file)), recycling),
+        None => Manager::from_config(config, NoTls, recycling),
+    };
     Pool::builder(manager).max_size(CONNECTIONS).build().expect("a pool")
+}
+
+fn tls(certificate: &Path) -> MakeRustlsConnect {
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("one that can be trusted");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    MakeRustlsConnect::new(config)
 }
 
 async fn ask(pool: &Pool, query: &str, product: &str, prepares: Prepares) -> Result<Found, Error> {

@@ -63,9 +63,13 @@ impl Sample {
     }
 }
 
-/// The median; of an even number of values, the higher one of the two in the middle. 0 if there are none.
+/// The median; of an even number of values, the mean of the two in the middle. 0 if there are none.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    let last = values.len().saturating_sub(1);
+    match (values.get(last / 2), values.get(last.div_ceil(2))) {
+        (Some(lower), Some(upper)) => f64::midpoint(*lower, *upper),
+        _ => 0.0,
+    }
 }
