@@ -192,3 +192,22 @@ pub async fn batch(address: SocketAddr, products: usize, size: usize) -> f64 {
     assert_eq!(lines, size, "every input has a line");
     count(size) / started.elapsed().as_secs_f64()
 }
+
+/// Checks that these services answer alike about many products at once, and about one that there is not.
+pub async fn agree(addresses: &[SocketAddr], products: usize) {
+    let client = reqwest::Client::new();
+    let ask = async |address: &SocketAddr, product: usize| {
+        let body = serde_json::json!({ "product_id": format!("B-{product:06}") });
+        let request = client.post(format!("http://{address}/purchasing/flow")).json(&body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status().is_success(), answer.text().await.expect("a body"))
+    };
+    let mut first = None;
+    for address in addresses {
+        let asked = (1..=products.min(200)).map(|product| ask(address, product));
+        let answers = futures_util::future::join_all(asked).await;
+        assert!(answers.iter().all(|(found, _)| *found), "{address} finds all products");
+        assert!(!ask(address, products + 1).await.0, "{address} finds no product that there is not");
+        assert_eq!(*first.get_or_insert_with(|| answers.clone()), answers, "{address} answers as the first one");
+    }
+}

@@ -1,15 +1,15 @@
 //! What the service costs and carries, beside what else could be done with the same databases.
 //!
-//! Four private PostgreSQL servers on this machine; at several numbers of clients, one after the other in one run: the service,
-//! the service without coalescing, services written by hand (`rival`, `pinned`), and pgbench on the same queries; then a
-//! batch, and flows of one node and of many. `cargo bench --bench load` prints a table with ratios and writes it, with a plot,
-//! to `target/load-report/`. Nothing is asserted: a figure is only good beside another of the same run. Load goes to loopback
-//! alone and is bounded in time: `LOAD_SECONDS` for each measurement (default 2), `LOAD_ROUNDS` measurements of each line, of
-//! which the report has the median (default 3), `LOAD_PRODUCTS` products (default 100,000). With the defaults a run takes
-//! about five minutes.
+//! Four private PostgreSQL servers on this machine; at several numbers of clients, one after the other in one run:
+//! the service, the service without coalescing, services written by hand (`rival`, `pinned`), and pgbench on the
+//! same queries; then a batch, and flows of one node and of many. `cargo bench --bench load` prints a table with
+//! ratios and writes it, with a plot, to `target/load-report/`. Nothing is asserted: a figure is only good beside
+//! another of the same run. Load goes to loopback alone and is bounded in time: `LOAD_SECONDS` for each measurement
+//! (default 2), `LOAD_ROUNDS` measurements of each line, of which the report has the median (default 3),
+//! `LOAD_PRODUCTS` products (default 100,000). With the defaults a run takes about five minutes.
 //!
-//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- domains` and `-- tls` measure something else,
-//! with the same clients: see the modules of these names; the last two are in `ratios`.
+//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- domains` and `-- tls` measure
+//! something else, with the same clients: see the modules of these names; the last two are in `ratios`.
 
 #![allow(
     clippy::expect_used,
@@ -36,7 +36,7 @@ mod soak;
 
 use std::time::{Duration, Instant};
 
-use crate::clients::{Target, ask, batch};
+use crate::clients::{Target, agree, ask, batch};
 use crate::databases::Databases;
 use crate::pinned::Waiting;
 use crate::process::{Process, Rival, wait_listening, wait_ready};
@@ -110,6 +110,8 @@ async fn measure() {
         wait_listening(process.address).await;
         sides.push((side, process));
     }
+    // The first two are the service, which answers in more detail.
+    agree(&sides[2..].iter().map(|(_, process)| process.address).collect::<Vec<_>>(), products).await;
     for clients in CLIENTS {
         compare(&mut report, &databases, &sides, clients, seconds).await;
         report.print(clients);

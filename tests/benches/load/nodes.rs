@@ -1,6 +1,7 @@
-//! What a flow costs by the number of its nodes, all on one database: HTTP alone and one node with one client, beside what
-//! pgbench measures, and more nodes under load. The domain has its default settings. `LOAD_SECONDS` for each measurement (default 2),
-//! `LOAD_ROUNDS` measurements of each line (default 3); the report is in `target/nodes-report/`, and part of that of `load`.
+//! What a flow costs by the number of its nodes, all on one database: HTTP alone and one node with one client,
+//! beside what pgbench measures, and more nodes under load. The domain has its default settings. `LOAD_SECONDS` for
+//! each measurement (default 2), `LOAD_ROUNDS` measurements of each line (default 3); the report is in
+//! `target/nodes-report/`, and part of that of `load`.
 
 use std::fmt::Write;
 use std::time::Duration;

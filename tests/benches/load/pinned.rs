@@ -1,9 +1,10 @@
-//! The decision of [`crate::rival`] over connections that belong to a worker: each worker has one connection to each
-//! database, and the task that drives it runs on the worker's thread, so that a request never crosses threads.
+//! The decision of [`crate::rival`] over connections that belong to a worker: each worker has one connection to
+//! each database, and the task that drives it runs on the worker's thread, so that a request never crosses threads.
 //!
-//! It comes in two forms. The plain one sends each query as it comes, and the connection pipelines them. The coalescing one
-//! sends all queries that wait for a database as one statement, with at most [`DEPTH`] statements under way on a connection.
-//! Like the other rival it has no deadlines, no retries and no graph: it shows what the threads and the statements cost alone.
+//! It comes in two forms. The plain one sends each query as it comes, and the connection pipelines them. The
+//! coalescing one sends all queries that wait for a database as one statement, with at most [`DEPTH`] statements
+//! under way on a connection. Like the other rival it has no deadlines, no retries and no graph: it shows what the
+//! threads and the statements cost alone.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;

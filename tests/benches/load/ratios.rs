@@ -1,6 +1,7 @@
-//! The service beside the one written by hand, where something else than the shipped flow on plain connections matters: flows
-//! over 2 to 16 domains, and TLS to the databases. `LOAD_SECONDS` for each measurement (default 2), `LOAD_ROUNDS`
-//! measurements of each line (default 3); the reports are in `target/domains-report/` and `target/tls-report/`.
+//! The service beside the one written by hand, where something else than the shipped flow on plain connections
+//! matters: flows over 2 to 16 domains, and TLS to the databases. `LOAD_SECONDS` for each measurement (default 2),
+//! `LOAD_ROUNDS` measurements of each line (default 3); the reports are in `target/domains-report/` and
+//! `target/tls-report/`.
 
 use std::fmt::Write;
 use std::time::Duration;
