@@ -183,7 +183,8 @@ pub fn lines(products: usize, size: usize) -> String {
 /// Decisions a second of one batch of so many products.
 pub async fn batch(address: SocketAddr, products: usize, size: usize) -> f64 {
     let body = lines(products, size);
-    let client = reqwest::Client::new();
+    // The service stops reading while much waits to be decided: by default that would count as a dead connection after 30 s.
+    let client = reqwest::Client::builder().tcp_user_timeout(None).build().expect("a client");
     let started = Instant::now();
     let request = client.post(format!("http://{address}/purchasing/flow/batch"));
     let request = request.header("Content-Type", "application/x-ndjson").body(body);

@@ -193,7 +193,8 @@ impl Report {
             .expect("text");
         for (number, line) in bars.iter().enumerate() {
             let (y, width) = (count(number).mul_add(24.0, 20.0), line.rate / most * 400.0);
-            let label = format!("{} clients, {}", line.clients, line.side.name());
+            let plural = if line.clients == 1 { "" } else { "s" };
+            let label = format!("{} client{plural}, {}", line.clients, line.side.name());
             writeln!(out, "<text x=\"310\" y=\"{:.0}\" text-anchor=\"end\">{label}</text>", y + 13.0).expect("text");
             writeln!(
                 out,
