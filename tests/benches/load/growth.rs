@@ -17,7 +17,7 @@ use crate::process::{Process, wait_ready};
 use crate::{number, report};
 
 /// Products of the growing flows.
-const PRODUCTS: usize = 1_000;
+pub const PRODUCTS: usize = 1_000;
 /// Clients, where the rate is measured.
 const CLIENTS: usize = 8;
 /// A flow of many nodes asks more queries at once than a domain lets wait by default.
@@ -32,7 +32,8 @@ const INPUTS: [usize; 6] = [1, 10, 100, 1_000, 10_000, 100_000];
 pub struct Fleet {
     /// Kept running.
     _servers: Vec<Server>,
-    urls: Vec<String>,
+    /// The URL of each database.
+    pub urls: Vec<String>,
 }
 
 impl Fleet {
@@ -104,21 +105,27 @@ pub async fn measure() {
     let servers = Fleet::servers(16).await;
     let databases = Fleet::databases(16).await;
 
-    let one = curve("one domain", &NODES, most, seconds, |nodes| (flow(nodes, 1, false), None, &servers, 1)).await;
-    let four = curve("four domains", &NODES, most, seconds, |nodes| (flow(nodes, 4, false), None, &servers, 4)).await;
+    let one =
+        curve("one domain", &NODES, most, seconds, |nodes| (flow("growth", nodes, 1, false), None, &servers, 1)).await;
+    let four =
+        curve("four domains", &NODES, most, seconds, |nodes| (flow("growth", nodes, 4, false), None, &servers, 4))
+            .await;
     tell(&mut text, &directory, "nodes", &[one, four]);
 
-    let apart =
-        curve("a server each", &DOMAINS, most, seconds, |count| (flow(count, count, false), None, &servers, count))
-            .await;
-    let together =
-        curve("one server", &DOMAINS, most, seconds, |count| (flow(count, count, false), None, &databases, count))
-            .await;
+    let apart = curve("a server each", &DOMAINS, most, seconds, |count| {
+        (flow("growth", count, count, false), None, &servers, count)
+    })
+    .await;
+    let together = curve("one server", &DOMAINS, most, seconds, |count| {
+        (flow("growth", count, count, false), None, &databases, count)
+    })
+    .await;
     tell(&mut text, &directory, "domains", &[apart, together]);
 
-    let rules =
-        curve("one rule fires", &RULES, most, seconds, |count| (flow(1, 1, true), Some(rules(count)), &servers, 1))
-            .await;
+    let rules = curve("one rule fires", &RULES, most, seconds, |count| {
+        (flow("growth", 1, 1, true), Some(rules(count)), &servers, 1)
+    })
+    .await;
     tell(&mut text, &directory, "rules", &[rules]);
     drop((servers, databases));
 
@@ -176,16 +183,27 @@ async fn point(
         p99: lone.quantile(0.99),
         rate: busy.rate(),
         memory: service.memory_mb(),
-        errors: lone.errors + busy.errors,
+        errors: lone.failures.total() + busy.failures.total(),
     }
 }
 
+/// What each node of the growing flows asks, of one product.
+pub const QUERY: &str = "SELECT product_id, quantity FROM stock WHERE product_id = $1";
+
+/// The same query for pgbench.
+pub fn statement() -> String {
+    let query = QUERY.replace("$1", "'B-' || lpad((:n)::text, 6, '0')");
+    format!("\\set n random(1, {PRODUCTS})\n{query};\n")
+}
+
 /// So many queries, spread over so many domains, and rules where there are some.
-fn flow(nodes: usize, domains: usize, rules: bool) -> String {
-    let mut text = String::from("flow: growth\ninput: { product_id: { type: text } }\nnodes:\n");
+pub fn flow(name: &str, nodes: usize, domains: usize, rules: bool) -> String {
+    let mut text = format!("flow: {name}\ninput: {{ product_id: {{ type: text }} }}\nnodes:\n");
     for node in 0..nodes {
         let domain = node % domains;
-        writeln!(text, "  n{node}: {{ type: DBNode, database: d{domain}_db, query: \"SELECT product_id, quantity FROM stock WHERE product_id = $1\" }} # allow: unused-node -- asking is what is measured").expect("text");
+        let allow = if node == 0 { "" } else { " # allow: unused-node -- asking is what is measured" };
+        writeln!(text, "  n{node}: {{ type: DBNode, database: d{domain}_db, query: \"{QUERY}\" }}{allow}")
+            .expect("text");
     }
     let (owner, fact) = if rules { ("many", "hit") } else { ("n0", "quantity") };
     if rules {

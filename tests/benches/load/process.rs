@@ -1,5 +1,7 @@
 //! Servers under load, each a process of its own whose memory and processor time can be told.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,10 +12,68 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::databases::Databases;
-use crate::rival::Prepares;
+use crate::pinned::{self, Waiting};
+use crate::rival::{self, Prepares};
 
-/// How this program is started as a service written by hand, by how often that prepares its statements.
-pub const RIVALS: [(&str, Prepares); 2] = [("--rival", Prepares::Once), ("--rival-preparing", Prepares::Always)];
+/// A service written by hand, which is this program, started once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rival {
+    /// Over a pool for each database.
+    Pooled(Prepares),
+    /// Over connections that belong to a worker.
+    Pinned(Waiting),
+    /// The growing flow over any number of databases, each with a pool.
+    Stock,
+}
+
+impl Rival {
+    const ALL: [(&'static str, Self); 5] = [
+        ("--rival", Self::Pooled(Prepares::Once)),
+        ("--rival-preparing", Self::Pooled(Prepares::Always)),
+        ("--rival-pinned", Self::Pinned(Waiting::Apart)),
+        ("--rival-pinned-coalescing", Self::Pinned(Waiting::Together)),
+        ("--rival-stock", Self::Stock),
+    ];
+
+    /// Serves if these arguments, which [`Process::rival`] gave, say so; whether they do.
+    pub fn serves(arguments: &[String]) -> bool {
+        let Some((argument, rest)) = arguments.get(1..).and_then(<[String]>::split_first) else { return false };
+        let Some((_, rival)) = Self::ALL.into_iter().find(|(given, _)| given == argument) else { return false };
+        let (address, urls) = rest.split_first().expect("an address");
+        match rival {
+            Self::Pooled(prepares) => rival::serve(address, urls, prepares),
+            Self::Pinned(waiting) => pinned::serve(address, urls, waiting),
+            Self::Stock => rival::serve_stock(address, urls),
+        }
+        true
+    }
+
+    fn argument(self) -> &'static str {
+        Self::ALL.into_iter().find(|(_, rival)| *rival == self).map_or("", |(argument, _)| argument)
+    }
+}
+
+/// What a server has used so far, or between two times.
+pub struct Usage {
+    /// Processor time.
+    pub cpu: Duration,
+    /// Context switches, voluntary and involuntary.
+    pub switches: f64,
+    /// The switches of each thread.
+    by_thread: HashMap<OsString, f64>,
+}
+
+impl Usage {
+    /// What has been used since `before`. Threads that have ended in between do not count.
+    pub fn since(&self, before: &Self) -> Self {
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        let more = |(thread, now): (&OsString, &f64)| {
+            (thread.clone(), now - before.by_thread.get(thread).copied().unwrap_or(0.0))
+        };
+        let by_thread: HashMap<_, _> = self.by_thread.iter().map(more).collect();
+        Self { cpu, switches: by_thread.values().sum(), by_thread }
+    }
+}
 
 /// A server under load. It ends when this is dropped.
 pub struct Process {
@@ -46,11 +106,12 @@ impl Process {
         Self { child: command.spawn().expect("the service starts"), address, _settings: Some(file) }
     }
 
-    /// The service written by hand.
-    pub fn rival(urls: &[String], argument: &str) -> Self {
+    /// A service written by hand, on the databases at these URLs, whose servers have this certificate if they have TLS.
+    pub fn rival(rival: Rival, urls: &[String], certificate: Option<&Path>) -> Self {
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg(argument).arg(address.to_string()).args(urls).stdin(Stdio::null());
+        command.arg(rival.argument()).arg(address.to_string()).args(urls).stdin(Stdio::null());
+        command.envs(certificate.map(|file| (rival::CERTIFICATE, file)));
         Self { child: command.spawn().expect("the rival starts"), address, _settings: None }
     }
 
@@ -70,8 +131,22 @@ impl Process {
         line.split_whitespace().next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
     }
 
+    /// What it has used so far.
+    pub fn usage(&self) -> Usage {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let by_thread: HashMap<_, _> = threads
+            .map(|thread| {
+                // A thread may end while it is looked at.
+                let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+                let switches = status.lines().filter_map(|line| line.split_once("voluntary_ctxt_switches:"));
+                (thread.file_name(), switches.filter_map(|(_, count)| count.trim().parse::<f64>().ok()).sum())
+            })
+            .collect();
+        Usage { cpu: self.cpu(), switches: by_thread.values().sum(), by_thread }
+    }
+
     /// Processor time used so far, at the kernel's 100 ticks a second.
-    pub fn cpu(&self) -> Duration {
+    fn cpu(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
         let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);

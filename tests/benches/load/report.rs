@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::clients::{Run, count};
+use crate::clients::count;
+use crate::sample::Sample;
 
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Side {
     Rival,
     /// The same, preparing each query anew.
     Artless,
+    /// Written by hand over connections that belong to a worker, coalescing.
+    Pinned,
+    /// The same without coalescing.
+    PinnedPlain,
     /// The slowest of four pgbench.
     Pgbench,
     /// One batch; the number of clients is that of its inputs.
@@ -30,6 +35,8 @@ impl Side {
             Self::Plain => "service, coalescing off",
             Self::Rival => "written by hand",
             Self::Artless => "written by hand, preparing each time",
+            Self::Pinned => "connections of the worker, coalescing",
+            Self::PinnedPlain => "connections of the worker, plain",
             Self::Pgbench => "slowest of four pgbench",
             Self::Batch => "service, one batch",
         }
@@ -41,32 +48,31 @@ impl Side {
             Self::Plain => "#56b4e9",
             Self::Rival => "#d55e00",
             Self::Artless => "#e69f00",
+            Self::Pinned => "#009e73",
+            Self::PinnedPlain => "#cc79a7",
             Self::Pgbench => "#7f7f7f",
         }
     }
 }
 
-/// One line of the table.
+/// One line of the table: medians.
 pub struct Line {
     side: Side,
     clients: usize,
     rate: f64,
-    latency: Option<(f64, f64)>,
-    errors: usize,
-    cpu: Option<f64>,
-    memory: Option<f64>,
+    /// Nothing where only the rate is known.
+    sample: Option<Sample>,
 }
 
 impl Line {
-    /// Of a load.
-    pub fn of(side: Side, clients: usize, run: &Run, cpu: f64, memory: f64) -> Self {
-        let latency = Some((run.quantile(0.5), run.quantile(0.99)));
-        Self { side, clients, rate: run.rate(), latency, errors: run.errors, cpu: Some(cpu), memory: Some(memory) }
+    /// Of the median of some loads.
+    pub fn of(side: Side, clients: usize, sample: Sample) -> Self {
+        Self { side, clients, rate: sample.rate, sample: Some(sample) }
     }
 
     /// Of which only the rate is known.
     pub fn rate(side: Side, clients: usize, rate: f64) -> Self {
-        Self { side, clients, rate, latency: None, errors: 0, cpu: None, memory: None }
+        Self { side, clients, rate, sample: None }
     }
 }
 
@@ -77,6 +83,14 @@ pub fn directory(name: &str) -> PathBuf {
     directory
 }
 
+/// Prints a report that is one text, and writes it to the directory of this name.
+pub fn write(name: &str, text: &str) {
+    println!("{text}");
+    let directory = directory(name);
+    std::fs::write(directory.join("report.md"), text).expect("written");
+    println!("written to {}", directory.display());
+}
+
 /// All figures of one run.
 pub struct Report {
     head: String,
@@ -85,15 +99,29 @@ pub struct Report {
 }
 
 impl Report {
-    /// Nothing but what starting took.
-    pub fn new(ready: Duration, idle: f64) -> Self {
-        let head = format!("start to ready {:.1} ms, idle memory {idle:.1} MB", ready.as_secs_f64() * 1e3);
+    /// Nothing but what starting took, and how many rounds the medians are of.
+    pub fn new(ready: Duration, idle: f64, rounds: usize) -> Self {
+        let ready = ready.as_secs_f64() * 1e3;
+        let head = format!(
+            "Start to ready {ready:.1} ms, idle memory {idle:.1} MB. Figures are medians of {rounds} rounds, ratios are of medians; errors are added up."
+        );
+        println!("{head}");
         Self { head, lines: Vec::new(), notes: String::new() }
     }
 
     /// Adds a line.
     pub fn add(&mut self, line: Line) {
         self.lines.push(line);
+    }
+
+    /// Adds how the rate of the batch compares with that of single requests by so many clients.
+    pub fn note_batch(&mut self, clients: usize) {
+        let batch = self.lines.iter().find(|line| line.side == Side::Batch);
+        let Some((batch, single)) = batch.zip(self.of(Side::Service, clients)) else { return };
+        let (size, ratio) = (batch.clients, batch.rate / single.rate);
+        self.note(&format!(
+            "One batch of {size}: {ratio:.2} times the rate of single requests with {clients} clients.\n"
+        ));
     }
 
     /// Adds something to be said below the table.
@@ -122,34 +150,34 @@ impl Report {
     }
 
     fn table(&self, wanted: impl Fn(&Line) -> bool) -> String {
-        let mut out = String::new();
-        let header = "| clients | | flows/s | x by hand | x by hand, preparing | x pgbench | p50 ms | p99 ms | CPU us/flow | MB | errors |";
-        writeln!(out, "{header}\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|").expect("text");
+        let mut out = String::from(
+            "| clients | | flows/s | x by hand | x by hand, preparing | x pgbench | p50 ms | p50 x by hand | p99 ms | p99 x by hand | CPU us/flow | switches/flow | MB | errors |\n|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+        );
         for line in self.lines.iter().filter(|line| wanted(line)) {
-            let ratio = |side| {
+            let ratio = |side, of: fn(&Line) -> Option<f64>| {
                 let other = self.of(side, line.clients).filter(|_| line.side != side);
-                other.map(|other| format!("{:.2}", line.rate / other.rate)).unwrap_or_default()
+                let ratio = other.and_then(of).zip(of(line)).map(|(other, own)| own / other);
+                shown(ratio, 2)
             };
-            let shown = |value: Option<f64>| value.map(|value| format!("{value:.1}")).unwrap_or_default();
-            let latency = |quantile: fn(&(f64, f64)) -> f64| {
-                line.latency.as_ref().map(|latency| format!("{:.2}", quantile(latency))).unwrap_or_default()
-            };
-            writeln!(
-                out,
-                "| {} | {} | {:.0} | {} | {} | {} | {} | {} | {} | {} | {} |",
-                line.clients,
-                line.side.name(),
-                line.rate,
-                ratio(Side::Rival),
-                ratio(Side::Artless),
-                ratio(Side::Pgbench),
-                latency(|latency| latency.0),
-                latency(|latency| latency.1),
-                shown(line.cpu),
-                shown(line.memory),
-                line.errors,
-            )
-            .expect("text");
+            let rate = |side| ratio(side, |line| Some(line.rate));
+            let of = |figure: fn(&Sample) -> f64, digits| shown(line.sample.as_ref().map(figure), digits);
+            let cells = [
+                line.clients.to_string(),
+                line.side.name().to_owned(),
+                format!("{:.0}", line.rate),
+                rate(Side::Rival),
+                rate(Side::Artless),
+                rate(Side::Pgbench),
+                of(|sample| sample.p50, 3),
+                ratio(Side::Rival, |line| line.sample.as_ref().map(|sample| sample.p50)),
+                of(|sample| sample.p99, 3),
+                ratio(Side::Rival, |line| line.sample.as_ref().map(|sample| sample.p99)),
+                of(|sample| sample.cpu, 1),
+                of(|sample| sample.switches, 2),
+                of(|sample| sample.memory, 1),
+                line.sample.as_ref().map_or(0, |sample| sample.failures.total()).to_string(),
+            ];
+            writeln!(out, "| {} |", cells.join(" | ")).expect("text");
         }
         out
     }
@@ -160,23 +188,29 @@ impl Report {
         let most = bars.iter().map(|line| line.rate).fold(1.0, f64::max);
         let mut out = String::new();
         let height = 24 * bars.len() + 40;
-        writeln!(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">").expect("text");
-        writeln!(out, "<title>Flows a second</title><rect width=\"760\" height=\"{height}\" fill=\"white\"/>")
+        writeln!(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"800\" height=\"{height}\" font-family=\"sans-serif\" font-size=\"12\">").expect("text");
+        writeln!(out, "<title>Flows a second</title><rect width=\"800\" height=\"{height}\" fill=\"white\"/>")
             .expect("text");
         for (number, line) in bars.iter().enumerate() {
-            let (y, width) = (count(number).mul_add(24.0, 20.0), line.rate / most * 440.0);
-            let label = format!("{} clients, {}", line.clients, line.side.name());
-            writeln!(out, "<text x=\"210\" y=\"{:.0}\" text-anchor=\"end\">{label}</text>", y + 13.0).expect("text");
+            let (y, width) = (count(number).mul_add(24.0, 20.0), line.rate / most * 400.0);
+            let plural = if line.clients == 1 { "" } else { "s" };
+            let label = format!("{} client{plural}, {}", line.clients, line.side.name());
+            writeln!(out, "<text x=\"310\" y=\"{:.0}\" text-anchor=\"end\">{label}</text>", y + 13.0).expect("text");
             writeln!(
                 out,
-                "<rect x=\"220\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"18\" fill=\"{}\"/>",
+                "<rect x=\"320\" y=\"{y:.0}\" width=\"{width:.0}\" height=\"18\" fill=\"{}\"/>",
                 line.side.colour()
             )
             .expect("text");
-            writeln!(out, "<text x=\"{:.0}\" y=\"{:.0}\">{:.0}</text>", 226.0 + width, y + 13.0, line.rate)
+            writeln!(out, "<text x=\"{:.0}\" y=\"{:.0}\">{:.0}</text>", 326.0 + width, y + 13.0, line.rate)
                 .expect("text");
         }
         out.push_str("</svg>\n");
         out
     }
+}
+
+/// A figure with so many digits after the point, if there is one.
+fn shown(value: Option<f64>, digits: usize) -> String {
+    value.map(|value| format!("{value:.digits$}")).unwrap_or_default()
 }

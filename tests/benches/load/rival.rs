@@ -3,14 +3,27 @@
 //! what the comparison shows.
 //!
 //! It comes in two habits: a statement prepared once a connection, and the text of the query given to each call, as the first
-//! examples of tokio-postgres do, which prepares it each time.
+//! examples of tokio-postgres do, which prepares it each time. [`crate::pinned`] makes the same decision over connections
+//! that belong to a worker. [`serve_stock`] serves the growing flow of [`crate::growth`] in the same way.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use actix_web::{App, HttpResponse, HttpServer, web};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::json;
-use tokio_postgres::{Error, NoTls, Row};
+use tokio_postgres::{Config, Error, NoTls, Row};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use crate::growth;
+
+/// The variable of the environment with the file of the certificate that all servers have, if they have TLS.
+pub const CERTIFICATE: &str = "RIVAL_CERTIFICATE";
 /// Connections a database, as the service has by default.
 const CONNECTIONS: usize = 20;
 
@@ -29,17 +42,28 @@ pub enum Prepares {
     Always,
 }
 
+/// The body of a request.
 #[derive(Deserialize)]
-struct Input {
-    product_id: String,
+pub struct Input {
+    /// The product to decide about.
+    pub product_id: String,
 }
 
-const QUERIES: [&str; 4] = [
+/// One query for each database.
+pub const QUERIES: [&str; 4] = [
     "SELECT avg_daily_demand::float8, trend FROM oms_history WHERE product_id = $1",
     "SELECT available_qty::float8 FROM inventory WHERE product_id = $1",
     "SELECT supplier_name, unit_price::float8, moq::float8, lead_time FROM suppliers WHERE product_id = $1",
     "SELECT from_uom FROM uom_conversions WHERE product_id = $1",
 ];
+
+/// A row that one of [`QUERIES`] found, and the index of that query's first column in it.
+pub struct Found {
+    /// The row.
+    pub row: Row,
+    /// Where the columns of the query begin.
+    pub first: usize,
+}
 
 /// Serves at `address`, on the databases at these URLs.
 pub fn serve(address: &str, urls: &[String], prepares: Prepares) {
@@ -55,19 +79,57 @@ pub fn serve(address: &str, urls: &[String], prepares: Prepares) {
         .expect("it serves");
 }
 
+/// Serves the growing flow at `address`, with one query to each of the databases at these URLs.
+pub fn serve_stock(address: &str, urls: &[String]) {
+    let pools: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
+    actix_web::rt::System::new()
+        .block_on(async move {
+            let server = HttpServer::new(move || {
+                App::new().app_data(web::Data::new(pools.clone())).route("/flows/growth", web::post().to(stock))
+            });
+            server.bind(address)?.run().await
+        })
+        .expect("it serves");
+}
+
+async fn stock(pools: web::Data<Vec<Pool>>, input: web::Json<Input>) -> HttpResponse {
+    let asked = pools.iter().map(|pool| ask(pool, growth::QUERY, &input.product_id, Prepares::Once));
+    match futures_util::future::try_join_all(asked).await {
+        Ok(found) => HttpResponse::Ok().json(json!({ "status": "done", "found": found[0].row.get::<_, i32>(1) })),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}
+
 fn pool(url: &str) -> Pool {
-    let config = url.parse().expect("a URL");
-    let manager = Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    let config: Config = url.parse().expect("a URL");
+    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = match std::env::var_os(CERTIFICATE) {
+        Some(file) => Manager::from_config(config, tls(Path::new(&file)), recycling),
+        None => Manager::from_config(config, NoTls, recycling),
+    };
     Pool::builder(manager).max_size(CONNECTIONS).build().expect("a pool")
 }
 
-async fn ask(pool: &Pool, query: &str, product: &str, prepares: Prepares) -> Result<Row, Error> {
+fn tls(certificate: &Path) -> MakeRustlsConnect {
+    let mut trusted = RootCertStore::empty();
+    trusted.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("one that can be trusted");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions of TLS")
+        .with_root_certificates(trusted)
+        .with_no_client_auth();
+    MakeRustlsConnect::new(config)
+}
+
+async fn ask(pool: &Pool, query: &str, product: &str, prepares: Prepares) -> Result<Found, Error> {
     let client = pool.get().await.expect("a connection");
-    if prepares == Prepares::Always {
-        return client.query_one(query, &[&product]).await;
-    }
-    let statement = client.prepare_cached(query).await?;
-    client.query_one(&statement, &[&product]).await
+    let row = if prepares == Prepares::Always {
+        client.query_one(query, &[&product]).await?
+    } else {
+        let statement = client.prepare_cached(query).await?;
+        client.query_one(&statement, &[&product]).await?
+    };
+    Ok(Found { row, first: 0 })
 }
 
 async fn decide(pools: web::Data<Pools>, input: web::Json<Input>) -> HttpResponse {
@@ -83,11 +145,17 @@ async fn decide(pools: web::Data<Pools>, input: web::Json<Input>) -> HttpRespons
     let Ok((oms, inventory, supplier, uom)) = asked.await else {
         return HttpResponse::InternalServerError().finish();
     };
-    let (demand, trend): (f64, &str) = (oms.get(0), oms.get(1));
-    let available: f64 = inventory.get(0);
+    decision(product, &[oms, inventory, supplier, uom])
+}
+
+/// The decision about a product, from what the queries found.
+pub fn decision(product: &str, [oms, inventory, supplier, uom]: &[Found; 4]) -> HttpResponse {
+    let (demand, trend): (f64, &str) = (oms.row.get(oms.first), oms.row.get(oms.first + 1));
+    let available: f64 = inventory.row.get(inventory.first);
+    let (row, first) = (&supplier.row, supplier.first);
     let (name, price, moq, lead_time): (&str, f64, f64, i32) =
-        (supplier.get(0), supplier.get(1), supplier.get(2), supplier.get(3));
-    let unit: &str = uom.get(0);
+        (row.get(first), row.get(first + 1), row.get(first + 2), row.get(first + 3));
+    let unit: &str = uom.row.get(uom.first);
     let required = demand * f64::from(lead_time);
     let shortage = required - available;
     if shortage <= 0.0 {

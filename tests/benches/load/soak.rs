@@ -137,7 +137,7 @@ fn write(windows: &[Window], memory: &[(f64, f64)], peak: f64) {
             found.quantile(0.5),
             found.quantile(0.99),
             missing.rate(),
-            found.errors + missing.errors
+            found.failures.total() + missing.failures.total()
         )
         .expect("text");
     }
