@@ -4,13 +4,15 @@
 //! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
 //! false && unknown is false, true || unknown is true). What stands behind an unknown operand is not looked at. Depth is bounded by the nesting limit, since chains are lists.
 
-use std::time::Instant;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
-use super::facts::Lookup;
+use super::facts::{FactRef, Facts, Lookup};
 use super::functions::{Function, Takes};
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
@@ -63,7 +65,7 @@ pub(super) enum Node {
 /// What an expression is evaluated over.
 pub(super) struct Env<'a> {
     /// The facts from outside, by slot.
-    pub(super) reads: &'a [Lookup],
+    pub(super) reads: Outside<'a>,
     /// How each is written.
     pub(super) read_names: &'a [FieldName],
     /// The rule node's own facts: slot [`LOCAL`] is the first.
@@ -71,8 +73,33 @@ pub(super) struct Env<'a> {
     /// How each is written.
     pub(super) local_names: &'a [FieldName],
     pub(super) clock: &'a Clock,
-    /// When to give up.
-    pub(super) until: Instant,
+    pub(super) limit: TimeLimit,
+}
+
+/// The facts from outside.
+#[derive(Clone, Copy)]
+pub(super) enum Outside<'a> {
+    /// They have been read.
+    Read(&'a [Lookup]),
+    /// Each is read whenever it is needed.
+    Unread(&'a dyn Facts, &'a [FactRef]),
+}
+
+/// When to give up.
+pub(super) enum TimeLimit {
+    At(Instant),
+    /// So long after the time is first looked at: what is quickly done never looks.
+    AfterFirstLook(Duration, OnceCell<Instant>),
+}
+
+impl TimeLimit {
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        match self {
+            Self::At(instant) => now >= *instant,
+            Self::AfterFirstLook(limit, first) => now.duration_since(*first.get_or_init(|| now)) >= *limit,
+        }
+    }
 }
 
 /// After how many terms of a chain the time is looked at.
@@ -231,7 +258,7 @@ impl Node {
 
 impl Env<'_> {
     fn check_time(&self, at: &At) -> Result<(), Fault> {
-        if Instant::now() < self.until { Ok(()) } else { Err(Fault::new(at, EvalErrorKind::OutOfTime)) }
+        if self.limit.is_over() { Err(Fault::new(at, EvalErrorKind::OutOfTime)) } else { Ok(()) }
     }
 
     fn name(&self, slot: usize) -> &str {
@@ -242,34 +269,33 @@ impl Env<'_> {
         name.map_or("", |name| name)
     }
 
-    fn lookup(&self, slot: usize) -> Option<&Lookup> {
-        match slot.checked_sub(LOCAL) {
-            Some(local) => self.locals.get(local),
-            None => self.reads.get(slot),
+    fn lookup(&self, slot: usize) -> Option<Cow<'_, Lookup>> {
+        match (slot.checked_sub(LOCAL), self.reads) {
+            (Some(local), _) => self.locals.get(local).map(Cow::Borrowed),
+            (None, Outside::Read(reads)) => reads.get(slot).map(Cow::Borrowed),
+            (None, Outside::Unread(facts, reads)) => reads.get(slot).map(|fact| Cow::Owned(facts.read(fact))),
         }
     }
 
     /// Whether the fact has no value.
     pub(super) fn is_unset(&self, slot: usize) -> bool {
-        matches!(self.lookup(slot), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
+        matches!(self.lookup(slot).as_deref(), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
     }
 
     /// The value of a fact, where it has one.
     pub(super) fn known(&self, slot: usize) -> Option<Value> {
-        match self.lookup(slot)? {
-            Lookup::Value(value) => Some(value.clone()),
+        match self.lookup(slot)?.into_owned() {
+            Lookup::Value(value) => Some(value),
             Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         }
     }
 
     fn read(&self, slot: usize, at: &At) -> Outcome {
-        match self.lookup(slot) {
-            Some(Lookup::Value(value)) => Ok(Some(value.clone())),
+        match self.lookup(slot).map(Cow::into_owned) {
+            Some(Lookup::Value(value)) => Ok(Some(value)),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
-            Some(Lookup::NoKey { of, key }) => {
-                Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
-            }
+            Some(Lookup::NoKey { of, key }) => Err(Fault::new(at, EvalErrorKind::NoKey { of, key })),
         }
     }
 
@@ -389,7 +415,8 @@ fn list_of(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Out
 /// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
 fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<Value> {
     let Node::Slot { slot, .. } = unknown else { return None };
-    let Some(Lookup::Unknown { at_least: Some(least) }) = env.lookup(*slot) else { return None };
+    let lookup = env.lookup(*slot)?;
+    let Lookup::Unknown { at_least: Some(least) } = &*lookup else { return None };
     let other = other.value(env).ok().flatten()?;
     let is = |operator| compare(operator, least, &other).unwrap_or(false);
     let truth = match operator {

@@ -11,7 +11,7 @@ use super::ast::{Arithmetic, Assign, At};
 use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
 use super::operators::arithmetic;
-use super::program::{Env, Node};
+use super::program::{Env, Node, Outside, TimeLimit};
 use super::ruleset::{Action, CompiledRule, Ruleset};
 use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
 use super::unknown::{Evaluated, Unknowns};
@@ -347,12 +347,12 @@ impl Run {
 
     fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
         Env {
-            reads: &self.reads,
+            reads: Outside::Read(&self.reads),
             read_names: &ruleset.read_names,
             locals: &self.locals,
             local_names: &ruleset.local_names,
             clock: &self.clock,
-            until: self.until,
+            limit: TimeLimit::At(self.until),
         }
     }
 
