@@ -111,23 +111,36 @@ pub(super) const BROKEN: usize = LOCAL - 1;
 /// The first slot of own facts; those below are facts from outside.
 pub(super) const LOCAL: usize = usize::MAX / 2;
 
-type Outcome = Result<Option<Value>, Fault>;
+/// What an expression gives: a value that it has, or one that it made.
+type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
+
+fn made<'a>(value: Value) -> Outcome<'a> {
+    Ok(Some(Cow::Owned(value)))
+}
 
 impl Node {
-    pub(super) fn value(&self, env: &Env<'_>) -> Outcome {
+    /// Its value.
+    pub(super) fn value(&self, env: &Env<'_>) -> Result<Option<Value>, Fault> {
+        Ok(self.evaluate(env)?.map(Cow::into_owned))
+    }
+
+    fn evaluate<'a>(&'a self, env: &'a Env<'_>) -> Outcome<'a> {
         match self {
-            Self::Constant(value) => Ok(Some(value.clone())),
+            Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
             Self::Slot { slot, at } => env.read(*slot, at),
             Self::Below { slot, path, at } => env.below(*slot, path, at),
             Self::List(items, at) => list(items, at, env),
             Self::Arithmetic { first, rest, at } => chain(first, rest, at, env),
             Self::And(items) => junction(items, env, false),
             Self::Or(items) => junction(items, env, true),
-            Self::Not(of, at) => Ok(truth(of.value(env)?, "!", env, of, at)?.map(|truth| Value::Boolean(!truth))),
-            Self::Negate(of, at) => match of.value(env)? {
+            Self::Not(of, at) => match truth(of.evaluate(env)?.as_deref(), "!", env, of, at)? {
+                None => Ok(None),
+                Some(truth) => made(Value::Boolean(!truth)),
+            },
+            Self::Negate(of, at) => match of.evaluate(env)?.as_deref() {
                 None => Ok(None),
                 Some(Value::Null) => Err(null("-", env, of, at)),
-                Some(value) => negate(&value).map(Some).map_err(|kind| Fault::new(at, kind)),
+                Some(value) => negate(value).map_err(|kind| Fault::new(at, kind)).and_then(made),
             },
             Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
             Self::Matches { of, pattern, each, at } => {
@@ -136,10 +149,10 @@ impl Node {
                     Value::Null => Err(null("matches", env, of, at)),
                     other => Err(Fault::new(at, unfit("matches", "a text", other))),
                 };
-                match of.value(env)? {
+                match of.evaluate(env)?.as_deref() {
                     None => Ok(None),
-                    Some(Value::List(items)) if *each => list_of(&items, one),
-                    Some(value) => one(&value).map(Some),
+                    Some(Value::List(items)) if *each => list_of(items, one),
+                    Some(value) => one(value).and_then(made),
                 }
             }
             Self::Call { function, arguments, at } => call(function, arguments, at, env),
@@ -148,7 +161,7 @@ impl Node {
 
     /// The truth of a condition: `None` where it is unknown.
     pub(super) fn holds(&self, env: &Env<'_>, at: &At) -> Result<Option<bool>, Fault> {
-        truth(self.value(env)?, "a condition", env, self, at)
+        truth(self.evaluate(env)?.as_deref(), "a condition", env, self, at)
     }
 
     /// Whether it is the literal null, or always null.
@@ -235,9 +248,9 @@ impl Node {
     pub(super) fn lacks(&self, env: &Env<'_>, into: &mut Vec<usize>) {
         match self {
             Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
-            Self::And(_) | Self::Or(_) if !matches!(self.value(env), Ok(None)) => {}
+            Self::And(_) | Self::Or(_) if !matches!(self.evaluate(env), Ok(None)) => {}
             Self::Call { function, arguments, .. } if function.takes == Takes::Fact && arguments.len() > 1 => {
-                if matches!(self.value(env), Ok(None)) {
+                if matches!(self.evaluate(env), Ok(None)) {
                     arguments.iter().for_each(|argument| argument.lacks(env, into));
                 }
             }
@@ -290,19 +303,25 @@ impl Env<'_> {
         }
     }
 
-    fn read(&self, slot: usize, at: &At) -> Outcome {
-        match self.lookup(slot).map(Cow::into_owned) {
-            Some(Lookup::Value(value)) => Ok(Some(value)),
+    fn read(&self, slot: usize, at: &At) -> Outcome<'_> {
+        let lookup = match self.lookup(slot) {
+            Some(Cow::Borrowed(Lookup::Value(value))) => return Ok(Some(Cow::Borrowed(value))),
+            lookup => lookup.map(Cow::into_owned),
+        };
+        match lookup {
+            Some(Lookup::Value(value)) => made(value),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
             Some(Lookup::NoKey { of, key }) => Err(Fault::new(at, EvalErrorKind::NoKey { of, key })),
         }
     }
 
-    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome {
+    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome<'_> {
         let Some(value) = self.read(slot, at)? else { return Ok(None) };
-        let missing = || no_key(&value, self.name(slot), path);
-        value.at(path.iter().map(|name| &**name)).map(Some).ok_or_else(|| Fault::new(at, missing()))
+        match value.at(path.iter().map(|name| &**name)) {
+            Some(field) => made(field),
+            None => Err(Fault::new(at, no_key(&value, self.name(slot), path))),
+        }
     }
 }
 
@@ -320,7 +339,7 @@ fn null(operator: &'static str, env: &Env<'_>, operand: &Node, at: &At) -> Fault
 }
 
 fn truth(
-    value: Option<Value>,
+    value: Option<&Value>,
     operator: &'static str,
     env: &Env<'_>,
     of: &Node,
@@ -328,33 +347,33 @@ fn truth(
 ) -> Result<Option<bool>, Fault> {
     match value {
         None => Ok(None),
-        Some(Value::Boolean(truth)) => Ok(Some(truth)),
+        Some(Value::Boolean(truth)) => Ok(Some(*truth)),
         Some(Value::Null) => Err(null(operator, env, of, at)),
-        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", &other))),
+        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", other))),
     }
 }
 
 /// `&&` looks for false, `||` for true; found, it decides, whatever is unknown. A part behind an unknown one is looked
 /// at for that alone: its error counts only once what stands before it is known.
-fn junction(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome {
+fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<'a> {
     let operator = if decisive { "||" } else { "&&" };
     let mut unknown = false;
     for (item, at) in items {
-        let truth = match item.value(env).and_then(|value| truth(value, operator, env, item, at)) {
+        let truth = match item.evaluate(env).and_then(|value| truth(value.as_deref(), operator, env, item, at)) {
             Err(_) if unknown => continue,
             other => other?,
         };
         match truth {
-            Some(found) if found == decisive => return Ok(Some(Value::Boolean(decisive))),
+            Some(found) if found == decisive => return made(Value::Boolean(decisive)),
             Some(_) => {}
             None => unknown = true,
         }
     }
-    Ok(if unknown { None } else { Some(Value::Boolean(!decisive)) })
+    if unknown { Ok(None) } else { made(Value::Boolean(!decisive)) }
 }
 
 /// Lists are flat: a rule that put a list into itself again and again would make one too deep to be dropped.
-fn list(items: &[Node], at: &At, env: &Env<'_>) -> Outcome {
+fn list<'a>(items: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
         match item.value(env)? {
@@ -365,30 +384,31 @@ fn list(items: &[Node], at: &At, env: &Env<'_>) -> Outcome {
             None => return Ok(None),
         }
     }
-    Ok(Some(Value::List(values.into())))
+    made(Value::List(values.into()))
 }
 
-fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> Outcome {
-    let Some(mut total) = first.value(env)? else { return Ok(None) };
+fn chain<'a>(first: &'a Node, rest: &'a [(Arithmetic, Node)], at: &At, env: &'a Env<'_>) -> Outcome<'a> {
+    let Some(mut total) = first.evaluate(env)? else { return Ok(None) };
     let mut last = first;
     for (number, (operator, operand)) in rest.iter().enumerate() {
         if number % TERMS_A_LOOK == TERMS_A_LOOK - 1 {
             env.check_time(at)?;
         }
-        let Some(value) = operand.value(env)? else { return Ok(None) };
+        let Some(value) = operand.evaluate(env)? else { return Ok(None) };
         let culprit = if total.is_null() { Some(last) } else { value.is_null().then_some(operand) };
         if let Some(culprit) = culprit {
             return Err(null(operator.text(), env, culprit, at));
         }
-        total = arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?;
+        total = Cow::Owned(arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?);
         last = operand;
     }
     Ok(Some(total))
 }
 
-fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome {
-    let Some(a) = left.value(env)? else { return Ok(bounded(operator, left, right, env)) };
-    let Some(b) = right.value(env)? else { return Ok(bounded(operator.flipped(), right, left, env)) };
+fn comparison<'a>(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome<'a> {
+    let bounds = |truth: Option<bool>| Ok(truth.map(|truth| Cow::Owned(Value::Boolean(truth))));
+    let Some(a) = left.evaluate(env)? else { return bounds(bounded(operator, left, right, env)) };
+    let Some(b) = right.evaluate(env)? else { return bounds(bounded(operator.flipped(), right, left, env)) };
     let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
     let one = |a: &Value, b: &Value| {
         if !takes_null && (a.is_null() || b.is_null()) {
@@ -397,39 +417,38 @@ fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At,
         compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
     };
     let among = operator == Compare::In;
-    match (&a, &b) {
+    match (&*a, &*b) {
         (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => {
             list_of(items, |item| one(item, b))
         }
         (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
             list_of(items, |item| one(a, item))
         }
-        (a, b) => one(a, b).map(Some),
+        (a, b) => one(a, b).and_then(made),
     }
 }
 
-fn list_of(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome {
-    items.iter().map(one).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
+fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome<'a> {
+    made(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))
 }
 
 /// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
-fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<Value> {
+fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<bool> {
     let Node::Slot { slot, .. } = unknown else { return None };
     let lookup = env.lookup(*slot)?;
     let Lookup::Unknown { at_least: Some(least) } = &*lookup else { return None };
-    let other = other.value(env).ok().flatten()?;
+    let other = other.evaluate(env).ok().flatten()?;
     let is = |operator| compare(operator, least, &other).unwrap_or(false);
-    let truth = match operator {
+    match operator {
         Compare::Greater | Compare::NotEqual => is(Compare::Greater).then_some(true),
         Compare::GreaterEqual => is(Compare::GreaterEqual).then_some(true),
         Compare::Less => is(Compare::GreaterEqual).then_some(false),
         Compare::LessEqual | Compare::Equal => is(Compare::Greater).then_some(false),
         _ => None,
-    };
-    truth.map(Value::Boolean)
+    }
 }
 
-fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome {
+fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
     let mut values = Vec::with_capacity(arguments.len());
     for argument in arguments {
         let Some(value) = argument.value(env)? else {
@@ -450,5 +469,5 @@ fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>)
     if values.iter().any(|value| matches!(value, Value::List(_))) {
         env.check_time(at)?;
     }
-    (function.run)(&values, env.clock).map(Some).map_err(|kind| Fault::new(at, kind))
+    (function.run)(&values, env.clock).map_err(|kind| Fault::new(at, kind)).and_then(made)
 }
