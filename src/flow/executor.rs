@@ -396,7 +396,7 @@ impl<'a> Walk<'a> {
 /// The work of a node, to its end.
 async fn finish<P: Ports>(ports: &P, (index, node): (usize, &Node), task: Task<'_>, run: &Run, span: Span) -> Finished {
     let (result, effort) = match task {
-        Task::Ask(query, params) => ask(ports, node, query, params, run.deadline).await,
+        Task::Ask(query, params) => ask(ports, node, query, params, run).await,
         Task::Evaluate(rules, reads) => evaluate(ports, node, rules, reads, run).await,
         Task::Given(value) => (Ok(Ended::Value(value, None)), Effort::default()),
     };
@@ -409,17 +409,17 @@ async fn ask<P: Ports>(
     node: &Node,
     query: &QueryNode,
     params: Vec<Value>,
-    deadline: Deadline,
+    run: &Run,
 ) -> (Result<Ended, FlowError>, Effort) {
-    let begun = Instant::now();
-    match ports.query(query, params, deadline).await {
+    let begun = (run.detail > Detail::Decision).then(Instant::now);
+    match ports.query(query, params, run.deadline).await {
         Ok(answer) => {
             let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
             (value_of(node, query, answer).map(|value| Ended::Value(value, None)), effort)
         }
         Err(error) => {
-            let effort = vain(&error, begun.elapsed());
-            let default = cause(&error, deadline).and_then(|cause| query.on_error.default_for(cause));
+            let effort = vain(&error, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
+            let default = cause(&error, run.deadline).and_then(|cause| query.on_error.default_for(cause));
             let ended = match default {
                 Some(value) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
