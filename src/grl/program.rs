@@ -114,10 +114,6 @@ pub(super) const LOCAL: usize = usize::MAX / 2;
 /// What an expression gives: a value that it has, or one that it made.
 type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
 
-fn made<'a>(value: Value) -> Outcome<'a> {
-    Ok(Some(Cow::Owned(value)))
-}
-
 impl Node {
     /// Its value.
     pub(super) fn value(&self, env: &Env<'_>) -> Result<Option<Value>, Fault> {
@@ -135,12 +131,12 @@ impl Node {
             Self::Or(items) => junction(items, env, true),
             Self::Not(of, at) => match truth(of.evaluate(env)?.as_deref(), "!", env, of, at)? {
                 None => Ok(None),
-                Some(truth) => made(Value::Boolean(!truth)),
+                Some(truth) => Ok(Some(Cow::Owned(Value::Boolean(!truth)))),
             },
             Self::Negate(of, at) => match of.evaluate(env)?.as_deref() {
                 None => Ok(None),
                 Some(Value::Null) => Err(null("-", env, of, at)),
-                Some(value) => negate(value).map_err(|kind| Fault::new(at, kind)).and_then(made),
+                Some(value) => negate(value).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some),
             },
             Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
             Self::Matches { of, pattern, each, at } => {
@@ -152,7 +148,7 @@ impl Node {
                 match of.evaluate(env)?.as_deref() {
                     None => Ok(None),
                     Some(Value::List(items)) if *each => list_of(items, one),
-                    Some(value) => one(value).and_then(made),
+                    Some(value) => one(value).map(Cow::Owned).map(Some),
                 }
             }
             Self::Call { function, arguments, at } => call(function, arguments, at, env),
@@ -309,7 +305,7 @@ impl Env<'_> {
             lookup => lookup.map(Cow::into_owned),
         };
         match lookup {
-            Some(Lookup::Value(value)) => made(value),
+            Some(Lookup::Value(value)) => Ok(Some(Cow::Owned(value))),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
             Some(Lookup::NoKey { of, key }) => Err(Fault::new(at, EvalErrorKind::NoKey { of, key })),
@@ -319,7 +315,7 @@ impl Env<'_> {
     fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome<'_> {
         let Some(value) = self.read(slot, at)? else { return Ok(None) };
         match value.at(path.iter().map(|name| &**name)) {
-            Some(field) => made(field),
+            Some(field) => Ok(Some(Cow::Owned(field))),
             None => Err(Fault::new(at, no_key(&value, self.name(slot), path))),
         }
     }
@@ -364,12 +360,12 @@ fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<
             other => other?,
         };
         match truth {
-            Some(found) if found == decisive => return made(Value::Boolean(decisive)),
+            Some(found) if found == decisive => return Ok(Some(Cow::Owned(Value::Boolean(decisive)))),
             Some(_) => {}
             None => unknown = true,
         }
     }
-    if unknown { Ok(None) } else { made(Value::Boolean(!decisive)) }
+    if unknown { Ok(None) } else { Ok(Some(Cow::Owned(Value::Boolean(!decisive)))) }
 }
 
 /// Lists are flat: a rule that put a list into itself again and again would make one too deep to be dropped.
@@ -384,7 +380,7 @@ fn list<'a>(items: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
             None => return Ok(None),
         }
     }
-    made(Value::List(values.into()))
+    Ok(Some(Cow::Owned(Value::List(values.into()))))
 }
 
 fn chain<'a>(first: &'a Node, rest: &'a [(Arithmetic, Node)], at: &At, env: &'a Env<'_>) -> Outcome<'a> {
@@ -424,12 +420,12 @@ fn comparison<'a>(operator: Compare, left: &Node, right: &Node, each: bool, at: 
         (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
             list_of(items, |item| one(a, item))
         }
-        (a, b) => one(a, b).and_then(made),
+        (a, b) => one(a, b).map(Cow::Owned).map(Some),
     }
 }
 
 fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome<'a> {
-    made(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))
+    Ok(Some(Cow::Owned(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))))
 }
 
 /// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
@@ -469,5 +465,5 @@ fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<
     if values.iter().any(|value| matches!(value, Value::List(_))) {
         env.check_time(at)?;
     }
-    (function.run)(&values, env.clock).map_err(|kind| Fault::new(at, kind)).and_then(made)
+    (function.run)(&values, env.clock).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some)
 }
