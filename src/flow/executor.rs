@@ -9,9 +9,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, FutureExt, ready, select};
+use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::decision::Decision;
 use super::error::FlowError;
@@ -115,18 +115,24 @@ pub(super) enum Ended {
     Unknown,
 }
 
-/// A node to start.
-enum Start {
+/// How a node starts.
+enum Start<'a> {
     /// It is not to run.
     Skip(Skip),
     /// Whether it is to run, or what to ask, is unknown.
     Unknown(Skip),
+    /// It runs.
+    Run(Task<'a>),
+}
+
+/// What a node that runs does.
+enum Task<'a> {
     /// Ask, with these parameters.
-    Ask(Vec<Value>),
-    /// It is given.
+    Ask(&'a QueryNode, Vec<Value>),
+    /// Evaluate, over these facts.
+    Evaluate(&'a RuleNode, Vec<Lookup>),
+    /// Nothing: it is given.
     Given(Value),
-    /// Evaluate.
-    Evaluate,
 }
 
 struct Walk<'a> {
@@ -213,63 +219,51 @@ impl<'a> Walk<'a> {
     ) -> Result<Result<impl Future<Output = Finished> + use<'a, 'p, P>, Ended>, FlowError> {
         let flow = self.flow;
         let Some(node) = flow.nodes.get(index) else { return Ok(Err(Ended::Skipped)) };
-        let start = self.how_to_start(index, node)?;
-        let work = match (start, &node.work) {
-            (Start::Skip(skip), _) => {
+        let task = match self.how_to_start(index, node)? {
+            Start::Skip(skip) => {
                 if let Some(notes) = &mut self.notes {
                     notes.ended(index, |node| node.end = NodeEnd::Skipped(skip));
                 }
                 return Ok(Err(Ended::Skipped));
             }
-            (Start::Unknown(skip), _) => {
+            Start::Unknown(skip) => {
                 if let Some(notes) = &mut self.notes {
                     notes.ended(index, |node| node.end = NodeEnd::Unknown(skip));
                 }
                 return Ok(Err(Ended::Unknown));
             }
-            (Start::Ask(params), Work::Query(query)) => {
-                if let Some(notes) = &mut self.notes {
-                    notes.started(index, &params);
-                }
-                Either::Left(ask(ports, node, query, params, self.run.deadline))
-            }
-            (Start::Given(value), _) => {
-                Either::Right(Either::Right(ready((Ok(Ended::Value(value, None)), Effort::default()))))
-            }
-            (_, Work::Rules(rules)) => {
-                if let Some(notes) = &mut self.notes {
-                    notes.started(index, &[]);
-                }
-                let reads = rules.ruleset.reads().iter().map(|fact| self.known.read(fact)).collect();
-                Either::Right(Either::Left(evaluate(ports, node, rules, reads, self.run)))
-            }
-            (Start::Evaluate, Work::Query(_)) => return Ok(Err(Ended::Skipped)),
+            Start::Run(task) => task,
         };
+        if let Some(notes) = &mut self.notes {
+            match &task {
+                Task::Ask(_, params) => notes.started(index, params),
+                Task::Evaluate(..) => notes.started(index, &[]),
+                Task::Given(_) => {}
+            }
+        }
         let span = span::of(node);
-        let ends = span.clone();
-        let finished = move |(result, effort)| {
-            span::ended(&ends, &result);
-            Finished { node: index, result, effort }
-        };
-        Ok(Ok(work.map(finished).instrument(span)))
+        Ok(Ok(finish(ports, (index, node), task, self.run, span.clone()).instrument(span)))
     }
 
-    fn how_to_start(&self, index: usize, node: &Node) -> Result<Start, FlowError> {
+    fn how_to_start(&self, index: usize, node: &'a Node) -> Result<Start<'a>, FlowError> {
         if let Some(start) = self.closed(node)? {
             return Ok(start);
         }
         if let Some(whole) = self.run.overrides.whole(index) {
-            return whole.as_answer(node).map(Start::Given);
+            return Ok(Start::Run(Task::Given(whole.as_answer(node)?)));
         }
         match &node.work {
             Work::Query(query) => self.params(node, query),
-            Work::Rules(_) => Ok(Start::Evaluate),
+            Work::Rules(rules) => {
+                let reads = rules.ruleset.reads().iter().map(|fact| self.known.read(fact)).collect();
+                Ok(Start::Run(Task::Evaluate(rules, reads)))
+            }
         }
     }
 
     /// Whether an edge keeps `node` from running: one whose condition is false, or depends on an unset fact; or else one whose
     /// condition is unknown.
-    fn closed(&self, node: &Node) -> Result<Option<Start>, FlowError> {
+    fn closed(&self, node: &Node) -> Result<Option<Start<'a>>, FlowError> {
         let mut unknown = None;
         for guard in &node.guards {
             let from = || self.flow.nodes.get(guard.from).map_or(&node.id, |from| &from.id).clone();
@@ -299,7 +293,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The parameters of a query, unless one has no value.
-    fn params(&self, node: &Node, query: &QueryNode) -> Result<Start, FlowError> {
+    fn params(&self, node: &Node, query: &'a QueryNode) -> Result<Start<'a>, FlowError> {
         let mut params = Vec::with_capacity(query.params.len());
         let mut unknown = None;
         for fact in &query.params {
@@ -320,7 +314,7 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(unknown.map_or(Start::Ask(params), Start::Unknown))
+        Ok(unknown.map_or(Start::Run(Task::Ask(query, params)), Start::Unknown))
     }
 
     fn note(&mut self, index: usize, result: &Result<Ended, FlowError>, effort: Effort) {
@@ -399,22 +393,33 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The work of a node, to its end.
+async fn finish<P: Ports>(ports: &P, (index, node): (usize, &Node), task: Task<'_>, run: &Run, span: Span) -> Finished {
+    let (result, effort) = match task {
+        Task::Ask(query, params) => ask(ports, node, query, params, run).await,
+        Task::Evaluate(rules, reads) => evaluate(ports, node, rules, reads, run).await,
+        Task::Given(value) => (Ok(Ended::Value(value, None)), Effort::default()),
+    };
+    span::ended(&span, &result);
+    Finished { node: index, result, effort }
+}
+
 async fn ask<P: Ports>(
     ports: &P,
     node: &Node,
     query: &QueryNode,
     params: Vec<Value>,
-    deadline: Deadline,
+    run: &Run,
 ) -> (Result<Ended, FlowError>, Effort) {
-    let begun = Instant::now();
-    match ports.query(query, params, deadline).await {
+    let begun = (run.detail > Detail::Decision).then(Instant::now);
+    match ports.query(query, params, run.deadline).await {
         Ok(answer) => {
             let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
             (value_of(node, query, answer).map(|value| Ended::Value(value, None)), effort)
         }
         Err(error) => {
-            let effort = vain(&error, begun.elapsed());
-            let default = cause(&error, deadline).and_then(|cause| query.on_error.default_for(cause));
+            let effort = vain(&error, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
+            let default = cause(&error, run.deadline).and_then(|cause| query.on_error.default_for(cause));
             let ended = match default {
                 Some(value) => {
                     tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");

@@ -39,6 +39,10 @@ pub struct Engine {
     native: RustRuleEngine,
     run: Arc<Mutex<Run>>,
     limits: Limits,
+    /// The crate's own facts: there are none.
+    none: EngineFacts,
+    /// Whether a fact has a dot in its name.
+    nested: bool,
 }
 
 /// What an evaluation gives.
@@ -71,7 +75,8 @@ impl Engine {
             let first = number * page;
             add(&mut native, &run, number, first, rules).map_err(|message| RuleError::Engine { message })?;
         }
-        Ok(Self { ruleset, native, run, limits: limits.clone() })
+        let nested = ruleset.local_names.iter().any(|name| name.contains('.'));
+        Ok(Self { ruleset, native, run, limits: limits.clone(), none: EngineFacts::new(), nested })
     }
 
     /// Evaluates the rules over what they read from outside, in the order of [`Ruleset::reads`].
@@ -100,7 +105,7 @@ impl Engine {
         let limit = deadline.at_most(self.limits.max_evaluation);
         let given = limit.remaining();
         lock(&self.run).begin(reads, clock, limit.instant(), traced);
-        let result = self.native.execute(&EngineFacts::new());
+        let result = self.native.execute(&self.none);
         let ended = lock(&self.run).end(given)?;
         let result = result.map_err(|error| RuleError::Engine { message: error.to_string() })?;
         if result.cycle_count >= self.limits.max_cycles && ended.fired.len() > ended.fired_before {
@@ -108,7 +113,16 @@ impl Engine {
         }
         let Ended { locals, fired, log, trace, unknown, .. } = ended;
         let trace = trace.map(Box::new);
-        Ok(Evaluation { facts: facts(&self.ruleset, locals), fired, log, trace, unknown: unknown.map(Arc::new) })
+        Ok(Evaluation { facts: self.facts(locals), fired, log, trace, unknown: unknown.map(Arc::new) })
+    }
+
+    /// The facts that are set, as a map; those with dots nested.
+    fn facts(&self, locals: Vec<Lookup>) -> Value {
+        let set = self.ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
+            Lookup::Value(value) => Some((FieldName::clone(name), value)),
+            Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
+        });
+        Value::Map(Arc::new(if self.nested { nest(set) } else { set.collect() }))
     }
 
     fn never_settled(&self, fired: &[usize], before: usize) -> RuleError {
@@ -156,15 +170,6 @@ fn add(
 /// A poisoned lock holds an evaluation that broke; the next one begins afresh anyway.
 fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
     run.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The facts that are set, as a map; those with dots nested.
-fn facts(ruleset: &Ruleset, locals: Vec<Lookup>) -> Value {
-    let set = ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
-        Lookup::Value(value) => Some((FieldName::clone(name), value)),
-        Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
-    });
-    Value::Map(Arc::new(nest(set)))
 }
 
 fn nest(facts: impl IntoIterator<Item = (FieldName, Value)>) -> Record {

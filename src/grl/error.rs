@@ -138,15 +138,16 @@ fn text(span: &Span) -> String {
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) at: At,
-    pub(super) kind: EvalErrorKind,
+    /// Apart, since every part of an expression gives its value or this.
+    pub(super) kind: Box<EvalErrorKind>,
 }
 
 impl Fault {
     pub(super) fn new(at: &At, kind: EvalErrorKind) -> Self {
-        Self { at: at.clone(), kind }
+        Self { at: at.clone(), kind: Box::new(kind) }
     }
 
     pub(super) fn in_snippet(self, snippet: &Snippet) -> EvalError {
-        EvalError { span: snippet.span(self.at), kind: self.kind }
+        EvalError { span: snippet.span(self.at), kind: *self.kind }
     }
 }

@@ -1,5 +1,6 @@
 //! One expression of a graph: the condition of an edge or an outcome, a leaf of an answer.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -7,16 +8,16 @@ use super::ast::Expr;
 use super::check::Checker;
 use super::cursor::Cursor;
 use super::error::{EvalError, EvalErrorKind};
-use super::facts::{FactRef, Facts, Lookup};
+use super::facts::{FactRef, Facts};
 use super::lexer::tokens;
 use super::limits::Limits;
 use super::names::{Locals, Reads};
 use super::parse_expression;
-use super::program::{Env, Node};
+use super::program::{Env, Node, Outside, TimeLimit};
 use super::scope::Scope;
 use super::trace::{Explainer, Names, Reason};
 use crate::diagnostics::{Diagnostics, Snippet, Span};
-use crate::types::{Clock, Deadline, FieldName, Type, Value};
+use crate::types::{Clock, FieldName, Type, Value};
 
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,10 +94,13 @@ impl Expression {
     /// # Errors
     /// [`EvalError`], which names the part and its place.
     pub fn evaluate(&self, facts: &dyn Facts, clock: &Clock) -> Result<Option<Value>, EvalError> {
-        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
-        let until = Deadline::after(self.max_evaluation).instant();
-        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
-        self.node.value(&env).map_err(|fault| fault.in_snippet(&self.snippet))
+        self.node.value(&self.env(facts, clock)).map_err(|fault| fault.in_snippet(&self.snippet))
+    }
+
+    fn env<'a>(&'a self, facts: &'a dyn Facts, clock: &'a Clock) -> Env<'a> {
+        let reads = Outside::Unread(facts, &self.reads);
+        let limit = TimeLimit::AfterFirstLook(self.max_evaluation, OnceCell::new());
+        Env { reads, read_names: &self.names, locals: &[], local_names: &[], clock, limit }
     }
 
     /// The error of `taker`, which does not take null: the value of this expression.
@@ -107,20 +111,15 @@ impl Expression {
 
     /// Why it is not true; `None` where it is, or has no value at all.
     pub fn why_not(&self, facts: &dyn Facts, clock: &Clock) -> Option<Reason> {
-        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
-        let until = Deadline::after(self.max_evaluation).instant();
-        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
-        let explainer = Explainer { names: Names { reads: &self.reads, locals: &[] }, env };
+        let names = Names { reads: &self.reads, locals: &[] };
+        let explainer = Explainer { names, env: self.env(facts, clock) };
         explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)
     }
 
     /// The facts without a value that make it unknown.
     pub fn lacks(&self, facts: &dyn Facts, clock: &Clock) -> Vec<&FactRef> {
-        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
-        let until = Deadline::after(self.max_evaluation).instant();
-        let env = Env { reads: &reads, read_names: &self.names, locals: &[], local_names: &[], clock, until };
         let mut slots = Vec::new();
-        self.node.lacks(&env, &mut slots);
+        self.node.lacks(&self.env(facts, clock), &mut slots);
         slots.sort_unstable();
         slots.dedup();
         slots.into_iter().filter_map(|slot| self.reads.get(slot)).collect()

@@ -1,5 +1,6 @@
 //! Constant parts of expressions: each is computed once, when it is checked. What must fail then always would.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -7,8 +8,8 @@ use jiff::tz::{TimeZone, offset};
 
 use super::error::Fault;
 use super::functions::Function;
-use super::program::{Env, Node};
-use crate::types::{Clock, Deadline, Value};
+use super::program::{Env, Node, Outside, TimeLimit};
+use crate::types::{Clock, Value};
 
 /// A constant chain of more operands is computed when it is needed: it may take long.
 const MOST_OPERANDS: usize = 64;
@@ -89,6 +90,6 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
 }
 
 fn env(clock: &Clock) -> Env<'_> {
-    let until = Deadline::after(LONGEST).instant();
-    Env { reads: &[], read_names: &[], locals: &[], local_names: &[], clock, until }
+    let limit = TimeLimit::AfterFirstLook(LONGEST, OnceCell::new());
+    Env { reads: Outside::Read(&[]), read_names: &[], locals: &[], local_names: &[], clock, limit }
 }

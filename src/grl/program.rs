@@ -4,13 +4,15 @@
 //! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
 //! false && unknown is false, true || unknown is true). What stands behind an unknown operand is not looked at. Depth is bounded by the nesting limit, since chains are lists.
 
-use std::time::Instant;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::time::{Duration, Instant};
 
 use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
-use super::facts::Lookup;
+use super::facts::{FactRef, Facts, Lookup};
 use super::functions::{Function, Takes};
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
@@ -63,7 +65,7 @@ pub(super) enum Node {
 /// What an expression is evaluated over.
 pub(super) struct Env<'a> {
     /// The facts from outside, by slot.
-    pub(super) reads: &'a [Lookup],
+    pub(super) reads: Outside<'a>,
     /// How each is written.
     pub(super) read_names: &'a [FieldName],
     /// The rule node's own facts: slot [`LOCAL`] is the first.
@@ -71,8 +73,33 @@ pub(super) struct Env<'a> {
     /// How each is written.
     pub(super) local_names: &'a [FieldName],
     pub(super) clock: &'a Clock,
-    /// When to give up.
-    pub(super) until: Instant,
+    pub(super) limit: TimeLimit,
+}
+
+/// The facts from outside.
+#[derive(Clone, Copy)]
+pub(super) enum Outside<'a> {
+    /// They have been read.
+    Read(&'a [Lookup]),
+    /// Each is read whenever it is needed.
+    Unread(&'a dyn Facts, &'a [FactRef]),
+}
+
+/// When to give up.
+pub(super) enum TimeLimit {
+    At(Instant),
+    /// So long after the time is first looked at: what is quickly done never looks.
+    AfterFirstLook(Duration, OnceCell<Instant>),
+}
+
+impl TimeLimit {
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        match self {
+            Self::At(instant) => now >= *instant,
+            Self::AfterFirstLook(limit, first) => now.duration_since(*first.get_or_init(|| now)) >= *limit,
+        }
+    }
 }
 
 /// After how many terms of a chain the time is looked at.
@@ -84,23 +111,32 @@ pub(super) const BROKEN: usize = LOCAL - 1;
 /// The first slot of own facts; those below are facts from outside.
 pub(super) const LOCAL: usize = usize::MAX / 2;
 
-type Outcome = Result<Option<Value>, Fault>;
+/// What an expression gives: a value that it has, or one that it made.
+type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
 
 impl Node {
-    pub(super) fn value(&self, env: &Env<'_>) -> Outcome {
+    /// Its value.
+    pub(super) fn value(&self, env: &Env<'_>) -> Result<Option<Value>, Fault> {
+        Ok(self.evaluate(env)?.map(Cow::into_owned))
+    }
+
+    fn evaluate<'a>(&'a self, env: &'a Env<'_>) -> Outcome<'a> {
         match self {
-            Self::Constant(value) => Ok(Some(value.clone())),
+            Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
             Self::Slot { slot, at } => env.read(*slot, at),
             Self::Below { slot, path, at } => env.below(*slot, path, at),
             Self::List(items, at) => list(items, at, env),
             Self::Arithmetic { first, rest, at } => chain(first, rest, at, env),
             Self::And(items) => junction(items, env, false),
             Self::Or(items) => junction(items, env, true),
-            Self::Not(of, at) => Ok(truth(of.value(env)?, "!", env, of, at)?.map(|truth| Value::Boolean(!truth))),
-            Self::Negate(of, at) => match of.value(env)? {
+            Self::Not(of, at) => match truth(of.evaluate(env)?.as_deref(), "!", env, of, at)? {
+                None => Ok(None),
+                Some(truth) => Ok(Some(Cow::Owned(Value::Boolean(!truth)))),
+            },
+            Self::Negate(of, at) => match of.evaluate(env)?.as_deref() {
                 None => Ok(None),
                 Some(Value::Null) => Err(null("-", env, of, at)),
-                Some(value) => negate(&value).map(Some).map_err(|kind| Fault::new(at, kind)),
+                Some(value) => negate(value).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some),
             },
             Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
             Self::Matches { of, pattern, each, at } => {
@@ -109,10 +145,10 @@ impl Node {
                     Value::Null => Err(null("matches", env, of, at)),
                     other => Err(Fault::new(at, unfit("matches", "a text", other))),
                 };
-                match of.value(env)? {
+                match of.evaluate(env)?.as_deref() {
                     None => Ok(None),
-                    Some(Value::List(items)) if *each => list_of(&items, one),
-                    Some(value) => one(&value).map(Some),
+                    Some(Value::List(items)) if *each => list_of(items, one),
+                    Some(value) => one(value).map(Cow::Owned).map(Some),
                 }
             }
             Self::Call { function, arguments, at } => call(function, arguments, at, env),
@@ -121,7 +157,7 @@ impl Node {
 
     /// The truth of a condition: `None` where it is unknown.
     pub(super) fn holds(&self, env: &Env<'_>, at: &At) -> Result<Option<bool>, Fault> {
-        truth(self.value(env)?, "a condition", env, self, at)
+        truth(self.evaluate(env)?.as_deref(), "a condition", env, self, at)
     }
 
     /// Whether it is the literal null, or always null.
@@ -208,9 +244,9 @@ impl Node {
     pub(super) fn lacks(&self, env: &Env<'_>, into: &mut Vec<usize>) {
         match self {
             Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
-            Self::And(_) | Self::Or(_) if !matches!(self.value(env), Ok(None)) => {}
+            Self::And(_) | Self::Or(_) if !matches!(self.evaluate(env), Ok(None)) => {}
             Self::Call { function, arguments, .. } if function.takes == Takes::Fact && arguments.len() > 1 => {
-                if matches!(self.value(env), Ok(None)) {
+                if matches!(self.evaluate(env), Ok(None)) {
                     arguments.iter().for_each(|argument| argument.lacks(env, into));
                 }
             }
@@ -231,7 +267,7 @@ impl Node {
 
 impl Env<'_> {
     fn check_time(&self, at: &At) -> Result<(), Fault> {
-        if Instant::now() < self.until { Ok(()) } else { Err(Fault::new(at, EvalErrorKind::OutOfTime)) }
+        if self.limit.is_over() { Err(Fault::new(at, EvalErrorKind::OutOfTime)) } else { Ok(()) }
     }
 
     fn name(&self, slot: usize) -> &str {
@@ -242,41 +278,46 @@ impl Env<'_> {
         name.map_or("", |name| name)
     }
 
-    fn lookup(&self, slot: usize) -> Option<&Lookup> {
-        match slot.checked_sub(LOCAL) {
-            Some(local) => self.locals.get(local),
-            None => self.reads.get(slot),
+    fn lookup(&self, slot: usize) -> Option<Cow<'_, Lookup>> {
+        match (slot.checked_sub(LOCAL), self.reads) {
+            (Some(local), _) => self.locals.get(local).map(Cow::Borrowed),
+            (None, Outside::Read(reads)) => reads.get(slot).map(Cow::Borrowed),
+            (None, Outside::Unread(facts, reads)) => reads.get(slot).map(|fact| Cow::Owned(facts.read(fact))),
         }
     }
 
     /// Whether the fact has no value.
     pub(super) fn is_unset(&self, slot: usize) -> bool {
-        matches!(self.lookup(slot), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
+        matches!(self.lookup(slot).as_deref(), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
     }
 
     /// The value of a fact, where it has one.
     pub(super) fn known(&self, slot: usize) -> Option<Value> {
-        match self.lookup(slot)? {
-            Lookup::Value(value) => Some(value.clone()),
+        match self.lookup(slot)?.into_owned() {
+            Lookup::Value(value) => Some(value),
             Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         }
     }
 
-    fn read(&self, slot: usize, at: &At) -> Outcome {
-        match self.lookup(slot) {
-            Some(Lookup::Value(value)) => Ok(Some(value.clone())),
+    fn read(&self, slot: usize, at: &At) -> Outcome<'_> {
+        let lookup = match self.lookup(slot) {
+            Some(Cow::Borrowed(Lookup::Value(value))) => return Ok(Some(Cow::Borrowed(value))),
+            lookup => lookup.map(Cow::into_owned),
+        };
+        match lookup {
+            Some(Lookup::Value(value)) => Ok(Some(Cow::Owned(value))),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
-            Some(Lookup::NoKey { of, key }) => {
-                Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
-            }
+            Some(Lookup::NoKey { of, key }) => Err(Fault::new(at, EvalErrorKind::NoKey { of, key })),
         }
     }
 
-    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome {
+    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome<'_> {
         let Some(value) = self.read(slot, at)? else { return Ok(None) };
-        let missing = || no_key(&value, self.name(slot), path);
-        value.at(path.iter().map(|name| &**name)).map(Some).ok_or_else(|| Fault::new(at, missing()))
+        match value.at(path.iter().map(|name| &**name)) {
+            Some(field) => Ok(Some(Cow::Owned(field))),
+            None => Err(Fault::new(at, no_key(&value, self.name(slot), path))),
+        }
     }
 }
 
@@ -294,7 +335,7 @@ fn null(operator: &'static str, env: &Env<'_>, operand: &Node, at: &At) -> Fault
 }
 
 fn truth(
-    value: Option<Value>,
+    value: Option<&Value>,
     operator: &'static str,
     env: &Env<'_>,
     of: &Node,
@@ -302,33 +343,33 @@ fn truth(
 ) -> Result<Option<bool>, Fault> {
     match value {
         None => Ok(None),
-        Some(Value::Boolean(truth)) => Ok(Some(truth)),
+        Some(Value::Boolean(truth)) => Ok(Some(*truth)),
         Some(Value::Null) => Err(null(operator, env, of, at)),
-        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", &other))),
+        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", other))),
     }
 }
 
 /// `&&` looks for false, `||` for true; found, it decides, whatever is unknown. A part behind an unknown one is looked
 /// at for that alone: its error counts only once what stands before it is known.
-fn junction(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome {
+fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<'a> {
     let operator = if decisive { "||" } else { "&&" };
     let mut unknown = false;
     for (item, at) in items {
-        let truth = match item.value(env).and_then(|value| truth(value, operator, env, item, at)) {
+        let truth = match item.evaluate(env).and_then(|value| truth(value.as_deref(), operator, env, item, at)) {
             Err(_) if unknown => continue,
             other => other?,
         };
         match truth {
-            Some(found) if found == decisive => return Ok(Some(Value::Boolean(decisive))),
+            Some(found) if found == decisive => return Ok(Some(Cow::Owned(Value::Boolean(decisive)))),
             Some(_) => {}
             None => unknown = true,
         }
     }
-    Ok(if unknown { None } else { Some(Value::Boolean(!decisive)) })
+    if unknown { Ok(None) } else { Ok(Some(Cow::Owned(Value::Boolean(!decisive)))) }
 }
 
 /// Lists are flat: a rule that put a list into itself again and again would make one too deep to be dropped.
-fn list(items: &[Node], at: &At, env: &Env<'_>) -> Outcome {
+fn list<'a>(items: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
         match item.value(env)? {
@@ -339,30 +380,31 @@ fn list(items: &[Node], at: &At, env: &Env<'_>) -> Outcome {
             None => return Ok(None),
         }
     }
-    Ok(Some(Value::List(values.into())))
+    Ok(Some(Cow::Owned(Value::List(values.into()))))
 }
 
-fn chain(first: &Node, rest: &[(Arithmetic, Node)], at: &At, env: &Env<'_>) -> Outcome {
-    let Some(mut total) = first.value(env)? else { return Ok(None) };
+fn chain<'a>(first: &'a Node, rest: &'a [(Arithmetic, Node)], at: &At, env: &'a Env<'_>) -> Outcome<'a> {
+    let Some(mut total) = first.evaluate(env)? else { return Ok(None) };
     let mut last = first;
     for (number, (operator, operand)) in rest.iter().enumerate() {
         if number % TERMS_A_LOOK == TERMS_A_LOOK - 1 {
             env.check_time(at)?;
         }
-        let Some(value) = operand.value(env)? else { return Ok(None) };
+        let Some(value) = operand.evaluate(env)? else { return Ok(None) };
         let culprit = if total.is_null() { Some(last) } else { value.is_null().then_some(operand) };
         if let Some(culprit) = culprit {
             return Err(null(operator.text(), env, culprit, at));
         }
-        total = arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?;
+        total = Cow::Owned(arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?);
         last = operand;
     }
     Ok(Some(total))
 }
 
-fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome {
-    let Some(a) = left.value(env)? else { return Ok(bounded(operator, left, right, env)) };
-    let Some(b) = right.value(env)? else { return Ok(bounded(operator.flipped(), right, left, env)) };
+fn comparison<'a>(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome<'a> {
+    let bounds = |truth: Option<bool>| Ok(truth.map(|truth| Cow::Owned(Value::Boolean(truth))));
+    let Some(a) = left.evaluate(env)? else { return bounds(bounded(operator, left, right, env)) };
+    let Some(b) = right.evaluate(env)? else { return bounds(bounded(operator.flipped(), right, left, env)) };
     let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
     let one = |a: &Value, b: &Value| {
         if !takes_null && (a.is_null() || b.is_null()) {
@@ -371,38 +413,38 @@ fn comparison(operator: Compare, left: &Node, right: &Node, each: bool, at: &At,
         compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
     };
     let among = operator == Compare::In;
-    match (&a, &b) {
+    match (&*a, &*b) {
         (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => {
             list_of(items, |item| one(item, b))
         }
         (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
             list_of(items, |item| one(a, item))
         }
-        (a, b) => one(a, b).map(Some),
+        (a, b) => one(a, b).map(Cow::Owned).map(Some),
     }
 }
 
-fn list_of(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome {
-    items.iter().map(one).collect::<Result<_, _>>().map(|list| Some(Value::List(list)))
+fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome<'a> {
+    Ok(Some(Cow::Owned(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))))
 }
 
 /// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
-fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<Value> {
+fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<bool> {
     let Node::Slot { slot, .. } = unknown else { return None };
-    let Some(Lookup::Unknown { at_least: Some(least) }) = env.lookup(*slot) else { return None };
-    let other = other.value(env).ok().flatten()?;
+    let lookup = env.lookup(*slot)?;
+    let Lookup::Unknown { at_least: Some(least) } = &*lookup else { return None };
+    let other = other.evaluate(env).ok().flatten()?;
     let is = |operator| compare(operator, least, &other).unwrap_or(false);
-    let truth = match operator {
+    match operator {
         Compare::Greater | Compare::NotEqual => is(Compare::Greater).then_some(true),
         Compare::GreaterEqual => is(Compare::GreaterEqual).then_some(true),
         Compare::Less => is(Compare::GreaterEqual).then_some(false),
         Compare::LessEqual | Compare::Equal => is(Compare::Greater).then_some(false),
         _ => None,
-    };
-    truth.map(Value::Boolean)
+    }
 }
 
-fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome {
+fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
     let mut values = Vec::with_capacity(arguments.len());
     for argument in arguments {
         let Some(value) = argument.value(env)? else {
@@ -423,5 +465,5 @@ fn call(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>)
     if values.iter().any(|value| matches!(value, Value::List(_))) {
         env.check_time(at)?;
     }
-    (function.run)(&values, env.clock).map(Some).map_err(|kind| Fault::new(at, kind))
+    (function.run)(&values, env.clock).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some)
 }

@@ -11,7 +11,7 @@ use super::ast::{Arithmetic, Assign, At};
 use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
 use super::operators::arithmetic;
-use super::program::{Env, Node};
+use super::program::{Env, Node, Outside, TimeLimit};
 use super::ruleset::{Action, CompiledRule, Ruleset};
 use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
 use super::unknown::{Evaluated, Unknowns};
@@ -100,7 +100,6 @@ impl Run {
         self.fired_before = 0;
         self.spent.clear();
         self.spent.resize(self.ruleset.rules.len(), false);
-        self.pending = Effects::default();
         self.log.clear();
         self.error = None;
         self.waiting.clear();
@@ -224,21 +223,22 @@ impl Run {
 
     /// Does what was prepared when the rule was found ready.
     fn fire(&mut self, index: usize) {
-        let effects = std::mem::take(&mut self.pending);
+        let mut effects = std::mem::take(&mut self.pending);
         self.note(index, &effects);
         self.fired.push(index);
         if let Some(spent) = self.spent.get_mut(index) {
             *spent = true;
         }
-        for (slot, value) in effects.slots {
+        for (slot, value) in effects.slots.drain(..) {
             if let Some(local) = self.locals.get_mut(slot) {
                 *local = value;
             }
         }
-        for line in effects.lines {
+        for line in effects.lines.drain(..) {
             tracing::debug!(rules.log = line, "a rule logged");
             self.log.push(line);
         }
+        self.pending = effects;
     }
 
     /// Notes what a rule is about to do, where somebody asked.
@@ -274,7 +274,9 @@ impl Run {
 
     /// Computes what the rule would do; later statements see earlier ones. `false`: something it assigns is unknown.
     fn prepare(&mut self, ruleset: &Ruleset, rule: &CompiledRule) -> Result<bool, Fault> {
-        let mut effects = Effects::default();
+        let mut effects = std::mem::take(&mut self.pending);
+        effects.slots.clear();
+        effects.lines.clear();
         let mut outcome = Ok(true);
         for action in &rule.then {
             outcome = self.act(ruleset, action, &mut effects);
@@ -347,18 +349,18 @@ impl Run {
 
     fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
         Env {
-            reads: &self.reads,
+            reads: Outside::Read(&self.reads),
             read_names: &ruleset.read_names,
             locals: &self.locals,
             local_names: &ruleset.local_names,
             clock: &self.clock,
-            until: self.until,
+            limit: TimeLimit::At(self.until),
         }
     }
 
     fn fail(&mut self, rule: &CompiledRule, fault: Fault) {
         let rule_name = rule.name.clone();
-        self.error = Some(match fault.kind {
+        self.error = Some(match *fault.kind {
             EvalErrorKind::OutOfTime => RuleError::Timeout { limit_ms: 0, rule: rule_name },
             _ => RuleError::Rule { rule: rule_name, source: fault.in_snippet(&rule.snippet) },
         });

@@ -19,7 +19,7 @@ use super::error::RuleError;
 use super::facts::{FactRef, Lookup, overlap};
 use super::links::{Changes, RuleLinks, has_value};
 use super::operators::arithmetic;
-use super::program::{Env, LOCAL};
+use super::program::{Env, LOCAL, Outside, TimeLimit};
 use super::ruleset::{Action, CompiledRule, Ruleset};
 use super::trace::Origin;
 use crate::types::{Clock, FieldName, Value};
@@ -168,12 +168,12 @@ impl<'a> Search<'a> {
     fn env(&self) -> Env<'_> {
         let ruleset = self.over.ruleset;
         Env {
-            reads: self.over.reads,
+            reads: Outside::Read(self.over.reads),
             read_names: &ruleset.read_names,
             locals: &self.locals,
             local_names: &ruleset.local_names,
             clock: self.over.clock,
-            until: self.over.until,
+            limit: TimeLimit::At(self.over.until),
         }
     }
 

@@ -70,13 +70,16 @@ impl RootSpanBuilder for RequestSpan {
     }
 
     fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
+        let request = outcome.as_ref().ok().map(ServiceResponse::request);
+        // Only a trace shows what is known at the end.
+        if request.is_some_and(|request| TraceId::of(request).is_none()) {
+            return;
+        }
         let (status, error) = match outcome {
             Ok(response) => (response.status(), response.response().error()),
             Err(error) => (error.as_response_error().status_code(), Some(error)),
         };
         span.record("http.response.status_code", status.as_u16());
-        let request =
-            outcome.as_ref().ok().map(ServiceResponse::request).filter(|request| TraceId::of(request).is_some());
         if let Some((request, route)) = request.and_then(|request| Some((request, request.match_pattern()?))) {
             found_route(&span, request.method(), &route);
         }

@@ -445,8 +445,12 @@ impl Hash for Decimal {
 /// As a JSON number with every digit.
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number: serde_json::Number = self.to_string().parse().map_err(serde::ser::Error::custom)?;
-        number.serialize(serializer)
+        let whole = match &self.0 {
+            Repr::Small(small) if small.scale() == 0 => serde_json::Number::from_i128(small.mantissa()),
+            Repr::Small(_) | Repr::Big(_) => None,
+        };
+        let number = whole.map_or_else(|| self.to_string().parse(), Ok);
+        number.map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Values: what a column, an input or a fact holds.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -112,11 +113,14 @@ impl Value {
     /// a field of a list is the list of that field of its elements (`lines.qty`).
     /// `None` where there is no such field.
     pub fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut current = self.clone();
+        let mut current = Cow::Borrowed(self);
         for name in path {
-            current = current.field(name)?;
+            current = match current {
+                Cow::Borrowed(Self::Map(record)) => Cow::Borrowed(record.get(name)?),
+                other => Cow::Owned(other.field(name)?),
+            };
         }
-        Some(current)
+        Some(current.into_owned())
     }
 
     fn field(&self, name: &str) -> Option<Self> {

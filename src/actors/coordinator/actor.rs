@@ -35,6 +35,10 @@ pub(super) struct Decide {
 /// How long a decision that nobody waits for goes on: to finish quick queries costs less than to cancel them.
 const FINISHING: Duration = Duration::from_millis(500);
 
+/// Messages that may be in the mailbox before a sender waits for its place, which costs it another turn. What bounds the
+/// decisions under way is [`super::Admission`].
+const MAILBOX: usize = 1_024;
+
 /// Waits until nobody waits for the decision any more, and has not for a while.
 async fn abandoned(asker: oneshot::Receiver<Infallible>) {
     let Err(_gone) = asker.await;
@@ -49,6 +53,10 @@ pub(super) struct Coordinator {
 
 impl Actor for Coordinator {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
 }
 
 impl Handler<Decide> for Coordinator {

@@ -42,6 +42,9 @@ pub(super) struct EvaluateQuickly {
     pub(super) within: Duration,
 }
 
+/// Evaluations that may be in the mailbox before a sender waits for its place, which costs it another turn.
+const MAILBOX: usize = 1_024;
+
 /// What came of trying.
 pub(super) enum Quick {
     Done(Result<Evaluation, RulesError>),
@@ -96,6 +99,10 @@ pub(super) struct QuickRulesActor(RulesActor);
 
 impl Actor for QuickRulesActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
 }
 
 impl Handler<EvaluateQuickly> for QuickRulesActor {

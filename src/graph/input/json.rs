@@ -1,6 +1,8 @@
 //! A request's body, or a command line's pairs, against the schema.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::value::Misfit;
 use super::{InputField, InputSchema};
 use crate::diagnostics::nearest;
-use crate::types::{FieldName, Value};
+use crate::types::{Record, Value};
 
 /// Why a body is not what a flow takes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,19 +43,23 @@ pub struct FieldProblem {
 }
 
 /// The body's fields as they were sent, duplicates included.
-struct Body(Vec<(String, serde_json::Value)>);
+struct Body<'a>(Vec<(Name<'a>, serde_json::Value)>);
 
-impl<'de> Deserialize<'de> for Body {
+/// The name of a field: part of the body, unless it has escapes.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Body<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;
         impl<'de> Visitor<'de> for Fields {
-            type Value = Body;
+            type Value = Body<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a JSON object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
@@ -77,19 +83,11 @@ impl InputSchema {
     /// [`InputError`], with all that is wrong.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
         let Body(fields) = read(without_bom(body))?;
-        let mut given: Vec<(String, Result<Value, Misfit>)> = Vec::with_capacity(fields.len());
-        let mut problems = Vec::new();
-        for (name, json) in fields {
-            if given.iter().any(|(known, _)| *known == name) {
-                problems.push(problem(&name, None, ("duplicate", "is given twice".to_owned())));
-                continue;
-            }
-            match self.fields.iter().find(|field| *field.name == *name) {
-                Some(field) => given.push((name, value(field, &json, &mut problems))),
-                None => problems.push(self.unknown(&name)),
-            }
+        let mut given = Given::of(self);
+        for (Name(name), json) in fields {
+            given.add(&name, |field, problems| value(field, &json, problems));
         }
-        self.complete(&given, problems)
+        given.complete()
     }
 
     /// Reads names and texts, as a command line has them; a list is written as a JSON array.
@@ -97,28 +95,19 @@ impl InputSchema {
     /// # Errors
     /// [`InputError::Invalid`], with all that is wrong.
     pub fn parse_pairs<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Value, InputError> {
-        let mut given: Vec<(String, Result<Value, Misfit>)> = Vec::new();
-        let mut problems = Vec::new();
+        let mut given = Given::of(self);
         for (name, text) in pairs {
-            if given.iter().any(|(known, _)| known == name) {
-                problems.push(problem(name, None, ("duplicate", "is given twice".to_owned())));
-                continue;
-            }
-            let Some(field) = self.fields.iter().find(|field| *field.name == *name) else {
-                problems.push(self.unknown(name));
-                continue;
-            };
-            let value = if field.is_list {
+            given.add(name, |field, problems| {
+                if !field.is_list {
+                    return field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value));
+                }
                 match serde_json::from_str(text) {
-                    Ok(json) => value(field, &json, &mut problems),
+                    Ok(json) => value(field, &json, problems),
                     Err(_) => Err(("wrong_type", "must be a list, written as a JSON array".to_owned())),
                 }
-            } else {
-                field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value))
-            };
-            given.push((name.to_owned(), value));
+            });
         }
-        self.complete(&given, problems)
+        given.complete()
     }
 
     /// The value that replaces the input `name`, held against what a request may send; `None` where there is no such input.
@@ -138,37 +127,6 @@ impl InputSchema {
         Some(read.map_err(|(_, message)| problems.first().map_or(message, |problem| problem.message.clone())))
     }
 
-    /// Puts every input in the order of the schema.
-    fn complete(
-        &self,
-        given: &[(String, Result<Value, Misfit>)],
-        mut problems: Vec<FieldProblem>,
-    ) -> Result<Value, InputError> {
-        let mut inputs: Vec<(FieldName, Value)> = Vec::with_capacity(self.fields.len());
-        for field in &self.fields {
-            let value = match given.iter().find(|(name, _)| **name == *field.name) {
-                Some((_, Ok(value))) => value.clone(),
-                Some((name, Err(misfit))) => {
-                    // A list's elements have told on their own.
-                    if !misfit.1.is_empty() {
-                        problems.push(problem(name, None, misfit.clone()));
-                    }
-                    continue;
-                }
-                None => match &field.default {
-                    Some(default) => default.clone(),
-                    None if field.required => {
-                        problems.push(problem(&field.name, None, ("missing", "is required".to_owned())));
-                        continue;
-                    }
-                    None => Value::Null,
-                },
-            };
-            inputs.push((field.name.clone(), value));
-        }
-        if problems.is_empty() { Ok(Value::map(inputs)) } else { Err(InputError::Invalid(problems)) }
-    }
-
     fn unknown(&self, name: &str) -> FieldProblem {
         let known: Vec<&str> = self.fields.iter().map(|field| &*field.name).collect();
         let message = match nearest(name, known.iter().copied()) {
@@ -177,6 +135,58 @@ impl InputSchema {
             None => format!("is not an input; the inputs are: {}", known.join(", ")),
         };
         problem(name, None, ("unknown", message))
+    }
+}
+
+/// The inputs that were given so far.
+struct Given<'a> {
+    schema: &'a InputSchema,
+    /// In the order of the schema.
+    values: Vec<Option<Result<Value, Misfit>>>,
+    problems: Vec<FieldProblem>,
+}
+
+impl<'a> Given<'a> {
+    fn of(schema: &'a InputSchema) -> Self {
+        Self { schema, values: vec![None; schema.fields.len()], problems: Vec::new() }
+    }
+
+    /// Adds the input `name`, which `read` reads.
+    fn add(&mut self, name: &str, read: impl FnOnce(&InputField, &mut Vec<FieldProblem>) -> Result<Value, Misfit>) {
+        let mut fields = self.schema.fields.iter().zip(&mut self.values);
+        match fields.find(|(field, _)| *field.name == *name) {
+            Some((field, place @ None)) => *place = Some(read(field, &mut self.problems)),
+            Some(_) => self.problems.push(problem(name, None, ("duplicate", "is given twice".to_owned()))),
+            None => self.problems.push(self.schema.unknown(name)),
+        }
+    }
+
+    /// A map with every input.
+    fn complete(self) -> Result<Value, InputError> {
+        let Self { schema, values, mut problems } = self;
+        let mut inputs = Vec::with_capacity(values.len());
+        for (field, given) in schema.fields.iter().zip(values) {
+            let misfit = match (given, &field.default) {
+                (Some(Ok(value)), _) => {
+                    inputs.push(value);
+                    continue;
+                }
+                (Some(Err(misfit)), _) => misfit,
+                (None, None) if field.required => ("missing", "is required".to_owned()),
+                (None, default) => {
+                    inputs.push(default.clone().unwrap_or_default());
+                    continue;
+                }
+            };
+            // A list's elements have told on their own.
+            if !misfit.1.is_empty() {
+                problems.push(problem(&field.name, None, misfit));
+            }
+        }
+        if !problems.is_empty() {
+            return Err(InputError::Invalid(problems));
+        }
+        Ok(Value::Map(Arc::new(Record::new(Arc::clone(&schema.names), inputs))))
     }
 }
 
@@ -211,7 +221,7 @@ fn problem(name: &str, index: Option<usize>, (code, message): Misfit) -> FieldPr
     FieldProblem { pointer, code, message }
 }
 
-fn read(body: &[u8]) -> Result<Body, InputError> {
+fn read(body: &[u8]) -> Result<Body<'_>, InputError> {
     let malformed = |line, column, message: String| InputError::Malformed { line, column, message };
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = body.get(..error.valid_up_to()).unwrap_or_default();

@@ -21,6 +21,8 @@ use crate::types::{FieldName, Shape, Type, Value};
 #[derive(Debug, Clone, Default)]
 pub struct InputSchema {
     fields: Vec<InputField>,
+    /// The names of the fields, shared with what is read.
+    names: Arc<[FieldName]>,
 }
 
 /// One input.
@@ -130,6 +132,11 @@ impl InputField {
 }
 
 impl InputSchema {
+    fn new(fields: Vec<InputField>) -> Self {
+        let names = fields.iter().map(|field| field.name.clone()).collect();
+        Self { fields, names }
+    }
+
     /// The inputs, in the order of the graph.
     pub fn fields(&self) -> &[InputField] {
         &self.fields

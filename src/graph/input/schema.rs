@@ -51,7 +51,7 @@ pub(in crate::graph) fn read(section: &Marked, found: &mut Diagnostics) -> Input
         }
         fields.extend(field(entry.key(), entry.value(), found));
     }
-    InputSchema { fields }
+    InputSchema::new(fields)
 }
 
 fn field(name: &str, node: &Marked, found: &mut Diagnostics) -> Option<InputField> {

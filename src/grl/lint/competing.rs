@@ -1,6 +1,7 @@
 //! Rules whose order in the file decides: of one salience, both assign a fact, and there are values for which both fire and
 //! give it another value. The values are searched, and the rules evaluated over them; what is not found is not told.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::civil::date;
@@ -11,9 +12,9 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::grl::ast::{Arithmetic, Assign, Compare};
 use crate::grl::facts::Lookup;
 use crate::grl::operators::arithmetic;
-use crate::grl::program::{Env, LOCAL, Node};
+use crate::grl::program::{Env, LOCAL, Node, Outside, TimeLimit};
 use crate::grl::ruleset::{Action, CompiledRule, Start};
-use crate::types::{Clock, Deadline, Type, Value};
+use crate::types::{Clock, Type, Value};
 
 /// A fact that more rules assign is not looked at.
 const MOST_RIVALS: usize = 16;
@@ -156,8 +157,9 @@ impl Linted<'_> {
         };
         let locals: Vec<Lookup> = self.start.iter().map(start).collect();
         let clock = Clock::fixed(Timestamp::now(), TimeZone::UTC);
-        let until = Deadline::after(std::time::Duration::from_secs(1)).instant();
-        let env = Env { reads, read_names: &[], locals: &locals, local_names: &[], clock: &clock, until };
+        let limit = TimeLimit::AfterFirstLook(std::time::Duration::from_secs(1), OnceCell::new());
+        let reads = Outside::Read(reads);
+        let env = Env { reads, read_names: &[], locals: &locals, local_names: &[], clock: &clock, limit };
         if rival.rule.when.holds(&env, &rival.rule.when_at).ok()? != Some(true) {
             return None;
         }

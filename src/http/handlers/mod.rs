@@ -18,6 +18,9 @@ use super::span::TraceId;
 
 /// The value of `name` in the query string: the last time it stands there counts.
 fn last(query: &str, name: &str) -> Option<String> {
+    if query.is_empty() {
+        return None;
+    }
     let web::Query(pairs) = web::Query::<Vec<(String, String)>>::from_query(query).ok()?;
     pairs.into_iter().rfind(|(known, _)| known == name).map(|(_, value)| value)
 }
