@@ -123,7 +123,7 @@ async fn actors_that_are_replaced_and_databases_that_are_away_are_counted() {
     let app = TestApp::start(setup);
     let uom = DomainName::parse("uom_db").expect("a name");
     let handle = app.domains.get(&uom).expect("a domain");
-    handle.inject(Fault::PanicInActor).await;
+    handle.inject(Fault::PanicInActor);
     eventually_async("the replacement is counted", async || {
         Scrape::of(&app).await.get("tributary_domain_restarts_total{domain=\"uom_db\"}") == 1.0
     })

@@ -394,8 +394,8 @@ async fn no_secret_shows_where_actors_panic() {
     app.wait_for("/readyz", 200).await;
     for database in DATABASES {
         let handle = app.domains.get(&DomainName::parse(database.name).expect("a name")).expect("a domain");
-        for fault in [Fault::PanicInReply, Fault::PanicInActor] {
-            handle.inject(fault).await;
+        for fault in [Fault::PanicInWorkers, Fault::PanicInActor] {
+            handle.inject(fault);
         }
         eventually_async("the actor is replaced", async || handle.health().restarts > 0).await;
     }

@@ -6,10 +6,10 @@
 //! that a slow restart of one domain delays nobody's respawn.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
+use actix::{Actor, Addr, Arbiter, AsyncContext, Context, Handler, Message, ResponseFuture, StreamHandler};
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use futures_util::stream;
@@ -50,6 +50,7 @@ pub enum SupervisionError {
 pub struct DomainSet {
     supervisor: Addr<Supervisor>,
     handles: Arc<ArcSwap<BTreeMap<DomainName, DomainHandle>>>,
+    threads: Threads,
 }
 
 impl DomainSet {
@@ -62,7 +63,7 @@ impl DomainSet {
             return Err(SupervisionError::NoSystem);
         }
         let (deaths, reports) = mpsc::unbounded_channel();
-        let threads = Threads::new();
+        let threads = Threads::default();
         let mut domains = BTreeMap::new();
         for config in configs {
             let name = config.name.clone();
@@ -72,9 +73,17 @@ impl DomainSet {
             }
         }
         let handles = Arc::new(ArcSwap::from_pointee(handles_of(&domains)));
+        let (reports, shared) = (Some(reports), Arc::clone(&handles));
         let supervisor =
-            Supervisor { domains, handles: Arc::clone(&handles), deaths, reports: Some(reports), threads }.start();
-        Ok(Self { supervisor, handles })
+            Supervisor { domains, handles: shared, deaths, reports, threads: Arc::clone(&threads) }.start();
+        Ok(Self { supervisor, handles, threads })
+    }
+
+    /// Starts a worker of each domain on this thread, which must be one of an actix system, and of each domain and actor that
+    /// is started later. Without this a worker is started by the first query.
+    pub fn join(&self) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Arbiter::current());
+        self.handles.load().values().for_each(DomainHandle::join);
     }
 
     /// The handle of `domain`.
@@ -140,7 +149,7 @@ struct Supervisor {
     handles: Arc<ArcSwap<BTreeMap<DomainName, DomainHandle>>>,
     deaths: mpsc::UnboundedSender<Died>,
     reports: Option<mpsc::UnboundedReceiver<Died>>,
-    threads: Arc<Threads>,
+    threads: Threads,
 }
 
 impl Supervisor {

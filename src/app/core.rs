@@ -129,6 +129,7 @@ impl Core {
         let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
         let (traces, log_decisions) = (self.config.traces.is_some(), self.config.log.decisions);
         Workshop {
+            domains: self.domains.clone(),
             releases,
             admission,
             crew: Crew::default(),
@@ -166,6 +167,7 @@ impl Core {
 /// Makes the handlers' service for each worker: a coordinator of its own over what all share.
 #[derive(Clone)]
 pub struct Workshop {
+    domains: DomainSet,
     releases: Releases,
     admission: Admission,
     crew: Crew,
@@ -190,6 +192,7 @@ impl Workshop {
 
     /// The service of the worker whose thread this is.
     pub fn service(&self) -> Service {
+        self.domains.join();
         Service {
             releases: self.releases.clone(),
             coordinator: CoordinatorHandle::start(self.admission.clone(), self.crew.clone()),

@@ -40,7 +40,7 @@ pub struct FlowMetrics {
     degraded: IntCounter,
     seconds: Histogram,
     /// By the identity of the query.
-    queries: HashMap<u64, Asked>,
+    queries: HashMap<usize, Asked>,
     /// By the address of the ruleset.
     rules: HashMap<usize, Ruled>,
 }
@@ -83,7 +83,7 @@ impl FlowMetrics {
             let seconds = families.node_seconds.with_label_values(&[name, id]);
             match &node.work {
                 Work::Query(query) => {
-                    queries.insert(query.query.id(), Asked::of(query, seconds, families, &mut labels));
+                    queries.insert(Arc::as_ptr(&query.query).addr(), Asked::of(query, seconds, families, &mut labels));
                 }
                 Work::Rules(work) => {
                     let fired = work.ruleset.rules().map(|rule| {
@@ -131,7 +131,7 @@ impl FlowMetrics {
 
     /// The counters of a query node.
     pub fn of_query(&self, query: &QueryNode) -> Option<&Asked> {
-        self.queries.get(&query.query.id())
+        self.queries.get(&Arc::as_ptr(&query.query).addr())
     }
 
     /// The counters of the node whose rules these are.

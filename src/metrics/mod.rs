@@ -7,10 +7,14 @@
 //!
 //! Names and units follow Prometheus' guide: base units, `_total` for counters, `_seconds` for times.
 
+mod batches;
 mod flow;
 mod gauges;
 mod registry;
+mod tally;
 
+pub use batches::{BatchCounts, Batches};
 pub use flow::{Asked, FlowMetrics, Ruled};
 pub use gauges::{DomainFigures, Gauges, RecordFigures};
 pub use registry::{Metrics, MetricsError};
+pub use tally::{Tally, Totals};

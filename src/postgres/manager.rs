@@ -1,34 +1,55 @@
 //! What deadpool asks for: how connections are made, and which of them may be used again.
+//!
+//! The task that drives a connection lives on the thread that made it. Whoever uses the connection on that thread never has to
+//! wake another one.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
-use std::time::Instant;
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::{Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::ClientWrapper;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
-use tokio_postgres::Client;
+use tokio::time::timeout;
+use tokio_postgres::{Client, Statement};
 
 use super::backends::Place;
+use super::coalesce::Wrapped;
 use super::connect::Connector;
 use super::failure::ConnectError;
 use super::lifetime::Lifetime;
-use super::verification::Verification;
+use super::query::Query;
+use super::statements::Plan;
+use crate::config::Timeouts;
 
 /// A connection of the pool, lent to one session.
 pub(super) type Object = deadpool::managed::Object<Manager>;
+
+/// What is prepared on a connection for one query.
+#[derive(Debug, Clone)]
+pub(super) struct Prepared {
+    /// Keeps the address from being another's.
+    pub(super) query: Arc<Query>,
+    pub(super) statement: Statement,
+    pub(super) plan: Arc<Plan>,
+    /// The statement that stands for several queries.
+    pub(super) wrapped: Option<(Arc<Wrapped>, Statement)>,
+}
 
 /// An open connection. The task that drives it ends after this is dropped.
 #[derive(Debug)]
 pub(super) struct ServerConnection {
     pub(super) client: ClientWrapper,
     pub(super) born: Instant,
-    /// The thread that made the connection. In a runtime of one thread the task that drives it runs there.
-    #[expect(dead_code, reason = "for queries that are sent on the thread of their connection")]
+    /// The thread of the task that drives it.
     pub(super) home: ThreadId,
+    /// By the address of a query: what is prepared for it.
+    pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
     pub(super) place: Arc<Place>,
     /// Whether the session is read only as it was asked to be, as far as its server says.
     pub(super) is_settled: bool,
@@ -46,7 +67,16 @@ impl ServerConnection {
     ) -> Self {
         // The wrapper aborts the task that it is given. An aborted task would close the socket without a goodbye.
         let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
-        Self { client, born: Instant::now(), home: thread::current().id(), place, is_settled, _interest: interest }
+        let home = std::thread::current().id();
+        Self {
+            client,
+            born: Instant::now(),
+            home,
+            prepared: RefCell::default(),
+            place,
+            is_settled,
+            _interest: interest,
+        }
     }
 }
 
@@ -65,12 +95,20 @@ impl Drop for ServerConnection {
     }
 }
 
+/// A connection unused for so many probe intervals is verified before it is used.
+const UNVERIFIED_INTERVALS: u32 = 5;
+
+/// For how long a connection may be unused before it is verified.
+pub(super) fn verified_after(limits: &Timeouts) -> Duration {
+    limits.probe_interval.saturating_mul(UNVERIFIED_INTERVALS)
+}
+
 /// Makes and checks the connections of one pool.
 #[derive(Debug)]
 pub(super) struct Manager {
     pub(super) connector: Connector,
     pub(super) lifetime: Lifetime,
-    pub(super) verification: Verification,
+    pub(super) limits: Timeouts,
 }
 
 impl deadpool::managed::Manager for Manager {
@@ -91,6 +129,11 @@ impl deadpool::managed::Manager for Manager {
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
         }
-        Ok(self.verification.verify(connection, metrics).await?)
+        if metrics.last_used() <= verified_after(&self.limits) {
+            return Ok(());
+        }
+        let limit = self.limits.probe;
+        let answered = timeout(limit, connection.check_connection()).await.map_err(|_| ConnectError::late(limit))?;
+        Ok(answered.map_err(|error| ConnectError::of(&error))?)
     }
 }

@@ -1,36 +1,37 @@
 //! The connections of one domain: deadpool's pool, each wait bounded, that never hands out a connection the server
 //! has closed and does not ask the server at every checkout whether it has.
 //!
-//! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on our side alone (a firewall forgot it, the server's
-//! machine is gone) is not: so a connection that nobody has used for a while is verified by a round trip before it is
-//! handed out, and [`Pool::keep`], which runs after each probe, verifies those ahead of time. Connections are handed out
-//! in turn, the least recently used first, so that under load none stays unverified.
+//! Workers hold their connections for as long as they need them, so most connections are not in the pool but counted by it. A
+//! worker takes a connection that lives on its own thread, and otherwise makes one; only where others wait for a connection it
+//! takes any ([`Pool::lease`]).
+//!
+//! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on
+//! our side only (a firewall forgot it, the server's machine is gone) is not: a connection that nobody has used for a while is
+//! verified by a round trip before it is handed out. Connections are handed out in turn, the least recently used first.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{PoolError, TimeoutType, Timeouts};
-use futures_util::future::join_all;
+use deadpool::managed::{Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
 use super::error::QueryErrorKind;
 use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::lifetime::Lifetime;
-use super::manager::{Manager, Object};
+use super::manager::{Manager, Object, ServerConnection, verified_after};
+use super::probe::ask;
 use super::session::Session;
-use super::statements::Plans;
-use super::verification::{Verification, ask};
 use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
 use crate::types::Deadline;
 
-/// Connections beyond the configured minimum are closed where none of them was needed for so long.
-const SHRINK_AFTER: Duration = Duration::from_secs(60);
+/// A connection that nobody has needed for so long is closed, unless it is one of the configured minimum.
+pub const IDLE: Duration = Duration::from_secs(60);
 /// Where the server has no free slot, a connection is tried again after this.
 const SLOT_PAUSE: Duration = Duration::from_millis(20);
-/// So often the pool's care tries again at once.
+/// So often a connection of the minimum is tried again at once.
 const FILL_ATTEMPTS: u32 = 10;
 
 /// How long after the deadline of a query the pool itself says why there is no connection.
@@ -47,22 +48,15 @@ pub struct Pool {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) connector: Connector,
-    pub(super) plans: Plans,
     pub(super) limits: Limits,
     size: PoolConfig,
-    demand: Demand,
     /// Counts the times that all connections were given up: one made before the last of them is not used again.
     epoch: AtomicU64,
-    /// Counts those who waited for a connection in vain.
+    /// How many leases wait because every connection is in use.
+    contenders: AtomicUsize,
+    /// Counts acquire timeouts.
     timeouts: AtomicU64,
     pub(super) lifetime: Lifetime,
-}
-
-/// How many connections were in use at once, at most, since the pool was last shrunk.
-#[derive(Debug)]
-struct Demand {
-    peak: AtomicUsize,
-    since: Mutex<Instant>,
 }
 
 /// What a pool is doing.
@@ -76,7 +70,7 @@ pub struct PoolStatus {
     pub idle: usize,
     /// Queries that wait for one.
     pub waiting: usize,
-    /// Queries that have waited for one in vain, so far.
+    /// Acquire timeouts so far.
     pub timeouts: u64,
 }
 
@@ -98,21 +92,16 @@ impl Pool {
     /// [`PoolSetupError`].
     pub fn new(config: &DomainConfig) -> Result<Self, PoolSetupError> {
         let connector = Connector::new(config);
-        let lifetime = Lifetime::new(config.pool.max_lifetime);
-        let manager = Manager {
-            connector: connector.clone(),
-            lifetime: lifetime.clone(),
-            verification: Verification::new(&config.timeouts),
-        };
+        let (lifetime, limits) = (Lifetime::new(config.pool.max_lifetime), config.timeouts);
+        let manager = Manager { connector: connector.clone(), lifetime: lifetime.clone(), limits };
         let inner = deadpool::managed::Pool::builder(manager)
             .max_size(for_queries(config.pool.max))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
-        let demand = Demand { peak: AtomicUsize::new(0), since: Mutex::new(Instant::now()) };
-        let (size, limits) = (config.pool, config.timeouts);
-        let (plans, epoch, timeouts) = (Plans::default(), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Shared { connector, plans, limits, size, demand, epoch, timeouts, lifetime };
+        let size = config.pool;
+        let (contenders, epoch, timeouts) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Shared { connector, limits, size, epoch, contenders, timeouts, lifetime };
         Ok(Self { inner, shared: Arc::new(shared) })
     }
 
@@ -122,7 +111,7 @@ impl Pool {
     }
 
     /// Whether waiting queries may go together.
-    pub(super) fn coalesces(&self) -> bool {
+    pub fn coalesces(&self) -> bool {
         self.shared.size.coalesce == Coalescing::Auto && self.shared.prepares()
     }
 
@@ -132,8 +121,23 @@ impl Pool {
     }
 
     /// How long to wait for what.
-    pub(super) fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.shared.limits
+    }
+
+    /// A connection for the current thread, within the acquire timeout and the deadline: one whose task lives here, or a new one.
+    /// Where others wait for a connection it is any.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn lease(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
+        loop {
+            let connection = self.get(deadline).await?;
+            if connection.home == std::thread::current().id() || self.is_contended() {
+                return Ok(Session::new(connection, Arc::clone(&self.shared)));
+            }
+            Self::discard(connection);
+        }
     }
 
     /// A connection, made if need be, within the acquire timeout and the deadline.
@@ -142,38 +146,59 @@ impl Pool {
     /// `Overloaded` where none came free in time, `Unavailable` where the server refuses us, `ConnectionLost` where none
     /// could be made.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
+        Ok(Session::new(self.get(deadline).await?, Arc::clone(&self.shared)))
+    }
+
+    async fn get(&self, deadline: Deadline) -> Result<Object, QueryErrorKind> {
         let waits_until = Instant::now() + self.shared.limits.acquire;
         loop {
             let remaining = deadline.remaining();
             let wait = waits_until.saturating_duration_since(Instant::now()).min(remaining);
             let create = self.shared.connector.patience().min(remaining);
-            let limits =
-                Timeouts { wait: Some(wait.max(Duration::from_millis(1))), create: Some(create), recycle: None };
+            let limits = Timeouts {
+                wait: Some(wait.max(Duration::from_millis(1))),
+                create: Some(create),
+                recycle: Some(self.shared.limits.probe.min(remaining)),
+            };
             // A wait for a connection ends before this does: later it is the server that has not answered.
             let refused = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
-                Ok(Ok(connection)) => {
-                    self.note_demand();
-                    return Ok(Session::new(connection, Arc::clone(&self.shared)));
-                }
+                Ok(Ok(connection)) => return Ok(connection),
                 Ok(Err(error)) => refusal(error, create),
                 Err(_) => Some(ConnectError::late(remaining)),
             };
             match refused {
                 // The server's slots are taken, some by connections of this pool, which may come free.
                 Some(ConnectError::Full) if wait > SLOT_PAUSE => sleep(SLOT_PAUSE).await,
-                Some(ConnectError::Full) | None => return Err(self.waited_in_vain()),
+                Some(ConnectError::Full) | None => return Err(self.acquire_timeout()),
                 Some(refused) => return Err(refused.into_query_error(OVERLOAD_PAUSE)),
             }
         }
     }
 
+    /// Whether a connection is idle, or can be made.
+    pub fn has_room(&self) -> bool {
+        let status = self.inner.status();
+        status.available > 0 || status.size < status.max_size
+    }
+
+    /// Says, for as long as the returned value lives, that somebody waits for a connection because all are in use.
+    pub fn contend(&self) -> Contention {
+        self.shared.contenders.fetch_add(1, Ordering::Relaxed);
+        Contention(Arc::clone(&self.shared))
+    }
+
+    /// Whether somebody waits for a connection because all are in use.
+    pub fn is_contended(&self) -> bool {
+        self.shared.contenders.load(Ordering::Relaxed) > 0
+    }
+
     /// The most connections that queries can have.
-    pub(super) fn capacity(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.inner.status().max_size
     }
 
-    /// What a query is told that has waited for a connection for as long as it may; it is counted.
-    pub(super) fn waited_in_vain(&self) -> QueryErrorKind {
+    /// The error of a query that has waited for a connection for as long as it may. It is counted.
+    pub fn acquire_timeout(&self) -> QueryErrorKind {
         self.shared.timeouts.fetch_add(1, Ordering::Relaxed);
         QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
     }
@@ -190,25 +215,44 @@ impl Pool {
         }
     }
 
-    /// Brings the pool to its minimum, verifies connections that have long been idle, and closes those that are too old and
-    /// those beyond the minimum that a minute's load did not need.
+    /// Closes the idle connections that are too old, and those that nobody has needed for a minute.
+    pub fn shrink(&self) {
+        let is_kept = |connection: &ServerConnection, metrics: Metrics| {
+            !self.shared.lifetime.is_over(connection.born) && metrics.last_used() < IDLE
+        };
+        drop(self.inner.retain(is_kept));
+    }
+
+    /// For how long a connection may be unused before it is verified.
+    pub fn verified_after(&self) -> Duration {
+        verified_after(&self.shared.limits)
+    }
+
+    /// The connections that are open even if nobody needs them.
+    pub fn minimum(&self) -> usize {
+        self.shared.size.min.min(self.capacity())
+    }
+
+    /// Makes a connection of the minimum, which lives on the current thread; `None` where no more may be made.
     ///
     /// # Errors
-    /// Why a missing connection could not be made.
-    pub async fn keep(&self) -> Result<(), ConnectError> {
-        self.shrink();
-        drop(self.inner.retain(|connection, _| !self.shared.lifetime.is_over(connection.born)));
-        self.verify_idle().await;
-        let mut filled = self.fill().await;
+    /// Why it could not be made.
+    pub async fn fill(&self) -> Result<Option<Session>, ConnectError> {
         for _ in 0..FILL_ATTEMPTS {
-            if filled != Err(ConnectError::Full) {
-                break;
+            match self.at_once().await {
+                Ok(connection) if connection.home == std::thread::current().id() => {
+                    return Ok(Some(Session::new(connection, Arc::clone(&self.shared))));
+                }
+                Ok(foreign) => Self::discard(foreign),
+                Err(error) => match refusal(error, self.shared.connector.patience()) {
+                    None => return Ok(None),
+                    // A session that was closed just now keeps its slot until the server has ended it.
+                    Some(ConnectError::Full) => sleep(SLOT_PAUSE).await,
+                    Some(refused) => return Err(refused),
+                },
             }
-            // A session that was closed just now keeps its slot until the server has ended it.
-            sleep(SLOT_PAUSE).await;
-            filled = self.fill().await;
         }
-        filled
+        Err(ConnectError::Full)
     }
 
     /// Closes every connection, those in use when they are given back, so that the next queries connect anew.
@@ -225,22 +269,6 @@ impl Pool {
     /// Takes a connection out of its pool and closes it.
     pub(super) fn discard(connection: Object) {
         drop(Object::take(connection));
-    }
-
-    async fn fill(&self) -> Result<(), ConnectError> {
-        let status = self.inner.status();
-        let missing = self.shared.size.min.min(status.max_size).saturating_sub(status.size);
-        if missing == 0 {
-            return Ok(());
-        }
-        // To make the missing ones the idle ones must be held at the same time.
-        let wanted = status.available + missing;
-        let connections = join_all((0..wanted).map(|_| self.at_once())).await;
-        connections
-            .into_iter()
-            .filter_map(Result::err)
-            .find_map(|error| refusal(error, self.shared.connector.patience()))
-            .map_or(Ok(()), Err)
     }
 
     /// Asks the database over an idle connection of the pool, and says how long it took to answer; `None` where all are busy.
@@ -262,46 +290,11 @@ impl Pool {
         answered.map(Some)
     }
 
-    async fn verify_idle(&self) {
-        let verification = &self.inner.manager().verification;
-        let mut unverified = 0;
-        drop(self.inner.retain(|_, metrics| {
-            unverified += usize::from(verification.is_due(&metrics));
-            true
-        }));
-        let silent = verification.silent();
-        for _ in 0..unverified {
-            // The oldest come first, and being lent again verifies them.
-            drop(self.at_once().await);
-            if verification.silent() != silent {
-                // Whatever happened to this one happened to the others too, and each would cost the same wait.
-                self.recycle();
-                return;
-            }
-        }
-    }
-
-    fn shrink(&self) {
-        let Some(peak) = self.shared.demand.over(SHRINK_AFTER) else { return };
-        let keep = self.shared.size.min.max(peak);
-        let mut excess = self.inner.status().size.saturating_sub(keep);
-        drop(self.inner.retain(|_, _| {
-            let close = excess > 0;
-            excess = excess.saturating_sub(1);
-            !close
-        }));
-    }
-
     /// A connection that is idle or can be made now; no waiting for one in use.
     async fn at_once(&self) -> Result<Object, PoolError<ConnectError>> {
         let limits =
             Timeouts { wait: Some(Duration::ZERO), create: Some(self.shared.connector.patience()), recycle: None };
         self.inner.timeout_get(&limits).await
-    }
-
-    fn note_demand(&self) {
-        let status = self.inner.status();
-        self.shared.demand.peak.fetch_max(status.size.saturating_sub(status.available), Ordering::Relaxed);
     }
 }
 
@@ -317,15 +310,13 @@ impl Shared {
     }
 }
 
-impl Demand {
-    /// The peak, once `span` has passed; the count then begins anew.
-    fn over(&self, span: Duration) -> Option<usize> {
-        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
-        if since.elapsed() < span {
-            return None;
-        }
-        *since = Instant::now();
-        Some(self.peak.swap(0, Ordering::Relaxed))
+/// See [`Pool::contend`].
+#[derive(Debug)]
+pub struct Contention(Arc<Shared>);
+
+impl Drop for Contention {
+    fn drop(&mut self) {
+        self.0.contenders.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

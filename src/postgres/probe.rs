@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{interval, sleep_until, timeout};
+use tokio_postgres::Client;
 
 use super::backends::keep_their_sessions;
 use super::failure::ConnectError;
 use super::manager::ServerConnection;
 use super::pool::Pool;
-use super::verification::ask;
+use super::sqlstate::leaves_session;
 
 /// How long an attempt to connect is alone.
 const ANOTHER_ATTEMPT: Duration = Duration::from_millis(500);
@@ -100,5 +101,16 @@ impl Probe {
                 _ = another.tick() => attempts.push(connector.connect()),
             }
         }
+    }
+}
+
+/// Asks over `client`. An answer with severity ERROR is one, too: the database is there.
+pub(super) async fn ask(client: &Client, limit: Duration) -> Result<Duration, ConnectError> {
+    let asked = Instant::now();
+    match timeout(limit, client.batch_execute("SELECT 1")).await {
+        Ok(Ok(())) => Ok(asked.elapsed()),
+        Ok(Err(error)) if leaves_session(&error) => Ok(asked.elapsed()),
+        Ok(Err(error)) => Err(ConnectError::of(&error)),
+        Err(_) => Err(ConnectError::late(limit)),
     }
 }

@@ -1,38 +1,29 @@
 //! A query as the graph wrote it, and what its database answers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::coalesce::Joining;
-use super::lanes::Tempo;
+use super::coalesce::Template;
 use crate::config::Coalescing;
 use crate::types::{NodeId, Type, Value};
 
-/// One node's query. Made once, when its flow is compiled; its identity is the key of every cache about it.
+/// One node's query. Made once, when its flow is compiled.
 #[derive(Debug)]
 pub struct Query {
-    id: u64,
     node: NodeId,
     text: Box<str>,
-    tempo: Tempo,
     coalescing: Coalescing,
-    joining: Joining,
+    /// The text with the places of its parameters; `None` where it is never coalesced.
+    template: Option<Template>,
     max_rows: usize,
 }
 
 impl Query {
-    /// The query `text` of `node`, whether it may be asked together with its like, and how many rows the node takes.
+    /// The query `text` of `node`, whether it may be coalesced, and how many rows the node takes.
     pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing, max_rows: usize) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let (id, text) = (NEXT.fetch_add(1, Ordering::Relaxed), text.into());
-        let joining = Joining::of(&text, coalescing);
-        Arc::new(Self { id, node, text, tempo: Tempo::default(), coalescing, joining, max_rows })
-    }
-
-    /// A number no other query of this process has.
-    pub fn id(&self) -> u64 {
-        self.id
+        let text = text.into();
+        let template = if coalescing == Coalescing::Auto { Template::of(&text) } else { None };
+        Arc::new(Self { node, text, coalescing, template, max_rows })
     }
 
     /// The node that asks it.
@@ -45,7 +36,7 @@ impl Query {
         &self.text
     }
 
-    /// Whether it may be asked together with its like.
+    /// Whether it may be coalesced with its like.
     pub fn coalescing(&self) -> Coalescing {
         self.coalescing
     }
@@ -55,19 +46,9 @@ impl Query {
         self.max_rows
     }
 
-    /// How long it takes of late.
-    pub(super) fn tempo(&self) -> &Tempo {
-        &self.tempo
-    }
-
-    /// How long it usually takes; nothing where that is not known.
-    pub(super) fn usual(&self) -> Duration {
-        self.tempo.mean().unwrap_or_default()
-    }
-
-    /// What is known of asking it together with its like.
-    pub(super) fn joining(&self) -> &Joining {
-        &self.joining
+    /// The text with the places of its parameters.
+    pub(super) fn template(&self) -> Option<&Template> {
+        self.template.as_ref()
     }
 }
 

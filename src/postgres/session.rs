@@ -8,19 +8,20 @@
 //!
 //! A query is read only as far as its node takes rows, and one row further. The rest is left unread, as if nobody waited for it.
 
+use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::{CancelToken, SimpleQueryMessage, Statement};
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, Statement};
 
-use super::coalesce::Together;
+use super::coalesce::QueryState;
 use super::connect::{Connector, pooled};
 use super::error::QueryErrorKind;
 use super::failure::of_query;
-use super::manager::Object;
+use super::manager::{Object, Prepared};
 use super::pool::{Pool, Shared};
 use super::query::{Description, Query};
 use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
@@ -33,19 +34,20 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a shared session is given to answer what nobody waits for any more.
 const SETTLING: Duration = Duration::from_millis(100);
 
-/// A connection for one piece of work.
+/// A connection that is held by one thread.
 #[derive(Debug)]
 pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
     /// When the connection is too old for further queries.
-    ends: Instant,
-    /// Something was asked that has not been answered to its end.
-    busy: AtomicBool,
-    /// Rows were left unread: the node does not take so many.
-    unread: AtomicBool,
-    shared: bool,
+    ends: std::time::Instant,
+    /// What was asked and has not been answered to its end.
+    unanswered: Cell<usize>,
+    /// Nothing more may be asked: rows were left unread, because the node does not take so many, or the server ends the session.
+    is_spent: Cell<bool>,
+    /// The session's own limit of time is not in force.
+    is_altered: Cell<bool>,
 }
 
 /// Whether a description has PostgreSQL plan the query as well, which asks for permissions.
@@ -75,150 +77,92 @@ impl From<QueryErrorKind> for Fault {
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(connection.born).into());
-        Self {
-            connection: Some(connection),
-            epoch,
-            ends,
-            pool,
-            busy: AtomicBool::new(false),
-            unread: AtomicBool::new(false),
-            shared: false,
-        }
+        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(connection.born));
+        let (unanswered, is_spent, is_altered) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        Self { connection: Some(connection), epoch, ends, pool, unanswered, is_spent, is_altered }
     }
 
-    /// The same for many queries at once, which the connection answers in the order they are sent.
-    pub(super) fn into_shared(self) -> Self {
-        let mut session = self;
-        session.shared = true;
-        session
-    }
-
-    /// Whether a query may be sent: the connection is open, not too old, and has not been given up.
-    pub(super) fn is_usable(&self) -> bool {
+    /// Whether further queries may be sent at `now`: the connection is open, not too old, and has not been given up.
+    pub fn is_usable(&self, now: std::time::Instant) -> bool {
         let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
-        is_open && self.epoch == self.pool.epoch() && Instant::now() < self.ends
+        is_open && !self.is_spent.get() && self.epoch == self.pool.epoch() && now < self.ends
     }
 
-    /// Takes note that somebody no longer waits for an answer which is still to come.
-    pub(super) fn leave_unanswered(&self) {
-        self.busy.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether rows were left unread: what is sent now waits until all of them have come.
-    pub(super) fn has_unread(&self) -> bool {
-        self.unread.load(Ordering::Relaxed)
-    }
-
-    /// Leaves the rest of an answer unread.
-    pub(super) fn leave_unread(&self) {
-        self.unread.store(true, Ordering::Relaxed);
-    }
-
-    /// Runs `query` beside others on this session.
+    /// Asks the server for a sign of life.
     ///
     /// # Errors
-    /// As [`Self::query`], but never that the deadline has passed: that is the caller's to see.
-    pub(super) async fn query_beside_others(
-        &self,
-        query: &Query,
-        params: &[Value],
-    ) -> Result<Vec<Value>, QueryErrorKind> {
-        if self.connection()?.is_closed() {
-            return Err(ended_before_it_was_asked());
-        }
-        let farewells = self.pool.connector.farewells();
-        self.run(query, params).await.map_err(|fault| self.explain(fault, farewells))
+    /// [`QueryErrorKind::Timeout`] without an answer within the probe timeout.
+    pub async fn verify(&self) -> Result<(), QueryErrorKind> {
+        let limit = self.pool.limits.probe;
+        let asked = self.ask(async || Ok(self.connection()?.check_connection().await?));
+        timeout(limit, asked).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
     }
 
-    /// Runs `query` with each of `asks`, beside others, as one statement where that is possible.
+    /// Runs the query of `state`, which may take `limit`, beside others on this connection. Reads its rows, each a map from
+    /// column to value: as many as the node takes, and one more.
     ///
     /// # Errors
-    /// As [`Self::query_beside_others`], and then for none of them more than for another.
-    pub(super) async fn batch_beside_others(
-        &self,
-        query: &Query,
-        asks: &[Arc<[Value]>],
-    ) -> Result<Together, QueryErrorKind> {
-        if self.connection()?.is_closed() {
-            return Err(ended_before_it_was_asked());
-        }
-        let farewells = self.pool.connector.farewells();
-        self.query_together(query, asks).await.map_err(|fault| self.explain(fault, farewells))
-    }
-
-    /// Runs `query` with `params` and reads all its rows, each a map from column to value.
-    ///
-    /// # Errors
-    /// [`QueryErrorKind`]: `Timeout` once the deadline has passed.
+    /// [`QueryErrorKind`]. That `limit` has passed is for the caller to see.
     pub async fn query(
-        &mut self,
-        query: &Query,
+        &self,
+        state: &QueryState,
         params: &[Value],
-        deadline: Deadline,
+        limit: Duration,
     ) -> Result<Vec<Value>, QueryErrorKind> {
-        let limit = deadline.remaining();
         // The node asks for more time than the session allows.
-        let extends = limit > self.pool.limits.query && self.pool.prepares();
-        self.within(deadline, async |session| {
-            if !extends {
-                return session.run(query, params).await;
+        let is_longer = limit > self.pool.limits.query && self.pool.prepares();
+        self.ask(async || {
+            if !is_longer {
+                return self.run(state, params).await;
             }
-            session.limit_statements(limit).await?;
-            let rows = session.run(query, params).await;
+            self.is_altered.set(true);
+            self.limit_statements(limit).await?;
+            let rows = self.run(state, params).await;
             // Behind rows that nobody reads this would wait: the session is closed instead.
-            if session.has_unread() {
+            if self.is_spent.get() {
                 return rows;
             }
-            let restored = session.limit_statements(session.pool.limits.query).await;
+            let restored = self.limit_statements(self.pool.limits.query).await;
+            self.is_altered.set(restored.is_err());
             // An error of the query says more than one that follows from it.
             rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
-        .inspect(|_| {
-            if extends && self.has_unread() {
-                self.leave_unanswered();
-            }
-        })
+    }
+
+    /// Does `work`. Where it does not come to its end, the session counts as unanswered.
+    pub(super) async fn ask<T>(&self, work: impl AsyncFnOnce() -> Result<T, Fault>) -> Result<T, QueryErrorKind> {
+        if self.connection()?.is_closed() {
+            return Err(ended_before_it_was_asked());
+        }
+        let farewells = self.pool.connector.farewells();
+        self.unanswered.update(|count| count + 1);
+        let outcome = work().await;
+        self.unanswered.update(|count| count - 1);
+        if matches!(&outcome, Err(Fault::Driver(error)) if error.is_closed()) {
+            // The statement before this one learns why.
+            yield_now().await;
+        }
+        outcome.map_err(|fault| self.explain(fault, farewells))
     }
 
     /// What PREPARE says of `query`, which is planned as well: only then PostgreSQL asks for permissions.
     ///
     /// # Errors
     /// [`QueryErrorKind`]: `Sql` where the database refuses it or the role may not run it, `Column` for two columns of one name.
-    pub async fn describe(&mut self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
-        self.within(deadline, async |session| {
-            if !session.pool.prepares() {
-                return Ok(session.described_in_one_transaction(query, Planning::Tried).await?.description()?);
-            }
-            // Afresh: a statement prepared earlier would not tell of tables that have changed.
-            session.forget(query)?;
-            let description = session.prepare(query).await?.1.description()?;
-            session.plan(query, description.params.len()).await?;
-            Ok(description)
-        })
-        .await
-    }
-
-    /// Does `work`, and leaves the session marked busy unless the work came to its end.
-    async fn within<T>(
-        &mut self,
-        deadline: Deadline,
-        work: impl AsyncFnOnce(&Self) -> Result<T, Fault>,
-    ) -> Result<T, QueryErrorKind> {
+    pub async fn describe(&self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         let limit = deadline.remaining();
-        if self.connection()?.is_closed() {
-            return Err(ended_before_it_was_asked());
-        }
-        let farewells = self.pool.connector.farewells();
-        self.busy.store(true, Ordering::Relaxed);
-        match timeout_at(Instant::from_std(deadline.instant()), work(self)).await {
-            Ok(outcome) => {
-                self.busy.store(false, Ordering::Relaxed);
-                outcome.map_err(|fault| self.explain(fault, farewells))
+        let described = self.ask(async || {
+            if !self.pool.prepares() {
+                let statement = self.described_in_one_transaction(query, Planning::Tried).await?;
+                return Ok(Plan::of(&statement, None).description()?);
             }
-            Err(_) => Err(QueryErrorKind::Timeout { after: limit }),
-        }
+            let statement = self.connection()?.prepare(query.text()).await?;
+            let description = Plan::of(&statement, None).description()?;
+            self.plan(query, description.params.len()).await?;
+            Ok(description)
+        });
+        timeout(limit, described).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
     }
 
     /// What `fault` means to whoever asked. After an error of the server the session is as before; after a broken protocol
@@ -228,11 +172,12 @@ impl Session {
             Fault::Ours(kind) => kind,
             Fault::Driver(error) => {
                 if error.as_db_error().is_none() {
-                    self.busy.store(true, Ordering::Relaxed);
+                    self.unanswered.update(|count| count + 1);
                 }
                 if is_farewell(&error) {
-                    // Whoever is behind this one learns only that the session has ended.
+                    // The statements behind this one learn only that the session has ended.
                     self.pool.connector.note_farewell();
+                    self.is_spent.set(true);
                 }
                 let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
                 if undone { ended_before_it_was_asked() } else { of_query(&error) }
@@ -240,12 +185,12 @@ impl Session {
         }
     }
 
-    async fn run(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn run(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let began = Instant::now();
         let outcome = if self.pool.prepares() {
-            self.run_prepared(query, params).await
+            self.run_prepared(state, params).await
         } else {
-            self.run_unprepared(query, params).await
+            self.run_unprepared(state, params).await
         };
         match outcome {
             Err(Fault::Driver(error)) if is_cancelled(&error) => {
@@ -259,18 +204,18 @@ impl Session {
         }
     }
 
-    /// Runs `query` as it was prepared before, or, where the schema may have changed since, as it is prepared again.
-    async fn run_prepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        let (statement, plan) = self.prepare(query).await?;
-        match self.execute(query, &statement, &plan, params).await {
+    /// Runs the query as it was prepared before, or, where the schema may have changed since, as it is prepared again.
+    async fn run_prepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let prepared = self.prepare(state).await?;
+        match self.execute(&prepared, params).await {
             Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
-            Err(Fault::Ours(kind)) if self.is_current(query, &plan).await? => return Err(kind.into()),
+            Err(Fault::Ours(kind)) if self.is_current(&prepared).await? => return Err(kind.into()),
             Err(Fault::Ours(_)) => {}
             outcome => return outcome,
         }
-        self.forget(query)?;
-        let (statement, plan) = self.prepare(query).await?;
-        self.execute(query, &statement, &plan, params).await
+        self.forget(state)?;
+        let prepared = self.prepare(state).await?;
+        self.execute(&prepared, params).await
     }
 
     /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
@@ -281,34 +226,35 @@ impl Session {
         Ok(())
     }
 
-    /// Whether PREPARE still says of `query` what `plan` was made of. The server tells of a change only when a statement is
+    /// Whether PREPARE still says what the plan was made of. The server tells of a change only when a statement is
     /// executed, and a value that does not fit the plan is never sent.
-    pub(super) async fn is_current(&self, query: &Query, plan: &Plan) -> Result<bool, Fault> {
-        Ok(plan.fits(&self.connection()?.prepare(query.text()).await?))
+    pub(super) async fn is_current(&self, prepared: &Prepared) -> Result<bool, Fault> {
+        Ok(prepared.plan.fits(&self.connection()?.prepare(prepared.query.text()).await?))
     }
 
-    /// Runs `query` as it was described before, or else as it is described now: its parameters may have other types since.
-    async fn run_unprepared(&self, query: &Query, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        if let Some(plan) = self.pool.plans.known(query.id()) {
-            match self.run_typed(query, &plan, params).await {
-                Err(Fault::Driver(error)) if is_stale_statement(&error) => self.pool.plans.forget(query.id()),
+    /// Runs the query as it was described before, or else as it is described now: its parameters may have other types since.
+    async fn run_unprepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        if let Some(plan) = state.plan() {
+            match self.run_typed(state, &plan, params).await {
+                Err(Fault::Driver(error)) if is_stale_statement(&error) => state.forget_plan(),
                 outcome => return outcome,
             }
         }
-        let plan = self.described_in_one_transaction(query, Planning::Untried).await?;
-        self.run_typed(query, &plan, params).await
+        let statement = self.described_in_one_transaction(state.query(), Planning::Untried).await?;
+        self.run_typed(state, &state.prepared(&statement), params).await
     }
 
     /// Runs `query` under no name, in one message: a pooler hands that to one session as a whole.
-    async fn run_typed(&self, query: &Query, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn run_typed(&self, state: &QueryState, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
+        let query = state.query();
         let typed = bound.iter().zip(plan.param_types().cloned());
         let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);
         let (mut rows, mut refused, mut pace) = (Vec::new(), None, Pace::default());
         while let Some(row) = stream.try_next().await? {
             pace.row().await;
             if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
-                self.pool.plans.forget(query.id());
+                state.forget_plan();
                 let detail = "the tables have changed since the query was described".to_owned();
                 refused = Some(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
             }
@@ -316,7 +262,7 @@ impl Session {
                 reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
             }
             if pace.is_over(query) {
-                self.leave_unread();
+                self.is_spent.set(true);
                 break;
             }
         }
@@ -324,7 +270,7 @@ impl Session {
     }
 
     /// Describes `query` on one session of a pooler, which a transaction keeps, and leaves no name there.
-    async fn described_in_one_transaction(&self, query: &Query, planning: Planning) -> Result<Arc<Plan>, Fault> {
+    async fn described_in_one_transaction(&self, query: &Query, planning: Planning) -> Result<Statement, Fault> {
         let connection = self.connection()?;
         connection.batch_execute("BEGIN READ ONLY").await?;
         let described = async {
@@ -332,29 +278,39 @@ impl Session {
             if planning == Planning::Tried {
                 self.plan(query, statement.params().len()).await?;
             }
-            Ok::<_, Fault>(self.pool.plans.plan(query.id(), &statement))
+            Ok::<_, Fault>(statement)
         };
         let described = described.await;
         connection.batch_execute("ROLLBACK; DEALLOCATE ALL").await?;
         described
     }
 
-    pub(super) async fn prepare(&self, query: &Query) -> Result<(Statement, Arc<Plan>), Fault> {
-        let statement = self.connection()?.prepare_cached(query.text()).await?;
-        let plan = self.pool.plans.plan(query.id(), &statement);
-        Ok((statement, plan))
+    /// What is prepared for the query on this connection.
+    pub(super) async fn prepare(&self, state: &QueryState) -> Result<Prepared, Fault> {
+        let connection = self.connection()?;
+        if let Some(known) = connection.prepared.borrow().get(&state.key()) {
+            return Ok(known.clone());
+        }
+        let statement = connection.prepare(state.query().text()).await?;
+        let plan = state.prepared(&statement);
+        let prepared = Prepared { query: Arc::clone(state.query()), statement, plan, wrapped: None };
+        self.remember(state, prepared.clone())?;
+        Ok(prepared)
     }
 
-    async fn execute(
-        &self,
-        query: &Query,
-        statement: &Statement,
-        plan: &Plan,
-        params: &[Value],
-    ) -> Result<Vec<Value>, Fault> {
-        let reader = plan.reader()?;
-        let bound = plan.bind(params)?;
-        Ok(self.read(query, statement, &reader, &bound).await??)
+    /// Keeps what is prepared for the query, and drops what is prepared for queries that no flow has any more.
+    pub(super) fn remember(&self, state: &QueryState, prepared: Prepared) -> Result<(), QueryErrorKind> {
+        let mut known = self.connection()?.prepared.borrow_mut();
+        if !known.contains_key(&state.key()) {
+            known.retain(|_, known| Arc::strong_count(&known.query) > 1);
+        }
+        known.insert(state.key(), prepared);
+        Ok(())
+    }
+
+    async fn execute(&self, prepared: &Prepared, params: &[Value]) -> Result<Vec<Value>, Fault> {
+        let (reader, bound) = (prepared.plan.reader()?, prepared.plan.bind(params)?);
+        Ok(self.read(&prepared.query, &prepared.statement, &reader, &bound).await??)
     }
 
     /// Runs `statement` and reads the rows that `query` takes and one more, or says which column cannot be read.
@@ -374,7 +330,7 @@ impl Session {
                 reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
             }
             if pace.is_over(query) {
-                self.leave_unread();
+                self.is_spent.set(true);
                 break;
             }
         }
@@ -408,15 +364,17 @@ impl Session {
         setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
     }
 
-    /// Drops the statements that this connection has prepared for `query`, plain and wrapped, and the names of types.
-    pub(super) fn forget(&self, query: &Query) -> Result<(), QueryErrorKind> {
+    /// Drops the statements that this connection has prepared for the query, plain and wrapped, and the names of types.
+    pub(super) fn forget(&self, state: &QueryState) -> Result<(), QueryErrorKind> {
         let connection = self.connection()?;
-        drop(connection.statement_cache.remove(query.text(), &[]));
-        if let Some(wrapped) = query.joining().wrapped_text() {
-            drop(connection.statement_cache.remove(&wrapped, &[]));
-        }
+        connection.prepared.borrow_mut().remove(&state.key());
         connection.clear_type_cache();
         Ok(())
+    }
+
+    /// Leaves the rest of an answer unread.
+    pub(super) fn leave_unread(&self) {
+        self.is_spent.set(true);
     }
 
     /// The connection, which is there until the session is dropped; none where it may be another's in the next moment.
@@ -441,7 +399,7 @@ impl Pace {
     pub(super) async fn row(&mut self) {
         self.0 += 1;
         if self.0.is_multiple_of(ROWS_IN_A_TURN) {
-            tokio::task::yield_now().await;
+            yield_now().await;
         }
     }
 
@@ -459,29 +417,30 @@ fn ended_before_it_was_asked() -> QueryErrorKind {
 impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        let outdated = self.epoch != self.pool.epoch();
-        let (busy, unread) = (*self.busy.get_mut(), *self.unread.get_mut());
-        if outdated || connection.is_closed() {
+        let is_outdated = self.epoch != self.pool.epoch();
+        let is_busy = self.unanswered.get() > 0 || self.is_spent.get();
+        if is_outdated || connection.is_closed() {
             let token = connection.cancel_token();
             Pool::discard(connection);
-            if busy || unread {
+            if is_busy {
                 let connector = self.pool.connector.clone();
                 in_background(async move { stop(&connector, &token).await });
             }
-        } else if busy && !self.shared {
+        } else if self.is_altered.get() {
             in_background(abandon(connection, self.pool.connector.clone()));
-        } else if busy || unread {
+        } else if is_busy {
             in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
-        } else if Instant::now() >= self.ends {
+        } else if std::time::Instant::now() >= self.ends {
             Pool::discard(connection);
         }
     }
 }
 
-/// Lets what was left unanswered on a shared session, or unread, come to its end, which for quick statements is soon: then the
-/// connection is as good as before. Otherwise it is abandoned.
+/// Lets what was left unanswered or unread come to its end, which for quick statements is soon: then the connection is as good as
+/// before. Otherwise it is abandoned.
 async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
-    match timeout(SETTLING, connection.check_connection()).await {
+    let client: &Client = &connection;
+    match timeout(SETTLING, client.check_connection()).await {
         Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
         Ok(Ok(())) => Pool::discard(connection),
         Ok(Err(_)) | Err(_) => abandon(connection, pool.connector.clone()).await,
@@ -498,10 +457,11 @@ fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 /// Stops what the connection's session runs, and closes it. Its place in the pool is free again when the server has
 /// stopped, so that there are never more sessions on the server than there may be.
 async fn abandon(connection: Object, connector: Connector) {
-    let token = connection.cancel_token();
+    let client: &Client = &connection;
+    let token = client.cancel_token();
     let stopped = async {
         stop(&connector, &token).await;
-        connection.check_connection().await
+        client.check_connection().await
     };
     match timeout(CANCEL_PATIENCE, stopped).await {
         Ok(_) => tracing::debug!("postgres.query.cancelled"),

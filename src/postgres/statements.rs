@@ -1,8 +1,8 @@
 //! What is worked out once a statement and not once a row: how its parameters are written, how its columns are read,
 //! and the names its rows share.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type as PgType};
@@ -12,40 +12,6 @@ use super::codec::{Codec, Unreadable, decode, encode, name_of};
 use super::error::QueryErrorKind;
 use super::query::{Column, ColumnType, Description};
 use crate::types::{FieldName, Record, Value};
-
-/// The plans of one domain, by query. Connections prepare for themselves; what they find is nearly always the same.
-#[derive(Debug, Default)]
-pub(super) struct Plans(RwLock<HashMap<u64, Arc<Plan>>>);
-
-/// More queries than any set of flows has: reached only by reloading for ever.
-const MOST_PLANS: usize = 10_000;
-
-impl Plans {
-    /// The plan of the query `id`, where it is known.
-    pub(super) fn known(&self, id: u64) -> Option<Arc<Plan>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
-    }
-
-    /// What was known of the query `id` no longer holds.
-    pub(super) fn forget(&self, id: u64) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
-    /// The plan of the query `id` as `statement` was prepared, which may differ from how it was prepared before: the
-    /// tables may have changed in between.
-    pub(super) fn plan(&self, id: u64, statement: &Statement) -> Arc<Plan> {
-        if let Some(plan) = self.known(id).filter(|plan| plan.fits(statement)) {
-            return plan;
-        }
-        let plan = Arc::new(Plan::of(statement));
-        let mut plans = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() >= MOST_PLANS {
-            plans.clear();
-        }
-        plans.insert(id, Arc::clone(&plan));
-        plan
-    }
-}
 
 /// How one statement's parameters are written and its columns read.
 #[derive(Debug)]
@@ -58,13 +24,17 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    fn of(statement: &Statement) -> Self {
+    /// The plan of `statement`: `known`, where nothing has changed since.
+    pub(super) fn of(statement: &Statement, known: Option<&Arc<Self>>) -> Arc<Self> {
+        if let Some(known) = known.filter(|known| known.fits(statement)) {
+            return Arc::clone(known);
+        }
         let columns = statement.columns();
         let names: Arc<[FieldName]> = columns.iter().map(|column| FieldName::from(column.name())).collect();
         let columns: Box<[PgType]> = columns.iter().map(|column| column.type_().clone()).collect();
         let codecs = codecs(&names, &columns);
         let params = statement.params().iter().map(|ty| (ty.clone(), Codec::of(ty))).collect();
-        Self { params, columns, names, codecs }
+        Arc::new(Self { params, columns, names, codecs })
     }
 
     /// Whether it is the plan of `statement`.

@@ -43,15 +43,18 @@ impl Clock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline {
     instant: Instant,
-    /// How long the work may take once it has begun; `None` for as long as the deadline allows.
-    work: Option<Duration>,
 }
 
 impl Deadline {
     /// A deadline `after` from now.
     pub fn after(after: Duration) -> Self {
         let now = Instant::now();
-        Self { instant: now.checked_add(after).unwrap_or(now), work: None }
+        Self { instant: now.checked_add(after).unwrap_or(now) }
+    }
+
+    /// The deadline at `instant`.
+    pub fn at(instant: Instant) -> Self {
+        Self { instant }
     }
 
     /// One that does not pass while the service runs: for work whose parts have deadlines of their own.
@@ -62,24 +65,7 @@ impl Deadline {
     /// The earlier of this deadline and `limit` from now.
     #[must_use]
     pub fn at_most(self, limit: Duration) -> Self {
-        Self { instant: self.instant.min(Self::after(limit).instant), ..self }
-    }
-
-    /// This deadline for work that waits for at most `wait` and then takes at most `work`: the wait does not count as work.
-    #[must_use]
-    pub fn with_wait(self, wait: Duration, work: Duration) -> Self {
-        Self { work: Some(work), ..self.at_most(wait.saturating_add(work)) }
-    }
-
-    /// The deadline of the work, which begins now.
-    #[must_use]
-    pub fn begun(self) -> Self {
-        self.work.map_or(self, |work| Self { work: None, ..self.at_most(work) })
-    }
-
-    /// How long the work may take.
-    pub fn work(self) -> Duration {
-        self.work.unwrap_or(Duration::MAX).min(self.remaining())
+        Self { instant: self.instant.min(Self::after(limit).instant) }
     }
 
     /// The time left; zero once it has passed.
@@ -95,22 +81,5 @@ impl Deadline {
     /// The instant itself, for timers.
     pub fn instant(self) -> Instant {
         self.instant
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_that_work_waits_for_does_not_count_as_work() {
-        let second = Duration::from_secs(1);
-        let deadline = Deadline::after(second * 60).with_wait(second * 5, second);
-        assert!(deadline.remaining() > second * 5 && deadline.remaining() <= second * 6);
-        assert_eq!(deadline.work(), second);
-        let begun = deadline.begun();
-        assert!(begun.remaining() <= second && begun.work() <= second);
-        let short = Deadline::after(second).with_wait(second * 5, second * 5);
-        assert!(short.work() <= second && short.remaining() <= second);
     }
 }

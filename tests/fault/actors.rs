@@ -21,7 +21,7 @@ async fn a_panic_in_each_actor_as_soon_as_it_serves_again_makes_no_answer_wrong_
     let start = Instant::now();
     let before: Vec<_> = restarts(&trial).await;
     let mut clock = interval(Duration::from_millis(100));
-    for _ in 0..PANICS {
+    for round in 0..PANICS {
         clock.tick().await;
         // All four serve again, and on a slow machine too some answers come between two rounds.
         trial.load.first_right(Instant::now()).await.expect("the service answers between two rounds");
@@ -30,7 +30,7 @@ async fn a_panic_in_each_actor_as_soon_as_it_serves_again_makes_no_answer_wrong_
             let handle = trial.app.domains.get(&domain).expect("the domain is served");
             // How quickly an actor has its connections again depends on the machine; that it gets them does not.
             handle.wait_ready(Deadline::after(PATIENCE)).await.expect("the actor was replaced");
-            handle.inject(Fault::PanicInActor).await;
+            handle.inject(if round % 2 == 0 { Fault::PanicInActor } else { Fault::PanicInWorkers });
         }
     }
     for (before, after) in before.into_iter().zip(restarts(&trial).await) {

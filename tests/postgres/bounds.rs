@@ -4,14 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tributary::actors::domain::Gatherer;
 use tributary::config::{Coalescing, DomainConfig, Statements};
 use tributary::postgres::Query;
 use tributary::types::Value;
 
-use crate::fixture::{
-    Domain, LONG, ask, ask_among, config, database, eventually, json, query, query_of, sessions, shared_server,
-};
+use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, query_of, sessions, shared_server};
 use crate::logs::run;
 
 const MILLION: &str = "SELECT n, repeat('x', 200) AS filler FROM generate_series(1, 1000000) AS n";
@@ -105,7 +102,6 @@ async fn of_queries_that_go_together_only_those_with_too_many_rows_have_too_many
     let database = database(shared_server(), "bounds_together", "").await;
     let domain = Domain::ready(config(shared_server(), &database)).await;
     let node = query_of("SELECT n FROM generate_series(1, $1::int8) AS n", 1);
-    let gatherer = Gatherer::default();
     let mut together = 0;
     for round in 0..40 {
         // One of the keys has a million rows in some rounds, and a few in others.
@@ -117,7 +113,7 @@ async fn of_queries_that_go_together_only_those_with_too_many_rows_have_too_many
                 8 => 0,
                 _ => number % 2,
             };
-            let answer = ask_among(&domain.handle, &gatherer, &node, &[Value::Integer(rows)], LONG).await;
+            let answer = ask(&domain.handle, &node, &[Value::Integer(rows)], LONG, None).await;
             let answer = answer.expect("rows");
             let read = usize::try_from(rows.min(2)).expect("few");
             assert_eq!(answer.rows.len(), read, "{rows} rows");

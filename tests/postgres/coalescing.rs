@@ -5,12 +5,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
-use tributary::actors::domain::{DomainHandle, Gatherer};
+use tributary::actors::domain::DomainHandle;
 use tributary::config::{Coalescing, DomainConfig};
 use tributary::postgres::{Query, QueryError, QueryErrorKind};
 use tributary::types::{NodeId, Value};
 
-use crate::fixture::{Domain, LONG, ask, ask_among, config, database, first, json, query, run, shared_server};
+use crate::fixture::{Domain, LONG, ask, config, database, first, json, query, run, shared_server};
 
 const SETUP: &str = "
     CREATE TYPE trend AS ENUM ('up', 'flat', 'down');
@@ -39,7 +39,7 @@ async fn single(name: &str) -> (Domain, DomainConfig) {
     let server = shared_server();
     let database = database(server, name, SETUP).await;
     let mut config = config(server, &database);
-    (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 500);
+    (config.pool.min, config.pool.max) = (1, 1);
     config.pool.coalesce = Coalescing::Auto;
     (Domain::ready(config.clone()).await, config)
 }
@@ -56,9 +56,7 @@ async fn apart_and_together(handle: &DomainHandle, text: &str, asks: &[Vec<Value
         apart.push(asked(params).await);
     }
     let mut together = join_all(asks.iter().map(asked)).await;
-    let gatherer = Gatherer::default();
-    let among =
-        async |params: &Vec<Value>| ask_among(handle, &gatherer, &query, params, LONG).await.map(|answer| answer.rows);
+    let among = async |params: &Vec<Value>| ask(handle, &query, params, LONG, None).await.map(|answer| answer.rows);
     together.extend(join_all(asks.iter().map(among)).await);
     (apart, together)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tributary::actors::domain::{DomainHandle, Gatherer, QueryRequest};
+use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
@@ -53,7 +53,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             tls: Tls::default(),
             session_attrs: SessionAttrs::Any,
         },
-        pool: PoolConfig { min: 2, max: 4, max_waiting: 64, coalesce: coalescing(), ..PoolConfig::default() },
+        pool: PoolConfig { min: 2, max: 4, coalesce: coalescing(), ..PoolConfig::default() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
         time_zone: jiff::tz::TimeZone::UTC,
     }
@@ -69,6 +69,7 @@ impl Domain {
     pub(crate) fn start(config: DomainConfig) -> Self {
         let name = config.name.clone();
         let set = DomainSet::start(vec![config]).expect("a domain");
+        set.join();
         let handle = set.get(&name).expect("its handle");
         Self { set, handle }
     }
@@ -128,20 +129,19 @@ pub(crate) async fn ask(
     handle.query(request(query, params, limit, timeout)).await
 }
 
-/// Asks together with whatever else `gatherer` is given at the moment.
-pub(crate) async fn ask_among(
+/// Asks as a batch does.
+pub(crate) async fn ask_in_bulk(
     handle: &DomainHandle,
-    gatherer: &Gatherer,
     query: &Arc<Query>,
     params: &[Value],
     limit: Duration,
 ) -> Result<Answer, QueryError> {
-    handle.query_among(gatherer, request(query, params, limit, None)).await
+    handle.query(QueryRequest { in_bulk: Some(limit), ..request(query, params, limit, None) }).await
 }
 
 fn request(query: &Arc<Query>, params: &[Value], limit: Duration, timeout: Option<Duration>) -> QueryRequest {
-    let (deadline, span) = (Deadline::after(limit), tracing::Span::none());
-    QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, span }
+    let deadline = Deadline::after(limit);
+    QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, in_bulk: None }
 }
 
 pub(crate) fn first(row: &Value) -> Value {

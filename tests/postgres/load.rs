@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use actix::clock::sleep;
 use tokio::task::JoinHandle;
-use tributary::actors::domain::{DomainHandle, Gatherer};
+use tributary::actors::domain::DomainHandle;
 use tributary::postgres::{Query, QueryError};
 use tributary::types::Value;
 
-use crate::fixture::{ask, ask_among, first, query};
+use crate::fixture::{ask, first, query};
 
 /// Each of the load's requests is answered within this, or has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4);
@@ -37,12 +37,7 @@ impl Load {
     pub(crate) fn start(handle: &DomainHandle, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let question = query("SELECT $1::int8 * 2 AS n");
-        let gatherer = Gatherer::default();
-        let start = |client: i64| {
-            // Every other client asks together with its like.
-            let among = (client % 2 == 0).then(|| gatherer.clone());
-            actix::spawn(work(handle.clone(), among, Arc::clone(&question), Arc::clone(&stop), client))
-        };
+        let start = |client: i64| actix::spawn(work(handle.clone(), Arc::clone(&question), Arc::clone(&stop), client));
         let clients = (0..i64::try_from(clients).expect("few")).map(start).collect();
         Self { stop, clients }
     }
@@ -62,23 +57,16 @@ impl Load {
     }
 }
 
-async fn work(
-    handle: DomainHandle,
-    among: Option<Gatherer>,
-    question: Arc<Query>,
-    stop: Arc<AtomicBool>,
-    client: i64,
-) -> Tally {
+async fn work(handle: DomainHandle, question: Arc<Query>, stop: Arc<AtomicBool>, client: i64) -> Tally {
     let mut tally = Tally::default();
     let mut n = client * 1_000_000;
     while !stop.load(Ordering::Relaxed) {
         n += 1;
         let asked = Instant::now();
         let params = [Value::Integer(n)];
-        let answer = match &among {
-            Some(gatherer) => ask_among(&handle, gatherer, &question, &params, LIMIT).await,
-            None => ask(&handle, &question, &params, LIMIT, Some(LIMIT)).await,
-        };
+        // Every other client has as much time as a session allows, the others more.
+        let timeout = (client % 2 == 1).then_some(LIMIT);
+        let answer = ask(&handle, &question, &params, LIMIT, timeout).await;
         match answer {
             Ok(answer) => {
                 assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));

@@ -92,7 +92,7 @@ impl Pooler {
         let mut config = config(server, database);
         config.connection.hosts = vec![("127.0.0.1".to_owned(), self.port.number())];
         config.pool.statements = statements;
-        (config.pool.max, config.pool.max_waiting) = (10, 500);
+        config.pool.max = 10;
         config
     }
 

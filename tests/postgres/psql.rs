@@ -5,12 +5,11 @@ use std::process::Command;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use tributary::actors::domain::Gatherer;
 use tributary::postgres::QueryErrorKind;
 use tributary::server::{Binaries, Server};
 use tributary::types::{Decimal, Value};
 
-use crate::fixture::{Domain, LONG, ask_among, config, database, json, query, shared_server};
+use crate::fixture::{Domain, LONG, ask, config, database, json, query, shared_server};
 
 const TYPES: &str = "
     CREATE TYPE mood AS ENUM ('sad', 'ok', 'größer als \"ok\"', '');
@@ -460,13 +459,12 @@ async fn char_n_has_no_padding_as_a_column_an_element_a_domain_and_a_parameter()
     let row = query(
         "SELECT id, status, tags, code, list, id::text AS cast_id, status = 'A' AS is_a FROM product WHERE id = $1",
     );
-    let gatherer = Gatherer::default();
     let mut together = 0;
     for _ in 0..20 {
         let asks = (1..=50_i64).map(async |number| {
             // The same key with another padding.
             let key = format!("P{number}{}", " ".repeat(usize::try_from(number % 3).expect("few")));
-            let answer = ask_among(&domain.handle, &gatherer, &row, &[Value::text(key)], LONG).await.expect("rows");
+            let answer = ask(&domain.handle, &row, &[Value::text(key)], LONG, None).await.expect("rows");
             let status = if number % 2 == 0 { "\"A\"" } else { "null" };
             let is_a = if number % 2 == 0 { "true" } else { "null" };
             let expected = format!(

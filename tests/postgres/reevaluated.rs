@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use actix::clock::sleep;
-use tributary::actors::domain::{DomainHandle, Gatherer, State};
+use tributary::actors::domain::{DomainHandle, State};
 use tributary::config::DomainConfig;
 use tributary::server::Server;
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{
-    Domain, LONG, ask, ask_among, config, database, eventually, first, json, query, run, sessions, shared_server,
+    Domain, LONG, ask, config, database, eventually, first, json, query, run, sessions, shared_server,
 };
 use crate::load::Load;
 use crate::support::connect;
@@ -86,14 +86,11 @@ async fn a_probe_that_has_no_slot_of_the_server_does_not_make_working_connection
 }
 
 /// Asks which schema it sees until it is stopped, and says how often, and what it saw in turn.
-async fn watch(handle: DomainHandle, gatherer: Option<Gatherer>, stop: Arc<AtomicBool>) -> (usize, Vec<Value>) {
+async fn watch(handle: DomainHandle, stop: Arc<AtomicBool>) -> (usize, Vec<Value>) {
     let query = query("SELECT name FROM which WHERE n = $1");
     let (mut answers, mut seen) = (0, Vec::new());
     while !stop.load(Ordering::Relaxed) {
-        let answer = match &gatherer {
-            Some(gatherer) => ask_among(&handle, gatherer, &query, &[json("1")], LONG).await,
-            None => ask(&handle, &query, &[json("1")], LONG, None).await,
-        };
+        let answer = ask(&handle, &query, &[json("1")], LONG, None).await;
         let name = first(&answer.expect("no query fails").rows[0]);
         if seen.last() != Some(&name) {
             seen.push(name);
@@ -117,13 +114,7 @@ async fn a_changed_setting_of_the_role_takes_effect_within_the_lifetime_and_fail
     config.pool.max_lifetime = Duration::from_millis(500);
     let domain = Domain::ready(config).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let gatherer = Gatherer::default();
-    let clients: Vec<_> = (0..16)
-        .map(|client| {
-            let gatherer = (client % 2 == 0).then(|| gatherer.clone());
-            actix::spawn(watch(domain.handle.clone(), gatherer, Arc::clone(&stop)))
-        })
-        .collect();
+    let clients: Vec<_> = (0..16).map(|_| actix::spawn(watch(domain.handle.clone(), Arc::clone(&stop)))).collect();
     let admin = connect(&server.url("postgres")).await;
     let older = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'aged' AND backend_start < $1";
     for path in ["new", "old", "new"] {

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use actix::clock::sleep;
 use futures_util::future::join_all;
-use tributary::actors::domain::{Gatherer, State};
+use tributary::actors::domain::State;
 use tributary::config::{Coalescing, DomainConfig};
 use tributary::postgres::{Query, QueryErrorKind};
 use tributary::server::Server;
 use tributary::types::Value;
 
-use crate::fixture::{
-    Domain, Gate, LOCKED, LONG, ask, ask_among, config, database, eventually, json, query, run, shared_server,
-};
+use crate::fixture::{Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, shared_server};
 use crate::support::connect;
 
 /// Between two interferences with a query.
@@ -81,7 +79,7 @@ const CODES: [(&str, &str); 32] = [
 async fn single(server: &Server, name: &str, setup: &str) -> (Domain, DomainConfig) {
     let database = database(server, name, setup).await;
     let mut config = config(server, &database);
-    (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 500);
+    (config.pool.min, config.pool.max) = (1, 1);
     config.pool.coalesce = Coalescing::Auto;
     // However slow the machine is, no query waits in vain for the one connection.
     config.timeouts.acquire = LONG;
@@ -100,9 +98,8 @@ async fn once(domain: &Domain, query: &Arc<Query>, param: &str) -> Result<Vec<Va
 
 /// Asks with each of `params` at the same moment, in one statement where that is possible.
 async fn together(domain: &Domain, query: &Arc<Query>, params: &[&str]) -> Vec<Result<Vec<Value>, QueryErrorKind>> {
-    let gatherer = Gatherer::default();
     let asked = params.iter().map(async |param| {
-        let answer = ask_among(&domain.handle, &gatherer, query, &[Value::text(*param)], LONG).await;
+        let answer = ask(&domain.handle, query, &[Value::text(*param)], LONG, None).await;
         answer.map(|answer| answer.rows).map_err(|error| error.kind)
     });
     join_all(asked).await

@@ -30,7 +30,7 @@ async fn single(name: &str, setup: &str) -> (Domain, DomainConfig) {
     let server = shared_server();
     let database = database(server, name, setup).await;
     let mut config = config(server, &database);
-    (config.pool.min, config.pool.max, config.pool.max_waiting) = (1, 1, 500);
+    (config.pool.min, config.pool.max) = (1, 1);
     config.pool.coalesce = Coalescing::Auto;
     config.timeouts.acquire = LONG;
     (Domain::ready(config.clone()).await, config)

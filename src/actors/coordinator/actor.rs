@@ -11,7 +11,6 @@ use tracing::{Instrument, Span};
 use super::admission::Permit;
 use super::bound::{BoundFlow, OnWorker};
 use super::handle::BatchPlace;
-use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run, run};
 use crate::types::Value;
@@ -48,7 +47,6 @@ async fn abandoned(asker: oneshot::Receiver<Infallible>) {
 /// Walks the graph of each request it is asked to decide.
 pub(super) struct Coordinator {
     pub(super) quick: QuickRulesHandle,
-    pub(super) gatherer: Gatherer,
 }
 
 impl Actor for Coordinator {
@@ -64,10 +62,10 @@ impl Handler<Decide> for Coordinator {
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
         let Decide { flow, inputs, run: asked, place, span, asker, permit } = message;
-        let (quick, gatherer) = (self.quick.clone(), self.gatherer.clone());
+        let quick = self.quick.clone();
         let decide = async move {
             let _permit = permit;
-            let ports = OnWorker { bound: &flow, quick: &quick, gatherer: &gatherer, place };
+            let ports = OnWorker { bound: &flow, quick: &quick, place };
             tokio::select! {
                 biased;
                 report = run(flow.flow(), inputs, &ports, &asked) => report,

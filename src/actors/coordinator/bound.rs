@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::BatchPlace;
 use super::span;
-use crate::actors::domain::{DomainHandle, Gatherer, QueryRequest};
+use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, RulesError, Run};
 use crate::graph::{Cause, Flow, Node, QueryNode, Work};
@@ -96,11 +96,10 @@ impl BoundFlow {
     }
 }
 
-/// A bound flow on one worker, with the rule actor and the gatherer of that.
+/// A bound flow on one worker, with the rule actor of that.
 pub(super) struct OnWorker<'a> {
     pub(super) bound: &'a BoundFlow,
     pub(super) quick: &'a QuickRulesHandle,
-    pub(super) gatherer: &'a Gatherer,
     pub(super) place: Option<BatchPlace>,
 }
 
@@ -137,11 +136,8 @@ impl OnWorker<'_> {
         };
         let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
-        let request = QueryRequest { query, params, deadline, timeout: node.timeout, span: span.clone() };
-        let result = match self.place {
-            Some(place) => Box::pin(domain.query_in_turn(self.gatherer, request, place.limit)).await,
-            None => domain.query_among(self.gatherer, request).await,
-        };
+        let in_bulk = self.place.map(|place| place.limit);
+        let result = domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, in_bulk }).await;
         span::answered(&span, &result);
         result
     }

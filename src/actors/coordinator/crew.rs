@@ -39,13 +39,12 @@ mod tests {
     use actix::{Actor, Arbiter};
 
     use super::*;
-    use crate::actors::domain::Gatherer;
     use crate::actors::rules::QuickRulesHandle;
 
     async fn on_a_thread_of_its_own() -> (Arbiter, Addr<Coordinator>) {
         let (arbiter, (sender, started)) = (Arbiter::new(), tokio::sync::oneshot::channel());
         arbiter.spawn_fn(|| {
-            let coordinator = Coordinator { quick: QuickRulesHandle::start(), gatherer: Gatherer::default() };
+            let coordinator = Coordinator { quick: QuickRulesHandle::start() };
             drop(sender.send(coordinator.start()));
         });
         (arbiter, started.await.expect("it starts"))

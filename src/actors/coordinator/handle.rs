@@ -12,7 +12,6 @@ use super::actor::{Coordinator, Decide};
 use super::admission::{Admission, Permit};
 use super::bound::BoundFlow;
 use super::crew::Crew;
-use crate::actors::domain::Gatherer;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
@@ -52,7 +51,7 @@ impl CoordinatorHandle {
     /// Starts a coordinator on the current thread, which must run an actix runtime. `admission` bounds the decisions of
     /// all coordinators that share it; those of one `crew` share the work of batches.
     pub fn start(admission: Admission, crew: Crew) -> Self {
-        let coordinator = Coordinator { quick: QuickRulesHandle::start(), gatherer: Gatherer::default() };
+        let coordinator = Coordinator { quick: QuickRulesHandle::start() };
         let address = coordinator.start();
         crew.join(&address);
         Self { address, crew, admission }

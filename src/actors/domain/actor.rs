@@ -1,29 +1,33 @@
 //! The actor of one domain.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix::{Actor, Addr, ArbiterHandle, AsyncContext, Context, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseActFuture,
+    ResponseFuture, WrapFuture,
+};
 use tokio::sync::mpsc;
 
 use super::core::Core;
 use super::monitor;
 use super::state::Event;
-use crate::types::DomainName;
+use crate::postgres::{Description, Query, QueryErrorKind};
+use crate::types::{Deadline, DomainName};
 
-/// Owns the connections, the probe and the state of one database.
+/// Owns the pool, the probe and the state of one database; its workers have the connections.
 ///
-/// Its handlers return futures over the shared [`Core`], so a query neither waits for another message nor dies with the
-/// actor.
+/// Its handlers return futures over the shared [`Core`], so they neither wait for another message nor die with the actor.
 #[derive(Debug)]
 pub(in crate::actors) struct Domain {
-    pub(super) core: Arc<Core>,
+    core: Arc<Core>,
     _death_watch: DeathWatch,
 }
 
 impl Domain {
-    /// Starts the actor of `core` on the thread of `arbiter`.
-    pub(super) fn start_on(arbiter: &ArbiterHandle, core: Arc<Core>, death_watch: DeathWatch) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, move |_| Self { core, _death_watch: death_watch })
+    /// Starts the actor of `core` on this thread.
+    pub(super) fn start_with(core: Arc<Core>, death_watch: DeathWatch) -> Addr<Self> {
+        Self { core, _death_watch: death_watch }.start()
     }
 }
 
@@ -32,6 +36,88 @@ impl Actor for Domain {
 
     fn started(&mut self, context: &mut Context<Self>) {
         context.spawn(monitor::watch_over(Arc::clone(&self.core)).into_actor(self));
+    }
+}
+
+/// Describe a query's parameters and columns, as PREPARE does.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Description, QueryErrorKind>")]
+pub(in crate::actors) struct Describe {
+    pub(in crate::actors) query: Arc<Query>,
+    pub(in crate::actors) deadline: Deadline,
+}
+
+impl Handler<Describe> for Domain {
+    type Result = ResponseFuture<Result<Description, QueryErrorKind>>;
+
+    fn handle(&mut self, Describe { query, deadline }: Describe, _: &mut Context<Self>) -> Self::Result {
+        Box::pin(Arc::clone(&self.core).describe(query, deadline))
+    }
+}
+
+/// Probe now. Answered once a probe that began after this has ended; while the domain is down that is the next one due.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Probe;
+
+impl Handler<Probe> for Domain {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Probe, _: &mut Context<Self>) -> Self::Result {
+        let core = Arc::clone(&self.core);
+        Box::pin(async move {
+            let mut standing = core.standing();
+            let before = standing.borrow().probes;
+            core.alarm();
+            // The sender is in `core`, so waiting cannot fail.
+            drop(standing.wait_for(|now| now.probes > before || now.state.is_leaving()).await);
+        })
+    }
+}
+
+/// Close every connection, those in use once they are free, so that the next queries make new ones: to a host that took over,
+/// or with a password that changed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Recycle;
+
+impl Handler<Recycle> for Domain {
+    type Result = ();
+
+    fn handle(&mut self, _: Recycle, _: &mut Context<Self>) {
+        self.core.recycle();
+        self.core.alarm();
+    }
+}
+
+/// Drain and stop. Answered when no connection is left, or when `limit` and a moment for goodbyes have passed.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Drain {
+    /// How long what is in flight may take.
+    pub(in crate::actors) limit: Duration,
+}
+
+impl Handler<Drain> for Domain {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, message: Drain, _: &mut Context<Self>) -> Self::Result {
+        let core = Arc::clone(&self.core);
+        let drained = async move { core.drain(message.limit).await };
+        Box::pin(drained.into_actor(self).map(|(), _, context| context.stop()))
+    }
+}
+
+/// Panic: how the tests show that a domain's actor is replaced. Nothing in the service sends this.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub(super) struct Panic;
+
+impl Handler<Panic> for Domain {
+    type Result = ();
+
+    fn handle(&mut self, _: Panic, _: &mut Context<Self>) {
+        std::panic::resume_unwind(Box::new("injected into the actor"));
     }
 }
 

@@ -1,68 +1,129 @@
-//! What the futures of one domain's actor share. The actor's handlers clone this and return; the work is done here, in
-//! plain async functions that the death of the actor does not interrupt.
+//! What one generation of a domain's actor shares with its workers and handles.
 
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
-use tokio::time::timeout;
+use actix::Addr;
+use arc_swap::ArcSwapOption;
+use futures_util::future::join_all;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, timeout};
 
 use super::state::{Event, Moment, Standing, State};
-use super::turns::Turns;
+use super::worker::{Ask, DomainWorker, Fill, Notice};
 use crate::config::DomainConfig;
-use crate::postgres::{Answer, Description, Lanes, Manner, Pool, PoolSetupError, Query, QueryErrorKind};
+use crate::metrics::Batches;
+use crate::postgres::{
+    Answer, ConnectError, Description, Pool, PoolSetupError, PoolStatus, Query, QueryErrorKind, Session,
+};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// How often a drain looks whether anything is still in flight.
+const DRAIN_PAUSE: Duration = Duration::from_millis(5);
+/// Connections that slow statements leave to quick ones at least.
+const RESERVED: usize = 2;
+/// Slow statements leave at least this part of the connections.
+const RESERVED_PART: usize = 4;
 
 /// The parts of one domain's actor.
 #[derive(Debug)]
 pub(in crate::actors) struct Core {
     config: DomainConfig,
-    lanes: Lanes,
+    pool: Pool,
     standing: watch::Sender<Standing>,
-    admission: Arc<Semaphore>,
-    capacity: u32,
-    turns: Turns,
+    workers: Box<[Slot]>,
+    /// Held while a worker is started.
+    starting: Mutex<()>,
+    restarts: Arc<AtomicU64>,
+    in_flight: AtomicUsize,
+    /// Slow statements that run, and how many may.
+    slow: AtomicUsize,
+    slow_places: usize,
+    pub(super) batches: Batches,
     alarm: Notify,
 }
 
-/// The right of one request to be with the actor. Given back when it is dropped.
-#[derive(Debug)]
-pub(in crate::actors) struct Ticket {
-    _permit: OwnedSemaphorePermit,
-    asker: oneshot::Receiver<Infallible>,
+/// The worker of one thread, or of several where there are more threads than connections.
+#[derive(Debug, Default)]
+struct Slot {
+    address: ArcSwapOption<Addr<DomainWorker>>,
+    waiting: AtomicUsize,
+    idle: AtomicUsize,
 }
 
-/// Held by whoever waits for the answer: once it is dropped the request counts as abandoned.
-#[derive(Debug)]
-pub(in crate::actors) struct Asker {
-    _until_dropped: oneshot::Sender<Infallible>,
+/// What is asked of a domain's worker.
+#[derive(Debug, Clone)]
+pub(in crate::actors) struct Question {
+    pub(super) query: Arc<Query>,
+    pub(super) params: Arc<[Value]>,
+    /// How long it may wait for a connection.
+    pub(super) wait: Duration,
+    /// By when it is answered in any case.
+    pub(super) deadline: Instant,
+    /// How long it may take once it is sent.
+    pub(super) work: Duration,
+    /// Whether it belongs to a batch.
+    pub(super) in_bulk: bool,
 }
 
-impl Ticket {
-    /// Completes once nobody waits for the answer any more.
-    async fn abandoned(&mut self) {
-        // The sender sends nothing; it can only go.
-        let Err(_gone) = (&mut self.asker).await;
+/// Counts a request as in flight for as long as it lives.
+#[derive(Debug)]
+pub(in crate::actors) struct InFlight(Arc<Core>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+/// The place of a slow statement.
+#[derive(Debug)]
+pub(super) struct SlowPlace(Arc<Core>);
+
+impl SlowPlace {
+    pub(super) fn take(core: &Arc<Core>) -> Self {
+        core.slow.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(core))
+    }
+}
+
+impl Drop for SlowPlace {
+    fn drop(&mut self) {
+        self.0.slow.fetch_sub(1, Ordering::Relaxed);
+        // Another worker may have a slow statement that waits.
+        if self.0.workers.iter().any(|slot| slot.waiting.load(Ordering::Relaxed) > 0) {
+            self.0.send_all(|| Notice::Look);
+        }
+    }
+}
+
+thread_local! {
+    /// The number of this thread among those that ask databases.
+    static THREAD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    };
+}
+
 impl Core {
-    /// The parts of a domain that has yet to connect.
-    pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
-        let capacity = u32::try_from(config.pool.max.saturating_add(config.pool.max_waiting)).unwrap_or(u32::MAX);
-        let permits = usize::try_from(capacity).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+    /// The parts of a domain that has yet to connect. `restarts` counts replaced workers.
+    pub(in crate::actors) fn new(config: DomainConfig, restarts: Arc<AtomicU64>) -> Result<Self, PoolSetupError> {
+        let (pool, max) = (Pool::new(&config)?, config.pool.max);
+        let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
-            lanes: Lanes::new(Pool::new(&config)?),
+            workers: (0..pool.capacity()).map(|_| Slot::default()).collect(),
+            pool,
             config,
             standing: watch::Sender::new(Standing::starting(Moment::now())),
-            admission: Arc::new(Semaphore::new(permits)),
-            capacity,
-            turns: Turns::of(capacity),
+            starting: Mutex::default(),
+            restarts,
+            in_flight: AtomicUsize::new(0),
+            slow: AtomicUsize::new(0),
+            slow_places,
+            batches: Batches::default(),
             alarm: Notify::new(),
         })
     }
@@ -74,17 +135,7 @@ impl Core {
 
     /// The connections.
     pub(super) fn pool(&self) -> &Pool {
-        self.lanes.pool()
-    }
-
-    /// How queries share them.
-    pub(super) fn lanes(&self) -> &Lanes {
-        &self.lanes
-    }
-
-    /// The turns of batches.
-    pub(super) fn turns(&self) -> &Turns {
-        &self.turns
+        &self.pool
     }
 
     /// The domain's standing, and its changes.
@@ -97,9 +148,25 @@ impl Core {
         self.standing.borrow().state.clone()
     }
 
-    /// Requests that are with the actor: running, or waiting for a connection.
+    /// Whether queries are taken.
+    pub(super) fn serves(&self) -> bool {
+        self.standing.borrow().state.serves()
+    }
+
+    /// What the pool is doing. Connections that a worker holds without a statement in flight are idle.
+    pub(super) fn status(&self) -> PoolStatus {
+        let mut status = self.pool.status();
+        let sum = |count: fn(&Slot) -> &AtomicUsize| -> usize {
+            self.workers.iter().map(|slot| count(slot).load(Ordering::Relaxed)).sum()
+        };
+        status.idle += sum(|slot| &slot.idle);
+        status.waiting = sum(|slot| &slot.waiting);
+        status
+    }
+
+    /// Requests that a worker has: in flight, or waiting for a connection.
     pub(super) fn in_flight(&self) -> usize {
-        usize::try_from(self.capacity).unwrap_or(usize::MAX).saturating_sub(self.admission.available_permits())
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Takes note of `event`, and tells of it in the log where the state changed.
@@ -109,37 +176,22 @@ impl Core {
             before = standing.state.name();
             standing.apply(event, Moment::now());
         });
-        let now = self.standing.borrow();
-        if now.state.name() == before {
+        let now = self.standing.borrow().state.clone();
+        if now.name() == before {
             return;
         }
-        let (domain, state) = (&self.config.name, now.state.name());
-        if matches!(now.state, State::Down { .. }) {
-            self.lanes.give_back();
-        }
-        match &now.state {
+        let (domain, state) = (&self.config.name, now.name());
+        match &now {
             State::Degraded { why } | State::Down { why, .. } => {
                 tracing::warn!(%domain, domain.state = state, domain.was = before, why = &**why, "domain.state");
             }
             _ => tracing::info!(%domain, domain.state = state, domain.was = before, "domain.state"),
         }
-    }
-
-    /// Room for one more request; `None` where the queue is full or the domain has been drained.
-    pub(in crate::actors) fn admit(&self) -> Option<(Asker, Ticket)> {
-        let permit = self.permit()?;
-        let (sender, asker) = oneshot::channel();
-        Some((Asker { _until_dropped: sender }, Ticket { _permit: permit, asker }))
-    }
-
-    /// Room for one more request that says itself when nobody waits for its answer.
-    pub(super) fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.admission).try_acquire_owned().ok()
-    }
-
-    /// Whether queries are taken.
-    pub(super) fn serves(&self) -> bool {
-        self.standing.borrow().state.serves()
+        match now {
+            State::Down { .. } => self.send_all(|| Notice::Outage),
+            State::Stopped => self.send_all(|| Notice::Leave),
+            _ => {}
+        }
     }
 
     /// Asks for a probe at once.
@@ -148,7 +200,7 @@ impl Core {
     }
 
     /// Asks for a probe at once where a query has failed as it does when the database is gone.
-    pub(super) fn alarm_for(&self, kind: &QueryErrorKind) {
+    fn alarm_for(&self, kind: &QueryErrorKind) {
         if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
             self.alarm();
         }
@@ -159,50 +211,138 @@ impl Core {
         self.alarm.notified().await;
     }
 
-    /// Answers a query.
-    pub(super) async fn answer(
-        &self,
-        query: &Arc<Query>,
-        params: &Arc<[Value]>,
-        deadline: Deadline,
-        manner: Manner,
-        ticket: Ticket,
-    ) -> Result<Answer, QueryErrorKind> {
-        self.unless_abandoned(pin!(self.lanes.query(query, params, deadline, manner)), ticket).await
+    /// Asks the worker of this thread. `None` where the worker ended under the question: then it is to be asked again.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        question: Question,
+        asked: Instant,
+    ) -> Option<Result<Answer, QueryErrorKind>> {
+        let (reply, answer) = oneshot::channel();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let ask = Ask { question, asked, reply, _in_flight: InFlight(Arc::clone(self)) };
+        self.tell_worker(ask);
+        let outcome = answer.await.ok()?;
+        if let Err(kind) = &outcome {
+            self.alarm_for(kind);
+        }
+        Some(outcome)
+    }
+
+    fn tell_worker(self: &Arc<Self>, ask: Ask) {
+        let number = THREAD.with(|number| *number);
+        let Some((index, slot)) = self.slot(number) else { return };
+        if let Some(address) = &*slot.address.load()
+            && address.connected()
+        {
+            address.do_send(ask);
+            return;
+        }
+        self.start_worker(index, slot).do_send(ask);
+    }
+
+    fn slot(&self, thread: usize) -> Option<(usize, &Slot)> {
+        let index = thread.checked_rem(self.workers.len())?;
+        Some((index, self.workers.get(index)?))
+    }
+
+    /// Starts the worker of `slot` on this thread, unless another thread has done so.
+    fn start_worker(self: &Arc<Self>, index: usize, slot: &Slot) -> Addr<DomainWorker> {
+        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = slot.address.load_full();
+        if let Some(address) = before.as_ref().filter(|address| address.connected()) {
+            return Addr::clone(address);
+        }
+        if before.is_some() {
+            let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!(domain = %self.config.name, actor.restarts = restarts, "domain.worker.replaced");
+        }
+        let address = DomainWorker::start_here(self, index);
+        slot.address.store(Some(Arc::new(address.clone())));
+        if self.standing.borrow().state.is_leaving() {
+            address.do_send(Notice::Leave);
+        }
+        address
+    }
+
+    /// Starts the worker of this thread, so that its connections are made before they are needed.
+    pub(super) fn join(self: &Arc<Self>) {
+        let number = THREAD.with(|number| *number);
+        if let Some((index, slot)) = self.slot(number)
+            && slot.address.load().is_none()
+        {
+            self.start_worker(index, slot);
+            self.alarm();
+        }
+    }
+
+    fn addresses(&self) -> Vec<Arc<Addr<DomainWorker>>> {
+        let addresses = self.workers.iter().filter_map(|slot| slot.address.load_full());
+        addresses.filter(|address| address.connected()).collect()
+    }
+
+    fn send_all(&self, message: impl Fn() -> Notice) {
+        for address in self.addresses() {
+            address.do_send(message());
+        }
+    }
+
+    /// A worker tells how many queries wait there and how many of its connections are idle.
+    pub(super) fn report(&self, worker: usize, waiting: usize, idle: usize) {
+        if let Some(slot) = self.workers.get(worker) {
+            slot.waiting.store(waiting, Ordering::Relaxed);
+            slot.idle.store(idle, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether another slow statement may run.
+    pub(super) fn has_slow_place(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) < self.slow_places
+    }
+
+    /// A connection for the current thread. Where all are in use, the workers give up those that they do not need.
+    pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
+        let contention = (!self.pool.has_room()).then(|| self.pool.contend());
+        if contention.is_some() {
+            self.send_all(|| Notice::Look);
+        }
+        self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
+    }
+
+    /// Closes every connection, those in use once they are free.
+    pub(super) fn recycle(&self) {
+        self.pool.recycle();
+        self.send_all(|| Notice::Look);
+    }
+
+    /// Brings the connections to their minimum, shared out among the workers, and looks after those that are idle.
+    ///
+    /// # Errors
+    /// Why a missing connection could not be made.
+    pub(super) async fn keep(&self) -> Result<(), ConnectError> {
+        self.pool.shrink();
+        let (addresses, minimum) = (self.addresses(), self.pool.minimum());
+        let count = addresses.len();
+        let share = |rank: usize| (minimum + count - 1 - rank) / count;
+        let kept = addresses.iter().enumerate().map(|(rank, worker)| worker.send(Fill { to: share(rank) }));
+        // A worker that is gone is replaced when it is needed.
+        join_all(kept).await.into_iter().filter_map(Result::ok).collect()
+    }
+
+    /// Makes every worker panic, for tests.
+    pub(super) fn panic_workers(&self) {
+        self.send_all(|| Notice::Panic);
     }
 
     /// Says what PREPARE says.
     pub(super) async fn describe(
-        &self,
-        query: &Query,
+        self: Arc<Self>,
+        query: Arc<Query>,
         deadline: Deadline,
-        ticket: Ticket,
     ) -> Result<Description, QueryErrorKind> {
-        let work = async { self.pool().acquire(deadline).await?.describe(query, deadline).await };
-        self.unless_abandoned(pin!(work), ticket).await
-    }
-
-    /// Does `work` unless nobody waits for it any more, or the domain goes down under it. It is taken by reference: a future
-    /// that is handed on by value lies in memory twice.
-    async fn unless_abandoned<T>(
-        &self,
-        work: Pin<&mut impl Future<Output = Result<T, QueryErrorKind>>>,
-        mut ticket: Ticket,
-    ) -> Result<T, QueryErrorKind> {
-        let begun = Instant::now();
-        let mut standing = self.standing();
-        let outcome = tokio::select! {
-            biased;
-            outcome = work => outcome,
-            () = ticket.abandoned() => return Err(QueryErrorKind::Timeout { after: begun.elapsed() }),
-            down = standing.wait_for(|standing| matches!(standing.state, State::Down { .. })) => {
-                return Err(down.map_or_else(|_| unavailable(&State::Stopped), |standing| unavailable(&standing.state)));
-            }
-        };
-        if let Err(kind) = &outcome {
-            self.alarm_for(kind);
-        }
-        outcome
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let _in_flight = InFlight(Arc::clone(&self));
+        let described = async { self.pool.acquire(deadline).await?.describe(&query, deadline).await };
+        described.await.inspect_err(|kind| self.alarm_for(kind))
     }
 
     /// Waits until the domain leaves.
@@ -214,20 +354,25 @@ impl Core {
     /// Finishes what is in flight, for at most `limit`, and closes every connection.
     pub(super) async fn drain(&self, limit: Duration) {
         self.record(Event::Drain);
-        if timeout(limit, self.admission.acquire_many(self.capacity)).await.is_err() {
+        let drained = async {
+            while self.in_flight() > 0 {
+                sleep(DRAIN_PAUSE).await;
+            }
+        };
+        if timeout(limit, drained).await.is_err() {
             tracing::warn!(domain = %self.config.name, in_flight = self.in_flight(), "domain.drain.unfinished");
         }
-        self.admission.close();
-        self.pool().close();
-        if timeout(FAREWELL, self.pool().connector().closed()).await.is_err() {
-            let open = self.pool().connector().open();
+        self.send_all(|| Notice::End);
+        self.pool.close();
+        if timeout(FAREWELL, self.pool.connector().closed()).await.is_err() {
+            let open = self.pool.connector().open();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
         self.record(Event::Stop);
     }
 }
 
-/// What a query is told in a state that does not serve it.
+/// The error of a query in a state that does not serve it.
 pub(in crate::actors) fn unavailable(state: &State) -> QueryErrorKind {
     let (why, retry_after) = match state {
         State::Down { why, next } => (why.to_string(), next.saturating_duration_since(Instant::now())),

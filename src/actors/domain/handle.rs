@@ -1,36 +1,29 @@
 //! The only way to reach a domain: its handle outlives every actor the domain ever has.
 //!
-//! A request goes to whichever actor is published at that moment. Where the actor dies under it, or the database undid
-//! it, it is asked again, within its deadline: all sessions are read only. While the database is down the request fails
-//! at once; while it is being connected to the request waits.
+//! A query goes to the worker of this thread. Where the worker or the actor ends under it, or the database undid it, it is asked
+//! again, within its deadline: all sessions are read only. While the database is down a query fails at once; while it is being
+//! connected to the query waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use actix::dev::ToEnvelope;
-use actix::{Addr, Handler, Message};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use actix::Addr;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout_at};
 
-use super::actor::Domain;
-use super::core::{Core, Ticket, unavailable};
-use super::gatherer::Gatherer;
+use super::actor::{Describe, Domain, Panic, Probe, Recycle};
+use super::core::{Core, Question, unavailable};
 use super::health::Health;
-use super::messages::{Describe, Fault, Join, Probe, Query, Recycle};
 use super::state::State;
-use super::tally::{Tally, Totals};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
-use crate::postgres::{self, Answer, Ask, Description, Manner, QueryError, QueryErrorKind, Told};
+use crate::metrics::{Tally, Totals};
+use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
 use crate::types::{Deadline, DomainName, Value};
 
-/// The actor answers at the deadline itself, and knows better why; only where even that does not come do we.
-const GRACE: Duration = Duration::from_millis(50);
-/// When trying again may help where the queue was full.
+/// When trying again may help where no connection was free.
 const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
-/// How long a query of a batch waits before it asks again for a connection.
-const BETWEEN_TURNS: Duration = Duration::from_millis(20);
 /// A query that was given less than this part of its time limit did not fail by its database: it waited for too long before.
 const FULL: f32 = 0.9;
 /// A request that has failed so often fails.
@@ -47,8 +40,17 @@ pub struct QueryRequest {
     pub deadline: Deadline,
     /// The node's own `timeout_ms`; `None` for the domain's query timeout.
     pub timeout: Option<Duration>,
-    /// The span of the node.
-    pub span: tracing::Span,
+    /// For a query of a batch, how long it may wait for a connection and how long it may take. Single requests come first.
+    pub in_bulk: Option<Duration>,
+}
+
+/// A way for an actor to go wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The domain's actor panics.
+    PanicInActor,
+    /// Its workers panic.
+    PanicInWorkers,
 }
 
 /// One of a domain's actors.
@@ -97,65 +99,40 @@ impl DomainHandle {
         show(self.publication.borrow().instance.core.config())
     }
 
+    /// Starts the domain's worker on this thread, so that its connections are made before the first query.
+    pub(in crate::actors) fn join(&self) {
+        self.publication.borrow().instance.core.join();
+    }
+
     /// Runs a query and reads its rows.
     ///
     /// # Errors
     /// [`QueryError`], naming domain and node. Never later than the deadline, give or take a moment.
     pub async fn query(&self, request: QueryRequest) -> Result<Answer, QueryError> {
-        self.counted(request, None).await
-    }
-
-    /// As [`Self::query`], on its way together with others of its kind that the same worker asks, where it can be.
-    ///
-    /// # Errors
-    /// As [`Self::query`].
-    pub async fn query_among(&self, gatherer: &Gatherer, request: QueryRequest) -> Result<Answer, QueryError> {
-        self.counted(request, Some(gatherer)).await
-    }
-
-    /// As [`Self::query_among`], for one of many decisions of a batch: it waits for its turn without a limit, and from then on
-    /// the query may take at most `limit`. While the service has no connection for it, it is asked again.
-    ///
-    /// # Errors
-    /// As [`Self::query`]; `Overloaded` only where no connection was free for `limit` from its turn.
-    pub async fn query_in_turn(
-        &self,
-        gatherer: &Gatherer,
-        request: QueryRequest,
-        limit: Duration,
-    ) -> Result<Answer, QueryError> {
+        let QueryRequest { query, params, deadline: due, timeout, in_bulk } = request;
+        let now = Instant::now();
         let core = Arc::clone(&self.publication.borrow().instance.core);
-        let timeout = request.timeout.unwrap_or(core.config().timeouts.query).min(limit);
-        let _turn = core.turns().take(|| core.lanes().room_for(&request.query, timeout)).await;
-        let patience = Deadline::after(limit);
-        loop {
-            let request = QueryRequest { timeout: Some(timeout), ..request.clone() };
-            match self.query_among(gatherer, request).await {
-                Err(QueryError { kind: QueryErrorKind::Overloaded { .. }, .. }) if !patience.has_passed() => {
-                    sleep(BETWEEN_TURNS).await;
-                }
-                result => return result,
-            }
-        }
-    }
-
-    async fn counted(&self, request: QueryRequest, gatherer: Option<&Gatherer>) -> Result<Answer, QueryError> {
-        let QueryRequest { query, params, deadline, timeout, span } = request;
-        let timeouts = self.publication.borrow().instance.core.config().timeouts;
+        let timeouts = core.config().timeouts;
+        let most = in_bulk.unwrap_or(Duration::MAX);
+        let limit = timeout.unwrap_or(timeouts.query).min(most);
+        let given = due.instant().saturating_duration_since(now);
         // The service's own queue takes nothing from the time that the database has.
-        let (due, given, limit) = (deadline, deadline.remaining(), timeout.unwrap_or(timeouts.query));
-        let deadline = due.with_wait(timeouts.acquire, limit);
-        let params: Arc<[Value]> = params.into();
+        let wait = in_bulk.unwrap_or(timeouts.acquire);
+        let deadline = due.instant().min(now + wait + limit);
+        let (params, work, in_bulk) = (params.into(), limit.min(given), in_bulk.is_some());
+        let question = Question { query, params, wait, deadline, work, in_bulk };
         self.tally.begin();
-        let begun = std::time::Instant::now();
-        let told = match gatherer {
-            Some(gatherer) => self.among(gatherer, &query, &params, deadline).await,
-            None => Told::Again(Manner::Any),
-        };
-        let outcome = match told {
-            Told::Answered(outcome) => outcome,
-            // Seldom, and it would lie in the memory of every query.
-            Told::Again(manner) => Box::pin(self.by_itself(&query, &params, deadline, manner, &span)).await,
+        let first = if core.serves() { core.ask(question.clone(), now).await } else { None };
+        let outcome = match first {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(kind)) if !kind.is_retryable() => Err(kind),
+            // Rare path; boxed to keep the future small.
+            _ => {
+                Box::pin(self.persist(Deadline::at(deadline), async |instance| {
+                    instance.core.ask(question.clone(), Instant::now()).await
+                }))
+                .await
+            }
         };
         let outcome = outcome.map_err(|kind| match kind {
             QueryErrorKind::Timeout { after } if after < limit.mul_f32(FULL) && !due.has_passed() => {
@@ -164,70 +141,8 @@ impl DomainHandle {
             QueryErrorKind::Timeout { .. } => QueryErrorKind::Timeout { after: limit.min(given) },
             kind => kind,
         });
-        self.tally.end(begun.elapsed(), outcome.is_ok());
-        outcome.map_err(|kind| self.error(&query, kind))
-    }
-
-    async fn by_itself(
-        &self,
-        query: &Arc<postgres::Query>,
-        params: &Arc<[Value]>,
-        deadline: Deadline,
-        manner: Manner,
-        span: &tracing::Span,
-    ) -> Result<Answer, QueryErrorKind> {
-        let message = |ticket| Query {
-            what: Arc::clone(query),
-            params: Arc::clone(params),
-            deadline,
-            manner,
-            span: span.clone(),
-            ticket,
-        };
-        self.ask(deadline, message).await
-    }
-
-    /// Asks by way of `gatherer`, once. What fails without having been asked, and whatever else there is to it, is for
-    /// [`Self::by_itself`].
-    async fn among(
-        &self,
-        gatherer: &Gatherer,
-        query: &Arc<postgres::Query>,
-        params: &Arc<[Value]>,
-        deadline: Deadline,
-    ) -> Told {
-        let limit = deadline.work();
-        let Some(_permit) = self.admits_among_others(query, deadline) else { return Told::Again(Manner::Any) };
-        let (reply, told) = oneshot::channel();
-        let (params, asked) = (Arc::clone(params), std::time::Instant::now());
-        gatherer.add(self, query, Ask { params, deadline, asked, reply });
-        let told = match timeout_at(Instant::from_std(deadline.instant()) + GRACE, told).await {
-            Err(_) => Told::Answered(Err(QueryErrorKind::Timeout { after: limit })),
-            Ok(Ok(told)) => told,
-            // Lost with the actor.
-            Ok(Err(_)) => Told::Again(Manner::Any),
-        };
-        match told {
-            Told::Answered(Err(kind)) => {
-                self.publication.borrow().instance.core.alarm_for(&kind);
-                if kind.is_retryable() { Told::Again(Manner::Any) } else { Told::Answered(Err(kind)) }
-            }
-            told => told,
-        }
-    }
-
-    /// Room for a query that can go together with others, where the domain serves.
-    fn admits_among_others(&self, query: &postgres::Query, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
-        let publication = self.publication.borrow();
-        let Publication { instance: Instance { address, core, .. }, retired } = &*publication;
-        let serves = !retired && core.serves() && address.connected();
-        if serves && core.lanes().takes(query, deadline) { core.permit() } else { None }
-    }
-
-    /// Sends what was gathered. An actor that is gone drops it, and whoever asked asks again.
-    pub(super) async fn join(&self, message: Join) {
-        let address = self.publication.borrow().instance.address.clone();
-        address.send(message).await.unwrap_or_default();
+        self.tally.end(now.elapsed(), outcome.is_ok());
+        outcome.map_err(|kind| self.error(&question.query, kind))
     }
 
     /// What its queries took and how they ended, since the domain was first started.
@@ -240,8 +155,10 @@ impl DomainHandle {
     /// # Errors
     /// [`QueryError`], naming domain and node.
     pub async fn describe(&self, query: &Arc<postgres::Query>, deadline: Deadline) -> Result<Description, QueryError> {
-        let message = |ticket| Describe { query: Arc::clone(query), deadline, ticket };
-        self.ask(deadline, message).await.map_err(|kind| self.error(query, kind))
+        let describe = async |instance: &Instance| {
+            instance.address.send(Describe { query: Arc::clone(query), deadline }).await.ok()
+        };
+        self.persist(deadline, describe).await.map_err(|kind| self.error(query, kind))
     }
 
     /// How the domain is. Costs the database nothing.
@@ -271,7 +188,7 @@ impl DomainHandle {
     pub async fn probe(&self, deadline: Deadline) -> Health {
         let address = self.publication.borrow().instance.address.clone();
         // No answer says as much as one: the health that follows tells.
-        drop(timeout_at(Instant::from_std(deadline.instant()), address.send(Probe)).await);
+        drop(timeout_at(deadline.instant().into(), address.send(Probe)).await);
         self.health()
     }
 
@@ -282,50 +199,41 @@ impl DomainHandle {
         address.send(Recycle).await.unwrap_or_default();
     }
 
-    /// Makes the actor go wrong, for tests.
+    /// Makes an actor go wrong, for tests.
     #[doc(hidden)]
-    pub async fn inject(&self, fault: Fault) {
-        let address = self.publication.borrow().instance.address.clone();
-        address.send(fault).await.unwrap_or_default();
+    pub fn inject(&self, fault: Fault) {
+        let instance = self.publication.borrow().instance.clone();
+        match fault {
+            Fault::PanicInActor => instance.address.do_send(Panic),
+            Fault::PanicInWorkers => instance.core.panic_workers(),
+        }
     }
 
-    async fn ask<M, T>(&self, deadline: Deadline, message: impl Fn(Ticket) -> M) -> Result<T, QueryErrorKind>
-    where
-        M: Message<Result = Result<T, QueryErrorKind>> + Send + 'static,
-        T: Send + 'static,
-        Domain: Handler<M>,
-        <Domain as actix::Actor>::Context: ToEnvelope<Domain, M>,
-    {
-        let limit = deadline.work();
-        let latest = Instant::from_std(deadline.instant()) + GRACE;
+    /// Asks until there is an answer, or an error that is not retryable, or it has failed too often. `ask` returns `None` where
+    /// an actor ended under the question.
+    async fn persist<T>(
+        &self,
+        deadline: Deadline,
+        ask: impl AsyncFn(&Instance) -> Option<Result<T, QueryErrorKind>>,
+    ) -> Result<T, QueryErrorKind> {
         let mut publication = self.publication.clone();
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
         let mut attempts = 0;
         loop {
             let instance = serving(&mut publication, deadline).await?;
-            let Some((asker, ticket)) = instance.core.admit() else {
-                if instance.core.state().is_leaving() {
-                    continue;
-                }
-                return Err(QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE });
-            };
-            let reply = timeout_at(latest, instance.address.send(message(ticket))).await;
-            drop(asker);
             attempts += 1;
-            let failure = match reply {
-                Ok(Ok(Ok(answer))) => return Ok(answer),
-                Err(_) => return Err(QueryErrorKind::Timeout { after: limit }),
-                Ok(Ok(Err(kind))) if !kind.is_retryable() => return Err(kind),
-                Ok(Ok(Err(kind))) => kind,
-                // The actor died, or this one reply did.
-                Ok(Err(_)) => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".into() },
+            let failure = match ask(&instance).await {
+                Some(Ok(answer)) => return Ok(answer),
+                Some(Err(kind)) if !kind.is_retryable() => return Err(kind),
+                Some(Err(kind)) => kind,
+                None => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".to_owned() },
             };
             let pause = backoff.next();
-            let replaced = !instance.address.connected();
-            if !replaced && (attempts >= MOST_ATTEMPTS || pause >= deadline.remaining()) {
+            let is_replaced = !instance.address.connected() || !instance.core.serves();
+            if !is_replaced && (attempts >= MOST_ATTEMPTS || pause >= deadline.remaining()) {
                 return Err(failure);
             }
-            if !replaced {
+            if !is_replaced {
                 sleep(pause).await;
             }
         }
@@ -348,8 +256,7 @@ async fn serving(
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),
             State::Down { .. } => return Err(unavailable(&state)),
-            // Seldom, and it would lie in the memory of every query.
-            _ => Box::pin(something_changes(publication, &state, deadline)).await?,
+            _ => something_changes(publication, &state, deadline).await?,
         }
     }
 }
@@ -368,7 +275,7 @@ async fn something_changes(
             changed = standing.wait_for(|now| now.state != *seen) => changed.map(|_| ()),
         }
     };
-    match timeout_at(Instant::from_std(deadline.instant()), changed).await {
+    match timeout_at(deadline.instant().into(), changed).await {
         Ok(Ok(())) => Ok(()),
         // Nobody supervises the domain any more.
         Ok(Err(_)) => Err(unavailable(&State::Stopped)),

@@ -8,7 +8,8 @@ use serde::{Serialize, Serializer};
 
 use super::core::Core;
 use super::state::State;
-use crate::postgres::{BatchCounts, PoolStatus};
+use crate::metrics::BatchCounts;
+use crate::postgres::PoolStatus;
 use crate::types::DomainName;
 
 /// How a domain is.
@@ -76,8 +77,8 @@ impl Health {
             last_error: standing.last_error.map(|(at, message)| LastError { at, message }),
             restarts,
             retry_in,
-            pool: core.lanes().status(),
-            batches: core.lanes().batches(),
+            pool: core.status(),
+            batches: core.batches.counts(),
             in_flight: core.in_flight(),
             last_probe: standing.last_probe.map(|probed| LastProbe {
                 at: probed.at,

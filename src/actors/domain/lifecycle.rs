@@ -4,23 +4,21 @@
 //! for that: they follow the published address.
 
 use std::collections::VecDeque;
-use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use actix::ArbiterHandle;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
-use super::actor::{DeathWatch, Died, Domain};
+use super::actor::{DeathWatch, Died, Domain, Drain};
 use super::core::Core;
 use super::handle::{DomainHandle, Instance, Publication};
-use super::messages::Drain;
 use super::state::State;
-use super::tally::Tally;
-use super::threads::{Thread, Threads};
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
+use crate::metrics::Tally;
 use crate::postgres::{PoolSetupError, QueryError};
 use crate::types::{Deadline, DomainName};
 
@@ -32,15 +30,6 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Why a domain's actor could not be started or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
-    /// No thread could be started for it.
-    #[error("domain `{domain}`: its thread could not be started")]
-    Thread {
-        /// The domain.
-        domain: DomainName,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
     /// Its pool could not be made.
     #[error("domain `{domain}`: {source}")]
     Pool {
@@ -59,7 +48,10 @@ pub enum LifecycleError {
     },
 }
 
-/// A domain, whoever serves it.
+/// The threads on which domains have workers, shared by all domains.
+pub(in crate::actors) type Threads = Arc<std::sync::Mutex<Vec<ArbiterHandle>>>;
+
+/// A domain, whichever actor serves it.
 #[derive(Debug)]
 pub(in crate::actors) struct Lifecycle {
     name: DomainName,
@@ -67,14 +59,12 @@ pub(in crate::actors) struct Lifecycle {
     restarts: Arc<AtomicU64>,
     tally: Arc<Tally>,
     deaths: mpsc::UnboundedSender<Died>,
-    threads: Arc<Threads>,
+    threads: Threads,
     life: Mutex<Life>,
 }
 
 #[derive(Debug)]
 struct Life {
-    /// Given back when the domain is retired.
-    thread: Option<Arc<Thread>>,
     /// Never given twice: the death of an actor that was never put in service must not be taken for another's.
     last_generation: u64,
     recent_deaths: VecDeque<Instant>,
@@ -85,19 +75,18 @@ impl Lifecycle {
     pub(in crate::actors) fn start(
         config: DomainConfig,
         deaths: mpsc::UnboundedSender<Died>,
-        threads: Arc<Threads>,
+        threads: Threads,
     ) -> Result<Self, LifecycleError> {
-        let name = config.name.clone();
-        let thread = take(&threads, &name)?;
-        let instance = spawn(config, 0, &thread, &deaths)?;
+        let (name, restarts) = (config.name.clone(), Arc::default());
+        let instance = spawn(config, 0, &restarts, (&deaths, &threads))?;
         Ok(Self {
             name,
             publication: watch::Sender::new(Publication { instance, retired: false }),
-            restarts: Arc::default(),
+            restarts,
             tally: Arc::default(),
             deaths,
             threads,
-            life: Mutex::new(Life { thread: Some(thread), last_generation: 0, recent_deaths: VecDeque::new() }),
+            life: Mutex::new(Life { last_generation: 0, recent_deaths: VecDeque::new() }),
         })
     }
 
@@ -118,7 +107,7 @@ impl Lifecycle {
             }
             sleep(life.pause_after_death()).await;
             let config = instance.core.config().clone();
-            match life.respawn(config, &self.deaths, &self.threads) {
+            match spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads)) {
                 Ok(instance) => {
                     let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
                     let panicked = died.panicked;
@@ -140,12 +129,11 @@ impl Lifecycle {
     ///
     /// A replacement that does not become ready is put in service only where the present actor does not serve either.
     pub(in crate::actors) async fn replace(&self, config: Option<DomainConfig>) -> Result<(), LifecycleError> {
-        let (old, old_thread) = {
+        let old = {
             let mut life = self.life.lock().await;
             let old = self.publication.borrow().instance.clone();
             let config = config.unwrap_or_else(|| old.core.config().clone());
-            let thread = take(&self.threads, &self.name)?;
-            let new = spawn(config, life.next_generation(), &thread, &self.deaths)?;
+            let new = spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads))?;
             if let Err(source) = self.warmed(&new).await
                 && old.core.standing().borrow().state.serves()
             {
@@ -154,20 +142,18 @@ impl Lifecycle {
             }
             self.publication.send_replace(Publication { instance: new, retired: false });
             self.restarts.fetch_add(1, Ordering::Relaxed);
-            (old, life.thread.replace(thread))
+            old
         };
         drain(&old, patience(old.core.config())).await;
-        drop(old_thread);
         Ok(())
     }
 
     /// Takes the domain out of service: finishes what is in flight, for at most `limit`, and closes every connection.
     pub(in crate::actors) async fn retire(&self, limit: Duration) {
         self.publication.send_modify(|publication| publication.retired = true);
-        let mut life = self.life.lock().await;
+        let _life = self.life.lock().await;
         let instance = self.publication.borrow().instance.clone();
         drain(&instance, limit).await;
-        drop(life.thread.take());
     }
 
     /// Waits until `new` is ready, or known to be down.
@@ -185,22 +171,6 @@ impl Lifecycle {
 }
 
 impl Life {
-    /// An actor on the present thread, or on another where that has ended.
-    fn respawn(
-        &mut self,
-        config: DomainConfig,
-        deaths: &mpsc::UnboundedSender<Died>,
-        threads: &Threads,
-    ) -> Result<Instance, LifecycleError> {
-        let thread = match self.thread.take().filter(|thread| thread.is_alive()) {
-            Some(thread) => thread,
-            None => take(threads, &config.name)?,
-        };
-        let instance = spawn(config, self.next_generation(), &thread, deaths);
-        self.thread = Some(thread);
-        instance
-    }
-
     fn next_generation(&mut self) -> u64 {
         self.last_generation += 1;
         self.last_generation
@@ -216,21 +186,23 @@ impl Life {
     }
 }
 
-fn take(threads: &Threads, domain: &DomainName) -> Result<Arc<Thread>, LifecycleError> {
-    threads.take().map_err(|source| LifecycleError::Thread { domain: domain.clone(), source })
-}
-
+/// Starts an actor on this thread, and its workers on theirs.
 fn spawn(
     config: DomainConfig,
     generation: u64,
-    thread: &Thread,
-    deaths: &mpsc::UnboundedSender<Died>,
+    restarts: &Arc<AtomicU64>,
+    (deaths, threads): (&mpsc::UnboundedSender<Died>, &Threads),
 ) -> Result<Instance, LifecycleError> {
     let name = config.name.clone();
-    let core = Core::new(config).map_err(|source| LifecycleError::Pool { domain: name, source })?;
-    let core = Arc::new(core);
+    let core = Core::new(config, Arc::clone(restarts));
+    let core = Arc::new(core.map_err(|source| LifecycleError::Pool { domain: name, source })?);
     let death_watch = DeathWatch::new(Arc::clone(&core), generation, deaths.clone());
-    let address = Domain::start_on(&thread.handle(), Arc::clone(&core), death_watch);
+    let address = Domain::start_with(Arc::clone(&core), death_watch);
+    let starts_worker = |thread: &mut ArbiterHandle| {
+        let core = Arc::clone(&core);
+        thread.spawn_fn(move || core.join())
+    };
+    threads.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(starts_worker);
     Ok(Instance { generation, address, core })
 }
 

@@ -1,34 +1,28 @@
-//! One supervised actor a database.
+//! One supervised actor a database, and one worker of it on each thread that asks.
 //!
 //! ```text
-//! DomainHandle --message--> Domain (actor, on a shared thread) --future over--> Core --> Lanes --> PostgreSQL
-//!      |   \-- Gatherer --^   | started: monitor (probes)              ^ standing, permits
-//!      +-- follows the published address; Lifecycle publishes ----------+
+//! DomainHandle --Ask, on this thread--> DomainWorker (connections, queue, scheduler) --> PostgreSQL
+//!      |                                      | holds connections of
+//!      +--Describe, Probe, Drain--> Domain (pool, state, probe) --Notice, Fill--> every DomainWorker
+//!      +-- follows the published actor; Lifecycle publishes
 //! ```
 //!
-//! Whoever is above sees a [`DomainHandle`], never an address. Nothing here knows flows, rules or HTTP.
+//! The floors above see a [`DomainHandle`], never an address. Nothing here knows flows, rules or HTTP.
 
 mod actor;
 mod core;
-mod gatherer;
 mod handle;
 mod health;
 mod lifecycle;
-mod messages;
 mod monitor;
 mod state;
-mod tally;
-mod threads;
-mod turns;
+mod worker;
 
 pub(super) use actor::Died;
-pub use gatherer::Gatherer;
+#[doc(hidden)]
+pub use handle::Fault;
 pub use handle::{DomainHandle, QueryRequest};
 pub use health::{Health, LastError, LastProbe};
-pub(super) use lifecycle::Lifecycle;
 pub use lifecycle::LifecycleError;
-#[doc(hidden)]
-pub use messages::Fault;
+pub(super) use lifecycle::{Lifecycle, Threads};
 pub use state::State;
-pub use tally::Totals;
-pub(super) use threads::Threads;

@@ -35,11 +35,15 @@ async fn probe_for_ever(core: &Core) {
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         match probe.ask().await {
-            Ok(None) => core.record(Event::Busy),
+            Ok(None) => {
+                core.record(Event::Busy);
+                // Should the probe need one of the connections that are idle, they are given back.
+                core.keep().await.unwrap_or_default();
+            }
             Ok(Some(latency)) => {
                 backoff.reset();
                 core.record(Event::Answered { latency });
-                let kept = core.pool().keep().await;
+                let kept = core.keep().await;
                 core.record(Event::Kept(kept.map_err(|error| error.to_string().into())));
             }
             Err(error) => {
@@ -57,7 +61,7 @@ async fn rest(core: &Core) {
     match state {
         State::Down { next, .. } => {
             // Whatever there is was made to a server that is gone.
-            core.pool().recycle();
+            core.recycle();
             sleep_until(Instant::from_std(next).max(Instant::now() + SECOND_THOUGHT)).await;
         }
         State::Degraded { .. } if core.standing().borrow().failures > 0 => sleep(SECOND_THOUGHT).await,

@@ -14,8 +14,9 @@ use serde_json::{Value as Json, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::recent::Recent;
-use crate::actors::domain::{DomainHandle, Health, Totals};
+use crate::actors::domain::{DomainHandle, Health};
 use crate::http::Releases;
+use crate::metrics::Totals;
 use crate::types::{DomainName, FlowName};
 
 /// Between two samples.

@@ -2,27 +2,29 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 
-use super::Wrapped;
+use super::{QueryState, Wrapped};
 use crate::postgres::error::QueryErrorKind;
 use crate::postgres::failure::is_refusal;
-use crate::postgres::manager::Object;
+use crate::postgres::manager::{Object, Prepared};
 use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Pace, Session};
 use crate::postgres::sqlstate::is_stale_statement;
 use crate::postgres::statements::Bound;
 use crate::types::Value;
 
-type Rows = Result<Vec<Value>, QueryErrorKind>;
+/// The rows of one query.
+pub type Rows = Result<Vec<Value>, QueryErrorKind>;
 
 /// Rows beyond what their keys may have that a batch reads; with more, its queries are asked one by one.
 const MOST_SURPLUS: usize = 1_000;
 
 /// What became of a batch.
 #[derive(Debug)]
-pub(in crate::postgres) enum Together {
+pub enum Together {
     /// The rows of each query, in the order they were given.
     Answered(Vec<Rows>),
     /// Nothing: the queries are to be asked one by one.
@@ -36,51 +38,51 @@ const VOLATILE: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY ($1::pg_catalog.text[]) AND provolatile = 'v')";
 
 impl Session {
-    /// Runs `query` with each of `asks` for parameters, as one statement where that is possible.
+    /// Runs the query of `state` with each of `asks` for parameters, as one statement where that is possible.
     ///
     /// An error of the server is none of the queries': the statement may touch tables that no single query touches.
-    pub(in crate::postgres) async fn query_together(
-        &self,
-        query: &Query,
-        asks: &[Arc<[Value]>],
-    ) -> Result<Together, Fault> {
-        match self.try_together(query, asks).await {
+    ///
+    /// # Errors
+    /// As [`Self::query`], and then for none of them more than for another.
+    pub async fn query_together(&self, state: &QueryState, asks: &[Arc<[Value]>]) -> Result<Together, QueryErrorKind> {
+        self.ask(async || match self.try_together(state, asks).await {
             Err(Fault::Driver(error)) if is_refusal(&error) => {
                 self.refuse_pooler(&error).await?;
                 if is_stale_statement(&error) {
-                    self.forget(query)?;
+                    self.forget(state)?;
                 }
                 let sqlstate = error.code().map_or("", |code| code.code());
-                query.joining().failed(query, &format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
+                state.failed(&format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
                 Ok(Together::Refused)
             }
             outcome => outcome,
-        }
+        })
+        .await
     }
 
-    async fn try_together(&self, query: &Query, asks: &[Arc<[Value]>]) -> Result<Together, Fault> {
-        let connection = self.connection()?;
-        let (statement, plan) = self.prepare(query).await?;
-        if !self.is_suited(connection, query).await? {
+    async fn try_together(&self, state: &QueryState, asks: &[Arc<[Value]>]) -> Result<Together, Fault> {
+        let prepared = self.prepare(state).await?;
+        if !self.is_suited(state).await? {
             return Ok(Together::Singly);
         }
+        let plan = &prepared.plan;
         let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
         let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
-        if bound.iter().any(Result::is_err) && !self.is_current(query, &plan).await? {
-            self.forget(query)?;
+        if bound.iter().any(Result::is_err) && !self.is_current(&prepared).await? {
+            self.forget(state)?;
             return Ok(Together::Singly);
         }
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
-            [only] => vec![self.read(query, &statement, &reader, only).await?],
+            [only] => vec![self.read(state.query(), &prepared.statement, &reader, only).await?],
             _ => {
-                let Some(wrapped) = query.joining().wrapped(query, &plan) else { return Ok(Together::Singly) };
-                match self.read_wrapped(connection, query, &wrapped, &keys).await? {
+                let Some(wrapped) = state.wrapped(plan) else { return Ok(Together::Singly) };
+                match self.read_wrapped(state, prepared, &wrapped, &keys).await? {
                     Ok(rows) => rows,
                     Err(why) => {
-                        self.forget(query)?;
-                        query.joining().failed(query, why);
+                        self.forget(state)?;
+                        state.failed(why);
                         return Ok(Together::Refused);
                     }
                 }
@@ -99,34 +101,41 @@ impl Session {
     }
 
     /// Whether the same parameters give the same rows at any one moment. The catalogue is asked from time to time.
-    async fn is_suited(&self, connection: &Object, query: &Query) -> Result<bool, Fault> {
-        if let Some(known) = query.joining().suitability() {
+    async fn is_suited(&self, state: &QueryState) -> Result<bool, Fault> {
+        if let Some(known) = state.suitability(Instant::now()) {
             return Ok(known.is_ok());
         }
+        let connection = self.connection()?;
         let asked = connection.prepare_cached(VOLATILE).await?;
-        let calls = query.joining().calls();
-        let volatile = connection.query_one(&asked, &[&calls]).await?.try_get::<_, bool>(0)?;
-        query.joining().examined(query, if volatile { Err("it calls a volatile function") } else { Ok(()) });
+        let volatile = connection.query_one(&asked, &[&state.calls()]).await?.try_get::<_, bool>(0)?;
+        state.examined(if volatile { Err("it calls a volatile function") } else { Ok(()) });
         Ok(!volatile)
     }
 
     /// The rows of each of `keys`, or why there are none.
     async fn read_wrapped(
         &self,
-        connection: &Object,
-        query: &Query,
-        wrapped: &Wrapped,
+        state: &QueryState,
+        prepared: Prepared,
+        wrapped: &Arc<Wrapped>,
         keys: &[&[Bound]],
     ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
-        let statement = connection.prepare_cached(&wrapped.text).await?;
-        if !wrapped.agrees(&statement) {
-            return Ok(Err(
-                "its columns differ within the statement: a table has changed, or a parameter is returned \
-                           without a name (add AS)",
-            ));
-        }
+        let connection = self.connection()?;
+        let statement = match &prepared.wrapped {
+            Some((known, statement)) if Arc::ptr_eq(known, wrapped) => statement.clone(),
+            _ => {
+                let statement = connection.prepare(&wrapped.text).await?;
+                if !wrapped.agrees(&statement) {
+                    return Ok(Err("its columns differ within the statement: a table has changed, or a parameter is \
+                                   returned without a name (add AS)"));
+                }
+                let wrapped = Some((Arc::clone(wrapped), statement.clone()));
+                self.remember(state, Prepared { wrapped, ..prepared })?;
+                statement
+            }
+        };
         let Some(lists) = wrapped.bind(keys) else { return Ok(Err("its parameters are too long for a list")) };
-        self.read_batch(connection, query, &statement, wrapped, (lists, keys.len())).await
+        self.read_batch(connection, state.query(), &statement, wrapped, (lists, keys.len())).await
     }
 
     async fn read_batch(

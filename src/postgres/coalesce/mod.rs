@@ -1,12 +1,11 @@
 //! Many waiting queries of one node as one statement.
 //!
-//! While a lane is busy with a node's statement, further queries of that node wait for it and then go together: each
-//! distinct set of parameters once, in the lists of a wrapped statement (`wrapped`), and each row comes back with the
+//! Each distinct set of parameters goes once, in the lists of a wrapped statement (`wrapped`), and each row comes back with the
 //! place of its parameters. Equal parameters share one answer, which was read after all who get it had asked. A query
-//! that nobody else waits with goes as it is and pays nothing.
+//! that waits by itself goes as it is.
 //!
-//! An answer never reaches the wrong flow: rows are told apart by their ordinal number alone, and one that is out of
-//! range fails the whole batch. Any error of the server to a wrapped statement makes its queries run one by one, so that a
+//! An answer never reaches the wrong flow: rows are told apart by their ordinal number only, and one that is out of
+//! range fails the whole statement. Any error of the server to a wrapped statement makes its queries run one by one, so that a
 //! bad key fails its own flow only, and a table that only the wrapped statement touches fails none. The plain and the
 //! wrapped statement are then both prepared again.
 //!
@@ -21,140 +20,146 @@ mod batch;
 mod template;
 mod wrapped;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) use batch::Together;
-use template::Template;
-use wrapped::Wrapped;
+pub use batch::{Rows, Together};
+pub(super) use template::Template;
+pub(super) use wrapped::Wrapped;
+
+use tokio_postgres::Statement;
 
 use super::query::Query;
 use super::statements::Plan;
-use crate::config::Coalescing;
 
-const FIRST_REST: Duration = Duration::from_millis(5);
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long functions and types are taken to be as they were found.
 const EXAMINED_FOR: Duration = Duration::from_secs(10);
 /// The shortest time between two warnings about one query.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// What is known of joining a query to its like.
+/// What one thread knows of a query: how it was prepared last, and whether it can be coalesced.
 #[derive(Debug)]
-pub(super) struct Joining {
-    /// The text taken apart; `None` where it is never joined.
-    template: Option<Template>,
-    state: Mutex<State>,
+pub struct QueryState {
+    query: Arc<Query>,
+    coalescing: RefCell<Coalescing>,
+    plan: RefCell<Option<Arc<Plan>>>,
+    wrapped: RefCell<Option<Arc<Wrapped>>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Coalescing {
     /// Whether functions and types allow it.
     suitability: Result<(), &'static str>,
     /// When that was examined.
     examined: Option<Instant>,
-    wrapped: Option<Arc<Wrapped>>,
-    /// Batches that were refused in a row.
+    /// Wrapped statements that were refused in a row.
     failures: u32,
-    /// Until when no batch is tried.
-    rests: Option<Instant>,
+    /// Until when none is tried.
+    pauses: Option<Instant>,
     warned: Option<Instant>,
 }
 
-impl State {
-    /// The suitability, unless it has to be examined again.
-    fn examined(&self) -> Option<Result<(), &'static str>> {
-        self.examined.filter(|at| at.elapsed() < EXAMINED_FOR).map(|_| self.suitability)
+impl QueryState {
+    /// Nothing is known of `query` yet.
+    pub fn new(query: Arc<Query>) -> Self {
+        let coalescing = Coalescing { suitability: Ok(()), examined: None, failures: 0, pauses: None, warned: None };
+        let (plan, wrapped) = (RefCell::default(), RefCell::default());
+        Self { query, coalescing: RefCell::new(coalescing), plan, wrapped }
     }
 
-    fn rests(&self) -> bool {
-        self.rests.is_some_and(|until| Instant::now() < until)
-    }
-}
-
-impl Joining {
-    /// What the query `text` allows by itself.
-    pub(super) fn of(text: &str, coalescing: Coalescing) -> Self {
-        let template = if coalescing == Coalescing::Auto { Template::of(text) } else { None };
-        let (suitability, examined, wrapped, failures, rests, warned) = (Ok(()), None, None, 0, None, None);
-        Self { template, state: Mutex::new(State { suitability, examined, wrapped, failures, rests, warned }) }
+    /// The query.
+    pub fn query(&self) -> &Arc<Query> {
+        &self.query
     }
 
-    /// Whether it may be joined now, as far as is known.
-    pub(super) fn is_possible(&self) -> bool {
-        let state = self.state();
-        self.template.is_some() && !state.rests() && !matches!(state.examined(), Some(Err(_)))
+    /// What tells it from every other query for as long as its state is kept.
+    pub fn key(&self) -> usize {
+        Arc::as_ptr(&self.query).addr()
     }
 
-    /// Whether it goes singly for a while because a batch was refused.
-    pub(super) fn rests(&self) -> bool {
-        self.state().rests()
+    /// Whether it may be coalesced at `now`, as far as is known.
+    pub fn is_coalescible(&self, now: Instant) -> bool {
+        let is_unsuited = || matches!(self.suitability(now), Some(Err(_)));
+        self.query.template().is_some() && !self.pauses(now) && !is_unsuited()
     }
 
-    /// A batch was answered.
-    pub(super) fn succeeded(&self) {
-        let mut state = self.state();
-        (state.failures, state.rests) = (0, None);
+    /// Whether it is not coalesced for a while because a wrapped statement was refused.
+    pub fn pauses(&self, now: Instant) -> bool {
+        self.coalescing.borrow().pauses.is_some_and(|until| now < until)
     }
 
-    /// A batch was refused. Its queries are asked twice for that, so the more batches fail in a row the longer none is tried.
-    pub(super) fn failed(&self, query: &Query, why: &str) {
-        let mut state = self.state();
+    /// A wrapped statement was answered.
+    pub fn succeeded(&self) {
+        let mut state = self.coalescing.borrow_mut();
+        (state.failures, state.pauses) = (0, None);
+    }
+
+    /// A wrapped statement was refused. Its queries are asked twice for that, so each failure in a row doubles the pause.
+    pub fn failed(&self, why: &str) {
+        let mut state = self.coalescing.borrow_mut();
         state.failures = state.failures.saturating_add(1);
-        let rest = FIRST_REST.saturating_mul(2_u32.saturating_pow(state.failures)).min(LONGEST_REST);
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(state.failures)).min(LONGEST_PAUSE);
         let now = Instant::now();
-        state.rests = Some(now + rest);
+        state.pauses = Some(now + pause);
         if state.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_PAUSE) {
             state.warned = Some(now);
-            tracing::warn!(node = %query.node(), why, failures = state.failures, "postgres.coalesce.refused");
+            tracing::warn!(node = %self.query.node(), why, failures = state.failures, "postgres.coalesce.refused");
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What might be the names of the functions that it calls.
     fn calls(&self) -> &[String] {
-        self.template.as_ref().map(|template| template.calls.as_slice()).unwrap_or_default()
+        self.query.template().map(|template| template.calls.as_slice()).unwrap_or_default()
     }
 
-    /// Whether functions and types allow it; `None` where that has to be examined.
-    fn suitability(&self) -> Option<Result<(), &'static str>> {
-        self.state().examined()
+    /// Whether functions and types allow coalescing; `None` where that has to be examined.
+    fn suitability(&self, now: Instant) -> Option<Result<(), &'static str>> {
+        let state = self.coalescing.borrow();
+        state.examined.filter(|at| now.saturating_duration_since(*at) < EXAMINED_FOR).map(|_| state.suitability)
     }
 
     /// Functions and types were examined.
-    fn examined(&self, query: &Query, found: Result<(), &'static str>) {
-        let mut state = self.state();
+    fn examined(&self, found: Result<(), &'static str>) {
+        let mut state = self.coalescing.borrow_mut();
         if let Err(why) = found
             && state.suitability != found
         {
-            tracing::info!(node = %query.node(), why, "postgres.coalesce.unsuited");
+            tracing::info!(node = %self.query.node(), why, "postgres.coalesce.unsuited");
         }
         (state.suitability, state.examined) = (found, Some(Instant::now()));
     }
 
-    /// The text of the wrapped query as it was made last.
-    pub(super) fn wrapped_text(&self) -> Option<String> {
-        self.known().map(|wrapped| wrapped.text.clone())
+    /// How the query was prepared last.
+    pub(super) fn plan(&self) -> Option<Arc<Plan>> {
+        self.plan.borrow().clone()
     }
 
-    fn known(&self) -> Option<Arc<Wrapped>> {
-        self.state().wrapped.clone()
+    /// The query was prepared as `statement`.
+    pub(super) fn prepared(&self, statement: &Statement) -> Arc<Plan> {
+        let mut known = self.plan.borrow_mut();
+        let plan = Plan::of(statement, known.as_ref());
+        Arc::clone(known.insert(plan))
+    }
+
+    /// How the query was prepared last no longer holds.
+    pub(super) fn forget_plan(&self) {
+        self.plan.take();
     }
 
     /// The wrapped query, made again where the query's own columns or parameters have changed.
-    fn wrapped(&self, query: &Query, plan: &Arc<Plan>) -> Option<Arc<Wrapped>> {
-        if let Some(wrapped) = self.known().filter(|wrapped| Arc::ptr_eq(&wrapped.plan, plan)) {
-            return Some(wrapped);
+    fn wrapped(&self, plan: &Arc<Plan>) -> Option<Arc<Wrapped>> {
+        let mut known = self.wrapped.borrow_mut();
+        if let Some(wrapped) = known.as_ref().filter(|wrapped| Arc::ptr_eq(&wrapped.plan, plan)) {
+            return Some(Arc::clone(wrapped));
         }
-        let Some(wrapped) = Wrapped::of(self.template.as_ref()?, plan).map(Arc::new) else {
-            self.examined(query, Err("a parameter has a type that cannot be the element of a list"));
+        let Some(wrapped) = Wrapped::of(self.query.template()?, plan).map(Arc::new) else {
+            self.examined(Err("a parameter has a type that cannot be the element of a list"));
             return None;
         };
-        self.state().wrapped = Some(Arc::clone(&wrapped));
-        Some(wrapped)
+        Some(Arc::clone(known.insert(wrapped)))
     }
 }
 
@@ -163,35 +168,34 @@ mod tests {
     use super::*;
     use crate::types::NodeId;
 
-    fn query(text: &str) -> Arc<Query> {
-        Query::new(NodeId::parse("stock").unwrap(), text, Coalescing::Auto, 10_000)
+    fn state(text: &str, coalescing: crate::config::Coalescing) -> QueryState {
+        QueryState::new(Query::new(NodeId::parse("stock").unwrap(), text, coalescing, 10_000))
     }
 
     #[test]
-    fn batches_that_fail_are_not_tried_again_at_once_and_one_that_works_ends_that() {
-        let query = query("SELECT a FROM t WHERE b = $1");
-        let joining = query.joining();
-        assert!(joining.is_possible());
-        for _ in 0..40 {
-            joining.failed(&query, "a test");
-        }
-        assert!(!joining.is_possible() && joining.rests());
-        assert!(joining.state().rests.is_some_and(|rests| rests <= Instant::now() + LONGEST_REST));
-        joining.succeeded();
-        assert!(joining.is_possible() && !joining.rests());
-        assert!(!Joining::of("SELECT a FROM t WHERE b = $1", Coalescing::Off).is_possible());
+    fn a_refused_query_is_not_coalesced_for_a_while_unless_it_succeeds() {
+        let auto = crate::config::Coalescing::Auto;
+        let state = state("SELECT a FROM t WHERE b = $1", auto);
+        let now = Instant::now();
+        assert!(state.is_coalescible(now));
+        (0..40).for_each(|_| state.failed("a test"));
+        assert!(!state.is_coalescible(now) && state.pauses(now));
+        assert!(state.is_coalescible(Instant::now() + LONGEST_PAUSE));
+        state.succeeded();
+        assert!(state.is_coalescible(now) && !state.pauses(now));
+        assert!(!self::state("SELECT a FROM t WHERE b = $1", crate::config::Coalescing::Off).is_coalescible(now));
     }
 
     #[test]
     fn an_unsuited_query_is_examined_again_after_a_while() {
-        let query = query("SELECT a(b) FROM t WHERE b = $1");
-        let joining = query.joining();
-        assert_eq!(joining.suitability(), None);
-        joining.examined(&query, Err("a test"));
-        assert_eq!(joining.suitability(), Some(Err("a test")));
-        assert!(!joining.is_possible() && !joining.rests());
-        joining.state().examined = Instant::now().checked_sub(EXAMINED_FOR);
-        assert_eq!(joining.suitability(), None);
-        assert!(joining.is_possible());
+        let state = state("SELECT a(b) FROM t WHERE b = $1", crate::config::Coalescing::Auto);
+        let now = Instant::now();
+        assert_eq!(state.suitability(now), None);
+        state.examined(Err("a test"));
+        assert_eq!(state.suitability(now), Some(Err("a test")));
+        assert!(!state.is_coalescible(now) && !state.pauses(now));
+        let later = Instant::now() + EXAMINED_FOR;
+        assert_eq!(state.suitability(later), None);
+        assert!(state.is_coalescible(later));
     }
 }

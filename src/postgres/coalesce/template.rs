@@ -6,7 +6,7 @@
 
 /// A query's text, with the places of its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Template {
+pub(in crate::postgres) struct Template {
     /// Text, the number of the parameter after it, text, ...
     parts: Vec<(Box<str>, usize)>,
     rest: Box<str>,
@@ -21,7 +21,7 @@ const RESERVED: &str = "tributary_";
 
 impl Template {
     /// Takes `text` apart; `None` where it is to be left alone.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    pub(in crate::postgres) fn of(text: &str) -> Option<Self> {
         let text = text.trim_end().trim_end_matches(';').trim_end();
         let lower = text.to_ascii_lowercase();
         let odd = ["\\", "--", "/*", ";", "u&'", "u&\"", RESERVED];

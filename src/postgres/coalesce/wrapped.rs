@@ -44,7 +44,7 @@ const NUMBER: &str = "tributary_n";
 
 /// A query in its wrapping.
 #[derive(Debug)]
-pub(super) struct Wrapped {
+pub(in crate::postgres) struct Wrapped {
     /// What PREPARE said of the query alone.
     pub(super) plan: Arc<Plan>,
     pub(super) text: String,

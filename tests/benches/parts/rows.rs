@@ -9,7 +9,7 @@ use tokio_postgres::NoTls;
 use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
-use tributary::postgres::{Pool, Query};
+use tributary::postgres::{Pool, Query, QueryState};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId};
 
@@ -46,15 +46,20 @@ pub fn measure(criterion: &mut Criterion) {
     runtime.block_on(sql::run(&server.url("postgres"), "the rows", &tables())).expect("the tables");
     let client = driver(&runtime, &server.url("postgres"));
     let pool = runtime.block_on(async { Pool::new(&config(&server)).expect("a pool") });
-    let mut session = runtime.block_on(pool.acquire(deadline())).expect("a session");
+    let session = runtime.block_on(pool.acquire(Deadline::after(LIMIT))).expect("a session");
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(ROWS));
     for (number, (ty, _)) in TYPES.iter().enumerate() {
         let text = format!("SELECT c FROM t{number}");
-        let query = Query::new(NodeId::parse("rows").expect("a name"), text.as_str(), Coalescing::Off, 100_000);
+        let query = QueryState::new(Query::new(
+            NodeId::parse("rows").expect("a name"),
+            text.as_str(),
+            Coalescing::Off,
+            100_000,
+        ));
         group.bench_function(BenchmarkId::new("values", ty), |bench| {
             bench.iter(|| {
-                let rows = runtime.block_on(session.query(&query, &[], deadline())).expect("rows");
+                let rows = runtime.block_on(session.query(&query, &[], LIMIT)).expect("rows");
                 assert_eq!(rows.len() as u64, ROWS);
             });
         });
@@ -106,7 +111,5 @@ fn config(server: &Server) -> DomainConfig {
     }
 }
 
-fn deadline() -> Deadline {
-    // No longer than the session allows anyway (`Timeouts::query`): more would be a statement of its own.
-    Deadline::after(Duration::from_secs(4))
-}
+/// No longer than the session allows anyway (`Timeouts::query`): more would be a statement of its own.
+const LIMIT: Duration = Duration::from_secs(4);

@@ -12,12 +12,12 @@ use futures_util::stream::{self, StreamExt as _};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
-use tributary::actors::domain::{DomainHandle, Gatherer};
+use tributary::actors::domain::DomainHandle;
 use tributary::postgres::{Query, QueryErrorKind};
 use tributary::types::Value;
 
 use super::schema::Question;
-use crate::fixture::{ask, ask_among, query};
+use crate::fixture::{ask, ask_in_bulk, query};
 
 const CLIENTS: usize = 64;
 const BATCH: usize = 5_000;
@@ -45,7 +45,6 @@ pub(super) struct Observation {
 /// The clients, the questions of one round, and what became of them.
 pub(super) struct Load {
     handle: DomainHandle,
-    gatherer: Gatherer,
     pub(super) questions: Vec<Question>,
     queries: Vec<Arc<Query>>,
     params: Vec<Vec<Vec<Value>>>,
@@ -67,10 +66,10 @@ impl Load {
         let values = |params: &Vec<String>| params.iter().enumerate().map(value).collect();
         let params = questions.iter().map(|question| question.params.iter().map(values).collect()).collect();
         let answers = RefCell::new(vec![0; super::FAMILIES.len()]);
-        let (handle, gatherer) = (handle.clone(), Gatherer::default());
+        let handle = handle.clone();
         let (focus, stopped) = (Cell::default(), Cell::default());
         let (observations, errors) = (RefCell::default(), RefCell::default());
-        Self { handle, gatherer, questions, queries, params, focus, stopped, answers, observations, errors }
+        Self { handle, questions, queries, params, focus, stopped, answers, observations, errors }
     }
 
     /// Starts the clients.
@@ -101,10 +100,10 @@ impl Load {
         join_all(asks).await.into_iter().max().unwrap_or(0)
     }
 
-    async fn client(self: Rc<Self>, mut random: StdRng, gathers: bool) {
+    async fn client(self: Rc<Self>, mut random: StdRng, in_bulk: bool) {
         while !self.stopped.get() {
             let question = self.pick(&mut random);
-            self.ask(question, random.random_range(0..self.params[question].len()), gathers).await;
+            self.ask(question, random.random_range(0..self.params[question].len()), in_bulk).await;
             sleep(THINKING).await;
         }
     }
@@ -129,10 +128,10 @@ impl Load {
     }
 
     /// Asks, notes the answer, and says how many queries its statement stood for.
-    async fn ask(&self, question: usize, params: usize, gathers: bool) -> usize {
+    async fn ask(&self, question: usize, params: usize, in_bulk: bool) -> usize {
         let (query, values, asked) = (&self.queries[question], &self.params[question][params], Instant::now());
-        let answer = if gathers {
-            ask_among(&self.handle, &self.gatherer, query, values, LIMIT).await
+        let answer = if in_bulk {
+            ask_in_bulk(&self.handle, query, values, LIMIT).await
         } else {
             ask(&self.handle, query, values, LIMIT, None).await
         };

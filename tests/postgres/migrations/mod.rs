@@ -43,7 +43,7 @@ async fn no_answer_is_wrong_while_the_schema_is_migrated_under_load() {
     let oracle = Oracle::connect(&server.url(&name), &name).await;
     oracle.change(&format!("ALTER DATABASE {name} SET search_path = {}", PATHS[0])).await;
     let mut config = config(server, &name);
-    (config.pool.max, config.pool.max_waiting, config.timeouts.acquire) = (6, 1_024, LIMIT);
+    (config.pool.max, config.timeouts.acquire) = (6, LIMIT);
     let domain = Domain::ready(config).await;
     let seed = rand::rng().random();
     println!("seed {seed}");

@@ -1,5 +1,5 @@
-//! How many queries a domain was asked and how long they took, counted where they are asked: waiting and retries
-//! included. Counters only ever grow, and outlive the domain's actors; whoever wants a rate compares two moments.
+//! How many queries a domain was asked and how long they took, waiting and retries included. Counters only ever grow, and outlive
+//! the domain's actors; a rate is the difference of two readings.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,7 +11,7 @@ const CLASSES: usize = 104;
 
 /// The counters.
 #[derive(Debug)]
-pub(in crate::actors) struct Tally {
+pub struct Tally {
     asked: AtomicU64,
     failed: AtomicU64,
     /// By class of time: the queries that were answered within it.
@@ -40,12 +40,12 @@ impl Default for Tally {
 
 impl Tally {
     /// A query is asked.
-    pub(super) fn begin(&self) {
+    pub fn begin(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// A query ended.
-    pub(super) fn end(&self, took: Duration, answered: bool) {
+    pub fn end(&self, took: Duration, answered: bool) {
         // A database that is down refuses within microseconds: how long that takes says nothing of its speed.
         let counter = if answered { self.took.get(class(took)) } else { Some(&self.failed) };
         if let Some(counter) = counter {
@@ -54,7 +54,7 @@ impl Tally {
     }
 
     /// What was counted so far.
-    pub(super) fn totals(&self) -> Totals {
+    pub fn totals(&self) -> Totals {
         let took = self.took.iter().map(|counter| counter.load(Ordering::Relaxed)).collect();
         Totals { asked: self.asked.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed), took }
     }

@@ -2,14 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::tempo::MOST_TOGETHER;
-
 /// The most queries of each size class; the last is the most that go together.
-const BOUNDS: [usize; 8] = [2, 4, 8, 16, 32, 64, 128, MOST_TOGETHER];
+const BOUNDS: [usize; 8] = [2, 4, 8, 16, 32, 64, 128, 256];
 
 /// Counts of the statements that stood for several queries, by how many.
 #[derive(Debug, Default)]
-pub(super) struct Batches {
+pub struct Batches {
     sizes: [AtomicU64; BOUNDS.len()],
     queries: AtomicU64,
     uncoalesced: AtomicU64,
@@ -28,7 +26,7 @@ pub struct BatchCounts {
 
 impl Batches {
     /// A statement stood for `count` queries.
-    pub(super) fn add(&self, count: usize) {
+    pub fn add(&self, count: usize) {
         let class = BOUNDS.iter().position(|bound| count <= *bound).unwrap_or(BOUNDS.len() - 1);
         if let Some(size) = self.sizes.get(class) {
             size.fetch_add(1, Ordering::Relaxed);
@@ -37,11 +35,15 @@ impl Batches {
     }
 
     /// So many queries are asked one by one because the statement for several was refused.
-    pub(super) fn add_uncoalesced(&self, count: usize) {
+    pub fn add_uncoalesced(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
         self.uncoalesced.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    pub(super) fn counts(&self) -> BatchCounts {
+    /// What was counted so far.
+    pub fn counts(&self) -> BatchCounts {
         let (queries, uncoalesced) = (self.queries.load(Ordering::Relaxed), self.uncoalesced.load(Ordering::Relaxed));
         let mut counts = BatchCounts { queries, uncoalesced, ..BatchCounts::default() };
         for ((class, bound), size) in counts.sizes.iter_mut().zip(BOUNDS).zip(&self.sizes) {

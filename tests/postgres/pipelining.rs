@@ -78,7 +78,7 @@ async fn quick_queries_stay_quick_while_slow_ones_take_all_they_can_get() {
 }
 
 #[actix::test]
-async fn whoever_sits_behind_a_query_that_turns_out_slow_asks_elsewhere() {
+async fn a_query_behind_one_that_turns_out_slow_is_sent_over_another_connection() {
     let domain = Domain::ready(roomy("turns_slow").await).await;
     let query = sleeper();
     make_known(&domain.handle, &query).await;
@@ -119,7 +119,7 @@ async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
     eventually("every permit is given back", async || domain.handle.health().in_flight == 0).await;
     let most = i64::try_from(config.pool.max + 1).expect("few");
     assert!(sessions(shared_server(), &config.connection.database).await <= most);
-    eventually("no lane is left over", async || {
+    eventually("no session is left over", async || {
         let pool = domain.handle.health().pool;
         (pool.idle, pool.waiting) == (pool.size, 0)
     })
@@ -128,8 +128,8 @@ async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
 }
 
 #[actix::test]
-async fn a_query_past_its_deadline_on_a_lane_is_stopped_and_its_neighbours_are_not() {
-    let domain = Domain::ready(roomy("late_on_a_lane").await).await;
+async fn a_query_past_its_deadline_is_stopped_and_its_neighbours_are_not() {
+    let domain = Domain::ready(roomy("late_among_others").await).await;
     let query = sleeper();
     make_known(&domain.handle, &query).await;
     let late = async {

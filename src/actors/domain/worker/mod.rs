@@ -1,0 +1,411 @@
+//! The part of a domain that lives on one thread: its connections, the queries that wait for one, and what is known of each query.
+//!
+//! A worker is an actor without locks, the child of a [`super::actor::Domain`]. A query comes as one message ([`Ask`]) with the
+//! sender of its reply; the [`Scheduler`] decides when it goes and over which connection, and this file carries that out. A
+//! query that has to be sent again (singly, or over a connection of its own) goes back to the scheduler. A worker that panics
+//! drops its replies: the handles ask again, and the next question starts another worker.
+
+mod latency;
+mod scheduler;
+
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Instant;
+
+use actix::{
+    Actor, ActorContext, ActorFuture, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseActFuture,
+    SpawnHandle, WrapFuture,
+};
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+use tokio::time::{Sleep, sleep_until};
+
+use self::scheduler::{Dispatch, Id, Key, Pending, Request, Scheduler, Statement, Step, Supply};
+use super::core::{Core, InFlight, Question, SlowPlace, unavailable};
+use super::state::State;
+use crate::postgres::{Answer, ConnectError, IDLE, Query, QueryErrorKind, QueryState, Rows, Session, Together};
+use crate::types::Value;
+
+/// Run a query. Where nothing is replied, the worker has ended, or does not serve any more.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub(super) struct Ask {
+    pub(super) question: Question,
+    pub(super) asked: Instant,
+    pub(super) reply: oneshot::Sender<Result<Answer, QueryErrorKind>>,
+    pub(super) _in_flight: InFlight,
+}
+
+impl Ask {
+    /// Where nobody waits for the answer any more it is dropped.
+    fn answer(self, outcome: Result<Answer, QueryErrorKind>) {
+        drop(self.reply.send(outcome));
+    }
+}
+
+impl Request for Ask {
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// Something has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub enum Notice {
+    /// Connections are to be closed, or a place for a slow statement is free.
+    Look,
+    /// The domain is down: give every query back.
+    Outage,
+    /// Take nothing new, and end when nothing is in flight.
+    Leave,
+    /// End.
+    End,
+    /// Panic: how the tests show that a worker is replaced.
+    Panic,
+}
+
+/// Look after idle connections, and make new ones until there are so many.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "Result<(), ConnectError>")]
+pub(super) struct Fill {
+    pub(super) to: usize,
+}
+
+/// What came of a statement.
+enum Outcome {
+    Single(Rows),
+    Several(Result<Together, QueryErrorKind>),
+}
+
+/// The connections and queries of one domain on one thread.
+#[derive(Debug)]
+pub(super) struct DomainWorker {
+    core: Arc<Core>,
+    number: usize,
+    scheduler: Scheduler<Ask>,
+    sessions: HashMap<Id, Rc<Session>>,
+    queries: HashMap<Key, Rc<QueryState>>,
+    running: HashMap<Id, (SpawnHandle, Option<SlowPlace>)>,
+    /// Whether queries have come since the last dispatch.
+    has_news: bool,
+    is_leaving: bool,
+}
+
+impl Actor for DomainWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        context.spawn(Turn { alarm: None, sleep: Box::pin(sleep_until(Instant::now().into())) });
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        self.core.report(self.number, 0, 0);
+    }
+}
+
+impl DomainWorker {
+    /// Starts the worker `number` of `core` on this thread, which must be one of an actix system.
+    pub(super) fn start_here(core: &Arc<Core>, number: usize) -> Addr<Self> {
+        let scheduler = Scheduler::new(core.config().timeouts.query);
+        let (sessions, queries, running) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let core = Arc::clone(core);
+        Self { core, number, scheduler, sessions, queries, running, has_news: false, is_leaving: false }.start()
+    }
+
+    /// What is known of `query`.
+    fn state(&mut self, query: &Arc<Query>) -> Rc<QueryState> {
+        let key = Arc::as_ptr(query).addr();
+        if let Some(known) = self.queries.get(&key) {
+            return Rc::clone(known);
+        }
+        // Queries that no flow has any more are forgotten.
+        self.queries.retain(|_, known| Arc::strong_count(known.query()) > 1 || Rc::strong_count(known) > 1);
+        self.scheduler.forget(|key| self.queries.contains_key(&key));
+        let state = Rc::new(QueryState::new(Arc::clone(query)));
+        self.queries.insert(key, Rc::clone(&state));
+        state
+    }
+
+    /// Sends what can be sent.
+    fn dispatch(&mut self, context: &mut Context<Self>) {
+        let now = Instant::now();
+        self.has_news = false;
+        for (id, session) in &self.sessions {
+            if !session.is_usable(now) {
+                self.scheduler.retire(*id);
+            }
+        }
+        let pool = self.core.pool();
+        let mut supply = Supply { has_room: pool.has_room(), is_contended: pool.is_contended(), has_slow_place: true };
+        loop {
+            supply.has_slow_place = self.core.has_slow_place();
+            match self.scheduler.next(now, supply) {
+                Some(Step::Send { statement, connection }) => self.send(statement, connection, context),
+                Some(Step::Open) => {
+                    supply.has_room = false;
+                    self.open(context);
+                }
+                Some(Step::Close(connection)) => drop(self.sessions.remove(&connection)),
+                None => break,
+            }
+        }
+        self.core.report(self.number, self.scheduler.waiting(), self.scheduler.idle().count());
+        if self.is_leaving && self.scheduler.is_idle() {
+            context.stop();
+        }
+    }
+
+    fn open(&self, context: &mut Context<Self>) {
+        context.spawn(Arc::clone(&self.core).lease().into_actor(self).map(|opened, worker, context| {
+            match opened {
+                Ok(session) => worker.hold(session),
+                // Those that have waited for too long are found by the next tick.
+                Err(QueryErrorKind::Overloaded { .. }) => drop(worker.scheduler.not_opened(true)),
+                Err(kind) => {
+                    let refused = worker.scheduler.not_opened(false);
+                    refused.into_iter().for_each(|ask| ask.answer(Err(kind.clone())));
+                }
+            }
+            worker.dispatch(context);
+        }));
+    }
+
+    fn hold(&mut self, session: Session) {
+        let id = self.scheduler.opened(Instant::now());
+        self.sessions.insert(id, Rc::new(session));
+    }
+
+    fn send(&mut self, statement: Id, connection: Id, context: &mut Context<Self>) {
+        let Some(sent) = self.scheduler.statement(statement) else { return };
+        let (Some(session), Some(state)) = (self.sessions.get(&connection), self.queries.get(&sent.key)) else {
+            return;
+        };
+        let place = sent.is_slow.then(|| SlowPlace::take(&self.core));
+        let (session, state) = (Rc::clone(session), Rc::clone(state));
+        let limit = sent.members.iter().map(|member| member.work).max().unwrap_or_default();
+        let asks: Vec<Arc<[Value]>> =
+            sent.members.iter().map(|member| Arc::clone(&member.request.question.params)).collect();
+        let asked = async move {
+            match asks.as_slice() {
+                [params] => Outcome::Single(session.query(&state, params, limit).await),
+                several => Outcome::Several(session.query_together(&state, several).await),
+            }
+        };
+        let ended = asked.into_actor(self).map(move |outcome, worker, context| {
+            worker.ended(statement, outcome);
+            worker.dispatch(context);
+        });
+        self.running.insert(statement, (context.spawn(ended), place));
+    }
+
+    /// The statement ended: its queries are answered, or sent again.
+    fn ended(&mut self, statement: Id, outcome: Outcome) {
+        self.running.remove(&statement);
+        let now = Instant::now();
+        let is_timed = match &outcome {
+            Outcome::Single(rows) => matches!(rows, Ok(_) | Err(QueryErrorKind::Timeout { .. })),
+            Outcome::Several(together) => matches!(together, Ok(Together::Answered(_))),
+        };
+        let Some(sent) = self.scheduler.answered(statement, is_timed, now) else { return };
+        let size = sent.members.len();
+        let dispatch = match outcome {
+            Outcome::Single(rows) => return answer(sent, vec![rows], now),
+            Outcome::Several(Ok(Together::Answered(rows))) => {
+                self.core.batches.add(size);
+                if let Some(state) = self.queries.get(&sent.key) {
+                    state.succeeded();
+                }
+                return answer(sent, rows, now);
+            }
+            Outcome::Several(Err(kind @ QueryErrorKind::ConnectionLost { .. })) => {
+                return answer(sent, vec![Err(kind); size], now);
+            }
+            Outcome::Several(Ok(Together::Singly)) => Dispatch::Singly,
+            Outcome::Several(Ok(Together::Refused)) => {
+                self.core.batches.add_uncoalesced(size);
+                Dispatch::Singly
+            }
+            Outcome::Several(Err(kind)) => {
+                if let Some(state) = self.queries.get(&sent.key) {
+                    state.failed(kind.code());
+                }
+                self.core.batches.add_uncoalesced(size);
+                Dispatch::Singly
+            }
+        };
+        self.scheduler.again(sent.key, sent.members, dispatch, now);
+    }
+
+    /// Answers what is overdue, and drops the statements that nobody waits for.
+    fn tick(&mut self, context: &mut Context<Self>) {
+        let overdue = self.scheduler.tick(Instant::now());
+        for ask in overdue.unsent {
+            let kind = self.core.pool().acquire_timeout();
+            ask.answer(Err(kind));
+        }
+        for (ask, after) in overdue.unanswered {
+            ask.answer(Err(QueryErrorKind::Timeout { after }));
+        }
+        self.abandon(overdue.abandoned, context);
+        self.dispatch(context);
+    }
+
+    fn abandon(&mut self, statements: Vec<Id>, context: &mut Context<Self>) {
+        for statement in statements {
+            // The session sees that its answer is not waited for, and is closed after the others.
+            if let Some((running, _)) = self.running.remove(&statement) {
+                context.cancel_future(running);
+            }
+        }
+    }
+
+    /// Retires idle connections that are not needed, verifies those that have long been unused.
+    fn look_after_idle(&mut self, minimum: usize, context: &mut Context<Self>) {
+        let now = Instant::now();
+        let mut excess = self.scheduler.connections().saturating_sub(minimum);
+        // With one connection for everything the probe has to have its turn.
+        let is_shared_with_probe = self.core.config().pool.max == 1;
+        let idle: Vec<(Id, Instant)> = self.scheduler.idle().collect();
+        for (id, unused) in idle {
+            let unused = now.saturating_duration_since(unused);
+            if is_shared_with_probe || (unused >= IDLE && excess > 0) {
+                excess = excess.saturating_sub(1);
+                self.scheduler.retire(id);
+            } else if unused > self.core.pool().verified_after()
+                && let Some(session) = self.sessions.get(&id).map(Rc::clone)
+            {
+                let verified = async move { session.verify().await };
+                context.spawn(verified.into_actor(self).map(move |verified, worker, context| {
+                    worker.verified(id, &verified, context);
+                }));
+            }
+        }
+        self.dispatch(context);
+    }
+
+    fn verified(&mut self, connection: Id, verified: &Result<(), QueryErrorKind>, context: &mut Context<Self>) {
+        match verified {
+            Ok(()) => self.scheduler.used(connection, Instant::now()),
+            // Whatever happened to this connection happened to the others too, and each would cost the same wait.
+            Err(QueryErrorKind::Timeout { .. }) => self.core.recycle(),
+            Err(_) => self.scheduler.retire(connection),
+        }
+        self.dispatch(context);
+    }
+}
+
+fn answer(sent: Statement<Ask>, rows: Vec<Rows>, now: Instant) {
+    let (together, took) = (sent.members.len(), now.saturating_duration_since(sent.sent));
+    for (member, rows) in sent.members.into_iter().zip(rows) {
+        let waited = sent.sent.saturating_duration_since(member.request.asked);
+        member.request.answer(rows.map(|rows| Answer { rows, waited, took, together }));
+    }
+}
+
+impl Handler<Ask> for DomainWorker {
+    type Result = ();
+
+    fn handle(&mut self, ask: Ask, _: &mut Context<Self>) {
+        if self.is_leaving || !self.core.serves() {
+            if let state @ State::Down { .. } = self.core.state() {
+                ask.answer(Err(unavailable(&state)));
+            }
+            return;
+        }
+        let (now, state) = (ask.asked, self.state(&ask.question.query));
+        let coalesces = self.core.pool().coalesces();
+        let dispatch = if coalesces && state.is_coalescible(now) {
+            Dispatch::Together
+        } else {
+            self.core.batches.add_uncoalesced(usize::from(coalesces && state.pauses(now)));
+            Dispatch::Singly
+        };
+        let Question { wait, deadline, work, in_bulk, .. } = ask.question;
+        let latest = deadline.min(now + wait);
+        let pending = Pending { request: ask, dispatch, latest, deadline, work, in_bulk };
+        // Whatever is ready on this thread asks before the statements are made: see `Turn`.
+        self.has_news = true;
+        self.scheduler.push(state.key(), pending, now);
+    }
+}
+
+impl Handler<Notice> for DomainWorker {
+    type Result = ();
+
+    fn handle(&mut self, notice: Notice, context: &mut Context<Self>) {
+        match notice {
+            Notice::Look => {}
+            Notice::Outage => {
+                let (asks, statements) = self.scheduler.clear();
+                let state = self.core.state();
+                asks.into_iter().for_each(|ask| ask.answer(Err(unavailable(&state))));
+                self.abandon(statements, context);
+            }
+            Notice::Leave => self.is_leaving = true,
+            Notice::End => context.stop(),
+            Notice::Panic => resume_unwind(Box::new("injected into a worker")),
+        }
+        self.dispatch(context);
+    }
+}
+
+impl Handler<Fill> for DomainWorker {
+    type Result = ResponseActFuture<Self, Result<(), ConnectError>>;
+
+    fn handle(&mut self, Fill { to }: Fill, context: &mut Context<Self>) -> Self::Result {
+        self.look_after_idle(to, context);
+        let missing = to.saturating_sub(self.scheduler.connections());
+        let pool = self.core.pool().clone();
+        let filled = async move { join_all((0..missing).map(|_| pool.fill())).await };
+        Box::pin(filled.into_actor(self).map(|filled, worker, context| {
+            let mut outcome = Ok(());
+            for made in filled {
+                match made {
+                    Ok(session) => session.into_iter().for_each(|session| worker.hold(session)),
+                    Err(error) => outcome = Err(error),
+                }
+            }
+            worker.dispatch(context);
+            outcome
+        }))
+    }
+}
+
+/// Ends each turn of the worker: sends what came in messages meanwhile, and keeps the time.
+struct Turn {
+    alarm: Option<Instant>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl ActorFuture<DomainWorker> for Turn {
+    type Output = ();
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        worker: &mut DomainWorker,
+        context: &mut Context<DomainWorker>,
+        task: &mut TaskContext<'_>,
+    ) -> Poll<()> {
+        if worker.has_news {
+            worker.dispatch(context);
+        }
+        while let Some(alarm) = worker.scheduler.alarm() {
+            // An alarm that was put off is found out when it rings.
+            if self.alarm.is_none_or(|set| alarm < set) {
+                self.alarm = Some(alarm);
+                self.sleep.as_mut().reset(alarm.into());
+            }
+            ready!(self.sleep.as_mut().poll(task));
+            self.alarm = None;
+            if alarm <= Instant::now() {
+                worker.tick(context);
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,84 @@
+//! The workers of a domain on several threads: each has connections of its own as long as there are enough, and they share and
+//! give up connections where there are not.
+
+use std::time::{Duration, Instant};
+
+use actix::Arbiter;
+use futures_util::future::join_all;
+use tokio::sync::oneshot;
+use tributary::actors::domain::DomainHandle;
+use tributary::postgres::{Answer, QueryError};
+
+use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, sessions, shared_server};
+
+/// Asks from another thread.
+async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) -> Result<Answer, QueryError> {
+    let ((sender, receiver), handle) = (oneshot::channel(), handle.clone());
+    thread.spawn_fn(move || {
+        actix::spawn(async move {
+            let answer = ask(&handle, &query(text), &[json("1")], LONG, None).await;
+            drop(sender.send(answer));
+        });
+    });
+    receiver.await.expect("an outcome")
+}
+
+#[actix::test]
+async fn more_threads_than_connections_share_workers() {
+    let server = shared_server();
+    let database = database(server, "shared_workers", "").await;
+    let mut config = config(server, &database);
+    // One connection for queries.
+    (config.pool.min, config.pool.max) = (1, 2);
+    let domain = Domain::ready(config).await;
+    let threads: Vec<Arbiter> = (0..4).map(|_| Arbiter::new()).collect();
+    for _ in 0..20 {
+        let answers = threads.iter().map(|thread| ask_there(thread, &domain.handle, "SELECT $1::int8 AS n"));
+        for answer in join_all(answers).await {
+            assert_eq!(answer.expect("rows").rows.len(), 1);
+        }
+    }
+    assert!(sessions(server, &database).await <= 2, "the probe's and one for queries");
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn a_worker_gives_up_idle_connections_that_another_waits_for() {
+    let server = shared_server();
+    let database = database(server, "given_up", "").await;
+    let mut config = config(server, &database);
+    // Two connections for queries.
+    (config.pool.min, config.pool.max) = (0, 3);
+    let domain = Domain::ready(config).await;
+    let slow = query("SELECT $1::int8 AS n FROM pg_sleep(0.2)");
+    let one = [json("1")];
+    let both = (0..2).map(|_| ask(&domain.handle, &slow, &one, LONG, None));
+    for answer in join_all(both).await {
+        assert_eq!(answer.expect("rows").rows.len(), 1);
+    }
+    assert_eq!(domain.handle.health().pool.size, 2, "both are held here");
+    let (there, asked) = (Arbiter::new(), Instant::now());
+    let answer = ask_there(&there, &domain.handle, "SELECT $1::int8 AS n").await;
+    assert_eq!(answer.expect("rows").rows.len(), 1);
+    // Well before this worker would have given them up for being idle.
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    eventually("the connections are counted", async || domain.handle.health().pool.size <= 2).await;
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn each_thread_makes_connections_of_its_own_and_the_minimum_is_shared_out() {
+    let server = shared_server();
+    let database = database(server, "shared_out", "").await;
+    let mut config = config(server, &database);
+    (config.pool.min, config.pool.max) = (5, 10);
+    let domain = Domain::ready(config).await;
+    let threads: Vec<Arbiter> = (0..2).map(|_| Arbiter::new()).collect();
+    for thread in &threads {
+        ask_there(thread, &domain.handle, "SELECT $1::int8 AS n").await.expect("rows");
+    }
+    eventually("the minimum is there", async || domain.handle.health().pool.size >= 5).await;
+    assert!(domain.handle.health().pool.size <= 5 + 2, "{:?}", domain.handle.health().pool);
+    domain.drain().await;
+    eventually("every connection is closed", async || sessions(server, &database).await == 0).await;
+}
