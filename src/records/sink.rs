@@ -13,8 +13,8 @@ use crate::config::{DomainConfig, RecordsConfig, RecordsTo};
 /// Where records are written to.
 pub(super) enum Sink {
     Stdout,
-    File(ChainedFile),
-    Table(Table),
+    File(Box<ChainedFile>),
+    Table(Box<Table>),
 }
 
 impl Sink {
@@ -22,11 +22,12 @@ impl Sink {
     pub(super) fn open(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         Ok(match config.to {
             RecordsTo::Table => {
-                database.map(|database| Table::open(database, &config.table)).transpose()?.map(Self::Table)
+                let table = database.map(|database| Table::open(database, &config.table)).transpose()?;
+                table.map(|table| Self::Table(Box::new(table)))
             }
             RecordsTo::Off => None,
             RecordsTo::Stdout => Some(Self::Stdout),
-            RecordsTo::File => Some(Self::File(ChainedFile::open(config)?)),
+            RecordsTo::File => Some(Self::File(Box::new(ChainedFile::open(config)?))),
         })
     }
 
