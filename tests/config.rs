@@ -125,7 +125,8 @@ fn the_documented_file_has_every_key_there_is() {
         let help = refused.iter().next().unwrap().help.clone().unwrap();
         let known: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
         assert!(!known.is_empty(), "{section}: {help}");
-        for key in known {
+        // What has no effect any more is not documented.
+        for key in known.into_iter().filter(|key| *key != "max_waiting") {
             assert!(node.get(key).is_some(), "`{key}` of `{section}` is not documented");
         }
     }
@@ -344,9 +345,19 @@ fn pools_and_timeouts_come_from_the_file() {
     };
     assert_eq!(domains.iter().map(sizes).collect::<Vec<_>>(), [(1, 7, 100, 9), (1, 20, 100, 1_000)]);
     assert!(domains.iter().all(|domain| domain.pool.max_lifetime == Duration::from_secs(60)));
-    let unused = config.unused_sections([&oms, &uom]);
+    let unused = config.domain_warnings([&oms, &uom]);
     assert!(unused.to_string().contains("did you mean `uom_db`?"), "{unused}");
     assert_eq!(unused.counts(), (0, 1));
+}
+
+#[test]
+fn the_bound_of_waiting_queries_is_accepted_and_said_to_have_no_effect() {
+    let config =
+        load("domains:\n  defaults: {pool: {max_waiting: 5}}\n  oms_db: {pool: {max_waiting: 0}}\n", env(&[])).unwrap();
+    let warnings = config.domain_warnings([&domain("oms_db")]);
+    assert_eq!(warnings.counts(), (0, 2));
+    assert!(warnings.to_string().contains("`pool.max_waiting` has no effect"), "{warnings}");
+    assert!(warnings.to_string().contains("acquire_ms"), "{warnings}");
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn domains(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Vec<Doma
             }
         }
     }
-    found.extend(config.unused_sections(named.keys().copied()));
+    found.extend(config.domain_warnings(named.keys().copied()));
     let mut domains = Vec::new();
     for (name, span) in named {
         match inline.get(name) {

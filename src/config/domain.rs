@@ -69,8 +69,6 @@ pub struct PoolConfig {
     pub max: usize,
     /// The age at which a connection is replaced, less up to a tenth. Default 30 minutes.
     pub max_lifetime: Duration,
-    /// Queries that may wait for a connection before more are refused. Default 1,024.
-    pub max_waiting: usize,
     /// Whether waiting queries of one node go together. Default `auto`.
     pub coalesce: Coalescing,
     /// Whether statements are prepared once a connection. Default `prepared`.
@@ -120,7 +118,6 @@ impl Default for PoolConfig {
             min: 5,
             max: 20,
             max_lifetime: Duration::from_secs(30 * 60),
-            max_waiting: 1_024,
             coalesce: Coalescing::Auto,
             statements: Statements::Prepared,
         }

@@ -60,8 +60,8 @@ impl Config {
         variables::configured(&self.env)
     }
 
-    /// Warnings about sections of the file for domains that no flow uses: most likely misspelt ones.
-    pub fn unused_sections<'a>(&self, used: impl IntoIterator<Item = &'a DomainName>) -> Diagnostics {
+    /// Warnings about settings without effect, and about sections for domains that no flow uses: most likely misspelt ones.
+    pub fn domain_warnings<'a>(&self, used: impl IntoIterator<Item = &'a DomainName>) -> Diagnostics {
         let used: Vec<&DomainName> = used.into_iter().collect();
         let unused = self.domains.named.iter().filter(|(name, _)| !used.contains(name));
         unused
@@ -71,6 +71,7 @@ impl Config {
                 let message = format!("no flow uses the domain `{name}`, so these settings have no effect");
                 Diagnostic::warning("unused-domain", span, message).maybe_help(help)
             })
+            .chain(self.domains.warnings.iter().cloned())
             .collect()
     }
 

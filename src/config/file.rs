@@ -222,6 +222,7 @@ struct Pool {
     min: Option<CountOrNone>,
     max: Option<Count>,
     max_lifetime_ms: Option<Milliseconds>,
+    /// Has no effect any more.
     max_waiting: Option<CountOrNone>,
     coalesce: Option<Coalescing>,
     statements: Option<Statements>,
@@ -331,6 +332,7 @@ fn domains(given: &BTreeMap<String, Domain>, root: &Marked, config: &mut Config,
     if let (Some(defaults), Some(node)) = (given.get(DEFAULTS), section.get(DEFAULTS)) {
         config.domains.defaults = defaults.over(config.domains.defaults);
         complaints.extend(check_pool(config.domains.defaults.0, node));
+        config.domains.warnings.extend(defaults.obsolete(node));
     }
     for entry in section.entries().iter().filter(|entry| entry.key() != DEFAULTS) {
         let Some(domain) = given.get(entry.key()) else {
@@ -340,6 +342,7 @@ fn domains(given: &BTreeMap<String, Domain>, root: &Marked, config: &mut Config,
             Ok(name) => {
                 let (pool, timeouts) = domain.over(config.domains.defaults);
                 complaints.extend(check_pool(pool, entry.value()));
+                config.domains.warnings.extend(domain.obsolete(entry.value()));
                 config.domains.named.insert(name, (pool, timeouts, entry.key_span().clone()));
             }
             Err(error) => complaints.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string())),
@@ -358,11 +361,20 @@ fn check_pool(pool: PoolConfig, node: &Marked) -> Option<Diagnostic> {
 }
 
 impl Domain {
+    fn obsolete(&self, node: &Marked) -> Option<Diagnostic> {
+        self.pool.max_waiting.as_ref()?;
+        let span = node.get("pool")?.entry("max_waiting")?.key_span();
+        let message = "`pool.max_waiting` has no effect: queries wait for a connection for `acquire_ms`";
+        Some(
+            Diagnostic::warning("obsolete-setting", span, message)
+                .help("remove it; `http.max_in_flight` bounds what waits"),
+        )
+    }
+
     fn over(&self, (mut pool, mut timeouts): (PoolConfig, Timeouts)) -> (PoolConfig, Timeouts) {
         set(&mut pool.min, self.pool.min.map(|count| count.0));
         set(&mut pool.max, self.pool.max.map(|count| count.0));
         set(&mut pool.max_lifetime, self.pool.max_lifetime_ms.map(|time| time.0));
-        set(&mut pool.max_waiting, self.pool.max_waiting.map(|count| count.0));
         set(&mut pool.coalesce, self.pool.coalesce);
         set(&mut pool.statements, self.pool.statements);
         set(&mut timeouts.connect, self.timeouts.connect_ms.map(|time| time.0));

@@ -14,7 +14,7 @@ use super::access::{Cors, TlsFiles};
 use super::domain::{PoolConfig, Timeouts};
 use super::env::Env;
 use super::traces::TracesConfig;
-use crate::diagnostics::Span;
+use crate::diagnostics::{Diagnostic, Span};
 use crate::grl;
 use crate::types::DomainName;
 use crate::yaml;
@@ -222,6 +222,8 @@ pub enum LogFormat {
 pub(super) struct DomainSettings {
     pub(super) defaults: (PoolConfig, Timeouts),
     pub(super) named: BTreeMap<DomainName, (PoolConfig, Timeouts, Span)>,
+    /// About settings without effect.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 impl Default for Config {

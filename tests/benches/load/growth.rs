@@ -20,8 +20,6 @@ use crate::{number, report};
 pub const PRODUCTS: usize = 1_000;
 /// Clients, where the rate is measured.
 const CLIENTS: usize = 8;
-/// A flow of many nodes asks more queries at once than a domain lets wait by default.
-const SETTINGS: &str = "domains: { defaults: { pool: { max_waiting: 100000 } } }\n";
 
 const NODES: [usize; 9] = [1, 2, 5, 10, 20, 50, 100, 200, 500];
 const DOMAINS: [usize; 5] = [1, 2, 4, 8, 16];
@@ -169,7 +167,7 @@ async fn point(
         std::fs::write(directory.path().join("growth.grl"), rules).expect("written");
     }
     let started = Instant::now();
-    let service = Process::serve(Some(&graph), SETTINGS, environment);
+    let service = Process::serve(Some(&graph), "", environment);
     wait_ready(service.address, "/readyz").await;
     let ready_ms = started.elapsed().as_secs_f64() * 1e3;
     let target = Target::new(service.address, "/flows/growth", PRODUCTS);
