@@ -521,9 +521,11 @@ async fn a_collector_with_tls_is_sent_to_where_its_authority_is_trusted_and_nowh
             Serving::start(&databases, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint), ("SSL_CERT_FILE", &root), soon]);
         serving.ready().await;
         assert_eq!(serving.within("PROD-001", TRACE, "01").await.0, 200);
-        eventually("they are sent, or it is said that they cannot be", || {
+        // The proxy with TLS runs on this thread, so that the wait must not block it.
+        eventually_async("they are sent, or it is said that they cannot be", async || {
             !collector.spans().is_empty() || serving.text().contains("traces cannot be sent")
-        });
+        })
+        .await;
         serving.stop();
         let arrived = !of_trace(&collector.spans(), TRACE).is_empty();
         assert_eq!(arrived, is_trusted, "{}", serving.text());
