@@ -212,7 +212,7 @@ impl DomainWorker {
             Outcome::Several(together) => matches!(together, Ok(Together::Answered(_))),
         };
         let Some(sent) = self.scheduler.answered(statement, is_timed, now) else { return };
-        let size = sent.members.len();
+        let size = sent.size;
         let dispatch = match outcome {
             Outcome::Single(rows) => return answer(sent, vec![rows], now),
             Outcome::Several(Ok(Together::Answered(rows))) => {
@@ -299,9 +299,12 @@ impl DomainWorker {
     }
 }
 
+/// Answers each query that still waits with the rows of its own place. Where there are none it is dropped, and asked again.
 fn answer(sent: Statement<Ask>, rows: Vec<Rows>, now: Instant) {
-    let (together, took) = (sent.members.len(), now.saturating_duration_since(sent.sent));
-    for (member, rows) in sent.members.into_iter().zip(rows) {
+    let (together, took) = (sent.size, now.saturating_duration_since(sent.sent));
+    let mut rows: Vec<Option<Rows>> = rows.into_iter().map(Some).collect();
+    for member in sent.members {
+        let Some(rows) = rows.get_mut(member.place).and_then(Option::take) else { continue };
         let waited = sent.sent.saturating_duration_since(member.request.asked);
         member.request.answer(rows.map(|rows| Answer { rows, waited, took, together }));
     }
@@ -327,7 +330,7 @@ impl Handler<Ask> for DomainWorker {
         };
         let Question { wait, deadline, work, in_bulk, .. } = ask.question;
         let latest = deadline.min(now + wait);
-        let pending = Pending { request: ask, dispatch, latest, deadline, work, in_bulk };
+        let pending = Pending { request: ask, dispatch, latest, deadline, work, in_bulk, place: 0 };
         // Whatever is ready on this thread asks before the statements are made: see `Turn`.
         self.has_news = true;
         self.scheduler.push(state.key(), pending, now);

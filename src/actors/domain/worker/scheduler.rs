@@ -66,6 +66,8 @@ pub(super) struct Pending<R> {
     pub(super) work: Duration,
     /// Whether it belongs to a batch, which gives way to single requests.
     pub(super) in_bulk: bool,
+    /// Its place among the queries that its statement was sent for. It does not change when others leave.
+    pub(super) place: usize,
 }
 
 impl<R> Pending<R> {
@@ -89,6 +91,7 @@ struct Group<R> {
 pub(super) struct Statement<R> {
     pub(super) id: Id,
     pub(super) key: Key,
+    /// Those that wait for the answer. Some may have left since the statement was sent: see [`Pending::place`].
     pub(super) members: Vec<Pending<R>>,
     pub(super) sent: Instant,
     /// Whether it takes one of the places of slow statements.
@@ -96,7 +99,7 @@ pub(super) struct Statement<R> {
     /// How long it is expected to take.
     cost: Duration,
     /// How many queries it was sent for.
-    size: usize,
+    pub(super) size: usize,
     is_exclusive: bool,
 }
 
@@ -415,6 +418,9 @@ impl<R: Request> Scheduler<R> {
         members.retain(|member| !member.request.is_abandoned());
         if members.is_empty() {
             return None;
+        }
+        for (place, member) in members.iter_mut().enumerate() {
+            member.place = place;
         }
         self.by_age = !self.by_age;
         self.last_id += 1;

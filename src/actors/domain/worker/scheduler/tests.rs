@@ -34,6 +34,7 @@ fn pending(number: u32, now: Instant, latest: Duration, deadline: Duration, work
         deadline: now + deadline,
         work,
         in_bulk: false,
+        place: 0,
     }
 }
 
@@ -146,6 +147,24 @@ fn a_statement_behind_a_stalled_one_is_sent_again_once_others_are_answered() {
 }
 
 #[test]
+fn a_query_that_leaves_a_statement_does_not_move_the_rows_of_the_others() {
+    let now = Instant::now();
+    let (mut scheduler, _) = warm(now, &[(1, ms(1))]);
+    for number in 0..4 {
+        // The second is late before the statement is answered.
+        let work = if number == 1 { ms(20) } else { ms(1_000) };
+        scheduler.push(1, pending(number, now, ms(1_000), ms(2_000), work), now);
+    }
+    let sent = steps(&mut scheduler, now, Supply::default());
+    let Step::Send { statement, .. } = sent[0] else { panic!("{sent:?}") };
+    scheduler.statement(statement).expect("in flight").members[0].request.1.set(true);
+    assert_eq!(scheduler.tick(now + ms(21)).unanswered.len(), 1);
+    let answered = scheduler.answered(statement, true, now + ms(22)).expect("two wait");
+    let places: Vec<(u32, usize)> = answered.members.iter().map(|member| (member.request.0, member.place)).collect();
+    assert_eq!((places, answered.size), (vec![(2, 2), (3, 3)], 4));
+}
+
+#[test]
 fn single_requests_go_before_batches_at_every_other_statement() {
     let now = Instant::now();
     let (mut scheduler, _) = warm(now, &(1..=40).map(|key| (key, ms(1))).collect::<Vec<_>>());
@@ -195,6 +214,8 @@ struct World {
     back: HashMap<u32, usize>,
     opening: usize,
     in_flight: Vec<(Id, Id)>,
+    /// By statement: the queries that it was sent for, in the order of their rows.
+    rows: HashMap<Id, Vec<u32>>,
     connections: Vec<Id>,
 }
 
@@ -202,7 +223,17 @@ impl World {
     fn new() -> Self {
         let (scheduler, now) = (Scheduler::new(LIMIT), Instant::now());
         let (asked, sent, back) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { scheduler, now, asked, sent, back, opening: 0, in_flight: Vec::new(), connections: Vec::new() }
+        Self {
+            scheduler,
+            now,
+            asked,
+            sent,
+            back,
+            opening: 0,
+            in_flight: Vec::new(),
+            rows: HashMap::new(),
+            connections: Vec::new(),
+        }
     }
 
     fn hand_back(&mut self, request: &Numbered) {
@@ -228,6 +259,7 @@ impl World {
                         assert!(member.request.0 as usize % 4 == key, "a member of another query");
                     }
                     self.in_flight.push((statement, connection));
+                    self.rows.insert(statement, sent.members.iter().map(|member| member.request.0).collect());
                     let over = self.in_flight.iter().filter(|(_, over)| *over == connection).count();
                     assert!(over <= DEPTH);
                 }
@@ -268,6 +300,9 @@ impl World {
             Event::Answer { which, again } if !self.in_flight.is_empty() => {
                 let (statement, _) = self.in_flight.remove(which % self.in_flight.len());
                 let Some(sent) = self.scheduler.answered(statement, true, self.now) else { return };
+                for member in &sent.members {
+                    assert_eq!(self.rows[&statement][member.place], member.request.0, "the rows of another query");
+                }
                 match again {
                     None => sent.members.iter().for_each(|member| self.hand_back(&member.request)),
                     Some(singly) => {
