@@ -1,5 +1,8 @@
 //! Queries that go together get the rows they would have got alone.
 
+use std::time::Duration;
+
+use actix::clock::sleep;
 use futures_util::future::join_all;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +14,7 @@ use tributary::postgres::{Query, QueryError, QueryErrorKind};
 use tributary::types::{NodeId, Value};
 
 use crate::fixture::{Domain, LONG, ask, config, database, first, json, query, run, shared_server};
+use crate::support::connect;
 
 const SETUP: &str = "
     CREATE TYPE trend AS ENUM ('up', 'flat', 'down');
@@ -289,5 +293,48 @@ async fn a_query_goes_on_together_when_its_tables_have_changed() {
             assert_eq!(ids, expected, "after {change}");
         }
     }
+    domain.drain().await;
+}
+
+#[actix::test]
+async fn queries_that_leave_a_statement_early_do_not_move_the_rows_of_the_others() {
+    let server = shared_server();
+    let database = database(server, "leaves", "CREATE TABLE leaves AS SELECT generate_series(0, 99)::int8 AS n").await;
+    let mut config = config(server, &database);
+    config.pool.coalesce = Coalescing::Auto;
+    let domain = Domain::ready(config).await;
+    let asked = query("SELECT n FROM leaves WHERE n = $1");
+    for n in 0..20 {
+        ask(&domain.handle, &asked, &[Value::Integer(n)], LONG, None).await.expect("rows");
+    }
+    let holder = connect(&server.url(&database)).await;
+    let mut late = 0;
+    for _ in 0..10 {
+        holder.batch_execute("BEGIN; LOCK TABLE leaves").await.expect("locked");
+        let asks = (0..24).map(|n| {
+            let (handle, asked) = (domain.handle.clone(), asked.clone());
+            async move {
+                // Every third has little time.
+                let limit = (n % 3 == 0).then_some(Duration::from_millis(20));
+                let outcome = ask(&handle, &asked, &[Value::Integer(n)], LONG, limit).await;
+                outcome.map(|answer| (n, answer.rows.len(), first(&answer.rows[0])))
+            }
+        });
+        let released = async {
+            sleep(Duration::from_millis(60)).await;
+            holder.batch_execute("ROLLBACK").await.expect("released");
+        };
+        let (outcomes, ()) = tokio::join!(join_all(asks), released);
+        for outcome in outcomes {
+            match outcome {
+                Ok((n, rows, value)) => assert_eq!((rows, value), (1, Value::Integer(n))),
+                Err(error) => {
+                    assert!(matches!(error.kind, QueryErrorKind::Timeout { .. }), "{error:?}");
+                    late += 1;
+                }
+            }
+        }
+    }
+    assert!(late > 0, "some had too little time");
     domain.drain().await;
 }
