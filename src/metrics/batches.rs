@@ -36,9 +36,6 @@ impl Batches {
 
     /// So many queries are asked one by one because the statement for several was refused.
     pub fn add_uncoalesced(&self, count: usize) {
-        if count == 0 {
-            return;
-        }
         self.uncoalesced.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 

@@ -168,7 +168,7 @@ impl Connector {
     /// Makes a connection.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why it was not made.
     pub(super) async fn connect(&self) -> Result<ServerConnection, ConnectError> {
         self.dial().await.map_err(|error| ConnectError::of(&*error))
     }

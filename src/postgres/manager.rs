@@ -1,13 +1,13 @@
 //! What deadpool asks for: how connections are made, and which of them may be used again.
 //!
-//! The task that drives a connection lives on the thread that made it. Whoever uses the connection on that thread never has to
-//! wake another one.
+//! The task that drives a connection lives on the thread that made it. Queries that are sent from that thread wake no
+//! other one.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,8 @@ pub(super) type Object = deadpool::managed::Object<Manager>;
 /// What is prepared on a connection for one query.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
-    /// Keeps the address from being another's.
-    pub(super) query: Arc<Query>,
+    /// Keeps the address from being another's. Nothing is left of it once no flow and no thread knows the query.
+    pub(super) query: Weak<Query>,
     pub(super) statement: Statement,
     pub(super) plan: Arc<Plan>,
     /// The statement that stands for several queries.
@@ -47,7 +47,7 @@ pub(super) struct ServerConnection {
     pub(super) client: ClientWrapper,
     pub(super) born: Instant,
     /// The thread of the task that drives it.
-    pub(super) home: ThreadId,
+    home: ThreadId,
     /// By the address of a query: what is prepared for it.
     pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
     pub(super) place: Arc<Place>,
@@ -77,6 +77,13 @@ impl ServerConnection {
             is_settled,
             _interest: interest,
         }
+    }
+}
+
+impl ServerConnection {
+    /// Whether the task that drives it lives on the current thread.
+    pub(super) fn is_at_home(&self) -> bool {
+        self.home == std::thread::current().id()
     }
 }
 

@@ -133,8 +133,8 @@ impl Pool {
     pub async fn lease(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
         loop {
             let connection = self.get(deadline).await?;
-            if connection.home == std::thread::current().id() || self.is_contended() {
-                return Ok(Session::new(connection, Arc::clone(&self.shared)));
+            if connection.is_at_home() || self.is_contended() {
+                return Ok(self.session(connection));
             }
             Self::discard(connection);
         }
@@ -146,7 +146,11 @@ impl Pool {
     /// `Overloaded` where none came free in time, `Unavailable` where the server refuses us, `ConnectionLost` where none
     /// could be made.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
-        Ok(Session::new(self.get(deadline).await?, Arc::clone(&self.shared)))
+        Ok(self.session(self.get(deadline).await?))
+    }
+
+    fn session(&self, connection: Object) -> Session {
+        Session::new(connection, Arc::clone(&self.shared))
     }
 
     async fn get(&self, deadline: Deadline) -> Result<Object, QueryErrorKind> {
@@ -240,9 +244,7 @@ impl Pool {
     pub async fn fill(&self) -> Result<Option<Session>, ConnectError> {
         for _ in 0..FILL_ATTEMPTS {
             match self.at_once().await {
-                Ok(connection) if connection.home == std::thread::current().id() => {
-                    return Ok(Some(Session::new(connection, Arc::clone(&self.shared))));
-                }
+                Ok(connection) if connection.is_at_home() => return Ok(Some(self.session(connection))),
                 Ok(foreign) => Self::discard(foreign),
                 Err(error) => match refusal(error, self.shared.connector.patience()) {
                     None => return Ok(None),

@@ -44,7 +44,8 @@ pub struct Session {
     ends: std::time::Instant,
     /// What was asked and has not been answered to its end.
     unanswered: Cell<usize>,
-    /// Nothing more may be asked: rows were left unread, because the node does not take so many, or the server ends the session.
+    /// Nothing more may be asked: rows were left unread, because the node does not take so many, the server ends the session, or
+    /// the protocol broke.
     is_spent: Cell<bool>,
     /// The session's own limit of time is not in force.
     is_altered: Cell<bool>,
@@ -171,12 +172,12 @@ impl Session {
         match fault {
             Fault::Ours(kind) => kind,
             Fault::Driver(error) => {
-                if error.as_db_error().is_none() {
-                    self.unanswered.update(|count| count + 1);
-                }
-                if is_farewell(&error) {
+                let ends_session = is_farewell(&error);
+                if ends_session {
                     // The statements behind this one learn only that the session has ended.
                     self.pool.connector.note_farewell();
+                }
+                if ends_session || error.as_db_error().is_none() {
                     self.is_spent.set(true);
                 }
                 let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
@@ -207,15 +208,15 @@ impl Session {
     /// Runs the query as it was prepared before, or, where the schema may have changed since, as it is prepared again.
     async fn run_prepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let prepared = self.prepare(state).await?;
-        match self.execute(&prepared, params).await {
+        match self.execute(state, &prepared, params).await {
             Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
-            Err(Fault::Ours(kind)) if self.is_current(&prepared).await? => return Err(kind.into()),
+            Err(Fault::Ours(kind)) if self.is_current(state, &prepared).await? => return Err(kind.into()),
             Err(Fault::Ours(_)) => {}
             outcome => return outcome,
         }
         self.forget(state)?;
         let prepared = self.prepare(state).await?;
-        self.execute(&prepared, params).await
+        self.execute(state, &prepared, params).await
     }
 
     /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
@@ -228,8 +229,8 @@ impl Session {
 
     /// Whether PREPARE still says what the plan was made of. The server tells of a change only when a statement is
     /// executed, and a value that does not fit the plan is never sent.
-    pub(super) async fn is_current(&self, prepared: &Prepared) -> Result<bool, Fault> {
-        Ok(prepared.plan.fits(&self.connection()?.prepare(prepared.query.text()).await?))
+    pub(super) async fn is_current(&self, state: &QueryState, prepared: &Prepared) -> Result<bool, Fault> {
+        Ok(prepared.plan.fits(&self.connection()?.prepare(state.query().text()).await?))
     }
 
     /// Runs the query as it was described before, or else as it is described now: its parameters may have other types since.
@@ -293,7 +294,7 @@ impl Session {
         }
         let statement = connection.prepare(state.query().text()).await?;
         let plan = state.prepared(&statement);
-        let prepared = Prepared { query: Arc::clone(state.query()), statement, plan, wrapped: None };
+        let prepared = Prepared { query: Arc::downgrade(state.query()), statement, plan, wrapped: None };
         self.remember(state, prepared.clone())?;
         Ok(prepared)
     }
@@ -302,15 +303,15 @@ impl Session {
     pub(super) fn remember(&self, state: &QueryState, prepared: Prepared) -> Result<(), QueryErrorKind> {
         let mut known = self.connection()?.prepared.borrow_mut();
         if !known.contains_key(&state.key()) {
-            known.retain(|_, known| Arc::strong_count(&known.query) > 1);
+            known.retain(|_, known| known.query.strong_count() > 0);
         }
         known.insert(state.key(), prepared);
         Ok(())
     }
 
-    async fn execute(&self, prepared: &Prepared, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn execute(&self, state: &QueryState, prepared: &Prepared, params: &[Value]) -> Result<Vec<Value>, Fault> {
         let (reader, bound) = (prepared.plan.reader()?, prepared.plan.bind(params)?);
-        Ok(self.read(&prepared.query, &prepared.statement, &reader, &bound).await??)
+        Ok(self.read(state.query(), &prepared.statement, &reader, &bound).await??)
     }
 
     /// Runs `statement` and reads the rows that `query` takes and one more, or says which column cannot be read.

@@ -73,6 +73,13 @@ pub(in crate::actors) struct Question {
 #[derive(Debug)]
 pub(in crate::actors) struct InFlight(Arc<Core>);
 
+impl InFlight {
+    fn begin(core: &Arc<Core>) -> Self {
+        core.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(core))
+    }
+}
+
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -218,8 +225,7 @@ impl Core {
         asked: Instant,
     ) -> Option<Result<Answer, QueryErrorKind>> {
         let (reply, answer) = oneshot::channel();
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let ask = Ask { question, asked, reply, _in_flight: InFlight(Arc::clone(self)) };
+        let ask = Ask { question, asked, reply, _in_flight: InFlight::begin(self) };
         self.tell_worker(ask);
         let outcome = answer.await.ok()?;
         if let Err(kind) = &outcome {
@@ -229,8 +235,7 @@ impl Core {
     }
 
     fn tell_worker(self: &Arc<Self>, ask: Ask) {
-        let number = THREAD.with(|number| *number);
-        let Some((index, slot)) = self.slot(number) else { return };
+        let Some((index, slot)) = self.slot() else { return };
         if let Some(address) = &*slot.address.load()
             && address.connected()
         {
@@ -240,8 +245,9 @@ impl Core {
         self.start_worker(index, slot).do_send(ask);
     }
 
-    fn slot(&self, thread: usize) -> Option<(usize, &Slot)> {
-        let index = thread.checked_rem(self.workers.len())?;
+    /// The place of this thread's worker.
+    fn slot(&self) -> Option<(usize, &Slot)> {
+        let index = THREAD.with(|number| *number).checked_rem(self.workers.len())?;
         Some((index, self.workers.get(index)?))
     }
 
@@ -266,8 +272,7 @@ impl Core {
 
     /// Starts the worker of this thread, so that its connections are made before they are needed.
     pub(super) fn join(self: &Arc<Self>) {
-        let number = THREAD.with(|number| *number);
-        if let Some((index, slot)) = self.slot(number)
+        if let Some((index, slot)) = self.slot()
             && slot.address.load().is_none()
         {
             self.start_worker(index, slot);
@@ -339,8 +344,7 @@ impl Core {
         query: Arc<Query>,
         deadline: Deadline,
     ) -> Result<Description, QueryErrorKind> {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let _in_flight = InFlight(Arc::clone(&self));
+        let _in_flight = InFlight::begin(&self);
         let described = async { self.pool.acquire(deadline).await?.describe(&query, deadline).await };
         described.await.inspect_err(|kind| self.alarm_for(kind))
     }

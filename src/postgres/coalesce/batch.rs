@@ -68,7 +68,7 @@ impl Session {
         let plan = &prepared.plan;
         let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
         let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
-        if bound.iter().any(Result::is_err) && !self.is_current(&prepared).await? {
+        if bound.iter().any(Result::is_err) && !self.is_current(state, &prepared).await? {
             self.forget(state)?;
             return Ok(Together::Singly);
         }

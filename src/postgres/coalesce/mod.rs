@@ -4,7 +4,7 @@
 //! place of its parameters. Equal parameters share one answer, which was read after all who get it had asked. A query
 //! that waits by itself goes as it is.
 //!
-//! An answer never reaches the wrong flow: rows are told apart by their ordinal number only, and one that is out of
+//! An answer never reaches the wrong flow: rows are distinguished by their ordinal number only, and one that is out of
 //! range fails the whole statement. Any error of the server to a wrapped statement makes its queries run one by one, so that a
 //! bad key fails its own flow only, and a table that only the wrapped statement touches fails none. The plain and the
 //! wrapped statement are then both prepared again.

@@ -5,6 +5,7 @@
 //! query that has to be sent again (singly, or over a connection of its own) goes back to the scheduler. A worker that panics
 //! drops its replies: the handles ask again, and the next question starts another worker.
 
+mod connection;
 mod latency;
 mod scheduler;
 
@@ -14,7 +15,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix::{
     Actor, ActorContext, ActorFuture, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, ResponseActFuture,
@@ -24,11 +25,15 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
 
-use self::scheduler::{Dispatch, Id, Key, Pending, Request, Scheduler, Statement, Step, Supply};
+use self::connection::{Dispatch, Id, Key, Pending, Request, Statement};
+use self::scheduler::{Scheduler, Step, Supply};
 use super::core::{Core, InFlight, Question, SlowPlace, unavailable};
 use super::state::State;
 use crate::postgres::{Answer, ConnectError, IDLE, Query, QueryErrorKind, QueryState, Rows, Session, Together};
 use crate::types::Value;
+
+/// A query that nobody has asked for so long is forgotten when a new one comes.
+const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// Run a query. Where nothing is replied, the worker has ended, or does not serve any more.
 #[derive(Debug, Message)]
@@ -47,16 +52,23 @@ impl Ask {
     }
 }
 
-impl Request for Ask {
+/// A query that waits or is in flight, with what is known of it.
+#[derive(Debug)]
+struct Waiting {
+    ask: Ask,
+    state: Rc<QueryState>,
+}
+
+impl Request for Waiting {
     fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        self.ask.reply.is_closed()
     }
 }
 
 /// Something has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
-pub enum Notice {
+pub(super) enum Notice {
     /// Connections are to be closed, or a place for a slow statement is free.
     Look,
     /// The domain is down: give every query back.
@@ -87,9 +99,10 @@ enum Outcome {
 pub(super) struct DomainWorker {
     core: Arc<Core>,
     number: usize,
-    scheduler: Scheduler<Ask>,
+    scheduler: Scheduler<Waiting>,
     sessions: HashMap<Id, Rc<Session>>,
-    queries: HashMap<Key, Rc<QueryState>>,
+    /// What is known of each query, and when it was asked last.
+    queries: HashMap<Key, (Rc<QueryState>, Instant)>,
     running: HashMap<Id, (SpawnHandle, Option<SlowPlace>)>,
     /// Whether queries have come since the last dispatch.
     has_news: bool,
@@ -117,17 +130,20 @@ impl DomainWorker {
         Self { core, number, scheduler, sessions, queries, running, has_news: false, is_leaving: false }.start()
     }
 
-    /// What is known of `query`.
-    fn state(&mut self, query: &Arc<Query>) -> Rc<QueryState> {
+    /// What is known of `query`, which is asked at `now`.
+    fn state(&mut self, query: &Arc<Query>, now: Instant) -> Rc<QueryState> {
         let key = Arc::as_ptr(query).addr();
-        if let Some(known) = self.queries.get(&key) {
+        if let Some((known, asked)) = self.queries.get_mut(&key) {
+            *asked = now;
             return Rc::clone(known);
         }
-        // Queries that no flow has any more are forgotten.
-        self.queries.retain(|_, known| Arc::strong_count(known.query()) > 1 || Rc::strong_count(known) > 1);
+        // A reload brings new queries. The old ones are forgotten, unless one of them still waits or is in flight.
+        self.queries.retain(|_, (known, asked)| {
+            Rc::strong_count(known) > 1 || now.saturating_duration_since(*asked) < REMEMBERED
+        });
         self.scheduler.forget(|key| self.queries.contains_key(&key));
         let state = Rc::new(QueryState::new(Arc::clone(query)));
-        self.queries.insert(key, Rc::clone(&state));
+        self.queries.insert(key, (Rc::clone(&state), now));
         state
     }
 
@@ -168,7 +184,7 @@ impl DomainWorker {
                 Err(QueryErrorKind::Overloaded { .. }) => drop(worker.scheduler.not_opened(true)),
                 Err(kind) => {
                     let refused = worker.scheduler.not_opened(false);
-                    refused.into_iter().for_each(|ask| ask.answer(Err(kind.clone())));
+                    refused.into_iter().for_each(|refused| refused.ask.answer(Err(kind.clone())));
                 }
             }
             worker.dispatch(context);
@@ -182,14 +198,13 @@ impl DomainWorker {
 
     fn send(&mut self, statement: Id, connection: Id, context: &mut Context<Self>) {
         let Some(sent) = self.scheduler.statement(statement) else { return };
-        let (Some(session), Some(state)) = (self.sessions.get(&connection), self.queries.get(&sent.key)) else {
-            return;
-        };
+        let (Some(session), Some(first)) = (self.sessions.get(&connection), sent.members.first()) else { return };
         let place = sent.is_slow.then(|| SlowPlace::take(&self.core));
-        let (session, state) = (Rc::clone(session), Rc::clone(state));
+        let (session, state) = (Rc::clone(session), Rc::clone(&first.request.state));
         let limit = sent.members.iter().map(|member| member.work).max().unwrap_or_default();
         let asks: Vec<Arc<[Value]>> =
-            sent.members.iter().map(|member| Arc::clone(&member.request.question.params)).collect();
+            sent.members.iter().map(|member| Arc::clone(&member.request.ask.question.params)).collect();
+        let known = Rc::clone(&state);
         let asked = async move {
             match asks.as_slice() {
                 [params] => Outcome::Single(session.query(&state, params, limit).await),
@@ -197,14 +212,14 @@ impl DomainWorker {
             }
         };
         let ended = asked.into_actor(self).map(move |outcome, worker, context| {
-            worker.ended(statement, outcome);
+            worker.ended(statement, &known, outcome);
             worker.dispatch(context);
         });
         self.running.insert(statement, (context.spawn(ended), place));
     }
 
     /// The statement ended: its queries are answered, or sent again.
-    fn ended(&mut self, statement: Id, outcome: Outcome) {
+    fn ended(&mut self, statement: Id, state: &QueryState, outcome: Outcome) {
         self.running.remove(&statement);
         let now = Instant::now();
         let is_timed = match &outcome {
@@ -217,9 +232,7 @@ impl DomainWorker {
             Outcome::Single(rows) => return answer(sent, vec![rows], now),
             Outcome::Several(Ok(Together::Answered(rows))) => {
                 self.core.batches.add(size);
-                if let Some(state) = self.queries.get(&sent.key) {
-                    state.succeeded();
-                }
+                state.succeeded();
                 return answer(sent, rows, now);
             }
             Outcome::Several(Err(kind @ QueryErrorKind::ConnectionLost { .. })) => {
@@ -231,9 +244,7 @@ impl DomainWorker {
                 Dispatch::Singly
             }
             Outcome::Several(Err(kind)) => {
-                if let Some(state) = self.queries.get(&sent.key) {
-                    state.failed(kind.code());
-                }
+                state.failed(kind.code());
                 self.core.batches.add_uncoalesced(size);
                 Dispatch::Singly
             }
@@ -244,12 +255,11 @@ impl DomainWorker {
     /// Answers what is overdue, and drops the statements that nobody waits for.
     fn tick(&mut self, context: &mut Context<Self>) {
         let overdue = self.scheduler.tick(Instant::now());
-        for ask in overdue.unsent {
-            let kind = self.core.pool().acquire_timeout();
-            ask.answer(Err(kind));
+        for late in overdue.unsent {
+            late.ask.answer(Err(self.core.pool().acquire_timeout()));
         }
-        for (ask, after) in overdue.unanswered {
-            ask.answer(Err(QueryErrorKind::Timeout { after }));
+        for (late, after) in overdue.unanswered {
+            late.ask.answer(Err(QueryErrorKind::Timeout { after }));
         }
         self.abandon(overdue.abandoned, context);
         self.dispatch(context);
@@ -300,13 +310,14 @@ impl DomainWorker {
 }
 
 /// Answers each query that still waits with the rows of its own place. Where there are none it is dropped, and asked again.
-fn answer(sent: Statement<Ask>, rows: Vec<Rows>, now: Instant) {
+fn answer(sent: Statement<Waiting>, rows: Vec<Rows>, now: Instant) {
     let (together, took) = (sent.size, now.saturating_duration_since(sent.sent));
     let mut rows: Vec<Option<Rows>> = rows.into_iter().map(Some).collect();
     for member in sent.members {
         let Some(rows) = rows.get_mut(member.place).and_then(Option::take) else { continue };
-        let waited = sent.sent.saturating_duration_since(member.request.asked);
-        member.request.answer(rows.map(|rows| Answer { rows, waited, took, together }));
+        let ask = member.request.ask;
+        let waited = sent.sent.saturating_duration_since(ask.asked);
+        ask.answer(rows.map(|rows| Answer { rows, waited, took, together }));
     }
 }
 
@@ -320,20 +331,23 @@ impl Handler<Ask> for DomainWorker {
             }
             return;
         }
-        let (now, state) = (ask.asked, self.state(&ask.question.query));
+        let now = ask.asked;
+        let state = self.state(&ask.question.query, now);
         let coalesces = self.core.pool().coalesces();
         let dispatch = if coalesces && state.is_coalescible(now) {
             Dispatch::Together
         } else {
-            self.core.batches.add_uncoalesced(usize::from(coalesces && state.pauses(now)));
+            if coalesces && state.pauses(now) {
+                self.core.batches.add_uncoalesced(1);
+            }
             Dispatch::Singly
         };
         let Question { wait, deadline, work, in_bulk, .. } = ask.question;
-        let latest = deadline.min(now + wait);
-        let pending = Pending { request: ask, dispatch, latest, deadline, work, in_bulk, place: 0 };
+        let (key, latest) = (state.key(), deadline.min(now + wait));
+        let pending = Pending { request: Waiting { ask, state }, dispatch, latest, deadline, work, in_bulk, place: 0 };
         // Whatever is ready on this thread asks before the statements are made: see `Turn`.
         self.has_news = true;
-        self.scheduler.push(state.key(), pending, now);
+        self.scheduler.push(key, pending, now);
     }
 }
 
@@ -344,9 +358,9 @@ impl Handler<Notice> for DomainWorker {
         match notice {
             Notice::Look => {}
             Notice::Outage => {
-                let (asks, statements) = self.scheduler.clear();
+                let (waiting, statements) = self.scheduler.clear();
                 let state = self.core.state();
-                asks.into_iter().for_each(|ask| ask.answer(Err(unavailable(&state))));
+                waiting.into_iter().for_each(|waiting| waiting.ask.answer(Err(unavailable(&state))));
                 self.abandon(statements, context);
             }
             Notice::Leave => self.is_leaving = true,
@@ -363,14 +377,19 @@ impl Handler<Fill> for DomainWorker {
     fn handle(&mut self, Fill { to }: Fill, context: &mut Context<Self>) -> Self::Result {
         self.look_after_idle(to, context);
         let missing = to.saturating_sub(self.scheduler.connections());
+        self.scheduler.opens(missing);
         let pool = self.core.pool().clone();
         let filled = async move { join_all((0..missing).map(|_| pool.fill())).await };
         Box::pin(filled.into_actor(self).map(|filled, worker, context| {
             let mut outcome = Ok(());
             for made in filled {
                 match made {
-                    Ok(session) => session.into_iter().for_each(|session| worker.hold(session)),
-                    Err(error) => outcome = Err(error),
+                    Ok(Some(session)) => worker.hold(session),
+                    Ok(None) => drop(worker.scheduler.not_opened(true)),
+                    Err(error) => {
+                        drop(worker.scheduler.not_opened(true));
+                        outcome = Err(error);
+                    }
                 }
             }
             worker.dispatch(context);

@@ -18,6 +18,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::connection::{Connection, Dispatch, Id, Key, Pending, Request, Statement};
 use super::latency::{Latency, is_quick, most_together, stall_limit};
 
 /// Statements of one coalescible query in flight on one connection.
@@ -31,51 +32,6 @@ const FAIR_SHARE: Duration = Duration::from_millis(10);
 /// A stalled connection is waited for so many times the stall limit while no other connection answers either.
 const STANDSTILL: u32 = 4;
 
-/// Identifies a query for as long as its state is kept.
-pub(super) type Key = usize;
-/// Identifies a connection or a statement of one scheduler.
-pub(super) type Id = u64;
-
-/// What the scheduler asks a request.
-pub(super) trait Request {
-    /// Whether nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
-}
-
-/// How a query may be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dispatch {
-    /// Together with others of its kind.
-    Together,
-    /// As a statement of its own.
-    Singly,
-    /// Over a connection of its own.
-    Exclusively,
-}
-
-/// A query that waits or is in flight.
-#[derive(Debug)]
-pub(super) struct Pending<R> {
-    pub(super) request: R,
-    pub(super) dispatch: Dispatch,
-    /// Until when it waits for a connection.
-    pub(super) latest: Instant,
-    /// By when it is answered in any case.
-    pub(super) deadline: Instant,
-    /// How long it may take once it is sent.
-    pub(super) work: Duration,
-    /// Whether it belongs to a batch, which gives way to single requests.
-    pub(super) in_bulk: bool,
-    /// Its place among the queries that its statement was sent for. It does not change when others leave.
-    pub(super) place: usize,
-}
-
-impl<R> Pending<R> {
-    fn due(&self, sent: Instant) -> Instant {
-        self.deadline.min(sent.checked_add(self.work).unwrap_or(self.deadline))
-    }
-}
-
 /// Waiting queries that can go as one statement.
 #[derive(Debug)]
 struct Group<R> {
@@ -84,53 +40,6 @@ struct Group<R> {
     members: Vec<Pending<R>>,
     since: Instant,
     in_bulk: bool,
-}
-
-/// Queries that were sent as one statement.
-#[derive(Debug)]
-pub(super) struct Statement<R> {
-    pub(super) id: Id,
-    pub(super) key: Key,
-    /// Those that wait for the answer. Some may have left since the statement was sent: see [`Pending::place`].
-    pub(super) members: Vec<Pending<R>>,
-    pub(super) sent: Instant,
-    /// Whether it takes one of the places of slow statements.
-    pub(super) is_slow: bool,
-    /// How long it is expected to take.
-    cost: Duration,
-    /// How many queries it was sent for.
-    pub(super) size: usize,
-    is_exclusive: bool,
-}
-
-#[derive(Debug)]
-struct Connection<R> {
-    id: Id,
-    opened: Instant,
-    last_answer: Instant,
-    /// In the order in which PostgreSQL answers them.
-    in_flight: VecDeque<Statement<R>>,
-    is_retired: bool,
-}
-
-impl<R> Connection<R> {
-    fn is_exclusive(&self) -> bool {
-        self.in_flight.iter().any(|statement| statement.is_exclusive)
-    }
-
-    /// How long its oldest statement has been running.
-    fn silence(&self, now: Instant) -> Duration {
-        let since = self.in_flight.front().map(|oldest| oldest.sent.max(self.last_answer));
-        since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
-    }
-
-    fn backlog(&self) -> Duration {
-        self.in_flight.iter().map(|statement| statement.cost).sum()
-    }
-
-    fn carried(&self, key: Key) -> usize {
-        self.in_flight.iter().filter(|statement| statement.key == key).count()
-    }
 }
 
 /// What the pool and the domain can give at the moment.
@@ -232,7 +141,7 @@ impl<R: Request> Scheduler<R> {
 
     /// A query is to be sent.
     pub(super) fn push(&mut self, key: Key, pending: Pending<R>, now: Instant) {
-        self.ring_at(pending.latest.min(pending.deadline));
+        self.ring_at(pending.latest());
         let (dispatch, in_bulk) = (pending.dispatch, pending.in_bulk);
         let most = self.most(key, &pending);
         let like = |group: &&mut Group<R>| group.key == key && group.dispatch == dispatch && group.members.len() < most;
@@ -318,7 +227,8 @@ impl<R: Request> Scheduler<R> {
 
     fn is_exclusive(&self, group: &Group<R>) -> bool {
         group.dispatch == Dispatch::Exclusively
-            || self.mean(group.key).is_none_or(|mean| !is_quick(mean, self.usual.mean()))
+            || self.mean(group.key).is_none()
+            || self.is_slow(group.key)
             || group.members.iter().any(|member| member.work > self.session_limit)
     }
 
@@ -433,6 +343,11 @@ impl<R: Request> Scheduler<R> {
         Some(Step::Send { statement: id, connection: connection.id })
     }
 
+    /// So many connections are being opened that no query asked for.
+    pub(super) fn opens(&mut self, count: usize) {
+        self.opening += count;
+    }
+
     /// A connection was opened. Returns its id.
     pub(super) fn opened(&mut self, now: Instant) -> Id {
         self.opening = self.opening.saturating_sub(1);
@@ -449,12 +364,20 @@ impl<R: Request> Scheduler<R> {
         if may_come_free || self.connections() > 0 {
             return Vec::new();
         }
+        self.take_queue()
+    }
+
+    fn take_queue(&mut self) -> Vec<R> {
         self.queue.drain(..).flat_map(|group| group.members).map(|member| member.request).collect()
+    }
+
+    fn connection(&mut self, id: Id) -> Option<&mut Connection<R>> {
+        self.connections.iter_mut().find(|connection| connection.id == id)
     }
 
     /// The connection takes no more statements and is closed after those that it has.
     pub(super) fn retire(&mut self, connection: Id) {
-        if let Some(connection) = self.connections.iter_mut().find(|known| known.id == connection) {
+        if let Some(connection) = self.connection(connection) {
             connection.is_retired = true;
         }
     }
@@ -467,7 +390,7 @@ impl<R: Request> Scheduler<R> {
 
     /// The connection has answered something other than a statement.
     pub(super) fn used(&mut self, connection: Id, now: Instant) {
-        if let Some(connection) = self.connections.iter_mut().find(|known| known.id == connection) {
+        if let Some(connection) = self.connection(connection) {
             connection.last_answer = now;
         }
     }
@@ -510,7 +433,7 @@ impl<R: Request> Scheduler<R> {
         let mut overdue = Overdue { unsent: Vec::new(), unanswered: Vec::new(), abandoned: Vec::new() };
         self.queue.retain_mut(|group| {
             group.members.retain(|member| !member.request.is_abandoned());
-            let late = group.members.extract_if(.., |member| member.latest.min(member.deadline) <= now);
+            let late = group.members.extract_if(.., |member| member.latest() <= now);
             overdue.unsent.extend(late.map(|member| member.request));
             !group.members.is_empty()
         });
@@ -548,8 +471,7 @@ impl<R: Request> Scheduler<R> {
 
     /// Gives every query back and retires every connection.
     pub(super) fn clear(&mut self) -> (Vec<R>, Vec<Id>) {
-        let mut requests: Vec<R> =
-            self.queue.drain(..).flat_map(|group| group.members).map(|member| member.request).collect();
+        let mut requests = self.take_queue();
         let mut abandoned = Vec::new();
         for connection in &mut self.connections {
             connection.is_retired = true;
@@ -575,7 +497,7 @@ impl<R: Request> Scheduler<R> {
     fn ring(&mut self, now: Instant) {
         self.alarm = None;
         let waiting = self.queue.iter().flat_map(|group| &group.members);
-        let unsent = waiting.map(|member| member.latest.min(member.deadline)).min();
+        let unsent = waiting.map(|member| member.latest()).min();
         let sent = self.connections.iter().flat_map(|connection| &connection.in_flight);
         let due = sent.flat_map(|sent| sent.members.iter().map(|member| member.due(sent.sent))).min();
         let look = (!self.is_idle()).then(|| now + stall_limit(self.usual.mean()));
