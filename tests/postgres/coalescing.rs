@@ -35,7 +35,7 @@ const SETUP: &str = "
     CREATE FUNCTION roll(n int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT n';
 ";
 
-/// How a domain's one lane has prepared its statements.
+/// How many wrapped statements the domain's one connection has prepared.
 const WRAPPED: &str = "SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE 'SELECT tri' || 'butary%'";
 
 /// A domain with a single connection: what comes while it is busy has to wait.

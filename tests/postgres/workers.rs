@@ -23,14 +23,18 @@ async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) 
     receiver.await.expect("an outcome")
 }
 
+/// A domain with so many connections, one of which is the probe's.
+async fn domain(name: &str, min: usize, max: usize) -> (String, Domain) {
+    let server = shared_server();
+    let database = database(server, name, "").await;
+    let mut config = config(server, &database);
+    (config.pool.min, config.pool.max) = (min, max);
+    (database, Domain::ready(config).await)
+}
+
 #[actix::test]
 async fn more_threads_than_connections_share_workers() {
-    let server = shared_server();
-    let database = database(server, "shared_workers", "").await;
-    let mut config = config(server, &database);
-    // One connection for queries.
-    (config.pool.min, config.pool.max) = (1, 2);
-    let domain = Domain::ready(config).await;
+    let (database, domain) = domain("shared_workers", 1, 2).await;
     let threads: Vec<Arbiter> = (0..4).map(|_| Arbiter::new()).collect();
     for _ in 0..20 {
         let answers = threads.iter().map(|thread| ask_there(thread, &domain.handle, "SELECT $1::int8 AS n"));
@@ -38,18 +42,13 @@ async fn more_threads_than_connections_share_workers() {
             assert_eq!(answer.expect("rows").rows.len(), 1);
         }
     }
-    assert!(sessions(server, &database).await <= 2, "the probe's and one for queries");
+    assert!(sessions(shared_server(), &database).await <= 2, "the probe's and one for queries");
     domain.drain().await;
 }
 
 #[actix::test]
 async fn a_worker_gives_up_idle_connections_that_another_waits_for() {
-    let server = shared_server();
-    let database = database(server, "given_up", "").await;
-    let mut config = config(server, &database);
-    // Two connections for queries.
-    (config.pool.min, config.pool.max) = (0, 3);
-    let domain = Domain::ready(config).await;
+    let (_, domain) = domain("given_up", 0, 3).await;
     let slow = query("SELECT $1::int8 AS n FROM pg_sleep(0.2)");
     let one = [json("1")];
     let both = (0..2).map(|_| ask(&domain.handle, &slow, &one, LONG, None));
@@ -68,11 +67,7 @@ async fn a_worker_gives_up_idle_connections_that_another_waits_for() {
 
 #[actix::test]
 async fn each_thread_makes_connections_of_its_own_and_the_minimum_is_shared_out() {
-    let server = shared_server();
-    let database = database(server, "shared_out", "").await;
-    let mut config = config(server, &database);
-    (config.pool.min, config.pool.max) = (5, 10);
-    let domain = Domain::ready(config).await;
+    let (database, domain) = domain("shared_out", 5, 10).await;
     let threads: Vec<Arbiter> = (0..2).map(|_| Arbiter::new()).collect();
     for thread in &threads {
         ask_there(thread, &domain.handle, "SELECT $1::int8 AS n").await.expect("rows");
@@ -80,5 +75,5 @@ async fn each_thread_makes_connections_of_its_own_and_the_minimum_is_shared_out(
     eventually("the minimum is there", async || domain.handle.health().pool.size >= 5).await;
     assert!(domain.handle.health().pool.size <= 5 + 2, "{:?}", domain.handle.health().pool);
     domain.drain().await;
-    eventually("every connection is closed", async || sessions(server, &database).await == 0).await;
+    eventually("every connection is closed", async || sessions(shared_server(), &database).await == 0).await;
 }

@@ -178,7 +178,7 @@ impl<'a> Given<'a> {
                     continue;
                 }
             };
-            // A list's elements have told on their own.
+            // The elements of a list have problems of their own.
             if !misfit.1.is_empty() {
                 problems.push(problem(&field.name, None, misfit));
             }
