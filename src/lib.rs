@@ -1,15 +1,19 @@
 //! Tributary turns many PostgreSQL databases into one decision.
 //!
-//! The floors, each of which imports only from below (`tests/architecture.rs` holds them to it):
+//! The floors. A room imports rooms of lower floors only (`tests/architecture.rs` enforces it):
 //!
-//! | floor | rooms | what happens there |
+//! | floor | rooms | purpose |
 //! |---|---|---|
-//! | 5 | [`app`] | the composition root: configuration and flows become actors and a server |
-//! | 4 | [`http`] | routes, handlers, problems |
-//! | 3 | [`actors`], [`metrics`], [`records`], [`flowtests`] | one supervised actor per database, the coordinator, the rule actors; decisions counted and on record; flows tested without databases |
-//! | 2 | [`flow`] | the walk over a compiled graph, outcomes, the trace |
-//! | 1 | [`graph`], [`grl`], [`postgres`], [`config`], [`yaml`], [`server`] | files, rules and rows become checked plans and values |
-//! | 0 | [`types`], [`diagnostics`] | the words everything else speaks |
+//! | 9 | [`app`] | the composition root: commands; configuration and flows become actors and a server |
+//! | 8 | [`http`], [`server`] | routes, handlers, problems; the private PostgreSQL of `demo` and of the tests |
+//! | 7 | [`flowtests`] | flows tested without databases |
+//! | 6 | [`actors`], [`records`] | one supervised actor per database, the coordinator, the rule actors; decisions on record |
+//! | 5 | [`postgres`], [`metrics`] | adapters: queries on real databases; counters and histograms |
+//! | 4 | [`flow`] | one run of a compiled graph; the ports through which it asks databases and rule engines |
+//! | 3 | [`graph`] | flow files, from YAML to a checked plan |
+//! | 2 | [`config`] | the service's settings, environment and secrets |
+//! | 1 | [`grl`], [`yaml`] | the rule language; YAML with places |
+//! | 0 | [`types`], [`diagnostics`] | names, values, time; errors with file, line and caret |
 
 pub mod actors;
 pub mod app;

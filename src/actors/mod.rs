@@ -1,4 +1,4 @@
-//! Floor 3: everything that lives longer than a request.
+//! Everything that lives longer than a request.
 //!
 //! | room | actor | owns |
 //! |---|---|---|

@@ -1,4 +1,4 @@
-//! Floor 5: the composition root.
+//! The composition root.
 //!
 //! The one place that knows everything: it reads files into a checked [`Project`], brings it to life as a [`Core`] of
 //! actors, and puts a server in front ([`App`]). The commands of the command line are here too, a file each. Nothing

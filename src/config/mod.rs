@@ -1,4 +1,4 @@
-//! Floor 1: service configuration, environment and secrets.
+//! Service configuration, environment and secrets.
 //!
 //! [`Config`] is read once at start, from the command line, the environment, `.env` and `config/service.yaml`, in this
 //! order of precedence; everything that is wrong is told at once. [`Config::domain`] says where the database of a domain

@@ -1,4 +1,4 @@
-//! Floor 0: how every file Tributary reads is refused.
+//! How every file Tributary reads is refused.
 //!
 //! The graph, the rules and the configuration all complain in one form: a [`Diagnostic`] with a stable code, the place
 //! in the file, what was expected and how to mend it. A reader collects as many as it can find into [`Diagnostics`] and

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::missing::{Missing, Waiting};
 use super::ports::RulesError;
+use crate::flow::{QueryError, QueryErrorKind};
 use crate::grl::EvalError;
-use crate::postgres::{QueryError, QueryErrorKind};
 use crate::types::{DomainName, FieldName, NodeId};
 
 /// Why a flow gave no decision. None of these is ever reported as a decision.

@@ -19,11 +19,11 @@ use super::facts::Known;
 use super::outcome;
 use super::overrides::Overrides;
 use super::ports::Ports;
+use super::query::{QueryAnswer, QueryError, QueryErrorKind};
 use super::span;
 use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
 use crate::graph::{Cause, Flow, Guard, Node, Outcome, QueryNode, Rows, RuleNode, Work};
 use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace, Unknowns};
-use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
 
 /// What one run is given beside its inputs.
@@ -443,10 +443,10 @@ fn vain(error: &QueryError, took: Duration) -> Effort {
 /// The failure of the database that a default may replace. A query that the run's own deadline cut short may have been
 /// given too little time: that says nothing of its database.
 fn cause(error: &QueryError, deadline: Deadline) -> Option<Cause> {
-    Cause::of(&error.kind).filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
+    error.kind.cause().filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
 }
 
-fn value_of(node: &Node, query: &QueryNode, answer: Answer) -> Result<Value, FlowError> {
+fn value_of(node: &Node, query: &QueryNode, answer: QueryAnswer) -> Result<Value, FlowError> {
     let mut rows = answer.rows;
     let max = query.query.max_rows();
     let too_many =

@@ -1,4 +1,4 @@
-//! Floor 2: one run of a compiled flow, from inputs to a decision.
+//! One run of a compiled flow, from inputs to a decision.
 //!
 //! [`run`] walks the graph as plain asynchronous code over two ports: databases that answer queries and engines that
 //! evaluate rules. A node starts the moment its own inputs are ready; independent ones run side by side. What comes out
@@ -17,6 +17,7 @@ pub mod offline;
 mod outcome;
 mod overrides;
 mod ports;
+mod query;
 mod span;
 mod trace;
 
@@ -26,5 +27,6 @@ pub use executor::{Report, Run, run};
 pub use missing::{Missing, Waiting};
 pub use overrides::Overrides;
 pub use ports::{Ports, RulesError};
+pub use query::{QueryAnswer, QueryError, QueryErrorKind};
 pub(crate) use trace::micros;
 pub use trace::{Detail, NodeEnd, NodeTrace, Skip, Trace};

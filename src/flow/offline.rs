@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use super::executor::{Report, Run, run_at_once};
 use super::ports::{Ports, RulesError};
+use super::query::{QueryAnswer, QueryError, QueryErrorKind};
 use super::trace::{Detail, NodeEnd, Trace};
 use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};
-use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Deadline, NodeId, Value};
 
 /// How long a run without databases may take. Only rules that run wild come near it, and those have a limit of their own.
@@ -124,7 +124,7 @@ impl Offline<'_> {
         QueryErrorKind::ParameterCount { expected: 0, given: 0 }
     }
 
-    async fn answer(&self, node: &NodeId, params: &[Value]) -> Result<Answer, QueryErrorKind> {
+    async fn answer(&self, node: &NodeId, params: &[Value]) -> Result<QueryAnswer, QueryErrorKind> {
         match self.answers.get(node) {
             None => Err(self.end(Unanswered::Node { node: node.clone() })),
             Some(Canned::Never) => std::future::pending().await,
@@ -133,7 +133,7 @@ impl Offline<'_> {
                 Err(self.end(Unanswered::Parameters { node: node.clone() }))
             }
             Some(Canned::Rows { rows, .. }) => {
-                Ok(Answer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO, together: 1 })
+                Ok(QueryAnswer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO, together: 1 })
             }
         }
     }
@@ -146,7 +146,7 @@ fn are_same(written: &[Value], asked: &[Value]) -> bool {
 }
 
 impl Ports for Offline<'_> {
-    async fn query(&self, node: &QueryNode, params: Vec<Value>, _: Deadline) -> Result<Answer, QueryError> {
+    async fn query(&self, node: &QueryNode, params: Vec<Value>, _: Deadline) -> Result<QueryAnswer, QueryError> {
         let id = node.query.node();
         let failed = |kind| QueryError { domain: node.domain.clone(), node: Some(id.clone()), kind };
         self.answer(id, &params).await.map_err(failed)

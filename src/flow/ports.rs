@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::executor::Run;
+use super::query::{QueryAnswer, QueryError};
 use crate::graph::QueryNode;
 use crate::grl::{Evaluation, Lookup, RuleError, Ruleset};
-use crate::postgres::{Answer, QueryError};
 use crate::types::{Deadline, Value};
 
 /// Answers what the nodes of one flow ask.
@@ -21,7 +21,7 @@ pub trait Ports {
         node: &QueryNode,
         params: Vec<Value>,
         deadline: Deadline,
-    ) -> impl Future<Output = Result<Answer, QueryError>>;
+    ) -> impl Future<Output = Result<QueryAnswer, QueryError>>;
 
     /// Evaluates a ruleset over the facts it reads, in the order of [`Ruleset::reads`], at the run's clock and within its
     /// deadline; with [`super::Detail::Reasons`] the evaluation says why.

@@ -9,10 +9,10 @@ use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
+use crate::flow::QueryErrorKind;
 use crate::flow::explain::REDACTED;
 use crate::flow::offline::{Answers, Canned};
 use crate::graph::{self, Flow, QueryNode, Work};
-use crate::postgres::QueryErrorKind;
 use crate::records::restore;
 use crate::types::{Clock, NodeId, Record, Value, parse_moment};
 use crate::yaml::{self, Entry, Kind, Marked};

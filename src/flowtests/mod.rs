@@ -1,4 +1,4 @@
-//! Floor 3: flows tested without databases.
+//! Flows tested without databases.
 //!
 //! A `*.test.yaml` names a flow and, for each test, inputs, the rows (or the failure) of each query node, and what must
 //! come of it. `file` reads them and refuses what could not mean anything: a row for a node the flow does not have, a

@@ -1,4 +1,4 @@
-//! Floor 1: flow files, from YAML to a checked plan.
+//! Flow files, from YAML to a checked plan.
 //!
 //! A file is read with its places (`yaml`), section by section (`spec`), its queries are looked through without a
 //! database (`sql`), its names become edges and an order (`order`), and its rules and expressions are compiled against
@@ -10,6 +10,7 @@ mod input;
 mod load;
 pub mod picture;
 mod plan;
+mod query;
 mod spec;
 mod sql;
 mod values;
@@ -20,6 +21,7 @@ pub use load::load;
 pub use plan::{
     Cause, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work,
 };
+pub use query::{Column, ColumnType, Description, Query};
 pub use values::literal;
 
 /// The JSON Schema (2020-12) of flow files, for editors. It knows their shape and nothing of what they name.

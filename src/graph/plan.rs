@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::compile::Origin;
 use super::input::InputSchema;
+use super::query::Query;
 use crate::config::UrlConnection;
 use crate::diagnostics::Span;
 use crate::grl::{Expression, FactRef, Ruleset};
-use crate::postgres::{Query, QueryErrorKind};
 use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
 
 /// A compiled flow.
@@ -161,17 +161,6 @@ impl Cause {
 
     pub(super) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.name() == name)
-    }
-
-    /// The failure that `kind` reports; `None` for errors of the query and for what the service itself refused or kept
-    /// waiting.
-    pub fn of(kind: &QueryErrorKind) -> Option<Self> {
-        match kind {
-            QueryErrorKind::Unavailable { .. } => Some(Self::Down),
-            QueryErrorKind::ConnectionLost { .. } => Some(Self::ConnectionLost),
-            QueryErrorKind::Timeout { .. } => Some(Self::Timeout),
-            _ => None,
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Floor 1: the rule language.
+//! The rule language.
 //!
 //! GRL text becomes compiled rules by a front end of our own: words (`lexer`), what they say (`parse_rule`,
 //! `parse_expression`), names and types (`check`), values (`program`). rust-rule-engine schedules them

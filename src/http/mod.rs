@@ -1,4 +1,4 @@
-//! Floor 4: HTTP.
+//! HTTP.
 //!
 //! Routes, handlers and problems. A handler reads its request, asks a handle and writes the answer; it decides nothing.
 //! Every failure leaves as `application/problem+json` through `problem`, the only place that knows status codes.

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
-use crate::postgres::Description;
+use crate::graph::Description;
 use crate::types::{DomainName, FlowName, NodeId};
 
 /// How decisions are made, whatever the flow.

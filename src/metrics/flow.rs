@@ -7,10 +7,9 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 
 use super::registry::{Families, Family, Labels};
-use crate::flow::{Decision, FlowError};
+use crate::flow::{Decision, FlowError, QueryAnswer, QueryError, QueryErrorKind};
 use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::Ruleset;
-use crate::postgres::{Answer, QueryError, QueryErrorKind};
 
 /// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
 const ERRORS: [&str; 15] = [
@@ -155,7 +154,7 @@ impl Asked {
     }
 
     /// The node has ended, after so long.
-    pub fn ended(&self, result: &Result<Answer, QueryError>, took: Duration) {
+    pub fn ended(&self, result: &Result<QueryAnswer, QueryError>, took: Duration) {
         self.node.observe(took.as_secs_f64());
         match result {
             Ok(answer) => {

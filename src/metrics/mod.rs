@@ -1,4 +1,4 @@
-//! Floor 3: what the service counts and times for Prometheus.
+//! What the service counts and times for Prometheus.
 //!
 //! Everything that happens for each decision has its counter resolved once, when a release is bound: a decision then pays
 //! for some atomic additions and no look-up, no allocation and no lock. What lives in states anyway (pools, domains, records)

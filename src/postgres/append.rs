@@ -9,10 +9,10 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connect::Connector;
-use super::error::QueryErrorKind;
 use super::failure::{ConnectError, is_refusal, of_query};
 use super::manager::ServerConnection;
 use crate::config::DomainConfig;
+use crate::flow::QueryErrorKind;
 
 /// A row to append.
 #[derive(Debug, Clone)]

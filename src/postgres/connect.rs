@@ -26,7 +26,6 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::addresses::{in_turn, look_up};
 use super::backends::{Backends, POOLED, Place, UNSETTLED};
-use super::error::QueryErrorKind;
 use super::failure::{ConnectError, DialError, OVERLOAD_PAUSE};
 use super::manager::ServerConnection;
 use super::notices::drive;
@@ -35,6 +34,7 @@ use super::tls;
 use crate::config::{
     ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
 };
+use crate::flow::QueryErrorKind;
 use crate::types::DomainName;
 
 /// A connection whose client is gone may take this long to say goodbye.

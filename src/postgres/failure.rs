@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, Severity};
 
 use super::backends::POOLED;
-use super::error::QueryErrorKind;
 use super::sqlstate::{self, Cause, Refusal};
 use super::tls;
+use crate::flow::QueryErrorKind;
 
 /// When trying again may help where no connection was free.
 pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);

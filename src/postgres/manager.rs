@@ -23,9 +23,9 @@ use super::coalesce::Wrapped;
 use super::connect::Connector;
 use super::failure::ConnectError;
 use super::lifetime::Lifetime;
-use super::query::Query;
 use super::statements::Plan;
 use crate::config::Timeouts;
+use crate::graph::Query;
 
 /// A connection of the pool, lent to one session.
 pub(super) type Object = deadpool::managed::Object<Manager>;

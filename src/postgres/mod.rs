@@ -1,4 +1,4 @@
-//! Floor 1: PostgreSQL access.
+//! PostgreSQL access.
 //!
 //! A [`Pool`] bounds the connections of one domain, a [`Session`] is one of them while somebody holds it, a [`Probe`]
 //! asks whether the database is there. What a thread knows of a query is its [`QueryState`]. Rows become values by the type of their columns and values become parameters by
@@ -11,7 +11,6 @@ mod backends;
 mod coalesce;
 mod codec;
 mod connect;
-mod error;
 pub mod examination;
 mod failure;
 mod lifetime;
@@ -19,7 +18,6 @@ mod manager;
 mod notices;
 mod pool;
 mod probe;
-mod query;
 mod session;
 mod sqlstate;
 mod statements;
@@ -31,11 +29,9 @@ pub use coalesce::{QueryState, Rows, Together};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
-pub use error::{QueryError, QueryErrorKind};
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use notices::NOTICES;
 pub use pool::{IDLE, Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
-pub use query::{Answer, Column, ColumnType, Description, Query};
 pub use session::Session;

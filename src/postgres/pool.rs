@@ -18,13 +18,13 @@ use deadpool::managed::{Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
-use super::error::QueryErrorKind;
 use super::failure::{ConnectError, OVERLOAD_PAUSE};
 use super::lifetime::Lifetime;
 use super::manager::{Manager, Object, ServerConnection, verified_after};
 use super::probe::ask;
 use super::session::Session;
 use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
+use crate::flow::QueryErrorKind;
 use crate::types::Deadline;
 
 /// A connection that nobody has needed for so long is closed, unless it is one of the configured minimum.

@@ -19,14 +19,14 @@ use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, Statement};
 
 use super::coalesce::QueryState;
 use super::connect::{Connector, pooled};
-use super::error::QueryErrorKind;
 use super::failure::of_query;
 use super::manager::{Object, Prepared};
 use super::pool::{Pool, Shared};
-use super::query::{Description, Query};
 use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
 use super::statements::{Bound, Plan, Reader};
 use super::words;
+use crate::flow::QueryErrorKind;
+use crate::graph::{Description, Query};
 use crate::types::{Deadline, Value};
 
 /// How long an abandoned session is given to stop.

@@ -9,8 +9,8 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type as PgType};
 use tokio_postgres::{Row, Statement};
 
 use super::codec::{Codec, Unreadable, decode, encode, name_of};
-use super::error::QueryErrorKind;
-use super::query::{Column, ColumnType, Description};
+use crate::flow::QueryErrorKind;
+use crate::graph::{Column, ColumnType, Description};
 use crate::types::{FieldName, Record, Value};
 
 /// How one statement's parameters are written and its columns read.

@@ -1,4 +1,4 @@
-//! Floor 3: decisions on record, and what another version of the rules would have made of them.
+//! Decisions on record, and what another version of the rules would have made of them.
 //!
 //! A record is one line of JSON that holds what a decision was made from (inputs, the rows of every node, the clock, the
 //! hashes of graph and rules) and what it was: enough to make it again without a database. `entry` writes one, `record`

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 
 use super::entry::FORMAT;
 use super::typed::restore;
+use crate::flow::QueryErrorKind;
 use crate::flow::offline::{Answers, Canned};
-use crate::postgres::QueryErrorKind;
 use crate::types::{Clock, NodeId, Value};
 
 /// A line that is not a record.

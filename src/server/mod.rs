@@ -1,4 +1,4 @@
-//! Floor 1: private PostgreSQL servers, for `tributary demo` and for the tests.
+//! Private PostgreSQL servers, for `tributary demo` and for the tests.
 //!
 //! [`Binaries`] finds PostgreSQL's programs, [`Server`] runs one, the
 //! [`sql`] functions give it databases and rows, and [`Demo`] does all of that for the shipped purchasing flow. A server

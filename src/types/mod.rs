@@ -1,4 +1,4 @@
-//! Floor 0: the words every other floor speaks.
+//! The words every other floor speaks.
 //!
 //! Names that were checked once ([`NodeId`], [`DomainName`], [`FlowName`]), the values that travel from a column to a
 //! JSON answer ([`Value`], [`Decimal`]), the types they are checked against ([`Type`]) and the clock of one decision

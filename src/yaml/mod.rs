@@ -1,4 +1,4 @@
-//! Floor 1: YAML with places.
+//! YAML with places.
 //!
 //! [`parse`] reads one document into a tree of [`Marked`] nodes that know where they stand in the file, refusing what
 //! YAML readers usually let pass: a key written twice, a second document, a key that is not text, an unknown tag, an

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tributary::config::{Coalescing, DomainConfig, Statements};
-use tributary::postgres::Query;
+use tributary::graph::Query;
 use tributary::types::Value;
 
 use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, query_of, sessions, shared_server};

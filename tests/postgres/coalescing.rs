@@ -10,7 +10,8 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config as Cases, RngAlgorithm, TestRng, TestRunner};
 use tributary::actors::domain::DomainHandle;
 use tributary::config::{Coalescing, DomainConfig};
-use tributary::postgres::{Query, QueryError, QueryErrorKind};
+use tributary::flow::{QueryError, QueryErrorKind};
+use tributary::graph::Query;
 use tributary::types::{NodeId, Value};
 
 use crate::fixture::{Domain, LONG, ask, config, database, first, json, query, run, shared_server};

@@ -2,7 +2,8 @@
 
 use futures_util::future::join_all;
 use tributary::config::{ChannelBinding, DomainConfig, SslMode, Statements, Tls};
-use tributary::postgres::{Finding, Query, Verdict, examination::examine};
+use tributary::graph::Query;
+use tributary::postgres::{Finding, Verdict, examination::examine};
 use tributary::server::Server;
 
 use crate::fixture::{config, database, query, run, shared_server};

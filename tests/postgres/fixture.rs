@@ -8,7 +8,8 @@ use tributary::actors::supervision::DomainSet;
 use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
-use tributary::postgres::{Answer, Query, QueryError, QueryErrorKind};
+use tributary::flow::{QueryAnswer, QueryError, QueryErrorKind};
+use tributary::graph::Query;
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
@@ -80,7 +81,7 @@ impl Domain {
         domain
     }
 
-    pub(crate) async fn ask(&self, text: &str, params: &[Value]) -> Result<Answer, QueryError> {
+    pub(crate) async fn ask(&self, text: &str, params: &[Value]) -> Result<QueryAnswer, QueryError> {
         self.ask_within(text, params, LONG, None).await
     }
 
@@ -90,7 +91,7 @@ impl Domain {
         params: &[Value],
         limit: Duration,
         timeout: Option<Duration>,
-    ) -> Result<Answer, QueryError> {
+    ) -> Result<QueryAnswer, QueryError> {
         ask(&self.handle, &query(text), params, limit, timeout).await
     }
 
@@ -125,7 +126,7 @@ pub(crate) async fn ask(
     params: &[Value],
     limit: Duration,
     timeout: Option<Duration>,
-) -> Result<Answer, QueryError> {
+) -> Result<QueryAnswer, QueryError> {
     handle.query(request(query, params, limit, timeout)).await
 }
 
@@ -135,7 +136,7 @@ pub(crate) async fn ask_in_bulk(
     query: &Arc<Query>,
     params: &[Value],
     limit: Duration,
-) -> Result<Answer, QueryError> {
+) -> Result<QueryAnswer, QueryError> {
     handle.query(QueryRequest { in_bulk: Some(limit), ..request(query, params, limit, None) }).await
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use actix::clock::sleep;
 use tokio::task::JoinHandle;
 use tributary::actors::domain::DomainHandle;
-use tributary::postgres::{Query, QueryError};
+use tributary::flow::QueryError;
+use tributary::graph::Query;
 use tributary::types::Value;
 
 use crate::fixture::{ask, first, query};

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use actix::clock::sleep;
 use tributary::actors::domain::State;
 use tributary::config::{DomainConfig, SessionAttrs, Timeouts};
-use tributary::postgres::QueryErrorKind;
+use tributary::flow::QueryErrorKind;
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{

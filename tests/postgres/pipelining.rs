@@ -7,7 +7,7 @@ use actix::clock::{sleep, timeout};
 use futures_util::future::join_all;
 use tributary::actors::domain::DomainHandle;
 use tributary::config::{Coalescing, DomainConfig};
-use tributary::postgres::Query;
+use tributary::graph::Query;
 use tributary::types::Value;
 
 use crate::fixture::{

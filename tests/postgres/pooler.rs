@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User};
 use tributary::actors::domain::State;
 use tributary::config::{DomainConfig, Statements};
-use tributary::postgres::{QueryError, QueryErrorKind};
+use tributary::flow::{QueryError, QueryErrorKind};
 use tributary::server::{Port, Server};
 use tributary::types::{Deadline, Value};
 

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use tributary::postgres::QueryErrorKind;
+use tributary::flow::QueryErrorKind;
 use tributary::server::{Binaries, Server};
 use tributary::types::{Decimal, Value};
 

@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use secrecy::SecretString;
 use tributary::actors::domain::State;
 use tributary::config::Password;
-use tributary::postgres::QueryErrorKind;
+use tributary::flow::QueryErrorKind;
 use tributary::server::Server;
 use tributary::types::{Deadline, Value};
 

@@ -7,7 +7,8 @@ use actix::clock::sleep;
 use futures_util::future::join_all;
 use tributary::actors::domain::State;
 use tributary::config::{Coalescing, DomainConfig};
-use tributary::postgres::{Query, QueryErrorKind};
+use tributary::flow::QueryErrorKind;
+use tributary::graph::Query;
 use tributary::server::Server;
 use tributary::types::Value;
 

@@ -6,7 +6,7 @@ use actix::clock::sleep;
 use tributary::actors::domain::{Fault, LifecycleError, State};
 use tributary::actors::supervision::SupervisionError;
 use tributary::config::Timeouts;
-use tributary::postgres::QueryErrorKind;
+use tributary::flow::QueryErrorKind;
 use tributary::server::Server;
 use tributary::types::{Deadline, DomainName};
 

@@ -1,6 +1,6 @@
 //! Columns become values and values become parameters, for every type that has a mapping.
 
-use tributary::postgres::QueryErrorKind;
+use tributary::flow::QueryErrorKind;
 use tributary::types::{Deadline, Type, Value};
 
 use crate::fixture::{Domain, LONG, config, database, json, query, shared_server};

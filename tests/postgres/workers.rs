@@ -7,12 +7,12 @@ use actix::Arbiter;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tributary::actors::domain::DomainHandle;
-use tributary::postgres::{Answer, QueryError};
+use tributary::flow::{QueryAnswer, QueryError};
 
 use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, sessions, shared_server};
 
 /// Asks from another thread.
-async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) -> Result<Answer, QueryError> {
+async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) -> Result<QueryAnswer, QueryError> {
     let ((sender, receiver), handle) = (oneshot::channel(), handle.clone());
     thread.spawn_fn(move || {
         actix::spawn(async move {

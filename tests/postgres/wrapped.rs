@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tributary::config::{Coalescing, DomainConfig};
-use tributary::postgres::{Query, QueryError, QueryErrorKind};
+use tributary::flow::{QueryError, QueryErrorKind};
+use tributary::graph::Query;
 use tributary::types::Value;
 
 use crate::fixture::{Domain, LONG, ask, config, database, eventually, query, run, shared_server};
@@ -48,7 +49,7 @@ async fn at_once(domain: &Domain, query: &Arc<Query>, further: &[Value]) -> Vec<
     let asks: Vec<Vec<Value>> =
         (0..40).map(|n| product(n).into_iter().chain(further.iter().cloned()).collect()).collect();
     let answers = join_all(asks.iter().map(|params| ask(&domain.handle, query, params, LONG, None))).await;
-    let told = |answer: Result<tributary::postgres::Answer, QueryError>| match answer {
+    let told = |answer: Result<tributary::flow::QueryAnswer, QueryError>| match answer {
         Ok(answer) => Ok((serde_json::to_string(&answer.rows).expect("JSON"), answer.together)),
         Err(error) => Err(error.kind),
     };

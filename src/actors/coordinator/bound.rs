@@ -8,11 +8,10 @@ use super::handle::BatchPlace;
 use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
-use crate::flow::{Ports, RulesError, Run};
+use crate::flow::{Ports, QueryAnswer, QueryError, QueryErrorKind, RulesError, Run};
 use crate::graph::{Cause, Flow, Node, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::metrics::FlowMetrics;
-use crate::postgres::{Answer, QueryError, QueryErrorKind};
 use crate::types::{Deadline, DomainName, FlowName, Value};
 
 /// A compiled flow with the handles of the databases it asks: what it needs to run.
@@ -104,7 +103,7 @@ pub(super) struct OnWorker<'a> {
 }
 
 impl Ports for OnWorker<'_> {
-    async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
+    async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<QueryAnswer, QueryError> {
         let begun = Instant::now();
         let result = self.ask(node, params, deadline).await;
         if let Some(metrics) = self.bound.metrics.of_query(node) {
@@ -126,7 +125,7 @@ impl Ports for OnWorker<'_> {
 }
 
 impl OnWorker<'_> {
-    async fn ask(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<Answer, QueryError> {
+    async fn ask(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<QueryAnswer, QueryError> {
         let Some(domain) = self.bound.domains.get(&node.domain) else {
             let kind = QueryErrorKind::Unavailable {
                 why: "no actor serves this domain".to_owned(),

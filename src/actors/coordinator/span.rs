@@ -4,8 +4,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::actors::domain::DomainHandle;
+use crate::flow::{QueryAnswer, QueryError};
 use crate::graph::QueryNode;
-use crate::postgres::{Answer, QueryError};
 
 /// The span of a query to `domain`. It names the node, whose text is in the graph, and shows no parameter.
 pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
@@ -41,7 +41,7 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
 }
 
 /// What came of it. A query that went together with others says how many the statement stood for.
-pub(super) fn answered(span: &Span, result: &Result<Answer, QueryError>) {
+pub(super) fn answered(span: &Span, result: &Result<QueryAnswer, QueryError>) {
     if span.is_disabled() {
         return;
     }

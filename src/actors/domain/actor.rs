@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 use super::core::Core;
 use super::monitor;
 use super::state::Event;
-use crate::postgres::{Description, Query, QueryErrorKind};
+use crate::flow::QueryErrorKind;
+use crate::graph::{Description, Query};
 use crate::types::{Deadline, DomainName};
 
 /// Owns the pool, the probe and the state of one database; its workers have the connections.

@@ -13,10 +13,10 @@ use tokio::time::{sleep, timeout};
 use super::state::{Event, Moment, Standing, State};
 use super::worker::{Ask, DomainWorker, Fill, Notice};
 use crate::config::DomainConfig;
+use crate::flow::{QueryAnswer, QueryErrorKind};
+use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::postgres::{
-    Answer, ConnectError, Description, Pool, PoolSetupError, PoolStatus, Query, QueryErrorKind, Session,
-};
+use crate::postgres::{ConnectError, Pool, PoolSetupError, PoolStatus, Session};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
@@ -223,7 +223,7 @@ impl Core {
         self: &Arc<Self>,
         question: Question,
         asked: Instant,
-    ) -> Option<Result<Answer, QueryErrorKind>> {
+    ) -> Option<Result<QueryAnswer, QueryErrorKind>> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { question, asked, reply, _in_flight: InFlight::begin(self) };
         self.tell_worker(ask);

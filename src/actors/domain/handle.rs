@@ -18,8 +18,9 @@ use super::health::Health;
 use super::state::State;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
+use crate::flow::{QueryAnswer, QueryError, QueryErrorKind};
+use crate::graph::{Description, Query};
 use crate::metrics::{Tally, Totals};
-use crate::postgres::{self, Answer, Description, QueryError, QueryErrorKind};
 use crate::types::{Deadline, DomainName, Value};
 
 /// When trying again may help where no connection was free.
@@ -33,7 +34,7 @@ const MOST_ATTEMPTS: u32 = 6;
 #[derive(Debug, Clone)]
 pub struct QueryRequest {
     /// The query.
-    pub query: Arc<postgres::Query>,
+    pub query: Arc<Query>,
     /// `$1`, `$2`, ...
     pub params: Vec<Value>,
     /// The instant by which the request that asks it must be answered.
@@ -108,7 +109,7 @@ impl DomainHandle {
     ///
     /// # Errors
     /// [`QueryError`], naming domain and node. Never later than the deadline, give or take a moment.
-    pub async fn query(&self, request: QueryRequest) -> Result<Answer, QueryError> {
+    pub async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, QueryError> {
         let QueryRequest { query, params, deadline: due, timeout, in_bulk } = request;
         let now = Instant::now();
         let core = Arc::clone(&self.publication.borrow().instance.core);
@@ -154,7 +155,7 @@ impl DomainHandle {
     ///
     /// # Errors
     /// [`QueryError`], naming domain and node.
-    pub async fn describe(&self, query: &Arc<postgres::Query>, deadline: Deadline) -> Result<Description, QueryError> {
+    pub async fn describe(&self, query: &Arc<Query>, deadline: Deadline) -> Result<Description, QueryError> {
         let describe = async |instance: &Instance| {
             instance.address.send(Describe { query: Arc::clone(query), deadline }).await.ok()
         };
@@ -239,7 +240,7 @@ impl DomainHandle {
         }
     }
 
-    fn error(&self, query: &postgres::Query, kind: QueryErrorKind) -> QueryError {
+    fn error(&self, query: &Query, kind: QueryErrorKind) -> QueryError {
         QueryError { domain: self.name.clone(), node: Some(query.node().clone()), kind }
     }
 }

@@ -18,8 +18,9 @@ use super::handle::{DomainHandle, Instance, Publication};
 use super::state::State;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
+use crate::flow::QueryError;
 use crate::metrics::Tally;
-use crate::postgres::{PoolSetupError, QueryError};
+use crate::postgres::PoolSetupError;
 use crate::types::{Deadline, DomainName};
 
 /// Deaths within this span make the next respawn wait longer.

@@ -10,8 +10,8 @@ use crate::app::cli::{Check, Format};
 use crate::app::project::{Project, Sources};
 use crate::app::stderr::style;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, render_json, render_text};
-use crate::graph::{Catalog, Work};
-use crate::postgres::{Description, QueryError, QueryErrorKind};
+use crate::flow::{QueryError, QueryErrorKind};
+use crate::graph::{Catalog, Description, Work};
 use crate::types::{Deadline, FlowName, NodeId};
 
 pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {

@@ -9,8 +9,8 @@ use super::{Exit, load, plural, with_diagnostics};
 use crate::app::cli::{Doctor, Format};
 use crate::config::DomainConfig;
 use crate::diagnostics::Diagnostics;
-use crate::graph::{Flow, Work};
-use crate::postgres::{Finding, Query, Verdict, examination};
+use crate::graph::{Flow, Query, Work};
+use crate::postgres::{Finding, Verdict, examination};
 
 pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     let Some((project, warnings)) = load(&arguments.files, arguments.format)? else { return Ok(Exit::Refused) };

@@ -20,8 +20,8 @@ use super::plan::Flow;
 use super::spec::FlowKeys;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
+use crate::graph::Description;
 use crate::grl::{self, Limits, Owner, Scope};
-use crate::postgres::Description;
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 

@@ -10,9 +10,8 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Span, nearest};
 use crate::graph::plan::{Cause, OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
-use crate::graph::values;
+use crate::graph::{Description, Query, values};
 use crate::grl::{FactRef, Owner, Scope, ScopeError};
-use crate::postgres::{Description, Query};
 use crate::types::{DomainName, FieldName, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
 

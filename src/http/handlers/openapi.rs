@@ -8,10 +8,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::future::join_all;
 
 use super::answering;
-use crate::graph::{Catalog, Flow, Work};
+use crate::graph::{Catalog, Description, Flow, Work};
 use crate::http::openapi::Contract;
 use crate::http::{Problem, Release, Service};
-use crate::postgres::Description;
 use crate::types::{Deadline, FlowName, NodeId};
 
 /// How long the databases may take to say what their columns are; of those that take longer no types are told.

@@ -7,10 +7,10 @@ use std::time::Instant;
 use futures_util::TryStreamExt;
 
 use super::{QueryState, Wrapped};
-use crate::postgres::error::QueryErrorKind;
+use crate::flow::QueryErrorKind;
+use crate::graph::Query;
 use crate::postgres::failure::is_refusal;
 use crate::postgres::manager::{Object, Prepared};
-use crate::postgres::query::Query;
 use crate::postgres::session::{Fault, Pace, Session};
 use crate::postgres::sqlstate::is_stale_statement;
 use crate::postgres::statements::Bound;

@@ -25,13 +25,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use batch::{Rows, Together};
-pub(super) use template::Template;
 pub(super) use wrapped::Wrapped;
 
 use tokio_postgres::Statement;
 
-use super::query::Query;
 use super::statements::Plan;
+use crate::config;
+use crate::graph::Query;
+use template::Template;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -44,6 +45,8 @@ const WARNING_PAUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct QueryState {
     query: Arc<Query>,
+    /// The text with the places of its parameters; `None` where it is never coalesced.
+    template: Option<Template>,
     coalescing: RefCell<Coalescing>,
     plan: RefCell<Option<Arc<Plan>>>,
     wrapped: RefCell<Option<Arc<Wrapped>>>,
@@ -67,7 +70,9 @@ impl QueryState {
     pub fn new(query: Arc<Query>) -> Self {
         let coalescing = Coalescing { suitability: Ok(()), examined: None, failures: 0, pauses: None, warned: None };
         let (plan, wrapped) = (RefCell::default(), RefCell::default());
-        Self { query, coalescing: RefCell::new(coalescing), plan, wrapped }
+        let may_coalesce = query.coalescing() == config::Coalescing::Auto;
+        let template = may_coalesce.then(|| Template::of(query.text())).flatten();
+        Self { query, template, coalescing: RefCell::new(coalescing), plan, wrapped }
     }
 
     /// The query.
@@ -83,7 +88,7 @@ impl QueryState {
     /// Whether it may be coalesced at `now`, as far as is known.
     pub fn is_coalescible(&self, now: Instant) -> bool {
         let is_unsuited = || matches!(self.suitability(now), Some(Err(_)));
-        self.query.template().is_some() && !self.pauses(now) && !is_unsuited()
+        self.template.is_some() && !self.pauses(now) && !is_unsuited()
     }
 
     /// Whether it is not coalesced for a while because a wrapped statement was refused.
@@ -112,7 +117,7 @@ impl QueryState {
 
     /// What might be the names of the functions that it calls.
     fn calls(&self) -> &[String] {
-        self.query.template().map(|template| template.calls.as_slice()).unwrap_or_default()
+        self.template.as_ref().map(|template| template.calls.as_slice()).unwrap_or_default()
     }
 
     /// Whether functions and types allow coalescing; `None` where that has to be examined.
@@ -155,7 +160,7 @@ impl QueryState {
         if let Some(wrapped) = known.as_ref().filter(|wrapped| Arc::ptr_eq(&wrapped.plan, plan)) {
             return Some(Arc::clone(wrapped));
         }
-        let Some(wrapped) = Wrapped::of(self.query.template()?, plan).map(Arc::new) else {
+        let Some(wrapped) = Wrapped::of(self.template.as_ref()?, plan).map(Arc::new) else {
             self.examined(Err("a parameter has a type that cannot be the element of a list"));
             return None;
         };
@@ -168,13 +173,13 @@ mod tests {
     use super::*;
     use crate::types::NodeId;
 
-    fn state(text: &str, coalescing: crate::config::Coalescing) -> QueryState {
+    fn state(text: &str, coalescing: config::Coalescing) -> QueryState {
         QueryState::new(Query::new(NodeId::parse("stock").unwrap(), text, coalescing, 10_000))
     }
 
     #[test]
     fn a_refused_query_is_not_coalesced_for_a_while_unless_it_succeeds() {
-        let auto = crate::config::Coalescing::Auto;
+        let auto = config::Coalescing::Auto;
         let state = state("SELECT a FROM t WHERE b = $1", auto);
         let now = Instant::now();
         assert!(state.is_coalescible(now));
@@ -183,12 +188,12 @@ mod tests {
         assert!(state.is_coalescible(Instant::now() + LONGEST_PAUSE));
         state.succeeded();
         assert!(state.is_coalescible(now) && !state.pauses(now));
-        assert!(!self::state("SELECT a FROM t WHERE b = $1", crate::config::Coalescing::Off).is_coalescible(now));
+        assert!(!self::state("SELECT a FROM t WHERE b = $1", config::Coalescing::Off).is_coalescible(now));
     }
 
     #[test]
     fn an_unsuited_query_is_examined_again_after_a_while() {
-        let state = state("SELECT a(b) FROM t WHERE b = $1", crate::config::Coalescing::Auto);
+        let state = state("SELECT a(b) FROM t WHERE b = $1", config::Coalescing::Auto);
         let now = Instant::now();
         assert_eq!(state.suitability(now), None);
         state.examined(Err("a test"));

@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::addresses::MAX_ADDRESSES;
 use super::connect::Connector;
 use super::failure::ConnectError;
-use super::query::Query;
 use crate::config::DomainConfig;
+use crate::graph::Query;
 
 /// How a step went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{Examination, Verdict};
-use crate::postgres::query::Query;
+use crate::graph::Query;
 use crate::postgres::words;
 
 /// A scan of a table with more rows than this should be by an index.

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 use super::plans::{Table, quoted};
 use super::{Examination, Verdict};
 use crate::config::{SslMode, Statements};
-use crate::postgres::query::Query;
+use crate::graph::Query;
 use crate::postgres::words;
 
 /// The oldest version that is supported.

@@ -9,7 +9,8 @@ use tokio_postgres::NoTls;
 use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
-use tributary::postgres::{Pool, Query, QueryState};
+use tributary::graph::Query;
+use tributary::postgres::{Pool, QueryState};
 use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId};
 

@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::task::JoinHandle;
 use tributary::actors::domain::DomainHandle;
-use tributary::postgres::{Query, QueryErrorKind};
+use tributary::flow::QueryErrorKind;
+use tributary::graph::Query;
 use tributary::types::Value;
 
 use super::schema::Question;

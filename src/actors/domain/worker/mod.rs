@@ -29,7 +29,9 @@ use self::connection::{Dispatch, Id, Key, Pending, Request, Statement};
 use self::scheduler::{Scheduler, Step, Supply};
 use super::core::{Core, InFlight, Question, SlowPlace, unavailable};
 use super::state::State;
-use crate::postgres::{Answer, ConnectError, IDLE, Query, QueryErrorKind, QueryState, Rows, Session, Together};
+use crate::flow::{QueryAnswer, QueryErrorKind};
+use crate::graph::Query;
+use crate::postgres::{ConnectError, IDLE, QueryState, Rows, Session, Together};
 use crate::types::Value;
 
 /// A query that nobody has asked for so long is forgotten when a new one comes.
@@ -41,13 +43,13 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 pub(super) struct Ask {
     pub(super) question: Question,
     pub(super) asked: Instant,
-    pub(super) reply: oneshot::Sender<Result<Answer, QueryErrorKind>>,
+    pub(super) reply: oneshot::Sender<Result<QueryAnswer, QueryErrorKind>>,
     pub(super) _in_flight: InFlight,
 }
 
 impl Ask {
     /// Where nobody waits for the answer any more it is dropped.
-    fn answer(self, outcome: Result<Answer, QueryErrorKind>) {
+    fn answer(self, outcome: Result<QueryAnswer, QueryErrorKind>) {
         drop(self.reply.send(outcome));
     }
 }
@@ -317,7 +319,7 @@ fn answer(sent: Statement<Waiting>, rows: Vec<Rows>, now: Instant) {
         let Some(rows) = rows.get_mut(member.place).and_then(Option::take) else { continue };
         let ask = member.request.ask;
         let waited = sent.sent.saturating_duration_since(ask.asked);
-        ask.answer(rows.map(|rows| Answer { rows, waited, took, together }));
+        ask.answer(rows.map(|rows| QueryAnswer { rows, waited, took, together }));
     }
 }
 

@@ -1,8 +1,22 @@
-//! Why a query gave no rows, told apart by what the caller may do about it.
+//! The answer to a query, or the error instead of it. Errors are distinguished by what the caller may do about them.
 
 use std::time::Duration;
 
-use crate::types::{DomainName, NodeId};
+use crate::graph::Cause;
+use crate::types::{DomainName, NodeId, Value};
+
+/// What a database answered.
+#[derive(Debug, Clone)]
+pub struct QueryAnswer {
+    /// The rows, each a map from column to value; all share their column names. At most one more than the node takes.
+    pub rows: Vec<Value>,
+    /// How long the query waited for a connection.
+    pub waited: Duration,
+    /// How long the database took, the way there and back included.
+    pub took: Duration,
+    /// How many queries the statement stood for: 1, or more where some that waited went together.
+    pub together: usize,
+}
 
 /// Why a query gave no rows. The messages name domain and node and hold no SQL text, parameter or secret: what
 /// PostgreSQL itself said is in `detail`, for logs and checks only.
@@ -144,6 +158,17 @@ impl QueryErrorKind {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Aborted { sqlstate, .. } | Self::Sql { sqlstate, .. } => Some(sqlstate),
+            _ => None,
+        }
+    }
+
+    /// The failure that `on_error` of a node may replace; `None` for errors of the query and for what the service itself
+    /// refused or kept waiting.
+    pub fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::Unavailable { .. } => Some(Cause::Down),
+            Self::ConnectionLost { .. } => Some(Cause::ConnectionLost),
+            Self::Timeout { .. } => Some(Cause::Timeout),
             _ => None,
         }
     }

@@ -1,11 +1,9 @@
-//! A query as the graph wrote it, and what its database answers.
+//! A query as the graph wrote it, and how its database describes it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::coalesce::Template;
 use crate::config::Coalescing;
-use crate::types::{NodeId, Type, Value};
+use crate::types::{NodeId, Type};
 
 /// One node's query. Made once, when its flow is compiled.
 #[derive(Debug)]
@@ -13,17 +11,13 @@ pub struct Query {
     node: NodeId,
     text: Box<str>,
     coalescing: Coalescing,
-    /// The text with the places of its parameters; `None` where it is never coalesced.
-    template: Option<Template>,
     max_rows: usize,
 }
 
 impl Query {
     /// The query `text` of `node`, whether it may be coalesced, and how many rows the node takes.
     pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing, max_rows: usize) -> Arc<Self> {
-        let text = text.into();
-        let template = if coalescing == Coalescing::Auto { Template::of(&text) } else { None };
-        Arc::new(Self { node, text, coalescing, template, max_rows })
+        Arc::new(Self { node, text: text.into(), coalescing, max_rows })
     }
 
     /// The node that asks it.
@@ -45,24 +39,6 @@ impl Query {
     pub fn max_rows(&self) -> usize {
         self.max_rows
     }
-
-    /// The text with the places of its parameters.
-    pub(super) fn template(&self) -> Option<&Template> {
-        self.template.as_ref()
-    }
-}
-
-/// What a database answered.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The rows, each a map from column to value; all share their column names. At most one more than the node takes.
-    pub rows: Vec<Value>,
-    /// How long the query waited for a connection.
-    pub waited: Duration,
-    /// How long the database took, the way there and back included.
-    pub took: Duration,
-    /// How many queries the statement stood for: 1, or more where some that waited went together.
-    pub together: usize,
 }
 
 /// What PREPARE says of a query.
