@@ -5,7 +5,7 @@
 //! | floor | rooms | purpose |
 //! |---|---|---|
 //! | 9 | [`app`] | the composition root: commands; configuration and flows become actors and a server |
-//! | 8 | [`http`], [`server`] | routes, handlers, problems; the private PostgreSQL of `demo` and of the tests |
+//! | 8 | [`http`], [`demo`] | routes, handlers, problems; the private PostgreSQL of `tributary demo` |
 //! | 7 | [`flowtests`] | flows tested without databases |
 //! | 6 | [`actors`], [`records`] | one supervised actor per database, the coordinator, the rule actors; decisions on record |
 //! | 5 | [`postgres`], [`metrics`] | adapters: queries on real databases; counters and histograms |
@@ -18,6 +18,7 @@
 pub mod actors;
 pub mod app;
 pub mod config;
+pub mod demo;
 pub mod diagnostics;
 pub mod flow;
 pub mod flowtests;
@@ -27,6 +28,5 @@ pub mod http;
 pub mod metrics;
 pub mod postgres;
 pub mod records;
-pub mod server;
 pub mod types;
 pub mod yaml;

@@ -19,7 +19,7 @@ const FLOORS: [&[&str]; 10] = [
     &["postgres", "metrics"],
     &["actors", "records"],
     &["flowtests"],
-    &["http", "server"],
+    &["http", "demo"],
     &["app"],
 ];
 

@@ -14,10 +14,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value as Json;
-use support::{Setup, TestApp, eventually_async};
+use support::{Server, Setup, TestApp, eventually_async, sql};
 use tributary::actors::domain::Fault;
 use tributary::config::new_token;
-use tributary::server::{DATABASES, Server, sql};
+use tributary::demo::DATABASES;
 use tributary::types::DomainName;
 
 /// Every secret of these tests has this in it.
@@ -47,7 +47,7 @@ impl Guarded {
         }
         let rules = "local all all trust\nhost all postgres all trust\nhost all clerk all scram-sha-256\n";
         server.put_file("pg_hba.conf", rules).expect("written");
-        server.reload().expect("reloaded");
+        server.reload();
         Self { server, directory: tempfile::tempdir().expect("a directory") }
     }
 
@@ -326,7 +326,7 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     said.push(program.post("/purchasing/flow?explain=true", &token, PRODUCT).await.1);
     std::fs::remove_file(guarded.path("password")).expect("removed");
     said.push(program.post("/admin/domains/oms_db/restart", &admin, "").await.1);
-    guarded.server.kill_family().expect("killed");
+    guarded.server.kill_family();
     eventually_async("the database is down", || async { program.get("/health/uom_db").await.contains("\"down\"") })
         .await;
     for path in ["/health", "/metrics", "/readyz?verbose", "/openapi.json", "/flows", "/flows/inline/graph", "/"] {

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use support::{DOMAINS, Database, connect};
-use tributary::server::{Binaries, Server, sql};
+use support::{DOMAINS, Database, Server, connect, sql};
+use tributary::demo::Binaries;
 
 struct Run {
     success: bool,

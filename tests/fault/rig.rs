@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::Value as Json;
 use tributary::config::Coalescing;
-use tributary::server::{Server, sql};
 
-use crate::support::{DOMAINS, PrivateFamily, Setup, coalescing, eventually_async, repository};
+use crate::support::{DOMAINS, PrivateFamily, Server, Setup, coalescing, eventually_async, repository, sql};
 
 /// Connections a server allows, those reserved for the superuser included.
 const SLOTS: &str = "40";

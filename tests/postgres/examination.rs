@@ -4,11 +4,10 @@ use futures_util::future::join_all;
 use tributary::config::{ChannelBinding, DomainConfig, SslMode, Statements, Tls};
 use tributary::graph::Query;
 use tributary::postgres::{Finding, Verdict, examination::examine};
-use tributary::server::Server;
 
 use crate::fixture::{config, database, query, run, shared_server};
 use crate::pooler::Pooler;
-use crate::support::connect;
+use crate::support::{Server, connect};
 use crate::tls::{Authority, names, server, server_of, tls, with};
 
 /// The only finding of a step.

@@ -10,10 +10,9 @@ use tributary::config::{
 };
 use tributary::flow::{QueryAnswer, QueryError, QueryErrorKind};
 use tributary::graph::Query;
-use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId, Value};
 
-use crate::support::coalescing;
+use crate::support::{Server, coalescing, sql};
 pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
 /// Longer than anything here should take on a busy machine.

@@ -11,11 +11,10 @@ use nix::unistd::{Pid, Uid, User};
 use tributary::actors::domain::State;
 use tributary::config::{DomainConfig, Statements};
 use tributary::flow::{QueryError, QueryErrorKind};
-use tributary::server::{Port, Server};
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{Domain, LONG, ask, config, eventually, query, run, sessions, shared_server};
-use crate::support::{DOMAINS, SampleDatabases, Setup, TestApp, repository};
+use crate::support::{DOMAINS, Port, SampleDatabases, Server, Setup, TestApp, repository};
 
 /// Sessions that the pooler has for all clients of a database.
 const SESSIONS: u16 = 3;
@@ -64,7 +63,7 @@ impl Pooler {
     fn with(server: &Server, settings: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
-        let port = Port::any().expect("a port");
+        let port = Port::any();
         let (file, users) = (directory.path().join("pgbouncer.ini"), directory.path().join("users"));
         std::fs::write(&users, "\"postgres\" \"\"\n\"tributary\" \"\"\n").expect("written");
         std::fs::write(&file, file_text(server, &port, &users, settings)).expect("written");

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use tributary::demo::Binaries;
 use tributary::flow::QueryErrorKind;
-use tributary::server::{Binaries, Server};
 use tributary::types::{Decimal, Value};
 
 use crate::fixture::{Domain, LONG, ask, config, database, json, query, shared_server};
@@ -329,7 +329,7 @@ const OFF_TIMELINE: &str =
     "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query";
 
 /// What psql shows for each of these statements.
-fn psql(server: &Server, database: &str, statements: &str) -> Vec<String> {
+fn psql(server: &crate::support::Server, database: &str, statements: &str) -> Vec<String> {
     let program = Binaries::find().expect("PostgreSQL").dir().join("psql");
     let output = Command::new(program)
         .args(["--no-psqlrc", "--tuples-only", "--no-align", "--record-separator-zero", "--set=ON_ERROR_STOP=1"])

@@ -7,14 +7,13 @@ use std::time::{Duration, Instant, SystemTime};
 use actix::clock::sleep;
 use tributary::actors::domain::{DomainHandle, State};
 use tributary::config::DomainConfig;
-use tributary::server::Server;
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{
     Domain, LONG, ask, config, database, eventually, first, json, query, run, sessions, shared_server,
 };
 use crate::load::Load;
-use crate::support::connect;
+use crate::support::{Server, connect};
 
 /// Between two questions of a client.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -8,12 +8,12 @@ use secrecy::SecretString;
 use tributary::actors::domain::State;
 use tributary::config::Password;
 use tributary::flow::QueryErrorKind;
-use tributary::server::Server;
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{
     Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, sessions, shared_server,
 };
+use crate::support::Server;
 
 /// How many sessions of `database` run a query.
 async fn running(server: &Server, database: &str) -> i64 {
@@ -215,7 +215,7 @@ async fn locked_server() -> (Server, String) {
     let database = database(&server, "vault", setup).await;
     let rules = "host all locked 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
     server.put_file("pg_hba.conf", rules).expect("the rules");
-    server.reload().expect("reloaded");
+    server.reload();
     (server, database)
 }
 

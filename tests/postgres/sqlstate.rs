@@ -9,11 +9,10 @@ use tributary::actors::domain::State;
 use tributary::config::{Coalescing, DomainConfig};
 use tributary::flow::QueryErrorKind;
 use tributary::graph::Query;
-use tributary::server::Server;
 use tributary::types::Value;
 
 use crate::fixture::{Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, shared_server};
-use crate::support::connect;
+use crate::support::{Server, connect};
 
 /// Between two interferences with a query.
 const PAUSE: Duration = Duration::from_millis(5);

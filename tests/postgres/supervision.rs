@@ -6,8 +6,8 @@ use actix::clock::sleep;
 use tributary::actors::domain::{Fault, LifecycleError, State};
 use tributary::actors::supervision::SupervisionError;
 use tributary::config::Timeouts;
+use tributary::demo::Binaries;
 use tributary::flow::QueryErrorKind;
-use tributary::server::Server;
 use tributary::types::{Deadline, DomainName};
 
 use crate::fixture::{
@@ -15,6 +15,7 @@ use crate::fixture::{
     shared_server,
 };
 use crate::load::Load;
+use crate::support::Server;
 
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() \
                          AND pid <> pg_backend_pid()";
@@ -175,7 +176,7 @@ async fn a_killed_server_makes_queries_fail_at_once_and_its_return_is_noticed() 
     let load = Load::start(&domain.handle, 10);
     let mut quickest = Duration::MAX;
     for _ in 0..3 {
-        server.kill_family().expect("killed");
+        server.kill_family();
         down(&domain).await;
         let after = quickest_refusal(&domain).await;
         assert!(after < AT_ONCE, "refused after {after:?}");
@@ -207,11 +208,11 @@ async fn a_frozen_server_is_noticed_and_so_is_its_thaw() {
     let load = Load::start(&domain.handle, 10);
     let mut quickest = Duration::MAX;
     for _ in 0..3 {
-        server.freeze().expect("frozen");
+        server.freeze();
         down(&domain).await;
         let after = quickest_refusal(&domain).await;
         assert!(after < AT_ONCE, "refused after {after:?}");
-        server.thaw().expect("thawed");
+        server.thaw();
         quickest = quickest.min(recovered(&domain).await);
         sleep(Duration::from_millis(100)).await;
     }
@@ -264,7 +265,7 @@ async fn health_tells_all_of_a_domain_and_costs_its_database_nothing() {
     assert_eq!(health["pool"], serde_json::json!({"max": 4, "size": 2, "idle": 2, "waiting": 0, "timeouts": 0}));
     assert_eq!(health["in_flight"], 0);
     let version = health["server_version"].as_str().expect("a version");
-    assert!(version.starts_with(&server.version().text), "{version}");
+    assert!(version.starts_with(&Binaries::find().expect("PostgreSQL is installed").version().text), "{version}");
     assert!(health["last_probe"]["latency_us"].as_u64().is_some_and(|latency| latency > 0), "{health}");
     assert_eq!(domain.handle.health().last_probe, before.last_probe);
     // Unless it is asked to ask.

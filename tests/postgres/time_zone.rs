@@ -94,7 +94,7 @@ fn of_zone(findings: &[Finding]) -> &Finding {
 
 #[actix::test]
 async fn doctor_says_where_a_poolers_sessions_have_another_time_zone() {
-    let server = tributary::server::Server::disposable(&[]).expect("a server");
+    let server = crate::support::Server::disposable(&[]).expect("a server");
     run(&server, "postgres", "CREATE ROLE tributary LOGIN; ALTER ROLE tributary SET timezone = 'America/New_York'")
         .await;
     let pooler = Pooler::before(&server);

@@ -9,10 +9,10 @@ use tributary::config::{
     Arguments, ChannelBinding, Config, DomainConfig, Env, Identity, Password, RootCert, SessionAttrs, SslMode, Tls,
 };
 use tributary::diagnostics::Diagnostics;
-use tributary::server::Server;
 use tributary::types::{DomainName, Value};
 
 use crate::fixture::{Domain, LONG, config, eventually, run};
+use crate::support::Server;
 
 /// An authority of a test, and where its files are.
 pub(crate) struct Authority {
@@ -87,7 +87,7 @@ pub(crate) async fn server(authority: &Authority, params: &CertificateParams, ru
     for statement in settings.split(';').filter(|statement| !statement.trim().is_empty()) {
         run(&server, "postgres", statement).await;
     }
-    server.reload().expect("reloaded");
+    server.reload();
     let plain = with(&server, "postgres", Tls { mode: SslMode::Require, ..Tls::default() });
     eventually("the server has TLS", || async { attempt(plain.clone()).await.is_ok() }).await;
     server
@@ -158,7 +158,7 @@ async fn each_sslmode_asks_of_the_server_what_libpq_says() {
 
     // Another name, and a new certificate without a restart of either side.
     renew(&here, &right, &names(&["elsewhere.example.com"]));
-    here.reload().expect("reloaded");
+    here.reload();
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, right.trusted().into()));
     eventually("the server has its new certificate", || async { attempt(full.clone()).await.is_err() }).await;
     refused(full, "not for this host").await;
@@ -184,7 +184,7 @@ pub(crate) async fn server_of(certificate: &str) -> Server {
         let text = std::fs::read_to_string(prepared(&format!("{certificate}.{from}"))).expect("readable");
         server.put_file(to, &text).expect("written");
     }
-    server.reload().expect("reloaded");
+    server.reload();
     let require = with(&server, "postgres", tls(SslMode::Require, None));
     eventually("the server has its new certificate", || async { attempt(require.clone()).await.is_err() }).await;
     server
@@ -240,7 +240,7 @@ async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
     let certificate = itself.self_signed(&key).expect("a certificate").pem();
     here.put_file("server.crt", &certificate).expect("written");
     here.put_file("server.key", &key.serialize_pem()).expect("written");
-    here.reload().expect("reloaded");
+    here.reload();
     let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
     eventually("the server has its new certificate", || async { attempt(full.clone()).await == Ok(true) }).await;
@@ -249,7 +249,7 @@ async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
     (itself.not_before, itself.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let certificate = itself.self_signed(&key).expect("a certificate").pem();
     here.put_file("server.crt", &certificate).expect("written");
-    here.reload().expect("reloaded");
+    here.reload();
     let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
     eventually("the expired certificate is refused", || async {

@@ -6,9 +6,10 @@ use std::thread;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
-use tributary::server::{DATABASES, Server, sql};
+use tributary::demo::DATABASES;
 
 use super::DOMAINS;
+use super::server::{Server, sql};
 
 /// The server of this test process, for tests that do it no harm. (A static is never dropped; the server's watchdog
 /// sees this process end.)

@@ -1,10 +1,11 @@
 //! Four servers of a test's own, one for each domain, so that each can be killed, frozen and restarted.
 
-use tributary::server::{DATABASES, Server, sql};
+use tributary::demo::DATABASES;
 
 use super::DOMAINS;
 use super::databases::environment;
 use super::proxy::Proxy;
+use super::server::{Server, sql};
 
 /// A server for each domain of the shipped flow, with its sample rows, and a proxy before each.
 #[derive(Debug)]

@@ -13,12 +13,14 @@ mod app;
 mod databases;
 mod family;
 mod proxy;
+pub mod server;
 mod waiting;
 
 pub use app::{Answer, Setup, TestApp, repository};
 pub use databases::{Database, SampleDatabases, connect, shared_server};
 pub use family::PrivateFamily;
 pub use proxy::{Fault, Proxy};
+pub use server::{Port, Server, sql};
 pub use waiting::{eventually, eventually_async};
 
 /// The domains of the shipped flow.

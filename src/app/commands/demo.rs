@@ -15,8 +15,8 @@ use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
 use crate::config::{Env, RecordsTo};
+use crate::demo::{DATABASES, Demo};
 use crate::diagnostics::Diagnostics;
-use crate::server::{DATABASES, Demo};
 
 /// Where decisions are put on record, below the state directory.
 const RECORDS: &str = "records/decisions.ndjson";
@@ -123,12 +123,12 @@ fn announce(
     writeln!(stdout, "  tributary run --env-file {} --input product_id=PROD-001 --explain\n", env_file.display())?;
     writeln!(stdout, "Decisions are put on record: {}", records.display())?;
     let state = if demo.is_fresh() { "made now" } else { "as it was left" };
-    writeln!(stdout, "Data ({state}): {}", demo.server().data_dir().display())?;
-    writeln!(stdout, "PostgreSQL's log: {}", demo.server().log_file().display())?;
+    writeln!(stdout, "Data ({state}): {}", demo.options().data_dir.display())?;
+    writeln!(stdout, "PostgreSQL's log: {}", demo.options().log_file.display())?;
     writeln!(
         stdout,
         "PostgreSQL: port {} on this machine, databases {}",
-        demo.server().port(),
+        demo.options().port,
         DATABASES.map(|d| d.name).join(", ")
     )?;
     writeln!(stdout, "Ctrl-C, or closing this terminal, stops everything that was started.\n")?;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rcgen::{CertificateParams, KeyPair};
 use tempfile::NamedTempFile;
-use tributary::server::{DATABASES, Server, sql};
+use tributary::demo::DATABASES;
+
+use crate::server::{Server, sql};
 
 /// Four servers, each with its database.
 pub struct Databases {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use tributary::server::{Server, sql};
+use crate::server::{Server, sql};
 
 use crate::clients::{Target, ask, batch, count};
 use crate::databases::Databases;

@@ -32,6 +32,8 @@ mod ratios;
 mod report;
 mod rival;
 mod sample;
+#[path = "../../support/server/mod.rs"]
+mod server;
 mod soak;
 
 use std::time::{Duration, Instant};

@@ -15,6 +15,8 @@
 mod decisions;
 mod rows;
 mod rules;
+#[path = "../../support/server/mod.rs"]
+mod server;
 mod summary;
 mod walk;
 

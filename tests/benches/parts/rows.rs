@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::server::{Server, sql};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
@@ -11,7 +12,6 @@ use tributary::config::{
 };
 use tributary::graph::Query;
 use tributary::postgres::{Pool, QueryState};
-use tributary::server::{Server, sql};
 use tributary::types::{Deadline, DomainName, NodeId};
 
 /// Rows of an answer.

@@ -1,6 +1,8 @@
-//! Private PostgreSQL servers: what the demo and all other tests of databases stand on.
+//! The private PostgreSQL servers of `tributary demo` and of the tests.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
+
+mod support;
 
 use std::env;
 use std::fs;
@@ -9,40 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use support::server::{Port, Server, family, sql, template};
+use support::{connect, eventually};
 use tokio_postgres::{Client, NoTls};
-use tributary::server::{Binaries, DATABASES, Demo, Purpose, Server, ServerError, ServerOptions, sql};
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the server takes connections");
-    tokio::spawn(connection);
-    client
-}
+use tributary::demo::{self, Account, Binaries, DATABASES, Demo, ServerError};
 
 async fn answers(client: &Client) -> bool {
     client.query_one("SELECT 1", &[]).await.is_ok()
-}
-
-fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// Whether there is such a process, other than as a zombie that nobody waited for.
-fn lives(pid: u32) -> bool {
-    if !Path::new("/proc/self/stat").exists() {
-        return kill(process(pid), None).is_ok();
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with(['Z', 'X']))
-}
-
-fn process(pid: u32) -> Pid {
-    Pid::from_raw(i32::try_from(pid).expect("the number of a process"))
 }
 
 #[tokio::test]
@@ -58,9 +34,8 @@ async fn a_server_starts_answers_stops_and_leaves_nothing() {
     assert_eq!(server.postmaster(), None);
     assert!(!answers(&client).await);
     server.stop().expect("stopping twice is no error");
-    assert!(matches!(server.freeze(), Err(ServerError::NotRunning { .. })));
     drop(server);
-    assert!(!home.exists() && !lives(pid));
+    assert!(!home.exists() && !family::is_alive(pid));
 }
 
 #[tokio::test]
@@ -72,10 +47,10 @@ async fn a_killed_server_cuts_its_clients_and_comes_back_on_its_port_with_its_da
         let client = connect(&url).await;
         let (port, before) = (server.port(), server.postmaster().expect("running"));
         let busy = tokio::spawn(async move { client.query("SELECT pg_sleep(30)", &[]).await });
-        server.kill_family().expect("killed");
+        server.kill_family();
         let cut = tokio::time::timeout(Duration::from_secs(5), busy).await.expect("cut at once").expect("no panic");
         assert!(cut.is_err(), "round {round}");
-        assert!(!lives(before));
+        assert!(!family::is_alive(before));
         server.restart().expect("restarted");
         assert_eq!(server.port(), port);
         let row = connect(&url).await.query_one("SELECT n FROM kept", &[]).await.expect("the data is there");
@@ -87,12 +62,12 @@ async fn a_killed_server_cuts_its_clients_and_comes_back_on_its_port_with_its_da
 async fn a_frozen_server_is_silent_until_it_is_thawed() {
     let server = Server::disposable(&[]).expect("a server");
     let client = connect(&server.url("postgres")).await;
-    server.freeze().expect("frozen");
+    server.freeze();
     let silent = tokio::time::timeout(Duration::from_millis(200), client.query_one("SELECT 1", &[])).await;
     assert!(silent.is_err(), "an existing connection answered");
-    server.thaw().expect("thawed");
+    server.thaw();
     assert!(answers(&client).await);
-    server.freeze().expect("frozen");
+    server.freeze();
     server.restart().expect("a frozen server can be restarted");
     assert!(answers(&connect(&server.url("postgres")).await).await);
 }
@@ -105,7 +80,7 @@ async fn files_put_beside_the_data_take_effect_on_reload() {
     server
         .put_file("pg_hba.conf", "host all guest 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
         .expect("written");
-    server.reload().expect("reloaded");
+    server.reload();
     let guest = |password: &str| url.replace("postgres@", &format!("guest:{password}@"));
     let start = Instant::now();
     while tokio_postgres::connect(&guest("wrong"), NoTls).await.is_ok() {
@@ -139,24 +114,40 @@ async fn a_server_that_cannot_start_says_why_from_its_log() {
 }
 
 #[tokio::test]
-async fn data_of_another_major_version_and_data_in_use_are_refused() {
+async fn data_that_another_server_uses_is_refused() {
     let server = Server::disposable(&[]).expect("a server");
-    let binaries = Binaries::find().expect("PostgreSQL is installed");
-    let options = ServerOptions {
-        data_dir: server.data_dir().to_owned(),
-        log_file: server.data_dir().with_extension("log"),
-        port: None,
-        password: None,
-        purpose: Purpose::Disposable,
-        settings: Vec::new(),
-    };
-    let error = Server::start(&binaries, options.clone()).expect_err("a server runs there");
+    let (binaries, account) = (Binaries::find().expect("PostgreSQL"), Account::choose().expect("an account"));
+    let error = demo::Server::start(&binaries, &account, server.options()).expect_err("a server runs there");
     assert!(matches!(error, ServerError::AlreadyRunning { pid, .. } if Some(pid) == server.postmaster()), "{error}");
+}
 
-    server.stop().expect("stopped");
-    server.put_file("PG_VERSION", "9\n").expect("written");
-    let error = Server::start(&binaries, options).expect_err("version 9").to_string();
-    assert!(error.contains("written by PostgreSQL 9") && error.contains("PG_BIN"), "{error}");
+#[test]
+fn a_claimed_port_is_not_given_twice_and_one_that_is_listened_on_is_passed_over() {
+    let port = Port::any();
+    let number = port.number();
+    assert!(Port::exactly(number).is_none());
+    drop(port);
+    let listener = std::net::TcpListener::bind((demo::HOST, number)).expect("the port is free");
+    assert!(Port::exactly(number).is_none());
+    drop(listener);
+    assert_eq!(Port::exactly(number).expect("free again").number(), number);
+}
+
+#[test]
+fn the_template_is_made_once_by_programs_that_start_together() {
+    let cache = tempfile::tempdir().expect("a directory");
+    let (binaries, account) = (Binaries::find().expect("PostgreSQL"), Account::choose().expect("an account"));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let made = template::template(&binaries, &account, cache.path()).expect("a template");
+                let version = fs::read_to_string(made.join("PG_VERSION")).expect("a data directory");
+                assert_eq!(version.trim().parse().ok(), Some(binaries.version().major));
+            });
+        }
+    });
+    let names = fs::read_dir(cache.path()).expect("readable").flatten().count();
+    assert_eq!(names, 2, "the template and its lock");
 }
 
 /// Not a test of its own: the process that the tests below kill.
@@ -169,8 +160,12 @@ async fn victim() {
     } else {
         (None, Some(Demo::start(Path::new(&state_dir)).await.expect("a demo")))
     };
-    let server = server.as_ref().unwrap_or_else(|| demo.as_ref().expect("one of both").server());
-    println!("\nserver {} {}", server.postmaster().expect("running"), server.data_dir().display());
+    let (postmaster, data_dir) = match (&server, &demo) {
+        (Some(server), _) => (server.postmaster().expect("running"), server.data_dir()),
+        (_, Some(demo)) => (demo.postmaster(), &*demo.options().data_dir),
+        (None, None) => return,
+    };
+    println!("\nserver {postmaster} {}", data_dir.display());
     std::future::pending::<()>().await;
 }
 
@@ -187,9 +182,9 @@ fn start_and_kill(state_dir: &str, freeze: bool) -> (u32, PathBuf) {
     let mut words = line.split(' ').skip(1);
     let pid: u32 = words.next().expect("a process").parse().expect("a number");
     let data_dir = PathBuf::from(words.next().expect("a directory"));
-    assert!(lives(pid) && data_dir.is_dir());
+    assert!(family::is_alive(pid) && data_dir.is_dir());
     if freeze {
-        kill(self::process(pid), Signal::SIGSTOP).expect("frozen");
+        family::send(pid, Signal::SIGSTOP);
     }
     process.kill().expect("killed");
     process.wait().expect("it ended");
@@ -200,8 +195,8 @@ fn start_and_kill(state_dir: &str, freeze: bool) -> (u32, PathBuf) {
 fn a_disposable_server_dies_with_its_killed_parent_and_its_directory_goes() {
     for freeze in [false, true] {
         let (pid, data_dir) = start_and_kill("", freeze);
-        wait_for("the server ends", || !lives(pid));
-        wait_for("its directory goes", || !data_dir.parent().is_some_and(Path::exists));
+        eventually("the server ends", || !family::is_alive(pid));
+        eventually("its directory goes", || !data_dir.parent().is_some_and(Path::exists));
     }
 }
 
@@ -215,7 +210,7 @@ async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
         let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.expect("a table");
         assert_eq!(row.get::<_, i64>(0), 3, "{table}");
     }
-    let stranger = format!("postgres://postgres@127.0.0.1:{}/oms_db", demo.server().port());
+    let stranger = format!("postgres://postgres@127.0.0.1:{}/oms_db", demo.options().port);
     assert!(tokio_postgres::connect(&stranger, NoTls).await.is_err(), "nobody enters without the password");
     let durable = connect(&demo.url("oms_db")).await.query_one("SHOW fsync", &[]).await.expect("an answer");
     assert_eq!(durable.get::<_, String>(0), "on");
@@ -229,15 +224,21 @@ async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
 
     let (pid, _) = start_and_kill(state.path().to_str().expect("text"), false);
     let demo = Demo::start(state.path()).await.expect("again, right after a kill");
-    assert!(!demo.is_fresh() && !lives(pid));
+    assert!(!demo.is_fresh() && !family::is_alive(pid));
     let row = connect(&demo.url("oms_db"))
         .await
         .query_one("SELECT trend FROM oms_history WHERE product_id = 'PROD-001'", &[])
         .await
         .expect("the row");
     assert_eq!(row.get::<_, String>(0), "mine", "sample data never overwrites the user's");
-    let data_dir = demo.server().data_dir().to_owned();
+    let data_dir = demo.options().data_dir.clone();
     demo.stop().await.expect("stopped");
+
+    let version = fs::read_to_string(data_dir.join("PG_VERSION")).expect("a version");
+    fs::write(data_dir.join("PG_VERSION"), "9\n").expect("written");
+    let error = Demo::start(state.path()).await.expect_err("version 9").to_string();
+    assert!(error.contains("written by PostgreSQL 9") && error.contains("PG_BIN"), "{error}");
+    fs::write(data_dir.join("PG_VERSION"), version).expect("written");
 
     fs::remove_file(data_dir.with_file_name("password")).expect("removed");
     let error = Demo::start(state.path()).await.expect_err("the password is lost").to_string();

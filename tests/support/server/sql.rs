@@ -1,8 +1,7 @@
-//! Databases and rows: what a private server is filled with.
+//! Databases and rows to fill a server with.
 
 use tokio_postgres::{Client, NoTls};
-
-use super::ServerError;
+use tributary::demo::ServerError;
 
 /// Creates a database on the server of `url`, unless it is there; says whether it was created.
 ///
@@ -59,7 +58,7 @@ impl Session {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(refused(action))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to a private server broke");
+                eprintln!("a connection to a private server broke: {error}");
             }
         });
         Ok(Self { client })

@@ -1,10 +1,10 @@
-//! What can go wrong while a private server is found, made, started or filled.
+//! What can fail while the demo's server is found, made, started or filled.
 
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a private server could not be had.
+/// Why a private server could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// No directory that was looked at holds PostgreSQL's programs.
@@ -25,7 +25,7 @@ pub enum ServerError {
         /// The program that is not there.
         missing: &'static str,
     },
-    /// A program of PostgreSQL ran and failed, or said something else than was expected.
+    /// A program of PostgreSQL ran and failed, or printed something unexpected.
     #[error("`{program}` failed ({status}): {output}")]
     ProgramFailed {
         /// Its path.
@@ -66,12 +66,6 @@ pub enum ServerError {
         /// The last.
         last: u16,
     },
-    /// The port that was asked for is taken.
-    #[error("port {port} is in use")]
-    PortInUse {
-        /// The port.
-        port: u16,
-    },
     /// The server ended before it took connections.
     #[error("PostgreSQL ended ({status}) before it was ready; the end of its log `{}`: {tail}", log_file.display())]
     Exited {
@@ -85,7 +79,7 @@ pub enum ServerError {
     /// The server did not take connections in time.
     #[error("PostgreSQL was not ready after {} s; the end of its log `{}`: {tail}", after.as_secs(), log_file.display())]
     NotReady {
-        /// How long it was waited for.
+        /// How long we waited.
         after: Duration,
         /// Its log.
         log_file: PathBuf,
@@ -97,14 +91,8 @@ pub enum ServerError {
     NotStopped {
         /// Its process.
         pid: u32,
-        /// How long it was waited for.
+        /// How long we waited.
         after: Duration,
-    },
-    /// Something was asked of a server that is not running.
-    #[error("the server on port {port} is not running")]
-    NotRunning {
-        /// Its port.
-        port: u16,
     },
     /// Another server runs on the data directory.
     #[error("a PostgreSQL server (process {pid}) already runs on `{}`; stop it, or use another directory", data_dir.display())]
@@ -134,9 +122,9 @@ pub enum ServerError {
         /// Where the programs are.
         bin_dir: PathBuf,
         /// Their version.
-        programs: super::Version,
+        programs: String,
     },
-    /// A state directory has data, and what belongs to it is lost.
+    /// A file of the state directory is lost without which its data cannot be opened.
     #[error("`{}` is missing, so the data beside it cannot be opened; remove `{}` to start afresh", missing.display(), home.display())]
     IncompleteState {
         /// What is missing.
@@ -144,14 +132,14 @@ pub enum ServerError {
         /// The directory to remove.
         home: PathBuf,
     },
-    /// A database refused to be created or filled, or could not be asked.
+    /// A database refused to be created or filled, or could not be reached.
     #[error("could not {action}: {detail}")]
     Sql {
         /// What was tried, such as ``create the database `oms_db` ``.
         action: String,
-        /// What PostgreSQL, or the connection to it, said.
+        /// The message of PostgreSQL or of the connection.
         detail: String,
-        /// The same, as it came.
+        /// The error itself.
         #[source]
         source: tokio_postgres::Error,
     },

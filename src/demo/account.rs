@@ -1,4 +1,4 @@
-//! As whom PostgreSQL runs: as ourselves, or, because it refuses to run as root, as another account.
+//! The account that PostgreSQL runs as: ours, or another one if we are root, because PostgreSQL refuses to run as root.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown};
@@ -8,14 +8,14 @@ use std::process::Command;
 
 use nix::unistd::{User, geteuid};
 
-use super::ServerError;
+use super::error::ServerError;
 
-/// As whom PostgreSQL runs.
+/// The account that PostgreSQL runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Account {
-    /// As the user that runs us.
+pub enum Account {
+    /// The user that runs us.
     Ourselves,
-    /// As this user, since we are root.
+    /// This user, because we are root.
     Other {
         /// Its name.
         name: String,
@@ -27,8 +27,11 @@ pub(super) enum Account {
 }
 
 impl Account {
-    /// Ourselves, or where we are root `postgres`, else `nobody`.
-    pub(super) fn choose() -> Result<Self, ServerError> {
+    /// Ourselves; for root `postgres`, else `nobody`.
+    ///
+    /// # Errors
+    /// We are root, and neither account exists.
+    pub fn choose() -> Result<Self, ServerError> {
         if !geteuid().is_root() {
             return Ok(Self::Ourselves);
         }
@@ -39,9 +42,9 @@ impl Account {
             .ok_or(ServerError::NoAccount)
     }
 
-    /// Has `command` run as this account, apart from our terminal's process group (so that Ctrl-C reaches only us),
-    /// undisturbed by the `PG*` variables of our environment.
-    pub(super) fn dress(&self, command: &mut Command) {
+    /// Makes `command` run as this account, in a process group of its own (so that Ctrl-C reaches only us), without the
+    /// `PG*` variables of our environment.
+    pub(super) fn prepare(&self, command: &mut Command) {
         if let Self::Other { uid, gid, .. } = self {
             command.gid(*gid).uid(*uid);
         }
@@ -54,7 +57,10 @@ impl Account {
     }
 
     /// Gives `path` to this account.
-    pub(super) fn own(&self, path: &Path) -> Result<(), ServerError> {
+    ///
+    /// # Errors
+    /// The owner cannot be changed.
+    pub fn own(&self, path: &Path) -> Result<(), ServerError> {
         match self {
             Self::Ourselves => Ok(()),
             Self::Other { uid, gid, .. } => {
@@ -63,15 +69,18 @@ impl Account {
         }
     }
 
-    /// Creates `dir`, of this account, closed to all others. Its parent must be there.
-    pub(super) fn create_private_dir(&self, dir: &Path) -> Result<(), ServerError> {
+    /// Creates `dir`, owned by this account and closed to all others. Its parent must exist.
+    ///
+    /// # Errors
+    /// The directory cannot be created, or given to the account.
+    pub fn create_private_dir(&self, dir: &Path) -> Result<(), ServerError> {
         fs::create_dir(dir).map_err(ServerError::io("create the directory", dir))?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
             .map_err(ServerError::io("set the permissions of", dir))?;
         self.own(dir)
     }
 
-    /// Refuses `dir` where this account cannot enter it.
+    /// Refuses `dir` if this account cannot enter it.
     pub(super) fn must_reach(&self, dir: &Path) -> Result<(), ServerError> {
         match self {
             Self::Other { name, .. } if !self.reaches(dir) => {
@@ -81,8 +90,8 @@ impl Account {
         }
     }
 
-    /// Whether this account can enter `dir`, an existing directory, as far as owners and permission bits tell.
-    pub(super) fn reaches(&self, dir: &Path) -> bool {
+    /// Whether this account can enter `dir`, an existing directory, judged by owners and permission bits.
+    pub fn reaches(&self, dir: &Path) -> bool {
         let Self::Other { uid, gid, .. } = self else { return true };
         let Ok(dir) = dir.canonicalize() else { return false };
         dir.ancestors().all(|ancestor| {

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are on this machine, and of what version they are.
+//! Finds PostgreSQL's programs on this machine, and their version.
 
 use std::env;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ServerError;
+use super::error::ServerError;
 
 /// The programs that a private server needs.
 const PROGRAMS: [&str; 2] = ["postgres", "initdb"];
@@ -39,7 +39,7 @@ pub struct Version {
 }
 
 impl Binaries {
-    /// The programs in the directory that `PG_BIN` names; where it is not set the first of: the directories of `PATH`,
+    /// The programs in the directory that `PG_BIN` names; if it is not set, the first of the directories of `PATH`,
     /// then those of Debian's, Homebrew's and Postgres.app's packages, newest version first.
     ///
     /// # Errors
@@ -48,8 +48,8 @@ impl Binaries {
         Self::find_where(|_| true)
     }
 
-    /// As [`Self::find`], preferring programs that can open data of this major version. Others are returned when there
-    /// are none, so that the caller can say what does not fit.
+    /// As [`Self::find`], but prefers programs that can open data of this major version. If there are none, it returns
+    /// others, so that the caller can report the mismatch.
     ///
     /// # Errors
     /// As [`Self::find`].
@@ -76,7 +76,7 @@ impl Binaries {
     /// The programs in `dir`, as `PG_BIN` would name it.
     ///
     /// # Errors
-    /// One of them is missing or does not tell its version.
+    /// One of them is missing or does not print its version.
     pub fn at(dir: &Path) -> Result<Self, ServerError> {
         match PROGRAMS.into_iter().find(|program| !is_program(&dir.join(program))) {
             Some(missing) => Err(ServerError::WrongPgBin { dir: dir.to_owned(), missing }),

@@ -1,30 +1,36 @@
-//! The server of `tributary demo`: one, with the four databases of the purchasing flow and their sample rows, kept in a
-//! state directory from one run to the next.
+//! The server with the four databases of the purchasing flow and their sample rows, kept in a state directory from one
+//! run to the next.
 //!
-//! Unlike the servers of the tests it keeps its data safe and admits only who knows its password, for a demo runs on
-//! machines that other people use too.
+//! It syncs its data and asks for a password, because a demo may run on a machine that others use too.
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
 use super::account::Account;
-use super::cluster::{self, Admission};
-use super::port::Port;
-use super::postmaster::PidFile;
-use super::{Binaries, Purpose, Server, ServerError, ServerOptions, family, sql};
+use super::binaries::Binaries;
+use super::error::ServerError;
+use super::postmaster::{self, PidFile};
+use super::server::{HOST, SUPERUSER, Server, ServerOptions};
+use super::{cluster, sql};
 
 /// The first port that is tried.
 const FIRST_PORT: u16 = 25_432;
-/// Where data is kept that cannot be in the state directory, because PostgreSQL's account cannot enter that.
+/// The last. Systems give ports from 32768 on to outgoing connections.
+const LAST_PORT: u16 = 32_000;
+/// Settings of its server.
+const SETTINGS: [(&str, &str); 2] = [("max_connections", "200"), ("shared_buffers", "32MB")];
+/// Where data is kept if PostgreSQL's account cannot enter the state directory.
 const SHARED_STATE: &str = "/var/lib/tributary";
-/// For the server of a demo that was killed to end.
+/// For the server of a killed demo to end.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(20);
 
 /// A database of the shipped flow.
@@ -54,13 +60,16 @@ pub const DATABASES: [SampleDatabase; 4] = [
 #[derive(Debug)]
 pub struct Demo {
     server: Server,
+    options: ServerOptions,
+    password: String,
     fresh: bool,
     _lock: Flock<fs::File>,
 }
 
 impl Demo {
-    /// Starts the server of the demo in `state_dir`, which is created if need be, or starts it again on the data that is
-    /// there; then makes sure of its databases, tables and sample rows. Must be called within a tokio runtime.
+    /// Starts the server of the demo in `state_dir`, which is created if need be, on the data of an earlier run if there
+    /// is some; then creates what is missing of its databases, tables and sample rows. Must be called within a tokio
+    /// runtime.
     ///
     /// # Errors
     /// PostgreSQL's programs are missing or of another major version than the data, another demo uses the directory, or
@@ -70,8 +79,8 @@ impl Demo {
         let launched = tokio::task::spawn_blocking(move || Self::launch(&dir)).await;
         let demo = launched.map_err(|_| ServerError::ShuttingDown)??;
         for database in DATABASES {
-            sql::create_database(&demo.server.url("postgres"), database.name).await?;
-            sql::run(&demo.server.url(database.name), database.file, database.sql).await?;
+            sql::create_database(&demo.url("postgres"), database.name).await?;
+            sql::run(&demo.url(database.name), database.file, database.sql).await?;
         }
         Ok(demo)
     }
@@ -85,8 +94,13 @@ impl Demo {
         let (data_dir, password_file) = (home.join("data"), home.join("password"));
         let written_by = cluster::major_version(&data_dir)?;
         let binaries = written_by.map_or_else(Binaries::find, Binaries::find_major)?;
-        if written_by.is_none() {
-            create(&binaries, &account, &data_dir, &password_file)?;
+        match written_by {
+            None => create(&binaries, &account, &data_dir, &password_file)?,
+            Some(data) if data != binaries.version().major => {
+                let (bin_dir, programs) = (binaries.dir().to_owned(), binaries.version().text.clone());
+                return Err(ServerError::VersionMismatch { data_dir, data, bin_dir, programs });
+            }
+            Some(_) => {}
         }
         let password = match fs::read_to_string(&password_file) {
             Ok(password) => password.trim().to_owned(),
@@ -96,35 +110,35 @@ impl Demo {
             Err(error) => return Err(ServerError::io("read the file", password_file)(error)),
         };
         await_predecessor(&data_dir);
-        let port = Port::from(FIRST_PORT)?;
         let options = ServerOptions {
             data_dir,
             log_file: home.join("postgres.log"),
-            port: Some(port.number()),
-            password: Some(password),
-            purpose: Purpose::Lasting,
-            settings: vec![
-                ("max_connections".to_owned(), "200".to_owned()),
-                ("shared_buffers".to_owned(), "32MB".to_owned()),
-            ],
+            port: free_port()?,
+            settings: SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         };
-        let server = Server::start_on(&binaries, options, port, None)?;
-        Ok(Self { server, fresh: written_by.is_none(), _lock: lock })
+        let server = Server::start(&binaries, &account, &options)?;
+        Ok(Self { server, options, password, fresh: written_by.is_none(), _lock: lock })
     }
 
-    /// The URL of a database, with the password.
+    /// The superuser's URL of a database, with the password.
     pub fn url(&self, database: &str) -> String {
-        self.server.url(database)
+        // Neither the password nor the names of the databases have characters that a URL would escape.
+        format!("postgres://{SUPERUSER}:{}@{HOST}:{}/{database}", self.password, self.options.port)
     }
 
-    /// Whether the data was made by this run.
+    /// Whether this run created the data.
     pub fn is_fresh(&self) -> bool {
         self.fresh
     }
 
-    /// The server.
-    pub fn server(&self) -> &Server {
-        &self.server
+    /// Its directory, log and port.
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// The server's first process.
+    pub fn postmaster(&self) -> u32 {
+        self.server.postmaster()
     }
 
     /// Stops the server in order, which writes its data out.
@@ -137,19 +151,26 @@ impl Demo {
     }
 }
 
-/// Keeps other demos out of the directory for as long as it is held.
+/// The first free port from [`FIRST_PORT`] on, so that a demo finds the same port again.
+fn free_port() -> Result<u16, ServerError> {
+    let is_free = |port: &u16| TcpListener::bind((HOST, *port)).is_ok();
+    (FIRST_PORT..=LAST_PORT).find(is_free).ok_or(ServerError::NoFreePort { first: FIRST_PORT, last: LAST_PORT })
+}
+
+/// Keeps other demos out of the directory for as long as it is held, and no longer than this process lives.
 fn lock(state_dir: &Path) -> Result<Flock<fs::File>, ServerError> {
     let path = state_dir.join("lock");
-    cluster::lock(&path, FlockArg::LockExclusiveNonblock).map_err(|error| match error {
-        ServerError::Io { source, .. } if source.kind() == std::io::ErrorKind::WouldBlock => {
-            ServerError::StateInUse { state_dir: state_dir.to_owned() }
-        }
-        other => other,
+    let mut options = fs::File::options();
+    let file = options.create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(ServerError::io("open the file", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => ServerError::StateInUse { state_dir: state_dir.to_owned() },
+        other => ServerError::io("lock the file", path)(other.into()),
     })
 }
 
-/// The directory of server, password and log: `server` in the state directory, which is a link to a place that
-/// PostgreSQL's account can enter where it cannot enter the state directory (we are root, in root's home).
+/// The directory of data, password and log: `server` in the state directory. If PostgreSQL's account cannot enter that
+/// (we are root, in root's home), `server` is a link to a directory that it can enter.
 fn home(state_dir: &Path, account: &Account) -> Result<PathBuf, ServerError> {
     let home = state_dir.join("server");
     if home.is_dir() {
@@ -171,7 +192,7 @@ fn home(state_dir: &Path, account: &Account) -> Result<PathBuf, ServerError> {
     Ok(elsewhere)
 }
 
-/// Makes the data under another name first, so that a demo that was interrupted leaves nothing that looks whole.
+/// Makes the data under another name first, so that an interrupted demo leaves nothing that looks complete.
 fn create(binaries: &Binaries, account: &Account, data_dir: &Path, password_file: &Path) -> Result<(), ServerError> {
     let password: String = rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect();
     write_secret(password_file, &password)?;
@@ -182,7 +203,8 @@ fn create(binaries: &Binaries, account: &Account, data_dir: &Path, password_file
             fs::remove_dir_all(leftover).map_err(ServerError::io("remove the directory", leftover))?;
         }
     }
-    cluster::create(binaries, account, &partial, Admission::Password(password_file))?;
+    let pwfile = format!("--pwfile={}", password_file.display());
+    cluster::init(binaries, account, &partial, &["--auth=scram-sha-256", &pwfile])?;
     fs::rename(&partial, data_dir).map_err(ServerError::io("rename the directory", partial))
 }
 
@@ -193,7 +215,9 @@ fn write_secret(path: &Path, secret: &str) -> Result<(), ServerError> {
     written.map_err(ServerError::io("write the file", path))
 }
 
-/// When a demo was killed, its server is being stopped by its watchdog; we hold the lock, so no other demo runs it.
+/// Waits for the watchdog of a killed demo to stop its server. We hold the lock, so no other demo runs it.
 fn await_predecessor(data_dir: &Path) {
-    family::wait_until(PREDECESSOR_LIMIT, || !PidFile::read(data_dir).is_some_and(|file| file.is_current(data_dir)));
+    postmaster::wait_until(PREDECESSOR_LIMIT, || {
+        !PidFile::read(data_dir).is_some_and(|file| file.is_current(data_dir))
+    });
 }
