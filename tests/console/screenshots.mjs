@@ -1,4 +1,4 @@
-// Takes the pictures of the README, of the real thing at work. Usage: scripts/test_console --screenshots
+// Takes the pictures of src/http/console/README.md, from a running service. Usage: scripts/test_console --screenshots
 
 import { statSync } from "node:fs";
 import { join } from "node:path";

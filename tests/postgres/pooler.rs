@@ -18,7 +18,7 @@ use crate::support::{DOMAINS, Port, SampleDatabases, Server, Setup, TestApp, rep
 
 /// Sessions that the pooler has for all clients of a database.
 const SESSIONS: u16 = 3;
-/// What `statement_timeout` of the README is here.
+/// The `statement_timeout` of these tests, in place of the document's.
 const SOON: &str = "'400ms'";
 
 /// A PgBouncer before a server.
@@ -95,7 +95,7 @@ impl Pooler {
         config
     }
 
-    /// For the role that the README speaks of.
+    /// For the role of `config/README.md`.
     fn config_of_the_role(&self, server: &Server, database: &str, statements: Statements) -> DomainConfig {
         let mut config = self.config(server, database, statements);
         config.connection.user = String::from("tributary");
@@ -103,9 +103,9 @@ impl Pooler {
     }
 }
 
-/// What the README has a role behind a pooler do.
+/// The settings that `config/README.md` gives a role behind a pooler.
 fn advice() -> String {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("readable");
+    let readme = std::fs::read_to_string(repository().join("config/README.md")).expect("readable");
     let advice = readme.split('`').find(|text| text.starts_with("ALTER ROLE tributary SET")).expect("the advice");
     assert!(advice.contains("'5s'"), "{advice}");
     advice.replace("'5s'", SOON)

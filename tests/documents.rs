@@ -1,0 +1,247 @@
+//! The documents are right: links lead somewhere, named files exist, examples load, and the commands of console blocks run
+//! against a running service and print what the documents show.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use regex::Regex;
+use support::{SampleDatabases, Setup, TestApp, repository};
+use tempfile::TempDir;
+
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "config/README.md",
+    "rules/README.md",
+    "src/README.md",
+    "src/http/console/README.md",
+    "tests/README.md",
+];
+
+/// The beginnings of commands that other steps of the gate run, or that need what not every machine has.
+const RUN_ELSEWHERE: [(&str, &str); 7] = [
+    ("scripts/demo", "tests/cli.rs runs `tributary demo`"),
+    ("scripts/test", "the gate itself"),
+    ("tests/fuzz/run", "tests/fuzz_seeds.rs runs the targets on their seeds"),
+    ("MIGRATION_SECONDS=", "tests/postgres/migrations is a test"),
+    ("tributary records verify", "tests/explain/record_files.rs changes records and verifies them"),
+    ("docker run", "needs Docker"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT=", "tests/traces.rs has a collector"),
+];
+
+#[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    let link = Regex::new(r"\]\(([^)\s]+)\)").expect("a pattern");
+    let mut checked = 0;
+    for document in DOCUMENTS {
+        let text = read(document);
+        for target in link.captures_iter(&text).map(|found| found[1].to_owned()) {
+            if target.contains("://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let directory = repository().join(document).parent().expect("a directory").to_owned();
+            let file = if file.is_empty() { repository().join(document) } else { directory.join(file) };
+            assert!(file.exists(), "{document}: {target} does not exist");
+            let has_heading = || {
+                fs::read_to_string(&file)
+                    .expect("text")
+                    .lines()
+                    .any(|line| line.starts_with('#') && slug(line) == heading)
+            };
+            assert!(heading.is_empty() || has_heading(), "{document}: {target} has no such heading");
+            checked += 1;
+        }
+    }
+    assert!(checked > 30, "{checked} links");
+}
+
+/// The anchor that GitHub gives a heading.
+fn slug(heading: &str) -> String {
+    let text = heading.trim_start_matches('#').trim().to_lowercase();
+    text.chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}
+
+#[test]
+fn every_file_of_the_code_that_its_document_names_exists() {
+    let path = Regex::new(r"`((?:[a-z_]+/)+(?:[a-z_]+\.rs)?|[a-z_]+\.(?:rs|yaml))`").expect("a pattern");
+    let text = read("src/README.md");
+    let named = path.captures_iter(&text).filter_map(|found| found.get(1)).map(|name| name.as_str());
+    let named: Vec<&str> = named.filter(|name| *name != "mod.rs").collect();
+    assert!(named.len() > 20, "{named:?}");
+    // A name without a directory is a file beside the one that was named before it.
+    let mut directory = repository().join("src");
+    for name in named {
+        let below = |root: &Path| root.join(name);
+        let places = [below(&repository().join("src")), below(repository()), below(&directory)];
+        let found = places.iter().find(|place| place.exists());
+        let found = found.unwrap_or_else(|| panic!("src/README.md names {name}, which does not exist"));
+        directory = found.parent().expect("a directory").to_owned();
+    }
+}
+
+#[actix_web::test]
+async fn the_commands_of_the_readme_work() {
+    run_document("README.md").await;
+}
+
+#[actix_web::test]
+async fn the_commands_of_the_configuration_work() {
+    run_document("config/README.md").await;
+}
+
+#[actix_web::test]
+async fn the_commands_of_the_code_s_document_work() {
+    run_document("src/README.md").await;
+}
+
+#[actix_web::test]
+async fn the_commands_of_the_tests_document_work() {
+    run_document("tests/README.md").await;
+}
+
+#[actix_web::test]
+async fn the_small_graph_of_the_readme_decides() {
+    let databases = SampleDatabases::create().await;
+    let place = Place::new(&databases);
+    let text = read("README.md");
+    let graph = blocks(&text, "yaml").into_iter().find(|block| block.starts_with("flow:")).expect("a graph");
+    fs::write(place.path("restock.yaml"), graph).expect("written");
+    fs::write(place.path("restock.grl"), blocks(&text, "grl")[0]).expect("written");
+    for (product, status) in [("PROD-001", "no_order"), ("PROD-002", "no_order")] {
+        let command =
+            format!("tributary run --graph restock.yaml --env-file .tributary/env --input product_id={product}");
+        let (code, output) = place.run(&command, None);
+        assert!(code == Some(0) && output.contains(status), "{output}");
+    }
+}
+
+/// Runs the commands of a document's console blocks, in order, against a service of its own.
+async fn run_document(document: &str) {
+    let databases = SampleDatabases::create().await;
+    let place = Place::new(&databases);
+    let text = read(document);
+    if let Some(tests) = blocks(&text, "yaml").into_iter().find(|block| block.contains("\ntests:")) {
+        fs::write(place.path("tests/flows/document.test.yaml"), tests).expect("written");
+    }
+    let mut setup = Setup::shipped().on(&databases).set("ADMIN_TOKEN", "the-admin-token");
+    setup.graphs = vec![place.path("graph.yaml")];
+    setup.config = Some(place.path("service.yaml"));
+    let app = TestApp::start(setup);
+    let commands: Vec<Shown> = blocks(&text, "console").into_iter().flat_map(commands).collect();
+    let mut ran = 0;
+    for Shown { command, output } in &commands {
+        if RUN_ELSEWHERE.iter().any(|(start, _)| command.starts_with(start)) {
+            continue;
+        }
+        // The service answers while the command waits for it.
+        let (place, address, told) = (place.clone(), app.address.to_string(), command.clone());
+        let (code, printed) =
+            actix_web::web::block(move || place.run(&told, Some(&address))).await.expect("the command ends");
+        // A replay that finds changes says so by its exit code.
+        let expected = if printed.contains(" 1 changed, ") { 5 } else { 0 };
+        assert_eq!(code, Some(expected), "{document}: {command}\n{printed}");
+        for line in output.iter().filter(|line| line.trim() != "...") {
+            assert!(normal(&printed).contains(&normal(line)), "{document}: {command}\nlacks {line}\n{printed}");
+        }
+        ran += 1;
+    }
+    assert!(ran > 1, "{document}: {ran} commands were run");
+}
+
+/// A directory in which the commands of a document run: the shipped files, and what `tributary demo` leaves.
+#[derive(Clone)]
+struct Place(std::sync::Arc<TempDir>);
+
+impl Place {
+    fn new(databases: &SampleDatabases) -> Self {
+        let place = Self(std::sync::Arc::new(tempfile::tempdir().expect("a directory")));
+        for directory in [".tributary", "config", "rules", "tests/flows"] {
+            fs::create_dir_all(place.path(directory)).expect("made");
+        }
+        for file in [
+            "graph.yaml",
+            "config/service.yaml",
+            "rules/purchasing.grl",
+            "rules/purchase_order.grl",
+            "tests/flows/purchasing.test.yaml",
+        ] {
+            fs::copy(repository().join(file), place.path(file)).expect("copied");
+        }
+        let variables = databases.environment().into_iter().map(|(name, value)| format!("{name}={value}\n"));
+        fs::write(place.path(".tributary/env"), variables.collect::<String>()).expect("written");
+        let records = place.path(".tributary/records/decisions.ndjson");
+        let service = format!("records: {{ to: file, path: '{}' }}\n", records.display());
+        fs::write(place.path("service.yaml"), service).expect("written");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a shell command; gives its exit code and all that it printed.
+    fn run(&self, command: &str, address: Option<&str>) -> (Option<i32>, String) {
+        let program = Path::new(env!("CARGO_BIN_EXE_tributary"));
+        let path =
+            format!("{}:{}", program.parent().expect("a directory").display(), env::var("PATH").unwrap_or_default());
+        let command = command.replace("target/demo/tributary", "tributary");
+        let command = address.map_or(command.clone(), |address| command.replace("localhost:8080", address));
+        let output = Command::new("sh")
+            .args(["-ec", &command])
+            .current_dir(self.0.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("ADMIN_TOKEN", "the-admin-token")
+            .output()
+            .expect("a shell");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    }
+}
+
+/// A command with the output that a document shows for it.
+struct Shown {
+    command: String,
+    output: Vec<String>,
+}
+
+fn commands(block: &str) -> Vec<Shown> {
+    let mut found: Vec<Shown> = Vec::new();
+    for line in block.lines() {
+        match (line.trim_start().strip_prefix("$ "), found.last_mut()) {
+            (Some(command), _) => found.push(Shown { command: command.to_owned(), output: Vec::new() }),
+            (None, Some(shown)) if shown.command.ends_with(['\\', '|']) => {
+                shown.command = format!("{}\n{line}", shown.command);
+            }
+            (None, Some(shown)) => shown.output.push(line.to_owned()),
+            (None, None) => panic!("a console block begins with its output: {block}"),
+        }
+    }
+    found
+}
+
+/// The fenced blocks of a language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    text.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Text without differences of spacing, of moments and of the order of records.
+fn normal(text: &str) -> String {
+    let line = Regex::new(r"ndjson:\d+").expect("a pattern");
+    let moment = Regex::new(r"\d{4}-\d\d-\d\dT[\d:.]+Z").expect("a pattern");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.replace_all(&moment.replace_all(&text, "MOMENT"), "ndjson:LINE").into_owned()
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(repository().join(document)).unwrap_or_else(|error| panic!("{document}: {error}"))
+}
