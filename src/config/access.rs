@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -46,7 +47,7 @@ struct Token {
 }
 
 /// What a token lets its caller do with the flows that it is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
     /// Make decisions, alone and in batches. The only right of a token that lists none.
@@ -104,13 +105,13 @@ impl fmt::Debug for Caller {
 /// The keys whose values an excerpt may show: behind any other may stand a token.
 const SHOWN: [&str; 4] = ["name", "flows", "rights", "expires"];
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct File {
     tokens: Vec<Entry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
@@ -120,26 +121,26 @@ struct Entry {
     expires: Option<Moment>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-struct Hash([u8; 32]);
+struct Hash(#[schemars(with = "String")] [u8; 32]);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "`flows` is a list of flows, or the word `all`")]
 enum Flows {
     Named(Vec<String>),
     Word(All),
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum All {
     All,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-struct Moment(Timestamp);
+struct Moment(#[schemars(with = "String")] Timestamp);
 
 impl TryFrom<String> for Hash {
     type Error = &'static str;

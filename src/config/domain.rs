@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -76,7 +77,7 @@ pub struct PoolConfig {
 }
 
 /// Whether statements are prepared once a connection, which a pooler in transaction mode does not keep for one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Statements {
     /// Once a connection.
@@ -87,7 +88,7 @@ pub enum Statements {
 }
 
 /// Whether waiting queries of one node may be sent as one statement, and equal ones share an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Coalescing {
     /// Where it is possible and means the same.

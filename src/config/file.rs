@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::{Cors, TlsFiles};
@@ -21,7 +22,7 @@ const DEFAULTS: &str = "defaults";
 /// How long a browser remembers that a page may ask, where the file does not say.
 const CORS_MAX_AGE_S: usize = 600;
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct File {
     http: Http,
@@ -34,7 +35,7 @@ struct File {
     domains: BTreeMap<String, Domain>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Http {
     bind: Option<Bind>,
@@ -55,14 +56,14 @@ struct Http {
     max_connections: Option<Count>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Tls {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CorsKeys {
     origins: Vec<Origin>,
@@ -97,14 +98,14 @@ impl Http {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Rules {
     threads: Option<Threads>,
     limits: RuleLimits,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RuleLimits {
     file_bytes: Option<Count>,
@@ -115,13 +116,13 @@ struct RuleLimits {
     evaluation_ms: Option<Milliseconds>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Graph {
     limits: GraphLimits,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct GraphLimits {
     file_bytes: Option<Count>,
@@ -130,7 +131,7 @@ struct GraphLimits {
 }
 
 /// Levels of YAML or of an expression; bounded, because trees of that depth are walked by recursion.
-#[derive(Deserialize, Clone, Copy)]
+#[derive(Deserialize, JsonSchema, Clone, Copy)]
 #[serde(try_from = "u64")]
 struct Nesting(usize);
 
@@ -143,7 +144,7 @@ impl TryFrom<u64> for Nesting {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Log {
     format: Option<LogFormat>,
@@ -151,13 +152,13 @@ struct Log {
     decisions: Option<bool>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Console {
     enabled: Option<bool>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Records {
     to: Option<RecordsTo>,
@@ -209,14 +210,14 @@ impl Records {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Domain {
     pool: Pool,
     timeouts: TimeoutKeys,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Pool {
     min: Option<CountOrNone>,
@@ -228,7 +229,7 @@ struct Pool {
     statements: Option<Statements>,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, JsonSchema, Default)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_field_names, reason = "the keys of the file, whose unit belongs to their names")]
 struct TimeoutKeys {

@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
 
 use super::service::{LogFormat, Threads};
@@ -17,42 +18,42 @@ pub(super) trait FromText: Sized {
 }
 
 /// A time in milliseconds, from 1 to a day.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
-pub(super) struct Milliseconds(pub(super) Duration);
+pub(super) struct Milliseconds(#[schemars(with = "u64")] pub(super) Duration);
 
 /// A number of things or bytes, from 1 to 2^30.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 pub(super) struct Count(pub(super) usize);
 
 /// A number of things that may be none.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "u64")]
 pub(super) struct CountOrNone(pub(super) usize);
 
 /// An address and a port.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct Bind(pub(super) SocketAddr);
 
 /// The origin of a page: scheme, host and perhaps port; or `*`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct Origin(pub(super) String);
 
 /// An IANA time zone.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
-pub(super) struct Zone(pub(super) TimeZone);
+pub(super) struct Zone(#[schemars(with = "String")] pub(super) TimeZone);
 
 /// The name of a table, with its schema where need be. It is written into SQL as it is.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct Table(pub(super) String);
 
 /// A filter of `tracing`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
 pub(super) struct Filter(pub(super) String);
 
@@ -205,5 +206,15 @@ impl<'de> Deserialize<'de> for Threads {
         }
 
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Threads {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Threads".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "oneOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 1024 }] })
     }
 }

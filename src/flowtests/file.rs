@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value as Json;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
@@ -15,7 +15,7 @@ use crate::flow::offline::{Answers, Canned};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::records::restore;
 use crate::types::{Clock, NodeId, Record, Value, parse_moment};
-use crate::yaml::{self, Entry, Kind, Marked};
+use crate::yaml::{self, Any, Entry, Kind, Marked};
 
 /// The moment of tests that name none: a Thursday.
 const MOMENT: &str = "2026-01-01T12:00:00Z";
@@ -37,7 +37,7 @@ const FAILURES: [&str; 10] = [
 ];
 
 /// The keys of the file.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "what must keep its place or its digits is taken from the tree")]
 pub(super) struct FileKeys {
@@ -49,15 +49,15 @@ pub(super) struct FileKeys {
     #[serde(default)]
     time_zone: Option<String>,
     #[serde(default)]
-    input: Option<IgnoredAny>,
+    input: Option<Any>,
     #[serde(default)]
-    rows: Option<IgnoredAny>,
+    rows: Option<Any>,
     #[serde(default)]
     types: BTreeMap<String, BTreeMap<String, String>>,
-    tests: Vec<IgnoredAny>,
+    tests: Vec<Any>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "what must keep its place or its digits is taken from the tree")]
 struct TestKeys {
@@ -65,15 +65,15 @@ struct TestKeys {
     #[serde(default)]
     clock: Option<String>,
     #[serde(default)]
-    input: Option<IgnoredAny>,
+    input: Option<Any>,
     #[serde(default)]
-    rows: Option<IgnoredAny>,
+    rows: Option<Any>,
     #[serde(default)]
     fail: BTreeMap<String, String>,
     expect: ExpectKeys,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExpectKeys {
     #[serde(default)]
@@ -82,7 +82,7 @@ struct ExpectKeys {
     message: Option<String>,
     #[serde(default)]
     #[expect(dead_code, reason = "values keep their digits in the tree")]
-    body: Option<IgnoredAny>,
+    body: Option<Any>,
     #[serde(default)]
     error: Option<String>,
     #[serde(default)]

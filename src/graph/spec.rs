@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::config::Coalescing;
+use crate::yaml::Any;
 
 /// The keys of the file.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the sections are read one by one, each with its places")]
 pub(super) struct FlowKeys {
@@ -19,22 +20,22 @@ pub(super) struct FlowKeys {
     #[serde(default)]
     pub(super) description: Option<String>,
     #[serde(default)]
-    pub(super) input: Option<IgnoredAny>,
-    pub(super) nodes: BTreeMap<String, IgnoredAny>,
+    pub(super) input: Option<Any>,
+    pub(super) nodes: BTreeMap<String, Any>,
     #[serde(default)]
-    pub(super) edges: Option<Vec<IgnoredAny>>,
-    pub(super) outcomes: Vec<IgnoredAny>,
+    pub(super) edges: Option<Vec<Any>>,
+    pub(super) outcomes: Vec<Any>,
 }
 
 /// What kind of node it is.
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeKind {
     DBNode,
     RuleNode,
 }
 
 /// The keys of a node.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NodeSpec {
     pub(super) r#type: NodeKind,
@@ -58,14 +59,14 @@ pub(super) struct NodeSpec {
     pub(super) coalesce: Option<Coalescing>,
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
-    pub(super) on_error: Option<IgnoredAny>,
+    pub(super) on_error: Option<Any>,
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) redact: Option<Vec<String>>,
     #[serde(default)]
-    pub(super) rules: Option<IgnoredAny>,
+    pub(super) rules: Option<Any>,
     #[serde(default)]
-    pub(super) condition: Option<IgnoredAny>,
+    pub(super) condition: Option<Any>,
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
     pub(super) dependencies: Option<Vec<String>>,
@@ -77,13 +78,13 @@ pub(super) struct NodeSpec {
     pub(super) field_mappings: Option<BTreeMap<String, String>>,
     #[serde(default)]
     #[expect(dead_code, reason = "read from the tree, with its places")]
-    pub(super) facts: Option<BTreeMap<String, IgnoredAny>>,
+    pub(super) facts: Option<BTreeMap<String, Any>>,
     #[serde(default)]
     pub(super) waiting: Option<WaitingSpec>,
 }
 
 /// `waiting:`
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum WaitingSpec {
     Strict,
@@ -91,7 +92,7 @@ pub(super) enum WaitingSpec {
 }
 
 /// `rows:`
-#[derive(Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RowsSpec {
     One,
@@ -100,28 +101,28 @@ pub(super) enum RowsSpec {
 }
 
 /// The keys of an edge.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EdgeSpec {
     pub(super) from: String,
     pub(super) to: String,
     #[serde(default)]
     #[expect(dead_code, reason = "the expression is read with its place")]
-    pub(super) rule: Option<IgnoredAny>,
+    pub(super) rule: Option<Any>,
 }
 
 /// The keys of an outcome.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OutcomeSpec {
     pub(super) status: String,
     #[serde(default)]
-    pub(super) when: Option<IgnoredAny>,
+    pub(super) when: Option<Any>,
     #[serde(default)]
     pub(super) message: Option<String>,
     #[serde(default)]
     #[expect(dead_code, reason = "the leaves are read with their places")]
-    pub(super) body: Option<BTreeMap<String, IgnoredAny>>,
+    pub(super) body: Option<BTreeMap<String, Any>>,
 }
 
 #[cfg(test)]

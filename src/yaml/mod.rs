@@ -10,7 +10,7 @@
 //! This room knows no key of any file.
 
 mod builder;
-mod complaint;
+mod check;
 mod deserialize;
 #[cfg(test)]
 mod keys;
@@ -18,11 +18,13 @@ mod marked;
 mod merge;
 mod parse;
 mod pieces;
+mod place;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
-pub use deserialize::deserialize;
+pub use check::schema_of;
+pub use deserialize::{Any, deserialize};
 #[cfg(test)]
 pub(crate) use keys::same_keys;
 pub use marked::{Entry, Kind, Marked};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::*;
@@ -225,7 +226,7 @@ proptest! {
     }
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Server {
     host: String,
@@ -237,7 +238,7 @@ struct Server {
     pool: Option<Pool>,
 }
 
-#[derive(Debug, Deserialize, PartialEq, Default)]
+#[derive(Debug, Deserialize, JsonSchema, PartialEq, Default)]
 #[serde(rename_all = "lowercase")]
 enum Mode {
     #[default]
@@ -245,7 +246,7 @@ enum Mode {
     Json,
 }
 
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Pool {
     min: u32,
@@ -254,7 +255,7 @@ struct Pool {
     even: Even,
 }
 
-#[derive(Debug, Deserialize, PartialEq, Default)]
+#[derive(Debug, Deserialize, JsonSchema, PartialEq, Default)]
 #[serde(try_from = "u32")]
 struct Even(u32);
 

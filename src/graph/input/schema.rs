@@ -1,18 +1,18 @@
 //! The `input:` section of a flow file.
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::value::less;
 use super::{InputField, InputSchema, Scalar};
 use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
 use crate::graph::values;
 use crate::types::{FieldName, Value, check_name};
-use crate::yaml::{self, Marked};
+use crate::yaml::{self, Any, Marked};
 
 /// The keys of one input. Values that must stay exact are read from the tree itself.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "the keys are checked here and their values read with their places")]
 struct Keys {
@@ -24,13 +24,13 @@ struct Keys {
     #[serde(default)]
     pattern: Option<String>,
     #[serde(default)]
-    minimum: Option<IgnoredAny>,
+    minimum: Option<Any>,
     #[serde(default)]
-    maximum: Option<IgnoredAny>,
+    maximum: Option<Any>,
     #[serde(default)]
-    r#enum: Option<Vec<IgnoredAny>>,
+    r#enum: Option<Vec<Any>>,
     #[serde(default)]
-    default: Option<IgnoredAny>,
+    default: Option<Any>,
     #[serde(default)]
     description: Option<String>,
 }
