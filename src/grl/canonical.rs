@@ -2,14 +2,11 @@
 //!
 //! For people who ask how an expression is read, and for tests that hold the parser to what the file says.
 
-use super::ast::{Expr, Path, Rule, Statement};
+use super::ast::{Expr, Rule, Statement};
 use super::limits::Limits;
-use super::read::read;
+use super::read;
 use crate::diagnostics::{Diagnostics, Snippet};
 use crate::types::Value;
-
-/// How paths are called.
-type Names<'a> = &'a dyn Fn(&Path) -> String;
 
 /// The rules of `text` in order, written out. Names and types are not looked at.
 ///
@@ -17,20 +14,13 @@ type Names<'a> = &'a dyn Fn(&Path) -> String;
 /// Everything in it that cannot be read.
 pub fn canonical(text: &Snippet, limits: &Limits) -> Result<String, Diagnostics> {
     let mut found = Diagnostics::new();
-    let rules = read(text, limits, &mut found);
+    let rules = read::rules(text, limits, &mut found);
     let ((), _) = found.into_result(())?;
     let mut out = String::new();
     for each in &rules {
         rule(each, &mut out);
     }
     Ok(out)
-}
-
-/// An expression, each path as `name` calls it.
-pub(super) fn with_names(expr: &Expr, name: &dyn Fn(&Path) -> String) -> String {
-    let mut out = String::new();
-    expression(expr, name, &mut out);
-    out
 }
 
 fn rule(rule: &Rule, out: &mut String) {
@@ -50,7 +40,7 @@ fn rule(rule: &Rule, out: &mut String) {
         }
     }
     out.push_str(" {\n    when ");
-    expression(&rule.when, &Path::written, out);
+    expression(&rule.when, out);
     out.push_str("\n    then");
     for statement in &rule.then {
         out.push(' ');
@@ -63,67 +53,67 @@ fn statement(statement: &Statement, out: &mut String) {
     match statement {
         Statement::Assign { target, operator, value, .. } => {
             put(out, &format!("{} {} ", target.written(), operator.text()));
-            expression(value, &Path::written, out);
+            expression(value, out);
         }
         Statement::Log { values, .. } => {
             out.push_str("Log(");
-            separated(values, ", ", &Path::written, out);
+            separated(values, ", ", out);
             out.push(')');
         }
     }
     out.push(';');
 }
 
-fn expression(expr: &Expr, name: Names<'_>, out: &mut String) {
+fn expression(expr: &Expr, out: &mut String) {
     match expr {
         Expr::Literal { value: Value::Text(text), .. } => put(out, &quoted(text)),
         Expr::Literal { value, .. } => put(out, &value.to_string()),
-        Expr::Path(path) => put(out, &name(path)),
-        Expr::List { items, .. } => enclosed(("[", "]"), items, ", ", name, out),
-        Expr::And { items, .. } => enclosed(("(", ")"), items, " && ", name, out),
-        Expr::Or { items, .. } => enclosed(("(", ")"), items, " || ", name, out),
+        Expr::Path(path) => put(out, &path.written()),
+        Expr::List { items, .. } => enclosed(("[", "]"), items, ", ", out),
+        Expr::And { items, .. } => enclosed(("(", ")"), items, " && ", out),
+        Expr::Or { items, .. } => enclosed(("(", ")"), items, " || ", out),
         Expr::Arithmetic { first, rest, .. } => {
             out.push('(');
-            expression(first, name, out);
+            expression(first, out);
             for (operator, operand) in rest {
                 put(out, &format!(" {} ", operator.text()));
-                expression(operand, name, out);
+                expression(operand, out);
             }
             out.push(')');
         }
         Expr::Compare { operator, left, right, .. } => {
             out.push('(');
-            expression(left, name, out);
+            expression(left, out);
             put(out, &format!(" {} ", operator.text()));
-            expression(right, name, out);
+            expression(right, out);
             out.push(')');
         }
-        Expr::Not { of, .. } => prefixed("!", of, name, out),
-        Expr::Negate { of, .. } => prefixed("-", of, name, out),
+        Expr::Not { of, .. } => prefixed("!", of, out),
+        Expr::Negate { of, .. } => prefixed("-", of, out),
         Expr::Call { name: function, arguments, .. } => {
-            enclosed((&format!("{function}("), ")"), arguments, ", ", name, out);
+            enclosed((&format!("{function}("), ")"), arguments, ", ", out);
         }
     }
 }
 
-fn prefixed(operator: &str, of: &Expr, name: Names<'_>, out: &mut String) {
+fn prefixed(operator: &str, of: &Expr, out: &mut String) {
     put(out, &format!("({operator}"));
-    expression(of, name, out);
+    expression(of, out);
     out.push(')');
 }
 
-fn enclosed((open, close): (&str, &str), items: &[Expr], between: &str, name: Names<'_>, out: &mut String) {
+fn enclosed((open, close): (&str, &str), items: &[Expr], between: &str, out: &mut String) {
     put(out, open);
-    separated(items, between, name, out);
+    separated(items, between, out);
     put(out, close);
 }
 
-fn separated(items: &[Expr], between: &str, name: Names<'_>, out: &mut String) {
+fn separated(items: &[Expr], between: &str, out: &mut String) {
     for (index, item) in items.iter().enumerate() {
         if index > 0 {
             put(out, between);
         }
-        expression(item, name, out);
+        expression(item, out);
     }
 }
 

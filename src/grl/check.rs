@@ -4,9 +4,10 @@ use std::fmt::Display;
 
 use super::ast::{Arithmetic, At, Expr, Path};
 use super::error::EvalErrorKind;
+use super::facts::LOCAL;
 use super::functions::{FUNCTIONS, Function, Takes, function};
 use super::names::{Locals, Reads};
-use super::program::{BROKEN, LOCAL, Node};
+use super::program::{BROKEN, Node};
 use super::scope::{Scope, ScopeError, field_of};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, nearest};
 use crate::types::{FieldName, Type};
@@ -109,7 +110,7 @@ impl Checker<'_> {
         }
         let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
         match self.scope.resolve(&names) {
-            Ok((fact, ty)) => (Node::Slot { slot: self.reads.slot(fact, ty.clone()), at: path.at.clone() }, ty),
+            Ok((fact, ty)) => (Node::Slot { slot: self.reads.slot(fact), at: path.at.clone() }, ty),
             Err(error) => self.unknown(path, &error),
         }
     }

@@ -3,22 +3,95 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::ast::{Assign, At, Expr, Path, Statement};
+use super::ast::{Assign, At, Expr, Path, Rule, Statement};
 use super::check::{Checker, is_reserved};
 use super::error::EvalErrorKind;
+use super::facts::{LOCAL, Names};
 use super::functions::is_day;
+use super::limits::Limits;
 use super::links::Links;
 use super::lint::Linted;
 use super::names::{Locals, Reads};
-use super::program::LOCAL;
-use super::read::Read;
-use super::ruleset::{Action, CompiledRule, LocalFact, Moment, Ruleset, Start};
+use super::read::{self, Read};
+use super::rule::{Action, CompiledAssignment, CompiledRule, Moment, Start};
+use super::ruleset::{LocalFact, Ruleset};
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Digest, Field, FieldName, Shape, Type, Value, parse_moment};
 
+impl Ruleset {
+    /// Compiles the rules of `files` for a node that sees `scope` and starts with `locals`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them; beside a ruleset, its warnings.
+    pub fn compile(
+        name: &str,
+        files: &[Snippet],
+        scope: &Scope,
+        locals: &[LocalFact],
+        limits: &Limits,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let mut rules: Vec<Read<'_>> = Vec::new();
+        for snippet in files {
+            rules.extend(read::rules(snippet, limits, &mut found).into_iter().map(|rule| Read { rule, snippet }));
+        }
+        read::refuse_duplicates(&rules, &mut found);
+        if rules.len() > limits.max_rules {
+            let message = format!("node `{name}` has {} rules; the limit is {}", rules.len(), limits.max_rules);
+            if let Some(read) = rules.get(limits.max_rules) {
+                let span = read.snippet.span(read.rule.name_at.clone());
+                found.push(Diagnostic::error("too-many-rules", span, message).help("raise `rules.limits.rules`"));
+            }
+        }
+        let broken = found.has_errors();
+        let mut known = Diagnostics::new();
+        let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
+        // What could not be read may have made the facts that seem unknown now.
+        found.extend(known.into_iter().filter(|diagnostic| !broken || diagnostic.code != "unknown-fact"));
+        found.into_result(compiled)
+    }
+
+    /// Compiles a node of one expression (`condition`): its one fact `result` has the value, unset while that is unknown.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn from_condition(
+        name: &str,
+        condition: &Snippet,
+        scope: &Scope,
+        locals: &[LocalFact],
+        limits: &Limits,
+    ) -> Result<(Self, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let Some(value) = read::expression(condition, limits, &mut found) else { return Err(found) };
+        let at = value.at();
+        let target = Path { names: vec!["result".to_owned()], at: at.clone() };
+        let then = vec![Statement::Assign { target, operator: Assign::Set, value, at: at.clone() }];
+        let rule = Rule {
+            name: name.to_owned(),
+            name_at: at.clone(),
+            description: None,
+            salience: 0,
+            no_loop: true,
+            effective: None,
+            expires: None,
+            // It waits for the value that it assigns.
+            when: Expr::Literal { value: Value::Boolean(true), at: at.clone() },
+            then,
+        };
+        let rules = [Read { rule, snippet: condition }];
+        let compiler = Compiler::new(scope, locals, &mut found).for_condition();
+        let mut compiled = compiler.compile(&rules, std::slice::from_ref(condition));
+        compiled.unread.retain(|unread| &*unread.name != "result");
+        // The rule was made so; its author wrote no more than the condition.
+        found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();
+        found.into_result(compiled)
+    }
+}
+
 /// Compiles the rules of one node.
-pub(super) struct Compiler<'a> {
+struct Compiler<'a> {
     scope: &'a Scope,
     facts: Vec<LocalFact>,
     locals: Locals,
@@ -30,7 +103,7 @@ pub(super) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(super) fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
+    fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
         let facts = locals.to_vec();
         let mut compiler = Self {
             scope,
@@ -45,7 +118,7 @@ impl<'a> Compiler<'a> {
             match local {
                 LocalFact::Starting { name, value, .. } => compiler.starting(name, value),
                 LocalFact::Mapped { name, source, ty, .. } => {
-                    let read = compiler.reads.slot(source.clone(), ty.clone());
+                    let read = compiler.reads.slot(source.clone());
                     compiler.local(name, ty.clone(), Start::Read(read));
                     let bare = source.path.last().is_some_and(|field| field == name);
                     if bare {
@@ -58,7 +131,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Compiles the rule that stands for a condition.
-    pub(super) fn for_condition(self) -> Self {
+    fn for_condition(self) -> Self {
         Self { is_condition: true, ..self }
     }
 
@@ -84,20 +157,14 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    pub(super) fn compile(mut self, rules: &[Read<'_>], files: &[Snippet]) -> Ruleset {
+    fn compile(mut self, rules: &[Read<'_>], files: &[Snippet]) -> Ruleset {
         self.targets(rules);
         self.infer(rules);
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
         self.refuse_early_questions(&compiled);
-        let linted = Linted {
-            rules,
-            compiled: &compiled,
-            locals: &self.locals,
-            start: &self.start,
-            reads: self.reads.facts(),
-            types: self.reads.types(),
-            scope: self.scope,
-        };
+        let (local_names, reads) = (self.local_names(), std::mem::take(&mut self.reads).into_facts());
+        let names = Names { reads: &reads, locals: &local_names };
+        let linted = Linted { rules: &compiled, names, start: &self.start };
         // What is refused is not warned of as well.
         if !self.found.has_errors() {
             linted.warn(self.found);
@@ -105,9 +172,7 @@ impl<'a> Compiler<'a> {
         let unread = linted.unread(&self.facts);
         // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
-        let local_names = self.local_names();
         let shape = self.shape(&local_names);
-        let reads = self.reads.into_facts();
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
         let links = Links::of(&compiled, local_names.len());
         Ruleset {
@@ -249,8 +314,7 @@ impl<'a> Compiler<'a> {
     fn refuse_early_questions(&mut self, rules: &[CompiledRule]) {
         let mut last: HashMap<usize, &CompiledRule> = HashMap::new();
         for rule in rules {
-            for action in &rule.then {
-                let Action::Assign { local, .. } = action else { continue };
+            for CompiledAssignment { local, .. } in rule.assignments() {
                 let known = last.entry(LOCAL + local).or_insert(rule);
                 if rule.salience < known.salience {
                     *known = rule;
@@ -260,10 +324,8 @@ impl<'a> Compiler<'a> {
         for rule in rules {
             let mut asked = Vec::new();
             rule.when.asks(&mut asked);
-            rule.then.iter().for_each(|action| match action {
-                Action::Assign { value, .. } => value.asks(&mut asked),
-                Action::Log { values } => values.iter().for_each(|value| value.asks(&mut asked)),
-            });
+            let values = rule.assignments().map(|assignment| &assignment.value);
+            values.chain(rule.logged()).for_each(|value| value.asks(&mut asked));
             for (slot, at) in asked {
                 let Some(writer) = last.get(&slot).filter(|writer| writer.salience <= rule.salience) else { continue };
                 let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
@@ -272,7 +334,7 @@ impl<'a> Compiler<'a> {
                 let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
                 let help =
                     format!("give every rule that sets it a salience above {}, or ask in a later node", rule.salience);
-                self.found.push(error.related(writer.snippet.span(writer.at.clone()), "this rule sets it").help(help));
+                self.found.push(error.related(writer.span(), "this rule sets it").help(help));
             }
         }
     }
@@ -285,7 +347,7 @@ impl<'a> Compiler<'a> {
         match statement {
             Statement::Log { values, .. } => {
                 let mut checker = self.checker(snippet);
-                Some(Action::Log { values: values.iter().map(|value| checker.check(value, false).0).collect() })
+                Some(Action::Log(values.iter().map(|value| checker.check(value, false).0).collect()))
             }
             Statement::Assign { target, operator, value, at } => {
                 let local = self.locals.find(&target.written())?;
@@ -310,7 +372,7 @@ impl<'a> Compiler<'a> {
                     let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
                     self.found.push(error.help("a fact has one type: use another fact for the other"));
                 }
-                Some(Action::Assign { local, operator: *operator, value: node, at: at.clone() })
+                Some(Action::Assign(CompiledAssignment { local, operator: *operator, value: node, at: at.clone() }))
             }
         }
     }

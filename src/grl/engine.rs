@@ -11,7 +11,8 @@
 //! it reads as false, and the evaluation ends as an error without facts.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rust_rule_engine::engine::engine::{EngineConfig, RustRuleEngine};
 use rust_rule_engine::engine::facts::Facts as EngineFacts;
@@ -22,7 +23,8 @@ use rust_rule_engine::types::{ActionType, Value as EngineValue};
 use super::error::RuleError;
 use super::facts::Lookup;
 use super::limits::Limits;
-use super::ruleset::{CompiledRule, Ruleset};
+use super::rule::CompiledRule;
+use super::ruleset::Ruleset;
 use super::run::{Ended, Run};
 use super::trace::RulesTrace;
 use super::unknown::Unknowns;
@@ -135,6 +137,43 @@ impl Engine {
             }
         }
         RuleError::Cycles { cycles: self.limits.max_cycles, rules }
+    }
+}
+
+/// One thread's engines.
+#[derive(Default)]
+pub struct Engines {
+    /// By the address of the ruleset, which the weak pointer keeps from being reused while the entry is here.
+    made: HashMap<*const Ruleset, (Weak<Ruleset>, Engine)>,
+}
+
+impl Engines {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The engine of `ruleset`. Where it has to be made, it has these limits, and those whose rules nobody has any more go.
+    ///
+    /// # Errors
+    /// [`RuleError::Engine`] where rust-rule-engine refuses the rules.
+    pub fn of(&mut self, ruleset: &Arc<Ruleset>, limits: &Limits) -> Result<&mut Engine, RuleError> {
+        let key = Arc::as_ptr(ruleset);
+        if !self.made.contains_key(&key) {
+            self.made.retain(|_, (ruleset, _)| ruleset.strong_count() > 0);
+        }
+        match self.made.entry(key) {
+            Entry::Occupied(entry) => Ok(&mut entry.into_mut().1),
+            Entry::Vacant(entry) => {
+                let engine = Engine::new(Arc::clone(ruleset), limits)?;
+                Ok(&mut entry.insert((Arc::downgrade(ruleset), engine)).1)
+            }
+        }
+    }
+
+    /// Throws all engines away: one broke, and may have left anything behind.
+    pub fn clear(&mut self) {
+        self.made.clear();
     }
 }
 

@@ -4,18 +4,15 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
-use super::ast::Expr;
 use super::check::Checker;
-use super::cursor::Cursor;
 use super::error::{EvalError, EvalErrorKind};
-use super::facts::{FactRef, Facts};
-use super::lexer::tokens;
+use super::facts::{FactRef, Facts, Names};
 use super::limits::Limits;
 use super::names::{Locals, Reads};
-use super::parse_expression;
 use super::program::{Env, Node, Outside, TimeLimit};
 use super::scope::Scope;
-use super::trace::{Explainer, Names, Reason};
+use super::trace::{Explainer, Reason};
+use super::{proof, read};
 use crate::diagnostics::{Diagnostics, Snippet, Span};
 use crate::types::{Clock, FieldName, Type, Value};
 
@@ -34,7 +31,7 @@ pub struct Expression {
     node: Node,
     ty: Type,
     reads: Vec<FactRef>,
-    names: Vec<FieldName>,
+    read_names: Vec<FieldName>,
     max_evaluation: Duration,
 }
 
@@ -50,7 +47,7 @@ impl Expression {
         limits: &Limits,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let Some(expr) = parse(text, limits, &mut found) else { return Err(found) };
+        let Some(expr) = read::expression(text, limits, &mut found) else { return Err(found) };
         let (locals, mut reads) = (Locals::default(), Reads::default());
         let mut checker = Checker { snippet: text, scope, locals: &locals, reads: &mut reads, found: &mut found };
         let (node, ty) = if kind == ExpressionKind::Condition {
@@ -59,9 +56,9 @@ impl Expression {
             checker.check(&expr, false)
         };
         let reads = reads.into_facts();
-        let names = reads.iter().map(|fact| fact.written.clone()).collect();
+        let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
         let max_evaluation = limits.max_evaluation;
-        found.into_result(Self { snippet: text.clone(), node, ty, reads, names, max_evaluation })
+        found.into_result(Self { snippet: text.clone(), node, ty, reads, read_names, max_evaluation })
     }
 
     /// Its type, as far as it is known.
@@ -100,7 +97,7 @@ impl Expression {
     fn env<'a>(&'a self, facts: &'a dyn Facts, clock: &'a Clock) -> Env<'a> {
         let reads = Outside::Unread(facts, &self.reads);
         let limit = TimeLimit::AfterFirstLook(self.max_evaluation, OnceCell::new());
-        Env { reads, read_names: &self.names, locals: &[], local_names: &[], clock, limit }
+        Env { reads, read_names: &self.read_names, locals: &[], local_names: &[], clock, limit }
     }
 
     /// The error of `taker`, which does not take null: the value of this expression.
@@ -109,10 +106,24 @@ impl Expression {
         EvalError { span: self.span(), kind: EvalErrorKind::Null { operator: taker, operand } }
     }
 
+    /// Whether it is proved that nothing makes it true.
+    pub fn is_never_true(&self) -> bool {
+        proof::are_never(true, [&self.node], &|slot| self.names().key(slot))
+    }
+
+    /// Whether it is proved to be true, or an error, whenever `premise` is true.
+    pub fn follows_from(&self, premise: &Self) -> bool {
+        let (name, premise_name) = (|slot| self.names().key(slot), |slot| premise.names().key(slot));
+        proof::follows((&self.node, &name), (&premise.node, &premise_name))
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names { reads: &self.reads, locals: &[] }
+    }
+
     /// Why it is not true; `None` where it is, or has no value at all.
     pub fn why_not(&self, facts: &dyn Facts, clock: &Clock) -> Option<Reason> {
-        let names = Names { reads: &self.reads, locals: &[] };
-        let explainer = Explainer { names, env: self.env(facts, clock) };
+        let explainer = Explainer { names: self.names(), env: self.env(facts, clock) };
         explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)
     }
 
@@ -130,23 +141,4 @@ impl fmt::Debug for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Expression({})", self.text())
     }
-}
-
-/// Reads an expression that is all of `text`.
-pub(super) fn parse(text: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Option<Expr> {
-    if text.text().len() > limits.max_file_bytes {
-        found.push(super::too_long(text, limits));
-        return None;
-    }
-    let tokens = tokens(text, found);
-    if found.has_errors() {
-        return None;
-    }
-    let mut cursor = Cursor::new(text, &tokens, limits, found);
-    let expr = parse_expression::expression(&mut cursor).ok()?;
-    if !cursor.is_end() {
-        cursor.unexpected("an operator or the end of the expression", "");
-        return None;
-    }
-    Some(expr)
 }

@@ -59,3 +59,50 @@ pub trait Facts {
     /// Reads the fact at `fact`.
     fn read(&self, fact: &FactRef) -> Lookup;
 }
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// A fact from outside the rules.
+    Outside(FactRef),
+    /// A fact of these rules.
+    Own(FieldName),
+}
+
+impl Origin {
+    /// How it is written.
+    pub fn written(&self) -> &str {
+        match self {
+            Self::Outside(fact) => &fact.written,
+            Self::Own(name) => name,
+        }
+    }
+}
+
+/// The first slot of own facts; those below are facts from outside.
+pub(super) const LOCAL: usize = usize::MAX / 2;
+
+/// The facts that the slots of an expression or a ruleset stand for.
+#[derive(Clone, Copy)]
+pub(super) struct Names<'a> {
+    pub(super) reads: &'a [FactRef],
+    pub(super) locals: &'a [FieldName],
+}
+
+impl Names<'_> {
+    pub(super) fn origin(self, slot: usize) -> Option<Origin> {
+        match slot.checked_sub(LOCAL) {
+            Some(local) => self.locals.get(local).cloned().map(Origin::Own),
+            None => self.reads.get(slot).cloned().map(Origin::Outside),
+        }
+    }
+
+    /// A text that is the same for slots that stand for one fact, whatever it is called.
+    pub(super) fn key(self, slot: usize) -> String {
+        match self.origin(slot) {
+            Some(Origin::Outside(fact)) => format!("{:?} {}", fact.owner, fact.path.join(".")),
+            Some(Origin::Own(name)) => format!("own {name}"),
+            None => format!("slot {slot}"),
+        }
+    }
+}

@@ -217,7 +217,7 @@ impl Lexer<'_> {
 }
 
 /// Refuses the characters that make the text look other than it reads.
-pub(super) fn refuse_invisible(snippet: &Snippet, found: &mut Diagnostics) {
+pub fn refuse_invisible(snippet: &Snippet, found: &mut Diagnostics) {
     for (at, character) in invisible_characters(snippet.text()) {
         let code = format!("U+{:04X}", u32::from(character));
         let (message, help) = if character == '\r' {

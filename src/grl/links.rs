@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::ast::{Assign, Compare};
-use super::facts::Lookup;
+use super::facts::{LOCAL, Lookup};
 use super::operators::compare;
-use super::program::LOCAL;
-use super::ruleset::{Action, CompiledRule};
+use super::rule::{CompiledAssignment, CompiledRule};
 use crate::types::Value;
 
 /// What the rules of a ruleset read and write, by slot.
@@ -75,8 +74,7 @@ impl RuleLinks {
         let mut asked = Vec::new();
         rule.when.needs(&mut links.needs);
         rule.when.asks(&mut asked);
-        for action in &rule.then {
-            let Action::Assign { local, operator, value, .. } = action else { continue };
+        for CompiledAssignment { local, operator, value, .. } in rule.assignments() {
             value.needs(&mut links.needs);
             value.asks(&mut asked);
             links.targets.push(*local);

@@ -70,29 +70,18 @@ impl Locals {
 #[derive(Default)]
 pub(super) struct Reads {
     facts: Vec<FactRef>,
-    types: Vec<Type>,
     index: HashMap<FactRef, usize>,
 }
 
 impl Reads {
-    pub(super) fn slot(&mut self, fact: FactRef, ty: Type) -> usize {
+    pub(super) fn slot(&mut self, fact: FactRef) -> usize {
         if let Some(slot) = self.index.get(&fact) {
             return *slot;
         }
         let slot = self.facts.len();
         self.index.insert(fact.clone(), slot);
         self.facts.push(fact);
-        self.types.push(ty);
         slot
-    }
-
-    pub(super) fn facts(&self) -> &[FactRef] {
-        &self.facts
-    }
-
-    /// The types of the facts, in their order.
-    pub(super) fn types(&self) -> &[Type] {
-        &self.types
     }
 
     pub(super) fn into_facts(self) -> Vec<FactRef> {

@@ -12,7 +12,7 @@ use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
-use super::facts::{FactRef, Facts, Lookup};
+use super::facts::{FactRef, Facts, LOCAL, Lookup};
 use super::functions::{Function, Takes};
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
@@ -108,9 +108,6 @@ const TERMS_A_LOOK: usize = 256;
 /// Where an expression was refused: a fact that nobody has.
 pub(super) const BROKEN: usize = LOCAL - 1;
 
-/// The first slot of own facts; those below are facts from outside.
-pub(super) const LOCAL: usize = usize::MAX / 2;
-
 /// What an expression gives: a value that it has, or one that it made.
 type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
 
@@ -200,7 +197,7 @@ impl Node {
     }
 
     /// Its direct parts, without the fact that `is_set` or `default` asks about.
-    fn parts<'a>(&'a self, each: &mut dyn FnMut(&'a Node)) {
+    pub(super) fn parts<'a>(&'a self, each: &mut dyn FnMut(&'a Node)) {
         match self {
             Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } => {}
             Self::Call { function, arguments, .. } => {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::ast::Rule;
+use super::ast::{Expr, Rule};
 use super::cursor::Cursor;
 use super::lexer::tokens;
 use super::limits::Limits;
-use super::parse_rule;
+use super::token::{Kind, Symbol};
+use super::{parse_expression, parse_rule};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Span};
 
 /// A rule as it was read, with the file it stands in.
@@ -16,9 +17,9 @@ pub(super) struct Read<'a> {
 }
 
 /// The rules of a file.
-pub(super) fn read(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
+pub(super) fn rules(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Vec<Rule> {
     if snippet.text().len() > limits.max_file_bytes {
-        found.push(super::too_long(snippet, limits));
+        found.push(too_long(snippet, limits));
         return Vec::new();
     }
     let mut here = Diagnostics::new();
@@ -71,4 +72,46 @@ pub(super) fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
             }
         }
     }
+}
+
+/// Reads an expression that is all of `text`.
+pub(super) fn expression(text: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Option<Expr> {
+    if text.text().len() > limits.max_file_bytes {
+        found.push(too_long(text, limits));
+        return None;
+    }
+    let tokens = tokens(text, found);
+    if found.has_errors() {
+        return None;
+    }
+    let mut cursor = Cursor::new(text, &tokens, limits, found);
+    let expr = parse_expression::expression(&mut cursor).ok()?;
+    if !cursor.is_end() {
+        cursor.unexpected("an operator or the end of the expression", "");
+        return None;
+    }
+    Some(expr)
+}
+
+fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {
+    let message = format!("the text has {} bytes; the limit is {}", text.text().len(), limits.max_file_bytes);
+    Diagnostic::error("file-too-long", text.span(0..0), message).help("split it, or raise `rules.limits.file_bytes`")
+}
+
+/// The first names of the dotted paths in `text`, each with its place: those may be nodes. What cannot be read has none;
+/// it is told about when it is compiled.
+pub fn heads(text: &Snippet) -> Vec<(String, Span)> {
+    let tokens = tokens(text, &mut Diagnostics::new());
+    let mut heads = Vec::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let kind = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map(|token| &token.kind);
+        let dot = Some(&Kind::Symbol(Symbol::Dot));
+        if let Kind::Word(word) = &token.kind
+            && kind(Some(index + 1)) == dot
+            && kind(index.checked_sub(1)) != dot
+        {
+            heads.push((word.clone(), text.span(token.range.clone())));
+        }
+    }
+    heads
 }

@@ -2,22 +2,11 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-
-use super::ast::{Assign, At, Expr, Path, Rule, Statement};
-use super::compile::Compiler;
-use super::expression;
-use super::facts::{FactRef, Lookup};
-use super::limits::Limits;
+use super::facts::{FactRef, Lookup, Names};
 use super::links::Links;
-use super::lint::Unread;
-use super::program::Node;
-use super::read::{Read, read, refuse_duplicates};
-use super::scope::Scope;
-use super::trace::Beginning;
+use super::rule::{CompiledRule, Start};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Clock, FieldName, Shape, Type, Value};
+use crate::types::{FieldName, Shape, Type, Value};
 
 /// A fact a rule node has before its first rule runs.
 #[derive(Debug, Clone)]
@@ -59,6 +48,15 @@ pub struct RuleInfo<'a> {
     pub place: String,
 }
 
+/// A fact that no rule of the node reads.
+pub(super) struct Unread {
+    pub(super) name: FieldName,
+    /// The place that makes it.
+    pub(super) span: Span,
+    /// The rule that makes it.
+    pub(super) rule: Option<Span>,
+}
+
 /// Compiled rules. Shared by all threads that evaluate them.
 pub struct Ruleset {
     pub(super) rules: Vec<CompiledRule>,
@@ -73,139 +71,7 @@ pub struct Ruleset {
     pub(super) hash: String,
 }
 
-/// What a fact is before the first rule runs.
-pub(super) enum Start {
-    Unset,
-    Value(Value),
-    /// What was read into this slot from outside.
-    Read(usize),
-}
-
-impl Start {
-    pub(super) fn beginning(&self, reads: &[FactRef]) -> Beginning {
-        match self {
-            Self::Unset => Beginning::Unset,
-            Self::Value(_) => Beginning::Starting,
-            Self::Read(slot) => reads.get(*slot).cloned().map_or(Beginning::Unset, Beginning::Mapped),
-        }
-    }
-}
-
-/// One compiled rule.
-pub(super) struct CompiledRule {
-    pub(super) name: String,
-    pub(super) description: Option<String>,
-    pub(super) salience: i32,
-    pub(super) no_loop: bool,
-    pub(super) effective: Option<Moment>,
-    pub(super) expires: Option<Moment>,
-    pub(super) snippet: Snippet,
-    pub(super) at: At,
-    pub(super) when: Node,
-    pub(super) when_at: At,
-    pub(super) then: Vec<Action>,
-}
-
-impl CompiledRule {
-    /// Whether it counts at this time.
-    pub(super) fn is_in_force(&self, clock: &Clock) -> bool {
-        self.effective.as_ref().is_none_or(|from| from.has_come(clock))
-            && !self.expires.as_ref().is_some_and(|until| until.has_come(clock))
-    }
-}
-
-/// When a rule begins or ends to count.
-pub(super) enum Moment {
-    /// At the start of this day, wherever the clock is.
-    Day(Date),
-    At(Timestamp),
-}
-
-impl Moment {
-    pub(super) fn has_come(&self, clock: &Clock) -> bool {
-        match self {
-            Self::Day(day) => clock.today() >= *day,
-            Self::At(moment) => clock.now() >= *moment,
-        }
-    }
-}
-
-/// One compiled statement.
-pub(super) enum Action {
-    Assign { local: usize, operator: Assign, value: Node, at: At },
-    Log { values: Vec<Node> },
-}
-
 impl Ruleset {
-    /// Compiles the rules of `files` for a node that sees `scope` and starts with `locals`.
-    ///
-    /// # Errors
-    /// Everything that is wrong with them; beside a ruleset, its warnings.
-    pub fn compile(
-        name: &str,
-        files: &[Snippet],
-        scope: &Scope,
-        locals: &[LocalFact],
-        limits: &Limits,
-    ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut found = Diagnostics::new();
-        let mut rules: Vec<Read<'_>> = Vec::new();
-        for snippet in files {
-            rules.extend(read(snippet, limits, &mut found).into_iter().map(|rule| Read { rule, snippet }));
-        }
-        refuse_duplicates(&rules, &mut found);
-        if rules.len() > limits.max_rules {
-            let message = format!("node `{name}` has {} rules; the limit is {}", rules.len(), limits.max_rules);
-            if let Some(read) = rules.get(limits.max_rules) {
-                let span = read.snippet.span(read.rule.name_at.clone());
-                found.push(Diagnostic::error("too-many-rules", span, message).help("raise `rules.limits.rules`"));
-            }
-        }
-        let broken = found.has_errors();
-        let mut known = Diagnostics::new();
-        let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
-        // What could not be read may have made the facts that seem unknown now.
-        found.extend(known.into_iter().filter(|diagnostic| !broken || diagnostic.code != "unknown-fact"));
-        found.into_result(compiled)
-    }
-
-    /// Compiles a node of one expression (`condition`): its one fact `result` has the value, unset while that is unknown.
-    ///
-    /// # Errors
-    /// As [`Self::compile`].
-    pub fn from_condition(
-        name: &str,
-        condition: &Snippet,
-        scope: &Scope,
-        locals: &[LocalFact],
-        limits: &Limits,
-    ) -> Result<(Self, Diagnostics), Diagnostics> {
-        let mut found = Diagnostics::new();
-        let Some(value) = expression::parse(condition, limits, &mut found) else { return Err(found) };
-        let at = value.at();
-        let target = Path { names: vec!["result".to_owned()], at: at.clone() };
-        let then = vec![Statement::Assign { target, operator: Assign::Set, value, at: at.clone() }];
-        let rule = Rule {
-            name: name.to_owned(),
-            name_at: at.clone(),
-            description: None,
-            salience: 0,
-            no_loop: true,
-            effective: None,
-            expires: None,
-            // It waits for the value that it assigns.
-            when: Expr::Literal { value: Value::Boolean(true), at: at.clone() },
-            then,
-        };
-        let rules = [Read { rule, snippet: condition }];
-        let compiler = Compiler::new(scope, locals, &mut found).for_condition();
-        let mut compiled = compiler.compile(&rules, std::slice::from_ref(condition));
-        compiled.unread.retain(|unread| &*unread.name != "result");
-        // The rule was made so; its author wrote no more than the condition.
-        found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();
-        found.into_result(compiled)
-    }
-
     /// What [`super::Engine::evaluate`] must be given, in this order.
     pub fn reads(&self) -> &[FactRef] {
         &self.reads
@@ -233,7 +99,7 @@ impl Ruleset {
             description: rule.description.as_deref(),
             salience: rule.salience,
             no_loop: rule.no_loop,
-            place: rule.snippet.span(rule.at.clone()).to_string(),
+            place: rule.span().to_string(),
         })
     }
 
@@ -272,6 +138,10 @@ impl Ruleset {
                 warning.about(rule.clone().unwrap_or_else(|| span.clone()))
             })
             .collect()
+    }
+
+    pub(super) fn names(&self) -> Names<'_> {
+        Names { reads: &self.reads, locals: &self.local_names }
     }
 
     /// The facts before the first rule runs.

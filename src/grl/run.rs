@@ -12,7 +12,8 @@ use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
 use super::operators::arithmetic;
 use super::program::{Env, Node, Outside, TimeLimit};
-use super::ruleset::{Action, CompiledRule, Ruleset};
+use super::rule::{Action, CompiledAssignment, CompiledRule};
+use super::ruleset::Ruleset;
 use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
 use super::unknown::{Evaluated, Unknowns};
 use crate::types::{Clock, Value};
@@ -182,7 +183,7 @@ impl Run {
 
     /// The rule waits, unless it only logs.
     fn wait(&mut self, index: usize, rule: &CompiledRule) {
-        if rule.then.iter().any(|action| matches!(action, Action::Assign { .. })) {
+        if rule.assignments().next().is_some() {
             self.waiting.push(index);
             self.has_waited = true;
         }
@@ -296,7 +297,7 @@ impl Run {
 
     fn act(&mut self, ruleset: &Ruleset, action: &Action, effects: &mut Effects) -> Result<bool, Fault> {
         match action {
-            Action::Assign { local, operator, value, at } => {
+            Action::Assign(CompiledAssignment { local, operator, value, at }) => {
                 if self.is_late() {
                     return Err(Fault::new(at, EvalErrorKind::OutOfTime));
                 }
@@ -305,7 +306,7 @@ impl Run {
                     effects.slots.push((*local, std::mem::replace(slot, Lookup::Value(value))));
                 }
             }
-            Action::Log { values } => {
+            Action::Log(values) => {
                 let mut line = Vec::with_capacity(values.len());
                 for value in values {
                     let value = value.value(&self.env(ruleset))?;

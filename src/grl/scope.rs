@@ -1,6 +1,6 @@
 //! Which names an expression may use, and whose facts they are.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::facts::{FactRef, Owner};
 use crate::diagnostics::nearest;
@@ -14,8 +14,6 @@ pub struct Scope {
     by_name: HashMap<FieldName, usize>,
     /// Those whose fields may be named bare, by field.
     by_field: HashMap<FieldName, Vec<usize>>,
-    /// The owners, or fields of them, that have not any value of their type.
-    bound: HashSet<(Owner, Option<FieldName>)>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,16 +78,6 @@ impl Scope {
     fn push(&mut self, visible: Visible) {
         self.by_name.entry(visible.name.clone()).or_insert(self.visible.len());
         self.visible.push(visible);
-    }
-
-    /// Notes that a field of `owner` (or all of its fields) cannot have any value of its type: rules or limits decide which.
-    pub fn bind(&mut self, owner: Owner, field: Option<&str>) {
-        self.bound.insert((owner, field.map(FieldName::from)));
-    }
-
-    /// Whether a fact may have any value of its type, as far as this scope knows.
-    pub(super) fn is_free(&self, fact: &FactRef) -> bool {
-        !self.bound.contains(&(fact.owner, None)) && !self.bound.contains(&(fact.owner, fact.path.first().cloned()))
     }
 
     fn owner(&self, name: &str) -> Option<&Visible> {

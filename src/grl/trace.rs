@@ -8,10 +8,11 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::ast::{Arithmetic, Assign, At, Compare};
-use super::facts::FactRef;
+use super::facts::{FactRef, LOCAL, Names, Origin};
 use super::operators::arithmetic;
-use super::program::{Env, LOCAL, Node};
-use super::ruleset::{Action, CompiledRule, Ruleset};
+use super::program::{Env, Node};
+use super::rule::{CompiledAssignment, CompiledRule, Start};
+use super::ruleset::Ruleset;
 use crate::diagnostics::Snippet;
 use crate::types::{FieldName, Value};
 
@@ -94,25 +95,6 @@ pub struct Operand {
     pub origins: Vec<Origin>,
 }
 
-/// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Origin {
-    /// A fact from outside the rules.
-    Outside(FactRef),
-    /// A fact of these rules.
-    Own(FieldName),
-}
-
-impl Origin {
-    /// How it is written.
-    pub fn written(&self) -> &str {
-        match self {
-            Self::Outside(fact) => &fact.written,
-            Self::Own(name) => name,
-        }
-    }
-}
-
 impl Failed {
     /// Whether all that is compared is a fact or a number, so that a difference can be told.
     fn is_order(&self) -> bool {
@@ -182,77 +164,39 @@ pub enum Beginning {
     Mapped(FactRef),
 }
 
-/// What slots are called.
-#[derive(Clone, Copy)]
-pub(super) struct Names<'a> {
-    pub(super) reads: &'a [FactRef],
-    pub(super) locals: &'a [FieldName],
-}
-
-impl Names<'_> {
-    pub(super) fn origin(self, slot: usize) -> Option<Origin> {
-        match slot.checked_sub(LOCAL) {
-            Some(local) => self.locals.get(local).cloned().map(Origin::Own),
-            None => self.reads.get(slot).cloned().map(Origin::Outside),
-        }
-    }
-
-    /// The facts `node` reads that `keep` wants, each once, with their slots.
-    fn origins(self, node: &Node, keep: impl Fn(usize) -> bool) -> Vec<(usize, Origin)> {
-        let mut slots = Vec::new();
-        node.slots(&mut slots);
-        let mut known = HashSet::new();
-        let new = slots.into_iter().filter(|slot| keep(*slot) && known.insert(*slot));
-        new.filter_map(|slot| Some((slot, self.origin(slot)?))).collect()
-    }
-
-    pub(super) fn all(self, node: &Node) -> Vec<Origin> {
-        self.origins(node, |_| true).into_iter().map(|(_, origin)| origin).collect()
-    }
-}
-
 impl Ruleset {
-    pub(super) fn names(&self) -> Names<'_> {
-        Names { reads: &self.reads, locals: &self.local_names }
-    }
-
-    /// What a rule's assignments read and write, in order.
+    /// The assignments of a rule, in order.
     pub fn assignments(&self, rule: usize) -> Vec<Assignment<'_>> {
         let Some(rule) = self.rules.get(rule) else { return Vec::new() };
-        let assigned = |action: &'_ Action| match action {
-            Action::Assign { local, operator, value, at } => {
-                Some((*local, *operator, self.names().all(value), at.clone()))
-            }
-            Action::Log { .. } => None,
+        let assigned = |assignment: &CompiledAssignment| {
+            let fact = self.local_names.get(assignment.local)?;
+            let reads = origins(self.names(), &assignment.value);
+            let adds = assignment.operator != Assign::Set || reads.contains(&Origin::Own(fact.clone()));
+            let text = rule.snippet.text().get(assignment.at.clone()).unwrap_or("");
+            Some(Assignment { fact, reads, text, adds })
         };
-        rule.then
-            .iter()
-            .filter_map(assigned)
-            .filter_map(|(local, operator, reads, at)| {
-                let fact = self.local_names.get(local)?;
-                let adds = operator != Assign::Set || reads.contains(&Origin::Own(fact.clone()));
-                Some(Assignment { fact, reads, text: rule.snippet.text().get(at).unwrap_or(""), adds })
-            })
-            .collect()
+        rule.assignments().filter_map(assigned).collect()
     }
 
-    /// What a rule's condition reads.
+    /// The facts that a rule's condition reads.
     pub fn condition_reads(&self, rule: usize) -> Vec<Origin> {
-        self.rules.get(rule).map(|rule| self.names().all(&rule.when)).unwrap_or_default()
+        self.rules.get(rule).map(|rule| origins(self.names(), &rule.when)).unwrap_or_default()
     }
 
-    /// What a rule's log lines are made from.
+    /// The facts that a rule's log lines are made from.
     pub fn log_reads(&self, rule: usize) -> Vec<Origin> {
-        let logged = |action: &'_ Action| match action {
-            Action::Log { values } => values.iter().flat_map(|value| self.names().all(value)).collect(),
-            Action::Assign { .. } => Vec::new(),
-        };
-        self.rules.get(rule).map(|rule| rule.then.iter().flat_map(logged).collect()).unwrap_or_default()
+        let logged = self.rules.get(rule).into_iter().flat_map(CompiledRule::logged);
+        logged.flat_map(|value| origins(self.names(), value)).collect()
     }
 
     /// The own facts, each with what it is before any rule has fired.
     pub fn own_facts(&self) -> impl Iterator<Item = (&FieldName, Beginning)> {
-        self.local_names.iter().zip(&self.start).map(|(name, start)| (name, start.beginning(&self.reads)))
+        let beginning = |start: &Start| match start {
+            Start::Unset => Beginning::Unset,
+            Start::Value(_) => Beginning::Starting,
+            Start::Read(slot) => self.reads.get(*slot).cloned().map_or(Beginning::Unset, Beginning::Mapped),
+        };
+        self.local_names.iter().zip(&self.start).map(move |(name, start)| (name, beginning(start)))
     }
 }
 
@@ -274,12 +218,11 @@ impl Explainer<'_> {
         if let Some(reason) = self.why_not(&rule.when, &rule.when_at, &rule.snippet) {
             return reason;
         }
-        Reason::Lacks(rule.then.iter().flat_map(|action| self.lacks(action)).collect())
+        Reason::Lacks(rule.assignments().flat_map(|assignment| self.lacks(assignment)).collect())
     }
 
     /// The unset facts that an assignment needs; one that adds needs what it adds to.
-    fn lacks(&self, action: &Action) -> Vec<Origin> {
-        let Action::Assign { local, operator, value, .. } = action else { return Vec::new() };
+    fn lacks(&self, CompiledAssignment { local, operator, value, .. }: &CompiledAssignment) -> Vec<Origin> {
         let target = (*operator != Assign::Set && self.env.is_unset(LOCAL + local)).then(|| LOCAL + local);
         target.and_then(|slot| self.names.origin(slot)).into_iter().chain(self.unset(value)).collect()
     }
@@ -346,17 +289,31 @@ impl Explainer<'_> {
 
     fn operand(&self, node: &Node, at: &At, snippet: &Snippet) -> Option<Operand> {
         let value = node.value(&self.env).ok()??;
-        Some(Operand { text: written(snippet, at), value, origins: self.names.all(node) })
+        Some(Operand { text: written(snippet, at), value, origins: origins(self.names, node) })
     }
 
     /// Whatever else is false: its text, and the facts it depends on.
     fn plain(&self, node: &Node, at: &At, snippet: &Snippet) -> Failed {
-        let operands = self.names.origins(node, |_| true).into_iter().filter_map(|(slot, origin)| {
-            let value = self.env.known(slot)?;
+        let operands = slots(node).into_iter().filter_map(|slot| {
+            let (value, origin) = (self.env.known(slot)?, self.names.origin(slot)?);
             Some(Operand { text: origin.written().to_owned(), value, origins: vec![origin] })
         });
         Failed { text: written(snippet, at), operands: operands.collect(), operator: None, short_by: None }
     }
+}
+
+/// The slots that `node` reads, each once.
+fn slots(node: &Node) -> Vec<usize> {
+    let mut slots = Vec::new();
+    node.slots(&mut slots);
+    let mut known = HashSet::new();
+    slots.retain(|slot| known.insert(*slot));
+    slots
+}
+
+/// The facts that `node` reads, each once.
+fn origins(names: Names<'_>, node: &Node) -> Vec<Origin> {
+    slots(node).into_iter().filter_map(|slot| names.origin(slot)).collect()
 }
 
 /// The text at `at`, in one line.

@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use super::ast::{Arithmetic, Assign};
 use super::error::RuleError;
-use super::facts::{FactRef, Lookup, overlap};
+use super::facts::{FactRef, LOCAL, Lookup, Origin, overlap};
 use super::links::{Changes, RuleLinks, has_value};
 use super::operators::arithmetic;
-use super::program::{Env, LOCAL, Outside, TimeLimit};
-use super::ruleset::{Action, CompiledRule, Ruleset};
-use super::trace::Origin;
+use super::program::{Env, Outside, TimeLimit};
+use super::rule::{CompiledAssignment, CompiledRule};
+use super::ruleset::Ruleset;
 use crate::types::{Clock, FieldName, Value};
 
 /// The unknown facts of a node, and the rules that make them so.
@@ -309,8 +309,7 @@ impl<'a> Search<'a> {
         let Some(rule) = self.over.ruleset.rules.get(rule) else { return Vec::new() };
         let mut slots = Vec::new();
         rule.when.lacks(&self.env(), &mut slots);
-        for action in &rule.then {
-            let Action::Assign { local, operator, value, .. } = action else { continue };
+        for CompiledAssignment { local, operator, value, .. } in rule.assignments() {
             value.lacks(&self.env(), &mut slots);
             slots.extend((*operator != Assign::Set && self.is_missing(LOCAL + local)).then_some(LOCAL + local));
         }
@@ -370,9 +369,6 @@ impl<'a> Search<'a> {
 
 /// Whether a rule certainly fires: its condition is true and everything that it assigns is known.
 fn fires(rule: &CompiledRule, env: &Env<'_>) -> bool {
-    let is_known = |action: &Action| match action {
-        Action::Assign { value, .. } => matches!(value.value(env), Ok(Some(_))),
-        Action::Log { .. } => true,
-    };
-    matches!(rule.when.holds(env, &rule.when_at), Ok(Some(true))) && rule.then.iter().all(is_known)
+    matches!(rule.when.holds(env, &rule.when_at), Ok(Some(true)))
+        && rule.assignments().all(|assignment| matches!(assignment.value.value(env), Ok(Some(_))))
 }

@@ -33,7 +33,6 @@ pub(super) use again::Origin;
 /// What is warned of in flow files and rules, and may be allowed there.
 const LINTS: &[&str] = &[
     "always-fires",
-    "competing-rules",
     "never-equal",
     "never-fires",
     "never-settles",
@@ -211,16 +210,10 @@ impl Compiler<'_> {
     fn scope(&self, visible: &[(usize, bool)], places: &[usize]) -> Scope {
         let mut scope = Scope::new();
         scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
-        for field in self.head.inputs.fields().iter().filter(|field| field.is_limited()) {
-            scope.bind(Owner::Input, Some(&field.name));
-        }
         for (node, bare) in visible {
             let (Some(draft), Some(place)) = (self.nodes.get(*node), places.get(*node)) else { continue };
             let ty = self.types.get(*node).cloned().flatten().unwrap_or(Type::Any);
             let owner = Owner::Node(*place);
-            if !draft.is_query() {
-                scope.bind(owner, None);
-            }
             if *bare {
                 scope.add(draft.id.as_str(), owner, ty);
             } else {

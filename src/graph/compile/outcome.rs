@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::Compiler;
 use super::node::expression_text;
-use crate::diagnostics::{Diagnostic, Snippet, Span};
+use crate::diagnostics::{Diagnostic, Snippet};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
 use crate::graph::spec::OutcomeSpec;
-use crate::grl::{Expression, ExpressionKind, Region, Scope};
+use crate::grl::{Expression, ExpressionKind, Scope};
 use crate::types::FieldName;
 use crate::yaml::{self, Kind, Marked};
 
@@ -27,7 +27,6 @@ impl Compiler<'_> {
                 .push(Diagnostic::error("no-outcomes", place, "the flow has no outcomes").help("say how it can end"));
         }
         let mut outcomes: Vec<Outcome> = Vec::new();
-        let mut regions: Vec<Option<Region>> = Vec::new();
         for item in items {
             let Some(outcome) = self.outcome(item, &scope) else { continue };
             if let Some(before) = outcomes.iter().find(|before| before.when.is_none()) {
@@ -39,21 +38,11 @@ impl Compiler<'_> {
                         .help("put it before, or give the other a `when`"),
                 );
             }
-            let region = outcome.when.as_ref().map_or(Ok(None), |when| self.region(when, &scope));
-            let region = region.unwrap_or_else(|at| {
-                self.found.push(impossible(&outcome, at).about(item.span().clone()));
-                None
-            });
-            let hidden = region.as_ref().and_then(|region| hidden(&outcome, region, &outcomes, &regions));
-            self.found.extend(hidden.map(|warning| warning.about(item.span().clone())));
+            let warning = outcome.when.as_ref().and_then(|when| hidden(&outcome, when, &outcomes));
+            self.found.extend(warning.map(|warning| warning.about(item.span().clone())));
             outcomes.push(outcome);
-            regions.push(region);
         }
         outcomes
-    }
-
-    fn region(&self, when: &Expression, scope: &Scope) -> Result<Option<Region>, Span> {
-        Region::of(when.snippet(), scope, &self.context.rule_limits)
     }
 
     fn outcome(&mut self, item: &Marked, scope: &Scope) -> Option<Outcome> {
@@ -161,28 +150,28 @@ impl Compiler<'_> {
     }
 }
 
-fn impossible(outcome: &Outcome, at: Span) -> Diagnostic {
-    let message = format!("the outcome `{}` is never reached", outcome.status);
-    let warning = Diagnostic::warning("unreachable-outcome", at, message);
-    warning.label("no values make its `when` true").help("mend its `when`, or delete it")
-}
-
-/// What an outcome before this one takes from it, where that is certain: everything, or all that it holds for itself.
-fn hidden(outcome: &Outcome, region: &Region, outcomes: &[Outcome], regions: &[Option<Region>]) -> Option<Diagnostic> {
-    let before = || outcomes.iter().zip(regions).filter_map(|(before, region)| Some((before, region.as_ref()?)));
-    let place = outcome.when.as_ref().map_or_else(|| outcome.span.clone(), Expression::span);
-    if let Some((first, _)) = before().find(|(_, earlier)| region.implies(earlier)) {
+/// What is proved of the condition `when` of an outcome: that it is never true, or that an outcome before it holds whenever it
+/// does, or the other way round.
+fn hidden(outcome: &Outcome, when: &Expression, before: &[Outcome]) -> Option<Diagnostic> {
+    let unreachable = |help: &str| {
         let message = format!("the outcome `{}` is never reached", outcome.status);
-        let warning = Diagnostic::warning("unreachable-outcome", place, message);
-        let warning = warning.related(first.span.clone(), "this one holds whenever it does");
-        return Some(warning.help("put it before, or mend its `when`"));
+        Diagnostic::warning("unreachable-outcome", when.span(), message).help(help)
+    };
+    if when.is_never_true() {
+        return Some(unreachable("correct its `when`, or delete it").label("no values make its `when` true"));
     }
-    let (first, _) = before().find(|(_, earlier)| earlier.implies(region))?;
+    let conditions = || before.iter().filter_map(|earlier| Some((earlier, earlier.when.as_ref()?)));
+    let conditions = || conditions().filter(|(_, earlier)| !earlier.is_never_true());
+    if let Some((first, _)) = conditions().find(|(_, earlier)| earlier.follows_from(when)) {
+        let warning = unreachable("put it before, or correct its `when`");
+        return Some(warning.related(first.span.clone(), "this one holds whenever it does"));
+    }
+    let (first, _) = conditions().find(|(_, earlier)| when.follows_from(earlier))?;
     let message =
         format!("the outcome `{}` holds whenever `{}` does; the first one is the answer", outcome.status, first.status);
-    let warning = Diagnostic::warning("overlapping-outcomes", place, message);
+    let warning = Diagnostic::warning("overlapping-outcomes", when.span(), message);
     let warning = warning.related(first.span.clone(), "this one is tried before");
-    Some(warning.help("let their conditions exclude each other; or say `# allow: overlapping-outcomes` above"))
+    Some(warning.help("make their conditions exclude each other; or write `# allow: overlapping-outcomes` above it"))
 }
 
 /// A part of a snippet, which still knows where it stands.

@@ -115,16 +115,6 @@ impl InputField {
         if self.is_list { format!("list of {}", self.scalar.name()) } else { self.scalar.name().to_owned() }
     }
 
-    /// Whether it cannot have any value of its type.
-    pub(super) fn is_limited(&self) -> bool {
-        self.max_length.is_some()
-            || self.pattern.is_some()
-            || self.minimum.is_some()
-            || self.maximum.is_some()
-            || self.one_of.is_some()
-            || self.scalar == Scalar::Uuid
-    }
-
     fn ty(&self) -> Type {
         let ty = self.scalar.ty();
         if self.is_list { Type::List(Arc::new(ty)) } else { ty }
