@@ -38,6 +38,16 @@ impl Decision {
         kept
     }
 
+    /// Its fields as one value.
+    pub fn to_value(&self) -> Value {
+        let field = |name: &str, value| (FieldName::from(name), value);
+        let degraded = || Value::list(self.degraded.iter().map(|node| Value::text(node.as_str())));
+        let message = self.message.iter().map(|message| field("message", Value::text(message)));
+        let fields = std::iter::once(field("status", Value::text(&self.status))).chain(message);
+        let degraded = (!self.degraded.is_empty()).then(|| field("degraded", degraded()));
+        Value::map(fields.chain(self.body.iter().cloned()).chain(degraded))
+    }
+
     /// Writes its fields into a map that may hold more.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::error::FlowError;
 use super::executor::{Report, Run};
-use super::offline::{self, Answers, Bench};
+use super::offline::{self, Answers, OfflineEngines};
 use super::overrides::Overrides;
 use super::ports::RulesError;
 use super::trace::{NodeEnd, Trace};
@@ -75,7 +75,7 @@ pub struct Search<'a> {
     /// The facts that are replaced already.
     pub run: &'a Run,
     /// What evaluates its rules.
-    pub bench: &'a Bench,
+    pub engines: &'a OfflineEngines,
     /// The field of the answer that must change; `None`: the outcome.
     pub field: Option<&'a str>,
 }
@@ -162,11 +162,11 @@ impl<A: AsyncFn(Run) -> Report> Line<'_, A> {
     }
 
     async fn ending(&self, unscaled: &BigInt) -> Tried {
-        let Search { flow, trace, run, bench, field } = self.search;
+        let Search { flow, trace, run, engines, field } = self.search;
         let mut run = (*run).clone();
         let value = self.at(unscaled).ok_or("the next value has too many digits")?;
         run.overrides.set(flow, self.fact, value).map_err(|error| error.to_string())?;
-        let report = match offline::decide(flow, trace.inputs.clone(), self.answers, &run, bench) {
+        let report = match offline::decide(flow, trace.inputs.clone(), self.answers, &run, engines) {
             Ok(report) => report,
             Err(unanswered) => {
                 let report = (self.ask)(run).await;

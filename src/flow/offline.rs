@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What a database would say to one node.
 #[derive(Debug, Clone)]
-pub enum Canned {
+pub enum StubResponse {
     /// These rows.
     Rows {
         /// The rows.
@@ -37,17 +37,19 @@ pub enum Canned {
 }
 
 /// What the databases would say, by node.
-pub type Answers = BTreeMap<NodeId, Canned>;
+pub type Answers = BTreeMap<NodeId, StubResponse>;
 
 /// What the databases answered in a run that took notes.
 pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
     let nodes = flow.nodes.iter().zip(&trace.nodes);
     let answers = nodes.filter_map(|(node, trace)| {
         let answer = match &trace.end {
-            NodeEnd::Value(value) => Canned::Rows { rows: rows(value), params: Some(trace.params.clone()) },
-            NodeEnd::WrongRows(found) => Canned::Rows { rows: vec![Value::map([]); *found], params: None },
-            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => Canned::Failed(QueryErrorKind::of_code(code)?),
-            NodeEnd::Unfinished | NodeEnd::NotStarted => Canned::Never,
+            NodeEnd::Value(value) => StubResponse::Rows { rows: rows(value), params: Some(trace.params.clone()) },
+            NodeEnd::WrongRows(found) => StubResponse::Rows { rows: vec![Value::map([]); *found], params: None },
+            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => {
+                StubResponse::Failed(QueryErrorKind::of_code(code)?)
+            }
+            NodeEnd::Unfinished | NodeEnd::NotStarted => StubResponse::Never,
             NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => return None,
         };
         matches!(node.work, Work::Query(_)).then(|| (node.id.clone(), answer))
@@ -85,12 +87,12 @@ pub enum Unanswered {
 }
 
 /// What evaluates rules without actors. One thread's.
-pub struct Bench {
+pub struct OfflineEngines {
     limits: Limits,
     engines: RefCell<Engines>,
 }
 
-impl Bench {
+impl OfflineEngines {
     /// Rules may ask for so much.
     pub fn new(limits: Limits) -> Self {
         Self { limits, engines: RefCell::default() }
@@ -101,8 +103,14 @@ impl Bench {
 ///
 /// # Errors
 /// [`Unanswered`] where a node needed an answer that is not there.
-pub fn decide(flow: &Flow, inputs: Value, answers: &Answers, run: &Run, bench: &Bench) -> Result<Report, Unanswered> {
-    let ports = Offline { answers, bench, unanswered: RefCell::new(None) };
+pub fn decide(
+    flow: &Flow,
+    inputs: Value,
+    answers: &Answers,
+    run: &Run,
+    engines: &OfflineEngines,
+) -> Result<Report, Unanswered> {
+    let ports = Offline { answers, engines, unanswered: RefCell::new(None) };
     let run = Run { deadline: Deadline::after(PATIENCE), ..run.clone() };
     let report = run_at_once(flow, inputs, &ports, &run);
     match ports.unanswered.into_inner() {
@@ -113,7 +121,7 @@ pub fn decide(flow: &Flow, inputs: Value, answers: &Answers, run: &Run, bench: &
 
 struct Offline<'a> {
     answers: &'a Answers,
-    bench: &'a Bench,
+    engines: &'a OfflineEngines,
     unanswered: RefCell<Option<Unanswered>>,
 }
 
@@ -127,12 +135,12 @@ impl Offline<'_> {
     async fn answer(&self, node: &NodeId, params: &[Value]) -> Result<QueryAnswer, QueryErrorKind> {
         match self.answers.get(node) {
             None => Err(self.end(Unanswered::Node { node: node.clone() })),
-            Some(Canned::Never) => std::future::pending().await,
-            Some(Canned::Failed(kind)) => Err(kind.clone()),
-            Some(Canned::Rows { params: Some(known), .. }) if !are_same(known, params) => {
+            Some(StubResponse::Never) => std::future::pending().await,
+            Some(StubResponse::Failed(kind)) => Err(kind.clone()),
+            Some(StubResponse::Rows { params: Some(known), .. }) if !are_same(known, params) => {
                 Err(self.end(Unanswered::Parameters { node: node.clone() }))
             }
-            Some(Canned::Rows { rows, .. }) => {
+            Some(StubResponse::Rows { rows, .. }) => {
                 Ok(QueryAnswer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO, together: 1 })
             }
         }
@@ -153,8 +161,8 @@ impl Ports for Offline<'_> {
     }
 
     async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
-        let mut engines = self.bench.engines.borrow_mut();
-        let engine = engines.of(ruleset, &self.bench.limits)?;
+        let mut engines = self.engines.engines.borrow_mut();
+        let engine = engines.of(ruleset, &self.engines.limits)?;
         let evaluation = match run.detail {
             Detail::Reasons => engine.explain(&reads, &run.clock, run.deadline),
             Detail::Decision | Detail::Answers => engine.evaluate(&reads, &run.clock, run.deadline),

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::flow::QueryErrorKind;
 use crate::flow::explain::REDACTED;
-use crate::flow::offline::{Answers, Canned};
+use crate::flow::offline::{Answers, StubResponse};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::records::restore;
 use crate::types::{Clock, NodeId, Record, Value, parse_moment};
@@ -301,7 +301,7 @@ impl Reader<'_> {
             let Some((id, query)) = self.query(entry.key(), entry.key_span(), found) else { continue };
             let below = shared.iter().find(|known| known.key() == entry.key() && !std::ptr::eq(*known, entry));
             if let Some(rows) = self.rows(entry, below, query, found) {
-                answers.insert(id.clone(), Canned::Rows { rows, params: None });
+                answers.insert(id.clone(), StubResponse::Rows { rows, params: None });
             }
         }
         answers
@@ -382,9 +382,9 @@ impl Reader<'_> {
         let Some((id, _)) = self.query(node, &place, found) else { return };
         let code = SHORT.iter().find(|(short, _)| *short == failure).map_or(failure, |(_, code)| code);
         let answer = match (code, QueryErrorKind::of_code(code)) {
-            ("no_rows", _) => Canned::Rows { rows: Vec::new(), params: None },
-            ("unanswered", _) => Canned::Never,
-            (_, Some(kind)) => Canned::Failed(kind),
+            ("no_rows", _) => StubResponse::Rows { rows: Vec::new(), params: None },
+            ("unanswered", _) => StubResponse::Never,
+            (_, Some(kind)) => StubResponse::Failed(kind),
             (_, None) => {
                 let place = entry.map_or(place, |entry| entry.value().head());
                 let error = Diagnostic::error("unknown-failure", place, format!("there is no failure `{failure}`"));

@@ -1,4 +1,4 @@
-//! A test file made of a real decision.
+//! A test file made of a real decision: its record, written as YAML.
 //!
 //! Values are written as JSON, which is YAML: every digit stays, and no text is taken for a number.
 
@@ -7,137 +7,95 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::flow::explain::{REDACTED, Redaction};
-use crate::flow::offline::rows;
-use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, Trace};
-use crate::graph::{Flow, Node, Rows, Work};
-use crate::records::hints;
-use crate::types::{FieldName, NodeId, Value};
+use crate::flow::explain::REDACTED;
+use crate::flow::{Decision, FlowError, Trace};
+use crate::graph::{Flow, Rows, Work};
+use crate::records::{Record, RecordedError, RecordedNode};
+use crate::types::Value;
 
 /// The text of a test file, to be written at `file`, whose one test is this run.
 ///
-/// What the graph wants redacted is not in it: [`REDACTED`] stands for a value of a row, to be replaced before the test runs, and
-/// what was made from such a value is not expected.
+/// It lacks what the graph redacts: [`REDACTED`] stands for a value of a row, to be replaced before the test runs, and what was
+/// made from such a value is not expected.
 pub fn record(flow: &Flow, result: &Result<Decision, FlowError>, trace: &Trace, file: &Path) -> String {
-    let mut text = String::new();
-    let redaction = &Redaction::of(flow);
+    let result = result.as_ref().map_err(RecordedError::from);
+    let record = &Record::of(flow, trace, result.as_ref().copied(), true);
     let graph = relative(Path::new(flow.path_span.source().name()), file.parent().unwrap_or(Path::new("")));
-    line(&mut text, &format!("# A decision of {}, to be run by `tributary test`.\n", trace.clock.now()));
+    let mut text = String::new();
+    line(&mut text, &format!("# A decision of {}, to be run by `tributary test`.\n", record.at));
     line(&mut text, &format!("graph: {}", json(&graph.display().to_string())));
-    line(&mut text, &format!("flow: {}", flow.name));
-    line(&mut text, &format!("clock: {}", json(&trace.clock.now().to_string())));
-    let zone = trace.clock.time_zone().iana_name().unwrap_or("UTC");
-    line(&mut text, &format!("time_zone: {}", json(&zone)));
-    let outcome = trace.outcomes.len().checked_sub(1).and_then(|last| flow.outcomes.get(last));
-    let shown = |decision: &Decision| match outcome {
-        Some(outcome) => decision.redacted(redaction, outcome),
-        None => decision.clone(),
-    };
-    let result = &result.as_ref().map(shown);
-    types(flow, trace, redaction, &mut text);
+    line(&mut text, &format!("flow: {}", record.flow));
+    line(&mut text, &format!("clock: {}", json(&record.at)));
+    line(&mut text, &format!("time_zone: {}", json(&record.time_zone)));
+    let types = record.nodes.iter().filter(|(_, node)| !node.types.is_empty());
+    section(&mut text, "", "types", types.map(|(name, node)| (name, json(&node.types))));
     line(&mut text, "\ntests:");
-    let name = match result {
-        Ok(Decision { message: Some(message), .. }) if message != REDACTED => message.clone(),
-        Ok(decision) => decision.status.clone(),
-        Err(error) if redaction.is_empty() => error.to_string(),
-        Err(error) => error.code().to_owned(),
-    };
-    line(&mut text, &format!("  - name: {}", json(&name)));
-    line(&mut text, &format!("    input: {}", json(&trace.inputs)));
-    answers(flow, trace, redaction, &mut text);
-    expectation(flow, result, trace, &mut text);
+    line(&mut text, &format!("  - name: {}", json(&name(record))));
+    line(&mut text, &format!("    input: {}", json(&record.input)));
+    let rows = record.nodes.iter().filter_map(|(name, node)| Some((name, rows(flow, name, node)?)));
+    section(&mut text, "    ", "rows", rows);
+    let failures = record.nodes.iter().filter_map(|(name, node)| Some((name, failure(node)?.to_owned())));
+    section(&mut text, "    ", "fail", failures);
+    expectation(record, &mut text);
     text
 }
 
-fn queries<'a>(flow: &'a Flow, trace: &'a Trace) -> impl Iterator<Item = (usize, &'a Node, &'a NodeTrace)> {
-    let nodes = flow.nodes.iter().zip(&trace.nodes).enumerate().map(|(place, (node, trace))| (place, node, trace));
-    nodes.filter(|(_, node, _)| matches!(node.work, Work::Query(_)))
-}
-
-fn types(flow: &Flow, trace: &Trace, redaction: &Redaction, text: &mut String) {
-    let mut all = Vec::new();
-    for (place, node, trace) in queries(flow, trace) {
-        if let NodeEnd::Value(value) = &trace.end {
-            let hints = hints(&rows(&redaction.value(place, value)));
-            if !hints.is_empty() {
-                all.push(format!("  {}: {}", node.id, json(&hints)));
-            }
-        }
-    }
-    if !all.is_empty() {
-        line(text, &format!("types:\n{}", all.join("\n")));
+/// What the test is called: the message of its decision, or how it ended.
+fn name(record: &Record) -> String {
+    let message = record.decision.as_ref().and_then(|decision| decision.at(["message"]));
+    match (message.map(|message| message.to_string()), &record.error) {
+        (Some(message), _) if message != REDACTED => message,
+        (_, Some(error)) if record.redacted.is_empty() => error.detail.clone(),
+        (_, Some(error)) => error.code.clone(),
+        (_, None) => record.status().unwrap_or_default(),
     }
 }
 
-fn answers(flow: &Flow, trace: &Trace, redaction: &Redaction, text: &mut String) {
-    let (mut given, mut failed) = (Vec::new(), Vec::new());
-    for (place, node, trace) in queries(flow, trace) {
-        let one = matches!(&node.work, Work::Query(query) if query.rows != Rows::Many);
-        match &trace.end {
-            NodeEnd::Value(value) => {
-                let value = &redaction.value(place, value);
-                let shown = if one && !value.is_null() { json(value) } else { json(&rows(value)) };
-                given.push(format!("      {}: {shown}", node.id));
-            }
-            NodeEnd::WrongRows(0) => failed.push(format!("      {}: no_rows", node.id)),
-            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => failed.push(format!("      {}: {code}", node.id)),
-            NodeEnd::Unfinished => failed.push(format!("      {}: unanswered", node.id)),
-            NodeEnd::WrongRows(_) | NodeEnd::NotStarted | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
-        }
-    }
-    for (key, lines) in [("rows", given), ("fail", failed)] {
-        if !lines.is_empty() {
-            line(text, &format!("    {key}:\n{}", lines.join("\n")));
-        }
+/// The rows of a query node: one row as a mapping where it takes one.
+fn rows(flow: &Flow, name: &str, node: &RecordedNode) -> Option<String> {
+    let rows = node.rows.as_ref()?;
+    let work = flow.nodes.iter().find(|node| node.id.as_str() == name).map(|node| &node.work);
+    let takes_many = matches!(work, Some(Work::Query(query)) if query.rows == Rows::Many);
+    match rows.as_slice() {
+        [row] if !takes_many => Some(json(row)),
+        rows => Some(json(rows)),
     }
 }
 
-fn expectation(flow: &Flow, result: &Result<Decision, &FlowError>, trace: &Trace, text: &mut String) {
+/// How a query node is made to fail.
+fn failure(node: &RecordedNode) -> Option<&str> {
+    match (&node.query, node.found, &node.failed) {
+        (Some(_), Some(0), _) => Some("no_rows"),
+        (Some(_), None, Some(code)) => Some(code),
+        (Some(_), None, None) if node.state == "unfinished" => Some("unanswered"),
+        _ => None,
+    }
+}
+
+fn expectation(record: &Record, text: &mut String) {
     line(text, "    expect:");
-    match result {
-        Ok(decision) => {
-            line(text, &format!("      status: {}", json(&decision.status)));
-            if let Some(message) = decision.message.as_ref().filter(|message| *message != REDACTED) {
-                line(text, &format!("      message: {}", json(message)));
-            }
-            let body: Vec<(&FieldName, Value)> =
-                decision.body.iter().filter_map(|(name, value)| Some((name, expected(value)?))).collect();
-            if !body.is_empty() {
-                line(text, "      body:");
-            }
-            for (name, value) in body {
-                line(text, &format!("        {}: {}", json(name), json(&value)));
-            }
-            if !decision.degraded.is_empty() {
-                line(text, &format!("      degraded: {}", json(&decision.degraded)));
+    if let Some(Value::Map(decision)) = &record.decision {
+        for (name, value) in decision.iter().filter(|(name, _)| ["status", "message"].contains(&&***name)) {
+            if *value != Value::text(REDACTED) {
+                line(text, &format!("      {name}: {}", json(value)));
             }
         }
-        Err(error) => {
-            line(text, &format!("      error: {}", error.code()));
-            if let Some(node) = error.node() {
-                line(text, &format!("      node: {node}"));
-            }
+        let body = decision.iter().filter(|(name, _)| !["status", "message", "degraded"].contains(&&***name));
+        let body = body.filter_map(|(name, value)| Some((json(name), json(&expected(value)?))));
+        section(text, "      ", "body", body);
+        if let Some(degraded) = decision.get("degraded") {
+            line(text, &format!("      degraded: {}", json(degraded)));
         }
     }
-    let fired: Vec<(&NodeId, Vec<String>)> = flow
-        .nodes
-        .iter()
-        .zip(&trace.nodes)
-        .filter(|(_, trace)| matches!(trace.end, NodeEnd::Value(_)))
-        .filter_map(|(node, trace)| match &node.work {
-            Work::Rules(rules) => {
-                let names: Vec<String> = rules.ruleset.rules().map(|rule| rule.name.to_owned()).collect();
-                Some((&node.id, trace.fired.iter().filter_map(|rule| names.get(*rule).cloned()).collect()))
-            }
-            Work::Query(_) => None,
-        })
-        .collect();
-    if !fired.is_empty() {
-        line(text, "      fired:");
+    if let Some(error) = &record.error {
+        line(text, &format!("      error: {}", error.code));
+        if let Some(node) = &error.node {
+            line(text, &format!("      node: {node}"));
+        }
     }
-    for (node, rules) in fired {
-        line(text, &format!("        {node}: {}", json(&rules)));
-    }
+    let ran = record.nodes.iter().filter(|(_, node)| node.state == "done");
+    let fired = ran.filter_map(|(name, node)| Some((name, json(node.fired.as_ref()?))));
+    section(text, "      ", "fired", fired);
 }
 
 /// What is expected of a value of the body: without the parts that are redacted; a list with such parts not at all.
@@ -155,6 +113,21 @@ fn expected(value: &Value) -> Option<Value> {
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// A mapping of `entries` under `key`, unless there are none.
+fn section(
+    text: &mut String,
+    indent: &str,
+    key: &str,
+    entries: impl Iterator<Item = (impl std::fmt::Display, String)>,
+) {
+    for (number, (name, value)) in entries.enumerate() {
+        if number == 0 {
+            line(text, &format!("{indent}{key}:"));
+        }
+        line(text, &format!("{indent}  {name}: {value}"));
+    }
 }
 
 fn line(text: &mut String, line: &str) {

@@ -10,7 +10,7 @@ use super::coverage::Coverage;
 use super::file::{Case, Suite};
 use super::verdict::{self, Mismatch};
 use crate::flow::explain::Explanation;
-use crate::flow::offline::{self, Bench};
+use crate::flow::offline::{self, OfflineEngines};
 use crate::flow::{Detail, Run};
 use crate::grl::Limits;
 use crate::types::Deadline;
@@ -50,7 +50,7 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let bench = Bench::new(limits.clone());
+                let engines = OfflineEngines::new(limits.clone());
                 while let Some((suite, case)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Some((known, test)) =
                         suites.get(*suite).and_then(|known| Some((known, known.cases.get(*case)?)))
@@ -58,7 +58,7 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
                         continue;
                     };
                     let began = Instant::now();
-                    let (mismatches, explanation) = one(known, test, &bench);
+                    let (mismatches, explanation) = one(known, test, &engines);
                     let outcome = Outcome { suite: *suite, case: *case, mismatches, took: began.elapsed() };
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(explanation) = explanation {
@@ -74,7 +74,7 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
     (outcomes, coverage)
 }
 
-fn one(suite: &Suite, case: &Case, bench: &Bench) -> (Vec<Mismatch>, Option<Explanation>) {
+fn one(suite: &Suite, case: &Case, engines: &OfflineEngines) -> (Vec<Mismatch>, Option<Explanation>) {
     let failed = |what: &str, expected: &str, found: String| {
         vec![Mismatch { what: what.to_owned(), expected: expected.to_owned(), found, because: Vec::new() }]
     };
@@ -84,7 +84,7 @@ fn one(suite: &Suite, case: &Case, bench: &Bench) -> (Vec<Mismatch>, Option<Expl
     };
     let deadline = Deadline::after(Duration::ZERO);
     let run = Run { detail: Detail::Reasons, ..Run::new(case.clock.clone(), deadline) };
-    match offline::decide(&suite.flow, inputs, &case.answers, &run, bench) {
+    match offline::decide(&suite.flow, inputs, &case.answers, &run, engines) {
         Err(unanswered) => (failed("rows", "rows for every node that asks", unanswered.to_string()), None),
         Ok(report) => {
             let Some(trace) = &report.trace else {

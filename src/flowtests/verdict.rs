@@ -1,11 +1,10 @@
 //! Whether what came of a test is what must come of it.
 
-use serde_json::Value as Json;
-
 use super::file::Expectation;
 use crate::flow::explain::Explanation;
 use crate::flow::{Decision, FlowError};
-use crate::types::{Decimal, NodeId, Value};
+use crate::records::{Change, unmet};
+use crate::types::{NodeId, Value};
 
 /// One thing that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,49 +70,18 @@ fn decided(expect: &Expectation, decision: &Decision, explanation: &Explanation,
             into.push(mismatch("message", message, found));
         }
     }
-    if let (Some(body), Ok(found)) = (&expect.body, serde_json::to_value(decision)) {
-        part("", body, Some(&found), into);
+    if let Some(body) = &expect.body {
+        let json = |value: Value| serde_json::to_string(&value).unwrap_or_default();
+        for Change { field, before, after } in unmet(body, &decision.to_value()) {
+            let (expected, found) = (before.map_or_else(String::new, json), after.map(json));
+            into.push(mismatch(&field, &expected, found.as_deref().unwrap_or("(not there)")));
+        }
     }
     if let Some(degraded) = &expect.degraded {
         let found: Vec<String> = decision.degraded.iter().map(NodeId::to_string).collect();
         if *degraded != found {
             into.push(mismatch("degraded", &degraded.join(", "), &found.join(", ")));
         }
-    }
-}
-
-/// Whether what is expected is part of what was found: fields that are not named may be anything.
-fn part(path: &str, expected: &Value, found: Option<&Json>, into: &mut Vec<Mismatch>) {
-    match (expected, found) {
-        (Value::Map(fields), Some(Json::Object(found))) => {
-            for (name, expected) in fields.iter() {
-                let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-                part(&path, expected, found.get(&**name), into);
-            }
-        }
-        (Value::List(items), Some(Json::Array(found))) if items.len() == found.len() => {
-            for (number, (expected, found)) in items.iter().zip(found).enumerate() {
-                part(&format!("{path}[{number}]"), expected, Some(found), into);
-            }
-        }
-        (expected, found) => {
-            if !found.is_some_and(|found| is_same(expected, found)) {
-                let expected = serde_json::to_string(expected).unwrap_or_default();
-                let found = found.map_or_else(|| "(not there)".to_owned(), Json::to_string);
-                into.push(mismatch(path, &expected, &found));
-            }
-        }
-    }
-}
-
-/// Numbers by value, everything else to the letter.
-fn is_same(expected: &Value, found: &Json) -> bool {
-    let number = |text: String| text.parse::<Decimal>().ok();
-    match (expected, found) {
-        (Value::Integer(_) | Value::Decimal(_), Json::Number(found)) => {
-            number(expected.to_string()).is_some_and(|expected| number(found.to_string()) == Some(expected))
-        }
-        (expected, found) => serde_json::to_value(expected).is_ok_and(|expected| expected == *found),
     }
 }
 

@@ -12,14 +12,10 @@ use crate::types::NodeId;
 /// What `record` says of the nodes of `flow`, and the outcome that it ended in.
 pub fn overlay(flow: &Flow, record: &Record, limits: &Limits) -> Overlay {
     let nodes = record.nodes.iter().filter_map(|(name, node)| Some((NodeId::parse(name).ok()?, run(node))));
-    let status =
-        record.decision.as_ref().and_then(|decision| decision.get("status")).and_then(|status| status.as_str());
-    let ending = match (status, &record.error) {
-        (Some(status), _) => status.to_owned(),
-        (None, Some(error)) => format!("error {}", error.code),
-        (None, None) => String::new(),
-    };
-    Overlay { nodes: nodes.collect(), outcome: status.and_then(|status| outcome(flow, record, status, limits)), ending }
+    let status = record.status();
+    let outcome = status.as_deref().and_then(|status| outcome(flow, record, status, limits));
+    let error = || record.error.as_ref().map(|error| format!("error {}", error.code));
+    Overlay { nodes: nodes.collect(), outcome, ending: status.or_else(error).unwrap_or_default() }
 }
 
 /// Several outcomes may have one status: which it was, deciding again tells; else it is the first of that status.
@@ -45,6 +41,6 @@ fn run(node: &RecordedNode) -> NodeRun {
         began: node.start_us.filter(|_| ended).map(Duration::from_micros),
         took: node.took_us.filter(|_| ended).map(Duration::from_micros),
         rows: node.rows.as_ref().map(Vec::len).or(node.found),
-        fired: (node.query.is_none() && state == State::Done).then_some(node.fired.len()),
+        fired: node.fired.as_ref().filter(|_| state == State::Done).map(Vec::len),
     }
 }

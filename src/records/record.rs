@@ -1,17 +1,23 @@
-//! A record as it is read back.
+//! A decision record: one line of JSON that holds what a decision was made from and what it was.
+//!
+//! Rows are kept as plain JSON, with a hint for each column whose type JSON loses (`typed`).
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexMap;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Serialize};
 
-use super::entry::FORMAT;
-use super::typed::restore;
-use crate::flow::QueryErrorKind;
-use crate::flow::offline::{Answers, Canned};
-use crate::types::{Clock, NodeId, Value};
+use super::typed::{hints, restore};
+use crate::flow::explain::{REDACTED, Redaction};
+use crate::flow::offline::{Answers, StubResponse, rows};
+use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, QueryErrorKind, Trace, micros};
+use crate::graph::{Flow, Node, QueryNode, Work};
+use crate::types::{Clock, Digest, NodeId, Value};
+
+/// The version of the format: another number for another meaning of its fields.
+const FORMAT: u32 = 1;
 
 /// A line that is not a record.
 #[derive(Debug, thiserror::Error)]
@@ -37,86 +43,156 @@ pub enum RecordError {
     },
 }
 
-/// A record.
-#[derive(Debug, Clone, Deserialize)]
+/// A record. Times are in microseconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    /// The format.
+    /// The version of the format.
     pub record: u32,
+    /// The number of the line in its hash chain, where the file has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub n: Option<u64>,
+    /// The digest of the line before, as in [`super::Link::prev`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<String>,
+    /// The digest of a line that a crash cut off, as in [`super::Link::torn`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub torn: Option<String>,
     /// The id of the decision.
     pub id: String,
-    /// Who asked, where callers have a name. A replay ignores it.
-    #[serde(default)]
+    /// The name of the caller, where callers have one. A replay ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
-    /// The moment the decision was made at.
+    /// The clock of the decision.
     pub at: Timestamp,
-    /// The zone that said which day it was.
+    /// The zone of its days, by its IANA name.
     pub time_zone: String,
     /// The flow that decided.
     pub flow: String,
     /// The hashes of graph and rules.
     pub versions: BTreeMap<String, String>,
-    /// How long the run took, in microseconds.
+    /// How long the run took.
     pub took_us: u64,
     /// The inputs.
-    pub input: Json,
-    /// Columns whose values are not in the record.
-    #[serde(default)]
+    pub input: Value,
+    /// The columns whose values are not in the record, as `node.column`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<String>,
     /// By node: what it was asked and what it answered.
-    pub nodes: BTreeMap<String, RecordedNode>,
+    pub nodes: IndexMap<String, RecordedNode>,
     /// The decision, where there is one.
-    #[serde(default)]
-    pub decision: Option<Json>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Value>,
     /// Why there is none.
-    #[serde(default)]
-    pub error: Option<Ended>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RecordedError>,
 }
 
 /// Why a run gave no decision.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Ended {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedError {
     /// The code of the problem.
     pub code: String,
     /// The node it happened at.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// The domain it happened at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The message.
+    #[serde(default)]
+    pub detail: String,
+}
+
+impl From<&FlowError> for RecordedError {
+    fn from(error: &FlowError) -> Self {
+        Self {
+            code: error.code().to_owned(),
+            node: error.node().map(ToString::to_string),
+            domain: error.domain().map(ToString::to_string),
+            detail: error.to_string(),
+        }
+    }
 }
 
 /// What one node was asked and answered.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RecordedNode {
-    /// How it ended.
+    /// How it ended: [`NodeEnd::name`].
     pub state: String,
-    /// The hash of its query.
-    #[serde(default)]
+    /// The hash of its query; `None` for a rule node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The parameters.
-    #[serde(default)]
-    pub params: Vec<Json>,
+    /// The parameters of its query.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<Value>,
     /// The rows.
-    #[serde(default)]
-    pub rows: Option<Vec<Json>>,
-    /// What JSON does not tell of their columns.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<Value>>,
+    /// By column: the type that its JSON loses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, String>,
     /// How many rows it found, where that is why it failed.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<usize>,
     /// The code of its failure.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-    /// The rules that fired.
-    #[serde(default)]
-    pub fired: Vec<String>,
-    /// When it started, in microseconds since the run began.
-    #[serde(default)]
+    /// How long its query waited for a connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_us: Option<u64>,
+    /// How long its database took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_us: Option<u64>,
+    /// The rules that fired, in order; `None` for a query node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fired: Option<Vec<String>>,
+    /// When it started, since the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_us: Option<u64>,
-    /// How long it took, in microseconds.
-    #[serde(default)]
+    /// How long it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
 }
 
 impl Record {
+    /// The record of a run of `flow`. With `redact` it lacks the values that the graph redacts, and cannot be replayed.
+    pub fn of(flow: &Flow, trace: &Trace, result: Result<&Decision, &RecordedError>, redact: bool) -> Self {
+        let redaction = redact.then(|| Redaction::of(flow)).filter(|redaction| !redaction.is_empty());
+        let redaction = redaction.as_ref();
+        let versions = [("graph", &flow.graph_hash), ("rules", &flow.rules_hash)];
+        let outcome = trace.outcomes.len().checked_sub(1).and_then(|last| flow.outcomes.get(last));
+        let decision = result.ok().and_then(|decision| match redaction {
+            None => Some(decision.to_value()),
+            Some(redaction) => outcome.map(|outcome| decision.redacted(redaction, outcome).to_value()),
+        });
+        let mut error = result.err().cloned();
+        if let Some(error) = error.as_mut().filter(|error| redaction.is_some() && error.code == "rule_error") {
+            // The message of an expression's error may quote a value.
+            REDACTED.clone_into(&mut error.detail);
+        }
+        let nodes = flow.nodes.iter().zip(&trace.nodes).enumerate();
+        Self {
+            record: FORMAT,
+            n: None,
+            prev: None,
+            torn: None,
+            id: String::new(),
+            caller: None,
+            at: trace.clock.now(),
+            time_zone: trace.clock.time_zone().iana_name().unwrap_or("UTC").to_owned(),
+            flow: flow.name.to_string(),
+            versions: versions.map(|(name, hash)| (name.to_owned(), hash.clone())).into(),
+            took_us: micros(trace.took),
+            input: trace.inputs.clone(),
+            redacted: if redaction.is_some() { redacted(flow) } else { Vec::new() },
+            nodes: nodes
+                .map(|(place, (node, trace))| (node.id.to_string(), RecordedNode::of(place, node, trace, redaction)))
+                .collect(),
+            decision,
+            error,
+        }
+    }
+
     /// Whether a line holds no record by design: it is empty, or the seal at the end of a file.
     pub fn is_absent(line: &str) -> bool {
         line.trim().is_empty() || line.starts_with("{\"seal\":")
@@ -130,6 +206,11 @@ impl Record {
         let record: Self = serde_json::from_str(line.trim_start_matches('\u{feff}'))
             .map_err(|source| RecordError::Shape { source })?;
         if record.record == FORMAT { Ok(record) } else { Err(RecordError::Format { found: record.record }) }
+    }
+
+    /// The status of the decision, where there is one.
+    pub fn status(&self) -> Option<String> {
+        self.decision.as_ref()?.at(["status"]).map(|status| status.to_string())
     }
 
     /// The clock of the decision.
@@ -158,25 +239,70 @@ impl Record {
     }
 }
 
+/// The columns that the graph redacts, as `node.column`.
+fn redacted(flow: &Flow) -> Vec<String> {
+    let columns = |node: &Node| match &node.work {
+        Work::Query(query) => query.redact.iter().map(|column| format!("{}.{column}", node.id)).collect(),
+        Work::Rules(_) => Vec::new(),
+    };
+    flow.nodes.iter().flat_map(columns).collect()
+}
+
 impl RecordedNode {
+    fn of(place: usize, node: &Node, trace: &NodeTrace, redaction: Option<&Redaction>) -> Self {
+        let mut recorded = Self {
+            state: trace.end.name().to_owned(),
+            start_us: trace.began.map(micros),
+            took_us: trace.began.map(|_| micros(trace.took)),
+            ..Self::default()
+        };
+        match &node.work {
+            Work::Query(query) => recorded.add_query(place, query, trace, redaction),
+            Work::Rules(rules) => {
+                let names: Vec<&str> = rules.ruleset.rules().map(|rule| rule.name).collect();
+                let fired = trace.fired.iter().filter_map(|rule| names.get(*rule));
+                recorded.fired = Some(fired.map(|name| (*name).to_owned()).collect());
+            }
+        }
+        recorded
+    }
+
+    fn add_query(&mut self, place: usize, query: &QueryNode, trace: &NodeTrace, redaction: Option<&Redaction>) {
+        self.query = Some(Digest::of(query.query.text()));
+        self.params = match redaction {
+            None => trace.params.clone(),
+            Some(redaction) => {
+                let params = query.params.iter().zip(&trace.params);
+                params.map(|(fact, value)| redaction.parameter(fact, value)).collect()
+            }
+        };
+        match &trace.end {
+            NodeEnd::Value(value) => {
+                let kept = redaction.map(|redaction| redaction.value(place, value));
+                let rows = rows(kept.as_ref().unwrap_or(value));
+                self.types = hints(&rows);
+                self.rows = Some(rows);
+            }
+            NodeEnd::WrongRows(found) => self.found = Some(*found),
+            NodeEnd::Degraded { code, .. } | NodeEnd::Failed(code) => self.failed = Some((*code).to_owned()),
+            NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_) => {}
+        }
+        self.wait_us = trace.began.map(|_| micros(trace.waited));
+        self.query_us = trace.began.map(|_| micros(trace.asked));
+    }
+
     /// What its database answered; `None` where it is a rule node or was not asked.
-    fn answer(&self) -> Result<Option<Canned>, String> {
+    fn answer(&self) -> Result<Option<StubResponse>, String> {
         if let Some(rows) = &self.rows {
-            let row = |row: &Json| {
-                let row = Value::from_json(row).map_err(|error| error.to_string())?;
-                restore(&row, &self.types)
-            };
-            let rows = rows.iter().map(row).collect::<Result<_, _>>()?;
-            let params = self.params.iter().map(Value::from_json).collect::<Result<_, _>>();
-            let params = Some(params.map_err(|error| error.to_string())?);
-            return Ok(Some(Canned::Rows { rows, params }));
+            let rows = rows.iter().map(|row| restore(row, &self.types)).collect::<Result<_, _>>()?;
+            return Ok(Some(StubResponse::Rows { rows, params: Some(self.params.clone()) }));
         }
         Ok(match (self.found, self.failed.as_deref().and_then(QueryErrorKind::of_code)) {
-            (Some(found), _) => Some(Canned::Rows { rows: vec![Value::map([]); found], params: None }),
-            (None, Some(kind)) => Some(Canned::Failed(kind)),
+            (Some(found), _) => Some(StubResponse::Rows { rows: vec![Value::map([]); found], params: None }),
+            (None, Some(kind)) => Some(StubResponse::Failed(kind)),
             // The run ended before this node did, or before it began. Decided again, the nodes may end in another order.
             (None, None) if self.query.is_some() && matches!(self.state.as_str(), "unfinished" | "not_started") => {
-                Some(Canned::Never)
+                Some(StubResponse::Never)
             }
             (None, None) => None,
         })

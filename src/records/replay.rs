@@ -1,16 +1,12 @@
 //! A record decided again.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
-use serde_json::Value as Json;
-
-use super::record::{Ended, Record};
-use crate::flow::offline::{self, Bench};
+use super::compare::{Change, changes};
+use super::record::Record;
+use crate::flow::offline::{self, OfflineEngines};
 use crate::flow::{Detail, Report, Run};
 use crate::graph::Flow;
 use crate::grl::Limits;
-use crate::types::Deadline;
+use crate::types::{Deadline, Value};
 
 /// What a record has become.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,29 +19,16 @@ pub enum Replayed {
     Impossible(String),
 }
 
-/// A field of an answer that changes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
-    /// Its path: `status`, `purchase_order.total_cost`; `error` where there was or is no decision.
-    pub field: String,
-    /// What it was; `None` where it was not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Json>,
-    /// What it is; `None` where it is not there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<Json>,
-}
-
 /// Decides records again with the flows of today. One thread's.
 pub struct Replay<'a> {
     flows: &'a [Flow],
-    bench: Bench,
+    engines: OfflineEngines,
 }
 
 impl<'a> Replay<'a> {
     /// Replays with these flows, found by the names in the records.
     pub fn new(flows: &'a [Flow], limits: Limits) -> Self {
-        Self { flows, bench: Bench::new(limits) }
+        Self { flows, engines: OfflineEngines::new(limits) }
     }
 
     /// Decides `record` again.
@@ -76,66 +59,35 @@ impl<'a> Replay<'a> {
         let clock = record.clock().map_err(|error| error.to_string())?;
         let answers = record.answers().map_err(|error| error.to_string())?;
         let run = Run { detail: Detail::Answers, ..Run::new(clock, Deadline::after(std::time::Duration::ZERO)) };
-        offline::decide(flow, inputs, &answers, &run, &self.bench).map_err(|error| error.to_string())
+        offline::decide(flow, inputs, &answers, &run, &self.engines).map_err(|error| error.to_string())
     }
 }
 
 fn compare(record: &Record, report: &Report) -> Replayed {
-    let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-    match (&record.decision, &record.error) {
-        (Some(decision), _) => decided(decision, &mut before),
-        (None, Some(Ended { code, node })) => error(code, node.as_deref(), &mut before),
+    let before = match (&record.decision, &record.error) {
+        (Some(decision), _) => decision.clone(),
+        (None, Some(error)) => error_value(&error.code, error.node.as_deref()),
         (None, None) => return Replayed::Impossible("the record holds neither a decision nor an error".to_owned()),
-    }
-    match &report.result {
-        Ok(decision) => match serde_json::to_value(decision) {
-            Ok(decision) => decided(&decision, &mut after),
-            Err(error) => return Replayed::Impossible(error.to_string()),
-        },
-        Err(failed) => error(failed.code(), failed.node().map(|node| node.as_str()), &mut after),
-    }
-    let mut changes = Vec::new();
-    let fields: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for field in fields {
-        let (was, is) = (before.get(field), after.get(field));
-        if was != is {
-            changes.push(Change { field: field.clone(), before: was.cloned(), after: is.cloned() });
-        }
-    }
+    };
+    let after = match &report.result {
+        Ok(decision) => decision.to_value(),
+        Err(error) => error_value(error.code(), error.node().map(|node| node.as_str())),
+    };
+    let changes = changes(&sorted(before), &sorted(after));
     if changes.is_empty() { Replayed::Same } else { Replayed::Changed(changes) }
 }
 
-/// The values of a decision, by path. Earlier versions recorded `degraded` in the order in which the nodes failed: that is no
-/// difference.
-fn decided(decision: &Json, into: &mut BTreeMap<String, Json>) {
-    let mut decision = decision.clone();
-    if let Some(Json::Array(nodes)) = decision.get_mut("degraded") {
-        nodes.sort_by_key(Json::to_string);
-    }
-    leaves("", &decision, into);
+/// The order of the nodes in `degraded` is no difference: earlier versions recorded the order in which they failed.
+fn sorted(answer: Value) -> Value {
+    let mut sort = |nodes: &Value| {
+        let mut nodes = offline::rows(nodes);
+        nodes.sort_by_key(Value::to_string);
+        Ok::<_, ()>(Value::list(nodes))
+    };
+    answer.replaced(&["degraded".into()], &mut sort).unwrap_or(answer)
 }
 
-fn error(code: &str, node: Option<&str>, into: &mut BTreeMap<String, Json>) {
+fn error_value(code: &str, node: Option<&str>) -> Value {
     let text = node.map_or_else(|| code.to_owned(), |node| format!("{code} at {node}"));
-    into.insert("error".to_owned(), Json::String(text));
-}
-
-/// The values of a document, by path.
-pub(crate) fn leaves(path: &str, json: &Json, into: &mut BTreeMap<String, Json>) {
-    match json {
-        Json::Object(fields) if !fields.is_empty() => {
-            for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                leaves(&path, value, into);
-            }
-        }
-        Json::Array(items) if !items.is_empty() => {
-            for (number, value) in items.iter().enumerate() {
-                leaves(&format!("{path}[{number}]"), value, into);
-            }
-        }
-        leaf => {
-            into.insert(path.to_owned(), leaf.clone());
-        }
-    }
+    Value::map([("error".into(), Value::text(text))])
 }

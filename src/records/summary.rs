@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use serde_json::Value as Json;
 
+use super::compare::Change;
 use super::record::Record;
-use super::replay::{Change, Replayed};
+use super::replay::Replayed;
 use crate::types::{Decimal, Value};
 
 /// What a replay comes to.
@@ -65,17 +65,16 @@ impl Summary {
     }
 
     fn count_outcome(&mut self, record: &Record, changes: &[Change]) {
-        let unchanged = record.decision.as_ref().and_then(|decision| decision.get("status"));
-        let of = |side: fn(&Change) -> &Option<Json>| {
+        let of = |side: fn(&Change) -> &Option<Value>| {
             let found = changes.iter().filter(|change| change.field == "status" || change.field == "error");
-            found.filter_map(|change| side(change).as_ref()).next_back().map(shown)
+            found.filter_map(|change| side(change).as_ref()).next_back().map(Value::to_string)
         };
         let (before, after) = (of(|change| &change.before), of(|change| &change.after));
         if before.is_none() && after.is_none() {
             return;
         }
-        let kept = || unchanged.map_or_else(String::new, shown);
-        let way = format!("{} -> {}", before.unwrap_or_else(kept), after.unwrap_or_else(kept));
+        let unchanged = || record.status().unwrap_or_default();
+        let way = format!("{} -> {}", before.unwrap_or_else(unchanged), after.unwrap_or_else(unchanged));
         *self.outcomes.entry(way).or_default() += 1;
     }
 }
@@ -95,9 +94,10 @@ impl FieldSummary {
     }
 }
 
-fn number(json: &Json) -> Option<Decimal> {
-    match json {
-        Json::Number(number) => number.to_string().parse().ok(),
+fn number(value: &Value) -> Option<Decimal> {
+    match value {
+        Value::Integer(integer) => Some(Decimal::from(*integer)),
+        Value::Decimal(decimal) => Some(decimal.clone()),
         _ => None,
     }
 }
@@ -111,9 +111,4 @@ fn sum(total: &mut Option<Value>, number: Option<&Decimal>, taken: bool) {
     };
     let after = if taken { before.sub(number) } else { before.add(number) };
     *total = Some(Value::Decimal(after.unwrap_or(before)));
-}
-
-/// A JSON value without the quotes of a text.
-fn shown(json: &Json) -> String {
-    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
 }

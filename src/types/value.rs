@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::de::Error;
 use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decimal::Decimal;
 use super::ty::{Field, Shape, Type};
@@ -288,6 +289,13 @@ impl Serialize for Value {
             }
             Self::Map(record) => record.serialize(serializer),
         }
+    }
+}
+
+/// From JSON, as [`Value::from_json`] reads it.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(&serde_json::Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tributary::config::Env;
 use tributary::diagnostics::Source;
-use tributary::flow::offline::{Answers, Canned};
+use tributary::flow::offline::{Answers, StubResponse};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
 use tributary::types::{Decimal, FieldName, NodeId, Value};
 use tributary::{grl, yaml};
@@ -25,7 +25,7 @@ pub struct Case {
 impl Case {
     /// What the databases answer.
     pub fn answers(&self) -> Answers {
-        let rows = |rows: &[Value]| Canned::Rows { rows: rows.to_vec(), params: None };
+        let rows = |rows: &[Value]| StubResponse::Rows { rows: rows.to_vec(), params: None };
         let id = |name| NodeId::parse(name).expect("a name");
         Answers::from([(id("a"), rows(&self.a)), (id("b"), rows(&self.b))])
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary::flow::explain::Explanation;
-use tributary::flow::offline::{Bench, decide};
+use tributary::flow::offline::{OfflineEngines, decide};
 use tributary::flow::{Detail, Report, Run};
 use tributary::grl::Limits;
 use tributary::records::{Entry, Record, Replay, Replayed};
@@ -20,8 +20,9 @@ fn run(detail: Detail) -> Run {
 
 fn decided(case: &Case, detail: Detail) -> Option<(Arc<tributary::graph::Flow>, Report)> {
     let flow = Arc::new(case.flow()?);
-    let bench = Bench::new(Limits::default());
-    let report = decide(&flow, Value::map([]), &case.answers(), &run(detail), &bench).expect("an answer for each node");
+    let engines = OfflineEngines::new(Limits::default());
+    let report =
+        decide(&flow, Value::map([]), &case.answers(), &run(detail), &engines).expect("an answer for each node");
     Some((flow, report))
 }
 

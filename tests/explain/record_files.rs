@@ -69,7 +69,7 @@ async fn wait_written(app: &TestApp, count: u64) {
 fn inputs(files: &[&Path]) -> Vec<u64> {
     let text: String = files.iter().map(|file| std::fs::read_to_string(file).unwrap_or_default()).collect();
     let records = text.lines().filter_map(|line| Record::parse(line).ok());
-    records.map(|record| record.input["n"].as_u64().unwrap()).collect()
+    records.map(|record| record.input.at(["n"]).unwrap().to_string().parse().unwrap()).collect()
 }
 
 #[actix_web::test]

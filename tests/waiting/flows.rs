@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tributary::config::Env;
 use tributary::diagnostics::{Diagnostics, Source};
-use tributary::flow::offline::{Answers, Bench, Canned, decide};
+use tributary::flow::offline::{Answers, OfflineEngines, StubResponse, decide};
 use tributary::flow::{Detail, FlowError, Report, Run, Undecided};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
 use tributary::types::{Clock, Deadline, NodeId, Value};
@@ -82,16 +82,16 @@ pub fn run() -> Run {
 }
 
 pub fn answers(rows: &[(&str, &str)]) -> Answers {
-    let canned = |json: &str| {
+    let response = |json: &str| {
         let rows: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
-        Canned::Rows { rows: rows.iter().map(|row| Value::from_json(row).unwrap()).collect(), params: None }
+        StubResponse::Rows { rows: rows.iter().map(|row| Value::from_json(row).unwrap()).collect(), params: None }
     };
-    rows.iter().map(|(node, json)| (NodeId::parse(node).unwrap(), canned(json))).collect()
+    rows.iter().map(|(node, json)| (NodeId::parse(node).unwrap(), response(json))).collect()
 }
 
 pub fn ends(flow: &Flow, inputs: &str, rows: &[(&str, &str)], run: &Run) -> Report {
     let inputs = flow.inputs.parse_json(inputs.as_bytes()).expect("inputs that fit");
-    decide(flow, inputs, &answers(rows), run, &Bench::new(grl::Limits::default()))
+    decide(flow, inputs, &answers(rows), run, &OfflineEngines::new(grl::Limits::default()))
         .expect("an answer for each node that asks")
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use tributary::flow::explain::Explanation;
 use tributary::flow::flip::Search;
-use tributary::flow::offline::Bench;
+use tributary::flow::offline::OfflineEngines;
 use tributary::grl::Limits;
 use tributary::records::{Entry, Record, Replay, Replayed};
 
@@ -82,8 +82,9 @@ async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
     let flow = loan().flow();
     let run = run();
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run);
-    let bench = Bench::new(Limits::default());
-    let search = Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, bench: &bench, field: None };
+    let engines = OfflineEngines::new(Limits::default());
+    let search =
+        Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, engines: &engines, field: None };
     let flip = search.flip("input.income", async |_| panic!("no query is asked")).await.unwrap();
     assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
 }

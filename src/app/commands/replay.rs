@@ -11,6 +11,7 @@ use super::{Exit, offline_flows, plural, with_diagnostics};
 use crate::app::cli::{Format, Replay as Arguments};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 use crate::records::{Change, Record, Replay, Replayed, Summary};
+use crate::types::Value;
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let sources = arguments.files.sources(None);
@@ -111,15 +112,15 @@ struct Changed<'a> {
     place: &'a str,
     id: &'a str,
     flow: &'a str,
-    input: &'a Json,
+    input: &'a Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     changes: Option<&'a [Change]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     impossible: Option<&'a str>,
 }
 
-fn shown(json: Option<&Json>) -> String {
-    json.map_or_else(|| "(none)".to_owned(), ToString::to_string)
+fn shown(value: Option<&Value>) -> String {
+    value.and_then(|value| serde_json::to_string(value).ok()).unwrap_or_else(|| "(none)".to_owned())
 }
 
 fn print(summary: &Summary) -> anyhow::Result<()> {
@@ -145,7 +146,7 @@ fn print(summary: &Summary) -> anyhow::Result<()> {
         )?;
     }
     for (field, sums) in fields {
-        let number = |value: &Option<crate::types::Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
+        let number = |value: &Option<Value>| value.as_ref().map(ToString::to_string).unwrap_or_default();
         let (before, after, difference) = (number(&sums.before), number(&sums.after), number(&sums.difference));
         let row = format!("{field:width$}  {:>7}  {before:>16}  {after:>16}  {difference:>16}", sums.changed);
         writeln!(stdout, "{}", row.trim_end())?;

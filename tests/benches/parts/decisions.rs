@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::Criterion;
 use tributary::config::Env;
 use tributary::flow::Run;
-use tributary::flow::offline::{Bench, Canned, decide, rows};
+use tributary::flow::offline::{OfflineEngines, StubResponse, decide, rows};
 use tributary::flowtests::Suite;
 use tributary::graph;
 use tributary::grl::{FactRef, Limits, Owner};
@@ -19,18 +19,18 @@ pub fn measure(criterion: &mut Criterion) {
     let body = case.input.to_string();
     let inputs = suite.flow.inputs.parse_json(body.as_bytes()).expect("inputs");
     let run = Run::new(case.clock.clone(), Deadline::after(Duration::from_secs(600)));
-    let bench = Bench::new(Limits::default());
+    let engines = OfflineEngines::new(Limits::default());
     let once = || {
-        let report = decide(&suite.flow, inputs.clone(), &case.answers, &run, &bench).expect("answers for all");
+        let report = decide(&suite.flow, inputs.clone(), &case.answers, &run, &engines).expect("answers for all");
         report.result.expect("a decision")
     };
     let decision = once();
     assert_eq!(decision.status, "success");
     let mut group = criterion.benchmark_group("decision");
-    group.bench_function("the shipped flow, answers at once", |bench| bench.iter(once));
-    group.bench_function("inputs from JSON", |bench| bench.iter(|| suite.flow.inputs.parse_json(body.as_bytes())));
-    group.bench_function("to JSON", |bench| {
-        bench.iter(|| serde_json::to_vec(&decision).expect("JSON"));
+    group.bench_function("the shipped flow, answers at once", |bencher| bencher.iter(once));
+    group.bench_function("inputs from JSON", |bencher| bencher.iter(|| suite.flow.inputs.parse_json(body.as_bytes())));
+    group.bench_function("to JSON", |bencher| {
+        bencher.iter(|| serde_json::to_vec(&decision).expect("JSON"));
     });
     group.finish();
 }
@@ -52,7 +52,8 @@ pub fn context(env: &Env) -> graph::Context<'_> {
 pub fn shipped_rows(suite: &Suite) -> impl Fn(&FactRef) -> Value {
     move |fact| {
         let Owner::Node(node) = fact.owner else { panic!("{} is a column", fact.written) };
-        let Some(Canned::Rows { rows: found, .. }) = suite.cases[0].answers.get(&suite.flow.nodes[node].id) else {
+        let Some(StubResponse::Rows { rows: found, .. }) = suite.cases[0].answers.get(&suite.flow.nodes[node].id)
+        else {
             panic!("{} has a row", fact.written)
         };
         let row = rows(&found[0]).remove(0);

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary::config::Env;
 use tributary::flow::Run;
-use tributary::flow::offline::{Answers, Bench, Canned, decide};
+use tributary::flow::offline::{Answers, OfflineEngines, StubResponse, decide};
 use tributary::graph::{self, Flow};
 use tributary::grl::Limits;
 use tributary::types::{Clock, Deadline, FieldName, Value};
@@ -21,19 +21,19 @@ const NODES: [usize; 4] = [1, 10, 100, 500];
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk");
     let run = Run::new(Clock::fixed(Timestamp::UNIX_EPOCH, TimeZone::UTC), Deadline::after(Duration::from_secs(600)));
-    let bench = Bench::new(Limits::default());
+    let engines = OfflineEngines::new(Limits::default());
     for shape in ["wide", "deep"] {
         for nodes in NODES {
             let flow = flow(nodes, shape == "deep");
             let answers = answers(&flow);
             let inputs = flow.inputs.parse_json(b"{\"n\":7}").expect("inputs");
             let once = || {
-                let report = decide(&flow, inputs.clone(), &answers, &run, &bench).expect("answers for all");
+                let report = decide(&flow, inputs.clone(), &answers, &run, &engines).expect("answers for all");
                 report.result.expect("a decision")
             };
             assert_eq!(once().status, "done");
             group.throughput(Throughput::Elements(nodes as u64));
-            group.bench_function(BenchmarkId::new(shape, nodes), |bench| bench.iter(once));
+            group.bench_function(BenchmarkId::new(shape, nodes), |bencher| bencher.iter(once));
         }
     }
     group.finish();
@@ -62,6 +62,6 @@ fn flow(nodes: usize, deep: bool) -> Flow {
 
 fn answers(flow: &Flow) -> Answers {
     let row = Value::map([(FieldName::from("n"), Value::Integer(7))]);
-    let canned = Canned::Rows { rows: vec![row], params: None };
-    flow.nodes.iter().map(|node| (node.id.clone(), canned.clone())).collect()
+    let response = StubResponse::Rows { rows: vec![row], params: None };
+    flow.nodes.iter().map(|node| (node.id.clone(), response.clone())).collect()
 }

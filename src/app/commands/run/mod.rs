@@ -16,7 +16,7 @@ use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
 use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flip, Search};
-use crate::flow::offline::Bench;
+use crate::flow::offline::OfflineEngines;
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
@@ -110,9 +110,9 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
     }
     let flip = match (&arguments.flip, trace.as_deref()) {
         (Some(fact), Some(trace)) => {
-            let bench = Bench::new(core.config().rules.limits.clone());
+            let engines = OfflineEngines::new(core.config().rules.limits.clone());
             let field = arguments.flip_field.as_deref();
-            let search = Search { flow: flow.flow(), trace, run: &run, bench: &bench, field };
+            let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
             let ask = async |run: Run| {
                 let deadline = Deadline::after(core.releases().current().settings().request_timeout);
                 service.decide(flow, inputs.clone(), Run { deadline, ..run }, &label).await
