@@ -1,6 +1,6 @@
 //! Tributary turns many PostgreSQL databases into one decision.
 //!
-//! The floors. A room imports rooms of lower floors only (`tests/architecture.rs` enforces it):
+//! The floors. A room imports rooms of lower floors only (`tests/architecture` enforces it):
 //!
 //! | floor | rooms | purpose |
 //! |---|---|---|

@@ -8,6 +8,7 @@
 #![allow(unused_imports, reason = "every test program compiles all of this and uses some of it")]
 #![allow(unreachable_pub, reason = "a test program exports nothing; `pub` says what tests may use")]
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::print_stderr, reason = "what goes wrong beside a test is shown with its output")]
 
 mod app;
 mod databases;

@@ -1,13 +1,16 @@
-//! The house keeps its shape: imports point down only, every file says what it is for, and the top level holds what the
-//! owner prescribed and nothing else.
+//! The structure of the code: imports point down only, files of a room do not import each other in a cycle (`cycles`), every
+//! file begins with its purpose, and the top level has the prescribed entries only.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, in its helping functions too")]
 
+mod cycles;
+mod reading;
+
+use std::collections::BTreeSet;
 use std::fs;
-use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree, token_stream::IntoIter};
+use reading::{module_of, read};
 
 /// The floors of `src/README.md`, from the lowest. A room may import rooms of lower floors, and itself.
 const FLOORS: [&[&str]; 10] = [
@@ -59,6 +62,19 @@ fn imports_point_down_only() {
 }
 
 #[test]
+fn the_documents_draw_these_floors() {
+    let read = |file: &str| fs::read_to_string(root().join(file)).expect("text");
+    let (drawing, library) = (read("src/README.md"), read("src/lib.rs"));
+    for (floor, rooms) in FLOORS.iter().enumerate() {
+        let drawn = format!("\n{floor}  {} ", rooms.join("   "));
+        assert!(drawing.contains(&drawn), "src/README.md does not draw floor {floor}: {rooms:?}");
+        let links: Vec<String> = rooms.iter().map(|room| format!("[`{room}`]")).collect();
+        let row = format!("| {floor} | {} |", links.join(", "));
+        assert!(library.contains(&row), "src/lib.rs does not list floor {floor}: {row}");
+    }
+}
+
+#[test]
 fn every_file_says_what_it_is_for_and_is_of_readable_length() {
     let files: Vec<_> = sources("src").into_iter().chain(sources("tests")).collect();
     let complaints: Vec<String> = files.iter().filter_map(|(path, text)| unreadable(path, text)).collect();
@@ -100,12 +116,12 @@ fn imports_that_do_not_point_down_are_refused_with_line_floors_and_remedy() {
         (
             "src/flow/mod.rs",
             "use crate::cellar::Wine;",
-            vec!["src/flow/mod.rs:1: `cellar` is on no floor; give it one in tests/architecture.rs"],
+            vec!["src/flow/mod.rs:1: `cellar` is on no floor; give it one in tests/architecture"],
         ),
         (
             "src/attic/mod.rs",
             "//! Nothing.",
-            vec!["src/attic/mod.rs:1: `attic` is on no floor; give it one in tests/architecture.rs"],
+            vec!["src/attic/mod.rs:1: `attic` is on no floor; give it one in tests/architecture"],
         ),
     ] {
         assert_eq!(upward_imports(path, text), expected, "{text}");
@@ -179,14 +195,13 @@ fn upward_imports(path: &str, text: &str) -> Vec<String> {
     if ROOF.contains(&path) {
         return Vec::new();
     }
-    let module: Vec<&str> =
-        path.trim_start_matches("src/").trim_end_matches(".rs").split('/').filter(|name| *name != "mod").collect();
-    let room = module.first().copied().unwrap_or_default();
+    let module = module_of(path);
+    let room = module.first().map(String::as_str).unwrap_or_default();
     let Some(own) = floor(room) else { return vec![format!("{path}:1: {}", homeless(room))] };
-    let tokens: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path}: {error}"));
-    let mut paths = Paths::default();
-    paths.scan(tokens, module.len());
-    let complaints = paths.found.into_iter().filter_map(|(line, imported)| {
+    let paths = read(path, text, &BTreeSet::new(), true).paths;
+    let rooms: BTreeSet<_> =
+        paths.into_iter().filter_map(|(line, path)| Some((line, path.into_iter().next()?))).collect();
+    let complaints = rooms.into_iter().filter_map(|(line, imported)| {
         let complaint = match floor(&imported) {
             _ if imported == "*" => "imports every room at once; name the rooms".to_owned(),
             None => homeless(&imported),
@@ -206,77 +221,7 @@ fn floor(room: &str) -> Option<usize> {
 }
 
 fn homeless(room: &str) -> String {
-    format!("`{room}` is on no floor; give it one in tests/architecture.rs")
-}
-
-/// The rooms that a file names by paths from the root of the crate, each with its line. Reading tokens rather than
-/// items finds them in macros and signatures too, and never in comments or text.
-#[derive(Default)]
-struct Paths {
-    found: Vec<(usize, String)>,
-}
-
-type Tokens = Peekable<IntoIter>;
-
-impl Paths {
-    /// Looks for paths in tokens that stand in a module `depth` steps below the root.
-    fn scan(&mut self, tokens: TokenStream, depth: usize) {
-        let mut tokens = tokens.into_iter().peekable();
-        let mut before = [String::new(), String::new()];
-        while let Some(token) = tokens.next() {
-            match &token {
-                TokenTree::Ident(word) if word == "crate" => self.follow(&mut tokens, 0),
-                TokenTree::Ident(word) if word == "super" => self.follow(&mut tokens, depth.saturating_sub(1)),
-                TokenTree::Group(group) => {
-                    let is_module = before[0] == "mod" && group.delimiter() == Delimiter::Brace;
-                    self.scan(group.stream(), depth + usize::from(is_module));
-                }
-                _ => {}
-            }
-            let [_, last] = before;
-            before = [last, token.to_string()];
-        }
-    }
-
-    /// Follows a path whose last word led to the module `depth` steps below the root.
-    fn follow(&mut self, tokens: &mut Tokens, depth: usize) {
-        if skip_separator(tokens) {
-            self.branch(tokens, depth);
-        }
-    }
-
-    /// Reads what comes after `::` there: a name, `super`, `*` or several in braces.
-    fn branch(&mut self, tokens: &mut Tokens, depth: usize) {
-        match tokens.next() {
-            Some(TokenTree::Ident(word)) if word == "super" => self.follow(tokens, depth.saturating_sub(1)),
-            Some(TokenTree::Ident(word)) if word == "self" => {}
-            Some(TokenTree::Ident(word)) if depth == 0 => {
-                let name = word.to_string();
-                self.found.push((word.span().start().line, name.trim_start_matches("r#").to_owned()));
-            }
-            Some(TokenTree::Punct(star)) if star.as_char() == '*' && depth == 0 => {
-                self.found.push((star.span().start().line, "*".to_owned()));
-            }
-            Some(TokenTree::Group(group)) => {
-                let mut inside = group.stream().into_iter().peekable();
-                while inside.peek().is_some() {
-                    self.branch(&mut inside, depth);
-                    while inside.next().is_some_and(|token| token.to_string() != ",") {}
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Skips `::` if it comes next.
-fn skip_separator(tokens: &mut Tokens) -> bool {
-    let mut colons = 0;
-    while tokens.peek().is_some_and(|token| token.to_string() == ":") {
-        tokens.next();
-        colons += 1;
-    }
-    colons == 2
+    format!("`{room}` is on no floor; give it one in tests/architecture")
 }
 
 /// The platform that this was built for: cargo knows nothing offline of dependencies that only others need.
