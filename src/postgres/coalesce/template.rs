@@ -1,53 +1,76 @@
 //! The text of a query taken apart, so that its parameters can be put in from a list.
 //!
-//! This reads only what cannot be misread: quoted text and names, words, numbers and operators. A text with a backslash, a
-//! comment, a dollar quote or a second statement is left alone, and with it whatever else is unusual: such a query is
-//! always asked singly, which costs time and never an answer.
+//! `sqlparser` reads the text. A text with a backslash, a comment, a dollar quote or a second statement is not taken apart, nor
+//! is one whose tokens do not give back the same text. Such a query is always sent by itself, which costs time and never an
+//! answer.
+
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
 /// A query's text, with the places of its parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::postgres) struct Template {
     /// Text, the number of the parameter after it, text, ...
-    parts: Vec<(Box<str>, usize)>,
-    rest: Box<str>,
+    parts: Vec<(String, usize)>,
+    rest: String,
     /// Whether the order of its rows may mean something.
     pub(super) ordered: bool,
     /// What might be the name of a function that it calls.
     pub(super) calls: Vec<String>,
 }
 
-/// Names that the statement around it has: no query that uses one of them is taken apart.
-const RESERVED: &str = "tributary_";
+/// What may mean something else than it seems to, and the prefix of the names in the statement around the query.
+const REFUSED: [&str; 3] = ["\\", "u&", "tributary_"];
 
 impl Template {
-    /// Takes `text` apart; `None` where it is to be left alone.
+    /// Takes `text` apart. `None` where it may be misread.
     pub(in crate::postgres) fn of(text: &str) -> Option<Self> {
         let text = text.trim_end().trim_end_matches(';').trim_end();
         let lower = text.to_ascii_lowercase();
-        let odd = ["\\", "--", "/*", ";", "u&'", "u&\"", RESERVED];
-        if odd.iter().any(|odd| lower.contains(odd)) || !(lower.starts_with("select") || lower.starts_with("with")) {
+        if REFUSED.iter().any(|refused| lower.contains(refused)) {
             return None;
         }
-        let mut reader = Reader { text, at: 0, copied: 0, depth: 0, parts: Vec::new(), words: Vec::new() };
-        reader.read()?;
-        let Reader { copied, parts, words, .. } = reader;
-        if words.iter().any(|word| word.text == "tablesample") {
-            return None;
+        let tokens = Tokenizer::new(&PostgreSqlDialect {}, text).with_unescape(false).tokenize().ok()?;
+        let is_query = ["select", "with"].contains(&word(tokens.first()?)?.as_str());
+        let is_lossless = tokens.iter().map(ToString::to_string).collect::<String>() == text;
+        (is_query && is_lossless).then_some(())?;
+        let (mut template, mut depth) = (Self::default(), 0_usize);
+        for (index, token) in tokens.iter().enumerate() {
+            match token {
+                Token::Placeholder(parameter) => {
+                    template.add(parameter)?;
+                    continue;
+                }
+                Token::LParen => depth += 1,
+                Token::RParen => depth = depth.checked_sub(1)?,
+                Token::Word(_) => {
+                    let word = word(token)?;
+                    template.ordered |= word == "order";
+                    let mut after = tokens.iter().skip(index + 1);
+                    if after.find(|next| !matches!(next, Token::Whitespace(_))) == Some(&Token::LParen) {
+                        template.calls.push(word);
+                    }
+                }
+                _ => is_plain(token, &token.to_string()).then_some(())?,
+            }
+            template.rest.push_str(&token.to_string());
         }
-        let ordered = words.iter().any(|word| word.text == "order");
-        let calls = words.into_iter().filter(|word| word.calls).map(|word| word.text).collect();
-        Some(Self { parts, rest: text.get(copied..)?.into(), ordered, calls })
+        (depth == 0).then_some(template)
+    }
+
+    /// A parameter follows the text so far.
+    fn add(&mut self, parameter: &str) -> Option<()> {
+        let number = parameter.strip_prefix('$')?.parse().ok().filter(|number| *number > 0)?;
+        // A `$` after a letter or a digit is part of a name.
+        let is_own_token = !self.rest.ends_with(|last: char| last.is_alphanumeric() || last == '_');
+        self.parts.push((std::mem::take(&mut self.rest), number));
+        is_own_token.then_some(())
     }
 
     /// The text with `name(n)` for each parameter `$n`.
     pub(super) fn with(&self, name: impl Fn(usize) -> String) -> String {
-        let mut text = String::new();
-        for (before, number) in &self.parts {
-            text.push_str(before);
-            text.push_str(&name(*number));
-        }
-        text.push_str(&self.rest);
-        text
+        let parts = self.parts.iter().flat_map(|(before, number)| [before.clone(), name(*number)]);
+        parts.chain([self.rest.clone()]).collect()
     }
 
     /// The highest number of a parameter.
@@ -56,103 +79,24 @@ impl Template {
     }
 }
 
-struct Word {
-    text: String,
-    /// Whether a parenthesis follows.
-    calls: bool,
+/// The word as PostgreSQL compares it. `None` where it is none, or is written in an unusual way, or samples a table.
+fn word(token: &Token) -> Option<String> {
+    let Token::Word(word) = token else { return None };
+    let (text, unusual) = match word.quote_style {
+        Some(_) => (word.value.clone(), '"'),
+        None => (word.value.to_ascii_lowercase(), '$'),
+    };
+    (!text.contains(unusual) && text != "tablesample").then_some(text)
 }
 
-struct Reader<'t> {
-    text: &'t str,
-    at: usize,
-    copied: usize,
-    depth: usize,
-    parts: Vec<(Box<str>, usize)>,
-    words: Vec<Word>,
-}
-
-impl Reader<'_> {
-    fn read(&mut self) -> Option<()> {
-        while let Some(byte) = self.peek() {
-            match byte {
-                b'\'' => drop(self.quoted(b'\'')?),
-                b'"' => {
-                    let text = self.quoted(b'"')?;
-                    self.word(text);
-                }
-                b'$' => self.parameter()?,
-                b'(' => {
-                    self.depth += 1;
-                    self.at += 1;
-                }
-                b')' => {
-                    self.depth = self.depth.checked_sub(1)?;
-                    self.at += 1;
-                }
-                _ if is_name(byte) => {
-                    let text = self.run(is_name)?.to_ascii_lowercase();
-                    if self.peek() == Some(b'$') {
-                        // `name$1` is a name.
-                        return None;
-                    }
-                    self.word(text);
-                }
-                _ => self.at += 1,
-            }
-        }
-        (self.depth == 0).then_some(())
+/// Whether a token other than a word or a parameter is one that PostgreSQL reads the same way.
+fn is_plain(token: &Token, text: &str) -> bool {
+    match token {
+        Token::Number(..) | Token::SingleQuotedString(_) => true,
+        Token::Whitespace(space) => matches!(space, Whitespace::Space | Whitespace::Newline | Whitespace::Tab),
+        Token::SemiColon => false,
+        _ => text.chars().all(|char| char.is_ascii_punctuation() && !['\'', '"', '$'].contains(&char)),
     }
-
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
-    }
-
-    fn run(&mut self, belongs: impl Fn(u8) -> bool) -> Option<&str> {
-        let begun = self.at;
-        while self.peek().is_some_and(&belongs) {
-            self.at += 1;
-        }
-        self.text.get(begun..self.at)
-    }
-
-    /// Text between quotes; a doubled quote stands for one.
-    fn quoted(&mut self, quote: u8) -> Option<String> {
-        let begun = self.at + 1;
-        self.at = begun;
-        loop {
-            while self.peek()? != quote {
-                self.at += 1;
-            }
-            self.at += 1;
-            if self.peek() != Some(quote) {
-                return self.text.get(begun..self.at - 1).map(str::to_owned);
-            }
-            self.at += 1;
-        }
-    }
-
-    fn word(&mut self, text: String) {
-        let after = self.text.as_bytes().get(self.at..).unwrap_or_default();
-        let calls = after.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'(');
-        self.words.push(Word { text, calls });
-    }
-
-    fn parameter(&mut self) -> Option<()> {
-        let before = self.text.get(self.copied..self.at)?.into();
-        self.at += 1;
-        let number = self.run(|byte| byte.is_ascii_digit())?.parse().ok().filter(|number| *number > 0)?;
-        if self.peek().is_some_and(|byte| is_name(byte) || byte == b'$') {
-            return None;
-        }
-        self.parts.push((before, number));
-        self.copied = self.at;
-        Some(())
-    }
-}
-
-/// Digits belong to names; where a number begins with them nothing is lost.
-fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || !byte.is_ascii()
 }
 
 #[cfg(test)]
