@@ -142,8 +142,9 @@ impl<R: Request> Scheduler<R> {
     /// A query is to be sent.
     pub(super) fn push(&mut self, key: Key, pending: Pending<R>, now: Instant) {
         self.ring_at(pending.latest());
-        let (dispatch, in_bulk) = (pending.dispatch, pending.in_bulk);
-        let most = self.most(key, &pending);
+        let in_bulk = pending.in_bulk;
+        let dispatch = if pending.work > self.session_limit { Dispatch::Exclusively } else { pending.dispatch };
+        let most = self.most(key, dispatch);
         let like = |group: &&mut Group<R>| group.key == key && group.dispatch == dispatch && group.members.len() < most;
         match self.queue.iter_mut().rev().find(like).filter(|_| most > 1) {
             Some(group) => {
@@ -154,10 +155,9 @@ impl<R: Request> Scheduler<R> {
         }
     }
 
-    /// How many queries like `pending` may go as one statement.
-    fn most(&self, key: Key, pending: &Pending<R>) -> usize {
-        let is_joined = pending.dispatch == Dispatch::Together && pending.work <= self.session_limit;
-        self.mean(key).filter(|_| is_joined).map_or(1, most_together)
+    /// How many queries of one node may go as one statement.
+    fn most(&self, key: Key, dispatch: Dispatch) -> usize {
+        if dispatch == Dispatch::Together { self.mean(key).map_or(1, most_together) } else { 1 }
     }
 
     /// The next thing to do. To be called until it is `None`.
@@ -226,10 +226,8 @@ impl<R: Request> Scheduler<R> {
     }
 
     fn is_exclusive(&self, group: &Group<R>) -> bool {
-        group.dispatch == Dispatch::Exclusively
-            || self.mean(group.key).is_none()
-            || self.is_slow(group.key)
-            || group.members.iter().any(|member| member.work > self.session_limit)
+        let is_quick = |mean| is_quick(mean, self.usual.mean());
+        group.dispatch == Dispatch::Exclusively || !self.mean(group.key).is_some_and(is_quick)
     }
 
     fn is_flowing(&self, connection: &Connection<R>, now: Instant) -> bool {
@@ -319,7 +317,7 @@ impl<R: Request> Scheduler<R> {
         let is_slow = self.is_slow(group.key);
         let is_exclusive = self.is_exclusive(&group);
         let Group { key, dispatch, mut members, .. } = group;
-        let most = members.first().map_or(1, |member| self.most(key, member));
+        let most = self.most(key, dispatch);
         while let Some(like) = self.queue.iter().position(|other| {
             most > 1 && other.key == key && other.dispatch == dispatch && members.len() + other.members.len() <= most
         }) {
