@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::project::Project;
-use crate::actors::coordinator::{Admission, BoundFlow, CoordinatorHandle, Crew, UnknownDomain};
+use crate::actors::coordinator::{Admission, BoundFlow, CoordinatorHandle, CoordinatorPool, UnknownDomain};
 use crate::actors::domain::DomainHandle;
 use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
@@ -132,7 +132,7 @@ impl Core {
             domains: self.domains.clone(),
             releases,
             admission,
-            crew: Crew::default(),
+            coordinators: CoordinatorPool::default(),
             recorder,
             admin,
             admin_side,
@@ -170,7 +170,7 @@ pub struct Workshop {
     domains: DomainSet,
     releases: Releases,
     admission: Admission,
-    crew: Crew,
+    coordinators: CoordinatorPool,
     recorder: Option<Recorder>,
     admin: Option<Admin>,
     console: Option<Console>,
@@ -195,7 +195,7 @@ impl Workshop {
         self.domains.join();
         Service {
             releases: self.releases.clone(),
-            coordinator: CoordinatorHandle::start(self.admission.clone(), self.crew.clone()),
+            coordinator: CoordinatorHandle::start(self.admission.clone(), self.coordinators.clone()),
             recorder: self.recorder.clone(),
             admin: self.admin.clone(),
             console: self.console.clone(),

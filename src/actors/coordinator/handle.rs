@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 use super::actor::{Coordinator, Decide};
 use super::admission::{Admission, Permit};
 use super::bound::BoundFlow;
-use super::crew::Crew;
+use super::pool::CoordinatorPool;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run};
 use crate::types::Value;
@@ -23,7 +23,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct CoordinatorHandle {
     address: Addr<Coordinator>,
-    crew: Crew,
+    pool: CoordinatorPool,
     admission: Admission,
 }
 
@@ -49,12 +49,12 @@ pub struct BatchPlace {
 
 impl CoordinatorHandle {
     /// Starts a coordinator on the current thread, which must run an actix runtime. `admission` bounds the decisions of
-    /// all coordinators that share it; those of one `crew` share the work of batches.
-    pub fn start(admission: Admission, crew: Crew) -> Self {
+    /// all coordinators that share it; those of one `pool` share the work of batches.
+    pub fn start(admission: Admission, pool: CoordinatorPool) -> Self {
         let coordinator = Coordinator { quick: QuickRulesHandle::start() };
         let address = coordinator.start();
-        crew.join(&address);
-        Self { address, crew, admission }
+        pool.join(&address);
+        Self { address, pool, admission }
     }
 
     /// How many more decisions may begin now.
@@ -90,7 +90,7 @@ impl CoordinatorHandle {
     }
 
     async fn shared_out(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
-        let Some(member) = self.crew.member(place.index).filter(|member| *member != self.address) else {
+        let Some(member) = self.pool.get(place.index).filter(|member| *member != self.address) else {
             return self.by_itself(permit, request, Some(place)).await;
         };
         if let Ok(report) = decide(&member, permit, request.clone(), Some(place)).await {

@@ -8,11 +8,11 @@
 mod actor;
 mod admission;
 mod bound;
-mod crew;
 mod handle;
+mod pool;
 mod span;
 
 pub use admission::Admission;
 pub use bound::{BoundFlow, UnknownDomain};
-pub use crew::Crew;
 pub use handle::{BatchPlace, CoordinatorHandle, Request};
+pub use pool::CoordinatorPool;

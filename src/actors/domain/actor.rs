@@ -67,11 +67,11 @@ impl Handler<Probe> for Domain {
     fn handle(&mut self, _: Probe, _: &mut Context<Self>) -> Self::Result {
         let core = Arc::clone(&self.core);
         Box::pin(async move {
-            let mut standing = core.standing();
-            let before = standing.borrow().probes;
-            core.alarm();
+            let mut status = core.status();
+            let before = status.borrow().probes;
+            core.request_probe();
             // The sender is in `core`, so waiting cannot fail.
-            drop(standing.wait_for(|now| now.probes > before || now.state.is_leaving()).await);
+            drop(status.wait_for(|now| now.probes > before || now.state.is_leaving()).await);
         })
     }
 }
@@ -87,7 +87,7 @@ impl Handler<Recycle> for Domain {
 
     fn handle(&mut self, _: Recycle, _: &mut Context<Self>) {
         self.core.recycle();
-        self.core.alarm();
+        self.core.request_probe();
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use super::state::{Event, Moment, Standing, State};
+use super::state::{DomainStatus, Event, Moment, State};
 use super::worker::{Ask, DomainWorker, Fill, Notice};
 use crate::config::DomainConfig;
 use crate::flow::{QueryAnswer, QueryErrorKind};
@@ -20,7 +20,7 @@ use crate::postgres::{ConnectError, Pool, PoolSetupError, PoolStatus, Session};
 use crate::types::{Deadline, Value};
 
 /// How long closed connections may take to be gone after everything else is.
-const FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a drain looks whether anything is still in flight.
 const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 /// Connections that slow statements leave to quick ones at least.
@@ -33,7 +33,7 @@ const RESERVED_PART: usize = 4;
 pub(in crate::actors) struct Core {
     config: DomainConfig,
     pool: Pool,
-    standing: watch::Sender<Standing>,
+    status: watch::Sender<DomainStatus>,
     workers: Box<[Slot]>,
     /// Held while a worker is started.
     starting: Mutex<()>,
@@ -43,7 +43,7 @@ pub(in crate::actors) struct Core {
     slow: AtomicUsize,
     slow_places: usize,
     pub(super) batches: Batches,
-    alarm: Notify,
+    probe_request: Notify,
 }
 
 /// The worker of one thread, or of several where there are more threads than connections.
@@ -102,7 +102,7 @@ impl Drop for SlowPlace {
         self.0.slow.fetch_sub(1, Ordering::Relaxed);
         // Another worker may have a slow statement that waits.
         if self.0.workers.iter().any(|slot| slot.waiting.load(Ordering::Relaxed) > 0) {
-            self.0.send_all(|| Notice::Look);
+            self.0.send_all(|| Notice::Dispatch);
         }
     }
 }
@@ -124,14 +124,14 @@ impl Core {
             workers: (0..pool.capacity()).map(|_| Slot::default()).collect(),
             pool,
             config,
-            standing: watch::Sender::new(Standing::starting(Moment::now())),
+            status: watch::Sender::new(DomainStatus::starting(Moment::now())),
             starting: Mutex::default(),
             restarts,
             in_flight: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
             slow_places,
             batches: Batches::default(),
-            alarm: Notify::new(),
+            probe_request: Notify::new(),
         })
     }
 
@@ -145,23 +145,23 @@ impl Core {
         &self.pool
     }
 
-    /// The domain's standing, and its changes.
-    pub(in crate::actors) fn standing(&self) -> watch::Receiver<Standing> {
-        self.standing.subscribe()
+    /// The domain's status, and its changes.
+    pub(in crate::actors) fn status(&self) -> watch::Receiver<DomainStatus> {
+        self.status.subscribe()
     }
 
     /// The domain's state at this moment.
     pub(in crate::actors) fn state(&self) -> State {
-        self.standing.borrow().state.clone()
+        self.status.borrow().state.clone()
     }
 
     /// Whether queries are taken.
     pub(super) fn serves(&self) -> bool {
-        self.standing.borrow().state.serves()
+        self.status.borrow().state.serves()
     }
 
     /// What the pool is doing. Connections that a worker holds without a statement in flight are idle.
-    pub(super) fn status(&self) -> PoolStatus {
+    pub(super) fn pool_status(&self) -> PoolStatus {
         let mut status = self.pool.status();
         let sum = |count: fn(&Slot) -> &AtomicUsize| -> usize {
             self.workers.iter().map(|slot| count(slot).load(Ordering::Relaxed)).sum()
@@ -179,11 +179,11 @@ impl Core {
     /// Takes note of `event`, and tells of it in the log where the state changed.
     pub(in crate::actors) fn record(&self, event: Event) {
         let mut before = "";
-        self.standing.send_modify(|standing| {
-            before = standing.state.name();
-            standing.apply(event, Moment::now());
+        self.status.send_modify(|status| {
+            before = status.state.name();
+            status.apply(event, Moment::now());
         });
-        let now = self.standing.borrow().state.clone();
+        let now = self.status.borrow().state.clone();
         if now.name() == before {
             return;
         }
@@ -202,20 +202,20 @@ impl Core {
     }
 
     /// Asks for a probe at once.
-    pub(super) fn alarm(&self) {
-        self.alarm.notify_one();
+    pub(super) fn request_probe(&self) {
+        self.probe_request.notify_one();
     }
 
     /// Asks for a probe at once where a query has failed as it does when the database is gone.
-    fn alarm_for(&self, kind: &QueryErrorKind) {
+    fn probe_after(&self, kind: &QueryErrorKind) {
         if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
-            self.alarm();
+            self.request_probe();
         }
     }
 
     /// Waits until a probe is asked for.
-    pub(super) async fn alarmed(&self) {
-        self.alarm.notified().await;
+    pub(super) async fn probe_requested(&self) {
+        self.probe_request.notified().await;
     }
 
     /// Asks the worker of this thread. `None` where the worker ended under the question: then it is to be asked again.
@@ -226,15 +226,15 @@ impl Core {
     ) -> Option<Result<QueryAnswer, QueryErrorKind>> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { question, asked, reply, _in_flight: InFlight::begin(self) };
-        self.tell_worker(ask);
+        self.send_to_worker(ask);
         let outcome = answer.await.ok()?;
         if let Err(kind) = &outcome {
-            self.alarm_for(kind);
+            self.probe_after(kind);
         }
         Some(outcome)
     }
 
-    fn tell_worker(self: &Arc<Self>, ask: Ask) {
+    fn send_to_worker(self: &Arc<Self>, ask: Ask) {
         let Some((index, slot)) = self.slot() else { return };
         if let Some(address) = &*slot.address.load()
             && address.connected()
@@ -264,7 +264,7 @@ impl Core {
         }
         let address = DomainWorker::start_here(self, index);
         slot.address.store(Some(Arc::new(address.clone())));
-        if self.standing.borrow().state.is_leaving() {
+        if self.status.borrow().state.is_leaving() {
             address.do_send(Notice::Leave);
         }
         address
@@ -276,7 +276,7 @@ impl Core {
             && slot.address.load().is_none()
         {
             self.start_worker(index, slot);
-            self.alarm();
+            self.request_probe();
         }
     }
 
@@ -308,7 +308,7 @@ impl Core {
     pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
         let contention = (!self.pool.has_room()).then(|| self.pool.contend());
         if contention.is_some() {
-            self.send_all(|| Notice::Look);
+            self.send_all(|| Notice::Dispatch);
         }
         self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
     }
@@ -316,14 +316,14 @@ impl Core {
     /// Closes every connection, those in use once they are free.
     pub(super) fn recycle(&self) {
         self.pool.recycle();
-        self.send_all(|| Notice::Look);
+        self.send_all(|| Notice::Dispatch);
     }
 
     /// Brings the connections to their minimum, shared out among the workers, and looks after those that are idle.
     ///
     /// # Errors
     /// Why a missing connection could not be made.
-    pub(super) async fn keep(&self) -> Result<(), ConnectError> {
+    pub(super) async fn maintain(&self) -> Result<(), ConnectError> {
         self.pool.shrink();
         let (addresses, minimum) = (self.addresses(), self.pool.minimum());
         let count = addresses.len();
@@ -346,13 +346,13 @@ impl Core {
     ) -> Result<Description, QueryErrorKind> {
         let _in_flight = InFlight::begin(&self);
         let described = async { self.pool.acquire(deadline).await?.describe(&query, deadline).await };
-        described.await.inspect_err(|kind| self.alarm_for(kind))
+        described.await.inspect_err(|kind| self.probe_after(kind))
     }
 
     /// Waits until the domain leaves.
     pub(super) async fn leaving(&self) {
         // The sender is in `self`, so waiting cannot fail.
-        drop(self.standing().wait_for(|standing| standing.state.is_leaving()).await);
+        drop(self.status().wait_for(|status| status.state.is_leaving()).await);
     }
 
     /// Finishes what is in flight, for at most `limit`, and closes every connection.
@@ -368,7 +368,7 @@ impl Core {
         }
         self.send_all(|| Notice::End);
         self.pool.close();
-        if timeout(FAREWELL, self.pool.connector().closed()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, self.pool.connector().closed()).await.is_err() {
             let open = self.pool.connector().open();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }

@@ -129,7 +129,7 @@ impl DomainHandle {
             Some(Err(kind)) if !kind.is_retryable() => Err(kind),
             // Rare path; boxed to keep the future small.
             _ => {
-                Box::pin(self.persist(Deadline::at(deadline), async |instance| {
+                Box::pin(self.retry(Deadline::at(deadline), async |instance| {
                     instance.core.ask(question.clone(), Instant::now()).await
                 }))
                 .await
@@ -159,7 +159,7 @@ impl DomainHandle {
         let describe = async |instance: &Instance| {
             instance.address.send(Describe { query: Arc::clone(query), deadline }).await.ok()
         };
-        self.persist(deadline, describe).await.map_err(|kind| self.error(query, kind))
+        self.retry(deadline, describe).await.map_err(|kind| self.error(query, kind))
     }
 
     /// How the domain is. Costs the database nothing.
@@ -212,7 +212,7 @@ impl DomainHandle {
 
     /// Asks until there is an answer, or an error that is not retryable, or it has failed too often. `ask` returns `None` where
     /// an actor ended under the question.
-    async fn persist<T>(
+    async fn retry<T>(
         &self,
         deadline: Deadline,
         ask: impl AsyncFn(&Instance) -> Option<Result<T, QueryErrorKind>>,
@@ -269,11 +269,11 @@ async fn something_changes(
     deadline: Deadline,
 ) -> Result<(), QueryErrorKind> {
     let core = Arc::clone(&publication.borrow().instance.core);
-    let mut standing = core.standing();
+    let mut status = core.status();
     let changed = async {
         tokio::select! {
             replaced = publication.changed() => replaced,
-            changed = standing.wait_for(|now| now.state != *seen) => changed.map(|_| ()),
+            changed = status.wait_for(|now| now.state != *seen) => changed.map(|_| ()),
         }
     };
     match timeout_at(deadline.instant().into(), changed).await {

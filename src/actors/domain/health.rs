@@ -59,31 +59,29 @@ pub struct LastError {
 pub struct LastProbe {
     /// When.
     pub at: Timestamp,
-    /// How long the answer took, in microseconds.
-    pub latency_us: u64,
+    /// How long the answer took; written in microseconds.
+    #[serde(rename = "latency_us", serialize_with = "microseconds")]
+    pub latency: Duration,
 }
 
 impl Health {
     pub(super) fn of(core: &Core, restarts: u64) -> Self {
-        let standing = core.standing().borrow().clone();
-        let retry_in = match standing.state {
+        let status = core.status().borrow().clone();
+        let retry_in = match status.state {
             State::Down { next, .. } => Some(next.saturating_duration_since(Instant::now())),
             _ => None,
         };
         Self {
             domain: core.config().name.clone(),
-            state: standing.state,
-            since: standing.since,
-            last_error: standing.last_error.map(|(at, message)| LastError { at, message }),
+            state: status.state,
+            since: status.since,
+            last_error: status.last_error,
             restarts,
             retry_in,
-            pool: core.status(),
+            pool: core.pool_status(),
             batches: core.batches.counts(),
             in_flight: core.in_flight(),
-            last_probe: standing.last_probe.map(|probed| LastProbe {
-                at: probed.at,
-                latency_us: u64::try_from(probed.latency.as_micros()).unwrap_or(u64::MAX),
-            }),
+            last_probe: status.last_probe,
             server_version: core.pool().connector().server_version(),
         }
     }
@@ -96,4 +94,9 @@ fn name<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> 
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
 fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
 }

@@ -136,7 +136,7 @@ impl Lifecycle {
             let config = config.unwrap_or_else(|| old.core.config().clone());
             let new = spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads))?;
             if let Err(source) = self.warmed(&new).await
-                && old.core.standing().borrow().state.serves()
+                && old.core.status().borrow().state.serves()
             {
                 drain(&new, Duration::ZERO).await;
                 return Err(LifecycleError::NotReady { source });
@@ -163,10 +163,10 @@ impl Lifecycle {
         let deadline = Deadline::after(limit);
         let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
         let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default(), Arc::default());
-        let mut standing = new.core.standing();
+        let mut status = new.core.status();
         tokio::select! {
             ready = handle.wait_ready(deadline) => ready,
-            _ = standing.wait_for(|now| matches!(now.state, State::Down { .. })) => handle.wait_ready(Deadline::after(Duration::ZERO)).await,
+            _ = status.wait_for(|now| matches!(now.state, State::Down { .. })) => handle.wait_ready(Deadline::after(Duration::ZERO)).await,
         }
     }
 }

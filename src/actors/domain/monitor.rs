@@ -16,9 +16,9 @@ use crate::actors::backoff::Backoff;
 use crate::postgres::Probe;
 
 /// Between a failed probe and the one that decides.
-const SECOND_THOUGHT: Duration = Duration::from_millis(20);
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 /// Probes that queries ask for come no closer together than this.
-const BREATH: Duration = Duration::from_millis(100);
+const MIN_PROBE_SPACING: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
@@ -38,13 +38,13 @@ async fn probe_for_ever(core: &Core) {
             Ok(None) => {
                 core.record(Event::Busy);
                 // Should the probe need one of the connections that are idle, they are given back.
-                core.keep().await.unwrap_or_default();
+                core.maintain().await.unwrap_or_default();
             }
             Ok(Some(latency)) => {
                 backoff.reset();
                 core.record(Event::Answered { latency });
-                let kept = core.keep().await;
-                core.record(Event::Kept(kept.map_err(|error| error.to_string().into())));
+                let kept = core.maintain().await;
+                core.record(Event::Maintained(kept.map_err(|error| error.to_string().into())));
             }
             Err(error) => {
                 let pause = backoff.next();
@@ -62,14 +62,14 @@ async fn rest(core: &Core) {
         State::Down { next, .. } => {
             // Whatever there is was made to a server that is gone.
             core.recycle();
-            sleep_until(Instant::from_std(next).max(Instant::now() + SECOND_THOUGHT)).await;
+            sleep_until(Instant::from_std(next).max(Instant::now() + RETRY_DELAY)).await;
         }
-        State::Degraded { .. } if core.standing().borrow().failures > 0 => sleep(SECOND_THOUGHT).await,
+        State::Degraded { .. } if core.status().borrow().failures > 0 => sleep(RETRY_DELAY).await,
         _ => {
-            let soonest = Instant::now() + BREATH;
+            let soonest = Instant::now() + MIN_PROBE_SPACING;
             tokio::select! {
                 () = sleep(core.config().timeouts.probe_interval) => {}
-                () = core.alarmed() => sleep_until(soonest).await,
+                () = core.probe_requested() => sleep_until(soonest).await,
             }
         }
     }

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::health::{LastError, LastProbe};
+
 /// Where a domain stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
@@ -68,7 +70,7 @@ pub(in crate::actors) enum Event {
         latency: Duration,
     },
     /// After an answered probe the pool was looked after: whether its missing connections could be made.
-    Kept(Result<(), Arc<str>>),
+    Maintained(Result<(), Arc<str>>),
     /// A probe could not be made, because every connection that the server allows is in use.
     Busy,
     /// A probe was not answered.
@@ -100,18 +102,9 @@ impl Moment {
     }
 }
 
-/// The last probe that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::actors) struct Probed {
-    /// When.
-    pub at: Timestamp,
-    /// How long the answer took.
-    pub latency: Duration,
-}
-
 /// A domain's state and how it came to it.
 #[derive(Debug, Clone)]
-pub(in crate::actors) struct Standing {
+pub(in crate::actors) struct DomainStatus {
     /// The state.
     pub state: State,
     /// Since when.
@@ -119,14 +112,14 @@ pub(in crate::actors) struct Standing {
     /// Probes that failed in a row.
     pub failures: u32,
     /// The last thing that went wrong, and when.
-    pub last_error: Option<(Timestamp, Arc<str>)>,
+    pub last_error: Option<LastError>,
     /// The last probe that was answered.
-    pub last_probe: Option<Probed>,
+    pub last_probe: Option<LastProbe>,
     /// Probes made so far, answered or not.
     pub probes: u64,
 }
 
-impl Standing {
+impl DomainStatus {
     /// A domain that starts at `now`.
     pub(in crate::actors) fn starting(now: Moment) -> Self {
         Self { state: State::Starting, since: now.wall, failures: 0, last_error: None, last_probe: None, probes: 0 }
@@ -138,21 +131,21 @@ impl Standing {
             Event::Answered { latency } => {
                 self.probes += 1;
                 self.failures = 0;
-                self.last_probe = Some(Probed { at: now.wall, latency });
+                self.last_probe = Some(LastProbe { at: now.wall, latency });
                 if matches!(self.state, State::Down { .. }) {
                     self.enter(State::Starting, now);
                 }
             }
             Event::Busy => self.probes += 1,
-            Event::Kept(Ok(())) => self.enter(State::Ready, now),
-            Event::Kept(Err(why)) => {
-                self.last_error = Some((now.wall, Arc::clone(&why)));
+            Event::Maintained(Ok(())) => self.enter(State::Ready, now),
+            Event::Maintained(Err(why)) => {
+                self.last_error = Some(LastError { at: now.wall, message: Arc::clone(&why) });
                 self.enter(State::Degraded { why }, now);
             }
             Event::Unanswered { why, pause } => {
                 self.probes += 1;
                 self.failures = self.failures.saturating_add(1);
-                self.last_error = Some((now.wall, Arc::clone(&why)));
+                self.last_error = Some(LastError { at: now.wall, message: Arc::clone(&why) });
                 let trusted = self.state.serves() && self.failures < 2;
                 let next = now.instant + pause;
                 self.enter(if trusted { State::Degraded { why } } else { State::Down { why, next } }, now);
@@ -189,22 +182,22 @@ mod tests {
     }
 
     fn pool_failed() -> Event {
-        Event::Kept(Err("the server has no free connection slots".into()))
+        Event::Maintained(Err("the server has no free connection slots".into()))
     }
 
     /// Applies each event and checks the state it leads to.
-    fn walk(steps: impl IntoIterator<Item = (Event, &'static str)>) -> Standing {
-        let mut standing = Standing::starting(Moment::now());
+    fn walk(steps: impl IntoIterator<Item = (Event, &'static str)>) -> DomainStatus {
+        let mut status = DomainStatus::starting(Moment::now());
         for (event, expected) in steps {
-            standing.apply(event.clone(), Moment::now());
-            assert_eq!(standing.state.name(), expected, "after {event:?}");
+            status.apply(event.clone(), Moment::now());
+            assert_eq!(status.state.name(), expected, "after {event:?}");
         }
-        standing
+        status
     }
 
     #[test]
     fn a_domain_is_ready_once_its_pool_is() {
-        walk([(answered(), "starting"), (Event::Kept(Ok(())), "ready"), (answered(), "ready")]);
+        walk([(answered(), "starting"), (Event::Maintained(Ok(())), "ready"), (answered(), "ready")]);
     }
 
     #[test]
@@ -216,15 +209,15 @@ mod tests {
     fn one_failed_probe_is_a_suspicion_and_two_are_a_verdict() {
         walk([
             (answered(), "starting"),
-            (Event::Kept(Ok(())), "ready"),
+            (Event::Maintained(Ok(())), "ready"),
             (failed("no answer"), "degraded"),
             (answered(), "degraded"),
-            (Event::Kept(Ok(())), "ready"),
+            (Event::Maintained(Ok(())), "ready"),
             (failed("no answer"), "degraded"),
             (failed("no answer"), "down"),
             (failed("no answer"), "down"),
             (answered(), "starting"),
-            (Event::Kept(Ok(())), "ready"),
+            (Event::Maintained(Ok(())), "ready"),
         ]);
     }
 
@@ -242,24 +235,24 @@ mod tests {
 
     #[test]
     fn a_probe_that_finds_every_connection_in_use_changes_nothing() {
-        let standing = walk([
+        let status = walk([
             (answered(), "starting"),
-            (Event::Kept(Ok(())), "ready"),
+            (Event::Maintained(Ok(())), "ready"),
             (Event::Busy, "ready"),
             (failed("no answer"), "degraded"),
             (Event::Busy, "degraded"),
         ]);
-        assert_eq!((standing.probes, standing.failures), (4, 1));
+        assert_eq!((status.probes, status.failures), (4, 1));
     }
 
     #[test]
     fn what_leaves_does_not_come_back() {
         walk([
             (answered(), "starting"),
-            (Event::Kept(Ok(())), "ready"),
+            (Event::Maintained(Ok(())), "ready"),
             (Event::Drain, "draining"),
             (failed("no answer"), "draining"),
-            (Event::Kept(Ok(())), "draining"),
+            (Event::Maintained(Ok(())), "draining"),
             (Event::Stop, "stopped"),
             (Event::Drain, "stopped"),
         ]);
@@ -267,12 +260,12 @@ mod tests {
 
     #[test]
     fn since_tells_when_the_state_was_entered_and_why_tells_the_latest() {
-        let mut standing = Standing::starting(Moment::now());
+        let mut status = DomainStatus::starting(Moment::now());
         let first = Moment { instant: Instant::now(), wall: "2024-01-01T00:00:00Z".parse().unwrap() };
         let second = Moment { instant: first.instant + PAUSE, wall: "2024-01-01T00:00:01Z".parse().unwrap() };
-        standing.apply(failed("connection refused"), first);
-        standing.apply(failed("no answer"), second);
-        assert_eq!(standing.since, first.wall);
-        assert_eq!(standing.state, State::Down { why: "no answer".into(), next: second.instant + PAUSE });
+        status.apply(failed("connection refused"), first);
+        status.apply(failed("no answer"), second);
+        assert_eq!(status.since, first.wall);
+        assert_eq!(status.state, State::Down { why: "no answer".into(), next: second.instant + PAUSE });
     }
 }

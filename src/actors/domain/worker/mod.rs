@@ -72,7 +72,7 @@ impl Request for Waiting {
 #[rtype(result = "()")]
 pub(super) enum Notice {
     /// Connections are to be closed, or a place for a slow statement is free.
-    Look,
+    Dispatch,
     /// The domain is down: give every query back.
     Outage,
     /// Take nothing new, and end when nothing is in flight.
@@ -277,7 +277,7 @@ impl DomainWorker {
     }
 
     /// Retires idle connections that are not needed, verifies those that have long been unused.
-    fn look_after_idle(&mut self, minimum: usize, context: &mut Context<Self>) {
+    fn maintain_idle(&mut self, minimum: usize, context: &mut Context<Self>) {
         let now = Instant::now();
         let mut excess = self.scheduler.connections().saturating_sub(minimum);
         // With one connection for everything the probe has to have its turn.
@@ -358,7 +358,7 @@ impl Handler<Notice> for DomainWorker {
 
     fn handle(&mut self, notice: Notice, context: &mut Context<Self>) {
         match notice {
-            Notice::Look => {}
+            Notice::Dispatch => {}
             Notice::Outage => {
                 let (waiting, statements) = self.scheduler.clear();
                 let state = self.core.state();
@@ -377,7 +377,7 @@ impl Handler<Fill> for DomainWorker {
     type Result = ResponseActFuture<Self, Result<(), ConnectError>>;
 
     fn handle(&mut self, Fill { to }: Fill, context: &mut Context<Self>) -> Self::Result {
-        self.look_after_idle(to, context);
+        self.maintain_idle(to, context);
         let missing = to.saturating_sub(self.scheduler.connections());
         self.scheduler.opens(missing);
         let pool = self.core.pool().clone();

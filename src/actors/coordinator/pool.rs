@@ -13,24 +13,24 @@ use super::actor::Coordinator;
 /// So many neighbours of a batch are decided by the same worker: half of the window that is usual, which is what begins at once.
 const NEIGHBOURS: usize = 128;
 
-/// The coordinators of all workers. Cheap to clone; all clones are the same crew.
+/// The coordinators of all workers. Cheap to clone: clones share them.
 #[derive(Clone, Default)]
-pub struct Crew(Arc<ArcSwap<Vec<Addr<Coordinator>>>>);
+pub struct CoordinatorPool(Arc<ArcSwap<Vec<Addr<Coordinator>>>>);
 
-impl Crew {
-    /// Adds one; those whose workers have ended go.
+impl CoordinatorPool {
+    /// Adds one, and removes those whose workers have ended.
     pub(super) fn join(&self, coordinator: &Addr<Coordinator>) {
-        self.0.rcu(|crew| {
-            let there = crew.iter().filter(|member| member.connected());
+        self.0.rcu(|pool| {
+            let there = pool.iter().filter(|member| member.connected());
             there.chain([coordinator]).cloned().collect::<Vec<_>>()
         });
     }
 
-    /// Who decides the `index`th of a batch; `None` where that one's worker has ended.
-    pub(super) fn member(&self, index: usize) -> Option<Addr<Coordinator>> {
-        let crew = self.0.load();
-        let turn = (index / NEIGHBOURS).checked_rem(crew.len())?;
-        crew.get(turn).filter(|member| member.connected()).cloned()
+    /// The coordinator of the `index`th decision of a batch. `None` where its worker has ended.
+    pub(super) fn get(&self, index: usize) -> Option<Addr<Coordinator>> {
+        let pool = self.0.load();
+        let turn = (index / NEIGHBOURS).checked_rem(pool.len())?;
+        pool.get(turn).filter(|member| member.connected()).cloned()
     }
 }
 
@@ -52,29 +52,29 @@ mod tests {
 
     #[actix::test]
     async fn neighbours_go_to_the_same_worker_and_all_workers_get_their_share() {
-        let crew = Crew::default();
-        assert_eq!(crew.member(0), None);
+        let pool = CoordinatorPool::default();
+        assert_eq!(pool.get(0), None);
         let threads = [on_a_thread_of_its_own().await, on_a_thread_of_its_own().await];
         for (_, coordinator) in &threads {
-            crew.join(coordinator);
+            pool.join(coordinator);
         }
         for batch in 0..6 {
             for index in [0, 1, NEIGHBOURS - 1] {
-                assert_eq!(crew.member(batch * NEIGHBOURS + index).as_ref(), Some(&threads[batch % 2].1));
+                assert_eq!(pool.get(batch * NEIGHBOURS + index).as_ref(), Some(&threads[batch % 2].1));
             }
         }
     }
 
     #[actix::test]
     async fn one_whose_worker_has_ended_gets_nothing_and_makes_room_for_the_next() {
-        let crew = Crew::default();
+        let pool = CoordinatorPool::default();
         let (ended, gone) = on_a_thread_of_its_own().await;
-        crew.join(&gone);
+        pool.join(&gone);
         ended.stop();
         ended.join().expect("the thread ends");
-        assert_eq!(crew.member(0), None);
+        assert_eq!(pool.get(0), None);
         let (_thread, next) = on_a_thread_of_its_own().await;
-        crew.join(&next);
-        assert_eq!(crew.member(0), Some(next));
+        pool.join(&next);
+        assert_eq!(pool.get(0), Some(next));
     }
 }
