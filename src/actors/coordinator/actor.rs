@@ -9,19 +9,27 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, Span};
 
 use super::admission::Permit;
-use super::bound::{BoundFlow, OnWorker};
-use super::handle::BatchPlace;
+use super::bound::{BatchPlace, BoundFlow, OnWorker};
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report, Run, run};
 use crate::types::Value;
 
-/// Decide a flow for these inputs.
+/// One decision to make.
+#[derive(Clone)]
+pub struct Request {
+    /// The flow that decides.
+    pub flow: Arc<BoundFlow>,
+    /// Its checked inputs.
+    pub inputs: Value,
+    /// The clock and the deadline.
+    pub run: Run,
+}
+
+/// Make this decision.
 #[derive(Message)]
 #[rtype(result = "Report")]
 pub(super) struct Decide {
-    pub(super) flow: Arc<BoundFlow>,
-    pub(super) inputs: Value,
-    pub(super) run: Run,
+    pub(super) request: Request,
     pub(super) span: Span,
     /// Where it belongs to a batch.
     pub(super) place: Option<BatchPlace>,
@@ -61,7 +69,7 @@ impl Handler<Decide> for Coordinator {
     type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
-        let Decide { flow, inputs, run: asked, place, span, asker, permit } = message;
+        let Decide { request: Request { flow, inputs, run: asked }, place, span, asker, permit } = message;
         let quick = self.quick.clone();
         let decide = async move {
             let _permit = permit;

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::handle::BatchPlace;
 use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
@@ -22,6 +21,15 @@ pub struct BoundFlow {
     /// By the address of a ruleset: how long its evaluations take.
     paces: HashMap<usize, Pace>,
     metrics: FlowMetrics,
+}
+
+/// A decision's place in its batch.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchPlace {
+    /// Its number, from 0.
+    pub index: usize,
+    /// How long each of its queries may take at most, from its turn. What it waits for before does not count.
+    pub limit: Duration,
 }
 
 /// A flow names a domain that has no actor.

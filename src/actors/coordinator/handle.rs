@@ -1,6 +1,5 @@
 //! The only way to reach a coordinator.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, MailboxError};
@@ -8,13 +7,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
-use super::actor::{Coordinator, Decide};
+use super::actor::{Coordinator, Decide, Request};
 use super::admission::{Admission, Permit};
-use super::bound::BoundFlow;
+use super::bound::BatchPlace;
 use super::pool::CoordinatorPool;
 use crate::actors::rules::QuickRulesHandle;
-use crate::flow::{FlowError, Report, Run};
-use crate::types::Value;
+use crate::flow::{FlowError, Report};
 
 /// How long a client that was refused should wait before it asks again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -25,26 +23,6 @@ pub struct CoordinatorHandle {
     address: Addr<Coordinator>,
     pool: CoordinatorPool,
     admission: Admission,
-}
-
-/// One decision to make.
-#[derive(Clone)]
-pub struct Request {
-    /// The flow that decides.
-    pub flow: Arc<BoundFlow>,
-    /// Its checked inputs.
-    pub inputs: Value,
-    /// The clock and the deadline.
-    pub run: Run,
-}
-
-/// A decision's place in its batch.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchPlace {
-    /// Its number, from 0.
-    pub index: usize,
-    /// How long each of its queries may take at most, from its turn. What it waits for before does not count.
-    pub limit: Duration,
 }
 
 impl CoordinatorHandle {
@@ -128,9 +106,8 @@ async fn decide(
     request: Request,
     place: Option<BatchPlace>,
 ) -> Result<Report, MailboxError> {
-    let Request { flow, inputs, run } = request;
     let (_until_dropped, asker) = oneshot::channel();
-    coordinator.send(Decide { flow, inputs, run, place, span: Span::current(), asker, permit }).await
+    coordinator.send(Decide { request, place, span: Span::current(), asker, permit }).await
 }
 
 fn overloaded() -> Report {

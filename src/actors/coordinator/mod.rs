@@ -12,7 +12,8 @@ mod handle;
 mod pool;
 mod span;
 
+pub use actor::Request;
 pub use admission::Admission;
-pub use bound::{BoundFlow, UnknownDomain};
-pub use handle::{BatchPlace, CoordinatorHandle, Request};
+pub use bound::{BatchPlace, BoundFlow, UnknownDomain};
+pub use handle::CoordinatorHandle;
 pub use pool::CoordinatorPool;
