@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::core::Core;
 use super::monitor;
 use super::state::Event;
+use super::workers::Workers;
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::types::{Deadline, DomainName};
@@ -21,14 +22,14 @@ use crate::types::{Deadline, DomainName};
 /// Its handlers return futures over the shared [`Core`], so they neither wait for another message nor die with the actor.
 #[derive(Debug)]
 pub(in crate::actors) struct Domain {
-    core: Arc<Core>,
+    workers: Arc<Workers>,
     _death_watch: DeathWatch,
 }
 
 impl Domain {
-    /// Starts the actor of `core` on this thread.
-    pub(super) fn start_with(core: Arc<Core>, death_watch: DeathWatch) -> Addr<Self> {
-        Self { core, _death_watch: death_watch }.start()
+    /// Starts the actor on this thread.
+    pub(super) fn start_with(workers: Arc<Workers>, death_watch: DeathWatch) -> Addr<Self> {
+        Self { workers, _death_watch: death_watch }.start()
     }
 }
 
@@ -36,7 +37,7 @@ impl Actor for Domain {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
-        context.spawn(monitor::watch_over(Arc::clone(&self.core)).into_actor(self));
+        context.spawn(monitor::watch_over(Arc::clone(&self.workers)).into_actor(self));
     }
 }
 
@@ -52,7 +53,7 @@ impl Handler<Describe> for Domain {
     type Result = ResponseFuture<Result<Description, QueryErrorKind>>;
 
     fn handle(&mut self, Describe { query, deadline }: Describe, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(Arc::clone(&self.core).describe(query, deadline))
+        Box::pin(Arc::clone(self.workers.core()).describe(query, deadline))
     }
 }
 
@@ -65,7 +66,7 @@ impl Handler<Probe> for Domain {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, _: Probe, _: &mut Context<Self>) -> Self::Result {
-        let core = Arc::clone(&self.core);
+        let core = Arc::clone(self.workers.core());
         Box::pin(async move {
             let mut status = core.status();
             let before = status.borrow().probes;
@@ -86,8 +87,8 @@ impl Handler<Recycle> for Domain {
     type Result = ();
 
     fn handle(&mut self, _: Recycle, _: &mut Context<Self>) {
-        self.core.recycle();
-        self.core.request_probe();
+        self.workers.core().recycle();
+        self.workers.core().request_probe();
     }
 }
 
@@ -103,7 +104,7 @@ impl Handler<Drain> for Domain {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, message: Drain, _: &mut Context<Self>) -> Self::Result {
-        let core = Arc::clone(&self.core);
+        let core = Arc::clone(self.workers.core());
         let drained = async move { core.drain(message.limit).await };
         Box::pin(drained.into_actor(self).map(|(), _, context| context.stop()))
     }

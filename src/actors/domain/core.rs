@@ -1,23 +1,21 @@
-//! What one generation of a domain's actor shares with its workers and handles.
+//! What one generation of a domain's actor shares with its workers and handles: pool, status and counters.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use actix::Addr;
+use actix::{Message, Recipient};
 use arc_swap::ArcSwapOption;
-use futures_util::future::join_all;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::state::{DomainStatus, Event, Moment, State};
-use super::worker::{Ask, DomainWorker, Fill, Notice};
 use crate::config::DomainConfig;
-use crate::flow::{QueryAnswer, QueryErrorKind};
+use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::postgres::{ConnectError, Pool, PoolSetupError, PoolStatus, Session};
-use crate::types::{Deadline, Value};
+use crate::postgres::{Pool, PoolSetupError, PoolStatus, Session};
+use crate::types::Deadline;
 
 /// How long closed connections may take to be gone after everything else is.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -34,10 +32,7 @@ pub(in crate::actors) struct Core {
     config: DomainConfig,
     pool: Pool,
     status: watch::Sender<DomainStatus>,
-    workers: Box<[Slot]>,
-    /// Held while a worker is started.
-    starting: Mutex<()>,
-    restarts: Arc<AtomicU64>,
+    workers: Box<[Member]>,
     in_flight: AtomicUsize,
     /// Slow statements that run, and how many may.
     slow: AtomicUsize,
@@ -46,27 +41,28 @@ pub(in crate::actors) struct Core {
     probe_request: Notify,
 }
 
-/// The worker of one thread, or of several where there are more threads than connections.
+/// A worker, as far as the others need it.
 #[derive(Debug, Default)]
-struct Slot {
-    address: ArcSwapOption<Addr<DomainWorker>>,
+struct Member {
+    address: ArcSwapOption<Recipient<Notice>>,
     waiting: AtomicUsize,
     idle: AtomicUsize,
 }
 
-/// What is asked of a domain's worker.
-#[derive(Debug, Clone)]
-pub(in crate::actors) struct Question {
-    pub(super) query: Arc<Query>,
-    pub(super) params: Arc<[Value]>,
-    /// How long it may wait for a connection.
-    pub(super) wait: Duration,
-    /// By when it is answered in any case.
-    pub(super) deadline: Instant,
-    /// How long it may take once it is sent.
-    pub(super) work: Duration,
-    /// Whether it belongs to a batch.
-    pub(super) in_bulk: bool,
+/// Something has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub(super) enum Notice {
+    /// Connections are to be closed, or a place for a slow statement is free.
+    Dispatch,
+    /// The domain is down: give every query back.
+    Outage,
+    /// Take nothing new, and end when nothing is in flight.
+    Leave,
+    /// End.
+    End,
+    /// Panic: how the tests show that a worker is replaced.
+    Panic,
 }
 
 /// Counts a request as in flight for as long as it lives.
@@ -74,7 +70,7 @@ pub(in crate::actors) struct Question {
 pub(in crate::actors) struct InFlight(Arc<Core>);
 
 impl InFlight {
-    fn begin(core: &Arc<Core>) -> Self {
+    pub(super) fn begin(core: &Arc<Core>) -> Self {
         core.in_flight.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(core))
     }
@@ -101,32 +97,22 @@ impl Drop for SlowPlace {
     fn drop(&mut self) {
         self.0.slow.fetch_sub(1, Ordering::Relaxed);
         // Another worker may have a slow statement that waits.
-        if self.0.workers.iter().any(|slot| slot.waiting.load(Ordering::Relaxed) > 0) {
-            self.0.send_all(|| Notice::Dispatch);
+        if self.0.workers.iter().any(|worker| worker.waiting.load(Ordering::Relaxed) > 0) {
+            self.0.notify(Notice::Dispatch);
         }
     }
 }
 
-thread_local! {
-    /// The number of this thread among those that ask databases.
-    static THREAD: usize = {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    };
-}
-
 impl Core {
-    /// The parts of a domain that has yet to connect. `restarts` counts replaced workers.
-    pub(in crate::actors) fn new(config: DomainConfig, restarts: Arc<AtomicU64>) -> Result<Self, PoolSetupError> {
+    /// The parts of a domain that has yet to connect.
+    pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
         let (pool, max) = (Pool::new(&config)?, config.pool.max);
         let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
-            workers: (0..pool.capacity()).map(|_| Slot::default()).collect(),
+            workers: (0..pool.capacity()).map(|_| Member::default()).collect(),
             pool,
             config,
             status: watch::Sender::new(DomainStatus::starting(Moment::now())),
-            starting: Mutex::default(),
-            restarts,
             in_flight: AtomicUsize::new(0),
             slow: AtomicUsize::new(0),
             slow_places,
@@ -163,11 +149,11 @@ impl Core {
     /// What the pool is doing. Connections that a worker holds without a statement in flight are idle.
     pub(super) fn pool_status(&self) -> PoolStatus {
         let mut status = self.pool.status();
-        let sum = |count: fn(&Slot) -> &AtomicUsize| -> usize {
-            self.workers.iter().map(|slot| count(slot).load(Ordering::Relaxed)).sum()
+        let sum = |count: fn(&Member) -> &AtomicUsize| -> usize {
+            self.workers.iter().map(|worker| count(worker).load(Ordering::Relaxed)).sum()
         };
-        status.idle += sum(|slot| &slot.idle);
-        status.waiting = sum(|slot| &slot.waiting);
+        status.idle += sum(|worker| &worker.idle);
+        status.waiting = sum(|worker| &worker.waiting);
         status
     }
 
@@ -195,8 +181,8 @@ impl Core {
             _ => tracing::info!(%domain, domain.state = state, domain.was = before, "domain.state"),
         }
         match now {
-            State::Down { .. } => self.send_all(|| Notice::Outage),
-            State::Stopped => self.send_all(|| Notice::Leave),
+            State::Down { .. } => self.notify(Notice::Outage),
+            State::Stopped => self.notify(Notice::Leave),
             _ => {}
         }
     }
@@ -207,7 +193,7 @@ impl Core {
     }
 
     /// Asks for a probe at once where a query has failed as it does when the database is gone.
-    fn probe_after(&self, kind: &QueryErrorKind) {
+    pub(super) fn probe_after(&self, kind: &QueryErrorKind) {
         if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
             self.request_probe();
         }
@@ -218,84 +204,25 @@ impl Core {
         self.probe_request.notified().await;
     }
 
-    /// Asks the worker of this thread. `None` where the worker ended under the question: then it is to be asked again.
-    pub(super) async fn ask(
-        self: &Arc<Self>,
-        question: Question,
-        asked: Instant,
-    ) -> Option<Result<QueryAnswer, QueryErrorKind>> {
-        let (reply, answer) = oneshot::channel();
-        let ask = Ask { question, asked, reply, _in_flight: InFlight::begin(self) };
-        self.send_to_worker(ask);
-        let outcome = answer.await.ok()?;
-        if let Err(kind) = &outcome {
-            self.probe_after(kind);
-        }
-        Some(outcome)
-    }
-
-    fn send_to_worker(self: &Arc<Self>, ask: Ask) {
-        let Some((index, slot)) = self.slot() else { return };
-        if let Some(address) = &*slot.address.load()
-            && address.connected()
-        {
-            address.do_send(ask);
-            return;
-        }
-        self.start_worker(index, slot).do_send(ask);
-    }
-
-    /// The place of this thread's worker.
-    fn slot(&self) -> Option<(usize, &Slot)> {
-        let index = THREAD.with(|number| *number).checked_rem(self.workers.len())?;
-        Some((index, self.workers.get(index)?))
-    }
-
-    /// Starts the worker of `slot` on this thread, unless another thread has done so.
-    fn start_worker(self: &Arc<Self>, index: usize, slot: &Slot) -> Addr<DomainWorker> {
-        let _starting = self.starting.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = slot.address.load_full();
-        if let Some(address) = before.as_ref().filter(|address| address.connected()) {
-            return Addr::clone(address);
-        }
-        if before.is_some() {
-            let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!(domain = %self.config.name, actor.restarts = restarts, "domain.worker.replaced");
-        }
-        let address = DomainWorker::start_here(self, index);
-        slot.address.store(Some(Arc::new(address.clone())));
-        if self.status.borrow().state.is_leaving() {
-            address.do_send(Notice::Leave);
-        }
-        address
-    }
-
-    /// Starts the worker of this thread, so that its connections are made before they are needed.
-    pub(super) fn join(self: &Arc<Self>) {
-        if let Some((index, slot)) = self.slot()
-            && slot.address.load().is_none()
-        {
-            self.start_worker(index, slot);
-            self.request_probe();
+    /// The worker of this number was started.
+    pub(super) fn enlist(&self, worker: usize, address: Recipient<Notice>) {
+        if let Some(member) = self.workers.get(worker) {
+            member.address.store(Some(Arc::new(address)));
         }
     }
 
-    fn addresses(&self) -> Vec<Arc<Addr<DomainWorker>>> {
-        let addresses = self.workers.iter().filter_map(|slot| slot.address.load_full());
-        addresses.filter(|address| address.connected()).collect()
-    }
-
-    fn send_all(&self, message: impl Fn() -> Notice) {
-        for address in self.addresses() {
-            address.do_send(message());
+    /// Notifies every worker. One that has ended needs no notice.
+    pub(super) fn notify(&self, notice: Notice) {
+        for address in self.workers.iter().filter_map(|worker| worker.address.load_full()) {
+            address.do_send(notice);
         }
     }
 
-    /// A worker tells how many queries wait there and how many of its connections are idle.
+    /// A worker reports how many queries wait there and how many of its connections are idle.
     pub(super) fn report(&self, worker: usize, waiting: usize, idle: usize) {
-        if let Some(slot) = self.workers.get(worker) {
-            slot.waiting.store(waiting, Ordering::Relaxed);
-            slot.idle.store(idle, Ordering::Relaxed);
+        if let Some(member) = self.workers.get(worker) {
+            member.waiting.store(waiting, Ordering::Relaxed);
+            member.idle.store(idle, Ordering::Relaxed);
         }
     }
 
@@ -308,7 +235,7 @@ impl Core {
     pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
         let contention = (!self.pool.has_room()).then(|| self.pool.contend());
         if contention.is_some() {
-            self.send_all(|| Notice::Dispatch);
+            self.notify(Notice::Dispatch);
         }
         self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
     }
@@ -316,26 +243,7 @@ impl Core {
     /// Closes every connection, those in use once they are free.
     pub(super) fn recycle(&self) {
         self.pool.recycle();
-        self.send_all(|| Notice::Dispatch);
-    }
-
-    /// Brings the connections to their minimum, shared out among the workers, and looks after those that are idle.
-    ///
-    /// # Errors
-    /// Why a missing connection could not be made.
-    pub(super) async fn maintain(&self) -> Result<(), ConnectError> {
-        self.pool.shrink();
-        let (addresses, minimum) = (self.addresses(), self.pool.minimum());
-        let count = addresses.len();
-        let share = |rank: usize| (minimum + count - 1 - rank) / count;
-        let kept = addresses.iter().enumerate().map(|(rank, worker)| worker.send(Fill { to: share(rank) }));
-        // A worker that is gone is replaced when it is needed.
-        join_all(kept).await.into_iter().filter_map(Result::ok).collect()
-    }
-
-    /// Makes every worker panic, for tests.
-    pub(super) fn panic_workers(&self) {
-        self.send_all(|| Notice::Panic);
+        self.notify(Notice::Dispatch);
     }
 
     /// Says what PREPARE says.
@@ -366,7 +274,7 @@ impl Core {
         if timeout(limit, drained).await.is_err() {
             tracing::warn!(domain = %self.config.name, in_flight = self.in_flight(), "domain.drain.unfinished");
         }
-        self.send_all(|| Notice::End);
+        self.notify(Notice::End);
         self.pool.close();
         if timeout(CLOSE_TIMEOUT, self.pool.connector().closed()).await.is_err() {
             let open = self.pool.connector().open();

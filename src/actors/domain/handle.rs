@@ -13,9 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout_at};
 
 use super::actor::{Describe, Domain, Panic, Probe, Recycle};
-use super::core::{Core, Question, unavailable};
+use super::core::{Notice, unavailable};
 use super::health::Health;
 use super::state::State;
+use super::worker::Question;
+use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::{QueryAnswer, QueryError, QueryErrorKind};
@@ -59,7 +61,7 @@ pub enum Fault {
 pub(in crate::actors) struct Instance {
     pub(in crate::actors) generation: u64,
     pub(in crate::actors) address: Addr<Domain>,
-    pub(in crate::actors) core: Arc<Core>,
+    pub(in crate::actors) workers: Arc<Workers>,
 }
 
 /// Who serves a domain.
@@ -97,12 +99,12 @@ impl DomainHandle {
 
     /// Shows what its present actor was started with.
     pub(in crate::actors) fn config<T>(&self, show: impl FnOnce(&DomainConfig) -> T) -> T {
-        show(self.publication.borrow().instance.core.config())
+        show(self.publication.borrow().instance.workers.core().config())
     }
 
     /// Starts the domain's worker on this thread, so that its connections are made before the first query.
     pub(in crate::actors) fn join(&self) {
-        self.publication.borrow().instance.core.join();
+        self.publication.borrow().instance.workers.join();
     }
 
     /// Runs a query and reads its rows.
@@ -112,8 +114,8 @@ impl DomainHandle {
     pub async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, QueryError> {
         let QueryRequest { query, params, deadline: due, timeout, in_bulk } = request;
         let now = Instant::now();
-        let core = Arc::clone(&self.publication.borrow().instance.core);
-        let timeouts = core.config().timeouts;
+        let workers = Arc::clone(&self.publication.borrow().instance.workers);
+        let timeouts = workers.core().config().timeouts;
         let most = in_bulk.unwrap_or(Duration::MAX);
         let limit = timeout.unwrap_or(timeouts.query).min(most);
         let given = due.instant().saturating_duration_since(now);
@@ -123,14 +125,14 @@ impl DomainHandle {
         let (params, work, in_bulk) = (params.into(), limit.min(given), in_bulk.is_some());
         let question = Question { query, params, wait, deadline, work, in_bulk };
         self.tally.begin();
-        let first = if core.serves() { core.ask(question.clone(), now).await } else { None };
+        let first = if workers.core().serves() { workers.ask(question.clone(), now).await } else { None };
         let outcome = match first {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(kind)) if !kind.is_retryable() => Err(kind),
             // Rare path; boxed to keep the future small.
             _ => {
                 Box::pin(self.retry(Deadline::at(deadline), async |instance| {
-                    instance.core.ask(question.clone(), Instant::now()).await
+                    instance.workers.ask(question.clone(), Instant::now()).await
                 }))
                 .await
             }
@@ -164,7 +166,7 @@ impl DomainHandle {
 
     /// How the domain is. Costs the database nothing.
     pub fn health(&self) -> Health {
-        Health::of(&self.publication.borrow().instance.core, self.restarts.load(Ordering::Relaxed))
+        Health::of(self.publication.borrow().instance.workers.core(), self.restarts.load(Ordering::Relaxed))
     }
 
     /// Waits until the domain serves queries.
@@ -175,7 +177,7 @@ impl DomainHandle {
         let mut publication = self.publication.clone();
         loop {
             let Publication { instance, retired } = publication.borrow_and_update().clone();
-            let state = instance.core.state();
+            let state = instance.workers.core().state();
             let outcome = match state {
                 _ if retired => Err(unavailable(&State::Stopped)),
                 _ if state.serves() && instance.address.connected() => return Ok(()),
@@ -206,7 +208,7 @@ impl DomainHandle {
         let instance = self.publication.borrow().instance.clone();
         match fault {
             Fault::PanicInActor => instance.address.do_send(Panic),
-            Fault::PanicInWorkers => instance.core.panic_workers(),
+            Fault::PanicInWorkers => instance.workers.core().notify(Notice::Panic),
         }
     }
 
@@ -230,7 +232,7 @@ impl DomainHandle {
                 None => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".to_owned() },
             };
             let pause = backoff.next();
-            let is_replaced = !instance.address.connected() || !instance.core.serves();
+            let is_replaced = !instance.address.connected() || !instance.workers.core().serves();
             if !is_replaced && (attempts >= MOST_ATTEMPTS || pause >= deadline.remaining()) {
                 return Err(failure);
             }
@@ -252,7 +254,7 @@ async fn serving(
 ) -> Result<Instance, QueryErrorKind> {
     loop {
         let Publication { instance, retired } = publication.borrow_and_update().clone();
-        let state = instance.core.state();
+        let state = instance.workers.core().state();
         match state {
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),
@@ -268,7 +270,7 @@ async fn something_changes(
     seen: &State,
     deadline: Deadline,
 ) -> Result<(), QueryErrorKind> {
-    let core = Arc::clone(&publication.borrow().instance.core);
+    let core = Arc::clone(publication.borrow().instance.workers.core());
     let mut status = core.status();
     let changed = async {
         tokio::select! {

@@ -16,6 +16,7 @@ use super::actor::{DeathWatch, Died, Domain, Drain};
 use super::core::Core;
 use super::handle::{DomainHandle, Instance, Publication};
 use super::state::State;
+use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::QueryError;
@@ -107,7 +108,7 @@ impl Lifecycle {
                 return;
             }
             sleep(life.pause_after_death()).await;
-            let config = instance.core.config().clone();
+            let config = instance.workers.core().config().clone();
             match spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads)) {
                 Ok(instance) => {
                     let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
@@ -133,10 +134,10 @@ impl Lifecycle {
         let old = {
             let mut life = self.life.lock().await;
             let old = self.publication.borrow().instance.clone();
-            let config = config.unwrap_or_else(|| old.core.config().clone());
+            let config = config.unwrap_or_else(|| old.workers.core().config().clone());
             let new = spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads))?;
             if let Err(source) = self.warmed(&new).await
-                && old.core.status().borrow().state.serves()
+                && old.workers.core().status().borrow().state.serves()
             {
                 drain(&new, Duration::ZERO).await;
                 return Err(LifecycleError::NotReady { source });
@@ -145,7 +146,7 @@ impl Lifecycle {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             old
         };
-        drain(&old, patience(old.core.config())).await;
+        drain(&old, patience(old.workers.core().config())).await;
         Ok(())
     }
 
@@ -159,11 +160,11 @@ impl Lifecycle {
 
     /// Waits until `new` is ready, or known to be down.
     async fn warmed(&self, new: &Instance) -> Result<(), QueryError> {
-        let limit = new.core.pool().connector().patience() + new.core.config().timeouts.probe;
+        let limit = new.workers.core().pool().connector().patience() + new.workers.core().config().timeouts.probe;
         let deadline = Deadline::after(limit);
         let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
         let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default(), Arc::default());
-        let mut status = new.core.status();
+        let mut status = new.workers.core().status();
         tokio::select! {
             ready = handle.wait_ready(deadline) => ready,
             _ = status.wait_for(|now| matches!(now.state, State::Down { .. })) => handle.wait_ready(Deadline::after(Duration::ZERO)).await,
@@ -195,16 +196,17 @@ fn spawn(
     (deaths, threads): (&mpsc::UnboundedSender<Died>, &Threads),
 ) -> Result<Instance, LifecycleError> {
     let name = config.name.clone();
-    let core = Core::new(config, Arc::clone(restarts));
+    let core = Core::new(config);
     let core = Arc::new(core.map_err(|source| LifecycleError::Pool { domain: name, source })?);
     let death_watch = DeathWatch::new(Arc::clone(&core), generation, deaths.clone());
-    let address = Domain::start_with(Arc::clone(&core), death_watch);
+    let workers = Arc::new(Workers::new(core, Arc::clone(restarts)));
+    let address = Domain::start_with(Arc::clone(&workers), death_watch);
     let starts_worker = |thread: &mut ArbiterHandle| {
-        let core = Arc::clone(&core);
-        thread.spawn_fn(move || core.join())
+        let workers = Arc::clone(&workers);
+        thread.spawn_fn(move || workers.join())
     };
     threads.lock().unwrap_or_else(PoisonError::into_inner).retain_mut(starts_worker);
-    Ok(Instance { generation, address, core })
+    Ok(Instance { generation, address, workers })
 }
 
 /// How long what an actor has in flight can take at most, where no node asks for more time.

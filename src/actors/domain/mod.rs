@@ -17,6 +17,7 @@ mod lifecycle;
 mod monitor;
 mod state;
 mod worker;
+mod workers;
 
 pub(super) use actor::Died;
 #[doc(hidden)]

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
 use super::state::{Event, State};
+use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::postgres::Probe;
 
@@ -22,15 +23,16 @@ const MIN_PROBE_SPACING: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
-/// Watches over the domain of `core` until it leaves.
-pub(super) async fn watch_over(core: Arc<Core>) {
+/// Probes the database and maintains the connections until the domain leaves.
+pub(super) async fn watch_over(workers: Arc<Workers>) {
     tokio::select! {
-        () = probe_for_ever(&core) => {}
-        () = core.leaving() => {}
+        () = probe_for_ever(&workers) => {}
+        () = workers.core().leaving() => {}
     }
 }
 
-async fn probe_for_ever(core: &Core) {
+async fn probe_for_ever(workers: &Workers) {
+    let core = workers.core();
     let mut probe = Probe::new(core.pool().clone());
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
@@ -38,12 +40,12 @@ async fn probe_for_ever(core: &Core) {
             Ok(None) => {
                 core.record(Event::Busy);
                 // Should the probe need one of the connections that are idle, they are given back.
-                core.maintain().await.unwrap_or_default();
+                workers.maintain().await.unwrap_or_default();
             }
             Ok(Some(latency)) => {
                 backoff.reset();
                 core.record(Event::Answered { latency });
-                let kept = core.maintain().await;
+                let kept = workers.maintain().await;
                 core.record(Event::Maintained(kept.map_err(|error| error.to_string().into())));
             }
             Err(error) => {

@@ -27,7 +27,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use self::connection::{Dispatch, Id, Key, Pending, Request, Statement};
 use self::scheduler::{Scheduler, Step, Supply};
-use super::core::{Core, InFlight, Question, SlowPlace, unavailable};
+use super::core::{Core, InFlight, Notice, SlowPlace, unavailable};
 use super::state::State;
 use crate::flow::{QueryAnswer, QueryErrorKind};
 use crate::graph::Query;
@@ -36,6 +36,21 @@ use crate::types::Value;
 
 /// A query that nobody has asked for so long is forgotten when a new one comes.
 const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What is asked of a domain's worker.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    pub(super) query: Arc<Query>,
+    pub(super) params: Arc<[Value]>,
+    /// How long it may wait for a connection.
+    pub(super) wait: Duration,
+    /// By when it is answered in any case.
+    pub(super) deadline: Instant,
+    /// How long it may take once it is sent.
+    pub(super) work: Duration,
+    /// Whether it belongs to a batch.
+    pub(super) in_bulk: bool,
+}
 
 /// Run a query. Where nothing is replied, the worker has ended, or does not serve any more.
 #[derive(Debug, Message)]
@@ -65,22 +80,6 @@ impl Request for Waiting {
     fn is_abandoned(&self) -> bool {
         self.ask.reply.is_closed()
     }
-}
-
-/// Something has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
-#[rtype(result = "()")]
-pub(super) enum Notice {
-    /// Connections are to be closed, or a place for a slow statement is free.
-    Dispatch,
-    /// The domain is down: give every query back.
-    Outage,
-    /// Take nothing new, and end when nothing is in flight.
-    Leave,
-    /// End.
-    End,
-    /// Panic: how the tests show that a worker is replaced.
-    Panic,
 }
 
 /// Look after idle connections, and make new ones until there are so many.
