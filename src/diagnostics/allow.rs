@@ -6,7 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Diagnostic, Diagnostics, Place, Severity, Source, Span, nearest};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use super::nearest::nearest;
+use super::source::{Source, Span};
 
 /// The language of a file, as far as its comments go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,13 @@
 //! Diagnostics as text with carets, or as JSON for editors.
 
+use std::fmt;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet as Excerpt};
 use serde::Serialize;
 
-use super::{Diagnostic, Diagnostics, Place, Position, Severity, Span, covered};
+use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
+use super::secrets::covered;
+use super::source::{Position, Span};
 
 /// Whether text may have colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +167,15 @@ fn json_span(span: &Span) -> JsonSpan<'_> {
     let range = span.range();
     JsonSpan { file: source.name(), start: source.position(range.start), end: source.position(range.end) }
 }
+
+/// All of them as plain text with source lines and carets.
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&render_text(self, Style::Plain))
+    }
+}
+
+impl std::error::Error for Diagnostics {}
 
 #[cfg(test)]
 mod tests {

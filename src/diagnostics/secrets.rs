@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::nearest;
+use super::nearest::nearest;
 
 /// The shortest run of letters and digits that counts as a token.
 const TOKEN_LENGTH: usize = 20;

@@ -1,15 +1,16 @@
 //! A compiled flow: the only thing the executor takes. Whatever could be wrong with it was refused before.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::compile::Origin;
 use super::input::InputSchema;
 use super::query::Query;
-use crate::config::UrlConnection;
-use crate::diagnostics::Span;
-use crate::grl::{Expression, FactRef, Ruleset};
+use crate::config::{Env, UrlConnection};
+use crate::diagnostics::{Source, Span};
+use crate::grl::{Expression, FactRef, Limits, Ruleset};
 use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
+use crate::yaml;
 
 /// A compiled flow.
 #[derive(Debug)]
@@ -234,4 +235,14 @@ pub enum Template {
     List(Vec<Template>),
     /// The value of an expression.
     Leaf(Expression),
+}
+
+/// What a flow was compiled from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    pub(super) source: Arc<Source>,
+    pub(super) rules: BTreeMap<String, Arc<Source>>,
+    pub(super) env: Env,
+    pub(super) rule_limits: Limits,
+    pub(super) file_limits: yaml::Limits,
 }

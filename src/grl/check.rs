@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::ast::{Arithmetic, At, Expr, Path};
 use super::error::EvalErrorKind;
 use super::facts::LOCAL;
-use super::functions::{FUNCTIONS, Function, Takes, function};
+use super::functions::{Function, Takes, functions};
 use super::names::{Locals, Reads};
 use super::program::{BROKEN, Node};
 use super::scope::{Scope, ScopeError, field_of};
@@ -34,7 +34,7 @@ impl Checker<'_> {
     ) -> (Node, Type) {
         let diagnostic = Diagnostic::error(code, self.snippet.span(at.clone()), message);
         self.found.push(diagnostic.maybe_help(help));
-        (Node::Slot { slot: BROKEN, at: at.clone() }, Type::Any)
+        broken(at)
     }
 
     /// Complains of a part that has no value, whatever the facts are.
@@ -157,42 +157,15 @@ impl Checker<'_> {
 
     fn unknown(&mut self, path: &Path, error: &ScopeError) -> (Node, Type) {
         let written = path.written();
-        match error {
-            ScopeError::Unknown { nearest: known } => {
-                let own = nearest(&written, self.locals.names().chain(["true", "false", "null"])).map(str::to_owned);
-                let help = own.or_else(|| known.clone()).map(|name| format!("did you mean `{name}`?"));
-                let help = help.unwrap_or_else(|| A_FACT_IS.to_owned());
-                self.complain("unknown-fact", &path.at, format!("there is no fact `{written}`"), Some(help))
-            }
-            ScopeError::Ambiguous { owners } => {
-                let message = format!(
-                    "`{written}` is a field of {}",
-                    owners.iter().map(|owner| format!("`{owner}`")).collect::<Vec<_>>().join(" and of ")
-                );
-                let help = owners.first().map(|owner| format!("say whose it is, such as `{owner}.{written}`"));
-                self.complain("ambiguous-name", &path.at, message, help)
-            }
-            ScopeError::UnknownColumns { owner } => {
-                let message = format!(
-                    "there is no fact `{written}`, unless it is a column of `{owner}`, whose columns are not known"
-                );
-                self.complain(
-                    "unknown-fact",
-                    &path.at,
-                    message,
-                    Some(format!("write `{owner}.{written}`, or name the columns in its query")),
-                )
-            }
-            ScopeError::NoField { owner, field, known } => {
-                let meant = nearest(field, known.iter().map(String::as_str));
-                let help = match meant {
-                    Some(name) => format!("did you mean `{owner}.{name}`?"),
-                    None if known.is_empty() => format!("`{owner}` is a single value"),
-                    None => format!("it has: {}", known.join(", ")),
-                };
-                self.complain("unknown-fact", &path.at, format!("`{owner}` has no field `{field}`"), Some(help))
-            }
+        let mut diagnostic = error.diagnostic(&written, self.snippet.span(path.at.clone()));
+        if matches!(error, ScopeError::Unknown { .. }) {
+            let own = nearest(&written, self.locals.names().chain(["true", "false", "null"]));
+            let own = own.map(|name| format!("did you mean `{name}`?"));
+            let help = own.or(diagnostic.help.take()).unwrap_or_else(|| A_FACT_IS.to_owned());
+            diagnostic = diagnostic.help(help);
         }
+        self.found.push(diagnostic);
+        broken(&path.at)
     }
 
     fn list(&mut self, items: &[Expr], at: &At) -> (Node, Type) {
@@ -284,15 +257,15 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, name: &str, name_at: &At, arguments: &[Expr], at: &At) -> (Node, Type) {
-        let Some(function) = function(name) else {
-            let known: Vec<&str> = FUNCTIONS.iter().map(|function| function.name).collect();
+        let Some(function) = functions().find(|function| function.name == name) else {
+            let known: Vec<&str> = functions().map(|function| function.name).collect();
             let help = nearest(name, known.iter().copied()).map_or_else(
                 || format!("the functions are: {}", known.join(", ")),
                 |name| format!("did you mean `{name}`?"),
             );
             return self.complain("unknown-function", name_at, format!("there is no function `{name}`"), Some(help));
         };
-        if !(function.least..=function.most).contains(&arguments.len()) {
+        if !function.arity.contains(&arguments.len()) {
             let message = format!("`{}` is given {} arguments", function.signature, arguments.len());
             return self.complain("wrong-arguments", at, message, Some(format!("write {}", function.signature)));
         }
@@ -346,6 +319,11 @@ impl Checker<'_> {
         let message = format!("the fact is of type {ty}, and the value that stands in for it is {other}");
         Some(self.complain("type-mismatch", &argument.at(), message, Some("write a value of its type".to_owned())))
     }
+}
+
+/// What stands for an expression that was refused.
+fn broken(at: &At) -> (Node, Type) {
+    (Node::Slot { slot: BROKEN, at: at.clone() }, Type::Any)
 }
 
 /// The first argument that has no order with one before it.

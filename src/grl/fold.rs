@@ -84,7 +84,7 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
     for probe in probes {
         let mut values = vec![probe];
         values.extend(others.iter().filter_map(Node::constant).cloned());
-        last = Some((function.run)(&values, &clock).err()?);
+        last = Some((function.run)(function.name, &values, &clock).err()?);
     }
     last.map(|kind| Fault::new(at, kind))
 }

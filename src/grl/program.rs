@@ -462,5 +462,5 @@ fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<
     if values.iter().any(|value| matches!(value, Value::List(_))) {
         env.check_time(at)?;
     }
-    (function.run)(&values, env.clock).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some)
+    (function.run)(function.name, &values, env.clock).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::facts::{FactRef, Owner};
-use crate::diagnostics::nearest;
+use crate::diagnostics::{Diagnostic, Place, nearest};
 use crate::types::{FieldName, Type};
 
 /// The names an expression may use: node ids, their aliases, and `input`.
@@ -52,6 +52,39 @@ pub enum ScopeError {
         /// The fields it has.
         known: Vec<String>,
     },
+}
+
+impl ScopeError {
+    /// The error of a name that is `written` at this place.
+    pub fn diagnostic(&self, written: &str, place: impl Into<Place>) -> Diagnostic {
+        let (code, message, help) = match self {
+            Self::Unknown { nearest } => {
+                let help = nearest.as_ref().map(|name| format!("did you mean `{name}`?"));
+                ("unknown-fact", format!("there is no fact `{written}`"), help)
+            }
+            Self::Ambiguous { owners } => {
+                let quoted: Vec<String> = owners.iter().map(|owner| format!("`{owner}`")).collect();
+                let help = owners.first().map(|owner| format!("say whose it is, such as `{owner}.{written}`"));
+                ("ambiguous-name", format!("`{written}` is a field of {}", quoted.join(" and of ")), help)
+            }
+            Self::UnknownColumns { owner } => (
+                "unknown-fact",
+                format!(
+                    "there is no fact `{written}`, unless it is a column of `{owner}`, whose columns are not known"
+                ),
+                Some(format!("write `{owner}.{written}`, or name the columns in its query")),
+            ),
+            Self::NoField { owner, field, known } => {
+                let help = match nearest(field, known.iter().map(String::as_str)) {
+                    Some(name) => format!("did you mean `{owner}.{name}`?"),
+                    None if known.is_empty() => format!("`{owner}` is a single value"),
+                    None => format!("it has: {}", known.join(", ")),
+                };
+                ("unknown-fact", format!("`{owner}` has no field `{field}`"), Some(help))
+            }
+        };
+        Diagnostic::error(code, place, message).maybe_help(help)
+    }
 }
 
 impl Scope {

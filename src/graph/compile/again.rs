@@ -8,21 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Catalog, Context, RuleFiles, compile};
-use crate::config::Env;
 use crate::diagnostics::Source;
-use crate::graph::plan::Flow;
-use crate::grl::Limits;
-use crate::yaml;
-
-/// What a flow was compiled from.
-#[derive(Debug)]
-pub(in crate::graph) struct Origin {
-    source: Arc<Source>,
-    rules: BTreeMap<String, Arc<Source>>,
-    env: Env,
-    rule_limits: Limits,
-    file_limits: yaml::Limits,
-}
+use crate::graph::plan::{Flow, Origin};
 
 impl Origin {
     pub(super) fn of(source: &Arc<Source>, kept: Kept<'_>, context: &Context<'_>) -> Self {

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::input::{self, InputSchema};
-use super::plan::Flow;
+use super::plan::{Flow, Origin};
 use super::spec::FlowKeys;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
@@ -27,8 +27,6 @@ use crate::yaml::{self, Marked};
 
 use again::Kept;
 use node::Draft;
-
-pub(super) use again::Origin;
 
 /// What is warned of in flow files and rules, and may be allowed there.
 const LINTS: &[&str] = &[

@@ -11,7 +11,7 @@ use crate::graph::plan::{Cause, OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
 use crate::graph::{Description, Query, values};
-use crate::grl::{FactRef, Owner, Scope, ScopeError};
+use crate::grl::{FactRef, Owner, Scope};
 use crate::types::{DomainName, FieldName, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
 
@@ -226,7 +226,7 @@ impl Compiler<'_> {
             }
             Ok(resolved) => Some(resolved),
             Err(error) => {
-                self.found.push(unknown(&names.join("."), &error, place));
+                self.found.push(error.diagnostic(&names.join("."), place));
                 None
             }
         }
@@ -346,32 +346,6 @@ fn causes(list: &Marked, found: &mut Diagnostics) -> Vec<Cause> {
 
 fn fits_parameter(fact: &Type, expected: &Type) -> bool {
     fact.comparable_with(expected)
-}
-
-/// A name that is no fact, in the graph itself.
-pub(super) fn unknown(written: &str, error: &ScopeError, place: &Span) -> Diagnostic {
-    let (message, help) = match error {
-        ScopeError::Unknown { nearest } => {
-            (format!("there is no fact `{written}`"), nearest.as_ref().map(|name| format!("did you mean `{name}`?")))
-        }
-        ScopeError::Ambiguous { owners } => {
-            let first = owners.first().map(|owner| format!("say whose it is, such as `{owner}.{written}`"));
-            (format!("`{written}` is a field of several nodes: {}", owners.join(", ")), first)
-        }
-        ScopeError::UnknownColumns { owner } => (
-            format!("there is no fact `{written}`, unless it is a column of `{owner}`, whose columns are not known"),
-            Some(format!("write `{owner}.{written}`, or name the columns in its query")),
-        ),
-        ScopeError::NoField { owner, field, known } => {
-            let meant = nearest(field, known.iter().map(String::as_str));
-            let help = meant.map_or_else(
-                || format!("it has: {}", known.join(", ")),
-                |name| format!("did you mean `{owner}.{name}`?"),
-            );
-            (format!("`{owner}` has no field `{field}`"), Some(help))
-        }
-    };
-    Diagnostic::error("unknown-fact", place, message).maybe_help(help)
 }
 
 /// The owner of a fact, as a node's place in the plan.

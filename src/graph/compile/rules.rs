@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Compiler;
 use super::node::places;
-use super::query::{owner_place, unknown};
+use super::query::owner_place;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::graph::plan::{Guard, Node, Outcome, RuleNode, Work};
 use crate::graph::spec::WaitingSpec;
@@ -162,7 +162,7 @@ impl Compiler<'_> {
                     let (name, span) = (FieldName::from(entry.key()), entry.key_span().clone());
                     locals.push(LocalFact::Mapped { name, source, ty, span });
                 }
-                Err(error) => self.found.push(unknown(text, &error, &entry.value().head())),
+                Err(error) => self.found.push(error.diagnostic(text, entry.value().head())),
             }
         }
         locals

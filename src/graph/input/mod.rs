@@ -107,7 +107,8 @@ impl Scalar {
 impl InputField {
     /// What a text must match as a whole, as its author wrote it.
     pub fn bare_pattern(&self) -> Option<&str> {
-        self.pattern.as_ref().map(schema::bare_pattern)
+        let anchored = self.pattern.as_ref()?.as_str();
+        anchored.strip_prefix("^(?:")?.strip_suffix(")$")
     }
 
     /// What the graph calls its type: `text`, `list of text`.
@@ -156,8 +157,8 @@ impl Serialize for InputField {
         if let Some(length) = self.max_length {
             map.serialize_entry("max_length", &length)?;
         }
-        if let Some(pattern) = &self.pattern {
-            map.serialize_entry("pattern", schema::bare_pattern(pattern))?;
+        if let Some(pattern) = self.bare_pattern() {
+            map.serialize_entry("pattern", pattern)?;
         }
         for (key, value) in [("minimum", &self.minimum), ("maximum", &self.maximum), ("default", &self.default)] {
             if let Some(value) = value {

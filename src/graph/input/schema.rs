@@ -169,11 +169,6 @@ fn pattern(text: Option<&str>, node: &Marked, found: &mut Diagnostics) -> Option
     }
 }
 
-/// The pattern as its author wrote it.
-pub(super) fn bare_pattern(pattern: &Regex) -> &str {
-    pattern.as_str().strip_prefix("^(?:").and_then(|rest| rest.strip_suffix(")$")).unwrap_or(pattern.as_str())
-}
-
 fn refuse_senseless(field: &InputField, node: &Marked, found: &mut Diagnostics) {
     let mut refuse = |key: &str, message: &str| {
         if let Some(entry) = node.entry(key) {

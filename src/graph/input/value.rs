@@ -89,7 +89,7 @@ impl InputField {
         if let (Value::Text(text), Some(pattern)) = (value, &self.pattern)
             && !pattern.is_match(text)
         {
-            return Err(("pattern", format!("must match {}", super::schema::bare_pattern(pattern))));
+            return Err(("pattern", format!("must match {}", self.bare_pattern().unwrap_or_default())));
         }
         if let Some(least) = &self.minimum
             && less(value, least)

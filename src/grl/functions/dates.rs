@@ -3,32 +3,72 @@
 use jiff::civil::Date;
 use jiff::{Span, Unit};
 
-use super::super::error::EvalErrorKind as Error;
-use super::super::operators::unfit;
 use super::numbers::whole;
+use super::{Function, Gives, Takes};
+use crate::grl::error::EvalErrorKind as Error;
+use crate::grl::operators::unfit;
 use crate::types::{Clock, Value, parse_moment};
 
-pub(super) fn date(arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("today", "today()", 0..=0, Takes::Nothing, Gives::Date, |_, _, clock| Ok(Value::Date(clock.today()))),
+    Function::new("now", "now()", 0..=0, Takes::Nothing, Gives::Timestamp, |_, _, clock| {
+        Ok(Value::Timestamp(clock.now()))
+    }),
+    Function::new("date", "date(\"2026-01-31\") or date(timestamp)", 1..=1, Takes::TextOrMoment, Gives::Date, date),
+    Function::new("timestamp", "timestamp(\"2026-01-31T08:00:00Z\")", 1..=1, Takes::Texts, Gives::Timestamp, timestamp),
+    Function::new(
+        "add_days",
+        "add_days(date, days)",
+        2..=2,
+        Takes::DateAndNumber,
+        Gives::Date,
+        |name, arguments, _| add(name, arguments, |days| Span::new().try_days(days)),
+    ),
+    // The same day of another month, or the last one where that month is shorter.
+    Function::new(
+        "add_months",
+        "add_months(date, months)",
+        2..=2,
+        Takes::DateAndNumber,
+        Gives::Date,
+        |name, arguments, _| add(name, arguments, |months| Span::new().try_months(months)),
+    ),
+    Function::new("days_between", "days_between(from, to)", 2..=2, Takes::Dates, Gives::Integer, days_between),
+    Function::new("year", "year(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+        part(name, arguments, |date| date.year().into())
+    }),
+    Function::new("month", "month(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+        part(name, arguments, |date| date.month().into())
+    }),
+    Function::new("day", "day(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+        part(name, arguments, |date| date.day().into())
+    }),
+    Function::new("weekday", "weekday(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+        part(name, arguments, |date| date.weekday().to_monday_one_offset().into())
+    }),
+];
+
+fn date(name: &'static str, arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
     const EXPECTED: &str = "a text such as \"2026-01-31\", or a timestamp";
     match arguments.first() {
         Some(Value::Date(date)) => Ok(Value::Date(*date)),
         Some(Value::Timestamp(moment)) => Ok(Value::Date(moment.to_zoned(clock.time_zone().clone()).date())),
-        Some(Value::Text(text)) if is_day(text) => text.parse().map(Value::Date).map_err(|_| no_date("date", EXPECTED)),
-        Some(Value::Text(_)) => Err(no_date("date", EXPECTED)),
-        Some(other) => Err(unfit("date", EXPECTED, other)),
+        Some(Value::Text(text)) if is_day(text) => text.parse().map(Value::Date).map_err(|_| no_date(name, EXPECTED)),
+        Some(Value::Text(_)) => Err(no_date(name, EXPECTED)),
+        Some(other) => Err(unfit(name, EXPECTED, other)),
         None => Ok(Value::Null),
     }
 }
 
-pub(super) fn timestamp(arguments: &[Value]) -> Result<Value, Error> {
+fn timestamp(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
     const EXPECTED: &str = "a text such as \"2026-01-31T08:00:00Z\"";
     match arguments.first() {
         Some(Value::Text(text)) => parse_moment(text).map(Value::Timestamp).map_err(|why| Error::Type {
-            operator: "timestamp",
+            operator: name,
             expected: EXPECTED,
             found: why.to_string(),
         }),
-        Some(other) => Err(unfit("timestamp", EXPECTED, other)),
+        Some(other) => Err(unfit(name, EXPECTED, other)),
         None => Ok(Value::Null),
     }
 }
@@ -38,11 +78,11 @@ pub(in crate::grl) fn is_day(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }
 
-pub(super) fn no_date(operator: &'static str, expected: &'static str) -> Error {
+fn no_date(operator: &'static str, expected: &'static str) -> Error {
     Error::Type { operator, expected, found: "another text".to_owned() }
 }
 
-pub(super) fn one_date(name: &'static str, arguments: &[Value]) -> Result<Date, Error> {
+fn one_date(name: &'static str, arguments: &[Value]) -> Result<Date, Error> {
     match arguments.first() {
         Some(Value::Date(date)) => Ok(*date),
         Some(other) => Err(unfit(name, "a date", other)),
@@ -50,16 +90,7 @@ pub(super) fn one_date(name: &'static str, arguments: &[Value]) -> Result<Date, 
     }
 }
 
-pub(super) fn add_days(arguments: &[Value]) -> Result<Value, Error> {
-    add("add_days", arguments, |days| Span::new().try_days(days))
-}
-
-/// The same day of another month, or the last one where that month is shorter.
-pub(super) fn add_months(arguments: &[Value]) -> Result<Value, Error> {
-    add("add_months", arguments, |months| Span::new().try_months(months))
-}
-
-pub(super) fn add(
+fn add(
     name: &'static str,
     arguments: &[Value],
     span: impl Fn(i64) -> Result<Span, jiff::Error>,
@@ -70,9 +101,13 @@ pub(super) fn add(
     date.checked_add(span(count).map_err(out)?).map(Value::Date).map_err(out)
 }
 
-pub(super) fn days_between(arguments: &[Value]) -> Result<Value, Error> {
-    let from = one_date("days_between", arguments)?;
-    let to = one_date("days_between", arguments.get(1..).unwrap_or_default())?;
-    let span = from.until((Unit::Day, to)).map_err(|_| Error::OutOfRange { operator: "days_between" })?;
+fn days_between(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
+    let from = one_date(name, arguments)?;
+    let to = one_date(name, arguments.get(1..).unwrap_or_default())?;
+    let span = from.until((Unit::Day, to)).map_err(|_| Error::OutOfRange { operator: name })?;
     Ok(Value::Integer(span.get_days().into()))
+}
+
+fn part(name: &'static str, arguments: &[Value], part: impl Fn(Date) -> i64) -> Result<Value, Error> {
+    one_date(name, arguments).map(|date| Value::Integer(part(date)))
 }

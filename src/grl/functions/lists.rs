@@ -1,12 +1,45 @@
 //! Functions of lists, or of several arguments as if they were one.
 
-use super::super::ast::{Arithmetic, Compare};
-use super::super::error::EvalErrorKind as Error;
-use super::super::operators::{arithmetic, order_for, unfit};
+use super::{Function, Gives, MANY, Takes};
+use crate::grl::ast::{Arithmetic, Compare};
+use crate::grl::error::EvalErrorKind as Error;
+use crate::grl::operators::{arithmetic, order_for, unfit};
 use crate::types::{Clock, Value};
 
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new(
+        "min",
+        "min(a, b, ...) or min(list)",
+        1..=MANY,
+        Takes::Ordered,
+        Gives::Element,
+        |name, arguments, _| extreme(name, arguments, Compare::Less),
+    ),
+    Function::new(
+        "max",
+        "max(a, b, ...) or max(list)",
+        1..=MANY,
+        Takes::Ordered,
+        Gives::Element,
+        |name, arguments, _| extreme(name, arguments, Compare::Greater),
+    ),
+    Function::new("sum", "sum(list)", 1..=1, Takes::Numerics, Gives::Element, sum),
+    Function::new("avg", "avg(list)", 1..=1, Takes::Numerics, Gives::Decimal, avg),
+    Function::new("count", "count(list)", 1..=1, Takes::List, Gives::Integer, |name, arguments, _| {
+        length(name, arguments)
+    }),
+    Function::new("any", "any(list of conditions)", 1..=1, Takes::Booleans, Gives::Boolean, |name, arguments, _| {
+        booleans(name, arguments, true)
+    })
+    .of_each_element(),
+    Function::new("all", "all(list of conditions)", 1..=1, Takes::Booleans, Gives::Boolean, |name, arguments, _| {
+        booleans(name, arguments, false)
+    })
+    .of_each_element(),
+];
+
 /// The values of the one list, or the arguments themselves.
-pub(super) fn values<'a>(name: &'static str, arguments: &'a [Value]) -> Result<&'a [Value], Error> {
+fn values<'a>(name: &'static str, arguments: &'a [Value]) -> Result<&'a [Value], Error> {
     match arguments {
         [Value::List(items)] => no_null(name, items),
         [one] => Err(unfit(name, "a list", one)),
@@ -14,14 +47,14 @@ pub(super) fn values<'a>(name: &'static str, arguments: &'a [Value]) -> Result<&
     }
 }
 
-pub(super) fn no_null<'a>(name: &'static str, items: &'a [Value]) -> Result<&'a [Value], Error> {
+fn no_null<'a>(name: &'static str, items: &'a [Value]) -> Result<&'a [Value], Error> {
     match items.iter().position(Value::is_null) {
         None => Ok(items),
         Some(at) => Err(Error::Null { operator: name, operand: format!("element {} of the list", at + 1) }),
     }
 }
 
-pub(super) fn extreme(name: &'static str, arguments: &[Value], wanted: Compare) -> Result<Value, Error> {
+fn extreme(name: &'static str, arguments: &[Value], wanted: Compare) -> Result<Value, Error> {
     let mut values = values(name, arguments)?.iter();
     let Some(mut best) = values.next() else { return Ok(Value::Null) };
     for value in values {
@@ -33,7 +66,7 @@ pub(super) fn extreme(name: &'static str, arguments: &[Value], wanted: Compare) 
     Ok(best.clone())
 }
 
-pub(super) fn sum(name: &'static str, arguments: &[Value]) -> Result<Value, Error> {
+fn sum(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
     let mut total = Value::Integer(0);
     for value in values(name, arguments)? {
         total = arithmetic(Arithmetic::Add, &total, value)?;
@@ -41,10 +74,10 @@ pub(super) fn sum(name: &'static str, arguments: &[Value]) -> Result<Value, Erro
     Ok(total)
 }
 
-pub(super) fn avg(arguments: &[Value], _: &Clock) -> Result<Value, Error> {
-    match length("avg", arguments)? {
+fn avg(name: &'static str, arguments: &[Value], clock: &Clock) -> Result<Value, Error> {
+    match length(name, arguments)? {
         Value::Integer(0) => Ok(Value::Null),
-        count => arithmetic(Arithmetic::Divide, &sum("avg", arguments)?, &count),
+        count => arithmetic(Arithmetic::Divide, &sum(name, arguments, clock)?, &count),
     }
 }
 
@@ -59,7 +92,7 @@ pub(super) fn length(name: &'static str, arguments: &[Value]) -> Result<Value, E
 }
 
 /// `any` looks for true, `all` for false.
-pub(super) fn booleans(name: &'static str, arguments: &[Value], wanted: bool) -> Result<Value, Error> {
+fn booleans(name: &'static str, arguments: &[Value], wanted: bool) -> Result<Value, Error> {
     for value in values(name, arguments)? {
         match value {
             Value::Boolean(found) if *found == wanted => return Ok(Value::Boolean(wanted)),
@@ -68,8 +101,4 @@ pub(super) fn booleans(name: &'static str, arguments: &[Value], wanted: bool) ->
         }
     }
     Ok(Value::Boolean(!wanted))
-}
-
-pub(super) fn coalesce(arguments: &[Value]) -> Value {
-    arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default()
 }

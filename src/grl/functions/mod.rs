@@ -1,36 +1,68 @@
-//! The functions of the language: what each takes, what it gives, and what it does. The list is in rules/README.md.
+//! The functions of the language. Each is declared once, in the file of its topic, with its signature, its types and its code;
+//! `rules/README.md` describes it with an example.
 
 mod dates;
-mod json;
 mod lists;
 mod numbers;
 mod texts;
+mod values;
+
+use std::ops::RangeInclusive;
+
+use super::error::EvalErrorKind as Error;
+use crate::types::{Clock, Type, Value};
 
 pub(super) use dates::is_day;
-
-use super::ast::Compare;
-use super::error::EvalErrorKind as Error;
-use crate::types::{Clock, Decimal, Type, Value};
-use dates::{add_days, add_months, date, days_between, one_date, timestamp};
-use json::get;
-use lists::{avg, booleans, coalesce, extreme, length, sum};
-use numbers::{each_number, round};
-use texts::{concat, replace, substring, text};
 
 /// A function.
 pub(super) struct Function {
     pub(super) name: &'static str,
     /// How it is written, for messages.
     pub(super) signature: &'static str,
-    pub(super) least: usize,
-    pub(super) most: usize,
+    /// How many arguments it takes.
+    pub(super) arity: RangeInclusive<usize>,
     /// Whether it takes null for an argument.
     pub(super) takes_null: bool,
     /// Whether a comparison of a list with a value inside it compares each element.
     pub(super) each: bool,
     pub(super) takes: Takes,
     pub(super) gives: Gives,
-    pub(super) run: fn(&[Value], &Clock) -> Result<Value, Error>,
+    pub(super) run: Run,
+}
+
+/// The code of a function: it is given the function's name, for its errors, and the arguments.
+pub(super) type Run = fn(&'static str, &[Value], &Clock) -> Result<Value, Error>;
+
+impl Function {
+    const fn new(
+        name: &'static str,
+        signature: &'static str,
+        arity: RangeInclusive<usize>,
+        takes: Takes,
+        gives: Gives,
+        run: Run,
+    ) -> Self {
+        Self { name, signature, arity, takes_null: false, each: false, takes, gives, run }
+    }
+
+    const fn taking_null(self) -> Self {
+        Self { takes_null: true, ..self }
+    }
+
+    const fn of_each_element(self) -> Self {
+        Self { each: true, ..self }
+    }
+}
+
+/// No limit to the number of arguments.
+const MANY: usize = usize::MAX;
+
+static BY_TOPIC: [&[Function]; 5] =
+    [numbers::FUNCTIONS, lists::FUNCTIONS, values::FUNCTIONS, texts::FUNCTIONS, dates::FUNCTIONS];
+
+/// All functions.
+pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
+    BY_TOPIC.into_iter().flatten()
 }
 
 /// What all arguments must be.
@@ -66,83 +98,6 @@ pub(super) enum Gives {
     Date,
     Timestamp,
     Any,
-}
-
-macro_rules! function {
-    ($name:literal, $signature:literal, $least:literal..=$most:expr, $takes:ident -> $gives:ident, $run:expr) => {
-        Function {
-            name: $name,
-            signature: $signature,
-            least: $least,
-            most: $most,
-            takes_null: false,
-            each: false,
-            takes: Takes::$takes,
-            gives: Gives::$gives,
-            run: $run,
-        }
-    };
-}
-
-/// As many arguments as one likes.
-const MANY: usize = usize::MAX;
-
-/// All functions.
-pub(super) static FUNCTIONS: &[Function] = &[
-    function!("round", "round(number, places)", 1..=2, Numbers -> Decimal, round),
-    function!("floor", "floor(number)", 1..=1, Numbers -> Decimal, |a, _| each_number("floor", a, Decimal::floor)),
-    function!("ceil", "ceil(number)", 1..=1, Numbers -> Decimal, |a, _| each_number("ceil", a, Decimal::ceil)),
-    function!("abs", "abs(number)", 1..=1, Numbers -> Same, |a, _| each_number("abs", a, |n| Ok(n.abs()))),
-    function!("trim_scale", "trim_scale(number)", 1..=1, Numbers -> Decimal, |a, _| each_number("trim_scale", a, |n| Ok(n.trim_scale()))),
-    function!("min", "min(a, b, ...) or min(list)", 1..=MANY, Ordered -> Element, |a, _| extreme("min", a, Compare::Less)),
-    function!("max", "max(a, b, ...) or max(list)", 1..=MANY, Ordered -> Element, |a, _| extreme("max", a, Compare::Greater)),
-    function!("sum", "sum(list)", 1..=1, Numerics -> Element, |a, _| sum("sum", a)),
-    function!("avg", "avg(list)", 1..=1, Numerics -> Decimal, avg),
-    function!("count", "count(list)", 1..=1, List -> Integer, |a, _| length("count", a)),
-    Function {
-        each: true,
-        ..function!("any", "any(list of conditions)", 1..=1, Booleans -> Boolean, |a, _| booleans("any", a, true))
-    },
-    Function {
-        each: true,
-        ..function!("all", "all(list of conditions)", 1..=1, Booleans -> Boolean, |a, _| booleans("all", a, false))
-    },
-    Function {
-        takes_null: true,
-        ..function!("coalesce", "coalesce(a, b, ...)", 1..=MANY, Anything -> Same, |a, _| Ok(coalesce(a)))
-    },
-    Function {
-        takes_null: true,
-        ..function!("is_set", "is_set(fact)", 1..=1, Fact -> Boolean, |a, _| Ok(Value::Boolean(!a.is_empty())))
-    },
-    Function {
-        takes_null: true,
-        ..function!("default", "default(fact, value)", 2..=2, Fact -> Same, |a, _| Ok(a.first().cloned().unwrap_or_default()))
-    },
-    Function { takes_null: true, ..function!("get", "get(json, \"key\")", 2..=2, JsonAndText -> Any, |a, _| get(a)) },
-    function!("upper", "upper(text)", 1..=1, Texts -> Text, |a, _| text("upper", a, str::to_uppercase)),
-    function!("lower", "lower(text)", 1..=1, Texts -> Text, |a, _| text("lower", a, str::to_lowercase)),
-    function!("trim", "trim(text)", 1..=1, Texts -> Text, |a, _| text("trim", a, |t| t.trim().to_owned())),
-    function!("len", "len(text or list)", 1..=1, TextOrList -> Integer, |a, _| length("len", a)),
-    function!("concat", "concat(a, b, ...)", 1..=MANY, Anything -> Text, |a, _| concat(a)),
-    function!("substring", "substring(text, start, length)", 2..=3, TextAndNumbers -> Text, |a, _| substring(a)),
-    function!("replace", "replace(text, what, by)", 3..=3, Texts -> Text, |a, _| replace(a)),
-    function!("today", "today()", 0..=0, Nothing -> Date, |_, clock| Ok(Value::Date(clock.today()))),
-    function!("now", "now()", 0..=0, Nothing -> Timestamp, |_, clock| Ok(Value::Timestamp(clock.now()))),
-    function!("date", "date(\"2026-01-31\") or date(timestamp)", 1..=1, TextOrMoment -> Date, date),
-    function!("timestamp", "timestamp(\"2026-01-31T08:00:00Z\")", 1..=1, Texts -> Timestamp, |a, _| timestamp(a)),
-    function!("add_days", "add_days(date, days)", 2..=2, DateAndNumber -> Date, |a, _| add_days(a)),
-    function!("add_months", "add_months(date, months)", 2..=2, DateAndNumber -> Date, |a, _| add_months(a)),
-    function!("days_between", "days_between(from, to)", 2..=2, Dates -> Integer, |a, _| days_between(a)),
-    function!("year", "year(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("year", a)?.year().into()))),
-    function!("month", "month(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("month", a)?.month().into()))),
-    function!("day", "day(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("day", a)?.day().into()))),
-    function!("weekday", "weekday(date)", 1..=1, Dates -> Integer, |a, _| Ok(Value::Integer(one_date("weekday", a)?.weekday().to_monday_one_offset().into()))),
-];
-
-/// The function of this name.
-pub(super) fn function(name: &str) -> Option<&'static Function> {
-    FUNCTIONS.iter().find(|function| function.name == name)
 }
 
 impl Takes {
@@ -184,9 +139,7 @@ impl Takes {
         };
         (!fits).then_some(expected)
     }
-}
 
-impl Takes {
     /// Whether a list with a null in it is an error.
     pub(super) fn refuses_null_elements(self) -> bool {
         matches!(self, Self::Ordered | Self::Numerics | Self::Booleans)

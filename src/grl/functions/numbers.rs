@@ -1,20 +1,37 @@
 //! Functions of numbers.
 
-use super::super::error::EvalErrorKind as Error;
-use super::super::operators::{number, refused};
+use super::{Function, Gives, Takes};
+use crate::grl::error::EvalErrorKind as Error;
+use crate::grl::operators::{number, refused};
 use crate::types::{Clock, Decimal, DecimalError, Value};
 
-pub(super) fn round(arguments: &[Value], _: &Clock) -> Result<Value, Error> {
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function::new("round", "round(number, places)", 1..=2, Takes::Numbers, Gives::Decimal, round),
+    Function::new("floor", "floor(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+        each_number(name, arguments, Decimal::floor)
+    }),
+    Function::new("ceil", "ceil(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+        each_number(name, arguments, Decimal::ceil)
+    }),
+    Function::new("abs", "abs(number)", 1..=1, Takes::Numbers, Gives::Same, |name, arguments, _| {
+        each_number(name, arguments, |number| Ok(number.abs()))
+    }),
+    Function::new("trim_scale", "trim_scale(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+        each_number(name, arguments, |number| Ok(number.trim_scale()))
+    }),
+];
+
+fn round(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
     let places = match arguments.get(1) {
         None => 0,
-        Some(places) => whole("round", places)?,
+        Some(places) => whole(name, places)?,
     };
-    let out = Error::OutOfRange { operator: "round" };
+    let out = Error::OutOfRange { operator: name };
     let places = i32::try_from(places).ok().filter(|places| (-100..=100).contains(places)).ok_or(out)?;
-    each_number("round", arguments.get(..1).unwrap_or_default(), |number| number.round(places))
+    each_number(name, arguments.get(..1).unwrap_or_default(), |number| number.round(places))
 }
 
-pub(super) fn each_number(
+fn each_number(
     name: &'static str,
     arguments: &[Value],
     run: impl Fn(&Decimal) -> Result<Decimal, DecimalError>,
