@@ -105,7 +105,7 @@ impl Project {
         let config = keep(loaded.map(|config| (config, Diagnostics::new())), found)?;
         let limits = config.rules.limits.clone();
         let context =
-            graph::Context { rule_limits: limits.clone(), file_limits: config.graph_limits, env: &env, catalog: None };
+            graph::Context { rule_limits: limits.clone(), file_limits: config.graph.limits, env: &env, catalog: None };
         let mut suites = Vec::new();
         for path in paths {
             match Suite::read(path, &context, &config.time_zone) {
@@ -142,7 +142,7 @@ fn read(sources: &Sources, catalog: Option<&dyn Catalog>, found: &mut Diagnostic
     let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
     let config = keep(loaded.map(|config| (config, Diagnostics::new())), found);
     let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
-    let file_limits = config.as_ref().map(|config| config.graph_limits).unwrap_or_default();
+    let file_limits = config.as_ref().map(|config| config.graph.limits).unwrap_or_default();
     let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
     let flows = keep(graph::load(&sources.graphs, &context), found);
     Some((config?, flows?))

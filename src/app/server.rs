@@ -95,7 +95,7 @@ impl App {
         let watch = Arc::new(Watch::new(core.gate().clone(), core.config(), certificate.clone()));
         let operator = Arc::new(Operator::new(&core, sources, in_service, Arc::clone(&watch)));
         let admin = Admin::new(watch.admin_key().clone(), Arc::clone(&operator) as _);
-        let console = core.config().console.then(|| Console::start(core.releases().clone()));
+        let console = core.config().console.enabled.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
         let workshop = core.workshop(Some(admin), admin_side.clone()).with_console(console.clone());
         let workers = http.workers.count();

@@ -19,10 +19,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::values::{self, MOST};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, covered, is_secret};
 use crate::types::{FlowName, hex, parse_moment};
 use crate::yaml::{self, Marked};
@@ -277,21 +278,33 @@ impl fmt::Debug for Access {
 }
 
 /// The files of the listener's TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct TlsFiles {
-    /// The certificate and those that lead to its authority, in PEM.
+    /// The certificate and those that lead to its authority (PEM), beside this file.
+    #[schemars(extend("x-beside" = true))]
     pub certificate: PathBuf,
-    /// Its private key, in PEM.
+    /// Its private key (PEM), beside this file.
+    #[schemars(extend("x-beside" = true))]
     pub key: PathBuf,
 }
 
 /// The pages of other origins that may ask.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Cors {
     /// Their origins, such as `https://erp.example.com`; `*` is every page.
+    #[serde(deserialize_with = "values::origins")]
+    #[schemars(inner(regex(pattern = "^([*]|https?://[^/?#@ *]+)$")))]
     pub origins: Vec<String>,
-    /// How long a browser remembers that it may, in seconds.
+    /// How long a browser remembers that a page may ask, in seconds.
+    #[serde(default = "ten_minutes")]
+    #[schemars(range(min = 1, max = MOST))]
     pub max_age_s: usize,
+}
+
+fn ten_minutes() -> usize {
+    600
 }
 
 /// What a token becomes in a file.

@@ -1,16 +1,18 @@
 //! What a domain's actor needs to know of its database: where it is, who asks, how many connections, how long to wait.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::origin::Origin;
 use super::tls::{SessionAttrs, Tls};
-use crate::types::DomainName;
+use super::values::MOST;
+use crate::types::{DomainName, Milliseconds};
 
 /// The configuration of one domain.
 #[derive(Debug, Clone)]
@@ -61,34 +63,64 @@ pub enum Password {
     File(PathBuf),
 }
 
+/// The settings of domains in the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct Domains {
+    /// What every domain has, where its own section says nothing else.
+    pub(super) defaults: DomainSettings,
+    /// What single domains have.
+    #[serde(flatten)]
+    pub(super) named: BTreeMap<String, DomainSettings>,
+}
+
+/// The settings of a domain in the file.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct DomainSettings {
+    /// Its connections.
+    pub(super) pool: PoolConfig,
+    /// How long to wait.
+    pub(super) timeouts: Timeouts,
+}
+
 /// How many connections a domain may keep.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct PoolConfig {
-    /// Connections kept open while idle. Default 5.
+    /// Connections kept open while idle.
+    #[schemars(range(min = 0, max = MOST))]
     pub min: usize,
-    /// The most connections at once, the probe's among them. Default 20.
+    /// The most connections at once, the probe's among them.
+    #[schemars(range(min = 1, max = MOST))]
     pub max: usize,
-    /// The age at which a connection is replaced, less up to a tenth. Default 30 minutes.
+    /// The age at which a connection is replaced, less up to a tenth.
+    #[serde(rename = "max_lifetime_ms", with = "Milliseconds")]
     pub max_lifetime: Duration,
-    /// Whether waiting queries of one node go together. Default `auto`.
+    /// Has no effect: queries wait for a connection for `acquire_ms`.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 0, max = MOST), extend("deprecated" = true))]
+    pub max_waiting: Option<usize>,
+    /// Whether waiting queries of one node go together.
     pub coalesce: Coalescing,
-    /// Whether statements are prepared once a connection. Default `prepared`.
+    /// Whether statements are prepared once a connection.
     pub statements: Statements,
 }
 
 /// Whether statements are prepared once a connection, which a pooler in transaction mode does not keep for one client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Statements {
     /// Once a connection.
     #[default]
     Prepared,
-    /// With each query, under no name; sessions have no settings of their own, and queries do not go together.
+    /// With each query, under no name, behind a pooler in transaction mode; sessions have no settings of their own, and
+    /// queries do not go together.
     Unprepared,
 }
 
 /// Whether waiting queries of one node may be sent as one statement, and equal ones share an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Coalescing {
     /// Where it is possible and means the same.
@@ -99,17 +131,23 @@ pub enum Coalescing {
 }
 
 /// How long to wait for what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// For a connection to be made and authenticated. Default 3 s.
+    /// For a connection to be made and authenticated.
+    #[serde(rename = "connect_ms", with = "Milliseconds")]
     pub connect: Duration,
-    /// For a free connection of the pool. Default 2 s.
+    /// For a free connection of the pool.
+    #[serde(rename = "acquire_ms", with = "Milliseconds")]
     pub acquire: Duration,
-    /// For a query, where its node names no `timeout_ms`; also the session's `statement_timeout`. Default 5 s.
+    /// For a query whose node has no `timeout_ms`; also the session's `statement_timeout`.
+    #[serde(rename = "query_ms", with = "Milliseconds")]
     pub query: Duration,
-    /// For a probe to be answered. Default 1 s.
+    /// For a probe to be answered.
+    #[serde(rename = "probe_ms", with = "Milliseconds")]
     pub probe: Duration,
-    /// Between two probes. Default 2 s.
+    /// Between two probes.
+    #[serde(rename = "probe_interval_ms", with = "Milliseconds")]
     pub probe_interval: Duration,
 }
 
@@ -119,6 +157,7 @@ impl Default for PoolConfig {
             min: 5,
             max: 20,
             max_lifetime: Duration::from_secs(30 * 60),
+            max_waiting: None,
             coalesce: Coalescing::Auto,
             statements: Statements::Prepared,
         }

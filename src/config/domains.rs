@@ -1,6 +1,6 @@
 //! What a domain's actor is given: its connection from the environment, its pool and timeouts from the file.
 
-use super::domain::{DomainConfig, PoolConfig, Timeouts};
+use super::domain::{DomainConfig, DomainSettings};
 use super::env::Env;
 use super::origin::Origin;
 use super::service::Config;
@@ -18,7 +18,7 @@ impl Config {
     pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
         let configured = variables::read(domain, &self.env)?;
         let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
-        let (pool, mut timeouts) = self.sizes(domain);
+        let DomainSettings { pool, mut timeouts } = self.settings(domain);
         if let Some(connect) = configured.connect_timeout {
             timeouts.connect = connect;
         }
@@ -47,7 +47,7 @@ impl Config {
 
     /// The configuration of a domain made for an inline `connection:`.
     pub fn inline_domain(&self, name: DomainName, url: UrlConnection) -> DomainConfig {
-        let (pool, mut timeouts) = self.sizes(&name);
+        let DomainSettings { pool, mut timeouts } = self.settings(&name);
         if let Some(connect) = url.connect_timeout {
             timeouts.connect = connect;
         }
@@ -63,15 +63,15 @@ impl Config {
     /// Warnings about settings without effect, and about sections for domains that no flow uses: most likely misspelt ones.
     pub fn domain_warnings<'a>(&self, used: impl IntoIterator<Item = &'a DomainName>) -> Diagnostics {
         let used: Vec<&DomainName> = used.into_iter().collect();
-        let unused = self.domains.named.iter().filter(|(name, _)| !used.contains(name));
+        let unused = self.sections.iter().filter(|(name, _)| !used.contains(&name));
         unused
-            .map(|(name, (_, _, span))| {
+            .map(|(name, span)| {
                 let meant = nearest(name.as_str(), used.iter().map(|name| name.as_str()));
                 let help = meant.map(|meant| format!("did you mean `{meant}`?"));
                 let message = format!("no flow uses the domain `{name}`, so these settings have no effect");
                 Diagnostic::warning("unused-domain", span, message).maybe_help(help)
             })
-            .chain(self.domains.warnings.iter().cloned())
+            .chain(self.warnings.iter().cloned())
             .collect()
     }
 
@@ -80,11 +80,8 @@ impl Config {
         &self.env
     }
 
-    fn sizes(&self, domain: &DomainName) -> (PoolConfig, Timeouts) {
-        match self.domains.named.get(domain) {
-            Some((pool, timeouts, _)) => (*pool, *timeouts),
-            None => self.domains.defaults,
-        }
+    fn settings(&self, domain: &DomainName) -> DomainSettings {
+        *self.domains.named.get(domain.as_str()).unwrap_or(&self.domains.defaults)
     }
 
     fn unknown(&self, domain: &DomainName, used_at: Option<&Span>) -> Diagnostics {

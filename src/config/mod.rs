@@ -16,11 +16,12 @@ mod interpolate;
 mod load;
 mod origin;
 mod service;
+mod settings;
 mod tls;
 mod traces;
 mod url;
+mod values;
 mod variables;
-mod words;
 
 pub use access::{Access, Caller, Cors, Right, TlsFiles, digest, new_token};
 pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Statements, Timeouts};
@@ -29,11 +30,16 @@ pub use hosts::HostError;
 pub use interpolate::ReferenceError;
 pub use load::{Arguments, log_format};
 pub use origin::Origin;
-pub use service::{Config, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig, Threads, WhenFull};
+pub use service::{
+    Config, ConsoleConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig,
+    Threads, WhenFull,
+};
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
 pub use variables::{DEFAULT_DOMAIN, read_secret, secret_of_bytes};
 
-/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and nothing of what is named.
-pub const SCHEMA: &str = include_str!("schema.json");
+/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and no names of domains.
+pub fn schema() -> String {
+    format!("{:#}\n", crate::yaml::schema_of::<Config>())
+}

@@ -1,6 +1,11 @@
-//! The settings of the service, every one with a default: an absent or empty `config/service.yaml` works.
+//! The settings of `config/service.yaml`. A setting is declared here and nowhere else: its type, its default, its
+//! documentation, its bounds, and by extensions of its schema
+//! - `x-env`: the variables that replace the file's value, the last one that is set,
+//! - `x-restart`: it takes effect only when the service is started again,
+//! - `x-beside`: it is the path of a file, relative to the configuration.
+//!
+//! An absent or empty file works.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -9,112 +14,129 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::access::{Cors, TlsFiles};
-use super::domain::{PoolConfig, Timeouts};
+use super::domain::Domains;
 use super::env::Env;
 use super::traces::TracesConfig;
+use super::values::{self, MOST};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::grl;
-use crate::types::DomainName;
+use crate::types::{DomainName, Milliseconds};
 use crate::yaml;
 
-/// The settings of the service. No secret shows in its `Debug`.
-#[derive(Debug, Clone)]
+/// The settings of the service. An empty file, or none, means the defaults.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "The settings of the service of Tributary", extend("type" = ["object", "null"]))]
 pub struct Config {
     /// How requests come in.
     pub http: HttpConfig,
-    /// How rules are run and how much they may ask for.
+    /// How rules are run.
     pub rules: RulesConfig,
-    /// How much a flow file may ask for.
-    pub graph_limits: yaml::Limits,
-    /// The zone that says which day it is.
+    /// How flows are read.
+    pub graph: GraphConfig,
+    /// The zone that says which day `today()` is, by its IANA name. PostgreSQL's sessions and flow tests have it too.
+    #[serde(serialize_with = "values::zone_name", deserialize_with = "values::zone")]
+    #[schemars(with = "String", extend("x-env" = ["TRIBUTARY_TIME_ZONE"]))]
     pub time_zone: TimeZone,
     /// What is logged and how.
     pub log: LogConfig,
+    /// The page that shows flows, databases and decisions.
+    pub console: ConsoleConfig,
     /// Which decisions are put on record, and where.
+    #[schemars(extend("x-restart" = true))]
     pub records: RecordsConfig,
-    /// Where traces go; nowhere without it.
+    /// Pools and timeouts: of all domains (`defaults`), and of single ones by name.
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" }))]
+    pub(super) domains: Domains,
+    /// Where traces are sent; `None` where they are not.
+    #[serde(skip)]
     pub traces: Option<TracesConfig>,
-    /// Whether the console is served: the page at `/` and what it reads. Default: yes.
-    pub console: bool,
     /// The bearer token of the admin endpoints; they are off without one.
+    #[serde(skip)]
     pub admin_token: Option<SecretString>,
-    /// The file that it came from, where it came from one.
+    /// The file that the token was read from.
+    #[serde(skip)]
     pub admin_token_file: Option<PathBuf>,
-    pub(super) domains: DomainSettings,
+    /// The sections of single domains, and where the file has them.
+    #[serde(skip)]
+    pub(super) sections: Vec<(DomainName, Span)>,
+    /// About settings without effect.
+    #[serde(skip)]
+    pub(super) warnings: Vec<Diagnostic>,
+    #[serde(skip)]
     pub(super) env: Env,
 }
 
-impl Config {
-    /// The settings in which `next` differs and which take effect only when the service is started again, by their keys in
-    /// `config/service.yaml`.
-    pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
-        let (now, then) = (&self.http, &next.http);
-        let (records, logs) = (&self.records, &self.log);
-        let settings = [
-            ("http.bind", now.bind != then.bind),
-            ("http.admin_bind", now.admin_bind != then.admin_bind),
-            ("http.workers", now.workers != then.workers),
-            ("http.max_in_flight", now.max_in_flight != then.max_in_flight),
-            ("http.drain_timeout_ms", now.drain_timeout != then.drain_timeout),
-            ("http.tls", now.tls != then.tls),
-            ("http.cors", now.cors != then.cors),
-            ("http.url_limit_bytes", now.url_limit != then.url_limit),
-            ("http.header_limit_bytes", now.header_limit != then.header_limit),
-            ("http.head_timeout_ms", now.head_timeout != then.head_timeout),
-            ("http.keep_alive_ms", now.keep_alive != then.keep_alive),
-            ("http.max_connections", now.max_connections != then.max_connections),
-            ("log.format", logs.format != next.log.format),
-            ("log.filter", logs.filter != next.log.filter),
-            ("console.enabled", self.console != next.console),
-            ("records", *records != next.records),
-            ("OTEL_*", self.traces.is_some() != next.traces.is_some()),
-        ];
-        settings.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
-    }
-}
-
 /// How requests come in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
-    /// Where to listen. Default 127.0.0.1:8080; port 0 takes a free one.
+    /// Where to listen; port 0 takes a free one.
+    #[serde(deserialize_with = "values::address")]
+    #[schemars(with = "String", extend("x-env" = ["TRIBUTARY_BIND"], "x-restart" = true))]
     pub bind: SocketAddr,
-    /// Threads that serve requests. Default: one a core.
+    /// Threads that serve requests; `auto` is one a core.
+    #[schemars(extend("x-env" = ["TRIBUTARY_WORKERS"], "x-restart" = true))]
     pub workers: Threads,
-    /// From a request's arrival to its answer. Default 10 s.
+    /// From a request's arrival to its answer; later ones get 504.
+    #[serde(rename = "request_timeout_ms", with = "Milliseconds")]
+    #[schemars(extend("x-env" = ["TRIBUTARY_REQUEST_TIMEOUT_MS"]))]
     pub request_timeout: Duration,
-    /// The largest request body in bytes. Default 256 KiB.
+    /// The largest request body in bytes; larger ones get 413.
+    #[serde(rename = "body_limit_bytes")]
+    #[schemars(range(min = 1, max = MOST), extend("x-env" = ["TRIBUTARY_BODY_LIMIT_BYTES"]))]
     pub body_limit: usize,
-    /// Decisions under way at once, in the whole service, at most half of them of batches; more are answered 503. Default 1,024.
+    /// Decisions under way at once, at most half of them of batches; more are answered 503 at once.
+    #[schemars(range(min = 1, max = MOST), extend("x-restart" = true))]
     pub max_in_flight: usize,
-    /// Decisions of one batch under way at once. Default 256.
+    /// Decisions of one batch under way at once.
+    #[schemars(range(min = 1, max = MOST))]
     pub batch_window: usize,
-    /// How long to finish what is in flight when the service stops. Default 10 s.
+    /// How long to finish what is in flight when the service stops.
+    #[serde(rename = "drain_timeout_ms", with = "Milliseconds")]
+    #[schemars(extend("x-restart" = true))]
     pub drain_timeout: Duration,
-    /// Where the admin endpoints, metrics and what-if are served alone, beside everything else. Default: at `bind`.
+    /// Where only the admin endpoints, metrics and what-if are served; without it they are at `bind`.
+    #[serde(deserialize_with = "values::address")]
+    #[schemars(with = "Option<String>", extend("x-env" = ["TRIBUTARY_ADMIN_BIND"], "x-restart" = true))]
     pub admin_bind: Option<SocketAddr>,
-    /// The file of tokens of which one is asked for. Default: everybody may ask.
+    /// The file of tokens, of which a caller must then send one, beside this file.
+    #[schemars(extend("x-env" = ["TRIBUTARY_TOKENS"], "x-beside" = true))]
     pub tokens: Option<PathBuf>,
-    /// The certificate to listen with. Default: plain HTTP.
+    /// Listen with TLS 1.2 and 1.3 instead of plain HTTP.
+    #[schemars(extend("x-restart" = true))]
     pub tls: Option<TlsFiles>,
-    /// The pages of other origins that may ask. Default: none.
+    /// The pages of other origins that browsers let ask; none without it.
+    #[schemars(extend("x-restart" = true))]
     pub cors: Option<Cors>,
-    /// The longest path and query in bytes. Default 8 KiB.
+    /// The longest path and query in bytes (414).
+    #[serde(rename = "url_limit_bytes")]
+    #[schemars(range(min = 1, max = MOST), extend("x-restart" = true))]
     pub url_limit: usize,
-    /// The most bytes of all headers of a request. Default 16 KiB.
+    /// The most bytes of all headers of a request (431).
+    #[serde(rename = "header_limit_bytes")]
+    #[schemars(range(min = 1, max = MOST), extend("x-restart" = true))]
     pub header_limit: usize,
-    /// How long a client may take to send the head of its request, TLS handshake included. Default 5 s.
+    /// For the head of a request to arrive, TLS handshake included.
+    #[serde(rename = "head_timeout_ms", with = "Milliseconds")]
+    #[schemars(extend("x-restart" = true))]
     pub head_timeout: Duration,
-    /// How long an idle connection is kept. Default 75 s, longer than the 60 s of usual proxies.
+    /// How long an idle connection is kept; longer than a proxy in front keeps its own.
+    #[serde(rename = "keep_alive_ms", with = "Milliseconds")]
+    #[schemars(extend("x-restart" = true))]
     pub keep_alive: Duration,
-    /// The most connections of clients at once; the limit on open files may leave fewer. Default 10,000.
+    /// Connections of clients at once, an eighth of them reserved for probes and administration; the limit on open files
+    /// may leave fewer.
+    #[schemars(range(min = 1, max = MOST), extend("x-restart" = true))]
     pub max_connections: usize,
 }
 
 /// How many threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "serde_yaml::Value")]
 pub enum Threads {
     /// One for each core that this process may use.
     #[default]
@@ -134,55 +156,87 @@ impl Threads {
 }
 
 /// How rules are run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RulesConfig {
-    /// Threads that evaluate rules, each with an engine of its own. Default: one a core.
+    /// Threads that evaluate rules, each with an engine of its own; `auto` is one a core.
+    #[schemars(extend("x-env" = ["TRIBUTARY_RULE_THREADS"]))]
     pub threads: Threads,
-    /// How much rules may ask for.
+    /// What rules may ask for.
     pub limits: grl::Limits,
 }
 
+/// How flows are read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphConfig {
+    /// What a flow file may ask for.
+    pub limits: yaml::Limits,
+}
+
 /// What is logged and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
-    /// Default `pretty`.
+    /// How log lines look.
+    #[schemars(extend("x-env" = ["TRIBUTARY_LOG_FORMAT"], "x-restart" = true))]
     pub format: LogFormat,
-    /// A filter of `tracing`, such as `info` or `tributary=debug,info`. Default `info` for a service, `warn` for other commands.
+    /// A level, or a filter such as `tributary=debug,info`; without one it is `info` for a service, and `warn` for other
+    /// commands.
+    #[serde(deserialize_with = "values::filter")]
+    #[schemars(extend("x-env" = ["RUST_LOG", "TRIBUTARY_LOG"], "x-restart" = true))]
     pub filter: Option<String>,
-    /// Whether each decision is logged, at the level INFO. Default: no.
+    /// Log each decision at the level INFO: flow, outcome or error, id, caller, time.
     pub decisions: bool,
 }
 
+/// The page that shows flows, databases and decisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ConsoleConfig {
+    /// Serve the page at `/`, and what it reads: `/events` and `/console/...`.
+    #[schemars(extend("x-restart" = true))]
+    pub enabled: bool,
+}
+
 /// Which decisions are put on record, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct RecordsConfig {
-    /// Default: nowhere.
+    /// Where decisions are put on record.
     pub to: RecordsTo,
-    /// The file. Default `records/decisions.ndjson`.
+    /// Where `to: file` writes.
     pub path: PathBuf,
-    /// The file is put aside once it has so many bytes. Default 100 MiB.
+    /// The file is put aside once it has so many bytes.
+    #[schemars(range(min = 1, max = MOST))]
     pub max_bytes: u64,
-    /// How many files are kept beside the one that is being written. Default 10.
+    /// How many files are kept beside the one that is being written.
+    #[schemars(range(min = 0, max = MOST))]
     pub keep: usize,
-    /// How many records may wait to be written. Default 4,096.
+    /// Records that may wait to be written.
+    #[schemars(range(min = 1, max = MOST))]
     pub queue: usize,
-    /// What happens where more would have to wait. Default: the record is dropped.
+    /// What happens where more would have to wait.
     pub when_full: WhenFull,
-    /// Whether columns that a graph redacts, and what is made from them, are left out; such records cannot be replayed. Default:
-    /// yes.
+    /// Leave out the columns that graphs name in `redact:`, and what is made from them; such records cannot be replayed.
     pub redact: bool,
-    /// Whether each line of the file holds the digest of the line before it. Default: no.
+    /// With `to: file`: each line holds the digest of the line before it.
     pub chain: bool,
-    /// The domain whose variables say where the table is. Default `records_db`.
+    /// Where `to: table` writes: the domain whose variables (RECORDS_DB_HOST, ...) say where the table is.
+    #[serde(deserialize_with = "values::domain")]
+    #[schemars(with = "Option<String>")]
     pub database: Option<DomainName>,
-    /// The table, with its schema where need be. Default `decision_records`.
+    /// Where `to: table` writes: the table, with its schema where need be.
+    #[serde(deserialize_with = "values::table")]
+    #[schemars(extend("pattern" = "^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$"))]
     pub table: String,
-    /// The Ed25519 private key that signs a file when it is put aside. Default: none.
+    /// With `chain`: the Ed25519 private key in PEM that signs a file when it is put aside.
+    #[schemars(extend("x-beside" = true))]
     pub signing_key: Option<PathBuf>,
 }
 
 /// Where records go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RecordsTo {
     /// Nowhere.
@@ -197,18 +251,18 @@ pub enum RecordsTo {
 }
 
 /// What happens to a record where the queue is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenFull {
-    /// It is dropped, counted and told.
+    /// It is dropped, which is counted and logged.
     #[default]
     Drop,
-    /// Its decision waits, which is counted and told.
+    /// Its decision waits, which is counted and logged.
     Wait,
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -218,29 +272,22 @@ pub enum LogFormat {
     Json,
 }
 
-/// Pool sizes and timeouts: the defaults, and what single domains have instead.
-#[derive(Debug, Clone, Default)]
-pub(super) struct DomainSettings {
-    pub(super) defaults: (PoolConfig, Timeouts),
-    pub(super) named: BTreeMap<DomainName, (PoolConfig, Timeouts, Span)>,
-    /// About settings without effect.
-    pub(super) warnings: Vec<Diagnostic>,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Self {
             http: HttpConfig::default(),
             rules: RulesConfig::default(),
-            graph_limits: yaml::Limits::default(),
+            graph: GraphConfig::default(),
             time_zone: TimeZone::UTC,
             log: LogConfig::default(),
+            console: ConsoleConfig::default(),
             records: RecordsConfig::default(),
+            domains: Domains::default(),
             traces: None,
-            console: true,
             admin_token: None,
             admin_token_file: None,
-            domains: DomainSettings::default(),
+            sections: Vec::new(),
+            warnings: Vec::new(),
             env: Env::default(),
         }
     }
@@ -287,8 +334,8 @@ impl Default for RecordsConfig {
     }
 }
 
-impl Default for LogConfig {
+impl Default for ConsoleConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Pretty, filter: None, decisions: false }
+        Self { enabled: true }
     }
 }

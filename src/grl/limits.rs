@@ -2,25 +2,42 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::Milliseconds;
+
 /// The deepest nesting there can be, whatever [`Limits::max_nesting`] says: a thread's stack holds it several times.
 pub(super) const DEEPEST: usize = 250;
 /// The longest text a function may make, in bytes: a rule that doubles a text each time would fill the memory.
 pub(super) const LONGEST_TEXT: usize = 1 << 20;
 
-/// The limits of rule files, expressions and evaluations.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What rules may ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The longest rule file, in bytes. Default 4 MiB.
+    /// The size of a rule file in bytes.
+    #[serde(rename = "file_bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_file_bytes: usize,
-    /// How deep parentheses, negations and calls may be nested: 200 by default, never more than 250.
+    /// Levels of parentheses, negations and calls within each other.
+    #[serde(rename = "nesting")]
+    #[schemars(range(min = 1, max = 200))]
     pub max_nesting: usize,
-    /// The most operands and operators of one expression. Default 100,000.
+    /// Operands and operators of one expression.
+    #[serde(rename = "terms")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_terms: usize,
-    /// The most rules of one ruleset. Default 20,000.
+    /// Rules in one ruleset.
+    #[serde(rename = "rules")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_rules: usize,
-    /// The most passes over the rules in one evaluation. Default 100.
+    /// Passes over the rules in one evaluation.
+    #[serde(rename = "cycles")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub max_cycles: usize,
-    /// The longest an evaluation may take. Default 1 s.
+    /// The time of one evaluation.
+    #[serde(rename = "evaluation_ms", with = "Milliseconds")]
     pub max_evaluation: Duration,
 }
 

@@ -43,7 +43,7 @@ pub struct Reloaded {
     /// Flows that were served before and are not in the files any more.
     pub removed_flows: Vec<FlowName>,
     /// Settings that the files have changed and that take effect only when the service is started again.
-    pub needs_restart: Vec<&'static str>,
+    pub needs_restart: Vec<String>,
 }
 
 /// A flow and what it is made from.

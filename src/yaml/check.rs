@@ -101,11 +101,10 @@ fn object(schema: &Schema, entries: &[Entry], place: &Place<'_>, found: &mut Dia
         };
         let is_required = required.contains(&entry.key());
         let may_be_null = !is_required && known.is_some_and(|known| known.contains_key(entry.key()));
-        let value = if may_be_null && entry.value().is_null() {
-            Some(Tree::Scalar(Value::Null))
-        } else {
-            check(of, &place.at_key(entry), found)
-        };
+        if may_be_null && entry.value().is_null() {
+            continue;
+        }
+        let value = check(of, &place.at_key(entry), found);
         let value = value.or_else(|| is_required.then(|| Tree::Placeholder(harmless(of))));
         fields.extend(value.map(|value| Field { key: entry.key().to_owned(), is_required, value }));
     }

@@ -6,6 +6,7 @@
 use schemars::JsonSchema;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
 use serde_path_to_error::Segment;
+use serde_yaml::Value;
 
 use super::check::{Tree, check, schema_of};
 use super::marked::Marked;
@@ -48,22 +49,37 @@ pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(
     node: &Marked,
     diagnostics: &mut Diagnostics,
 ) -> Option<T> {
+    read(node, diagnostics).map(|(value, _)| value)
+}
+
+/// The value of `node` as `serde_yaml` has it, without what is null, checked as [`deserialize`] does for a `T`.
+pub fn checked<T: DeserializeOwned + JsonSchema + 'static>(
+    node: &Marked,
+    diagnostics: &mut Diagnostics,
+) -> Option<Value> {
+    read::<T>(node, diagnostics).map(|(_, value)| value)
+}
+
+fn read<T: DeserializeOwned + JsonSchema + 'static>(
+    node: &Marked,
+    diagnostics: &mut Diagnostics,
+) -> Option<(T, Value)> {
     let mut found = Diagnostics::new();
-    let root = Place::root(node);
-    let value = check(&schema_of::<T>(), &root, &mut found).and_then(|tree| read(tree, root, &mut found));
-    let value = value.filter(|_| found.is_empty());
+    let tree = check(&schema_of::<T>(), &Place::root(node), &mut found);
+    let value = tree.and_then(|tree| read_tree(tree, node, &mut found)).filter(|_| found.is_empty());
     diagnostics.extend(found);
     value
 }
 
-fn read<T: DeserializeOwned>(mut tree: Tree, root: Place<'_>, found: &mut Diagnostics) -> Option<T> {
+fn read_tree<T: DeserializeOwned>(mut tree: Tree, node: &Marked, found: &mut Diagnostics) -> Option<(T, Value)> {
     for _ in 0..MAX_ERRORS {
-        let error = match serde_path_to_error::deserialize(&tree.to_value()) {
-            Ok(value) => return Some(value),
+        let value = tree.to_value();
+        let error = match serde_path_to_error::deserialize(&value) {
+            Ok(read) => return Some((read, value)),
             Err(error) => error,
         };
         let path: Vec<&Segment> = error.path().iter().collect();
-        let place = place_of(&tree, &path, Place::root(root.node))?;
+        let place = place_of(&tree, &path, Place::root(node))?;
         let message = place.name.iter().cloned().chain([error.inner().to_string()]).collect::<Vec<_>>().join(": ");
         found.push(Diagnostic::error("invalid-value", place.value, message));
         if remove(&mut tree, &path) != Removed::Done {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::pieces;
 use super::scalar::{Scalar, ScalarKind, Style};
-use crate::diagnostics::{Snippet, Span};
+use crate::diagnostics::{Snippet, Source, Span};
 
 /// A node of a YAML document and its place. Cloning is cheap: children are shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,17 @@ impl Entry {
 impl Marked {
     pub(super) fn from_scalar(span: Span, scalar: Scalar) -> Self {
         Self { span, content: Content::Scalar(scalar), nodes: 1, depth: 1 }
+    }
+
+    /// The mapping that has `text` at `path`, in no file: as text where `is_text`, else as what it looks like.
+    pub fn nested(path: &[&str], text: &str, is_text: bool) -> Self {
+        let span = Source::new("", "").span(0..0);
+        let style = if is_text { Style::DoubleQuoted } else { Style::Plain };
+        let leaf = Self::from_scalar(span.clone(), replaced(text.to_owned(), style));
+        let within = |value, key: &&str| {
+            Self::from_entries(span.clone(), vec![Entry::new(Arc::from(*key), span.clone(), value)])
+        };
+        path.iter().rev().fold(leaf, within)
     }
 
     pub(super) fn from_items(span: Span, items: Vec<Self>) -> Self {

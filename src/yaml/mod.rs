@@ -24,7 +24,7 @@ mod scalar;
 mod tests;
 
 pub use check::schema_of;
-pub use deserialize::{Any, deserialize};
+pub use deserialize::{Any, checked, deserialize};
 #[cfg(test)]
 pub(crate) use keys::same_keys;
 pub use marked::{Entry, Kind, Marked};

@@ -3,19 +3,27 @@
 use std::sync::Arc;
 
 use saphyr_parser::{Parser, ScanError};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
 use super::marked::Marked;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 
-/// How much a document may ask for. Crossing one is an error that says so, never a hang or an overflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a YAML file may ask for. Crossing a limit is an error that names it, never a hang or an overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// The size of the file in bytes. Default 1 MiB.
+    /// The size of the file in bytes.
+    #[serde(rename = "file_bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub bytes: usize,
-    /// Nodes (scalars, lists, mappings), those that aliases repeat counted each time. Default 100,000.
+    /// Scalars, lists and mappings; those that aliases repeat count each time.
+    #[schemars(range(min = 1, max = 1_073_741_824))]
     pub nodes: usize,
-    /// Levels of lists and mappings within each other. Default 64.
+    /// Levels of lists and mappings within each other.
+    #[serde(rename = "nesting")]
+    #[schemars(range(min = 1, max = 200))]
     pub depth: usize,
 }
 

@@ -8,10 +8,10 @@ use crate::{config, flowtests, graph, records};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
-        SchemaOf::Graph => graph::SCHEMA,
-        SchemaOf::Service => config::SCHEMA,
-        SchemaOf::Tests => flowtests::SCHEMA,
-        SchemaOf::Records => records::TABLE,
+        SchemaOf::Graph => graph::SCHEMA.to_owned(),
+        SchemaOf::Service => config::schema(),
+        SchemaOf::Tests => flowtests::SCHEMA.to_owned(),
+        SchemaOf::Records => records::TABLE.to_owned(),
     };
     std::io::stdout().write_all(schema.as_bytes())?;
     Ok(Exit::Success)
