@@ -6,9 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::missing::{Missing, Waiting};
-use super::ports::RulesError;
 use crate::flow::{QueryError, QueryErrorKind};
-use crate::grl::EvalError;
+use crate::grl::{EvalError, RuleError};
 use crate::types::{DomainName, FieldName, NodeId};
 
 /// Why a flow gave no decision. None of these is ever reported as a decision.
@@ -105,6 +104,23 @@ pub enum FlowError {
     },
     /// The run broke. A fault of the program: it is logged with its cause.
     #[error("the decision broke off")]
+    Broken,
+}
+
+/// Why a ruleset was not evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// A rule could not be evaluated.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// More evaluations are waiting than may wait.
+    #[error("all rule engines are busy")]
+    Overloaded {
+        /// When trying again may help.
+        retry_after: Duration,
+    },
+    /// The engine broke; it has been replaced.
+    #[error("the rule engine broke under this evaluation and was replaced")]
     Broken,
 }
 

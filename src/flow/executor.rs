@@ -1,50 +1,27 @@
-//! The walk: every node starts the moment the nodes it depends on have ended.
+//! The walk: every node starts as soon as the nodes it depends on have ended.
 //!
-//! The walk is one future. It holds a counter a node of what the node still waits for; when a node ends, the counters of
-//! its dependents fall, and those that reach zero start. There is no layer barrier and no task a node: dropping the walk
-//! drops, and so cancels, whatever is under way.
+//! The walk is one future. For each node it counts the nodes that the node still waits for. When a node ends, the counters
+//! of its dependents fall, and those that reach zero start. There are no layers and no tasks: dropping the walk cancels
+//! whatever is in flight.
 
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tracing::{Instrument, Span};
 
 use super::decision::Decision;
 use super::error::FlowError;
 use super::facts::Known;
+use super::node::{self, NodeResult, Task};
+use super::options::RunOptions;
 use super::outcome;
-use super::overrides::Overrides;
 use super::ports::Ports;
-use super::query::{QueryAnswer, QueryError, QueryErrorKind};
-use super::span;
-use super::trace::{Detail, NodeEnd, Notes, Skip, Trace};
-use crate::graph::{Cause, Flow, Guard, Node, Outcome, QueryNode, Rows, RuleNode, Work};
-use crate::grl::{Evaluation, Facts, Lookup, Owner, RulesTrace, Unknowns};
-use crate::types::{Clock, Deadline, DomainName, NodeId, Value};
-
-/// What one run is given beside its inputs.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// The moment the decision is made at.
-    pub clock: Clock,
-    /// When the decision is due.
-    pub deadline: Deadline,
-    /// How much it notes of what it does.
-    pub detail: Detail,
-    /// Facts that are replaced.
-    pub overrides: Overrides,
-}
-
-impl Run {
-    /// A plain run: no notes, nothing replaced.
-    pub fn new(clock: Clock, deadline: Deadline) -> Self {
-        Self { clock, deadline, detail: Detail::Decision, overrides: Overrides::none() }
-    }
-}
+use super::trace::{NodeEnd, NodeTrace, Notes, Skip, Trace};
+use crate::graph::{Flow, Guard, Node, Outcome, QueryNode, Work};
+use crate::grl::{Facts, Lookup, Owner, Unknowns};
+use crate::types::{DomainName, NodeId, Value};
 
 /// What a run gives: a decision or why there is none, and what it did where it was asked to note that.
 #[derive(Debug)]
@@ -58,14 +35,14 @@ pub struct Report {
 /// Decides `flow` for `inputs` (a map with every input, as [`crate::graph::InputSchema`] makes it).
 ///
 /// The result of the report is there by the deadline.
-pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> Report {
-    let given = run.deadline.remaining();
-    let mut walk = match Walk::new(flow, inputs, run) {
+pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunOptions) -> Report {
+    let given = options.deadline.remaining();
+    let mut walk = match Walk::new(flow, inputs, options) {
         Ok(walk) => walk,
         Err(error) => return Report { result: Err(error), trace: None },
     };
     let ended = {
-        let timer = pin!(tokio::time::sleep_until(run.deadline.instant().into()));
+        let timer = pin!(tokio::time::sleep_until(options.deadline.instant().into()));
         match select(pin!(walk.through(ports)), timer).await {
             Either::Left((result, _)) => Some(result),
             Either::Right(_) => None,
@@ -77,8 +54,8 @@ pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> 
 
 /// Decides `flow` over ports that answer at once or never: those of `offline`. There is no timer, and so no runtime is
 /// needed. `None` where the decision depends on an answer that never comes.
-pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: &Run) -> Option<Report> {
-    match Walk::new(flow, inputs, run) {
+pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunOptions) -> Option<Report> {
+    match Walk::new(flow, inputs, options) {
         Ok(mut walk) => {
             let ended = walk.through(ports).now_or_never()?;
             Some(walk.report(ended))
@@ -87,57 +64,19 @@ pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, run: 
     }
 }
 
-/// Which node ended, and how.
-struct Finished {
-    node: usize,
-    result: Result<Ended, FlowError>,
-    effort: Effort,
-}
-
-/// What a node's work took and told beside its value.
-#[derive(Default)]
-struct Effort {
-    waited: Duration,
-    asked: Duration,
-    fired: Vec<usize>,
-    rules: Option<Box<RulesTrace>>,
-}
-
-/// How a node ended.
-pub(super) enum Ended {
-    /// With a value, in which these facts are unknown.
-    Value(Value, Option<Arc<Unknowns>>),
-    /// With its default in place of an answer, and why.
-    Degraded(Value, &'static str),
-    /// Not at all: a condition on the way to it does not hold, or a fact it needs will never be set.
-    Skipped,
-    /// Not at all: a condition on the way to it, or a parameter, is unknown.
-    Unknown,
-}
-
 /// How a node starts.
 enum Start<'a> {
-    /// It is not to run.
+    /// It does not run: a condition on the way to it is false, or a fact that it needs is unset.
     Skip(Skip),
-    /// Whether it is to run, or what to ask, is unknown.
+    /// It does not run: a condition on the way to it, or a parameter, is unknown.
     Unknown(Skip),
     /// It runs.
     Run(Task<'a>),
 }
 
-/// What a node that runs does.
-enum Task<'a> {
-    /// Ask, with these parameters.
-    Ask(&'a QueryNode, Vec<Value>),
-    /// Evaluate, over these facts.
-    Evaluate(&'a RuleNode, Vec<Lookup>),
-    /// Nothing: it is given.
-    Given(Value),
-}
-
 struct Walk<'a> {
     flow: &'a Flow,
-    run: &'a Run,
+    options: &'a RunOptions,
     known: Known<'a>,
     /// By node: how many nodes it still waits for.
     waits_for: Vec<usize>,
@@ -147,12 +86,12 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(flow: &'a Flow, inputs: Value, run: &'a Run) -> Result<Self, FlowError> {
+    fn new(flow: &'a Flow, inputs: Value, options: &'a RunOptions) -> Result<Self, FlowError> {
         let waits_for = flow.nodes.iter().map(|node| node.depends_on.len()).collect();
         let ended = vec![false; flow.nodes.len()];
-        let inputs = run.overrides.inputs(flow, inputs)?;
-        let notes = Notes::new(run.detail, flow.nodes.len(), &inputs, &run.clock);
-        Ok(Self { flow, run, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new(), notes })
+        let inputs = options.overrides.inputs(flow, inputs)?;
+        let notes = Notes::new(options.detail, flow.nodes.len(), &inputs, &options.clock);
+        Ok(Self { flow, options, known: Known::new(flow, inputs), waits_for, ended, degraded: Vec::new(), notes })
     }
 
     /// The decision, now that every node has ended, or the error that came before.
@@ -160,7 +99,7 @@ impl<'a> Walk<'a> {
         let result = ended.and_then(|()| {
             let mut tried = |outcome: &Outcome, holds: bool| {
                 if let Some(notes) = &mut self.notes {
-                    let reason = || outcome.when.as_ref()?.why_not(&self.known, &self.run.clock);
+                    let reason = || outcome.when.as_ref()?.why_not(&self.known, &self.options.clock);
                     notes.tried(if holds { None } else { reason() });
                 }
             };
@@ -168,7 +107,7 @@ impl<'a> Walk<'a> {
             let mut degraded: Vec<&Node> = self.degraded.iter().filter_map(|node| self.flow.nodes.get(*node)).collect();
             degraded.sort_by_key(|node| node.span.range().start);
             let degraded = degraded.into_iter().map(|node| node.id.clone()).collect();
-            outcome::decide(self.flow, &self.known, &self.run.clock, degraded, &mut tried)
+            outcome::decide(self.flow, &self.known, &self.options.clock, degraded, &mut tried)
         });
         Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())) }
     }
@@ -181,15 +120,16 @@ impl<'a> Walk<'a> {
         let mut missing: Option<(usize, FlowError)> = None;
         loop {
             while let Some(index) = ready.pop() {
-                match self.start(index, ports)? {
-                    Ok(work) => running.push(work),
-                    Err(ended) => self.end(index, ended, &mut ready)?,
-                }
+                running.extend(self.start(index, ports, &mut ready)?);
             }
-            let Some(Finished { node: index, result, effort }) = running.next().await else { break };
-            self.note(index, &result, effort);
-            match result {
-                Ok(ended) => self.end(index, ended, &mut ready)?,
+            let Some((index, mut result)) = running.next().await else { break };
+            self.note_result(index, &mut result);
+            match result.value {
+                Ok(value) => {
+                    self.set(index, value, result.unknown)?;
+                    self.degraded.extend(result.degraded.map(|_| index));
+                    self.end(index, &mut ready);
+                }
                 // A missing row is reported for the first node of the graph that misses one, so that the same request
                 // gets the same answer: nodes before it may still find theirs missing too, or fail.
                 Err(error @ FlowError::NotFound { .. }) => {
@@ -200,56 +140,50 @@ impl<'a> Walk<'a> {
                 }
                 Err(error) => return Err(error),
             }
-            if let Some((first, _)) = &missing {
-                let undecided =
-                    self.ended.iter().zip(&self.waits_for).take(*first).any(|(ended, waits)| !ended && *waits == 0);
-                if !undecided {
-                    break;
-                }
+            if missing.as_ref().is_some_and(|(first, _)| !self.is_running(*first)) {
+                break;
             }
         }
         missing.map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// The work of a node whose dependencies have ended, or how it ends without any.
+    /// The work of a node whose dependencies have ended. A node that does not run ends here.
     fn start<'p, P: Ports>(
         &mut self,
         index: usize,
         ports: &'p P,
-    ) -> Result<Result<impl Future<Output = Finished> + use<'a, 'p, P>, Ended>, FlowError> {
-        let flow = self.flow;
-        let Some(node) = flow.nodes.get(index) else { return Ok(Err(Ended::Skipped)) };
-        let task = match self.how_to_start(index, node)? {
+        ready: &mut Vec<usize>,
+    ) -> Result<Option<impl Future<Output = (usize, NodeResult)> + use<'a, 'p, P>>, FlowError> {
+        let Some(node) = self.flow.nodes.get(index) else { return Ok(None) };
+        match self.how_to_start(index, node)? {
+            Start::Run(task) => {
+                self.note_start(index, &task);
+                return Ok(Some(node::work(ports, (index, node), task, self.options)));
+            }
             Start::Skip(skip) => {
-                if let Some(notes) = &mut self.notes {
-                    notes.ended(index, |node| node.end = NodeEnd::Skipped(skip));
-                }
-                return Ok(Err(Ended::Skipped));
+                tracing::debug!(node.id = %node.id, "node skipped");
+                self.note_end(index, |node| node.end = NodeEnd::Skipped(skip));
             }
             Start::Unknown(skip) => {
-                if let Some(notes) = &mut self.notes {
-                    notes.ended(index, |node| node.end = NodeEnd::Unknown(skip));
-                }
-                return Ok(Err(Ended::Unknown));
-            }
-            Start::Run(task) => task,
-        };
-        if let Some(notes) = &mut self.notes {
-            match &task {
-                Task::Ask(_, params) => notes.started(index, params),
-                Task::Evaluate(..) => notes.started(index, &[]),
-                Task::Given(_) => {}
+                tracing::debug!(node.id = %node.id, "node not run: a condition on the way to it, or a parameter, is unknown");
+                self.note_end(index, |node| node.end = NodeEnd::Unknown(skip));
+                self.known.set_unknown(index);
             }
         }
-        let span = span::of(node);
-        Ok(Ok(finish(ports, (index, node), task, self.run, span.clone()).instrument(span)))
+        self.end(index, ready);
+        Ok(None)
+    }
+
+    /// Whether a node before `place` runs.
+    fn is_running(&self, place: usize) -> bool {
+        self.ended.iter().zip(&self.waits_for).take(place).any(|(ended, waits)| !ended && *waits == 0)
     }
 
     fn how_to_start(&self, index: usize, node: &'a Node) -> Result<Start<'a>, FlowError> {
         if let Some(start) = self.closed(node)? {
             return Ok(start);
         }
-        if let Some(whole) = self.run.overrides.whole(index) {
+        if let Some(whole) = self.options.overrides.whole(index) {
             return Ok(Start::Run(Task::Given(whole.as_answer(node)?)));
         }
         match &node.work {
@@ -268,10 +202,10 @@ impl<'a> Walk<'a> {
         for guard in &node.guards {
             let from = || self.flow.nodes.get(guard.from).map_or(&node.id, |from| &from.id).clone();
             let skip = || {
-                let because = self.notes.as_ref().and_then(|_| guard.rule.why_not(&self.known, &self.run.clock));
+                let because = self.notes.as_ref().and_then(|_| guard.rule.why_not(&self.known, &self.options.clock));
                 Skip::Edge { from: from(), because }
             };
-            match guard.rule.evaluate(&self.known, &self.run.clock) {
+            match guard.rule.evaluate(&self.known, &self.options.clock) {
                 Ok(Some(Value::Boolean(true))) => {}
                 Ok(None) if self.is_unknown(guard) => unknown = unknown.or_else(|| Some(skip())),
                 Ok(_) => return Ok(Some(Start::Skip(skip()))),
@@ -288,7 +222,7 @@ impl<'a> Walk<'a> {
 
     /// Whether the condition, which has no value, lacks a fact that is unknown, and not only unset ones.
     fn is_unknown(&self, guard: &Guard) -> bool {
-        let lacked = guard.rule.lacks(&self.known, &self.run.clock);
+        let lacked = guard.rule.lacks(&self.known, &self.options.clock);
         lacked.iter().any(|fact| matches!(self.known.read(fact), Lookup::Unknown { .. }))
     }
 
@@ -314,43 +248,43 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(unknown.map_or(Start::Run(Task::Ask(query, params)), Start::Unknown))
+        Ok(unknown.map_or(Start::Run(Task::Query(query, params)), Start::Unknown))
     }
 
-    fn note(&mut self, index: usize, result: &Result<Ended, FlowError>, effort: Effort) {
+    fn note_start(&mut self, index: usize, task: &Task<'_>) {
         let Some(notes) = &mut self.notes else { return };
-        notes.ended(index, |node| {
-            let Effort { waited, asked, fired, rules } = effort;
-            (node.waited, node.asked, node.fired, node.rules) = (waited, asked, fired, rules);
-            if let Ok(Ended::Value(_, unknown)) = result {
-                node.unknown.clone_from(unknown);
-            }
-            node.end = match result {
-                Ok(Ended::Value(value, _)) => NodeEnd::Value(value.clone()),
-                Ok(Ended::Degraded(value, code)) => NodeEnd::Degraded { value: value.clone(), code },
-                Ok(Ended::Skipped | Ended::Unknown) => NodeEnd::NotStarted,
-                Err(FlowError::NotFound { .. }) => NodeEnd::WrongRows(0),
-                Err(FlowError::TooManyRows { found, .. }) => NodeEnd::WrongRows(*found),
-                Err(error) => NodeEnd::Failed(error.code()),
+        match task {
+            Task::Query(_, params) => notes.started(index, params),
+            Task::Evaluate(..) => notes.started(index, &[]),
+            Task::Given(_) => {}
+        }
+    }
+
+    fn note_end(&mut self, index: usize, note: impl FnOnce(&mut NodeTrace)) {
+        if let Some(notes) = &mut self.notes {
+            notes.ended(index, note);
+        }
+    }
+
+    fn note_result(&mut self, index: usize, result: &mut NodeResult) {
+        self.note_end(index, |node| {
+            (node.waited, node.asked) = (result.waited, result.asked);
+            (node.fired, node.rules) = (std::mem::take(&mut result.fired), result.rules.take());
+            node.unknown.clone_from(&result.unknown);
+            node.end = match (&result.value, result.degraded) {
+                (Ok(value), None) => NodeEnd::Value(value.clone()),
+                (Ok(value), Some(code)) => NodeEnd::Degraded { value: value.clone(), code },
+                (Err(FlowError::NotFound { .. }), _) => NodeEnd::WrongRows(0),
+                (Err(FlowError::TooManyRows { found, .. }), _) => NodeEnd::WrongRows(*found),
+                (Err(error), _) => NodeEnd::Failed(error.code()),
             };
         });
     }
 
-    fn end(&mut self, index: usize, ended: Ended, ready: &mut Vec<usize>) -> Result<(), FlowError> {
+    /// The node has ended: its dependents wait for one node less.
+    fn end(&mut self, index: usize, ready: &mut Vec<usize>) {
         self.mark_ended(index);
-        let Some(node) = self.flow.nodes.get(index) else { return Ok(()) };
-        match ended {
-            Ended::Value(value, unknown) => self.set(index, value, unknown)?,
-            Ended::Degraded(value, _) => {
-                self.set(index, value, None)?;
-                self.degraded.push(index);
-            }
-            Ended::Skipped => tracing::debug!(node.id = %node.id, "node skipped"),
-            Ended::Unknown => {
-                tracing::debug!(node.id = %node.id, "node not run: a condition on the way to it, or a parameter, is unknown");
-                self.known.set_unknown(index);
-            }
-        }
+        let Some(node) = self.flow.nodes.get(index) else { return };
         for dependent in &node.dependents {
             if let Some(waits) = self.waits_for.get_mut(*dependent) {
                 *waits = waits.saturating_sub(1);
@@ -359,11 +293,10 @@ impl<'a> Walk<'a> {
                 }
             }
         }
-        Ok(())
     }
 
     fn set(&mut self, index: usize, value: Value, unknown: Option<Arc<Unknowns>>) -> Result<(), FlowError> {
-        let overrides = &self.run.overrides;
+        let overrides = &self.options.overrides;
         if overrides.is_empty() {
             self.known.set(index, value, unknown);
             return Ok(());
@@ -390,89 +323,5 @@ impl<'a> Walk<'a> {
                 Work::Rules(_) => (node.id.clone(), None),
             })
             .collect()
-    }
-}
-
-/// The work of a node, to its end.
-async fn finish<P: Ports>(ports: &P, (index, node): (usize, &Node), task: Task<'_>, run: &Run, span: Span) -> Finished {
-    let (result, effort) = match task {
-        Task::Ask(query, params) => ask(ports, node, query, params, run).await,
-        Task::Evaluate(rules, reads) => evaluate(ports, node, rules, reads, run).await,
-        Task::Given(value) => (Ok(Ended::Value(value, None)), Effort::default()),
-    };
-    span::ended(&span, &result);
-    Finished { node: index, result, effort }
-}
-
-async fn ask<P: Ports>(
-    ports: &P,
-    node: &Node,
-    query: &QueryNode,
-    params: Vec<Value>,
-    run: &Run,
-) -> (Result<Ended, FlowError>, Effort) {
-    let begun = (run.detail > Detail::Decision).then(Instant::now);
-    match ports.query(query, params, run.deadline).await {
-        Ok(answer) => {
-            let effort = Effort { waited: answer.waited, asked: answer.took, ..Effort::default() };
-            (value_of(node, query, answer).map(|value| Ended::Value(value, None)), effort)
-        }
-        Err(error) => {
-            let effort = vain(&error, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
-            let default = cause(&error, run.deadline).and_then(|cause| query.on_error.default_for(cause));
-            let ended = match default {
-                Some(value) => {
-                    tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
-                    Ok(Ended::Degraded(value.clone(), error.kind.code()))
-                }
-                None => Err(FlowError::Query { node: node.id.clone(), source: error }),
-            };
-            (ended, effort)
-        }
-    }
-}
-
-/// What a query took that had no answer: for want of a connection it has only waited, all else is its database's.
-fn vain(error: &QueryError, took: Duration) -> Effort {
-    match error.kind {
-        QueryErrorKind::Overloaded { .. } => Effort { waited: took, ..Effort::default() },
-        _ => Effort { asked: took, ..Effort::default() },
-    }
-}
-
-/// The failure of the database that a default may replace. A query that the run's own deadline cut short may have been
-/// given too little time: that says nothing of its database.
-fn cause(error: &QueryError, deadline: Deadline) -> Option<Cause> {
-    error.kind.cause().filter(|cause| *cause != Cause::Timeout || !deadline.has_passed())
-}
-
-fn value_of(node: &Node, query: &QueryNode, answer: QueryAnswer) -> Result<Value, FlowError> {
-    let mut rows = answer.rows;
-    let max = query.query.max_rows();
-    let too_many =
-        |found, max| Err(FlowError::TooManyRows { node: node.id.clone(), domain: query.domain.clone(), found, max });
-    match (query.rows, rows.len()) {
-        (Rows::Many, found) if found > max => too_many(found, Some(max)),
-        (Rows::Many, _) => Ok(Value::List(rows.into())),
-        (Rows::One, 0) => Err(FlowError::NotFound { node: node.id.clone(), domain: query.domain.clone() }),
-        (Rows::Optional, 0) => Ok(Value::Null),
-        (Rows::One | Rows::Optional, 1) => Ok(rows.pop().unwrap_or_default()),
-        (Rows::One | Rows::Optional, found) => too_many(found, None),
-    }
-}
-
-async fn evaluate<P: Ports>(
-    ports: &P,
-    node: &Node,
-    rules: &RuleNode,
-    reads: Vec<Lookup>,
-    run: &Run,
-) -> (Result<Ended, FlowError>, Effort) {
-    match ports.evaluate(&rules.ruleset, reads, run).await {
-        Ok(Evaluation { facts, fired, trace, unknown, .. }) => {
-            let unknown = unknown.filter(|_| rules.allows_waiting.is_none());
-            (Ok(Ended::Value(facts, unknown)), Effort { fired, rules: trace, ..Effort::default() })
-        }
-        Err(source) => (Err(FlowError::Rules { node: node.id.clone(), source }), Effort::default()),
     }
 }

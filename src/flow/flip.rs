@@ -10,11 +10,11 @@ use num_bigint::BigInt;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::error::FlowError;
-use super::executor::{Report, Run};
+use super::error::{FlowError, RulesError};
+use super::executor::Report;
 use super::offline::{self, Answers, OfflineEngines};
+use super::options::RunOptions;
 use super::overrides::Overrides;
-use super::ports::RulesError;
 use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
 use crate::types::{Decimal, FieldName, Value};
@@ -73,7 +73,7 @@ pub struct Search<'a> {
     /// What the run did, with its answers.
     pub trace: &'a Trace,
     /// The facts that are replaced already.
-    pub run: &'a Run,
+    pub run: &'a RunOptions,
     /// What evaluates its rules.
     pub engines: &'a OfflineEngines,
     /// The field of the answer that must change; `None`: the outcome.
@@ -85,7 +85,7 @@ impl Search<'_> {
     ///
     /// # Errors
     /// [`FlowError::Override`] where the fact is not a number.
-    pub async fn flip(&self, fact: &str, ask: impl AsyncFn(Run) -> Report) -> Result<Flip, FlowError> {
+    pub async fn flip(&self, fact: &str, ask: impl AsyncFn(RunOptions) -> Report) -> Result<Flip, FlowError> {
         let refused = |why: &str| FlowError::Override { fact: fact.to_owned(), why: why.to_owned() };
         Overrides::none().set(self.flow, fact, Value::Null)?;
         let value = self.value(fact).ok_or_else(|| refused("it has no value in this run"))?;
@@ -153,7 +153,7 @@ struct Line<'a, A> {
     ask: &'a A,
 }
 
-impl<A: AsyncFn(Run) -> Report> Line<'_, A> {
+impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
     fn at(&self, unscaled: &BigInt) -> Option<Value> {
         if self.is_integer {
             return i64::try_from(unscaled).ok().map(Value::Integer);

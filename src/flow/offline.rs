@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::executor::{Report, Run, run_at_once};
-use super::ports::{Ports, RulesError};
+use super::error::RulesError;
+use super::executor::{Report, run_at_once};
+use super::options::RunOptions;
+use super::ports::Ports;
 use super::query::{QueryAnswer, QueryError, QueryErrorKind};
 use super::trace::{Detail, NodeEnd, Trace};
 use crate::graph::{Flow, QueryNode, Work};
@@ -107,11 +109,11 @@ pub fn decide(
     flow: &Flow,
     inputs: Value,
     answers: &Answers,
-    run: &Run,
+    run: &RunOptions,
     engines: &OfflineEngines,
 ) -> Result<Report, Unanswered> {
     let ports = Offline { answers, engines, unanswered: RefCell::new(None) };
-    let run = Run { deadline: Deadline::after(PATIENCE), ..run.clone() };
+    let run = RunOptions { deadline: Deadline::after(PATIENCE), ..run.clone() };
     let report = run_at_once(flow, inputs, &ports, &run);
     match ports.unanswered.into_inner() {
         Some(unanswered) => Err(unanswered),
@@ -160,7 +162,12 @@ impl Ports for Offline<'_> {
         self.answer(id, &params).await.map_err(failed)
     }
 
-    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+    async fn evaluate(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        reads: Vec<Lookup>,
+        run: &RunOptions,
+    ) -> Result<Evaluation, RulesError> {
         let mut engines = self.engines.engines.borrow_mut();
         let engine = engines.of(ruleset, &self.engines.limits)?;
         let evaluation = match run.detail {

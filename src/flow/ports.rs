@@ -2,12 +2,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::executor::Run;
+use super::error::RulesError;
+use super::options::RunOptions;
 use super::query::{QueryAnswer, QueryError};
 use crate::graph::QueryNode;
-use crate::grl::{Evaluation, Lookup, RuleError, Ruleset};
+use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::types::{Deadline, Value};
 
 /// Answers what the nodes of one flow ask.
@@ -32,23 +32,6 @@ pub trait Ports {
         &self,
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
-        run: &Run,
+        run: &RunOptions,
     ) -> impl Future<Output = Result<Evaluation, RulesError>>;
-}
-
-/// Why a ruleset was not evaluated.
-#[derive(Debug, thiserror::Error)]
-pub enum RulesError {
-    /// A rule could not be evaluated.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
-    /// More evaluations are waiting than may wait.
-    #[error("all rule engines are busy")]
-    Overloaded {
-        /// When trying again may help.
-        retry_after: Duration,
-    },
-    /// The engine broke; it has been replaced.
-    #[error("the rule engine broke under this evaluation and was replaced")]
-    Broken,
 }

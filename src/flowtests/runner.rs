@@ -11,7 +11,7 @@ use super::file::{Case, Suite};
 use super::verdict::{self, Mismatch};
 use crate::flow::explain::Explanation;
 use crate::flow::offline::{self, OfflineEngines};
-use crate::flow::{Detail, Run};
+use crate::flow::{Detail, RunOptions};
 use crate::grl::Limits;
 use crate::types::Deadline;
 
@@ -83,7 +83,7 @@ fn one(suite: &Suite, case: &Case, engines: &OfflineEngines) -> (Vec<Mismatch>, 
         Err(error) => return (failed("inputs", "inputs that fit the flow", error.to_string()), None),
     };
     let deadline = Deadline::after(Duration::ZERO);
-    let run = Run { detail: Detail::Reasons, ..Run::new(case.clock.clone(), deadline) };
+    let run = RunOptions { detail: Detail::Reasons, ..RunOptions::new(case.clock.clone(), deadline) };
     match offline::decide(&suite.flow, inputs, &case.answers, &run, engines) {
         Err(unanswered) => (failed("rows", "rows for every node that asks", unanswered.to_string()), None),
         Ok(report) => {

@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::release::Releases;
 use super::span;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Detail, Report, Run, micros};
+use crate::flow::{Detail, Report, RunOptions, micros};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::{FlowName, Value};
@@ -78,7 +78,7 @@ impl Service {
     }
 
     /// Decides, and puts the decision on record where that is wanted; one whose facts were replaced never is.
-    pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: Run, label: &Label) -> Report {
+    pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: &Label) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
         self.recorded(flow, run, label, async |run| self.coordinator.decide(request(run)).await).await
     }
@@ -88,7 +88,7 @@ impl Service {
         &self,
         flow: &Arc<BoundFlow>,
         inputs: Value,
-        run: Run,
+        run: RunOptions,
         (label, place): (&Label, BatchPlace),
     ) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
@@ -98,9 +98,9 @@ impl Service {
     async fn recorded(
         &self,
         flow: &Arc<BoundFlow>,
-        run: Run,
+        run: RunOptions,
         label: &Label,
-        decide: impl AsyncFnOnce(Run) -> Report,
+        decide: impl AsyncFnOnce(RunOptions) -> Report,
     ) -> Report {
         let recorder = self.recorder.as_ref().filter(|_| run.overrides.is_empty());
         let console = self.console.as_ref().map(Console::recent).filter(|_| run.overrides.is_empty());
@@ -109,7 +109,7 @@ impl Service {
         let is_explained = run.detail == Detail::Reasons;
         let detail = if is_looked_at { run.detail.max(Detail::Answers) } else { run.detail };
         let (begun, span) = (Instant::now(), span::of_decision(&flow.flow().name, label));
-        let report = decide(Run { detail, ..run }).instrument(span.clone()).await;
+        let report = decide(RunOptions { detail, ..run }).instrument(span.clone()).await;
         span::decided(&span, &report);
         let took = begun.elapsed();
         flow.metrics().decided(&report.result, took);

@@ -1,7 +1,6 @@
 //! From the threads that decide to the one that writes.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -11,9 +10,8 @@ use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::chain::ChainError;
 use super::entry::Entry;
-use super::sink::Sink;
+use super::sink::{RecorderError, Sink};
 use crate::config::{DomainConfig, RecordsConfig, WhenFull};
 
 /// The same trouble is logged at most this often.
@@ -24,30 +22,6 @@ const MOST_QUEUED: usize = 1_000_000;
 const MOST_AT_ONCE: usize = 1_000;
 /// How long to wait before a file that could not be written is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// Why nothing can be recorded.
-#[derive(Debug, thiserror::Error)]
-pub enum RecorderError {
-    /// The file cannot be opened.
-    #[error("decision records cannot be written to {}: {source}; see `records.path` in the configuration", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The records cannot be chained.
-    #[error("decision records cannot be chained: {0}; see `records.chain` in the configuration")]
-    Chain(#[from] ChainError),
-    /// The thread that writes could not be started.
-    #[error("the thread that writes decision records could not be started: {source}")]
-    Thread {
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// How recording goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use super::compare::{Change, changes};
 use super::record::Record;
 use crate::flow::offline::{self, OfflineEngines};
-use crate::flow::{Detail, Report, Run};
+use crate::flow::{Detail, Report, RunOptions};
 use crate::graph::Flow;
 use crate::grl::Limits;
 use crate::types::{Deadline, Value};
@@ -58,7 +58,10 @@ impl<'a> Replay<'a> {
         let inputs = inputs.map_err(|error| format!("its inputs do not fit the flow of today: {error}"))?;
         let clock = record.clock().map_err(|error| error.to_string())?;
         let answers = record.answers().map_err(|error| error.to_string())?;
-        let run = Run { detail: Detail::Answers, ..Run::new(clock, Deadline::after(std::time::Duration::ZERO)) };
+        let run = RunOptions {
+            detail: Detail::Answers,
+            ..RunOptions::new(clock, Deadline::after(std::time::Duration::ZERO))
+        };
         offline::decide(flow, inputs, &answers, &run, &self.engines).map_err(|error| error.to_string())
     }
 }

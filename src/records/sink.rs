@@ -3,12 +3,35 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use super::chain::Chain;
+use super::chain::{Chain, ChainError};
 use super::entry::Entry;
 use super::file::RecordFile;
-use super::recorder::RecorderError;
 use super::table::Table;
 use crate::config::{DomainConfig, RecordsConfig, RecordsTo};
+
+/// Why nothing can be recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecorderError {
+    /// The file cannot be opened.
+    #[error("decision records cannot be written to {}: {source}; see `records.path` in the configuration", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The records cannot be chained.
+    #[error("decision records cannot be chained: {0}; see `records.chain` in the configuration")]
+    Chain(#[from] ChainError),
+    /// The thread that writes could not be started.
+    #[error("the thread that writes decision records could not be started: {source}")]
+    Thread {
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
 
 /// Where records are written to.
 pub(super) enum Sink {
@@ -22,8 +45,8 @@ impl Sink {
     pub(super) fn open(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         Ok(match config.to {
             RecordsTo::Table => {
-                let table = database.map(|database| Table::open(database, &config.table)).transpose()?;
-                table.map(|table| Self::Table(Box::new(table)))
+                let table = database.map(|database| Table::open(database, &config.table)).transpose();
+                table.map_err(|source| RecorderError::Thread { source })?.map(|table| Self::Table(Box::new(table)))
             }
             RecordsTo::Off => None,
             RecordsTo::Stdout => Some(Self::Stdout),

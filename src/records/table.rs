@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::entry::Entry;
-use super::recorder::RecorderError;
 use crate::config::DomainConfig;
 use crate::postgres::{AppendedRow, Appender};
 
@@ -38,9 +37,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn open(database: &DomainConfig, table: &str) -> Result<Self, RecorderError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|source| RecorderError::Thread { source })?;
+    pub(super) fn open(database: &DomainConfig, table: &str) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Self { appender: Appender::new(database, table), runtime })
     }
 

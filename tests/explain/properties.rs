@@ -6,16 +6,16 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tributary::flow::explain::Explanation;
 use tributary::flow::offline::{OfflineEngines, decide};
-use tributary::flow::{Detail, Report, Run};
+use tributary::flow::{Detail, Report, RunOptions};
 use tributary::grl::Limits;
 use tributary::records::{Entry, Record, Replay, Replayed};
 use tributary::types::{Clock, Deadline, Value};
 
 use crate::generated::{Case, case};
 
-fn run(detail: Detail) -> Run {
+fn run(detail: Detail) -> RunOptions {
     let clock = Clock::fixed("2026-03-04T05:06:07.089Z".parse().unwrap(), jiff::tz::TimeZone::UTC);
-    Run { detail, ..Run::new(clock, Deadline::after(Duration::from_secs(60))) }
+    RunOptions { detail, ..RunOptions::new(clock, Deadline::after(Duration::from_secs(60))) }
 }
 
 fn decided(case: &Case, detail: Detail) -> Option<(Arc<tributary::graph::Flow>, Report)> {

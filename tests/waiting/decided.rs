@@ -346,7 +346,7 @@ fn a_fact_that_is_replaced_is_known_whatever_waits() {
     for (fact, value, expected) in [("knock_out.found", 0, "approved"), ("knock_out.found", 2, "declined")] {
         let mut overrides = Overrides::none();
         overrides.set(&flow, fact, Value::Integer(value)).unwrap();
-        let run = tributary::flow::Run { overrides, ..run() };
+        let run = tributary::flow::RunOptions { overrides, ..run() };
         assert_eq!(ending(&ends(&flow, "{}", &[], &run)), expected);
     }
 }

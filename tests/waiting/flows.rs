@@ -7,7 +7,7 @@ use std::time::Duration;
 use tributary::config::Env;
 use tributary::diagnostics::{Diagnostics, Source};
 use tributary::flow::offline::{Answers, OfflineEngines, StubResponse, decide};
-use tributary::flow::{Detail, FlowError, Report, Run, Undecided};
+use tributary::flow::{Detail, FlowError, Report, RunOptions, Undecided};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
 use tributary::types::{Clock, Deadline, NodeId, Value};
 use tributary::{grl, yaml};
@@ -76,9 +76,9 @@ impl Written {
     }
 }
 
-pub fn run() -> Run {
+pub fn run() -> RunOptions {
     let clock = Clock::fixed("2026-03-04T05:06:07Z".parse().unwrap(), jiff::tz::TimeZone::UTC);
-    Run { detail: Detail::Reasons, ..Run::new(clock, Deadline::after(Duration::from_secs(60))) }
+    RunOptions { detail: Detail::Reasons, ..RunOptions::new(clock, Deadline::after(Duration::from_secs(60))) }
 }
 
 pub fn answers(rows: &[(&str, &str)]) -> Answers {
@@ -89,7 +89,7 @@ pub fn answers(rows: &[(&str, &str)]) -> Answers {
     rows.iter().map(|(node, json)| (NodeId::parse(node).unwrap(), response(json))).collect()
 }
 
-pub fn ends(flow: &Flow, inputs: &str, rows: &[(&str, &str)], run: &Run) -> Report {
+pub fn ends(flow: &Flow, inputs: &str, rows: &[(&str, &str)], run: &RunOptions) -> Report {
     let inputs = flow.inputs.parse_json(inputs.as_bytes()).expect("inputs that fit");
     decide(flow, inputs, &answers(rows), run, &OfflineEngines::new(grl::Limits::default()))
         .expect("an answer for each node that asks")

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span};
 use super::admission::Permit;
 use super::bound::{BatchPlace, BoundFlow, OnWorker};
 use crate::actors::rules::QuickRulesHandle;
-use crate::flow::{FlowError, Report, Run, run};
+use crate::flow::{FlowError, Report, RunOptions, run};
 use crate::types::Value;
 
 /// One decision to make.
@@ -22,7 +22,7 @@ pub struct Request {
     /// Its checked inputs.
     pub inputs: Value,
     /// The clock and the deadline.
-    pub run: Run,
+    pub run: RunOptions,
 }
 
 /// Make this decision.

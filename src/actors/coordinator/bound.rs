@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
 use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
-use crate::flow::{Ports, QueryAnswer, QueryError, QueryErrorKind, RulesError, Run};
+use crate::flow::{Ports, QueryAnswer, QueryError, QueryErrorKind, RulesError, RunOptions};
 use crate::graph::{Cause, Flow, Node, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::metrics::FlowMetrics;
@@ -120,7 +120,12 @@ impl Ports for OnWorker<'_> {
         result
     }
 
-    async fn evaluate(&self, ruleset: &Arc<Ruleset>, reads: Vec<Lookup>, run: &Run) -> Result<Evaluation, RulesError> {
+    async fn evaluate(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        reads: Vec<Lookup>,
+        run: &RunOptions,
+    ) -> Result<Evaluation, RulesError> {
         let begun = Instant::now();
         let unknown = Pace::default();
         let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);

@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tracing::Span;
 
 use super::actor::{Evaluate, EvaluateQuickly, Quick, QuickRulesActor, RulesActor, Task};
-use crate::flow::{RulesError, Run};
+use crate::flow::{RulesError, RunOptions};
 use crate::grl::{Evaluation, Limits, Lookup, Ruleset};
 
 /// An evaluation may keep a worker's thread from its connections for so long.
@@ -92,7 +92,7 @@ impl RulesHandle {
         (quick, pace): (&QuickRulesHandle, &Pace),
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
-        run: &Run,
+        run: &RunOptions,
     ) -> Result<Evaluation, RulesError> {
         let mut task = Task {
             ruleset: Arc::clone(ruleset),

@@ -13,7 +13,7 @@ use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
 use crate::actors::coordinator::{BatchPlace, BoundFlow};
 use crate::flow::explain::Explanation;
-use crate::flow::{Answer, Detail, Report, Run};
+use crate::flow::{Answer, Detail, Report, RunOptions};
 use crate::http::{Label, Problem, Service, Settings};
 use crate::types::{Clock, Deadline};
 
@@ -134,7 +134,7 @@ impl Batch {
             Some(moment) => Clock::fixed(moment, zone),
             None => Clock::system(zone),
         };
-        let mut run = Run::new(clock, Deadline::never());
+        let mut run = RunOptions::new(clock, Deadline::never());
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
         let label = Label { id: format!("{}/{index}", self.label.id), caller: self.label.caller.clone() };
         let place = BatchPlace { index, limit: self.settings.request_timeout };

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::flows::redacts;
 use crate::actors::coordinator::Request;
 use crate::config::Right;
-use crate::flow::{Detail, Report, Run};
+use crate::flow::{Detail, Report, RunOptions};
 use crate::flowtests;
 use crate::graph::Flow;
 use crate::http::handlers::decide::supposed;
@@ -62,7 +62,11 @@ async fn write(
         admin::authorize(request, service)?;
     }
     let clock = Clock::system(settings.time_zone.clone());
-    let run = Run { detail: Detail::Answers, overrides, ..Run::new(clock, Deadline::after(settings.request_timeout)) };
+    let run = RunOptions {
+        detail: Detail::Answers,
+        overrides,
+        ..RunOptions::new(clock, Deadline::after(settings.request_timeout))
+    };
     // Nobody acts on this decision: it is put on no record.
     let Report { result, trace } = service.coordinator.decide(Request { flow: Arc::clone(&flow), inputs, run }).await;
     match (trace, result) {

@@ -12,7 +12,7 @@ use super::wish::Wish;
 use super::{answering, batch};
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
-use crate::flow::{Answer, Detail, FlowError, Overrides, Report, Run};
+use crate::flow::{Answer, Detail, FlowError, Overrides, Report, RunOptions};
 use crate::graph::without_bom;
 use crate::http::request_id::name_decision;
 use crate::http::span::found_flow;
@@ -47,7 +47,7 @@ async fn answer(request: &HttpRequest, payload: web::Payload, service: &Service)
     let wish = Wish::read(request, service, &flow.flow().name, replaces)?;
     check_media_type(request)?;
     let settings = release.settings();
-    let mut run = Run::new(wish.clock(&settings.time_zone), Deadline::after(settings.request_timeout));
+    let mut run = RunOptions::new(wish.clock(&settings.time_zone), Deadline::after(settings.request_timeout));
     run.detail = if wish.explains { Detail::Reasons } else { Detail::Decision };
     let body = read(payload, settings.max_body_bytes, settings.request_timeout).await?;
     let inputs = if replaces {

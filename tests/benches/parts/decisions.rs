@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use tributary::config::Env;
-use tributary::flow::Run;
+use tributary::flow::RunOptions;
 use tributary::flow::offline::{OfflineEngines, StubResponse, decide, rows};
 use tributary::flowtests::Suite;
 use tributary::graph;
@@ -18,7 +18,7 @@ pub fn measure(criterion: &mut Criterion) {
     let case = &suite.cases[0];
     let body = case.input.to_string();
     let inputs = suite.flow.inputs.parse_json(body.as_bytes()).expect("inputs");
-    let run = Run::new(case.clock.clone(), Deadline::after(Duration::from_secs(600)));
+    let run = RunOptions::new(case.clock.clone(), Deadline::after(Duration::from_secs(600)));
     let engines = OfflineEngines::new(Limits::default());
     let once = || {
         let report = decide(&suite.flow, inputs.clone(), &case.answers, &run, &engines).expect("answers for all");

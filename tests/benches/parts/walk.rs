@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary::config::Env;
-use tributary::flow::Run;
+use tributary::flow::RunOptions;
 use tributary::flow::offline::{Answers, OfflineEngines, StubResponse, decide};
 use tributary::graph::{self, Flow};
 use tributary::grl::Limits;
@@ -20,7 +20,8 @@ const NODES: [usize; 4] = [1, 10, 100, 500];
 
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("walk");
-    let run = Run::new(Clock::fixed(Timestamp::UNIX_EPOCH, TimeZone::UTC), Deadline::after(Duration::from_secs(600)));
+    let run =
+        RunOptions::new(Clock::fixed(Timestamp::UNIX_EPOCH, TimeZone::UTC), Deadline::after(Duration::from_secs(600)));
     let engines = OfflineEngines::new(Limits::default());
     for shape in ["wide", "deep"] {
         for nodes in NODES {

@@ -17,7 +17,7 @@ use crate::diagnostics::Diagnostics;
 use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flip, Search};
 use crate::flow::offline::OfflineEngines;
-use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, Run, Trace};
+use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, RunOptions, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
 use crate::http::{AdminSide, Label, Problem};
@@ -113,9 +113,9 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
             let engines = OfflineEngines::new(core.config().rules.limits.clone());
             let field = arguments.flip_field.as_deref();
             let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
-            let ask = async |run: Run| {
+            let ask = async |run: RunOptions| {
                 let deadline = Deadline::after(core.releases().current().settings().request_timeout);
-                service.decide(flow, inputs.clone(), Run { deadline, ..run }, &label).await
+                service.decide(flow, inputs.clone(), RunOptions { deadline, ..run }, &label).await
             };
             match search.flip(fact, ask).await {
                 Ok(flip) => Some(flip),
@@ -131,7 +131,7 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
     })
 }
 
-fn run(core: &Core, arguments: &Arguments, overrides: Overrides) -> Run {
+fn run(core: &Core, arguments: &Arguments, overrides: Overrides) -> RunOptions {
     let release = core.releases().current();
     let settings = release.settings();
     let clock = Clock::system(settings.time_zone.clone());
@@ -142,7 +142,7 @@ fn run(core: &Core, arguments: &Arguments, overrides: Overrides) -> Run {
     } else {
         Detail::Decision
     };
-    Run { detail, overrides, ..Run::new(clock, Deadline::after(settings.request_timeout)) }
+    RunOptions { detail, overrides, ..RunOptions::new(clock, Deadline::after(settings.request_timeout)) }
 }
 
 fn record_test(
