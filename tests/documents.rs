@@ -23,11 +23,10 @@ const DOCUMENTS: [&str; 6] = [
 ];
 
 /// The beginnings of commands that other steps of the gate run, or that need what not every machine has.
-const RUN_ELSEWHERE: [(&str, &str); 7] = [
+const RUN_ELSEWHERE: [(&str, &str); 6] = [
     ("scripts/demo", "tests/cli.rs runs `tributary demo`"),
     ("scripts/test", "the gate itself"),
     ("tests/fuzz/run", "tests/fuzz_seeds.rs runs the targets on their seeds"),
-    ("MIGRATION_SECONDS=", "tests/postgres/migrations is a test"),
     ("tributary records verify", "tests/explain/record_files.rs changes records and verifies them"),
     ("docker run", "needs Docker"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT=", "tests/traces.rs has a collector"),

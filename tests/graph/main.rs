@@ -10,6 +10,8 @@
 
 mod accepted;
 mod certain;
+#[path = "../support/mutants.rs"]
+mod mutants;
 mod mutations;
 mod pictures;
 mod reading;

@@ -13,6 +13,8 @@ mod decisions;
 mod dialect;
 mod limits;
 mod lints;
+#[path = "../support/mutants.rs"]
+mod mutants;
 mod mutations;
 mod proofs;
 mod purchasing;

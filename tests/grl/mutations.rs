@@ -6,24 +6,9 @@ use std::collections::BTreeSet;
 use tributary::diagnostics::Place;
 use tributary::grl::{Limits, Ruleset, Scope, canonical};
 
+use crate::mutants::mutants;
 use crate::purchasing::{file, order_scope, read, scope};
 use crate::reader::{count_rules, written_out};
-
-/// The file with each character deleted, doubled, or swapped with the next.
-fn mutants(text: &str) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let mut mutants = Vec::with_capacity(characters.len() * 3);
-    for at in 0..characters.len() {
-        let (before, after) = (&characters[..at], &characters[at + 1..]);
-        let with = |middle: &[char], after: &[char]| [before, middle, after].concat().into_iter().collect::<String>();
-        mutants.push(with(&[], after));
-        mutants.push(with(&[characters[at], characters[at]], after));
-        if let Some((next, rest)) = after.split_first().filter(|(next, _)| **next != characters[at]) {
-            mutants.push(with(&[*next, characters[at]], rest));
-        }
-    }
-    mutants
-}
 
 /// What became of the mutants.
 #[derive(Debug, Default)]
