@@ -22,7 +22,5 @@ pub use plan::{
     Cause, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work,
 };
 pub use query::{Column, ColumnType, Description, Query};
+pub use spec::schema;
 pub use values::literal;
-
-/// The JSON Schema (2020-12) of flow files, for editors. It knows their shape and nothing of what they name.
-pub const SCHEMA: &str = include_str!("schema.json");

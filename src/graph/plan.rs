@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
+
 use super::input::InputSchema;
 use super::query::Query;
 use crate::config::{Env, UrlConnection};
@@ -137,7 +139,8 @@ impl OnError {
 }
 
 /// A failure of a database that a default may replace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// It takes no connections.
     Down,

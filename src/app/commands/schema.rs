@@ -8,7 +8,7 @@ use crate::{config, flowtests, graph, records};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
-        SchemaOf::Graph => graph::SCHEMA.to_owned(),
+        SchemaOf::Graph => graph::schema(),
         SchemaOf::Service => config::schema(),
         SchemaOf::Tests => flowtests::SCHEMA.to_owned(),
         SchemaOf::Records => records::TABLE.to_owned(),

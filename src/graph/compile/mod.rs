@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use super::input::{self, InputSchema};
 use super::plan::{Flow, Origin};
-use super::spec::FlowKeys;
+use super::spec::FlowSpec;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::graph::Description;
@@ -86,7 +86,7 @@ pub fn compile(
         return Err(found);
     }
     let root = yaml::parse(source, context.file_limits)?;
-    let Some(keys) = yaml::deserialize::<FlowKeys>(&root, &mut found) else { return Err(sorted(found)) };
+    let Some(keys) = yaml::deserialize::<FlowSpec>(&root, &mut found) else { return Err(sorted(found)) };
     let Some(head) = Head::read(&keys, &root, &mut found) else { return Err(sorted(found)) };
     let kept = Kept::over(files);
     let mut compiler = Compiler {
@@ -146,7 +146,7 @@ struct Head {
 }
 
 impl Head {
-    fn read(keys: &FlowKeys, root: &Marked, found: &mut Diagnostics) -> Option<Self> {
+    fn read(keys: &FlowSpec, root: &Marked, found: &mut Diagnostics) -> Option<Self> {
         let place = |key| root.get(key).map_or_else(|| root.head(), Marked::head);
         let inputs = root.get("input").map_or_else(InputSchema::default, |section| input::read(section, found));
         let name = match FlowName::parse(&keys.flow) {

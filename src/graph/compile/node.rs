@@ -2,7 +2,7 @@
 
 use super::Compiler;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::graph::spec::{NodeKind, NodeSpec};
+use crate::graph::spec::{NodeKind, NodeSpec, QUERY_KEYS, RULE_KEYS};
 use crate::grl;
 use crate::types::NodeId;
 use crate::yaml::{self, Entry, Marked};
@@ -192,26 +192,9 @@ fn read<'a>(entry: &'a Entry, found: &mut Diagnostics) -> Option<Draft<'a>> {
 
 /// Keys that belong to the other kind of node, and keys that exclude each other.
 fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) {
-    let (foreign, kind, other): (&[&str], _, _) = match spec.r#type {
-        NodeKind::DBNode => {
-            (&["rules", "condition", "inputs", "field_mappings", "facts", "waiting"], "DBNode", "RuleNode")
-        }
-        NodeKind::RuleNode => (
-            &[
-                "database",
-                "connection",
-                "query",
-                "params",
-                "rows",
-                "max_rows",
-                "timeout_ms",
-                "coalesce",
-                "on_error",
-                "redact",
-            ],
-            "RuleNode",
-            "DBNode",
-        ),
+    let (foreign, kind, other) = match spec.r#type {
+        NodeKind::DBNode => (RULE_KEYS.as_slice(), "DBNode", "RuleNode"),
+        NodeKind::RuleNode => (QUERY_KEYS.as_slice(), "RuleNode", "DBNode"),
     };
     for key in foreign {
         if let Some(stray) = entry.value().entry(key) {

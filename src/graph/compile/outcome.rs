@@ -6,13 +6,10 @@ use super::Compiler;
 use super::node::expression_text;
 use crate::diagnostics::{Diagnostic, Snippet};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
-use crate::graph::spec::OutcomeSpec;
+use crate::graph::spec::{OutcomeSpec, RESERVED};
 use crate::grl::{Expression, ExpressionKind, Scope};
 use crate::types::FieldName;
 use crate::yaml::{self, Kind, Marked};
-
-/// The fields of an answer that are not the body's to set.
-const RESERVED: [&str; 5] = ["status", "message", "degraded", "what_if", "explain"];
 
 impl Compiler<'_> {
     /// The outcomes in the order of the file; they see all nodes, which stand in `order` in the plan.

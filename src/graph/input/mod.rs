@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
 pub use json::{FieldProblem, InputError, without_bom};
-pub(super) use schema::read;
+pub(super) use schema::{InputSpec, read};
 
 use crate::types::{FieldName, Shape, Type, Value};
 

@@ -11,27 +11,42 @@ use crate::graph::values;
 use crate::types::{FieldName, Value, check_name};
 use crate::yaml::{self, Any, Marked};
 
+/// Names of types.
+const TYPE: &str = "^(list of +)?(text|integer|decimal|boolean|date|timestamp|uuid) *$";
+
+/// An input: a type, or a type with limits.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read from the tree, with its places")]
+pub(in crate::graph) enum InputSpec {
+    Type(#[schemars(regex(pattern = TYPE))] String),
+    Limited(InputKeys),
+}
+
 /// The keys of one input. Values that must stay exact are read from the tree itself.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the keys are checked here and their values read with their places")]
-struct Keys {
+#[expect(dead_code, reason = "some keys are read from the tree, with their places")]
+pub(in crate::graph) struct InputKeys {
+    /// Text, integer, decimal, boolean, date, timestamp, uuid, or `list of` one of them.
+    #[schemars(regex(pattern = TYPE), extend("examples" = ["text", "list of text"]))]
     r#type: String,
-    #[serde(default)]
+    /// Whether it must be given (the default). If not, and it is left out, it is its default, or null.
     required: Option<bool>,
-    #[serde(default)]
+    /// The most characters of a text.
     max_length: Option<usize>,
-    #[serde(default)]
+    /// What a text must match as a whole.
     pattern: Option<String>,
-    #[serde(default)]
+    /// The least it may be; for numbers, dates and timestamps.
     minimum: Option<Any>,
-    #[serde(default)]
+    /// The most it may be; for numbers, dates and timestamps.
     maximum: Option<Any>,
-    #[serde(default)]
+    /// The only values it may have.
+    #[schemars(length(min = 1))]
     r#enum: Option<Vec<Any>>,
-    #[serde(default)]
+    /// What it is if it is left out.
     default: Option<Any>,
-    #[serde(default)]
+    /// What it is, for people.
     description: Option<String>,
 }
 
@@ -61,7 +76,7 @@ fn field(name: &str, node: &Marked, found: &mut Diagnostics) -> Option<InputFiel
         let (scalar, is_list) = ty(text, node, found)?;
         return Some(plain(name, scalar, is_list));
     }
-    let keys: Keys = yaml::deserialize(node, found)?;
+    let keys: InputKeys = yaml::deserialize(node, found)?;
     let (scalar, is_list) = ty(&keys.r#type, node.get("type").unwrap_or(node), found)?;
     let mut field = plain(name, scalar, is_list);
     let value = |key: &str, found: &mut Diagnostics| node.get(key).and_then(|node| scalar_value(scalar, node, found));
@@ -190,18 +205,5 @@ fn refuse_senseless(field: &InputField, node: &Marked, found: &mut Diagnostics) 
     }
     if field.one_of.as_ref().is_some_and(Vec::is_empty) {
         refuse("enum", "has no values: none fits");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_aux::serde_introspection::serde_introspect;
-
-    use super::Keys;
-    use crate::yaml::same_keys;
-
-    #[test]
-    fn editors_know_the_keys_of_inputs() {
-        same_keys(crate::graph::SCHEMA, "/$defs/input/oneOf/1", serde_introspect::<Keys>());
     }
 }
