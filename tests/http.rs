@@ -202,7 +202,7 @@ async fn wrong_paths_methods_and_media_types_are_problems_with_a_remedy() {
 #[test]
 fn the_document_of_the_code_has_every_code_that_a_problem_may_have() {
     let read = |file: &str| std::fs::read_to_string(support::repository().join(file)).expect("the file");
-    let (readme, problems) = (read("src/README.md"), read("src/http/problem.rs"));
+    let (readme, problems) = (read("src/README.md"), read("src/http/problem/kinds.rs"));
     let kinds = problems.split(": Kind =").skip(1);
     let codes: Vec<&str> = kinds.map(|kind| kind.split('"').nth(1).expect("a code")).collect();
     assert!(codes.len() > 30, "{codes:?}");

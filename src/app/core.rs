@@ -3,6 +3,7 @@
 //! `serve`, `demo`, `run` and `check --db` all stand on it; only the first two put HTTP in front.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::project::Project;
@@ -12,7 +13,9 @@ use crate::actors::rules::RulesHandle;
 use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
-use crate::http::{Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, Service, Settings};
+use crate::http::{
+    Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, RequestSettings, Service, Settings, Shared,
+};
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
 use crate::types::{Deadline, DomainName};
@@ -121,28 +124,36 @@ impl Core {
         &self.domains
     }
 
-    /// What starts the handlers' service on a worker's thread.
-    pub fn workshop(&self, admin: Option<Admin>, admin_side: AdminSide) -> Workshop {
-        let (releases, admission) = (self.releases.clone(), self.admission.clone());
-        let head_limits = HeadLimits { url: self.config.http.url_limit, headers: self.config.http.header_limit };
-        let (recorder, gate) = (self.recorder.clone(), self.gate.clone());
-        let (metrics, most_under_way) = (self.metrics.clone(), self.config.http.max_in_flight);
-        let (traces, log_decisions) = (self.config.traces.is_some(), self.config.log.decisions);
-        Workshop {
-            domains: self.domains.clone(),
-            releases,
-            admission,
-            coordinators: CoordinatorPool::default(),
-            recorder,
+    /// Makes the handlers' service for each worker.
+    pub fn service_factory(
+        &self,
+        admin: Option<Admin>,
+        admin_side: AdminSide,
+        console: Option<Console>,
+    ) -> ServiceFactory {
+        let http = &self.config.http;
+        let shared = Shared {
+            releases: self.releases.clone(),
+            metrics: self.metrics.clone(),
+            max_in_flight: http.max_in_flight,
+            recorder: self.recorder.clone(),
             admin,
+            console,
             admin_side,
-            gate,
-            traces,
-            log_decisions,
-            head_limits,
-            metrics,
-            most_under_way,
-            console: None,
+            gate: self.gate.clone(),
+            log_decisions: self.config.log.decisions,
+        };
+        let settings = RequestSettings {
+            metrics: self.metrics.clone(),
+            traces: self.config.traces.is_some(),
+            head_limits: HeadLimits { url: http.url_limit, headers: http.header_limit },
+        };
+        ServiceFactory {
+            domains: self.domains.clone(),
+            admission: self.admission.clone(),
+            coordinators: CoordinatorPool::default(),
+            shared: Arc::new(shared),
+            settings,
         }
     }
 
@@ -164,48 +175,26 @@ impl Core {
     }
 }
 
-/// Makes the handlers' service for each worker: a coordinator of its own over what all share.
+/// Makes the handlers' service for each worker: a coordinator of its own, and what all share.
 #[derive(Clone)]
-pub struct Workshop {
+pub struct ServiceFactory {
     domains: DomainSet,
-    releases: Releases,
     admission: Admission,
     coordinators: CoordinatorPool,
-    recorder: Option<Recorder>,
-    admin: Option<Admin>,
-    console: Option<Console>,
-    admin_side: AdminSide,
-    gate: Gate,
-    traces: bool,
-    log_decisions: bool,
-    head_limits: HeadLimits,
-    metrics: Metrics,
-    most_under_way: usize,
+    shared: Arc<Shared>,
+    settings: RequestSettings,
 }
 
-impl Workshop {
-    /// With a console that all workers share.
-    #[must_use]
-    pub fn with_console(self, console: Option<Console>) -> Self {
-        Self { console, ..self }
+impl ServiceFactory {
+    /// What the middleware needs.
+    pub fn settings(&self) -> RequestSettings {
+        self.settings.clone()
     }
 
     /// The service of the worker whose thread this is.
     pub fn service(&self) -> Service {
         self.domains.join();
-        Service {
-            releases: self.releases.clone(),
-            coordinator: CoordinatorHandle::start(self.admission.clone(), self.coordinators.clone()),
-            recorder: self.recorder.clone(),
-            admin: self.admin.clone(),
-            console: self.console.clone(),
-            admin_side: self.admin_side.clone(),
-            gate: self.gate.clone(),
-            traces: self.traces,
-            log_decisions: self.log_decisions,
-            head_limits: self.head_limits,
-            metrics: self.metrics.clone(),
-            most_under_way: self.most_under_way,
-        }
+        let coordinator = CoordinatorHandle::start(self.admission.clone(), self.coordinators.clone());
+        Service { shared: Arc::clone(&self.shared), coordinator }
     }
 }

@@ -17,7 +17,7 @@ mod traces;
 mod watch;
 
 pub use self::commands::{Exit, begin, execute};
-pub use self::core::{Core, CoreError, Workshop};
+pub use self::core::{Core, CoreError, ServiceFactory};
 pub use self::project::{Project, Sources};
 pub use self::server::{App, StartError};
 pub use self::signals::{Hangup, Signals};

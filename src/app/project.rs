@@ -8,7 +8,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
 use crate::grl;
-use crate::http::{Certificate, RESERVED_ENDINGS, RESERVED_PATHS};
+use crate::http::{Certificate, RESERVED_ENDINGS, is_reserved};
 use crate::types::DomainName;
 
 /// Which files to read, and what the command line says over them.
@@ -166,7 +166,7 @@ fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
     for flow in flows {
         let first = flow.path.trim_start_matches('/').split('/').next().unwrap_or("");
         let own_default = flow.path == format!("/flows/{}", flow.name);
-        if RESERVED_PATHS.contains(&first) && !own_default {
+        if is_reserved(first) && !own_default {
             let message =
                 format!("flow `{}` cannot be served at `{}`: the service itself answers there", flow.name, flow.path);
             let help = "choose a path whose first part is not one of the service's own".to_owned();

@@ -22,7 +22,7 @@ use tokio::net::TcpSocket;
 use tokio::sync::watch;
 use tracing_actix_web::TracingLogger;
 
-use super::core::{Core, CoreError, Workshop};
+use super::core::{Core, CoreError, ServiceFactory};
 use super::operator::Operator;
 use super::project::{Project, Sources};
 use super::signals::{Asked, Signals};
@@ -97,7 +97,7 @@ impl App {
         let admin = Admin::new(watch.admin_key().clone(), Arc::clone(&operator) as _);
         let console = core.config().console.enabled.then(|| Console::start(core.releases().clone()));
         let admin_side = AdminSide::default();
-        let workshop = core.workshop(Some(admin), admin_side.clone()).with_console(console.clone());
+        let services = core.service_factory(Some(admin), admin_side.clone(), console.clone());
         let workers = http.workers.count();
         let limit = most_connections(http.max_connections, database_connections).div_ceil(workers).max(2);
         let mut server = Server::build()
@@ -117,7 +117,7 @@ impl App {
                 Acceptor { address: listener.local_addr().map_err(failed)?, tls: tls.clone(), timeouts, limit };
             addresses.push(acceptor.address);
             let parts = (acceptor, end_workers.subscribe());
-            server = serve(server, listener, parts, workshop.clone(), http.cors.clone()).map_err(failed)?;
+            server = serve(server, listener, parts, services.clone(), http.cors.clone()).map_err(failed)?;
         }
         let address = addresses.first().copied().unwrap_or(http.bind);
         let admin_address = addresses.get(1).copied();
@@ -205,7 +205,7 @@ fn serve(
     server: ServerBuilder,
     listener: TcpListener,
     (acceptor, ends): (Acceptor, watch::Receiver<()>),
-    workshop: Workshop,
+    services: ServiceFactory,
     cors: Option<config::Cors>,
 ) -> std::io::Result<ServerBuilder> {
     let draining = server.graceful_shutdown_signal();
@@ -218,7 +218,7 @@ fn serve(
             .wrap(Condition::new(cors.is_some(), cross_origin(cors.as_ref())))
             .wrap(TracingLogger::<RequestSpan>::new())
             .wrap(from_fn(tag_request))
-            .configure(configure(workshop.service()));
+            .configure(configure(services.service(), services.settings()));
         // The connection itself has all deadlines. `Os` is what actix-http calls being kept alive without one of its own.
         let http = HttpService::build()
             .keep_alive(KeepAlive::Os)

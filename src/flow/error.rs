@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::missing::{Missing, Waiting};
@@ -136,7 +137,7 @@ fn remedy(max: Option<usize>) -> &'static str {
 }
 
 /// Why no outcome was decided. Names only, never values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Undecided {
     /// The outcome that cannot be decided; `None` where no outcome holds.
     #[serde(skip_serializing_if = "Option::is_none")]

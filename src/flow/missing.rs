@@ -3,6 +3,7 @@
 //! An unknown fact is followed back through the rules that wait for it, and through edges and parameters, to the facts that no
 //! waiting rule would have set: those are missing. Names only; values never appear here.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::facts::Known;
@@ -11,7 +12,8 @@ use crate::grl::{Beginning, FactRef, Facts, Lookup, Origin, Owner, Ruleset, over
 use crate::types::{Clock, FieldName, NodeId};
 
 /// A fact that has no value, at the root of what is unknown.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, JsonSchema, PartialEq, Eq)]
+#[schemars(deny_unknown_fields)]
 pub struct Missing {
     /// The fact, as `node.field`.
     pub fact: String,
@@ -21,7 +23,8 @@ pub struct Missing {
 }
 
 /// A rule that waits for a missing fact.
-#[derive(Debug, Clone, Serialize, PartialEq, Eq)]
+#[derive(Debug, Clone, Serialize, JsonSchema, PartialEq, Eq)]
+#[schemars(deny_unknown_fields)]
 pub struct Waiting {
     /// Its node.
     pub node: NodeId,

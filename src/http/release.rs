@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
-use crate::graph::Description;
+use crate::graph::{Catalog, Description, Flow};
 use crate::types::{DomainName, FlowName, NodeId};
 
 /// How decisions are made, whatever the flow.
@@ -31,23 +31,27 @@ pub struct Release {
     /// By path.
     flows: HashMap<String, Arc<BoundFlow>>,
     domains: BTreeMap<DomainName, DomainHandle>,
-    descriptions: Descriptions,
+    /// Made once it is asked for. Tables that change under a release are described anew after the next reload.
+    typed: RwLock<HashMap<FlowName, Arc<TypedFlow>>>,
 }
 
-/// What the databases have said of the columns of a release's queries, by flow and node: each is asked until it has said it
-/// once. Tables that change under a release are described anew after the next reload.
+/// A flow with the types of the columns that the databases have described so far.
 #[derive(Default)]
-pub struct Descriptions(RwLock<HashMap<(FlowName, NodeId), Arc<Description>>>);
+pub(super) struct TypedFlow {
+    columns: HashMap<NodeId, Description>,
+    /// `None` while nothing is described, or if what is described does not fit the flow.
+    flow: Option<Flow>,
+}
 
-impl Descriptions {
-    /// What was said of this node's query.
-    pub fn get(&self, node: &(FlowName, NodeId)) -> Option<Arc<Description>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(node).cloned()
+impl TypedFlow {
+    /// Whether the query of `node` is described.
+    pub(super) fn describes(&self, node: &NodeId) -> bool {
+        self.columns.contains_key(node)
     }
 
-    /// Keeps what was said.
-    pub fn keep(&self, node: (FlowName, NodeId), description: Arc<Description>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(node, description);
+    /// The flow; `untyped` if no types are known.
+    pub(super) fn flow_or<'a>(&'a self, untyped: &'a Flow) -> &'a Flow {
+        self.flow.as_ref().unwrap_or(untyped)
     }
 }
 
@@ -59,7 +63,7 @@ impl Release {
         domains: BTreeMap<DomainName, DomainHandle>,
     ) -> Self {
         let flows = flows.into_iter().map(|flow| (flow.flow().path.clone(), Arc::new(flow))).collect();
-        Self { settings, flows, domains, descriptions: Descriptions::default() }
+        Self { settings, flows, domains, typed: RwLock::default() }
     }
 
     /// How its decisions are made.
@@ -84,14 +88,33 @@ impl Release {
         flows
     }
 
-    /// What the databases have said of the columns of its queries.
-    pub fn descriptions(&self) -> &Descriptions {
-        &self.descriptions
+    /// What is known of the columns of `flow`, one of its flows.
+    pub(super) fn typed(&self, flow: &Flow) -> Arc<TypedFlow> {
+        let known = self.typed.read().unwrap_or_else(PoisonError::into_inner).get(&flow.name).cloned();
+        known.unwrap_or_default()
+    }
+
+    /// Compiles `flow` again with the columns that have been described now.
+    pub(super) fn describe(&self, flow: &Flow, described: Vec<(NodeId, Description)>) -> Arc<TypedFlow> {
+        let mut columns = self.typed(flow).columns.clone();
+        columns.extend(described);
+        let typed = Arc::new(TypedFlow { flow: flow.described(&Columns(&columns)), columns });
+        let mut all = self.typed.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(flow.name.clone(), Arc::clone(&typed));
+        typed
     }
 
     /// The domains by name.
     pub fn domains(&self) -> &BTreeMap<DomainName, DomainHandle> {
         &self.domains
+    }
+}
+
+struct Columns<'a>(&'a HashMap<NodeId, Description>);
+
+impl Catalog for Columns<'_> {
+    fn description(&self, _: &FlowName, node: &NodeId) -> Option<&Description> {
+        self.0.get(node)
     }
 }
 

@@ -1,82 +1,97 @@
-//! Which handler answers at which path.
+//! All endpoints at fixed paths, and their routes.
 
-use actix_web::guard;
+use std::collections::BTreeMap;
+
 use actix_web::web;
 
 use super::console;
-use super::handlers::{admin, answering, decide, flows, graph, health, metrics, openapi};
+use super::endpoint::Endpoint;
+use super::handlers::{admin, flows, graph, health, metrics, openapi, path};
+use super::middleware::RequestSettings;
+use super::openapi::Contract;
 use super::problem::Problem;
 use super::service::Service;
 
-/// The first segments of paths that no flow may take.
-pub const RESERVED_PATHS: &[&str] = &[
-    "admin",
-    "console",
-    "events",
-    "flows",
-    "health",
-    "healthz",
-    "live",
-    "livez",
-    "metrics",
-    "openapi.json",
-    "ready",
-    "readyz",
+/// The endpoints of the service, in the order of the document.
+const ENDPOINTS: &[Endpoint] = &[
+    flows::LIST,
+    graph::PICTURE,
+    health::LIVE,
+    health::READY,
+    health::ALL,
+    health::ONE,
+    openapi::CONTRACT,
+    admin::RESTART,
+    admin::RELOAD,
+    metrics::SCRAPE,
 ];
 
-/// What stands behind a flow's path for its other endpoints, and so ends no path of a flow.
+/// The endpoints of the console.
+const CONSOLE: &[Endpoint] = &[
+    console::assets::PAGE,
+    console::assets::PART,
+    console::flows::ONE,
+    console::record::TEST,
+    console::events::STREAM,
+];
+
+/// What follows a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 
+/// Whether no flow may have a path that begins with this segment.
+pub fn is_reserved(segment: &str) -> bool {
+    let paths = ENDPOINTS.iter().chain(CONSOLE).flat_map(Endpoint::paths);
+    paths.map(first_segment).any(|reserved| reserved == segment && !reserved.is_empty())
+}
+
+/// The OpenAPI document of `contract`.
+pub fn document(contract: &Contract<'_>) -> serde_json::Value {
+    contract.document(ENDPOINTS)
+}
+
 /// Puts the routes into an application of `service`.
-pub fn configure(service: Service) -> impl FnOnce(&mut web::ServiceConfig) {
+pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
+        register(config, ENDPOINTS);
         if let Some(console) = &service.console {
-            console::configure(config, console);
+            config.app_data(web::Data::new(console.clone()));
+            register(config, CONSOLE);
         }
-        config.app_data(web::Data::new(service));
-        // What cannot even be read as a name is the name of nothing.
-        config.app_data(
-            web::PathConfig::default()
-                .error_handler(|_, request| answering(request, Problem::no_such_path(request.path())).into()),
-        );
-        for path in ["/livez", "/live", "/healthz"] {
-            config.service(get(path, reading().to(health::live)));
-        }
-        for path in ["/readyz", "/ready"] {
-            config.service(get(path, reading().to(health::ready)));
-        }
-        // Every request for a flow passes over all of these. A scope is passed over by comparing its beginning, a path with names
-        // in it by running a regular expression: so those stand in scopes.
-        let health = web::scope("/health")
-            .service(get("", reading().to(health::all)))
-            .service(get("/{domain}", reading().to(health::one)));
-        let flows = web::scope("/flows")
-            .service(get("", reading().to(flows::list)))
-            .service(get("/{flow}/graph", reading().to(graph::picture)));
-        let admin = web::scope("/admin")
-            .service(post("/domains/{domain}/restart", web::post().to(admin::restart)))
-            .service(post("/reload", web::post().to(admin::reload)));
+        // A parameter that is not UTF-8 names nothing.
+        let no_such_path = |_, request: &actix_web::HttpRequest| Problem::no_such_path(request.path()).into();
         config
-            .service(health)
-            .service(flows)
-            .service(admin)
-            .service(get("/metrics", reading().to(metrics::scrape)))
-            .service(get("/openapi.json", reading().to(openapi::contract)))
-            .default_service(web::to(decide::decide));
+            .app_data(web::Data::new(service))
+            .app_data(web::Data::new(settings))
+            .app_data(web::Data::new(ENDPOINTS))
+            .app_data(web::PathConfig::default().error_handler(no_such_path))
+            .default_service(web::to(path::any));
     }
 }
 
-/// A path that takes only POST.
-pub(super) fn post(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(admin::only_post))
+/// Registers `endpoints`. Every request for a flow is compared with all routes first: with a scope by its beginning, with
+/// a path that has parameters by a regular expression. So those are put into a scope of their first segment.
+fn register(config: &mut web::ServiceConfig, endpoints: &[Endpoint]) {
+    let mut segments: BTreeMap<&str, Vec<(&str, &Endpoint)>> = BTreeMap::new();
+    for endpoint in endpoints {
+        for path in endpoint.paths() {
+            segments.entry(first_segment(path)).or_default().push((path, endpoint));
+        }
+    }
+    for (segment, found) in segments {
+        if found.iter().any(|(path, _)| path.contains('{')) {
+            let prefix = format!("/{segment}");
+            let scope = found.iter().fold(web::scope(&prefix), |scope, (path, endpoint)| {
+                scope.service(endpoint.resource(path.strip_prefix(&prefix).unwrap_or_default()))
+            });
+            config.service(scope);
+        } else {
+            for (path, endpoint) in found {
+                config.service(endpoint.resource(path));
+            }
+        }
+    }
 }
 
-/// A path that takes only GET, and HEAD, which is answered as GET is but for the body.
-pub(super) fn get(path: &str, route: actix_web::Route) -> actix_web::Resource {
-    web::resource(path).route(route).default_service(web::to(health::only_get))
-}
-
-/// For GET and HEAD.
-pub(super) fn reading() -> actix_web::Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+fn first_segment(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
 }

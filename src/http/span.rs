@@ -17,28 +17,15 @@ use tracing_actix_web::RootSpanBuilder;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::connection::Client;
+use super::middleware::RequestSettings;
 use super::problem::Problem;
-use super::request_id::RequestId;
-use super::service::{Label, Service};
-use crate::flow::{FlowError, Report};
-use crate::types::FlowName;
+use super::request::{RequestId, TraceId};
 
 /// Where W3C trace context is.
 const TRACEPARENT: &str = "traceparent";
 
 /// Builds the root span: method, path and identity when the request comes, status when its answer goes.
 pub struct RequestSpan;
-
-/// The trace that a request belongs to; requests have one where traces are on.
-#[derive(Debug, Clone)]
-pub(super) struct TraceId(String);
-
-impl TraceId {
-    /// The trace that `request` belongs to, as 32 hexadecimal digits.
-    pub(super) fn of(request: &HttpRequest) -> Option<String> {
-        request.extensions().get::<Self>().map(|id| id.0.clone())
-    }
-}
 
 impl RootSpanBuilder for RequestSpan {
     fn on_request_start(request: &ServiceRequest) -> Span {
@@ -61,7 +48,7 @@ impl RootSpanBuilder for RequestSpan {
                 otel.status_code = Empty,
             )
         };
-        if request.app_data::<web::Data<Service>>().is_some_and(|service| service.traces)
+        if request.app_data::<web::Data<RequestSettings>>().is_some_and(|settings| settings.traces)
             && let Some(id) = begin(&span, request)
         {
             request.extensions_mut().insert(id);
@@ -130,38 +117,5 @@ fn found_route(span: &Span, method: &Method, route: &str) {
 pub(super) fn found_flow(request: &HttpRequest) {
     if TraceId::of(request).is_some() {
         found_route(&Span::current(), request.method(), request.path());
-    }
-}
-
-/// The span of one decision.
-pub(super) fn of_decision(flow: &FlowName, label: &Label) -> Span {
-    tracing::debug_span!(
-        "decision",
-        otel.name = %format_args!("decide {flow}"),
-        otel.status_code = Empty,
-        flow = %flow,
-        decision.id = label.id,
-        caller = label.caller,
-        outcome = Empty,
-        error.type = Empty,
-    )
-}
-
-/// What came of it.
-pub(super) fn decided(span: &Span, report: &Report) {
-    if span.is_disabled() {
-        return;
-    }
-    match &report.result {
-        Ok(decision) => {
-            span.record("outcome", decision.status.as_str());
-        }
-        Err(error) => {
-            span.record("error.type", error.code());
-            // What a client asked for and there is not is no fault of this service.
-            if !matches!(error, FlowError::NotFound { .. } | FlowError::Override { .. }) {
-                span.record("otel.status_code", "ERROR");
-            }
-        }
     }
 }

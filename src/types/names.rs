@@ -112,7 +112,8 @@ fn check(
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $kind:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, schemars::JsonSchema)]
+        #[schemars(inline)]
         pub struct $type(Arc<str>);
 
         impl $type {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::core::Core;
@@ -13,14 +14,16 @@ use crate::postgres::PoolStatus;
 use crate::types::DomainName;
 
 /// How a domain is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Health {
     /// The domain.
     pub domain: DomainName,
     /// Its state.
     #[serde(serialize_with = "name")]
+    #[schemars(with = "String", extend("enum" = ["starting", "ready", "degraded", "down", "draining", "stopped"]))]
     pub state: State,
     /// Since when it is in that state.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
     /// The last thing that went wrong, redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,8 +32,10 @@ pub struct Health {
     pub restarts: u64,
     /// How long until it is probed again, in milliseconds; only while it is down.
     #[serde(rename = "retry_in_ms", skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
+    #[schemars(with = "u64")]
     pub retry_in: Option<Duration>,
     /// Its connections.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub pool: PoolStatus,
     /// How many queries its statements stood for; for metrics.
     #[serde(skip)]
@@ -46,18 +51,22 @@ pub struct Health {
 }
 
 /// The last thing that went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct LastError {
     /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// What: no SQL, no secret.
     pub message: Arc<str>,
 }
 
 /// The last probe that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct LastProbe {
     /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// How long the answer took; written in microseconds.
     #[serde(rename = "latency_us", serialize_with = "microseconds")]

@@ -6,6 +6,7 @@ use std::io::Write;
 use super::{Exit, offline_flows};
 use crate::app::cli::{Format, Openapi as Arguments};
 use crate::graph::Work;
+use crate::http::document;
 use crate::http::openapi::Contract;
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -28,6 +29,6 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         with_metrics: true,
         with_tokens: false,
     };
-    writeln!(std::io::stdout(), "{:#}", contract.document())?;
+    writeln!(std::io::stdout(), "{:#}", document(&contract))?;
     Ok(Exit::Success)
 }

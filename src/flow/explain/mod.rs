@@ -10,7 +10,9 @@ mod nodes;
 mod redact;
 mod rules;
 
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use super::trace::{Trace, micros};
 use crate::graph::{Flow, Outcome};
@@ -23,7 +25,8 @@ pub use self::redact::{REDACTED, Redaction};
 pub use self::rules::{Change, Fired, NotFired, Shown};
 
 /// Why a run ended as it did. Times are in microseconds since the run began.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Explanation {
     /// The flow.
     pub flow: FlowName,
@@ -36,14 +39,17 @@ pub struct Explanation {
     /// The outcomes that were tried, in order; the last is the one that holds, where one does.
     pub outcomes: Vec<Tried>,
     /// The nodes, in an order in which each stands behind those it depends on.
+    #[schemars(with = "Vec<Map<String, Json>>")]
     pub nodes: Vec<NodeExplanation>,
     /// By field of the body: where its value comes from.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Map<String, Json>")]
     pub lineage: Vec<(String, Lineage)>,
 }
 
 /// The first 16 hexadecimal digits of the SHA-256 of the files that decided.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Versions {
     /// Of the graph file.
     pub graph: String,
@@ -52,18 +58,22 @@ pub struct Versions {
 }
 
 /// The clock that the evaluation used.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ClockShown {
     /// The moment.
+    #[schemars(extend("format" = "date-time"))]
     pub now: String,
     /// The day that `today()` gave.
+    #[schemars(extend("format" = "date"))]
     pub today: String,
     /// The zone that says so.
     pub time_zone: String,
 }
 
 /// An outcome that was tried.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Tried {
     /// Its status.
     pub status: String,

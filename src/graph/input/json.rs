@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -31,12 +32,16 @@ pub enum InputError {
 }
 
 /// What is wrong with one input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct FieldProblem {
     /// Which: a JSON pointer (RFC 6901) into the body.
     pub pointer: String,
-    /// A stable code: `missing`, `unknown`, `duplicate`, `wrong_type`, `too_long`, `pattern`, `too_small`, `too_large`,
-    /// `not_in_enum`, `nul_character`.
+    /// A stable code.
+    #[schemars(extend("enum" = [
+        "missing", "unknown", "duplicate", "wrong_type", "too_long", "pattern", "too_small", "too_large",
+        "not_in_enum", "nul_character"
+    ]))]
     pub code: &'static str,
     /// What it must be.
     pub message: String,

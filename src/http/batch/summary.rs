@@ -2,20 +2,22 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::lines::Line;
 
 /// How the decisions of a batch ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "BatchCounts")]
 pub struct Summary {
-    /// The inputs.
+    /// How many inputs there were.
     pub inputs: usize,
-    /// By status: the decisions.
+    /// By status: how many decisions.
     pub outcomes: BTreeMap<String, usize>,
-    /// By code: the inputs without a decision.
+    /// By code: how many inputs have no decision.
     pub errors: BTreeMap<String, usize>,
-    /// Decisions that rest on a default in place of an answer of a database.
+    /// How many decisions rest on a default in place of an answer of a database.
     pub degraded: usize,
 }
 

@@ -17,7 +17,7 @@ use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::{ConnectionType, Version};
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
-use actix_web::{Error, HttpMessage, ResponseError, web};
+use actix_web::{Error, web};
 use tokio_rustls::TlsAcceptor;
 
 pub(super) use self::client::Client;
@@ -25,7 +25,6 @@ pub use self::client::ClientTimeouts;
 use self::client::{Connections, InFlight};
 pub use self::stream::ClientStream;
 use super::problem::Problem;
-use super::request_id::RequestId;
 
 /// What a listener makes of the connections it accepts.
 #[derive(Clone)]
@@ -81,10 +80,9 @@ fn may_use_reserve(path: &str) -> bool {
 }
 
 fn refuse(request: ServiceRequest) -> ServiceResponse<BoxBody> {
-    let id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned());
-    let mut response = Problem::too_many_connections().at(request.path(), id.as_deref()).error_response();
-    response.head_mut().set_connection_type(ConnectionType::Close);
-    request.into_response(response)
+    let mut response = request.error_response(Problem::too_many_connections());
+    response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    response
 }
 
 /// The body of an answer, whose request is in flight until it ends.

@@ -15,7 +15,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::http::Problem;
-use crate::http::handlers::answering;
+use crate::http::endpoint::{Endpoint, Method};
 use crate::types::Digest;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
@@ -103,7 +103,10 @@ impl Asset {
 }
 
 /// The page.
-pub(super) async fn page(request: HttpRequest) -> HttpResponse {
+pub(in crate::http) const PAGE: Endpoint =
+    Endpoint { path: "/", aliases: &[], method: Method::Get, handler: |route| route.to(page), operation: None };
+
+async fn page(request: HttpRequest) -> HttpResponse {
     let tag = format!("\"{}\"", SITE.version);
     let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or("");
     let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag);
@@ -113,10 +116,12 @@ pub(super) async fn page(request: HttpRequest) -> HttpResponse {
 }
 
 /// A part of the page.
-pub(super) async fn part(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
+pub(in crate::http) const PART: Endpoint = Endpoint::get("/console/assets/{version}/{name}", |route| route.to(part));
+
+async fn part(request: HttpRequest, path: web::Path<(String, String)>) -> Result<HttpResponse, Problem> {
     let (version, name) = path.into_inner();
     let found = SITE.parts.iter().find(|part| part.name == name).filter(|_| version == SITE.version);
-    let found = found.ok_or_else(|| answering(&request, Problem::no_such_path(request.path())))?;
+    let found = found.ok_or_else(|| Problem::no_such_path(request.path()))?;
     let mut response = HttpResponse::Ok();
     guard(&mut response).insert_header((CACHE_CONTROL, "public, max-age=31536000, immutable"));
     Ok(found.answer(&request, response))

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::Console;
 use super::pulse::{Latest, Listener, MOST_LISTENERS};
-use crate::http::handlers::answering;
+use crate::http::endpoint::{Endpoint, Method};
 use crate::http::{Gate, Problem, Service};
 use crate::types::FlowName;
 
@@ -28,17 +28,17 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const RETRY_MS: u32 = 1_000;
 
 /// Tells how the domains are, for as long as the client listens and its token is good.
-pub(super) async fn stream(
+pub(in crate::http) const STREAM: Endpoint =
+    Endpoint { method: Method::Stream, ..Endpoint::get("/events", |route| route.to(stream)) };
+
+async fn stream(
     request: HttpRequest,
     console: web::Data<Console>,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    service
-        .gate
-        .visible(&request, Vec::<&FlowName>::new(), |name| *name)
-        .map_err(|problem| answering(&request, problem))?;
+    service.gate.visible(&request, Vec::<&FlowName>::new(), |name| *name)?;
     let Some(listener) = console.pulse.listen() else {
-        return Err(answering(&request, Problem::too_many_listeners(MOST_LISTENERS)));
+        return Err(Problem::too_many_listeners(MOST_LISTENERS));
     };
     let hello = json!({
         "version": env!("CARGO_PKG_VERSION"),

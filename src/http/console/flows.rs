@@ -12,18 +12,20 @@ use super::Console;
 use crate::config::{Coalescing, Right};
 use crate::graph::{Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
 use crate::grl::{Beginning, FactRef, Owner};
-use crate::http::handlers::answering;
+use crate::http::endpoint::Endpoint;
 use crate::http::{Problem, Service};
 use crate::types::Shape;
 
 /// Describes a flow.
-pub(super) async fn one(
+pub(in crate::http) const ONE: Endpoint = Endpoint::get("/console/flows/{flow}", |route| route.to(one));
+
+async fn one(
     request: HttpRequest,
     path: web::Path<String>,
     service: web::Data<Service>,
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Problem> {
-    let flow = service.flow_named(&request, &path).map_err(|problem| answering(&request, problem))?;
+    let flow = service.flow_named(&request, &path)?;
     let flow = flow.flow();
     let last =
         service.gate.admit(&request, &flow.name, Right::Explain).ok().and_then(|_| console.recent().of(&flow.name));

@@ -7,25 +7,22 @@
 //! | `flows` | `GET /console/flows/{flow}`: queries, rules and last timings of a flow's nodes |
 //! | `record` | `POST /console/flows/{flow}/test`: a decision as a flow test |
 //!
-//! [`Console`] is what all of them share: one [`Pulse`] that looks at the domains on behalf of every listener, and the
-//! last timings that were seen of each flow. It shows configuration and measurements, never a row; what supposes or
-//! changes anything still asks for the admin token.
+//! All of them share [`Console`]: one [`Pulse`] that looks at the domains on behalf of every listener, and the last timings
+//! of each flow. It shows configuration and measurements, never a row. Replacing facts and changing anything still takes
+//! the admin token.
 
-mod assets;
-mod events;
-mod flows;
+pub(super) mod assets;
+pub(super) mod events;
+pub(super) mod flows;
 mod pulse;
 mod recent;
-mod record;
+pub(super) mod record;
 
 use std::sync::Arc;
-
-use actix_web::web;
 
 use self::pulse::Pulse;
 pub(super) use self::recent::Recent;
 use super::release::Releases;
-use super::routes::{get, post, reading};
 
 /// What the handlers of the console share. Cheap to clone.
 #[derive(Clone)]
@@ -53,17 +50,4 @@ impl Console {
     pub(super) fn recent(&self) -> &Recent {
         &self.recent
     }
-}
-
-/// Puts the console's routes into an application.
-pub(super) fn configure(config: &mut web::ServiceConfig, console: &Console) {
-    let parts = web::scope("/console")
-        .service(get("/assets/{version}/{name}", reading().to(assets::part)))
-        .service(get("/flows/{flow}", reading().to(flows::one)))
-        .service(post("/flows/{flow}/test", web::post().to(record::test)));
-    config
-        .app_data(web::Data::new(console.clone()))
-        .service(get("/", reading().to(assets::page)))
-        .service(parts)
-        .service(get("/events", web::get().to(events::stream)));
 }

@@ -1,7 +1,7 @@
 //! `POST /console/flows/{flow}/test`: makes a decision and gives it back as a flow test, to be run by `tributary test`.
 //!
-//! The file holds the rows that the decision was made from: a caller's token needs the right to explain. Where the flow redacts columns, or facts are replaced, it
-//! is for whoever has the admin token.
+//! The file holds the rows that the decision was made from, so a caller's token needs the right to explain. If the flow
+//! redacts columns or facts are replaced, it takes the admin token.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,19 +15,21 @@ use crate::config::Right;
 use crate::flow::{Detail, Report, RunOptions};
 use crate::flowtests;
 use crate::graph::Flow;
-use crate::http::handlers::decide::supposed;
-use crate::http::handlers::{admin, answering};
+use crate::http::endpoint::Endpoint;
+use crate::http::handlers::body::{read_json, what_if};
 use crate::http::{Problem, Service};
 use crate::types::{Clock, Deadline};
 
 /// Decides, and writes the test.
-pub(super) async fn test(
+pub(in crate::http) const TEST: Endpoint = Endpoint::post("/console/flows/{flow}/test", |route| route.to(test));
+
+async fn test(
     request: HttpRequest,
     path: web::Path<String>,
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let text = write(&request, &path, payload, &service).await.map_err(|problem| answering(&request, problem))?;
+    let text = write(&request, &path, payload, &service).await?;
     let disposition = format!("attachment; filename=\"{}.test.yaml\"", file_stem(&path));
     Ok(HttpResponse::Ok()
         .content_type("application/yaml; charset=utf-8")
@@ -43,7 +45,7 @@ async fn write(
     service: &Service,
 ) -> Result<String, Problem> {
     let release = service.releases.current();
-    let is_admin = admin::authorize(request, service).is_ok();
+    let is_admin = service.authorize(request).is_ok();
     let ungated = release.flow_named(name_of_flow).filter(|_| is_admin).cloned();
     let flow = match ungated {
         Some(flow) => flow,
@@ -54,12 +56,13 @@ async fn write(
         }
     };
     if redacts(flow.flow()) {
-        admin::authorize(request, service)?;
+        service.authorize(request)?;
     }
     let settings = release.settings();
-    let (inputs, overrides) = supposed(request, payload, settings, &flow).await?;
+    let body = read_json(request, payload, settings).await?;
+    let (inputs, overrides) = what_if(&body, &flow, false)?;
     if !overrides.is_empty() {
-        admin::authorize(request, service)?;
+        service.authorize(request)?;
     }
     let clock = Clock::system(settings.time_zone.clone());
     let run = RunOptions {

@@ -1,54 +1,56 @@
-//! `POST /admin/...`: off where no token is set, closed to whoever does not send it.
+//! `POST /admin/...`: off unless there is an admin token, and closed to clients that do not send it.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 
-use super::answering;
-use crate::http::gate::bearer;
-use crate::http::{Operations, Problem, Service};
+use crate::http::endpoint::{Access, Endpoint, Operation, Parameter, Values, schema};
+use crate::http::operations::Reloaded;
+use crate::http::problem::kinds;
+use crate::http::{Problem, Service};
 
 /// Replaces a domain's actor without downtime.
-pub(in crate::http) async fn restart(
+pub(in crate::http) const RESTART: Endpoint =
+    Endpoint::post("/admin/domains/{domain}/restart", |route| route.to(restart)).documented(Operation {
+        id: "restart",
+        summary: "Replace a domain's actor and its connections",
+        access: Access::Admin,
+        parameters: &[Parameter { name: "domain", description: "The domain", values: Values::Domain }],
+        content: &[("application/json", schema::<Restarted>)],
+        problems: &[kinds::NO_SUCH_DOMAIN, kinds::REFUSED, kinds::NOT_REPLACED],
+        ..Operation::PLAIN
+    });
+
+/// Reads graphs, rules and configuration again.
+pub(in crate::http) const RELOAD: Endpoint =
+    Endpoint::post("/admin/reload", |route| route.to(reload)).documented(Operation {
+        id: "reload",
+        summary: "Read graphs, rules and configuration again",
+        access: Access::Admin,
+        content: &[("application/json", schema::<Reloaded>)],
+        problems: &[kinds::REFUSED, kinds::NOT_REPLACED],
+        ..Operation::PLAIN
+    });
+
+/// The domain that was restarted.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, inline)]
+struct Restarted {
+    restarted: String,
+}
+
+async fn restart(
     request: HttpRequest,
     path: web::Path<String>,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    let operations = open(&request, &service)?;
-    match operations.restart(&path).await {
-        Ok(()) => Ok(HttpResponse::Ok().json(json!({ "restarted": path.as_str() }))),
-        Err(error) => Err(answering(&request, Problem::operation(&error))),
-    }
+    let operations = service.authorize(&request)?;
+    operations.restart(&path).await.map_err(|error| Problem::operation(&error))?;
+    Ok(HttpResponse::Ok().json(Restarted { restarted: path.into_inner() }))
 }
 
-/// Reads graphs, rules and configuration again.
-pub(in crate::http) async fn reload(
-    request: HttpRequest,
-    service: web::Data<Service>,
-) -> Result<HttpResponse, Problem> {
-    let operations = open(&request, &service)?;
-    match operations.reload().await {
-        Ok(reloaded) => Ok(HttpResponse::Ok().json(reloaded)),
-        Err(error) => Err(answering(&request, Problem::operation(&error))),
-    }
-}
-
-/// Answers any method but POST on a path that takes only that.
-pub(in crate::http) async fn only_post(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(answering(&request, Problem::method_not_allowed(request.method().as_str(), "POST")))
-}
-
-fn open<'a>(request: &HttpRequest, service: &'a Service) -> Result<&'a dyn Operations, Problem> {
-    authorize(request, service).map_err(|problem| answering(request, problem))
-}
-
-/// The operations, where the request carries the token.
-pub(in crate::http) fn authorize<'a>(
-    request: &HttpRequest,
-    service: &'a Service,
-) -> Result<&'a dyn Operations, Problem> {
-    if !service.admin_side.is(request) {
-        return Err(Problem::no_such_path(request.path()));
-    }
-    let admin = service.admin.as_ref().filter(|admin| admin.is_on()).ok_or_else(Problem::admin_off)?;
-    admin.open(bearer(request)).ok_or_else(Problem::unauthorized)
+async fn reload(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    let operations = service.authorize(&request)?;
+    let reloaded = operations.reload().await.map_err(|error| Problem::operation(&error))?;
+    Ok(HttpResponse::Ok().json(reloaded))
 }

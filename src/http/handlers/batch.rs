@@ -1,43 +1,35 @@
 //! `POST {flow path}/batch`: many inputs in, a line for each out.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
-use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::{Stream, StreamExt, stream};
-
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::asks_for;
-use super::decide::{label, media_type};
-use super::wish::Wish;
+use super::body::media_type;
+use super::options::DecisionOptions;
+use super::query::flag;
+use crate::actors::coordinator::BoundFlow;
 use crate::http::batch::{Batch, Form, Line, Summary};
-use crate::http::span::{TraceId, found_flow};
-use crate::http::{Problem, Service};
+use crate::http::request::{Label, TraceId};
+use crate::http::{Problem, Service, Settings};
 
-/// What stands behind a flow's path for batches.
-pub(super) const BATCH: &str = "/batch";
 /// Lines that are ready at once leave together, so many at most.
 const TOGETHER: usize = 64;
-/// What the query string asks for a last line with, which counts how the decisions ended.
+/// The option for a last line that counts how the decisions ended.
 const SUMMARY: &str = "summary";
 const LINES: &str = "application/x-ndjson";
 
-/// Answers a batch as a stream; what can be refused at once is refused before it begins.
+/// Answers a batch as a stream. What can be refused at once is refused before it begins.
 pub(super) async fn decide(
     request: &HttpRequest,
     payload: web::Payload,
     service: &Service,
+    (flow, settings): (&Arc<BoundFlow>, &Settings),
 ) -> Result<HttpResponse, Problem> {
-    let path = request.path();
-    let release = service.releases.current();
-    let flow = path.strip_suffix(BATCH).and_then(|path| release.flow_at(path));
-    let flow = flow.ok_or_else(|| Problem::no_such_path(path))?;
-    found_flow(request);
-    if request.method() != Method::POST {
-        return Err(Problem::method_not_allowed(request.method().as_str(), "POST"));
-    }
-    let wish = Wish::read(request, service, &flow.flow().name, false)?;
+    let options = DecisionOptions::read(request, service, &flow.flow().name, false)?;
     let form = match media_type(request).as_deref() {
         Some("application/json") => Form::Array,
         Some(LINES | "application/ndjson" | "application/jsonl") => Form::Lines,
@@ -45,14 +37,14 @@ pub(super) async fn decide(
     };
     let batch = Batch {
         service: service.clone(),
-        flow: flow.clone(),
-        settings: release.settings().clone(),
-        label: label(request, flow, &wish),
+        flow: Arc::clone(flow),
+        settings: settings.clone(),
+        label: Label::new(request, flow.flow(), options.asker.name()),
         trace_id: TraceId::of(request),
-        explains: wish.explains,
-        as_of: wish.as_of,
+        explains: options.explains,
+        as_of: options.as_of,
     };
-    let sums_up = asks_for(request.query_string(), SUMMARY)?;
+    let sums_up = flag(request.query_string(), SUMMARY)?;
     let lines = texts(batch.begin(payload, form).await?, sums_up).map(Ok::<_, Infallible>);
     Ok(HttpResponse::Ok().content_type(LINES).streaming(lines))
 }
@@ -65,7 +57,7 @@ fn texts(lines: impl Stream<Item = Line>, sums_up: bool) -> impl Stream<Item = w
         let mut text = Vec::new();
         let Some(ready) = lines.next().await else {
             return sums_up.then(|| {
-                write(&Total { summary }, &mut text);
+                write(&LastLine { summary }, &mut text);
                 (text.into(), None)
             });
         };
@@ -77,9 +69,10 @@ fn texts(lines: impl Stream<Item = Line>, sums_up: bool) -> impl Stream<Item = w
     })
 }
 
-/// The last line of a batch.
-#[derive(Serialize)]
-struct Total {
+/// The last line of a batch, if the request asks for it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields, rename = "BatchSummary")]
+pub(in crate::http) struct LastLine {
     summary: Summary,
 }
 

@@ -1,10 +1,13 @@
 //! `GET /flows/{flow}/graph`: a flow as a picture, in the language that the client asks for.
 
-use actix_web::http::header::{self, ACCEPT};
+use actix_web::http::header::{ACCEPT, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
+use schemars::{Schema, SchemaGenerator, json_schema};
 
-use super::answering;
+use super::query::last;
 use crate::graph::picture::Picture;
+use crate::http::endpoint::{Access, Endpoint, Operation, Parameter, Values, schema};
+use crate::http::problem::kinds;
 use crate::http::{Problem, Service};
 
 /// The languages: the word of `?format=`, and the media type.
@@ -15,18 +18,51 @@ const FORMATS: [(&str, &str); 4] = [
     ("svg", "image/svg+xml"),
 ];
 
-/// Draws the flow.
-pub(in crate::http) async fn picture(
+/// Draws a flow.
+pub(in crate::http) const PICTURE: Endpoint = Endpoint::get("/flows/{flow}/graph", |route| route.to(picture))
+    .documented(Operation {
+        id: "picture",
+        summary: "A flow as a picture",
+        access: Access::Caller,
+        parameters: &[
+            Parameter { name: "flow", description: "The flow", values: Values::Flow },
+            Parameter {
+                name: "format",
+                description: "The language; without it, `Accept` decides",
+                values: Values::OneOf(&[FORMATS[0].0, FORMATS[1].0, FORMATS[2].0, FORMATS[3].0]),
+            },
+        ],
+        headers: &[("Vary", "Accept")],
+        content: &[
+            (FORMATS[0].1, json),
+            (FORMATS[1].1, schema::<String>),
+            (FORMATS[2].1, schema::<String>),
+            (FORMATS[3].1, schema::<String>),
+        ],
+        problems: &[kinds::BAD_QUERY, kinds::NO_SUCH_FLOW, kinds::NOT_ACCEPTABLE],
+        ..Operation::PLAIN
+    });
+
+fn json(_: &mut SchemaGenerator) -> Schema {
+    let objects = json_schema!({ "type": "array", "items": { "type": "object" } });
+    json_schema!({
+        "type": "object",
+        "required": ["flow", "width", "height", "boxes", "arrows", "domains"],
+        "properties": {
+            "flow": { "type": "string" }, "description": { "type": "string" },
+            "width": { "type": "number" }, "height": { "type": "number" },
+            "boxes": objects, "arrows": objects, "domains": objects
+        }
+    })
+}
+
+async fn picture(
     request: HttpRequest,
     path: web::Path<String>,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    draw(&request, &path, &service).map_err(|problem| answering(&request, problem))
-}
-
-fn draw(request: &HttpRequest, name: &str, service: &Service) -> Result<HttpResponse, Problem> {
-    let flow = service.flow_named(request, name)?;
-    let (format, media_type) = format(request)?;
+    let flow = service.flow_named(&request, &path)?;
+    let (format, media_type) = format(&request)?;
     let picture = Picture::of(flow.flow(), None);
     let text = match format {
         "dot" => picture.dot(),
@@ -36,15 +72,12 @@ fn draw(request: &HttpRequest, name: &str, service: &Service) -> Result<HttpResp
     };
     let media_type =
         if media_type.starts_with("text/") { format!("{media_type}; charset=utf-8") } else { media_type.to_owned() };
-    Ok(HttpResponse::Ok().content_type(media_type).insert_header((header::VARY, "Accept")).body(text))
+    Ok(HttpResponse::Ok().content_type(media_type).insert_header((VARY, "Accept")).body(text))
 }
 
-/// The language: what `?format=` says, or what is most wanted of `Accept`, or JSON.
+/// The language: of `?format=`, or the most wanted one of `Accept`, or JSON.
 fn format(request: &HttpRequest) -> Result<(&'static str, &'static str), Problem> {
-    let query = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
-    let asked =
-        query.ok().and_then(|pairs| pairs.iter().rfind(|(name, _)| name == "format").map(|(_, word)| word.clone()));
-    if let Some(word) = asked {
+    if let Some(word) = last(request.query_string(), "format") {
         let words = FORMATS.map(|(word, _)| word).join(", ");
         let found = FORMATS.into_iter().find(|(known, _)| *known == word);
         return found.ok_or_else(|| Problem::bad_query(&format!("`format` is one of: {words}")));

@@ -1,26 +1,34 @@
-//! `GET /metrics`: what was counted and how things are, in Prometheus' text format.
+//! `GET /metrics`: counters, histograms and gauges, in Prometheus' text format.
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus::{Encoder, TextEncoder};
 
-use super::answering;
 use crate::actors::domain::{Health, State};
+use crate::http::endpoint::{Access, Endpoint, Operation, schema};
+use crate::http::problem::kinds;
 use crate::http::{Problem, Service};
 use crate::metrics::{DomainFigures, Gauges, MetricsError, RecordFigures};
 
-/// Everything that was counted, and the figures of this moment.
-pub(in crate::http) async fn scrape(
-    request: HttpRequest,
-    service: web::Data<Service>,
-) -> Result<HttpResponse, Problem> {
+/// Everything that was counted, and gauges that are measured now.
+pub(in crate::http) const SCRAPE: Endpoint =
+    Endpoint::get("/metrics", |route| route.to(scrape)).documented(Operation {
+        id: "metrics",
+        summary: "What was counted, for Prometheus",
+        access: Access::AdminSide,
+        content: &[("text/plain", schema::<String>)],
+        problems: &[kinds::INTERNAL],
+        ..Operation::PLAIN
+    });
+
+async fn scrape(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     if !service.admin_side.is(&request) {
-        return Err(answering(&request, Problem::no_such_path(request.path())));
+        return Err(Problem::no_such_path(request.path()));
     }
     match text(&service) {
         Ok(text) => Ok(HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text)),
         Err(error) => {
             tracing::error!(%error, "no metrics");
-            Err(answering(&request, Problem::no_metrics()))
+            Err(Problem::no_metrics())
         }
     }
 }
@@ -30,7 +38,7 @@ fn text(service: &Service) -> Result<Vec<u8>, MetricsError> {
     let healths: Vec<Health> = release.domains().values().map(|domain| domain.health()).collect();
     let domains: Vec<DomainFigures<'_>> = healths.iter().map(figures).collect();
     let gauges = Gauges::new()?;
-    let most = service.most_under_way;
+    let most = service.max_in_flight;
     gauges.decisions(most.saturating_sub(service.coordinator.room()), most)?;
     gauges.domains(&domains)?;
     if let Some(recorder) = &service.recorder {

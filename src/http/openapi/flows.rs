@@ -1,37 +1,65 @@
-//! The endpoints of a flow: its decision, many of them, one with facts replaced.
+//! The endpoints of a flow: one decision, many of them, one with facts replaced.
 
+use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json, json};
 
 use super::schemas::{self, Body};
-use super::{Contract, problems};
+use super::{Contract, responses};
+use crate::flow::explain::Explanation;
 use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
-use crate::http::problem::Asked;
+use crate::http::handlers::batch::LastLine;
+use crate::http::problem::Problem;
+use crate::http::problem::kinds::{self, Kind};
 use crate::types::FieldName;
 
-/// The schemas that a flow's endpoints share, and the endpoints by path.
+/// What a flow adds to the document.
 pub(super) struct FlowContract {
     pub(super) schemas: Map<String, Json>,
     pub(super) paths: Map<String, Json>,
 }
 
-/// The contract of `flow`, one of those of `whole`. Facts can be replaced where there are admin endpoints.
-pub(super) fn contract(flow: &Flow, whole: &Contract<'_>) -> FlowContract {
-    let mut schemas = Map::new();
+/// What `flow`, one of the flows of `whole`, adds. Facts can be replaced if there are admin endpoints or tokens.
+pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut SchemaGenerator) -> FlowContract {
+    let mut writer = Writer { flow, whole, generator };
+    let (mut schemas, mut paths) = (Map::new(), Map::new());
     let names = outcome_names(flow);
     for (outcome, name) in flow.outcomes.iter().zip(&names) {
         schemas.insert(name.clone(), outcome_schema(&Body { flow, typed: true }, outcome));
     }
     schemas.insert(named(flow, "input"), schemas::input(&flow.inputs));
-    schemas.insert(named(flow, "decision"), answer(flow, &names, &[]));
-    schemas.insert(named(flow, "line"), line(flow, &names));
-    let mut paths = Map::new();
-    paths.insert(flow.path.clone(), json!({ "post": decide(flow, whole) }));
-    paths.insert(format!("{}/batch", flow.path), json!({ "post": batch(flow, whole) }));
+    schemas.insert(named(flow, "decision"), writer.answer(&names, &[]));
+    schemas.insert(named(flow, "line"), writer.line(&names));
+    paths.insert(flow.path.clone(), json!({ "post": writer.decide() }));
+    paths.insert(format!("{}/batch", flow.path), json!({ "post": writer.batch() }));
     if whole.with_admin || whole.with_tokens {
-        schemas.insert(named(flow, "replaced"), replaced(flow));
-        paths.insert(format!("{}/what-if", flow.path), json!({ "post": what_if(flow, whole) }));
+        schemas.insert(named(flow, "replaced"), writer.replaced());
+        paths.insert(format!("{}/what-if", flow.path), json!({ "post": writer.what_if() }));
     }
     FlowContract { schemas, paths }
+}
+
+/// An endpoint of a flow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FlowEndpoint {
+    Decide,
+    Batch,
+    WhatIf,
+}
+
+impl FlowEndpoint {
+    /// The problems it may answer with.
+    fn problems(self, with_tokens: bool) -> Vec<Kind> {
+        let body = [&kinds::OF_BODIES[..], &[kinds::BAD_QUERY, kinds::INVALID_INPUT], &kinds::OF_FLOWS].concat();
+        let (own, closed): (_, &[Kind]) = match self {
+            Self::Decide => (body, &[kinds::UNAUTHORIZED, kinds::FORBIDDEN]),
+            Self::WhatIf => ([&body[..], &[kinds::BAD_OVERRIDE, kinds::UNAUTHORIZED]].concat(), &[kinds::FORBIDDEN]),
+            Self::Batch => (
+                vec![kinds::MALFORMED_BODY, kinds::SLOW_BODY, kinds::MEDIA_TYPE, kinds::BAD_QUERY],
+                &[kinds::UNAUTHORIZED, kinds::FORBIDDEN],
+            ),
+        };
+        if with_tokens { [&own, closed].concat() } else { own }
+    }
 }
 
 /// The name of one of a flow's schemas.
@@ -75,110 +103,129 @@ fn outcome_schema(body: &Body<'_>, outcome: &Outcome) -> Json {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
-/// One of the outcomes, with what the service adds: `more` are properties that must be there.
-fn answer(flow: &Flow, outcomes: &[String], more: &[(&str, Json)]) -> Json {
-    let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
-    let schema = json!({ "type": "object", "anyOf": one_of_them });
-    completed(flow, schema, more)
+/// Writes the entries of one flow.
+struct Writer<'a, 'c> {
+    flow: &'a Flow,
+    whole: &'a Contract<'c>,
+    generator: &'a mut SchemaGenerator,
 }
 
-fn completed(flow: &Flow, mut schema: Json, more: &[(&str, Json)]) -> Json {
-    let mut properties: Map<String, Json> =
-        more.iter().map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
-    let required: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
-    let may_stand_in: Vec<&str> = flow
-        .nodes
-        .iter()
-        .filter(|node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. })))
-        .map(|node| node.id.as_str())
-        .collect();
-    if !may_stand_in.is_empty() {
-        let description = "The nodes whose default stood in for an answer of their database";
-        properties.insert(
+impl Writer<'_, '_> {
+    fn reference<T: schemars::JsonSchema>(&mut self) -> Json {
+        self.generator.subschema_for::<T>().to_value()
+    }
+
+    /// One of the outcomes, with what the service adds: `more` are properties that must be there.
+    fn answer(&mut self, outcomes: &[String], more: &[(&str, Json)]) -> Json {
+        let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
+        let schema = json!({ "type": "object", "anyOf": one_of_them });
+        self.completed(schema, more)
+    }
+
+    fn completed(&mut self, mut schema: Json, more: &[(&str, Json)]) -> Json {
+        let mut properties: Map<String, Json> =
+            more.iter().map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
+        let required: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
+        let may_stand_in: Vec<&str> = self
+            .flow
+            .nodes
+            .iter()
+            .filter(
+                |node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. })),
+            )
+            .map(|node| node.id.as_str())
+            .collect();
+        if !may_stand_in.is_empty() {
+            let description = "The nodes whose default stood in for an answer of their database";
+            properties.insert(
             "degraded".to_owned(),
             json!({ "type": "array", "minItems": 1, "items": { "enum": may_stand_in }, "description": description }),
         );
-    }
-    properties.insert("explain".to_owned(), reference("Explanation"));
-    if let Json::Object(schema) = &mut schema {
-        if !required.is_empty() {
-            schema.insert("required".to_owned(), json!(required));
         }
-        schema.insert("properties".to_owned(), Json::Object(properties));
-        schema.insert("unevaluatedProperties".to_owned(), json!(false));
+        properties.insert("explain".to_owned(), self.reference::<Explanation>());
+        if let Json::Object(schema) = &mut schema {
+            if !required.is_empty() {
+                schema.insert("required".to_owned(), json!(required));
+            }
+            schema.insert("properties".to_owned(), Json::Object(properties));
+            schema.insert("unevaluatedProperties".to_owned(), json!(false));
+        }
+        schema
     }
-    schema
-}
 
-/// A line of the answer to a batch.
-fn line(flow: &Flow, outcomes: &[String]) -> Json {
-    let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
-    json!({
-        "description": "A line of the answer to a batch: a decision, or why there is none; the last may be the summary",
-        "anyOf": [
-            answer(flow, outcomes, &[("index", index.clone())]),
-            {
-                "type": "object",
-                "required": ["index", "error"],
-                "properties": { "index": index, "error": reference("Problem") },
-                "additionalProperties": false
-            },
-            reference("BatchSummary")
-        ]
-    })
-}
+    /// A line of the answer to a batch.
+    fn line(&mut self, outcomes: &[String]) -> Json {
+        let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
+        json!({
+            "description": "A line of the answer to a batch: a decision, or why there is none; the last may be the summary",
+            "anyOf": [
+                self.answer(outcomes, &[("index", index.clone())]),
+                {
+                    "type": "object",
+                    "required": ["index", "error"],
+                    "properties": { "index": index, "error": self.reference::<Problem>() },
+                    "additionalProperties": false
+                },
+                self.reference::<LastLine>()
+            ]
+        })
+    }
 
-/// An answer for which facts were replaced, by values of whatever type.
-fn replaced(flow: &Flow) -> Json {
-    let untyped = Body { flow, typed: false };
-    let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
-    let facts = json!({
-        "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
-    });
-    completed(flow, json!({ "type": "object", "anyOf": outcomes }), &[("what_if", facts)])
-}
+    /// An answer for which facts were replaced, by values of whatever type.
+    fn replaced(&mut self) -> Json {
+        let flow = self.flow;
+        let untyped = Body { flow, typed: false };
+        let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
+        let facts = json!({
+            "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
+        });
+        self.completed(json!({ "type": "object", "anyOf": outcomes }), &[("what_if", facts)])
+    }
 
-fn decide(flow: &Flow, whole: &Contract<'_>) -> Json {
-    let summary = flow.description.clone().unwrap_or_else(|| format!("Decide {}", flow.name));
-    let body = json!({ "application/json": { "schema": reference(&named(flow, "input")) } });
-    let answer = json!({ "application/json": { "schema": reference(&named(flow, "decision")) } });
-    operation((flow, whole), Asked::Decision, ("decide", &summary), (body, answer, "The decision"))
-}
+    fn decide(&mut self) -> Json {
+        let flow = self.flow;
+        let summary = flow.description.clone().unwrap_or_else(|| format!("Decide {}", flow.name));
+        let body = json!({ "application/json": { "schema": reference(&named(flow, "input")) } });
+        let answer = json!({ "application/json": { "schema": reference(&named(flow, "decision")) } });
+        self.operation(FlowEndpoint::Decide, ("decide", &summary), (body, answer, "The decision"))
+    }
 
-fn batch(flow: &Flow, whole: &Contract<'_>) -> Json {
-    let input = reference(&named(flow, "input"));
-    let lenient = json!({ "description": "anything else: its line says what is wrong with it" });
-    let body = json!({
-        "application/json": { "schema": { "type": "array", "items": { "anyOf": [input, lenient] } } },
-        "application/x-ndjson": { "schema": { "type": "string", "description": "An input a line" } }
-    });
-    let description = format!("A line for each input, in order, each of the schema `{}`", named(flow, "line"));
-    let answer = json!({ "application/x-ndjson": {
+    fn batch(&mut self) -> Json {
+        let flow = self.flow;
+        let input = reference(&named(flow, "input"));
+        let lenient = json!({ "description": "anything else: its line says what is wrong with it" });
+        let body = json!({
+            "application/json": { "schema": { "type": "array", "items": { "anyOf": [input, lenient] } } },
+            "application/x-ndjson": { "schema": { "type": "string", "description": "An input a line" } }
+        });
+        let description = format!("A line for each input, in order, each of the schema `{}`", named(flow, "line"));
+        let answer = json!({ "application/x-ndjson": {
         "schema": { "type": "string", "description": description },
         "x-line": reference(&named(flow, "line"))
     } });
-    let summary = format!("Decide {} for many inputs", flow.name);
-    let mut batch =
-        operation((flow, whole), Asked::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"));
-    if let Some(Json::Array(parameters)) = batch.get_mut("parameters") {
-        parameters.push(super::flag("summary", "Whether a last line counts how the decisions ended"));
+        let summary = format!("Decide {} for many inputs", flow.name);
+        let mut batch =
+            self.operation(FlowEndpoint::Batch, ("batch", &summary), (body, answer, "The decisions, as they are made"));
+        if let Some(Json::Array(parameters)) = batch.get_mut("parameters") {
+            parameters.push(responses::flag("summary", "Whether a last line counts how the decisions ended"));
+        }
+        batch
     }
-    batch
-}
 
-fn what_if(flow: &Flow, whole: &Contract<'_>) -> Json {
-    let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
-    let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
-    let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
-    let owners = [
-        (!nodes.is_empty()).then(|| format!("(?:{})(?:\\.[^.]+)*", nodes.join("|"))),
-        (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
-    ];
-    let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
-    let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
-    let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
-    let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
-    let body = json!({ "application/json": { "schema": {
+    fn what_if(&mut self) -> Json {
+        let flow = self.flow;
+        let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
+        let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
+        let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
+        let owners = [
+            (!nodes.is_empty()).then(|| format!("(?:{})(?:\\.[^.]+)*", nodes.join("|"))),
+            (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
+        ];
+        let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
+        let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
+        let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
+        let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
+        let body = json!({ "application/json": { "schema": {
         "type": "object",
         "required": required,
         "properties": {
@@ -191,9 +238,49 @@ fn what_if(flow: &Flow, whole: &Contract<'_>) -> Json {
         },
         "additionalProperties": false
     } } });
-    let answer = json!({ "application/json": { "schema": reference(&named(flow, "replaced")) } });
-    let summary = format!("Decide {} with facts replaced", flow.name);
-    operation((flow, whole), Asked::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))
+        let answer = json!({ "application/json": { "schema": reference(&named(flow, "replaced")) } });
+        let summary = format!("Decide {} with facts replaced", flow.name);
+        self.operation(FlowEndpoint::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))
+    }
+
+    fn operation(
+        &mut self,
+        endpoint: FlowEndpoint,
+        (verb, summary): (&str, &str),
+        (body, answer, description): (Json, Json, &str),
+    ) -> Json {
+        let Self { flow, whole, .. } = *self;
+        let explain = if whole.with_tokens {
+            "Whether the answer says why; the token needs the right `explain`"
+        } else {
+            "Whether the answer says why"
+        };
+        let mut parameters = vec![responses::flag("explain", explain)];
+        if whole.with_tokens || endpoint == FlowEndpoint::WhatIf {
+            parameters.push(as_of(whole.with_tokens));
+        }
+        let mut responses = Map::new();
+        let headers = decision_headers();
+        responses
+            .insert("200".to_owned(), json!({ "description": description, "headers": headers, "content": answer }));
+        responses.extend(responses::of_problems(endpoint.problems(whole.with_tokens), self.generator));
+        let security = match endpoint {
+            FlowEndpoint::WhatIf => {
+                let admin = whole.with_admin.then(|| json!({ "admin": [] }));
+                Json::Array(admin.into_iter().chain(whole.with_tokens.then(|| json!({ "caller": [] }))).collect())
+            }
+            _ => whole.security(),
+        };
+        json!({
+            "operationId": format!("{}.{verb}", flow.name),
+            "tags": [flow.name],
+            "summary": summary,
+            "security": security,
+            "parameters": parameters,
+            "requestBody": { "required": true, "content": body },
+            "responses": responses
+        })
+    }
 }
 
 /// What may stand in for all that a query node answers.
@@ -206,43 +293,6 @@ fn whole_row(node: &Node) -> Option<(String, Json)> {
         Rows::Many => json!({ "type": "array", "items": row }),
     };
     Some((node.id.to_string(), rows))
-}
-
-fn operation(
-    (flow, whole): (&Flow, &Contract<'_>),
-    asked: Asked,
-    (verb, summary): (&str, &str),
-    (body, answer, description): (Json, Json, &str),
-) -> Json {
-    let explain = if whole.with_tokens {
-        "Whether the answer says why; the token needs the right `explain`"
-    } else {
-        "Whether the answer says why"
-    };
-    let mut parameters = vec![super::flag("explain", explain)];
-    if whole.with_tokens || asked == Asked::WhatIf {
-        parameters.push(as_of(whole.with_tokens));
-    }
-    let mut responses = Map::new();
-    let headers = decision_headers();
-    responses.insert("200".to_owned(), json!({ "description": description, "headers": headers, "content": answer }));
-    responses.extend(problems::responses(asked, whole.with_tokens));
-    let security = match asked {
-        Asked::WhatIf => {
-            let admin = whole.with_admin.then(|| json!({ "admin": [] }));
-            Json::Array(admin.into_iter().chain(whole.with_tokens.then(|| json!({ "caller": [] }))).collect())
-        }
-        _ => whole.security(),
-    };
-    json!({
-        "operationId": format!("{}.{verb}", flow.name),
-        "tags": [flow.name],
-        "summary": summary,
-        "security": security,
-        "parameters": parameters,
-        "requestBody": { "required": true, "content": body },
-        "responses": responses
-    })
 }
 
 /// What the headers of a decision say.

@@ -1,54 +1,55 @@
 //! The contract of the service, as an OpenAPI 3.1 document made from the flows that are served.
 //!
-//! `schemas` says what flows take and give, `flows` which endpoints each has, `service` which there are besides, `problems`
-//! how all of them fail. Nothing here is written down twice: inputs, outcomes, types and codes are those that the
-//! service itself works with.
+//! `schemas` has the types that flows take and give, `flows` their endpoints, `responses` the entries of the endpoints at
+//! fixed paths and of problems. Nothing here is written down twice: inputs, outcomes, codes and the types of answers are
+//! those that the service itself works with.
 
 mod flows;
-mod problems;
+mod responses;
 mod schemas;
-mod service;
 
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value as Json, json};
 
+use super::endpoint::{Access, Endpoint, Method};
 use crate::graph::Flow;
 
 /// What a contract is made of.
 #[derive(Debug)]
 pub struct Contract<'a> {
-    /// The flows; with the types of their columns, where databases told them.
+    /// The flows, with the types of their columns if databases have described them.
     pub flows: Vec<&'a Flow>,
     /// The names of the domains.
     pub domains: Vec<&'a str>,
     /// Whether there are admin endpoints.
     pub with_admin: bool,
-    /// Whether what was counted is served.
+    /// Whether metrics are served.
     pub with_metrics: bool,
     /// Whether callers of flows need a token.
     pub with_tokens: bool,
 }
 
 impl Contract<'_> {
-    /// The document.
-    pub fn document(&self) -> Json {
-        let mut paths = Map::new();
-        let mut schemas = service::schemas(self);
-        schemas.insert("Problem".to_owned(), problems::schema());
-        schemas.insert("FieldProblem".to_owned(), problems::field_problem());
+    /// The document of the flows and of `endpoints`.
+    pub(super) fn document(&self, endpoints: &[Endpoint]) -> Json {
+        let settings = SchemaSettings::draft2020_12().for_serialize();
+        let settings = settings.with(|all| all.definitions_path = "/components/schemas".into());
+        let mut generator = settings.with_transform(RecursiveTransform(never_null)).into_generator();
+        let (mut paths, mut schemas) = (Map::new(), Map::new());
         for flow in &self.flows {
-            let contract = flows::contract(flow, self);
+            let contract = flows::contract(flow, self, &mut generator);
             paths.extend(contract.paths);
             schemas.extend(contract.schemas);
         }
-        paths.extend(service::paths(self));
-        let mut components = json!({ "schemas": schemas });
-        let bearer = |what: &str| json!({ "type": "http", "scheme": "bearer", "description": what });
-        let admin = self.with_admin.then(|| ("admin".to_owned(), bearer("The value of ADMIN_TOKEN")));
-        let caller = self.with_tokens.then(|| ("caller".to_owned(), bearer("A token of the file of tokens")));
-        let schemes: Map<String, Json> = admin.into_iter().chain(caller).collect();
-        if let (false, Json::Object(components)) = (schemes.is_empty(), &mut components) {
-            components.insert("securitySchemes".to_owned(), Json::Object(schemes));
+        for endpoint in endpoints {
+            let Some(operation) = endpoint.operation.as_ref().filter(|each| self.offers(each.access)) else { continue };
+            let method = if endpoint.method == Method::Post { "post" } else { "get" };
+            let operation = responses::operation(operation, self, &mut generator);
+            paths.insert(endpoint.path.to_owned(), json!({ method: operation }));
         }
+        schemas.extend(generator.take_definitions(true));
         let tags: Vec<Json> = self.flows.iter().map(|flow| tag(flow)).collect();
         json!({
             "openapi": "3.1.0",
@@ -60,13 +61,48 @@ impl Contract<'_> {
             "servers": [{ "url": "/" }],
             "tags": tags,
             "paths": paths,
-            "components": components
+            "components": { "schemas": schemas, "securitySchemes": self.security_schemes() }
         })
     }
 
-    /// What whoever asks a flow must have.
+    /// Whether there are endpoints of this access.
+    fn offers(&self, access: Access) -> bool {
+        match access {
+            Access::Open | Access::Caller => true,
+            Access::AdminSide => self.with_metrics,
+            Access::Admin => self.with_admin,
+        }
+    }
+
+    /// What a caller of a flow needs.
     fn security(&self) -> Json {
         if self.with_tokens { json!([{ "caller": [] }]) } else { json!([]) }
+    }
+
+    fn security_schemes(&self) -> Map<String, Json> {
+        let bearer = |what: &str| json!({ "type": "http", "scheme": "bearer", "description": what });
+        let admin = self.with_admin.then(|| ("admin".to_owned(), bearer("The value of ADMIN_TOKEN")));
+        let caller = self.with_tokens.then(|| ("caller".to_owned(), bearer("A token of the file of tokens")));
+        admin.into_iter().chain(caller).collect()
+    }
+}
+
+/// A property that has no value is omitted, never null.
+fn never_null(schema: &mut Schema) {
+    let required = schema.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|known| known == name));
+    let Some(Json::Object(properties)) = schema.get_mut("properties") else { return };
+    for (_, property) in properties.iter_mut().filter(|(name, _)| !is_required(name)) {
+        let Json::Object(keys) = property else { continue };
+        if let Some(ty) = keys.get_mut("type")
+            && let Some([own, Json::String(null)]) = ty.as_array().map(Vec::as_slice)
+            && null == "null"
+        {
+            *ty = own.clone();
+        }
+        if let Some(Json::Array(any)) = keys.get_mut("anyOf") {
+            any.retain(|each| each.get("type").is_none_or(|ty| ty != "null"));
+        }
     }
 }
 
@@ -75,12 +111,4 @@ fn tag(flow: &Flow) -> Json {
         Some(description) => json!({ "name": flow.name, "description": description }),
         None => json!({ "name": flow.name }),
     }
-}
-
-/// A parameter of the query string that is there or not, true or false.
-fn flag(name: &str, description: &str) -> Json {
-    json!({
-        "name": name, "in": "query", "description": description, "allowEmptyValue": true,
-        "schema": { "type": "string", "enum": ["true", "false", "1", "0", ""] }
-    })
 }

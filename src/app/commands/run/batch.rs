@@ -23,7 +23,7 @@ const BAR: &str = "{elapsed_precise} [{bar:40}] {percent} %  {msg} decisions, {e
 pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, explains: bool) -> anyhow::Result<Exit> {
     let release = core.releases().current();
     let batch = Batch {
-        service: core.workshop(None, AdminSide::default()).service(),
+        service: core.service_factory(None, AdminSide::default(), None).service(),
         flow,
         settings: release.settings().clone(),
         trace_id: None,

@@ -100,7 +100,7 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
         Err(error) => return Ok(Err(problem(&error))),
     };
     let run = run(core, arguments, overrides);
-    let service = core.workshop(None, AdminSide::default()).service();
+    let service = core.service_factory(None, AdminSide::default(), None).service();
     let label = Label { id: uuid::Uuid::new_v4().to_string(), caller: None };
     let Report { result, trace } = service.decide(flow, inputs.clone(), run.clone(), &label).await;
     let explain = trace.as_deref().filter(|_| arguments.explain);

@@ -1,52 +1,59 @@
-//! Who asks for a decision, whether they may, and what they ask for beside it: the reasons, another clock, other facts.
+//! Who asks for a decision, whether they may, and the options in the query string: an explanation, another clock.
 
 use actix_web::HttpRequest;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::{admin, asks_for, last};
+use super::query::{flag, last};
 use crate::config::Right;
 use crate::http::{Asker, Problem, Service};
 use crate::types::{Clock, FlowName, parse_moment};
 
-/// What the query string asks for the reasons with.
+/// The option for an explanation.
 const EXPLAIN: &str = "explain";
-/// What it sets the clock of a decision with.
+/// The option that sets the clock of a decision.
 const AS_OF: &str = "as_of";
 
 /// Who asks for a decision, and how.
-pub(super) struct Wish {
+pub(super) struct DecisionOptions {
     /// Who asks.
     pub(super) asker: Asker,
-    /// Whether the answer says why.
+    /// Whether the answer is explained.
     pub(super) explains: bool,
-    /// The moment that the decision is made at, where it is not now.
+    /// The moment that the decision is made at, if it is not now.
     pub(super) as_of: Option<Timestamp>,
 }
 
-impl Wish {
-    /// Reads what `request` asks of `flow`, and whether it may: to make a decision, or one that `supposes` facts.
+impl DecisionOptions {
+    /// Reads what `request` asks of `flow`, and checks that it may. `supposes`: it replaces facts.
+    ///
+    /// # Errors
+    /// A [`Problem`] if it may not, or an option is wrong.
     pub(super) fn read(
         request: &HttpRequest,
         service: &Service,
         flow: &FlowName,
         supposes: bool,
     ) -> Result<Self, Problem> {
-        let sets_clock = last(request.query_string(), AS_OF).is_some();
-        let needs_admin = supposes || sets_clock && !service.gate.is_closed();
+        let query = request.query_string();
+        let as_of = last(query, AS_OF);
+        let needs_admin = supposes || as_of.is_some() && !service.gate.is_closed();
         let asker = if needs_admin {
             suppose(request, service, flow)?
         } else {
             service.gate.admit(request, flow, Right::Decide)?
         };
-        let explains = asks_for(request.query_string(), EXPLAIN)?;
+        let explains = flag(query, EXPLAIN)?;
         if explains {
             asker.needs(Right::Explain)?;
         }
-        if sets_clock {
+        if as_of.is_some() {
             asker.needs(Right::WhatIf)?;
         }
-        Ok(Self { asker, explains, as_of: as_of(request.query_string())? })
+        let refused =
+            "`as_of` is a timestamp with its offset, such as ?as_of=2026-01-31T08:00:00Z; a `+` is written %2B";
+        let as_of = as_of.map(|text| parse_moment(&text).map_err(|_| Problem::bad_query(refused))).transpose()?;
+        Ok(Self { asker, explains, as_of })
     }
 
     /// The clock of its decision.
@@ -55,7 +62,7 @@ impl Wish {
     }
 }
 
-/// Lets a request pass that replaces facts or sets the clock: with a token that has the right to, or the admin token.
+/// Admits a request that replaces facts or sets the clock: with a token that has the right to, or the admin token.
 fn suppose(request: &HttpRequest, service: &Service, flow: &FlowName) -> Result<Asker, Problem> {
     if service.gate.knows(request) {
         return service.gate.admit(request, flow, Right::WhatIf);
@@ -64,14 +71,7 @@ fn suppose(request: &HttpRequest, service: &Service, flow: &FlowName) -> Result<
     if service.gate.is_closed() && !takes_admin {
         return Err(Problem::no_token());
     }
-    admin::authorize(request, service)?;
+    service.authorize(request)?;
     tracing::Span::current().record("caller", Asker::Admin.name());
     Ok(Asker::Admin)
-}
-
-/// The moment that the query string sets the clock to.
-fn as_of(query: &str) -> Result<Option<Timestamp>, Problem> {
-    let Some(text) = last(query, AS_OF) else { return Ok(None) };
-    let refused = "`as_of` is a timestamp with its offset, such as ?as_of=2026-01-31T08:00:00Z; a `+` is written %2B";
-    parse_moment(&text).map(Some).map_err(|_| Problem::bad_query(refused))
 }

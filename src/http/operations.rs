@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
@@ -30,7 +31,8 @@ pub trait Operations: Send + Sync {
 }
 
 /// What is served after a reload.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Reloaded {
     /// The flows, with the hashes of graph and rules.
     pub flows: Vec<Version>,
@@ -47,7 +49,8 @@ pub struct Reloaded {
 }
 
 /// A flow and what it is made from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Version {
     /// Its name.
     pub flow: FlowName,
