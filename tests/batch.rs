@@ -15,14 +15,6 @@ use support::{Answer, Database, SampleDatabases, Setup, TestApp, repository};
 
 const LINES: &str = "application/x-ndjson";
 
-async fn shipped() -> (SampleDatabases, TestApp) {
-    let databases = SampleDatabases::create().await;
-    let setup = Setup::shipped().on(&databases);
-    let app = TestApp::start(setup);
-    app.wait_for("/readyz", 200).await;
-    (databases, app)
-}
-
 async fn batch(app: &TestApp, media_type: &str, body: impl Into<reqwest::Body>) -> Answer {
     let request = app.client.post(app.url("/purchasing/flow/batch")).header("Content-Type", media_type).body(body);
     TestApp::answer(request).await
@@ -34,7 +26,7 @@ fn lines(text: &str) -> Vec<Json> {
 
 #[actix_web::test]
 async fn decisions_come_in_order_and_one_bad_input_costs_its_own_line() {
-    let (_databases, app) = shipped().await;
+    let (_databases, app) = TestApp::shipped().await;
     let inputs = json!([
         { "product_id": "PROD-001" }, { "product_id": "NOPE" }, { "product": 1 }, { "product_id": "PROD-003" }, 7
     ]);
@@ -58,7 +50,7 @@ async fn decisions_come_in_order_and_one_bad_input_costs_its_own_line() {
 
 #[actix_web::test]
 async fn what_is_no_batch_is_refused_or_ends_with_the_reason() {
-    let (_databases, app) = shipped().await;
+    let (_databases, app) = TestApp::shipped().await;
     let broken = lines(&batch(&app, "application/json", r#"[{"product_id":"PROD-001"},"#).await.text);
     assert_eq!(broken[0]["status"], "success");
     assert_eq!(broken[1]["error"]["code"], "malformed_body");
@@ -81,7 +73,7 @@ async fn what_is_no_batch_is_refused_or_ends_with_the_reason() {
 
 #[actix_web::test]
 async fn thousands_of_inputs_are_decided_in_order() {
-    let (_databases, app) = shipped().await;
+    let (_databases, app) = TestApp::shipped().await;
     let products = ["PROD-001", "PROD-002", "PROD-003"];
     let inputs = (0..2_000).map(|number| json!({ "product_id": products[number % 3] }).to_string());
     let body = inputs.collect::<Vec<_>>().join("\n");
@@ -95,7 +87,7 @@ async fn thousands_of_inputs_are_decided_in_order() {
 
 #[actix_web::test]
 async fn a_client_that_does_not_read_is_not_read_from() {
-    let (_databases, app) = shipped().await;
+    let (_databases, app) = TestApp::shipped().await;
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&sent);
     let endless = stream::repeat_with(move || {
@@ -123,7 +115,7 @@ async fn a_client_that_does_not_read_is_not_read_from() {
 
 #[actix_web::test]
 async fn a_batch_that_is_under_way_when_the_service_stops_is_decided_to_its_end() {
-    let (_databases, app) = shipped().await;
+    let (_databases, app) = TestApp::shipped().await;
     let body = "{\"product_id\":\"PROD-001\"}\n".repeat(1_000);
     let request = app.client.post(app.url("/purchasing/flow/batch")).header("Content-Type", LINES).body(body);
     let mut response = request.send().await.expect("an answer begins");

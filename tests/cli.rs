@@ -5,32 +5,9 @@
 mod support;
 
 use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use serde_json::Value as Json;
-use support::{Database, SampleDatabases, Server, eventually_async, repository, sql};
-
-/// The program in `directory`, with nothing in its environment but what is given.
-fn program(directory: &Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.current_dir(directory).env_clear().env("RUST_LOG", "warn").stdin(Stdio::null());
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command
-}
-
-fn run(directory: &Path, environment: &[(String, String)], arguments: &[&str]) -> (i32, String, String) {
-    read(program(directory, environment).args(arguments).output().expect("the program runs"))
-}
-
-fn read(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
-}
-
-fn json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
-}
+use support::{Database, SampleDatabases, Server, eventually_async, json, program, read, repository, run, sql};
 
 #[actix_web::test]
 async fn run_prints_the_decision_or_the_problem() {

@@ -4,32 +4,10 @@
 
 mod support;
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
-use support::Database;
-
-/// The program in `directory`, with nothing in its environment but what is given.
-fn program(directory: &Path, environment: &[(String, String)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.current_dir(directory).env_clear().env("RUST_LOG", "warn").stdin(Stdio::null());
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    command
-}
-
-fn run(directory: &Path, environment: &[(String, String)], arguments: &[&str]) -> (i32, String, String) {
-    read(program(directory, environment).args(arguments).output().expect("the program runs"))
-}
-
-fn read(output: Output) -> (i32, String, String) {
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
-}
-
-fn json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
-}
+use support::{Database, json, program, read, run};
 
 /// A flow of rules alone, and a file of everything that a command needs.
 const RULES: &str = "flow: c\ninput: { a: { type: integer, default: 1 } }\nnodes: { n: { type: RuleNode, condition: \"a > 0\" } }\n\

@@ -112,7 +112,6 @@ mod tests {
     use crate::graph::{Context, RuleFiles, compile};
     use crate::grl::{Expression, ExpressionKind, Limits, Scope};
     use crate::types::{Clock, Type};
-    use crate::yaml;
 
     struct Rules;
 
@@ -127,8 +126,7 @@ mod tests {
         let text = "{ flow: f, nodes: { d: { type: DBNode, database: x_db, query: SELECT doc FROM t, params: [] },
             r: { type: RuleNode, rules: r.grl } }, outcomes: [ { status: ok, when: true } ] }";
         let env = Env::default();
-        let (rule_limits, file_limits) = (Limits::default(), yaml::Limits::default());
-        let context = Context { rule_limits, file_limits, env: &env, catalog: None };
+        let context = Context::new(&env);
         let (flow, _) = compile(&Source::new("f.yaml", text), &Rules, &context).unwrap_or_else(|e| panic!("{e}"));
         let value = |text: &str| Value::from_json(&serde_json::from_str(text).unwrap()).unwrap();
         let mut known = Known::new(&flow, value("{}"));

@@ -1,24 +1,13 @@
 //! The same from the command line: `run --explain/--set/--flip/--record-test`, `replay`, `test`.
 
-use std::process::{Command, Stdio};
-
 use serde_json::Value as Json;
 
 use crate::explained::copy_shipped;
-use crate::support::{SampleDatabases, repository};
+use crate::support::{self, SampleDatabases, json, repository};
 
 /// Runs the program in the repository: exit code, standard output, standard error.
 fn run(environment: &[(String, String)], arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    command.current_dir(repository()).env_clear().env("RUST_LOG", "error").stdin(Stdio::null()).args(arguments);
-    let output =
-        command.envs(environment.iter().map(|(name, value)| (name, value))).output().expect("the program runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
-}
-
-fn json(text: &str) -> Json {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
+    support::run(repository(), environment, arguments)
 }
 
 const PRODUCT: [&str; 3] = ["run", "--input", "product_id=PROD-001"];

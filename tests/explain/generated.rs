@@ -9,7 +9,6 @@ use tributary::diagnostics::Source;
 use tributary::flow::offline::{Answers, StubResponse};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
 use tributary::types::{Decimal, FieldName, NodeId, Value};
-use tributary::{grl, yaml};
 
 /// A generated flow with the rows of its databases.
 #[derive(Debug, Clone)]
@@ -33,12 +32,7 @@ impl Case {
     /// The flow; `None` where the rules are refused, as some generated ones are.
     pub fn flow(&self) -> Option<Flow> {
         let env = Env::default();
-        let context = Context {
-            rule_limits: grl::Limits::default(),
-            file_limits: yaml::Limits::default(),
-            env: &env,
-            catalog: None,
-        };
+        let context = Context::new(&env);
         compile(&Source::new("graph.yaml", GRAPH), self, &context).ok().map(|(flow, _)| flow)
     }
 }

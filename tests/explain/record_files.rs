@@ -1,13 +1,12 @@
 //! Files of records: every record that counts as written can be read back, and a changed file does not pass for a complete one.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tributary::records::{PublicKey, Record, Verified, verify};
 
-use crate::support::{Database, Setup, TestApp, connect, eventually_async};
+use crate::support::{Database, Setup, TestApp, connect, eventually_async, repository};
 
 /// A service without databases, and the file that its records go to.
 struct Recording {
@@ -175,10 +174,7 @@ async fn a_chain_holds_over_rotations_and_restarts_and_names_the_first_line_that
 }
 
 fn program(arguments: &[&str]) -> (i32, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    let output = command.args(arguments).stdin(Stdio::null()).output().expect("the program runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text(output.stdout), text(output.stderr))
+    crate::support::run(repository(), &[], arguments)
 }
 
 #[actix_web::test]

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 use tributary::config::Env;
 use tributary::graph::{self, Flow};
+use tributary::grl;
 use tributary::records::{Record, Replay, Replayed, Summary};
 use tributary::types::Value;
-use tributary::{grl, yaml};
 
-use crate::explained::{copy_shipped, shipped};
+use crate::explained::copy_shipped;
 use crate::support::{Setup, TestApp, eventually_async, repository};
 
 /// A configuration file of these settings.
@@ -34,12 +34,7 @@ fn read(path: &Path) -> Vec<Record> {
 
 fn flows(graph: &Path) -> Vec<Flow> {
     let env = Env::default();
-    let context = graph::Context {
-        rule_limits: grl::Limits::default(),
-        file_limits: yaml::Limits::default(),
-        env: &env,
-        catalog: None,
-    };
+    let context = graph::Context::new(&env);
     graph::load(&[graph.to_owned()], &context).unwrap_or_else(|found| panic!("refused:\n{found}")).0
 }
 
@@ -49,7 +44,8 @@ async fn every_decision_and_every_failure_is_on_record_and_replays_to_the_letter
     let file = directory.path().join("records/decisions.ndjson");
     let config = configuration(directory.path(), &format!("{{ to: file, path: {} }}", file.display()));
     let (databases, app) =
-        shipped(|setup| Setup { config: Some(config), ..setup }.set("ADMIN_TOKEN", "a-token-for-tests")).await;
+        TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }.set("ADMIN_TOKEN", "a-token-for-tests"))
+            .await;
     let mut answers = Vec::new();
     for product in ["PROD-001", "PROD-002", "PROD-003", "NOPE"] {
         answers.push(app.purchasing(product).await.json());
@@ -93,7 +89,7 @@ async fn what_was_not_recorded_is_never_guessed() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("decisions.ndjson");
     let config = configuration(directory.path(), &format!("{{ to: file, path: {} }}", file.display()));
-    let (_databases, app) = shipped(|setup| Setup { config: Some(config), ..setup }).await;
+    let (_databases, app) = TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }).await;
     app.purchasing("PROD-001").await;
     wait_written(&app, 1).await;
     let record = read(&file).remove(0);
@@ -152,7 +148,7 @@ async fn a_disk_that_is_too_slow_loses_records_and_not_unnoticed() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut disk = SlowDisk::make(directory.path());
     let config = configuration(directory.path(), &format!("{{ to: file, path: {}, queue: 4 }}", disk.path.display()));
-    let (_databases, app) = shipped(|setup| Setup { config: Some(config), ..setup }).await;
+    let (_databases, app) = TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }).await;
     // The pipe and the buffer before it hold some dozens; then the queue is full.
     eventually_async("records are dropped", async || {
         assert_eq!(app.purchasing("PROD-001").await.status, 200);
@@ -174,7 +170,7 @@ async fn a_decision_can_be_told_to_wait_for_its_record_and_that_shows() {
         directory.path(),
         &format!("{{ to: file, path: {}, queue: 2, when_full: wait }}", disk.path.display()),
     );
-    let (_databases, app) = shipped(|setup| Setup { config: Some(config), ..setup }).await;
+    let (_databases, app) = TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }).await;
     let asking = async {
         for _ in 0..120 {
             assert_eq!(app.purchasing("PROD-001").await.status, 200);
@@ -197,7 +193,7 @@ async fn a_decision_can_be_told_to_wait_for_its_record_and_that_shows() {
 async fn a_full_disk_is_told_and_costs_no_decision() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = configuration(directory.path(), "{ to: file, path: /dev/full }");
-    let (_databases, app) = shipped(|setup| Setup { config: Some(config), ..setup }).await;
+    let (_databases, app) = TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }).await;
     assert_eq!(app.purchasing("PROD-001").await.status, 200);
     eventually_async("the failure shows", async || records_health(&app).await["failed"] == 1).await;
     assert!(records_health(&app).await["last_error"].as_str().is_some_and(|error| error.contains("No space")));

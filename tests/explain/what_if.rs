@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use crate::explained::shipped;
 use crate::support::TestApp;
 
 const TOKEN: &str = "a-token-for-tests";
@@ -14,7 +13,7 @@ async fn ask(app: &TestApp, token: Option<&str>, body: &serde_json::Value) -> cr
 
 #[actix_web::test]
 async fn facts_are_replaced_for_whoever_has_the_token() {
-    let (_databases, app) = shipped(|setup| setup.set("ADMIN_TOKEN", TOKEN)).await;
+    let (_databases, app) = TestApp::shipped_with(|setup| setup.set("ADMIN_TOKEN", TOKEN)).await;
     let input = json!({ "product_id": "PROD-001" });
     let set = |set: serde_json::Value| json!({ "input": input, "set": set });
     let enough = set(json!({ "inventory_levels.available_qty": 2000 }));
@@ -60,7 +59,7 @@ async fn facts_are_replaced_for_whoever_has_the_token() {
 
 #[actix_web::test]
 async fn without_an_admin_token_there_is_no_what_if() {
-    let (_databases, app) = shipped(|setup| setup).await;
+    let (_databases, app) = TestApp::shipped().await;
     let answer = ask(&app, Some(TOKEN), &json!({ "input": {}, "set": { "a.b": 1 } })).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "admin_off"));
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tributary::config::Env;
 use tributary::diagnostics::{Diagnostics, Source};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
-use tributary::{grl, yaml};
 
 /// The directory of these tests.
 pub fn here() -> &'static Path {
@@ -30,7 +29,6 @@ pub fn read(directory: &Path, name: &str, text: &str) -> Result<(Flow, Diagnosti
 /// Compiles `text` with these rule files.
 pub fn compile_with(files: &dyn RuleFiles, name: &str, text: &str) -> Result<(Flow, Diagnostics), Diagnostics> {
     let env = Env::default();
-    let context =
-        Context { rule_limits: grl::Limits::default(), file_limits: yaml::Limits::default(), env: &env, catalog: None };
+    let context = Context::new(&env);
     compile(&Source::new(name, text), files, &context)
 }

@@ -211,3 +211,14 @@ pub(crate) async fn sessions(server: &Server, database: &str) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity WHERE datname = $1";
     client.query_one(count, &[&database]).await.expect("a count").get(0)
 }
+
+/// A domain with one connection: queries that arrive while it is busy are sent together.
+pub(crate) async fn single(server: &Server, name: &str, setup: &str) -> (Domain, DomainConfig) {
+    let database = database(server, name, setup).await;
+    let mut config = config(server, &database);
+    (config.pool.min, config.pool.max) = (1, 1);
+    config.pool.coalesce = Coalescing::Auto;
+    // No query times out while it waits for the connection, however slow the machine is.
+    config.timeouts.acquire = LONG;
+    (Domain::ready(config.clone()).await, config)
+}

@@ -6,12 +6,13 @@ use std::time::Duration;
 use actix::clock::sleep;
 use futures_util::future::join_all;
 use tributary::actors::domain::State;
-use tributary::config::{Coalescing, DomainConfig};
 use tributary::flow::QueryErrorKind;
 use tributary::graph::Query;
 use tributary::types::Value;
 
-use crate::fixture::{Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, shared_server};
+use crate::fixture::{
+    Domain, Gate, LOCKED, LONG, ask, config, database, eventually, json, query, run, shared_server, single,
+};
 use crate::support::{Server, connect};
 
 /// Between two interferences with a query.
@@ -74,17 +75,6 @@ const CODES: [(&str, &str); 32] = [
     ("55P03", "query_aborted"),
     ("57014", "query_aborted"),
 ];
-
-/// A domain with one connection for queries: what comes while it is busy goes together.
-async fn single(server: &Server, name: &str, setup: &str) -> (Domain, DomainConfig) {
-    let database = database(server, name, setup).await;
-    let mut config = config(server, &database);
-    (config.pool.min, config.pool.max) = (1, 1);
-    config.pool.coalesce = Coalescing::Auto;
-    // However slow the machine is, no query waits in vain for the one connection.
-    config.timeouts.acquire = LONG;
-    (Domain::ready(config.clone()).await, config)
-}
 
 /// Code and SQLSTATE of an outcome; the code is empty for an answer.
 fn code_of<T>(outcome: &Result<T, QueryErrorKind>) -> (&'static str, Option<&str>) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use tributary::config::{Coalescing, DomainConfig};
+use tributary::config::DomainConfig;
 use tributary::flow::{QueryError, QueryErrorKind};
 use tributary::graph::Query;
 use tributary::types::Value;
 
-use crate::fixture::{Domain, LONG, ask, config, database, eventually, query, run, shared_server};
+use crate::fixture::{Domain, LONG, ask, eventually, query, run, shared_server, single};
 
 const STOCK: &str = "
     CREATE TABLE stock (product_id text PRIMARY KEY, reserved int NOT NULL, available int NOT NULL);
@@ -25,17 +25,6 @@ const PRICE: &str = "
     CREATE TABLE price (product_id text PRIMARY KEY, p1 text NOT NULL, p2 text NOT NULL, ord int, n int, c1 text);
     INSERT INTO price SELECT 'P' || n, 'A' || n, 'B' || n, n, n, 'C' || n FROM generate_series(0, 99) AS n;
 ";
-
-/// A domain with a single connection: queries that come while it is busy go together.
-async fn single(name: &str, setup: &str) -> (Domain, DomainConfig) {
-    let server = shared_server();
-    let database = database(server, name, setup).await;
-    let mut config = config(server, &database);
-    (config.pool.min, config.pool.max) = (1, 1);
-    config.pool.coalesce = Coalescing::Auto;
-    config.timeouts.acquire = LONG;
-    (Domain::ready(config.clone()).await, config)
-}
 
 async fn change(config: &DomainConfig, statements: &str) {
     run(shared_server(), &config.connection.database, statements).await;
@@ -79,7 +68,7 @@ fn uncoalesced(domain: &Domain) -> u64 {
 
 #[actix::test]
 async fn columns_that_change_places_keep_their_values() {
-    let (domain, config) = single("wrapped_places", STOCK).await;
+    let (domain, config) = single(shared_server(), "wrapped_places", STOCK).await;
     for (number, text) in
         ["SELECT * FROM stock WHERE product_id = $1", "SELECT * FROM stock WHERE product_id = $1 ORDER BY product_id"]
             .into_iter()
@@ -100,7 +89,7 @@ async fn columns_that_change_places_keep_their_values() {
 
 #[actix::test]
 async fn columns_of_one_type_that_change_names_keep_their_names() {
-    let (domain, config) = single("wrapped_names", STOCK).await;
+    let (domain, config) = single(shared_server(), "wrapped_names", STOCK).await;
     let (all, named) = (
         query("SELECT * FROM stock WHERE product_id = $1"),
         query("SELECT reserved, available FROM stock WHERE product_id = $1"),
@@ -121,7 +110,7 @@ async fn columns_of_one_type_that_change_names_keep_their_names() {
 #[actix::test]
 async fn a_name_that_the_tables_no_longer_have_is_an_error_and_never_a_parameter() {
     for (number, column) in ["p1", "p2", "ord", "n", "c1"].into_iter().enumerate() {
-        let (domain, config) = single(&format!("wrapped_capture_{number}"), PRICE).await;
+        let (domain, config) = single(shared_server(), &format!("wrapped_capture_{number}"), PRICE).await;
         let text = format!(
             "SELECT product_id, {column} AS price_list FROM price WHERE product_id = $1 AND $2 <> '' ORDER BY 1"
         );
@@ -149,7 +138,7 @@ async fn a_name_that_the_tables_no_longer_have_is_an_error_and_never_a_parameter
 
 #[actix::test]
 async fn queries_go_together_again_after_a_column_has_another_type() {
-    let (domain, config) = single("wrapped_wider", STOCK).await;
+    let (domain, config) = single(shared_server(), "wrapped_wider", STOCK).await;
     let query = query("SELECT product_id, available FROM stock WHERE product_id = $1");
     let expected = |n| format!(r#"[{{"product_id":"P{n}","available":{}}}]"#, 1000 + n);
     together(&domain, &query, &[], expected).await;
@@ -165,7 +154,7 @@ async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
     let setup = "CREATE TYPE trend AS ENUM ('up', 'down');
         CREATE TABLE product (product_id text PRIMARY KEY, trend trend NOT NULL);
         INSERT INTO product SELECT 'P' || n, 'up' FROM generate_series(0, 99) AS n";
-    let (domain, config) = single("wrapped_types", setup).await;
+    let (domain, config) = single(shared_server(), "wrapped_types", setup).await;
     let query = query("SELECT product_id, trend FROM product WHERE product_id = $1 AND trend = $2");
     let expected = |n| format!(r#"[{{"product_id":"P{n}","trend":"up"}}]"#);
     let up = [Value::Text("up".into())];
@@ -187,7 +176,8 @@ async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
 #[actix::test]
 async fn a_value_that_did_not_fit_for_a_while_fits_again() {
     let (domain, config) =
-        single("wrapped_fit", "CREATE TABLE part AS SELECT n AS id FROM generate_series(0, 99) AS n").await;
+        single(shared_server(), "wrapped_fit", "CREATE TABLE part AS SELECT n AS id FROM generate_series(0, 99) AS n")
+            .await;
     let query = query("SELECT id FROM part WHERE id = $1");
     let asks: Vec<[Value; 1]> = (0..40).map(|n| [Value::Integer(n)]).collect();
     let ask_all = async || join_all(asks.iter().map(|params| ask(&domain.handle, &query, params, LONG, None))).await;
@@ -213,7 +203,7 @@ async fn a_partition_that_only_the_statement_for_several_touches_fails_no_query(
         INSERT INTO sale SELECT 'P' || n, 1, n FROM generate_series(0, 99) AS n;
         CREATE SERVER away FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '1', dbname 'gone');
         CREATE USER MAPPING FOR CURRENT_USER SERVER away OPTIONS (user 'nobody')";
-    let (domain, config) = single("wrapped_partitions", setup).await;
+    let (domain, config) = single(shared_server(), "wrapped_partitions", setup).await;
     let query = query("SELECT amount FROM sale WHERE product_id = $1 AND region = $2");
     let (near, expected) = ([Value::Integer(1)], |n| format!(r#"[{{"amount":{n}}}]"#));
     together(&domain, &query, &near, expected).await;
@@ -235,7 +225,7 @@ async fn a_function_that_becomes_volatile_is_noticed_and_so_is_the_reverse() {
     let function = |volatility: &str| {
         format!("CREATE OR REPLACE FUNCTION tell(id text) RETURNS text LANGUAGE sql {volatility} AS 'SELECT id'")
     };
-    let (domain, config) = single("wrapped_volatile", &function("VOLATILE")).await;
+    let (domain, config) = single(shared_server(), "wrapped_volatile", &function("VOLATILE")).await;
     let query = query("SELECT tell($1) AS it");
     let expected = |n| format!(r#"[{{"it":"P{n}"}}]"#);
     let none_together =

@@ -124,6 +124,19 @@ impl TestApp {
         Self { address, admin, client, domains, server, thread: Some(thread) }
     }
 
+    /// Starts the shipped service, with changes, on sample databases of its own; returns when all flows can be served.
+    pub async fn shipped_with(change: impl FnOnce(Setup) -> Setup) -> (SampleDatabases, Self) {
+        let databases = SampleDatabases::create().await;
+        let app = Self::start(change(Setup::shipped().on(&databases)));
+        app.wait_for("/readyz", 200).await;
+        (databases, app)
+    }
+
+    /// As [`Self::shipped_with`], without changes.
+    pub async fn shipped() -> (SampleDatabases, Self) {
+        Self::shipped_with(|setup| setup).await
+    }
+
     /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)

@@ -13,6 +13,7 @@
 mod app;
 mod databases;
 mod family;
+mod program;
 mod proxy;
 pub mod server;
 mod waiting;
@@ -20,6 +21,7 @@ mod waiting;
 pub use app::{Answer, Setup, TestApp, repository};
 pub use databases::{Database, SampleDatabases, connect, shared_server};
 pub use family::PrivateFamily;
+pub use program::{json, program, read, run};
 pub use proxy::{Fault, Proxy};
 pub use server::{Port, Server, sql};
 pub use waiting::{eventually, eventually_async};

@@ -9,8 +9,8 @@ use tributary::diagnostics::{Diagnostics, Source};
 use tributary::flow::offline::{Answers, OfflineEngines, StubResponse, decide};
 use tributary::flow::{Detail, FlowError, Report, RunOptions, Undecided};
 use tributary::graph::{Context, Flow, RuleFiles, compile};
+use tributary::grl;
 use tributary::types::{Clock, Deadline, NodeId, Value};
-use tributary::{grl, yaml};
 
 /// The text of a graph and of its rule files.
 #[derive(Debug, Clone)]
@@ -35,12 +35,7 @@ pub fn written(graph: &str, files: &[(&str, &str)]) -> Written {
 impl Written {
     pub fn compile(&self) -> Result<(Flow, Diagnostics), Diagnostics> {
         let env = Env::default();
-        let context = Context {
-            rule_limits: grl::Limits::default(),
-            file_limits: yaml::Limits::default(),
-            env: &env,
-            catalog: None,
-        };
+        let context = Context::new(&env);
         compile(&Source::new("graph.yaml", self.graph.clone()), self, &context)
     }
 

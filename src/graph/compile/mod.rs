@@ -71,6 +71,13 @@ pub struct Context<'a> {
     pub catalog: Option<&'a dyn Catalog>,
 }
 
+impl<'a> Context<'a> {
+    /// The default limits, and no word of a database.
+    pub fn new(env: &'a Env) -> Self {
+        Self { rule_limits: Limits::default(), file_limits: yaml::Limits::default(), env, catalog: None }
+    }
+}
+
 /// Compiles the flow that `source` describes.
 ///
 /// # Errors

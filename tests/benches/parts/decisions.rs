@@ -11,7 +11,6 @@ use tributary::flowtests::Suite;
 use tributary::graph;
 use tributary::grl::{FactRef, Limits, Owner};
 use tributary::types::{Deadline, Value};
-use tributary::yaml;
 
 pub fn measure(criterion: &mut Criterion) {
     let suite = shipped();
@@ -45,7 +44,7 @@ pub fn shipped() -> Suite {
 
 /// What flows are compiled with here.
 pub fn context(env: &Env) -> graph::Context<'_> {
-    graph::Context { rule_limits: Limits::default(), file_limits: yaml::Limits::default(), env, catalog: None }
+    graph::Context::new(env)
 }
 
 /// Reads facts from the rows of the first test.

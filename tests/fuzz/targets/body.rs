@@ -8,7 +8,6 @@ use tributary::config::Env;
 use tributary::diagnostics::Source;
 use tributary::graph::{Context, InputError, InputSchema, RuleFiles, compile};
 use tributary::http::batch::{Form, Splitter};
-use tributary::{grl, yaml};
 
 /// A flow with every type of input and everything that can be asked of one.
 const GRAPH: &str = include_str!("../../contracts/orders.yaml");
@@ -95,12 +94,7 @@ fn inputs() -> &'static InputSchema {
     static INPUTS: OnceLock<InputSchema> = OnceLock::new();
     INPUTS.get_or_init(|| {
         let env = Env::default();
-        let context = Context {
-            rule_limits: grl::Limits::default(),
-            file_limits: yaml::Limits::default(),
-            env: &env,
-            catalog: None,
-        };
+        let context = Context::new(&env);
         compile(&Source::new("orders.yaml", GRAPH), &NoRules, &context).expect("a flow").0.inputs
     })
 }

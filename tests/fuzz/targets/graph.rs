@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tributary::config::Env;
 use tributary::diagnostics::{Source, Style, render_json, render_text};
 use tributary::graph::{Context, RuleFiles, compile};
-use tributary::{grl, yaml};
 
 const RULES: &str = "rule \"Low\" no-loop { when levels.available < 10 then low = true; }";
 
@@ -16,8 +15,7 @@ pub fn run(bytes: &[u8]) {
     // What stands behind a NUL is a body for the flow that stands before it.
     let (graph, body) = text.split_once('\0').unwrap_or((text, "{\"product_id\":\"a\"}"));
     let env = Env::default();
-    let context =
-        Context { rule_limits: grl::Limits::default(), file_limits: yaml::Limits::default(), env: &env, catalog: None };
+    let context = Context::new(&env);
     match compile(&Source::new("fuzz.yaml", graph), &Rules, &context) {
         Err(found) => {
             assert!(found.has_errors());
