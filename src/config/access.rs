@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::values::{self, MOST};
+use super::values::MOST;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, covered, is_secret};
 use crate::types::{FlowName, hex, parse_moment};
 use crate::yaml::{self, Marked};
@@ -116,18 +116,15 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct Entry {
     name: String,
-    sha256: Hash,
+    sha256: String,
     flows: Flows,
     rights: Option<Vec<Right>>,
-    expires: Option<Moment>,
+    #[schemars(extend("format" = "date-time"))]
+    expires: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-struct Hash(#[schemars(with = "String")] [u8; 32]);
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "`flows` is a list of flows, or the word `all`")]
+#[serde(untagged)]
 enum Flows {
     Named(Vec<String>),
     Word(All),
@@ -137,28 +134,6 @@ enum Flows {
 #[serde(rename_all = "lowercase")]
 enum All {
     All,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(try_from = "String")]
-struct Moment(#[schemars(with = "String")] Timestamp);
-
-impl TryFrom<String> for Hash {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        digest_of_hex(&text)
-            .map(Self)
-            .ok_or("this must be a SHA-256 as 64 hexadecimal digits; `tributary token` makes one")
-    }
-}
-
-impl TryFrom<String> for Moment {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        parse_moment(&text).map(Self).map_err(|_| "this must be a moment with its zone, such as 2027-06-30T00:00:00Z")
-    }
 }
 
 impl Access {
@@ -243,9 +218,14 @@ impl Entry {
                 Some(flows)
             }
         };
+        let Some(digest) = digest_of_hex(&self.sha256) else {
+            let message = "`sha256` must be a SHA-256 as 64 hexadecimal digits; `tributary token` makes one";
+            found.push(Diagnostic::error("invalid-value", place.get("sha256").unwrap_or(place).head(), message));
+            return None;
+        };
         let rights = rights(self.rights, place, found)?;
-        let expires = self.expires.map(|moment| moment.0);
-        Some(Token { name: self.name, digest: self.sha256.0, flows, rights, expires })
+        let expires = self.expires.map(|moment| parse_moment(&moment)).transpose().ok()?;
+        Some(Token { name: self.name, digest, flows, rights, expires })
     }
 }
 
@@ -294,8 +274,7 @@ pub struct TlsFiles {
 #[serde(deny_unknown_fields)]
 pub struct Cors {
     /// Their origins, such as `https://erp.example.com`; `*` is every page.
-    #[serde(deserialize_with = "values::origins")]
-    #[schemars(inner(regex(pattern = "^([*]|https?://[^/?#@ *]+)$")))]
+    #[schemars(extend("items" = { "type": "string", "format": "origin" }))]
     pub origins: Vec<String>,
     /// How long a browser remembers that a page may ask, in seconds.
     #[serde(default = "ten_minutes")]

@@ -3,16 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
 use serde_yaml::Value;
 
 use super::env::Env;
 use super::file::File;
+use super::secret;
 use super::service::{Config, LogFormat};
 use super::settings::{merge, shown_keys, variables};
 use super::traces;
 use super::values;
-use super::variables::{one_line, read_secret};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
 use crate::yaml::{self, Marked, schema_of};
 
@@ -68,7 +67,10 @@ impl Config {
             config.log.format = format;
         }
         (config.sections, config.warnings) = (file.sections, file.warnings);
-        (config.admin_token, config.admin_token_file) = loading.admin_token();
+        let token = secret::read(&loading.env, "ADMIN_TOKEN", |name| loading.env.value(name), &mut loading.complaints);
+        if let Some(token) = token {
+            (config.admin_token, config.admin_token_file) = (Some(token.text), token.file);
+        }
         config.traces = traces::read(&loading.env, &mut loading.complaints);
         config.env = loading.env;
         loading.complaints.into_result(config).map(|(config, _)| config)
@@ -93,8 +95,7 @@ fn given(path: &[&str], text: &str, is_text: bool) -> Result<Value, String> {
     let value = yaml::checked::<Config>(&Marked::nested(path, text, is_text), &mut found);
     value.ok_or_else(|| {
         let message = found.iter().next().map(|error| error.message.clone()).unwrap_or_default();
-        let name = format!("`{}`", path.last().unwrap_or(&""));
-        message.replacen(&format!("{name}: "), "", 1).replacen(&name, "this", 1)
+        message.replacen(&format!("`{}`", path.last().unwrap_or(&"")), "this", 1)
     })
 }
 
@@ -170,30 +171,5 @@ impl Loading {
                 self.complaints.push(Diagnostic::error("invalid-value", place, message));
             }
         }
-    }
-
-    /// The token of the admin endpoints, and the file that it was read from.
-    fn admin_token(&mut self) -> (Option<SecretString>, Option<PathBuf>) {
-        let (token, file) = (self.value("ADMIN_TOKEN"), self.value("ADMIN_TOKEN_FILE"));
-        let (name, code, message) = match (token, file) {
-            (None, None) => return (None, None),
-            (Some(token), None) => match one_line(&token) {
-                Ok(token) => return (Some(SecretString::from(token)), None),
-                Err(why) => ("ADMIN_TOKEN", "invalid-value", format!("the value {why}")),
-            },
-            (None, Some(file)) => {
-                let path = PathBuf::from(file);
-                match read_secret(&path) {
-                    Ok(token) => return (Some(token), Some(path)),
-                    Err(problem) => ("ADMIN_TOKEN_FILE", "unreadable-file", problem),
-                }
-            }
-            (Some(_), Some(_)) => {
-                let message = "ADMIN_TOKEN and ADMIN_TOKEN_FILE are both set; set one";
-                ("ADMIN_TOKEN_FILE", "contradicting-variables", message.to_owned())
-            }
-        };
-        self.complaints.push(self.env.complaint(name, code, &message));
-        (None, None)
     }
 }

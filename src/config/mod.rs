@@ -15,6 +15,7 @@ mod hosts;
 mod interpolate;
 mod load;
 mod origin;
+mod secret;
 mod service;
 mod settings;
 mod tls;
@@ -30,6 +31,7 @@ pub use hosts::HostError;
 pub use interpolate::ReferenceError;
 pub use load::{Arguments, log_format};
 pub use origin::Origin;
+pub use secret::{read_secret, secret_of_bytes};
 pub use service::{
     Config, ConsoleConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig,
     Threads, WhenFull,
@@ -37,7 +39,7 @@ pub use service::{
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
-pub use variables::{DEFAULT_DOMAIN, read_secret, secret_of_bytes};
+pub use variables::DEFAULT_DOMAIN;
 
 /// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and no names of domains.
 pub fn schema() -> String {

@@ -1,5 +1,5 @@
 //! The settings of `config/service.yaml`. A setting is declared here and nowhere else: its type, its default, its
-//! documentation, its bounds, and by extensions of its schema
+//! documentation, its bounds or format, and by extensions of its schema
 //! - `x-env`: the variables that replace the file's value, the last one that is set,
 //! - `x-restart`: it takes effect only when the service is started again,
 //! - `x-beside`: it is the path of a file, relative to the configuration.
@@ -39,7 +39,7 @@ pub struct Config {
     pub graph: GraphConfig,
     /// The zone that says which day `today()` is, by its IANA name. PostgreSQL's sessions and flow tests have it too.
     #[serde(serialize_with = "values::zone_name", deserialize_with = "values::zone")]
-    #[schemars(with = "String", extend("x-env" = ["TRIBUTARY_TIME_ZONE"]))]
+    #[schemars(with = "String", extend("format" = "time-zone", "x-env" = ["TRIBUTARY_TIME_ZONE"]))]
     pub time_zone: TimeZone,
     /// What is logged and how.
     pub log: LogConfig,
@@ -76,7 +76,7 @@ pub struct Config {
 pub struct HttpConfig {
     /// Where to listen; port 0 takes a free one.
     #[serde(deserialize_with = "values::address")]
-    #[schemars(with = "String", extend("x-env" = ["TRIBUTARY_BIND"], "x-restart" = true))]
+    #[schemars(with = "String", extend("format" = "socket-address", "x-env" = ["TRIBUTARY_BIND"], "x-restart" = true))]
     pub bind: SocketAddr,
     /// Threads that serve requests; `auto` is one a core.
     #[schemars(extend("x-env" = ["TRIBUTARY_WORKERS"], "x-restart" = true))]
@@ -101,7 +101,10 @@ pub struct HttpConfig {
     pub drain_timeout: Duration,
     /// Where only the admin endpoints, metrics and what-if are served; without it they are at `bind`.
     #[serde(deserialize_with = "values::address")]
-    #[schemars(with = "Option<String>", extend("x-env" = ["TRIBUTARY_ADMIN_BIND"], "x-restart" = true))]
+    #[schemars(
+        with = "Option<String>",
+        extend("format" = "socket-address", "x-env" = ["TRIBUTARY_ADMIN_BIND"], "x-restart" = true)
+    )]
     pub admin_bind: Option<SocketAddr>,
     /// The file of tokens, of which a caller must then send one, beside this file.
     #[schemars(extend("x-env" = ["TRIBUTARY_TOKENS"], "x-beside" = true))]
@@ -183,8 +186,7 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// A level, or a filter such as `tributary=debug,info`; without one it is `info` for a service, and `warn` for other
     /// commands.
-    #[serde(deserialize_with = "values::filter")]
-    #[schemars(extend("x-env" = ["RUST_LOG", "TRIBUTARY_LOG"], "x-restart" = true))]
+    #[schemars(extend("format" = "log-filter", "x-env" = ["RUST_LOG", "TRIBUTARY_LOG"], "x-restart" = true))]
     pub filter: Option<String>,
     /// Log each decision at the level INFO: flow, outcome or error, id, caller, time.
     pub decisions: bool,
@@ -224,11 +226,10 @@ pub struct RecordsConfig {
     pub chain: bool,
     /// Where `to: table` writes: the domain whose variables (RECORDS_DB_HOST, ...) say where the table is.
     #[serde(deserialize_with = "values::domain")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", extend("format" = "domain"))]
     pub database: Option<DomainName>,
     /// Where `to: table` writes: the table, with its schema where need be.
-    #[serde(deserialize_with = "values::table")]
-    #[schemars(extend("pattern" = "^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$"))]
+    #[schemars(extend("format" = "table"))]
     pub table: String,
     /// With `chain`: the Ed25519 private key in PEM that signs a file when it is put aside.
     #[schemars(extend("x-beside" = true))]

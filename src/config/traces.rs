@@ -3,14 +3,13 @@
 //! Traces are off unless an endpoint is named, or `OTEL_TRACES_EXPORTER=otlp` asks for the usual one. What this service cannot
 //! do (gRPC, compression) is refused rather than passed over. Nothing here connects to anything.
 
-use std::path::Path;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::env::Env;
-use super::variables::{one_line, read_secret};
+use super::secret;
 use crate::diagnostics::Diagnostics;
 
 /// The collector that runs beside the service, where nothing else is said.
@@ -239,36 +238,15 @@ impl Reading<'_> {
     }
 
     fn headers(&mut self) -> Vec<(String, SecretString)> {
-        let given = self.first(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]);
-        let file = self.first(&["OTEL_EXPORTER_OTLP_TRACES_HEADERS_FILE", "OTEL_EXPORTER_OTLP_HEADERS_FILE"]);
-        let (name, text) = match (given, file) {
-            (None, None) => return Vec::new(),
-            (Some((name, text)), None) => match one_line(&text) {
-                Ok(text) => (name, SecretString::from(text)),
-                Err(why) => {
-                    self.complaints.push(self.env.complaint(name, "invalid-value", &format!("the value {why}")));
-                    return Vec::new();
-                }
-            },
-            (None, Some((name, file))) => match read_secret(Path::new(&file)) {
-                Ok(text) => (name, text),
-                Err(problem) => {
-                    self.complaints.push(self.env.complaint(name, "unreadable-file", &problem));
-                    return Vec::new();
-                }
-            },
-            (Some(_), Some((name, _))) => {
-                let message = "the headers are given and a file of them is named; set one";
-                self.complaints.push(self.env.complaint(name, "contradicting-variables", message));
-                return Vec::new();
-            }
-        };
+        let names = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
+        let mut secret = |name| secret::read(self.env, name, |name| self.env.value(name), self.complaints);
+        let Some(given) = names.into_iter().find_map(&mut secret) else { return Vec::new() };
         let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-        match Self::pairs(text.expose_secret()).filter(|pairs| pairs.iter().all(|(name, _)| is_name(name))) {
+        match Self::pairs(given.text.expose_secret()).filter(|pairs| pairs.iter().all(|(name, _)| is_name(name))) {
             Some(pairs) => pairs.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect(),
             None => {
                 let help = "write them as api-key=...,tenant=...";
-                self.complain(name, "this must be pairs of a header and its percent-encoded value", help);
+                self.complain(&given.variable, "this must be pairs of a header and its percent-encoded value", help);
                 Vec::new()
             }
         }

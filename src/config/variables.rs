@@ -1,15 +1,16 @@
 //! The settings of one domain: `X_DB_HOST`, `X_DB_PORT`, ... for the domain `x_db`, `DB_*` for the domain `default`.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use secrecy::ExposeSecret;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::domain::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::origin::Origin;
+use super::secret::{self, Secret};
 use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
 use super::url::{Beside, DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
@@ -39,20 +40,19 @@ const KEYS: [&str; 17] = [
     "TARGET_SESSION_ATTRS",
 ];
 
-/// The settings of a domain as they were set. All text, so that reading them cannot fail with a message of envy's, which
-/// would repeat the value.
+/// Those that hold a secret, or name the file of one.
+const SECRETS: [&str; 4] = ["PASSWORD", "PASSWORD_FILE", "URL", "URL_FILE"];
+
+/// The settings of a domain beside its secrets, as envy reads them. A type's error does not repeat the value.
 #[derive(Default, Deserialize)]
 struct Variables {
     host: Option<String>,
     port: Option<String>,
     user: Option<String>,
-    password: Option<SecretString>,
-    password_file: Option<String>,
     name: Option<String>,
-    url: Option<SecretString>,
-    url_file: Option<String>,
     application_name: Option<String>,
-    connect_timeout: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
+    connect_timeout: Option<Duration>,
     options: Option<String>,
     sslmode: Option<String>,
     sslrootcert: Option<String>,
@@ -60,6 +60,11 @@ struct Variables {
     sslkey: Option<String>,
     channel_binding: Option<String>,
     target_session_attrs: Option<String>,
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let timeout = parse_seconds(&String::deserialize(deserializer)?);
+    timeout.map(Some).ok_or_else(|| D::Error::custom("this must be a whole number of seconds from 0 to 3,600"))
 }
 
 impl Variables {
@@ -76,9 +81,6 @@ impl Variables {
         words.map(Option::as_deref)
     }
 }
-
-/// A URL is asked for and there is none; it has been complained of.
-struct NoUrl;
 
 /// What the environment says of a domain.
 #[derive(Debug)]
@@ -135,10 +137,9 @@ pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>,
     reading.refuse_unknown();
     let set: Vec<&str> = KEYS.into_iter().filter(|key| env.is_set(&reading.variable(key))).collect();
     let variables = reading.variables(&set);
-    let configured = match reading.url(&variables) {
-        Ok(Some((url, key))) => reading.read_url(&url, key, &variables, &set),
-        Ok(None) => Some(reading.read_parts(&variables)),
-        Err(NoUrl) => None,
+    let configured = match reading.secret("URL") {
+        Some(url) => reading.read_url(&url, &variables, &set),
+        None => Some(reading.read_parts(&variables)),
     };
     reading.complaints.sort();
     if reading.complaints.has_errors() {
@@ -164,28 +165,33 @@ impl Reading<'_> {
         self.complaints.push(self.env.complaint(&name, code, message).maybe_help(help));
     }
 
-    /// The settings, references replaced. `envy::prefixed` would cut a prefix off more than once where a name repeats
-    /// it, so it is cut off here.
+    /// The settings, references replaced. `envy::prefixed` would cut a prefix off more than once where a name repeats it.
     fn variables(&mut self, set: &[&str]) -> Variables {
-        let mut pairs = Vec::new();
-        for key in set {
-            let name = self.variable(key);
-            // A URL is taken apart before its references are replaced.
-            let value = match self.env.raw(&name) {
-                Some(raw) if *key == "URL" && raw.contains("://") => Ok(Some(raw.to_owned())),
-                _ => self.env.value(&name),
-            };
-            match value {
-                Ok(Some(value)) if matches!(*key, "PASSWORD" | "URL") => match one_line(&value) {
-                    Ok(secret) => pairs.push(((*key).to_owned(), secret.to_owned())),
-                    Err(why) => self.complain(key, "invalid-value", &format!("the value {why}"), None),
-                },
-                Ok(Some(value)) => pairs.push(((*key).to_owned(), value)),
-                Ok(None) => {}
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for key in set.iter().filter(|key| !SECRETS.contains(key)) {
+            match self.env.value(&self.variable(key)) {
+                Ok(value) => pairs.extend(value.map(|value| ((*key).to_owned(), value))),
                 Err(refused) => self.complaints.extend(refused),
             }
         }
-        envy::from_iter(pairs).unwrap_or_default()
+        envy::from_iter(pairs.clone()).unwrap_or_else(|_| {
+            // envy stops at the first error; here all are reported.
+            for (key, value) in pairs {
+                if let Err(error) = envy::from_iter::<_, Variables>([(key.clone(), value)]) {
+                    self.complain(&key, "invalid-value", &error.to_string(), None);
+                }
+            }
+            Variables::default()
+        })
+    }
+
+    fn secret(&mut self, key: &str) -> Option<Secret> {
+        // A URL is taken apart before its references are replaced.
+        let value = |name: &str| match self.env.raw(name) {
+            Some(raw) if key == "URL" && raw.contains("://") => Ok(Some(raw.to_owned())),
+            _ => self.env.value(name),
+        };
+        secret::read(self.env, &self.variable(key), value, &mut self.complaints)
     }
 
     /// Variables with the domain's prefix that are no setting: most likely misspelt ones.
@@ -219,38 +225,13 @@ impl Reading<'_> {
         other_domain || service_link && !self.env.is_from_dotenv(name)
     }
 
-    /// The URL, and which variable has it.
-    fn url(&mut self, variables: &Variables) -> Result<Option<(SecretString, &'static str)>, NoUrl> {
-        match (&variables.url, &variables.url_file) {
-            (None, None) => Ok(None),
-            (Some(url), None) => Ok(Some((url.clone(), "URL"))),
-            (None, Some(file)) => match read_secret(Path::new(file)) {
-                Ok(url) => Ok(Some((url, "URL_FILE"))),
-                Err(problem) => {
-                    self.complain("URL_FILE", "unreadable-file", &problem, None);
-                    Err(NoUrl)
-                }
-            },
-            (Some(_), Some(_)) => {
-                let message = format!("{0}URL and {0}URL_FILE are both set; set one", self.prefix);
-                self.complain("URL_FILE", "contradicting-variables", &message, None);
-                Err(NoUrl)
-            }
-        }
-    }
-
-    fn read_url(
-        &mut self,
-        url: &SecretString,
-        named: &'static str,
-        variables: &Variables,
-        set: &[&str],
-    ) -> Option<Configured> {
+    fn read_url(&mut self, url: &Secret, variables: &Variables, set: &[&str]) -> Option<Configured> {
+        let named = url.variable.strip_prefix(&self.prefix).unwrap_or("URL");
         for key in ["HOST", "PORT", "USER", "NAME"].into_iter().filter(|key| set.contains(key)) {
-            let message = format!("{}{named} already says this; set one or the other", self.prefix);
+            let message = format!("{} already says this; set one or the other", url.variable);
             self.complain(key, "contradicting-variables", &message, None);
         }
-        let parsed = match Connection::from_url_and(url.expose_secret(), self.env, variables.safety()) {
+        let parsed = match Connection::from_url_and(url.text.expose_secret(), self.env, variables.safety()) {
             Ok(parsed) => parsed,
             Err(errors) => {
                 for error in errors {
@@ -266,13 +247,12 @@ impl Reading<'_> {
         if !parsed.names_database {
             connection.database = self.database(&connection.user);
         }
-        let password = self.password(variables);
-        match (&connection.password, password) {
+        match (&connection.password, self.password()) {
             (Password::None, password) => connection.password = password,
             (_, Password::None) => {}
             _ => {
-                let message = format!("{}{named} has a password too; give it once", self.prefix);
-                let key = if variables.password.is_some() { "PASSWORD" } else { "PASSWORD_FILE" };
+                let message = format!("{} has a password too; give it once", url.variable);
+                let key = if set.contains(&"PASSWORD") { "PASSWORD" } else { "PASSWORD_FILE" };
                 self.complain(key, "contradicting-variables", &message, None);
             }
         }
@@ -282,8 +262,8 @@ impl Reading<'_> {
         if let Some(options) = &variables.options {
             connection.options.clone_from(options);
         }
-        let connect_timeout = self.connect_timeout(variables).or(parsed.connect_timeout);
-        let origin = Origin::Url { prefix: self.prefix.clone(), variable: self.variable(named) };
+        let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero()).or(parsed.connect_timeout);
+        let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
         Some(Configured { connection, connect_timeout, origin })
     }
 
@@ -293,11 +273,11 @@ impl Reading<'_> {
         let hosts = hosts::lists(host, variables.port.as_deref()).map_err(|error| self.host_error(&error, variables));
         let user = variables.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
         let database = variables.name.clone().unwrap_or_else(|| self.database(&user));
-        let connect_timeout = self.connect_timeout(variables);
+        let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero());
         let connection = Connection {
             hosts: hosts.unwrap_or_default(),
             user,
-            password: self.password(variables),
+            password: self.password(),
             database,
             application_name: variables.application_name.clone().unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
             options: variables.options.clone().unwrap_or_default(),
@@ -340,71 +320,18 @@ impl Reading<'_> {
         self.complain(key, code, &error.to_string(), help);
     }
 
-    fn connect_timeout(&mut self, variables: &Variables) -> Option<Duration> {
-        let timeout = parse_seconds(variables.connect_timeout.as_ref()?);
-        if timeout.is_none() {
-            let message = "this must be a whole number of seconds from 0 to 3,600";
-            self.complain("CONNECT_TIMEOUT", "bad-timeout", message, None);
-        }
-        timeout.filter(|timeout| !timeout.is_zero())
-    }
-
     /// The database where none is named: the domain's own name; for the default connection the role's, as in libpq.
     fn database(&self, user: &str) -> String {
         if self.domain.as_str() == DEFAULT_DOMAIN { user.to_owned() } else { self.domain.to_string() }
     }
 
-    fn password(&mut self, variables: &Variables) -> Password {
-        match (&variables.password, &variables.password_file) {
-            (None, None) => Password::None,
-            (Some(password), None) => Password::Given(password.clone()),
-            (None, Some(file)) => {
-                let path = PathBuf::from(file);
-                if let Err(problem) = read_secret(&path) {
-                    self.complain("PASSWORD_FILE", "unreadable-file", &problem, None);
-                }
-                Password::File(path)
-            }
-            (Some(_), Some(_)) => {
-                let message = format!("{0}PASSWORD and {0}PASSWORD_FILE are both set; set one", self.prefix);
-                self.complain("PASSWORD_FILE", "contradicting-variables", &message, None);
-                Password::None
-            }
+    fn password(&mut self) -> Password {
+        match self.secret("PASSWORD") {
+            None => Password::None,
+            Some(Secret { file: Some(path), .. }) => Password::File(path),
+            Some(Secret { text, .. }) => Password::Given(text),
         }
     }
-}
-
-/// The secret that a file holds, or why there is none. The path is not repeated: a secret may have been written there by mistake.
-///
-/// # Errors
-/// What is wrong with the file, in words.
-pub fn read_secret(path: &Path) -> Result<SecretString, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
-    secret_of_bytes(bytes)
-}
-
-/// The secret that the bytes of a file are.
-///
-/// # Errors
-/// What is wrong with them, in words.
-pub fn secret_of_bytes(bytes: Vec<u8>) -> Result<SecretString, String> {
-    let text = String::from_utf8(bytes).map(SecretString::from);
-    let text = text
-        .map_err(|error| format!("the file it names is not UTF-8 at byte {}", error.utf8_error().valid_up_to() + 1))?;
-    let secret = one_line(text.expose_secret()).map_err(|why| format!("the file it names {why}"))?;
-    if secret.is_empty() { Err("the file it names is empty".to_owned()) } else { Ok(SecretString::from(secret)) }
-}
-
-/// A secret as it was written, without a byte order mark before it and one line break behind it, which editors and `echo` add.
-///
-/// # Errors
-/// What else does not belong into a secret, and where: a line break or NUL within it.
-pub(super) fn one_line(text: &str) -> Result<&str, String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-    let Some((at, found)) = text.char_indices().find(|(_, c)| matches!(c, '\n' | '\r' | '\0')) else { return Ok(text) };
-    let what = if found == '\0' { "a NUL" } else { "a line break" };
-    Err(format!("has {what} at byte {} of the secret, which must be one line", at + 1))
 }
 
 /// How the variable ends that an error is about.

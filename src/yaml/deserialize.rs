@@ -1,20 +1,14 @@
-//! A node becomes a typed value, or all errors in it are reported at once.
-//!
-//! The schema of the type finds what does not fit. `serde_yaml` makes the value of the rest, where types make checks of their
-//! own; what such a check refuses is reported and left out, until no check refuses anything.
+//! A node becomes a typed value, or all errors in it are reported at once: the schema of the type finds what does not fit,
+//! and `serde_yaml` makes the value of what does.
 
 use schemars::JsonSchema;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny};
-use serde_path_to_error::Segment;
 use serde_yaml::Value;
 
-use super::check::{Tree, check, schema_of};
-use super::marked::Marked;
-use super::place::Place;
+use super::check::{Place, check, schema_of};
+use super::marked::{Entry, Kind, Marked};
+use super::scalar::{Scalar, ScalarKind};
 use crate::diagnostics::{Diagnostic, Diagnostics};
-
-/// The most errors of checks that are reported for one node.
-const MAX_ERRORS: usize = 100;
 
 /// A value that is read from the tree itself, with its places and digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,102 +35,51 @@ impl JsonSchema for Any {
 }
 
 /// Makes a `T` of `node`. The errors have the codes `unknown-key`, `missing-key`, `unknown-word`, `wrong-type` and
-/// `invalid-value`. Their messages repeat no value; the message of a type's own check (`serde::de::Error::custom`) is given
-/// as it is.
+/// `invalid-value`. Their messages repeat no value.
 ///
 /// `None` where there is an error.
 pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(
     node: &Marked,
     diagnostics: &mut Diagnostics,
 ) -> Option<T> {
-    read(node, diagnostics).map(|(value, _)| value)
+    let value = serde_yaml::from_value(checked::<T>(node, diagnostics)?);
+    if value.is_err() {
+        // The schema of a type is to say all that its deserialization asks for. The error of that may repeat a value.
+        let message = format!("this cannot be read as a {}", T::schema_name());
+        diagnostics.push(Diagnostic::error("invalid-value", node.head(), message));
+    }
+    value.ok()
 }
 
-/// The value of `node` as `serde_yaml` has it, without what is null, checked as [`deserialize`] does for a `T`.
-pub fn checked<T: DeserializeOwned + JsonSchema + 'static>(
-    node: &Marked,
-    diagnostics: &mut Diagnostics,
-) -> Option<Value> {
-    read::<T>(node, diagnostics).map(|(_, value)| value)
-}
-
-fn read<T: DeserializeOwned + JsonSchema + 'static>(
-    node: &Marked,
-    diagnostics: &mut Diagnostics,
-) -> Option<(T, Value)> {
+/// The value of `node` as `serde_yaml` has it, without what is null, where [`deserialize`] makes a `T` of it.
+pub fn checked<T: JsonSchema + 'static>(node: &Marked, diagnostics: &mut Diagnostics) -> Option<Value> {
     let mut found = Diagnostics::new();
-    let tree = check(&schema_of::<T>(), &Place::root(node), &mut found);
-    let value = tree.and_then(|tree| read_tree(tree, node, &mut found)).filter(|_| found.is_empty());
+    check(&schema_of::<T>(), &Place::root(node), &mut found);
+    let value = found.is_empty().then(|| value(node));
     diagnostics.extend(found);
     value
 }
 
-fn read_tree<T: DeserializeOwned>(mut tree: Tree, node: &Marked, found: &mut Diagnostics) -> Option<(T, Value)> {
-    for _ in 0..MAX_ERRORS {
-        let value = tree.to_value();
-        let error = match serde_path_to_error::deserialize(&value) {
-            Ok(read) => return Some((read, value)),
-            Err(error) => error,
-        };
-        let path: Vec<&Segment> = error.path().iter().collect();
-        let place = place_of(&tree, &path, Place::root(node))?;
-        let message = place.name.iter().cloned().chain([error.inner().to_string()]).collect::<Vec<_>>().join(": ");
-        found.push(Diagnostic::error("invalid-value", place.value, message));
-        if remove(&mut tree, &path) != Removed::Done {
-            return None;
+fn value(node: &Marked) -> Value {
+    match node.kind() {
+        Kind::Sequence(items) => Value::Sequence(items.iter().map(value).collect()),
+        Kind::Mapping(entries) => {
+            let pair = |entry: &Entry| (Value::from(entry.key()), value(entry.value()));
+            Value::Mapping(entries.iter().filter(|entry| !entry.value().is_null()).map(pair).collect())
         }
-    }
-    None
-}
-
-/// Where `path` leads in the file; `None` where a placeholder stands there, whose refusal says nothing new.
-fn place_of<'a>(tree: &Tree, path: &[&Segment], place: Place<'a>) -> Option<Place<'a>> {
-    match (tree, path) {
-        (Tree::Placeholder(_), _) => None,
-        (Tree::Map(fields), [Segment::Map { key }, rest @ ..]) => match place.node.entry(key) {
-            Some(entry) => {
-                let field = fields.iter().find(|field| field.key == *key)?;
-                place_of(&field.value, rest, place.at_key(entry))
-            }
-            None => Some(place),
+        Kind::Scalar(scalar) => match scalar.kind() {
+            ScalarKind::Null => Value::Null,
+            ScalarKind::Boolean(value) => Value::Bool(value),
+            ScalarKind::Text => Value::from(scalar.text()),
+            ScalarKind::Integer | ScalarKind::Decimal => number(scalar),
         },
-        (Tree::List(items), [Segment::Seq { index }, rest @ ..]) => {
-            let (at, item) = items.get(*index)?;
-            place_of(item, rest, place.at_item(*at)?)
-        }
-        _ => Some(place),
     }
 }
 
-#[derive(PartialEq, Eq)]
-enum Removed {
-    Done,
-    /// What holds it has to be removed in its place.
-    Required,
-}
-
-/// Takes away what `path` leads to, or the innermost value around it that may be missing.
-fn remove(tree: &mut Tree, path: &[&Segment]) -> Removed {
-    match (tree, path) {
-        (Tree::Map(fields), [Segment::Map { key }, rest @ ..]) => {
-            let Some(at) = fields.iter().position(|field| field.key == *key) else { return Removed::Required };
-            let Some(field) = fields.get_mut(at) else { return Removed::Required };
-            if remove(&mut field.value, rest) == Removed::Done {
-                return Removed::Done;
-            }
-            if field.is_required {
-                return Removed::Required;
-            }
-            fields.remove(at);
-            Removed::Done
-        }
-        (Tree::List(items), [Segment::Seq { index }, rest @ ..]) => {
-            let Some((_, item)) = items.get_mut(*index) else { return Removed::Required };
-            if remove(item, rest) != Removed::Done {
-                items.remove(*index);
-            }
-            Removed::Done
-        }
-        _ => Removed::Required,
-    }
+fn number(scalar: &Scalar) -> Value {
+    let integer = scalar.wide_integer();
+    let signed = integer.and_then(|integer| i64::try_from(integer).ok()).map(Value::from);
+    let unsigned = || integer.and_then(|integer| u64::try_from(integer).ok()).map(Value::from);
+    let float = || Value::from(scalar.decimal().map_or(f64::NAN, |number| number.to_f64()));
+    signed.or_else(unsigned).unwrap_or_else(float)
 }

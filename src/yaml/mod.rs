@@ -12,19 +12,20 @@
 mod builder;
 mod check;
 mod deserialize;
+mod formats;
 #[cfg(test)]
 mod keys;
 mod marked;
 mod merge;
 mod parse;
 mod pieces;
-mod place;
 mod scalar;
 #[cfg(test)]
 mod tests;
 
 pub use check::schema_of;
 pub use deserialize::{Any, checked, deserialize};
+pub use formats::socket_address;
 #[cfg(test)]
 pub(crate) use keys::same_keys;
 pub use marked::{Entry, Kind, Marked};

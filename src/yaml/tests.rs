@@ -251,19 +251,8 @@ enum Mode {
 struct Pool {
     min: u32,
     max: u32,
-    #[serde(default)]
-    even: Even,
-}
-
-#[derive(Debug, Deserialize, JsonSchema, PartialEq, Default)]
-#[serde(try_from = "u32")]
-struct Even(u32);
-
-impl TryFrom<u32> for Even {
-    type Error = String;
-    fn try_from(number: u32) -> Result<Self, String> {
-        if number.is_multiple_of(2) { Ok(Self(number)) } else { Err("this number must be even".to_owned()) }
-    }
+    #[schemars(extend("format" = "time-zone"))]
+    zone: Option<String>,
 }
 
 type Servers = BTreeMap<String, Server>;
@@ -274,7 +263,7 @@ fn a_good_file_becomes_a_typed_value() {
     let mut diagnostics = Diagnostics::new();
     let servers: Servers = deserialize(&root, &mut diagnostics).unwrap();
     assert!(diagnostics.is_empty());
-    let pool = Some(Pool { min: 1, max: 2, even: Even(0) });
+    let pool = Some(Pool { min: 1, max: 2, zone: None });
     let expected = Server { host: "h".into(), port: 80, mode: Mode::Json, weights: vec![0.5, 1.0], pool };
     assert_eq!(servers["a"], expected);
 }
@@ -283,7 +272,7 @@ fn a_good_file_becomes_a_typed_value() {
 fn all_errors_of_a_section_come_at_once() {
     let cases = [
         "a: {hots: h, port: 80, mode: jsno}\n",
-        "a:\n  host: 5\n  port: eighty\n  weights: [1, x, 2, y]\n  pool: {min: -1, max: 4294967296, even: 3}\nb:\n  port: 70000\n",
+        "a:\n  host: 5\n  port: eighty\n  weights: [1, x, 2, y]\n  pool: {min: -1, max: 4294967296, zone: Mars}\nb:\n  port: 70000\n",
         "a: 1\nb: []\nc: text\nd:\n",
         "pool: {host: h, port: 1, pool: {pool: 1, min: 1, max: 1}}\n",
         "a: {host: h, port: 1, host_name: x, zzz: 1}\nb: {host: yes, port: 0x50, mode: true, pool: [1]}\n",
