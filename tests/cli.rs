@@ -230,7 +230,7 @@ fn completions_and_the_manual_name_every_command() {
 }
 
 #[actix_web::test]
-async fn the_doctor_says_of_each_database_what_is_wrong_and_what_to_do() {
+async fn the_doctor_reports_the_fault_of_each_database_and_its_remedy() {
     let databases = SampleDatabases::create().await;
     let well = databases.environment();
     let (code, stdout, stderr) = run(repository(), &well, &["doctor"]);
@@ -258,7 +258,7 @@ async fn the_doctor_says_of_each_database_what_is_wrong_and_what_to_do() {
     assert_eq!(code, 1, "{stdout}");
     for seen in [
         "REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON \"public\".\"oms_history\" FROM writer_of_oms",
-        "reads the whole of \"public\".\"inventory\"",
+        "reads all rows of \"public\".\"inventory\"",
         "create an index",
         "SQLSTATE 42P01",
     ] {
@@ -274,14 +274,14 @@ async fn the_doctor_says_of_each_database_what_is_wrong_and_what_to_do() {
         .collect();
     let (code, stdout, _) = run(repository(), &nowhere, &["doctor"]);
     assert_eq!(code, 3, "{stdout}");
-    assert!(stdout.contains("mend the port in OMS_DB_URL"), "{stdout}");
-    for seen in ["Connection refused", "no-such-host.invalid has no address", "mend the host in INVENTORY_DB_URL"] {
+    assert!(stdout.contains("correct the port in OMS_DB_URL"), "{stdout}");
+    for seen in ["Connection refused", "no-such-host.invalid has no address", "correct the host in INVENTORY_DB_URL"] {
         assert!(stdout.contains(seen), "{seen}: {stdout}");
     }
 }
 
 #[actix_web::test]
-async fn the_doctor_names_what_there_is_to_mend_wherever_a_connection_is_written() {
+async fn the_doctor_names_the_setting_to_correct_wherever_a_connection_is_configured() {
     let directory = tempfile::tempdir().expect("a directory");
     let graph = "flow: all\noutcomes: [{ status: done, body: { n: a.n } }]\nnodes:\n\
                  \x20 a: { type: DBNode, query: SELECT 1 AS n }\n\
@@ -292,7 +292,7 @@ async fn the_doctor_names_what_there_is_to_mend_wherever_a_connection_is_written
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let (code, stdout, stderr) = run(directory.path(), &variables, &["doctor"]);
     assert_eq!(code, 3, "{stdout}{stderr}");
-    for seen in ["mend DB_HOST", "mend OTHER_DB_PORT", "mend the port in the graph's `connection:`"] {
+    for seen in ["correct DB_HOST", "correct OTHER_DB_PORT", "correct the port in the graph's `connection:`"] {
         assert!(stdout.contains(seen), "{seen}: {stdout}");
     }
 }

@@ -1,6 +1,6 @@
-//! The addresses of a host, each with a time of its own.
+//! The addresses of a host, each with its own connect timeout.
 //!
-//! An address that gave no answer is tried last until it answers, so that not every connection waits for it.
+//! An address that did not answer is tried last until it answers, so that not every connection attempt waits for it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,20 +27,20 @@ pub(super) async fn look_up(host: &str, port: u16, limit: Duration) -> io::Resul
     }
 }
 
-/// Tries `addresses` one after the other, each for as long as `limit`. The one that was `silent` comes last.
+/// Tries `addresses` one after the other, each for at most `limit`. The `unresponsive` one is tried last.
 ///
 /// # Errors
-/// That of the last one.
-pub(super) async fn in_turn<T, F>(
+/// The error of the last attempt.
+pub(super) async fn try_in_order<T, F>(
     addresses: &[SocketAddr],
-    silent: &ArcSwapOption<SocketAddr>,
+    unresponsive: &ArcSwapOption<SocketAddr>,
     limit: Duration,
     attempt: impl Fn(SocketAddr) -> F,
 ) -> Result<T, DialError>
 where
     F: Future<Output = Result<T, DialError>>,
 {
-    let last = silent.load_full();
+    let last = unresponsive.load_full();
     let mut addresses = addresses.to_vec();
     addresses.sort_by_key(|address| last.as_deref() == Some(address));
     let mut failure = DialError::from("the host has no address");
@@ -48,14 +48,14 @@ where
         match timeout(limit, attempt(address)).await {
             Ok(Ok(made)) => {
                 if last.as_deref() == Some(&address) {
-                    silent.store(None);
+                    unresponsive.store(None);
                 }
                 return Ok(made);
             }
             Ok(Err(error)) => failure = error,
             Err(_) => {
-                silent.store(Some(Arc::new(address)));
-                failure = ConnectError::late(limit).into();
+                unresponsive.store(Some(Arc::new(address)));
+                failure = ConnectError::timed_out(limit).into();
             }
         }
     }
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// A listener that answers with one byte, or one that takes connections and says nothing.
+    /// A listener that accepts connections, and answers with one byte or not at all.
     async fn listener(answers: bool) -> (SocketAddr, tokio::task::JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
@@ -86,13 +86,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_address_has_its_own_time_and_a_silent_one_is_tried_last() {
-        let ((dumb, _dumb), (answering, _answering)) = (listener(false).await, listener(true).await);
+    async fn each_address_has_its_own_timeout_and_an_unresponsive_one_is_tried_last() {
+        let ((hanging, _hanging), (answering, _answering)) = (listener(false).await, listener(true).await);
         let refusing = {
             let unused = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             unused.local_addr().expect("its address")
         };
-        let (silent, limit) = (ArcSwapOption::empty(), Duration::from_millis(300));
+        let (unresponsive, limit) = (ArcSwapOption::empty(), Duration::from_millis(300));
         let tried = std::sync::Mutex::new(Vec::new());
         let attempt = |address| {
             tried.lock().expect("no panic").push(address);
@@ -101,18 +101,18 @@ mod tests {
                 Ok(stream.read_u8().await.map(|_| address)?)
             }
         };
-        let took = async |addresses: &[SocketAddr]| {
+        let connect = async |addresses: &[SocketAddr]| {
             tried.lock().expect("no panic").clear();
-            let made = in_turn(addresses, &silent, limit, attempt).await;
+            let made = try_in_order(addresses, &unresponsive, limit, attempt).await;
             (made.map_err(|error| error.to_string()), tried.lock().expect("no panic").clone())
         };
         let late = "no answer within 300 ms".to_owned();
-        let all = [dumb, refusing, answering];
-        assert_eq!(took(&all).await, (Ok(answering), vec![dumb, refusing, answering]));
-        assert_eq!(took(&all).await, (Ok(answering), vec![refusing, answering]), "the silent one is last now");
-        assert_eq!(took(&[dumb]).await, (Err(late.clone()), vec![dumb]));
-        assert_eq!(took(&[dumb, refusing]).await, (Err(late), vec![refusing, dumb]));
-        let (refused, tried) = took(&[refusing]).await;
+        let all = [hanging, refusing, answering];
+        assert_eq!(connect(&all).await, (Ok(answering), vec![hanging, refusing, answering]));
+        assert_eq!(connect(&all).await, (Ok(answering), vec![refusing, answering]), "the unresponsive one is last now");
+        assert_eq!(connect(&[hanging]).await, (Err(late.clone()), vec![hanging]));
+        assert_eq!(connect(&[hanging, refusing]).await, (Err(late), vec![refusing, hanging]));
+        let (refused, tried) = connect(&[refusing]).await;
         assert!(refused.is_err_and(|why| why.starts_with("Connection refused")));
         assert_eq!(tried, vec![refusing]);
     }

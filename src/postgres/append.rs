@@ -1,29 +1,29 @@
-//! Rows that the service itself appends to a table: decision records. Floor 1.
+//! Appends decision records to a table.
 //!
-//! All other sessions are read only; this connection is one of its own, used by one thread, and writes nothing but whole
-//! batches. A batch that may have been written before is written again without harm: each row has an id, and an id that is
-//! there already is passed over.
+//! This is the only connection that writes; all other sessions are read only. One thread uses it, and it writes whole batches.
+//! A batch can be written twice without harm: each row has an id, and a row whose id exists is skipped.
 
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connect::Connector;
-use super::failure::{ConnectError, is_refusal, of_query};
+use super::failure::{ConnectError, of_query};
 use super::manager::ServerConnection;
+use super::sqlstate::keeps_session;
 use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;
 
 /// A row to append.
 #[derive(Debug, Clone)]
 pub struct AppendedRow {
-    /// What tells it from every other row.
+    /// Identifies the row.
     pub id: uuid::Uuid,
-    /// The moment it is of, in RFC 3339.
+    /// The time of the decision, in RFC 3339.
     pub at: String,
-    /// The flow it is of.
+    /// The flow of the decision.
     pub flow: String,
-    /// The document.
+    /// The record as JSON.
     pub json: String,
 }
 
@@ -32,7 +32,7 @@ pub struct AppendedRow {
 #[error("{why}")]
 pub struct AppendError {
     why: String,
-    /// Whether the same batch may succeed if it is tried again.
+    /// Whether the same batch may succeed on a retry.
     pub is_transient: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Rows for `table`, a name that is written into SQL as it is, in the database of `config`.
+    /// Appends to `table` in the database of `config`. The name becomes part of the SQL text unchanged.
     pub fn new(config: &DomainConfig, table: &str) -> Self {
         let statement = format!(
             "INSERT INTO {table} (id, at, flow, record) SELECT i::uuid, a::timestamptz, f, r::json \
@@ -56,14 +56,14 @@ impl Appender {
     /// Appends `rows` in one transaction: all of them, or none.
     ///
     /// # Errors
-    /// [`AppendError`]. A lost connection leaves open whether the rows were appended.
+    /// [`AppendError`]. After a lost connection it is unknown whether the rows were appended.
     pub async fn append(&mut self, rows: &[AppendedRow]) -> Result<(), AppendError> {
         let connection = match self.open.take() {
             Some(open) if !open.is_closed() => open,
             _ => self.connect().await?,
         };
         let outcome = insert(&mut self.open.insert(connection).client, &self.statement, rows).await;
-        if outcome.as_ref().is_err_and(|error| !is_refusal(error)) {
+        if outcome.as_ref().is_err_and(|error| !keeps_session(error)) {
             self.open = None;
         }
         outcome.map_err(|error| {
@@ -77,9 +77,9 @@ impl Appender {
     }
 
     async fn connect(&self) -> Result<ServerConnection, AppendError> {
-        let patience = self.connector.patience();
-        let made = timeout(patience, self.connector.connect()).await;
-        made.unwrap_or_else(|_| Err(ConnectError::late(patience)))
+        let limit = self.connector.longest_connect();
+        let made = timeout(limit, self.connector.connect()).await;
+        made.unwrap_or_else(|_| Err(ConnectError::timed_out(limit)))
             .map_err(|error| AppendError { why: error.to_string(), is_transient: true })
     }
 }

@@ -1,10 +1,9 @@
-//! Whether each of our connections has a session of the server to itself.
+//! Detects poolers that do not give each connection a session of its own.
 //!
-//! Behind a pooler that gives each transaction whatever session is free, a statement that was prepared on one session is
-//! looked for on another: at best nothing of that name is there, at worst another service has prepared something else under
-//! it, and the answer is one to another question. So where statements are prepared such a pooler is noticed, and nothing is
-//! asked of it any more: where two of our connections stand before one session, where a session lacks the settings of its
-//! first message, and where a statement is not there that was prepared (or is there that was not).
+//! Behind a pooler in transaction mode, a statement that was prepared on one session may be executed on another. There it does not
+//! exist, or is another statement of the same name, and the answer belongs to another query. Where statements are prepared,
+//! such a pooler is therefore detected, and no more queries are sent. It shows in three ways: two connections have
+//! the same session, a session lacks the settings of the startup packet, or a prepared statement is missing or unexpected.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,150 +13,141 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-/// What to do about a pooler that gives each transaction another session.
+/// The error for a pooler that gives each transaction another session.
 pub(super) const POOLED: &str = "a pooler gives each transaction another session, where prepared statements go astray: set \
                                  `pool: { statements: unprepared }` for the domain";
-/// What to do about a pooler that leaves out the settings of our sessions.
-pub(super) const UNSETTLED: &str = "the session is not read only as it was asked to be: a pooler leaves out its settings. Where it \
+/// The error for a pooler that does not pass on the settings of the startup packet.
+pub(super) const SETTINGS_IGNORED: &str = "the session is not read only as it was asked to be: a pooler leaves out its settings. Where it \
                                     gives each transaction another session, set `pool: { statements: unprepared }` for the \
                                     domain; where it does not, `ALTER ROLE ... SET default_transaction_read_only = on`";
-/// The same where the pooler says so.
-pub(super) const UNWANTED: &str = "the server refused the settings of a session, as PgBouncer does: set `pool: { statements: \
+/// The error for a pooler that rejects these settings.
+pub(super) const SETTINGS_REFUSED: &str = "the server refused the settings of a session, as PgBouncer does: set `pool: { statements: \
                                    unprepared }` for the domain, or in session mode `ignore_startup_parameters = options`";
 
-/// The process of a session, and when its server began: processes of different servers may have one number.
-const WHO: &str = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()";
+/// The process of a session and the start time of its server: processes of different servers may have the same number.
+const BACKEND_ID: &str = "SELECT pg_catalog.pg_backend_pid(), pg_catalog.pg_postmaster_start_time()";
 
-/// A connection whose session another one has just given up may not have heard of that yet.
-const HEARSAY: Duration = Duration::from_millis(500);
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long a connection may take to release a session that the server has already ended.
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(500);
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The sessions behind the connections of a domain.
+/// The sessions (backend processes) behind the connections of a domain.
 #[derive(Debug, Default)]
 pub(super) struct Backends {
-    taken: Mutex<HashSet<String>>,
-    pooled: AtomicBool,
+    claimed: Mutex<HashSet<String>>,
+    is_pooled: AtomicBool,
 }
 
-/// A connection's place before its session, until it is given up.
+/// The session that one connection has claimed, until it is released.
 #[derive(Debug, Default)]
-pub(super) struct Place {
+pub(super) struct BackendClaim {
     backends: Arc<Backends>,
-    held: Mutex<Option<String>>,
+    backend: Mutex<Option<String>>,
 }
 
 impl Backends {
-    /// Whether a pooler was noticed.
-    pub(super) fn are_pooled(&self) -> bool {
-        self.pooled.load(Ordering::Relaxed)
+    /// Whether a pooler was detected.
+    pub(super) fn is_pooled(&self) -> bool {
+        self.is_pooled.load(Ordering::Relaxed)
     }
 
-    /// A pooler was noticed.
-    pub(super) fn note_pooler(&self) {
-        if !self.pooled.swap(true, Ordering::Relaxed) {
-            tracing::error!(why = POOLED, "postgres.pooler.noticed");
+    /// Sets and logs whether a pooler was detected.
+    pub(super) fn set_pooled(&self, is_pooled: bool) {
+        match (self.is_pooled.swap(is_pooled, Ordering::Relaxed), is_pooled) {
+            (false, true) => tracing::error!(why = POOLED, "postgres.pooler.noticed"),
+            (true, false) => tracing::info!("postgres.pooler.gone"),
+            _ => {}
         }
     }
 
-    /// Each connection has a session to itself again.
-    pub(super) fn note_no_pooler(&self) {
-        if self.pooled.swap(false, Ordering::Relaxed) {
-            tracing::info!("postgres.pooler.gone");
-        }
-    }
-
-    /// Whether `client` stands before a session that one of the connections took. Where it does not, a pooler has given it
-    /// another. A server that cannot say who it is counts as known.
+    /// Whether the session of `client` is one that a connection has claimed. Otherwise a pooler has given it another session.
+    /// `true` where the server has no backend ids.
     ///
     /// # Errors
-    /// Where the connection broke.
-    pub(super) async fn know(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
-        let Some(backend) = who(client).await? else { return Ok(true) };
-        Ok(self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains(&backend))
+    /// The connection broke.
+    pub(super) async fn contains_backend_of(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        let Some(backend) = backend_id(client).await? else { return Ok(true) };
+        Ok(self.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(&backend))
     }
 
-    fn take(&self, backend: &str) -> bool {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(backend.to_owned())
-    }
-
-    fn give_back(&self, backend: &str) {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(backend);
+    fn claim(&self, backend: &str) -> bool {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(backend.to_owned())
     }
 }
 
-impl Place {
-    /// Before one of `backends`.
-    pub(super) fn before(backends: &Arc<Backends>) -> Self {
-        Self { backends: Arc::clone(backends), held: Mutex::default() }
+impl BackendClaim {
+    /// Claims nothing yet.
+    pub(super) fn new(backends: &Arc<Backends>) -> Self {
+        Self { backends: Arc::clone(backends), backend: Mutex::default() }
     }
 
-    /// Takes the session of `client`. `false` where another connection stands before it, and goes on to.
+    /// Claims the session of `client`. `false` where another connection has it and keeps it. `true` where the server has no
+    /// backend ids.
     ///
     /// # Errors
-    /// Where the connection broke. A server that cannot say who it is is taken at its word.
-    pub(super) async fn take(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
-        let Some(backend) = who(client).await? else { return Ok(true) };
+    /// The connection broke.
+    pub(super) async fn claim(&self, client: &Client) -> Result<bool, tokio_postgres::Error> {
+        let Some(backend) = backend_id(client).await? else { return Ok(true) };
         let mut waited = Duration::ZERO;
-        while !self.backends.take(&backend) {
-            if waited >= HEARSAY {
-                self.backends.note_pooler();
+        while !self.backends.claim(&backend) {
+            if waited >= RELEASE_TIMEOUT {
+                self.backends.set_pooled(true);
                 return Ok(false);
             }
-            sleep(PAUSE).await;
-            waited += PAUSE;
+            sleep(RETRY_INTERVAL).await;
+            waited += RETRY_INTERVAL;
         }
-        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
+        *self.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
         Ok(true)
     }
 
-    /// Gives the session up. Before the server hears of it, so that whoever is given that session next finds it free.
-    pub(super) fn give_up(&self) {
-        if let Some(backend) = self.held.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            self.backends.give_back(&backend);
+    /// Releases the session. To be called before the server is told to end it, so that the next connection to get it can claim it.
+    pub(super) fn release(&self) {
+        if let Some(backend) = self.backend.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.backends.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&backend);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for BackendClaim {
     fn drop(&mut self) {
-        self.give_up();
+        self.release();
     }
 }
 
-/// The session that `client` stands before at the moment; `None` where its server cannot say.
-async fn who(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
-    match client.simple_query(WHO).await {
-        Ok(answer) => Ok(answer.iter().find_map(name)),
+/// The id of the session that `client` has now. `None` where the server has no such ids.
+async fn backend_id(client: &Client) -> Result<Option<String>, tokio_postgres::Error> {
+    match client.simple_query(BACKEND_ID).await {
+        Ok(answer) => Ok(answer.iter().find_map(id_in)),
         Err(error) if error.as_db_error().is_some() => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-/// Whether each of two connections keeps one session from transaction to transaction. While a transaction of one is open a
-/// pooler has to give the other another session, and afterwards the one that was given up last, or the next in turn.
+/// Whether two connections keep their sessions from transaction to transaction. While one has a transaction open, a pooler
+/// has to give the other another session, and afterwards gives out the last one returned, or the next in turn.
 ///
 /// # Errors
-/// Where a connection broke.
-pub(super) async fn keep_their_sessions(pair: [&Client; 2]) -> Result<bool, tokio_postgres::Error> {
-    let [first, second] = pair;
-    let at_first = (who(first).await?, who(second).await?);
+/// A connection broke.
+pub(super) async fn keep_their_sessions([first, second]: [&Client; 2]) -> Result<bool, tokio_postgres::Error> {
+    let initial = (backend_id(first).await?, backend_id(second).await?);
     for open in [first, second, first, second] {
         open.batch_execute("BEGIN").await?;
-        let at = (who(first).await?, who(second).await?);
+        let now = (backend_id(first).await?, backend_id(second).await?);
         open.batch_execute("COMMIT").await?;
-        if at != at_first || (at.0.is_some() && at.0 == at.1) {
+        if now != initial || (now.0.is_some() && now.0 == now.1) {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn name(message: &SimpleQueryMessage) -> Option<String> {
+fn id_in(message: &SimpleQueryMessage) -> Option<String> {
     let SimpleQueryMessage::Row(row) = message else { return None };
-    let (process, began) = (row.get(0)?, row.get(1)?);
-    // Engines that only speak the protocol may have no processes.
-    let is_one = process.parse::<i64>().is_ok_and(|process| process > 0);
-    is_one.then(|| format!("{process} of {began}"))
+    let (process, started) = (row.get(0)?, row.get(1)?);
+    // Other servers that speak the protocol may have no processes.
+    let is_process = process.parse::<i64>().is_ok_and(|process| process > 0);
+    is_process.then(|| format!("{process} of {started}"))
 }
 
 #[cfg(test)]
@@ -165,16 +155,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_one_connections_until_that_gives_it_up() {
+    fn a_session_is_claimed_by_one_connection_until_it_is_released() {
         let backends = Arc::new(Backends::default());
-        let (first, other) = (Place::before(&backends), Place::before(&backends));
-        assert!(backends.take("7"));
-        *first.held.lock().expect("no panic") = Some("7".to_owned());
-        other.give_up();
-        assert!(!backends.take("7"), "the other had none to give up");
-        first.give_up();
-        first.give_up();
-        assert!(backends.take("7"));
-        assert!(!backends.are_pooled());
+        let (first, other) = (BackendClaim::new(&backends), BackendClaim::new(&backends));
+        assert!(backends.claim("7"));
+        *first.backend.lock().expect("no panic") = Some("7".to_owned());
+        other.release();
+        assert!(!backends.claim("7"), "the other has no claim to release");
+        first.release();
+        first.release();
+        assert!(backends.claim("7"));
+        assert!(!backends.is_pooled());
     }
 }

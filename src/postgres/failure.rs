@@ -1,69 +1,68 @@
-//! What the driver reports, told apart by what may be done about it. The texts made here name no secret and no SQL:
-//! PostgreSQL's own message goes into `detail` alone.
+//! The errors of the driver, classified by what can be done about them. Texts written here contain no secret and no SQL.
+//! PostgreSQL's own message is only ever in `detail`.
 
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::error::DbError;
 
 use super::backends::POOLED;
 use super::sqlstate::{self, Cause, Refusal};
 use super::tls;
 use crate::flow::QueryErrorKind;
 
-/// When trying again may help where no connection was free.
-pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+/// After this a query that found no free connection may succeed.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The cause of a connection that could not be made. The examination of a database looks into it; others read it with
-/// [`ConnectError::of`].
+/// The cause of a failed connection attempt, for the examination of a database. Other callers get the [`ConnectError`] of it.
 pub(super) type DialError = Box<dyn Error + Send + Sync>;
 
-/// Why there is no connection. `Display` is fit for a health page.
+/// Why a connection attempt failed. `Display` is fit for a health page.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody answered, or not in the words of PostgreSQL.
+    /// There was no answer, or none that the PostgreSQL protocol allows.
     #[error("{why}")]
     Unreachable {
         /// What happened.
         why: String,
     },
-    /// The server answers but takes no sessions now: it is starting up, shutting down or recovering.
+    /// The server answers but accepts no sessions: it is starting up, shutting down or recovering.
     #[error("the server is not taking connections (SQLSTATE {sqlstate})")]
     NotAccepting {
-        /// What it said.
+        /// The code in its answer.
         sqlstate: String,
     },
-    /// All connection slots of the server, the database or the role are taken.
+    /// All connection slots of the server, the database or the role are in use.
     #[error("the server has no free connection slots")]
     Full,
-    /// A pooler stands in between that gives each transaction another session.
+    /// A pooler between here and the server gives each transaction another session.
     #[error("{POOLED}")]
     Pooled,
-    /// The server refuses this role or database: somebody has to change something.
+    /// The server rejects this role or database. Retrying does not help before its configuration or ours changes.
     #[error("{why} (SQLSTATE {sqlstate})")]
     Refused {
-        /// What it refuses.
+        /// What it rejects.
         why: &'static str,
-        /// What it said.
+        /// The code in its answer.
         sqlstate: String,
     },
 }
 
 impl ConnectError {
-    /// No answer within `limit`.
-    pub(super) fn late(limit: Duration) -> Self {
+    /// There was no answer within `limit`.
+    pub(super) fn timed_out(limit: Duration) -> Self {
         Self::Unreachable { why: format!("no answer within {} ms", limit.as_millis()) }
     }
 
-    /// Reads the cause of a connection that could not be made, the driver's or our own.
+    /// Classifies the cause of a failed connection attempt.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        if let Some(ours) = tls::found::<Self>(error) {
-            return ours.clone();
+        if let Some(classified) = tls::find_cause::<Self>(error) {
+            return classified.clone();
         }
-        match tls::found::<DbError>(error) {
+        match tls::find_cause::<DbError>(error) {
             Some(answer) => Self::of_answer(answer),
-            None => Self::Unreachable { why: tls::explain(error).unwrap_or_else(|| chain(error)) },
+            None => Self::Unreachable { why: tls::explain(error).unwrap_or_else(|| with_causes(error)) },
         }
     }
 
@@ -76,8 +75,9 @@ impl ConnectError {
         }
     }
 
-    /// What a query that needed the connection is told.
-    pub(super) fn into_query_error(self, retry_after: Duration) -> QueryErrorKind {
+    /// The error of a query that needed the connection.
+    pub(super) fn into_query_error(self) -> QueryErrorKind {
+        let retry_after = RETRY_AFTER;
         match self {
             Self::Full => QueryErrorKind::Overloaded { retry_after },
             Self::Unreachable { why } => QueryErrorKind::ConnectionLost { sent: false, detail: why },
@@ -87,8 +87,8 @@ impl ConnectError {
     }
 }
 
-/// What `error` says, cause after cause. Without an answer of the server in it there is nothing secret in it.
-fn chain(error: &dyn Error) -> String {
+/// The messages of `error` and its causes. Unless the server's answer is among them, they contain no secret.
+fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -99,12 +99,12 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Reads the driver's error about a query that had been handed to a connection.
+/// Classifies the driver's error for a query that was sent.
 pub(super) fn of_query(error: &tokio_postgres::Error) -> QueryErrorKind {
     match error.as_db_error() {
         Some(answer) => of_answer(answer),
-        None if is_broken(error) => QueryErrorKind::ConnectionLost { sent: true, detail: chain(error) },
-        None => QueryErrorKind::Sql { sqlstate: "XX000".to_owned(), detail: chain(error) },
+        None if is_connection_error(error) => QueryErrorKind::ConnectionLost { sent: true, detail: with_causes(error) },
+        None => QueryErrorKind::Sql { sqlstate: "XX000".to_owned(), detail: with_causes(error) },
     }
 }
 
@@ -115,14 +115,15 @@ fn of_answer(answer: &DbError) -> QueryErrorKind {
             let detail = format!("{sqlstate}: {}", answer.message());
             QueryErrorKind::ConnectionLost { sent: !undone, detail }
         }
-        Cause::Cancelled | Cause::Transient => QueryErrorKind::Aborted { sqlstate, detail: answer_in_full(answer) },
-        Cause::Outdated | Cause::Misplaced | Cause::Failed => {
-            QueryErrorKind::Sql { sqlstate, detail: answer_in_full(answer) }
+        Cause::Cancelled | Cause::Transient => QueryErrorKind::Aborted { sqlstate, detail: full_message(answer) },
+        Cause::Outdated | Cause::StatementMismatch | Cause::Failed => {
+            QueryErrorKind::Sql { sqlstate, detail: full_message(answer) }
         }
     }
 }
 
-fn answer_in_full(answer: &DbError) -> String {
+/// The server's message with its detail and hint.
+fn full_message(answer: &DbError) -> String {
     let mut text = answer.message().to_owned();
     for part in [answer.detail(), answer.hint()].into_iter().flatten() {
         text.push_str("; ");
@@ -131,17 +132,9 @@ fn answer_in_full(answer: &DbError) -> String {
     text
 }
 
-fn is_broken(error: &tokio_postgres::Error) -> bool {
+fn is_connection_error(error: &tokio_postgres::Error) -> bool {
     let io = error.source().is_some_and(|source| source.downcast_ref::<io::Error>().is_some());
     error.is_closed() || io
-}
-
-/// Whether the server answered the statement with an error, and goes on with the session.
-pub(super) fn is_refusal(error: &tokio_postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|answer| match answer.parsed_severity() {
-        Some(severity) => severity == Severity::Error,
-        None => answer.severity() == "ERROR",
-    })
 }
 
 #[cfg(test)]
@@ -149,16 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_can_mend_by_trying_again_is_not_retryable() {
+    fn errors_that_a_retry_cannot_fix_are_not_retryable() {
         let pause = Duration::from_secs(1);
         let refused = ConnectError::Refused { why: "the server refused the password", sqlstate: "28P01".into() };
         for (error, retryable) in [
             (refused, false),
             (ConnectError::Full, false),
-            (ConnectError::late(pause), true),
+            (ConnectError::timed_out(pause), true),
             (ConnectError::NotAccepting { sqlstate: "57P03".into() }, true),
         ] {
-            assert_eq!(error.clone().into_query_error(pause).is_retryable(), retryable, "{error}");
+            assert_eq!(error.clone().into_query_error().is_retryable(), retryable, "{error}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! What deadpool asks for: how connections are made, and which of them may be used again.
+//! The deadpool manager: makes connections, and checks whether one can be used again.
 //!
-//! The task that drives a connection lives on the thread that made it. Queries that are sent from that thread wake no
-//! other one.
+//! The task that drives a connection runs on the thread that made it. A query that is sent from that thread wakes no other thread.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,7 +17,7 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Statement};
 
-use super::backends::Place;
+use super::backends::BackendClaim;
 use super::coalesce::Wrapped;
 use super::connect::Connector;
 use super::failure::ConnectError;
@@ -27,63 +26,60 @@ use super::statements::Plan;
 use crate::config::Timeouts;
 use crate::graph::Query;
 
-/// A connection of the pool, lent to one session.
+/// A connection of the pool while a session uses it.
 pub(super) type Object = deadpool::managed::Object<Manager>;
 
 /// What is prepared on a connection for one query.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
-    /// Keeps the address from being another's. Nothing is left of it once no flow and no thread knows the query.
+    /// Keeps the address, which is the key, from being reused. The query itself is dropped once no flow and no thread uses it.
     pub(super) query: Weak<Query>,
     pub(super) statement: Statement,
     pub(super) plan: Arc<Plan>,
-    /// The statement that stands for several queries.
+    /// The wrapped query, which answers several queries with one statement.
     pub(super) wrapped: Option<(Arc<Wrapped>, Statement)>,
 }
 
-/// An open connection. The task that drives it ends after this is dropped.
+/// An open connection. The task that drives it ends after this value is dropped.
 #[derive(Debug)]
 pub(super) struct ServerConnection {
     pub(super) client: ClientWrapper,
-    pub(super) born: Instant,
+    pub(super) created_at: Instant,
     /// The thread of the task that drives it.
-    home: ThreadId,
-    /// By the address of a query: what is prepared for it.
+    thread: ThreadId,
+    /// What is prepared for each query, by the address of the query.
     pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
-    pub(super) place: Arc<Place>,
-    /// Whether the session is read only as it was asked to be, as far as its server says.
-    pub(super) is_settled: bool,
-    /// Closed when nobody is interested in the connection any more.
-    _interest: oneshot::Sender<Infallible>,
+    pub(super) claim: Arc<BackendClaim>,
+    /// Whether the session is read only, as its startup packet requested. `true` where the server does not report it.
+    pub(super) is_read_only: bool,
+    /// Closes when this value is dropped.
+    _drop_signal: oneshot::Sender<Infallible>,
 }
 
 impl ServerConnection {
-    /// The connection of `client`, whose task ends soon after the other end of `interest` is closed.
+    /// The connection of `client`, whose task watches for the end of `drop_signal`.
     pub(super) fn new(
         client: Client,
-        place: Arc<Place>,
-        is_settled: bool,
-        interest: oneshot::Sender<Infallible>,
+        claim: Arc<BackendClaim>,
+        is_read_only: bool,
+        drop_signal: oneshot::Sender<Infallible>,
     ) -> Self {
-        // The wrapper aborts the task that it is given. An aborted task would close the socket without a goodbye.
+        // The wrapper aborts the task that it is given. The driving task has to send Terminate before it closes the socket.
         let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
-        let home = std::thread::current().id();
         Self {
             client,
-            born: Instant::now(),
-            home,
+            created_at: Instant::now(),
+            thread: std::thread::current().id(),
             prepared: RefCell::default(),
-            place,
-            is_settled,
-            _interest: interest,
+            claim,
+            is_read_only,
+            _drop_signal: drop_signal,
         }
     }
-}
 
-impl ServerConnection {
-    /// Whether the task that drives it lives on the current thread.
-    pub(super) fn is_at_home(&self) -> bool {
-        self.home == std::thread::current().id()
+    /// Whether the task that drives it runs on the current thread.
+    pub(super) fn is_on_current_thread(&self) -> bool {
+        self.thread == std::thread::current().id()
     }
 }
 
@@ -97,17 +93,17 @@ impl Deref for ServerConnection {
 
 impl Drop for ServerConnection {
     fn drop(&mut self) {
-        // The client is dropped after this, so the server hears of the end later.
-        self.place.give_up();
+        // Before the client is dropped, and so before the server ends the session.
+        self.claim.release();
     }
 }
 
-/// A connection unused for so many probe intervals is verified before it is used.
-const UNVERIFIED_INTERVALS: u32 = 5;
+/// A connection that was unused for this many probe intervals is verified before use.
+const VERIFY_AFTER_INTERVALS: u32 = 5;
 
-/// For how long a connection may be unused before it is verified.
+/// How long a connection may be unused before it is verified.
 pub(super) fn verified_after(limits: &Timeouts) -> Duration {
-    limits.probe_interval.saturating_mul(UNVERIFIED_INTERVALS)
+    limits.probe_interval.saturating_mul(VERIFY_AFTER_INTERVALS)
 }
 
 /// Makes and checks the connections of one pool.
@@ -127,11 +123,10 @@ impl deadpool::managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut ServerConnection, metrics: &Metrics) -> RecycleResult<ConnectError> {
-        if self.lifetime.is_over(connection.born) {
+        if self.lifetime.is_expired(connection.created_at) {
             return Err(RecycleError::message("too old"));
         }
-        // The runtime looks at its sockets and runs the tasks of connections that have news, so that a connection is known
-        // to be closed which the server closed a moment ago.
+        // Lets the tasks of connections run, so that a connection which the server has just closed is seen as closed.
         yield_now().await;
         if connection.is_closed() {
             return Err(RecycleError::message("closed"));
@@ -140,7 +135,8 @@ impl deadpool::managed::Manager for Manager {
             return Ok(());
         }
         let limit = self.limits.probe;
-        let answered = timeout(limit, connection.check_connection()).await.map_err(|_| ConnectError::late(limit))?;
+        let answered =
+            timeout(limit, connection.check_connection()).await.map_err(|_| ConnectError::timed_out(limit))?;
         Ok(answered.map_err(|error| ConnectError::of(&error))?)
     }
 }

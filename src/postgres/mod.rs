@@ -1,9 +1,9 @@
 //! PostgreSQL access.
 //!
-//! A [`Pool`] bounds the connections of one domain, a [`Session`] is one of them while somebody holds it, a [`Probe`]
-//! asks whether the database is there. What a thread knows of a query is its [`QueryState`]. Rows become values by the type of their columns and values become parameters by
-//! the type that PREPARE finds (the table of types is in `codec`). Nothing here knows actors, retries, health or flows,
-//! and nothing pastes a value into SQL.
+//! A [`Pool`] bounds the connections of one domain. A [`Session`] is one of its connections while a thread uses it. A [`Probe`]
+//! checks whether the database answers. A [`QueryState`] is what one thread knows about a query. Rows are converted to values by
+//! the types of their columns, and values to parameters by the types that PREPARE reports (`codec` lists the types). This module
+//! does not depend on actors, retries, health or flows, and never writes a value into SQL text.
 
 mod addresses;
 mod append;
@@ -19,19 +19,19 @@ mod notices;
 mod pool;
 mod probe;
 mod session;
+mod sql;
 mod sqlstate;
 mod statements;
 mod tls;
-mod words;
 
 pub use append::{AppendError, AppendedRow, Appender};
-pub use coalesce::{QueryState, Rows, Together};
+pub use coalesce::{BatchOutcome, QueryState, Rows};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
 pub use examination::{Finding, Verdict};
 pub use failure::ConnectError;
 pub use notices::NOTICES;
-pub use pool::{IDLE, Pool, PoolSetupError, PoolStatus};
+pub use pool::{IDLE_TIMEOUT, Pool, PoolSetupError, PoolStatus};
 pub use probe::Probe;
 pub use session::Session;

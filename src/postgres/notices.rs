@@ -1,5 +1,5 @@
-//! What a server says unasked: `RAISE NOTICE`, warnings. It may hold the rows of a query, so that the log shows it only where its
-//! filter names it (`config/service.yaml`, `log.filter`).
+//! Notices of the server: `RAISE NOTICE` and warnings. They may contain data of a query, so they are logged only where the log
+//! filter names their target (`config/service.yaml`, `log.filter`).
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -7,10 +7,10 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_postgres::{AsyncMessage, Connection, Socket};
 
-/// The target of the log lines that show what the server says unasked.
+/// The target of the log events for notices.
 pub const NOTICES: &str = "postgres_notices";
 
-/// Runs a connection to its end. The driver's own way of running it logs notices.
+/// Runs a connection until it closes. Polling it as a future would have the driver log notices under its own target.
 pub(super) async fn drive<S>(mut connection: Connection<Socket, S>) -> Result<(), tokio_postgres::Error>
 where
     S: AsyncRead + AsyncWrite + Unpin,

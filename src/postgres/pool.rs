@@ -1,13 +1,13 @@
-//! The connections of one domain: deadpool's pool, each wait bounded, that never hands out a connection the server
-//! has closed and does not ask the server at every checkout whether it has.
+//! The connections of one domain: a deadpool pool whose waits are bounded. It never hands out a connection that the server
+//! has closed, and does not need a round trip at every checkout for that.
 //!
-//! Workers hold their connections for as long as they need them, so most connections are not in the pool but counted by it. A
-//! worker takes a connection that lives on its own thread, and otherwise makes one; only where others wait for a connection it
-//! takes any ([`Pool::lease`]).
+//! Workers hold their connections for as long as they need them, so most connections are counted by the pool but not idle in it. A
+//! worker takes a connection of its own thread, or makes one. It takes a connection of another thread only while the pool
+//! is contended ([`Pool::lease`]).
 //!
-//! A closed connection is noticed by its own task, which gets its turn before a connection is handed out. One that is open on
-//! our side only (a firewall forgot it, the server's machine is gone) is not: a connection that nobody has used for a while is
-//! verified by a round trip before it is handed out. Connections are handed out in turn, the least recently used first.
+//! The task of a connection detects that the server closed it, and runs before the connection is handed out. It cannot detect a
+//! half-open connection (a firewall dropped its state, or the server's machine failed), so a connection that was unused
+//! for some time is verified by a round trip. The least recently used connection is handed out first.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,63 +18,62 @@ use deadpool::managed::{Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
-use super::failure::{ConnectError, OVERLOAD_PAUSE};
+use super::failure::{ConnectError, RETRY_AFTER};
 use super::lifetime::Lifetime;
 use super::manager::{Manager, Object, ServerConnection, verified_after};
-use super::probe::ask;
+use super::probe::ping;
 use super::session::Session;
 use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
 use crate::flow::QueryErrorKind;
 use crate::types::Deadline;
 
-/// A connection that nobody has needed for so long is closed, unless it is one of the configured minimum.
-pub const IDLE: Duration = Duration::from_secs(60);
-/// Where the server has no free slot, a connection is tried again after this.
-const SLOT_PAUSE: Duration = Duration::from_millis(20);
-/// So often a connection of the minimum is tried again at once.
+/// A connection that is idle for this long is closed, unless it belongs to the configured minimum.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause before the next attempt where the server has no free slot.
+const SLOT_RETRY_INTERVAL: Duration = Duration::from_millis(20);
+/// The attempts to make a connection of the minimum.
 const FILL_ATTEMPTS: u32 = 10;
-
-/// How long after the deadline of a query the pool itself says why there is no connection.
+/// How long after the deadline of a query the pool still waits for the error of a connection attempt.
 const CONNECT_GRACE: Duration = Duration::from_millis(10);
 
-/// The connections of one domain. Cheap to clone; all clones are one pool.
+/// The connections of one domain. Cheap to clone; clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Pool {
     inner: deadpool::managed::Pool<Manager>,
     shared: Arc<Shared>,
 }
 
-/// What a pool shares with its sessions.
+/// The parts of a pool that its sessions use, too.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) connector: Connector,
     pub(super) limits: Limits,
     size: PoolConfig,
-    /// Counts the times that all connections were given up: one made before the last of them is not used again.
+    /// Counts calls of [`Pool::recycle`]. A connection of an earlier epoch is not used again.
     epoch: AtomicU64,
-    /// How many leases wait because every connection is in use.
+    /// The number of leases that wait because every connection is in use.
     contenders: AtomicUsize,
     /// Counts acquire timeouts.
     timeouts: AtomicU64,
     pub(super) lifetime: Lifetime,
 }
 
-/// What a pool is doing.
+/// The state of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct PoolStatus {
-    /// The most connections it may have, the probe's among them.
+    /// The most connections it may have, including the probe's.
     pub max: usize,
     /// The connections it has for queries.
     pub size: usize,
-    /// Those of them that nobody uses.
+    /// The idle ones among them.
     pub idle: usize,
-    /// Queries that wait for one.
+    /// Queries that wait for a connection.
     pub waiting: usize,
     /// Acquire timeouts so far.
     pub timeouts: u64,
 }
 
-/// Why there is no pool.
+/// Why a pool could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolSetupError {
     /// The pool refused its configuration.
@@ -86,7 +85,7 @@ pub enum PoolSetupError {
 }
 
 impl Pool {
-    /// An empty pool for the domain of `config`: nothing is connected yet.
+    /// A pool for the domain of `config`, without connections.
     ///
     /// # Errors
     /// [`PoolSetupError`].
@@ -95,7 +94,7 @@ impl Pool {
         let (lifetime, limits) = (Lifetime::new(config.pool.max_lifetime), config.timeouts);
         let manager = Manager { connector: connector.clone(), lifetime: lifetime.clone(), limits };
         let inner = deadpool::managed::Pool::builder(manager)
-            .max_size(for_queries(config.pool.max))
+            .max_size(query_connections(config.pool.max))
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
@@ -105,46 +104,46 @@ impl Pool {
         Ok(Self { inner, shared: Arc::new(shared) })
     }
 
-    /// What makes this pool's connections.
+    /// Makes the pool's connections.
     pub fn connector(&self) -> &Connector {
         &self.shared.connector
     }
 
-    /// Whether waiting queries may go together.
+    /// Whether waiting queries may be coalesced.
     pub fn coalesces(&self) -> bool {
         self.shared.size.coalesce == Coalescing::Auto && self.shared.prepares()
     }
 
-    /// What it shares with its sessions.
+    /// The parts that its sessions use, too.
     pub(super) fn shared(&self) -> &Shared {
         &self.shared
     }
 
-    /// How long to wait for what.
+    /// The configured timeouts.
     pub fn limits(&self) -> &Limits {
         &self.shared.limits
     }
 
-    /// A connection for the current thread, within the acquire timeout and the deadline: one whose task lives here, or a new one.
-    /// Where others wait for a connection it is any.
+    /// A connection whose task runs on the current thread, idle or new, within the acquire timeout and the deadline. While the pool
+    /// is contended it may be a connection of another thread.
     ///
     /// # Errors
     /// As [`Self::acquire`].
     pub async fn lease(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
         loop {
             let connection = self.get(deadline).await?;
-            if connection.is_at_home() || self.is_contended() {
+            if connection.is_on_current_thread() || self.is_contended() {
                 return Ok(self.session(connection));
             }
             Self::discard(connection);
         }
     }
 
-    /// A connection, made if need be, within the acquire timeout and the deadline.
+    /// A connection, idle or new, within the acquire timeout and the deadline.
     ///
     /// # Errors
-    /// `Overloaded` where none came free in time, `Unavailable` where the server refuses us, `ConnectionLost` where none
-    /// could be made.
+    /// `Overloaded` where none became free in time, `Unavailable` where the server rejects the login, `ConnectionLost` where the
+    /// server cannot be reached.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
         Ok(self.session(self.get(deadline).await?))
     }
@@ -158,23 +157,23 @@ impl Pool {
         loop {
             let remaining = deadline.remaining();
             let wait = waits_until.saturating_duration_since(Instant::now()).min(remaining);
-            let create = self.shared.connector.patience().min(remaining);
+            let create = self.shared.connector.longest_connect().min(remaining);
             let limits = Timeouts {
                 wait: Some(wait.max(Duration::from_millis(1))),
                 create: Some(create),
                 recycle: Some(self.shared.limits.probe.min(remaining)),
             };
-            // A wait for a connection ends before this does: later it is the server that has not answered.
-            let refused = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
+            // The wait for a free connection ends earlier, so this timeout means that the server did not answer.
+            let error = match timeout(remaining + CONNECT_GRACE, self.inner.timeout_get(&limits)).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => refusal(error, create),
-                Err(_) => Some(ConnectError::late(remaining)),
+                Ok(Err(error)) => connect_error(error, create),
+                Err(_) => Some(ConnectError::timed_out(remaining)),
             };
-            match refused {
-                // The server's slots are taken, some by connections of this pool, which may come free.
-                Some(ConnectError::Full) if wait > SLOT_PAUSE => sleep(SLOT_PAUSE).await,
+            match error {
+                // Some of the server's slots may be used by this pool and become free.
+                Some(ConnectError::Full) if wait > SLOT_RETRY_INTERVAL => sleep(SLOT_RETRY_INTERVAL).await,
                 Some(ConnectError::Full) | None => return Err(self.acquire_timeout()),
-                Some(refused) => return Err(refused.into_query_error(OVERLOAD_PAUSE)),
+                Some(error) => return Err(error.into_query_error()),
             }
         }
     }
@@ -185,13 +184,13 @@ impl Pool {
         status.available > 0 || status.size < status.max_size
     }
 
-    /// Says, for as long as the returned value lives, that somebody waits for a connection because all are in use.
+    /// Marks the pool as contended until the returned value is dropped: a worker waits for a connection, and all are in use.
     pub fn contend(&self) -> Contention {
         self.shared.contenders.fetch_add(1, Ordering::Relaxed);
         Contention(Arc::clone(&self.shared))
     }
 
-    /// Whether somebody waits for a connection because all are in use.
+    /// Whether a worker waits for a connection because all are in use.
     pub fn is_contended(&self) -> bool {
         self.shared.contenders.load(Ordering::Relaxed) > 0
     }
@@ -201,13 +200,13 @@ impl Pool {
         self.inner.status().max_size
     }
 
-    /// The error of a query that has waited for a connection for as long as it may. It is counted.
+    /// Counts an acquire timeout and returns its error.
     pub fn acquire_timeout(&self) -> QueryErrorKind {
         self.shared.timeouts.fetch_add(1, Ordering::Relaxed);
-        QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
+        QueryErrorKind::Overloaded { retry_after: RETRY_AFTER }
     }
 
-    /// What the pool is doing.
+    /// The state of the pool.
     pub fn status(&self) -> PoolStatus {
         let status = self.inner.status();
         PoolStatus {
@@ -219,94 +218,97 @@ impl Pool {
         }
     }
 
-    /// Closes the idle connections that are too old, and those that nobody has needed for a minute.
+    /// Closes connections that are too old or were idle for [`IDLE_TIMEOUT`].
     pub fn shrink(&self) {
         let is_kept = |connection: &ServerConnection, metrics: Metrics| {
-            !self.shared.lifetime.is_over(connection.born) && metrics.last_used() < IDLE
+            !self.shared.lifetime.is_expired(connection.created_at) && metrics.last_used() < IDLE_TIMEOUT
         };
         drop(self.inner.retain(is_kept));
     }
 
-    /// For how long a connection may be unused before it is verified.
+    /// How long a connection may be unused before it is verified.
     pub fn verified_after(&self) -> Duration {
         verified_after(&self.shared.limits)
     }
 
-    /// The connections that are open even if nobody needs them.
+    /// The number of connections that stay open when they are idle.
     pub fn minimum(&self) -> usize {
         self.shared.size.min.min(self.capacity())
     }
 
-    /// Makes a connection of the minimum, which lives on the current thread; `None` where no more may be made.
+    /// Makes a connection of the minimum on the current thread. `None` where the pool is full.
     ///
     /// # Errors
-    /// Why it could not be made.
+    /// [`ConnectError`] of the last attempt.
     pub async fn fill(&self) -> Result<Option<Session>, ConnectError> {
         for _ in 0..FILL_ATTEMPTS {
-            match self.at_once().await {
-                Ok(connection) if connection.is_at_home() => return Ok(Some(self.session(connection))),
-                Ok(foreign) => Self::discard(foreign),
-                Err(error) => match refusal(error, self.shared.connector.patience()) {
+            match self.get_available().await {
+                Ok(connection) if connection.is_on_current_thread() => return Ok(Some(self.session(connection))),
+                Ok(other) => Self::discard(other),
+                Err(error) => match connect_error(error, self.shared.connector.longest_connect()) {
                     None => return Ok(None),
-                    // A session that was closed just now keeps its slot until the server has ended it.
-                    Some(ConnectError::Full) => sleep(SLOT_PAUSE).await,
-                    Some(refused) => return Err(refused),
+                    // A session that was just closed keeps its slot until the server has ended it.
+                    Some(ConnectError::Full) => sleep(SLOT_RETRY_INTERVAL).await,
+                    Some(error) => return Err(error),
                 },
             }
         }
         Err(ConnectError::Full)
     }
 
-    /// Closes every connection, those in use when they are given back, so that the next queries connect anew.
+    /// Closes every connection: idle ones now, those in use when they are returned. Later queries use new connections.
     pub fn recycle(&self) {
         self.shared.epoch.fetch_add(1, Ordering::Relaxed);
         drop(self.inner.retain(|_, _| false));
     }
 
-    /// Refuses further work and closes idle connections; those in use close when they are given back.
+    /// Closes the pool and its idle connections. Connections in use are closed when they are returned.
     pub fn close(&self) {
         self.inner.close();
     }
 
-    /// Takes a connection out of its pool and closes it.
+    /// Removes a connection from its pool and closes it.
     pub(super) fn discard(connection: Object) {
         drop(Object::take(connection));
     }
 
-    /// Asks the database over an idle connection of the pool, and says how long it took to answer; `None` where all are busy.
+    /// Pings the database over an idle connection of the pool. Returns the latency, or `None` where all connections are in use.
     ///
     /// # Errors
-    /// Why there was no answer.
-    pub(super) async fn ask_idle(&self) -> Result<Option<Duration>, ConnectError> {
-        let connection = match self.at_once().await {
+    /// [`ConnectError`] where there was no answer.
+    pub(super) async fn probe_idle(&self) -> Result<Option<Duration>, ConnectError> {
+        let connection = match self.get_available().await {
             Ok(connection) => connection,
             Err(error) => {
-                let refused = refusal(error, self.shared.connector.patience());
-                return refused.filter(|refused| *refused != ConnectError::Full).map_or(Ok(None), Err);
+                let error = connect_error(error, self.shared.connector.longest_connect());
+                return error.filter(|error| *error != ConnectError::Full).map_or(Ok(None), Err);
             }
         };
-        let answered = ask(&connection, self.shared.limits.probe).await;
-        if answered.is_err() {
+        let latency = ping(&connection, self.shared.limits.probe).await;
+        if latency.is_err() {
             Self::discard(connection);
         }
-        answered.map(Some)
+        latency.map(Some)
     }
 
-    /// A connection that is idle or can be made now; no waiting for one in use.
-    async fn at_once(&self) -> Result<Object, PoolError<ConnectError>> {
-        let limits =
-            Timeouts { wait: Some(Duration::ZERO), create: Some(self.shared.connector.patience()), recycle: None };
+    /// An idle or new connection, without waiting for one in use.
+    async fn get_available(&self) -> Result<Object, PoolError<ConnectError>> {
+        let limits = Timeouts {
+            wait: Some(Duration::ZERO),
+            create: Some(self.shared.connector.longest_connect()),
+            recycle: None,
+        };
         self.inner.timeout_get(&limits).await
     }
 }
 
 impl Shared {
-    /// Whether statements are prepared once a connection.
+    /// Whether statements are prepared, once for each connection.
     pub(super) fn prepares(&self) -> bool {
         self.size.statements == Statements::Prepared
     }
 
-    /// See [`Pool::recycle`].
+    /// The number of calls of [`Pool::recycle`].
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
@@ -322,16 +324,16 @@ impl Drop for Contention {
     }
 }
 
-/// The connections of `max` that queries can have: one is the probe's.
-fn for_queries(max: usize) -> usize {
+/// The part of `max` connections that queries can use. One belongs to the probe.
+fn query_connections(max: usize) -> usize {
     max.saturating_sub(1).max(1)
 }
 
-/// Why no connection was made; `None` where none was free.
-fn refusal(error: PoolError<ConnectError>, limit: Duration) -> Option<ConnectError> {
+/// Why no connection was made. `None` where all are in use.
+fn connect_error(error: PoolError<ConnectError>, limit: Duration) -> Option<ConnectError> {
     match error {
         PoolError::Backend(error) => Some(error),
-        PoolError::Timeout(TimeoutType::Create) => Some(ConnectError::late(limit)),
+        PoolError::Timeout(TimeoutType::Create) => Some(ConnectError::timed_out(limit)),
         PoolError::Closed => Some(ConnectError::Unreachable { why: "the domain is being stopped".to_owned() }),
         PoolError::PostCreateHook(_) | PoolError::NoRuntimeSpecified | PoolError::Timeout(_) => None,
     }

@@ -1,5 +1,5 @@
-//! Asking a database whether it is there, over a connection of the probe's own: a pool whose connections are all busy is
-//! not a database that is down. Where the server has no slot for that connection, an idle one of the pool will do.
+//! Checks whether a database answers. A probe has its own connection, so that a pool whose connections are all in use does not look
+//! like a database that is down. Where the server has no slot for it, the probe uses an idle connection of the pool.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use super::backends::keep_their_sessions;
 use super::failure::ConnectError;
 use super::manager::ServerConnection;
 use super::pool::Pool;
-use super::sqlstate::leaves_session;
+use super::sqlstate::keeps_session;
 
-/// How long an attempt to connect is alone.
-const ANOTHER_ATTEMPT: Duration = Duration::from_millis(500);
+/// The interval at which the probe starts a further connection attempt beside those that have not ended.
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Asks one database. Keeps its connection from one probe to the next, unless it is the only one that the pool may have.
+/// Probes one database. Keeps its connection between probes, unless it is the only one that the pool may have.
 #[derive(Debug)]
 pub struct Probe {
     pool: Pool,
@@ -25,92 +25,96 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Probes the database of `pool`, each for no longer than the probe timeout.
+    /// A probe of the database of `pool`. Each probe takes at most the probe timeout.
     pub fn new(pool: Pool) -> Self {
         Self { pool, connection: None }
     }
 
-    /// Asks the database, and says how long it took to answer; connecting, where that was necessary, is not counted. `None`
-    /// where nothing new is known: the server has no slot for the probe, and the connections of the pool are busy.
+    /// Pings the database and returns the latency, without the time to connect. `None` where the probe found out
+    /// nothing: the server has no slot for it, and the connections of the pool are in use.
     ///
     /// # Errors
-    /// Why there was no answer. The connection is given up, so the next probe makes a new one.
-    pub async fn ask(&mut self) -> Result<Option<Duration>, ConnectError> {
-        if self.pool.connector().is_pooled() {
+    /// [`ConnectError`] where there was no answer. The connection is closed, and the next probe makes a new one.
+    pub async fn run(&mut self) -> Result<Option<Duration>, ConnectError> {
+        if self.pool.connector().backends().is_pooled() {
             self.connection = None;
-            self.find_sessions_kept().await?;
+            self.check_for_pooler().await?;
         }
         let status = self.pool.status();
-        let asked = if status.max == 1 && status.size > 0 { Err(ConnectError::Full) } else { self.ask_itself().await };
-        match asked {
-            Err(ConnectError::Full) if status.size > 0 => self.pool.ask_idle().await,
-            asked => asked.map(Some),
+        let latency = if status.max == 1 && status.size > 0 {
+            Err(ConnectError::Full)
+        } else {
+            self.run_on_own_connection().await
+        };
+        match latency {
+            Err(ConnectError::Full) if status.size > 0 => self.pool.probe_idle().await,
+            latency => latency.map(Some),
         }
     }
 
-    /// Asks over the probe's own connection.
-    async fn ask_itself(&mut self) -> Result<Duration, ConnectError> {
+    /// Pings over the probe's own connection.
+    async fn run_on_own_connection(&mut self) -> Result<Duration, ConnectError> {
         let lifetime = &self.pool.shared().lifetime;
-        let is_good = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_over(kept.born);
-        let connection = match self.connection.take().filter(is_good) {
+        let is_usable = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_expired(kept.created_at);
+        let connection = match self.connection.take().filter(is_usable) {
             Some(connection) => connection,
             None => self.connect().await?,
         };
-        let latency = ask(&connection, self.pool.limits().probe).await?;
+        let latency = ping(&connection, self.pool.limits().probe).await?;
         self.connection = Some(connection).filter(|_| self.pool.status().max > 1);
         Ok(latency)
     }
 
-    /// Sees whether the pooler that was noticed gives each connection a session of its own by now.
-    async fn find_sessions_kept(&self) -> Result<(), ConnectError> {
+    /// Checks whether a pooler that was detected still gives each transaction another session.
+    async fn check_for_pooler(&self) -> Result<(), ConnectError> {
         let connector = self.pool.connector();
         let kept = async {
-            // One after the other: the second finds out whether the first keeps its session.
+            // One after the other: the second detects whether the first has kept its session.
             let (first, second) = (connector.connect().await?, connector.connect().await?);
             keep_their_sessions([&first, &second]).await.map_err(|error| ConnectError::of(&error))
         };
-        let limit = connector.patience();
+        let limit = connector.longest_connect();
         match timeout(limit, kept).await {
             Ok(Ok(true)) => {
-                connector.note_no_pooler();
+                connector.backends().set_pooled(false);
                 Ok(())
             }
             Ok(Ok(false)) => Err(ConnectError::Pooled),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(ConnectError::late(limit)),
+            Err(_) => Err(ConnectError::timed_out(limit)),
         }
     }
 
-    /// Makes a connection; an attempt that has not ended after a while gets company. Where the network swallows what is
-    /// sent an attempt ends only at its timeout, and the network may have come back long before.
+    /// Makes a connection. While an attempt has not ended, further ones are started at intervals: where the network drops packets,
+    /// an attempt ends only at its timeout, although the network may have recovered long before.
     async fn connect(&self) -> Result<ServerConnection, ConnectError> {
         let connector = self.pool.connector();
-        let begun = Instant::now();
-        let mut another = interval(ANOTHER_ATTEMPT);
+        let started = Instant::now();
+        let mut another = interval(ATTEMPT_INTERVAL);
         let mut attempts = FuturesUnordered::new();
         loop {
-            // It grows where a lookup finds more addresses.
-            let patience = connector.patience();
+            // It grows when a lookup finds more addresses.
+            let limit = connector.longest_connect();
             tokio::select! {
                 biased;
                 Some(made) = attempts.next() => match made {
                     Err(_) if !attempts.is_empty() => {}
                     made => return made,
                 },
-                () = sleep_until((begun + patience).into()) => return Err(ConnectError::late(patience)),
+                () = sleep_until((started + limit).into()) => return Err(ConnectError::timed_out(limit)),
                 _ = another.tick() => attempts.push(connector.connect()),
             }
         }
     }
 }
 
-/// Asks over `client`. An answer with severity ERROR is one, too: the database is there.
-pub(super) async fn ask(client: &Client, limit: Duration) -> Result<Duration, ConnectError> {
-    let asked = Instant::now();
+/// Pings over `client` and returns the latency. An error that keeps the session is an answer, too.
+pub(super) async fn ping(client: &Client, limit: Duration) -> Result<Duration, ConnectError> {
+    let sent = Instant::now();
     match timeout(limit, client.batch_execute("SELECT 1")).await {
-        Ok(Ok(())) => Ok(asked.elapsed()),
-        Ok(Err(error)) if leaves_session(&error) => Ok(asked.elapsed()),
+        Ok(Ok(())) => Ok(sent.elapsed()),
+        Ok(Err(error)) if keeps_session(&error) => Ok(sent.elapsed()),
         Ok(Err(error)) => Err(ConnectError::of(&error)),
-        Err(_) => Err(ConnectError::late(limit)),
+        Err(_) => Err(ConnectError::timed_out(limit)),
     }
 }

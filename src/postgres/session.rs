@@ -1,12 +1,11 @@
-//! One connection, borrowed from its pool for one piece of work.
+//! One connection of a pool while a thread uses it.
 //!
-//! A session whose work was not finished (its deadline passed, its future was dropped, the protocol broke) never goes
-//! back: the server is asked to cancel, the place in the pool stays taken until the server has stopped or a second has
-//! passed, and the connection is closed. A cancel can arrive late and would hit whatever runs then, so not even a
-//! session that has been cancelled cleanly is used again. (A shared session, whose statements are quick, is first given a
-//! moment to come to its end without a cancel.)
+//! A session with unfinished work (its deadline passed, its future was dropped, or the protocol broke) does not return to the pool:
+//! the statement is cancelled, and the connection is closed once the server has stopped or a second has passed. It counts
+//! towards the size of the pool until then. A session is not used again even after a successful cancel, because a cancel request can
+//! arrive late and stop the next statement. (A session whose statements are quick first gets a moment to finish without a cancel.)
 //!
-//! A query is read only as far as its node takes rows, and one row further. The rest is left unread, as if nobody waited for it.
+//! Of each result, only as many rows are read as the node takes, and one more.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -15,147 +14,148 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, Statement};
+use tokio_postgres::{CancelToken, Client, Row, RowStream, SimpleQueryMessage, Statement};
 
 use super::coalesce::QueryState;
-use super::connect::{Connector, pooled};
-use super::failure::of_query;
+use super::connect::Connector;
+use super::failure::{ConnectError, of_query};
 use super::manager::{Object, Prepared};
 use super::pool::{Pool, Shared};
-use super::sqlstate::{is_cancelled, is_farewell, is_misplaced, is_stale_statement};
+use super::sql;
+use super::sqlstate::{is_cancelled, is_shutdown_notice, is_stale_statement, is_statement_mismatch};
 use super::statements::{Bound, Plan, Reader};
-use super::words;
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::types::{Deadline, Value};
 
-/// How long an abandoned session is given to stop.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a shared session is given to answer what nobody waits for any more.
-const SETTLING: Duration = Duration::from_millis(100);
+/// How long an abandoned session may take to stop after a cancel request.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a session may take to finish statements whose answers are not needed, before they are cancelled.
+const FINISH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A connection that is held by one thread.
+/// A connection that one thread uses.
 #[derive(Debug)]
 pub struct Session {
     connection: Option<Object>,
     pool: Arc<Shared>,
     epoch: u64,
-    /// When the connection is too old for further queries.
-    ends: std::time::Instant,
-    /// What was asked and has not been answered to its end.
-    unanswered: Cell<usize>,
-    /// Nothing more may be asked: rows were left unread, because the node does not take so many, the server ends the session, or
-    /// the protocol broke.
-    is_spent: Cell<bool>,
-    /// The session's own limit of time is not in force.
-    is_altered: Cell<bool>,
+    /// When the connection becomes too old for further queries.
+    expiry: std::time::Instant,
+    /// The number of requests without a complete answer.
+    pending: Cell<usize>,
+    /// No more queries may be sent: rows were left unread, the server has ended the session, or the protocol broke.
+    must_close: Cell<bool>,
+    /// `statement_timeout` is not that of the pool.
+    has_altered_limit: Cell<bool>,
 }
 
-/// Whether a description has PostgreSQL plan the query as well, which asks for permissions.
+/// Whether a query is also planned when it is described. Only planning checks permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Planning {
-    Tried,
-    Untried,
+    Included,
+    Omitted,
 }
 
-/// Why a statement did not run: the driver's word, or our own.
-pub(super) enum Fault {
+/// Why a statement failed: an error of the driver, or of the conversion of its values.
+pub(super) enum StatementError {
     Driver(tokio_postgres::Error),
-    Ours(QueryErrorKind),
+    Query(QueryErrorKind),
 }
 
-impl From<tokio_postgres::Error> for Fault {
+impl From<tokio_postgres::Error> for StatementError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Driver(error)
     }
 }
 
-impl From<QueryErrorKind> for Fault {
+impl From<QueryErrorKind> for StatementError {
     fn from(kind: QueryErrorKind) -> Self {
-        Self::Ours(kind)
+        Self::Query(kind)
     }
 }
 
 impl Session {
     pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let (epoch, ends) = (pool.epoch(), pool.lifetime.end(connection.born));
-        let (unanswered, is_spent, is_altered) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        Self { connection: Some(connection), epoch, ends, pool, unanswered, is_spent, is_altered }
+        let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.created_at));
+        let (pending, must_close, has_altered_limit) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        Self { connection: Some(connection), epoch, expiry, pool, pending, must_close, has_altered_limit }
     }
 
-    /// Whether further queries may be sent at `now`: the connection is open, not too old, and has not been given up.
+    /// Whether further queries may be sent at `now`: the connection is open, not too old, and of the current epoch.
     pub fn is_usable(&self, now: std::time::Instant) -> bool {
         let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
-        is_open && !self.is_spent.get() && self.epoch == self.pool.epoch() && now < self.ends
+        is_open && !self.must_close.get() && self.epoch == self.pool.epoch() && now < self.expiry
     }
 
-    /// Asks the server for a sign of life.
+    /// Checks by a round trip that the server answers.
     ///
     /// # Errors
     /// [`QueryErrorKind::Timeout`] without an answer within the probe timeout.
     pub async fn verify(&self) -> Result<(), QueryErrorKind> {
         let limit = self.pool.limits.probe;
-        let asked = self.ask(async || Ok(self.connection()?.check_connection().await?));
-        timeout(limit, asked).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
+        let checked = self.track(async || Ok(self.connection()?.check_connection().await?));
+        timeout(limit, checked).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
     }
 
-    /// Runs the query of `state`, which may take `limit`, beside others on this connection. Reads its rows, each a map from
-    /// column to value: as many as the node takes, and one more.
+    /// Runs the query of `state`, pipelined with others on this connection. Each row becomes a map from column to value. At most one
+    /// row more is read than the node takes. A `limit` above that of the session is set on the server.
     ///
     /// # Errors
-    /// [`QueryErrorKind`]. That `limit` has passed is for the caller to see.
+    /// [`QueryErrorKind`]. The caller has to enforce `limit`.
     pub async fn query(
         &self,
         state: &QueryState,
         params: &[Value],
         limit: Duration,
     ) -> Result<Vec<Value>, QueryErrorKind> {
-        // The node asks for more time than the session allows.
         let is_longer = limit > self.pool.limits.query && self.pool.prepares();
-        self.ask(async || {
+        self.track(async || {
             if !is_longer {
                 return self.run(state, params).await;
             }
-            self.is_altered.set(true);
+            self.has_altered_limit.set(true);
             self.limit_statements(limit).await?;
             let rows = self.run(state, params).await;
-            // Behind rows that nobody reads this would wait: the session is closed instead.
-            if self.is_spent.get() {
+            // The session is closed, and a further statement would wait behind the unread rows.
+            if self.must_close.get() {
                 return rows;
             }
             let restored = self.limit_statements(self.pool.limits.query).await;
-            self.is_altered.set(restored.is_err());
-            // An error of the query says more than one that follows from it.
+            self.has_altered_limit.set(restored.is_err());
+            // An error of the query is the cause of one that follows it.
             rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
     }
 
-    /// Does `work`. Where it does not come to its end, the session counts as unanswered.
-    pub(super) async fn ask<T>(&self, work: impl AsyncFnOnce() -> Result<T, Fault>) -> Result<T, QueryErrorKind> {
+    /// Runs `work` and counts it as pending. It stays pending where this future is dropped before it ends.
+    pub(super) async fn track<T>(
+        &self,
+        work: impl AsyncFnOnce() -> Result<T, StatementError>,
+    ) -> Result<T, QueryErrorKind> {
         if self.connection()?.is_closed() {
-            return Err(ended_before_it_was_asked());
+            return Err(session_ended());
         }
-        let farewells = self.pool.connector.farewells();
-        self.unanswered.update(|count| count + 1);
+        let notices_before = self.pool.connector.shutdown_notices();
+        self.pending.update(|count| count + 1);
         let outcome = work().await;
-        self.unanswered.update(|count| count - 1);
-        if matches!(&outcome, Err(Fault::Driver(error)) if error.is_closed()) {
-            // The statement before this one learns why.
+        self.pending.update(|count| count - 1);
+        if matches!(&outcome, Err(StatementError::Driver(error)) if error.is_closed()) {
+            // The statement before this one receives the shutdown notice.
             yield_now().await;
         }
-        outcome.map_err(|fault| self.explain(fault, farewells))
+        outcome.map_err(|error| self.query_error(error, notices_before))
     }
 
-    /// What PREPARE says of `query`, which is planned as well: only then PostgreSQL asks for permissions.
+    /// Describes `query` by PREPARE, and plans it, because only planning checks permissions.
     ///
     /// # Errors
-    /// [`QueryErrorKind`]: `Sql` where the database refuses it or the role may not run it, `Column` for two columns of one name.
+    /// [`QueryErrorKind`]: `Sql` where the database rejects it or the role may not run it, `Column` for two columns of one name.
     pub async fn describe(&self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         let limit = deadline.remaining();
-        let described = self.ask(async || {
+        let described = self.track(async || {
             if !self.pool.prepares() {
-                let statement = self.described_in_one_transaction(query, Planning::Tried).await?;
+                let statement = self.described_in_one_transaction(query, Planning::Included).await?;
                 return Ok(Plan::of(&statement, None).description()?);
             }
             let statement = self.connection()?.prepare(query.text()).await?;
@@ -166,38 +166,37 @@ impl Session {
         timeout(limit, described).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
     }
 
-    /// What `fault` means to whoever asked. After an error of the server the session is as before; after a broken protocol
-    /// there is nothing to keep.
-    fn explain(&self, fault: Fault, farewells: u64) -> QueryErrorKind {
-        match fault {
-            Fault::Ours(kind) => kind,
-            Fault::Driver(error) => {
-                let ends_session = is_farewell(&error);
+    /// The error for the caller. Errors of the server keep the session, except shutdown notices; a broken protocol does not.
+    fn query_error(&self, error: StatementError, notices_before: u64) -> QueryErrorKind {
+        match error {
+            StatementError::Query(kind) => kind,
+            StatementError::Driver(error) => {
+                let ends_session = is_shutdown_notice(&error);
                 if ends_session {
-                    // The statements behind this one learn only that the session has ended.
-                    self.pool.connector.note_farewell();
+                    // Later statements receive only the end of the session.
+                    self.pool.connector.count_shutdown_notice();
                 }
                 if ends_session || error.as_db_error().is_none() {
-                    self.is_spent.set(true);
+                    self.must_close.set(true);
                 }
-                let undone = error.is_closed() && self.pool.connector.farewells() != farewells;
-                if undone { ended_before_it_was_asked() } else { of_query(&error) }
+                let undone = error.is_closed() && self.pool.connector.shutdown_notices() != notices_before;
+                if undone { session_ended() } else { of_query(&error) }
             }
         }
     }
 
-    async fn run(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
-        let began = Instant::now();
+    async fn run(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, StatementError> {
+        let started = Instant::now();
         let outcome = if self.pool.prepares() {
             self.run_prepared(state, params).await
         } else {
             self.run_unprepared(state, params).await
         };
         match outcome {
-            Err(Fault::Driver(error)) if is_cancelled(&error) => {
-                let ran = began.elapsed();
+            Err(StatementError::Driver(error)) if is_cancelled(&error) => {
+                let ran = started.elapsed();
                 let timed_out = self.statement_timeout().await.is_some_and(|limit| ran >= limit);
-                // The server's own limit may be the shorter one: then the query had all the time there is.
+                // The server's limit may be shorter than that of the domain.
                 let after = ran.max(self.pool.limits.query);
                 Err(if timed_out { QueryErrorKind::Timeout { after }.into() } else { error.into() })
             }
@@ -205,13 +204,13 @@ impl Session {
         }
     }
 
-    /// Runs the query as it was prepared before, or, where the schema may have changed since, as it is prepared again.
-    async fn run_prepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    /// Runs the prepared query. Where the schema may have changed, prepares it again and retries.
+    async fn run_prepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, StatementError> {
         let prepared = self.prepare(state).await?;
         match self.execute(state, &prepared, params).await {
-            Err(Fault::Driver(error)) if is_stale_statement(&error) => self.refuse_pooler(&error).await?,
-            Err(Fault::Ours(kind)) if self.is_current(state, &prepared).await? => return Err(kind.into()),
-            Err(Fault::Ours(_)) => {}
+            Err(StatementError::Driver(error)) if is_stale_statement(&error) => self.detect_pooler(&error).await?,
+            Err(StatementError::Query(kind)) if self.is_current(state, &prepared).await? => return Err(kind.into()),
+            Err(StatementError::Query(_)) => {}
             outcome => return outcome,
         }
         self.forget(state)?;
@@ -219,75 +218,72 @@ impl Session {
         self.execute(state, &prepared, params).await
     }
 
-    /// Fails where `error` shows that a pooler has given this connection the session of another: nothing more may be asked then.
-    pub(super) async fn refuse_pooler(&self, error: &tokio_postgres::Error) -> Result<(), Fault> {
-        if is_misplaced(error) && !self.pool.connector.knows_session_of(self.connection()?).await? {
-            return Err(self.pool.connector.note_pooler().into());
+    /// Fails where `error` shows that a pooler has given this connection another session.
+    pub(super) async fn detect_pooler(&self, error: &tokio_postgres::Error) -> Result<(), StatementError> {
+        let backends = self.pool.connector.backends();
+        if is_statement_mismatch(error) && !backends.contains_backend_of(self.connection()?).await? {
+            backends.set_pooled(true);
+            return Err(ConnectError::Pooled.into_query_error().into());
         }
         Ok(())
     }
 
-    /// Whether PREPARE still says what the plan was made of. The server tells of a change only when a statement is
-    /// executed, and a value that does not fit the plan is never sent.
-    pub(super) async fn is_current(&self, state: &QueryState, prepared: &Prepared) -> Result<bool, Fault> {
+    /// Whether PREPARE still describes the query as the plan does. The server reports a change only when a statement is
+    /// executed, and values that do not fit the plan are never sent.
+    pub(super) async fn is_current(&self, state: &QueryState, prepared: &Prepared) -> Result<bool, StatementError> {
         Ok(prepared.plan.fits(&self.connection()?.prepare(state.query().text()).await?))
     }
 
-    /// Runs the query as it was described before, or else as it is described now: its parameters may have other types since.
-    async fn run_unprepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    /// Runs the query by its last description, or by a new one where the types of its parameters have changed.
+    async fn run_unprepared(&self, state: &QueryState, params: &[Value]) -> Result<Vec<Value>, StatementError> {
         if let Some(plan) = state.plan() {
             match self.run_typed(state, &plan, params).await {
-                Err(Fault::Driver(error)) if is_stale_statement(&error) => state.forget_plan(),
+                Err(StatementError::Driver(error)) if is_stale_statement(&error) => state.forget_plan(),
                 outcome => return outcome,
             }
         }
-        let statement = self.described_in_one_transaction(state.query(), Planning::Untried).await?;
+        let statement = self.described_in_one_transaction(state.query(), Planning::Omitted).await?;
         self.run_typed(state, &state.prepared(&statement), params).await
     }
 
-    /// Runs `query` under no name, in one message: a pooler hands that to one session as a whole.
-    async fn run_typed(&self, state: &QueryState, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    /// Runs `query` as an unnamed statement in one message, which a pooler passes to one session.
+    async fn run_typed(&self, state: &QueryState, plan: &Plan, params: &[Value]) -> Result<Vec<Value>, StatementError> {
         let (reader, bound) = (plan.reader()?, plan.bind(params)?);
         let query = state.query();
         let typed = bound.iter().zip(plan.param_types().cloned());
-        let mut stream = std::pin::pin!(self.connection()?.query_typed_raw(query.text(), typed).await?);
-        let (mut rows, mut refused, mut pace) = (Vec::new(), None, Pace::default());
-        while let Some(row) = stream.try_next().await? {
-            pace.row().await;
-            if rows.is_empty() && refused.is_none() && !plan.fits_row(&row) {
+        let rows = self.connection()?.query_typed_raw(query.text(), typed).await?;
+        let has_changed = |first: &Row| {
+            let has_changed = !plan.fits_row(first);
+            if has_changed {
                 state.forget_plan();
-                let detail = "the tables have changed since the query was described".to_owned();
-                refused = Some(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
             }
-            if refused.is_none() {
-                reader.read_from(&row, 0).map_or_else(|kind| refused = Some(kind), |row| rows.push(row));
-            }
-            if pace.is_over(query) {
-                self.is_spent.set(true);
-                break;
-            }
-        }
-        refused.map_or(Ok(rows), |kind| Err(kind.into()))
+            has_changed
+        };
+        Ok(self.read_rows(query, &reader, rows, has_changed).await??)
     }
 
-    /// Describes `query` on one session of a pooler, which a transaction keeps, and leaves no name there.
-    async fn described_in_one_transaction(&self, query: &Query, planning: Planning) -> Result<Statement, Fault> {
+    /// Describes `query` within one transaction, which keeps the session of a pooler, and leaves no prepared statement behind.
+    async fn described_in_one_transaction(
+        &self,
+        query: &Query,
+        planning: Planning,
+    ) -> Result<Statement, StatementError> {
         let connection = self.connection()?;
         connection.batch_execute("BEGIN READ ONLY").await?;
         let described = async {
             let statement = connection.prepare(query.text()).await?;
-            if planning == Planning::Tried {
+            if planning == Planning::Included {
                 self.plan(query, statement.params().len()).await?;
             }
-            Ok::<_, Fault>(statement)
+            Ok::<_, StatementError>(statement)
         };
         let described = described.await;
         connection.batch_execute("ROLLBACK; DEALLOCATE ALL").await?;
         described
     }
 
-    /// What is prepared for the query on this connection.
-    pub(super) async fn prepare(&self, state: &QueryState) -> Result<Prepared, Fault> {
+    /// What is prepared for the query on this connection. Prepares it at first use.
+    pub(super) async fn prepare(&self, state: &QueryState) -> Result<Prepared, StatementError> {
         let connection = self.connection()?;
         if let Some(known) = connection.prepared.borrow().get(&state.key()) {
             return Ok(known.clone());
@@ -299,7 +295,7 @@ impl Session {
         Ok(prepared)
     }
 
-    /// Keeps what is prepared for the query, and drops what is prepared for queries that no flow has any more.
+    /// Stores what is prepared for the query, and drops what is prepared for queries that no longer exist.
     pub(super) fn remember(&self, state: &QueryState, prepared: Prepared) -> Result<(), QueryErrorKind> {
         let mut known = self.connection()?.prepared.borrow_mut();
         if !known.contains_key(&state.key()) {
@@ -309,52 +305,77 @@ impl Session {
         Ok(())
     }
 
-    async fn execute(&self, state: &QueryState, prepared: &Prepared, params: &[Value]) -> Result<Vec<Value>, Fault> {
+    async fn execute(
+        &self,
+        state: &QueryState,
+        prepared: &Prepared,
+        params: &[Value],
+    ) -> Result<Vec<Value>, StatementError> {
         let (reader, bound) = (prepared.plan.reader()?, prepared.plan.bind(params)?);
         Ok(self.read(state.query(), &prepared.statement, &reader, &bound).await??)
     }
 
-    /// Runs `statement` and reads the rows that `query` takes and one more, or says which column cannot be read.
+    /// Runs `statement` and reads its rows. The inner error is that of a column that cannot be read.
     pub(super) async fn read(
         &self,
         query: &Query,
         statement: &Statement,
         reader: &Reader<'_>,
         bound: &[Bound],
-    ) -> Result<Result<Vec<Value>, QueryErrorKind>, Fault> {
-        let mut stream = std::pin::pin!(self.connection()?.query_raw(statement, bound).await?);
-        let (mut rows, mut unreadable, mut pace) = (Vec::new(), None, Pace::default());
-        // To the end even after a row that cannot be read, so that the session is free again.
+    ) -> Result<Result<Vec<Value>, QueryErrorKind>, StatementError> {
+        let rows = self.connection()?.query_raw(statement, bound).await?;
+        self.read_rows(query, reader, rows, |_| false).await
+    }
+
+    /// Reads the rows that `query` takes and one more. The inner error is that of the first row: `has_changed`, or a column that
+    /// cannot be read. The remaining rows are consumed all the same, so that the session can be used again.
+    async fn read_rows(
+        &self,
+        query: &Query,
+        reader: &Reader<'_>,
+        stream: RowStream,
+        has_changed: impl Fn(&Row) -> bool,
+    ) -> Result<Result<Vec<Value>, QueryErrorKind>, StatementError> {
+        let mut stream = std::pin::pin!(stream);
+        let (mut rows, mut counter) = (Ok(Vec::new()), RowCounter::default());
         while let Some(row) = stream.try_next().await? {
-            pace.row().await;
-            if unreadable.is_none() {
-                reader.read_from(&row, 0).map_or_else(|kind| unreadable = Some(kind), |row| rows.push(row));
+            counter.row().await;
+            if let Ok(read) = &mut rows {
+                if read.is_empty() && has_changed(&row) {
+                    let detail = "the tables have changed since the query was described".to_owned();
+                    rows = Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
+                } else {
+                    match reader.read_from(&row, 0) {
+                        Ok(row) => read.push(row),
+                        Err(kind) => rows = Err(kind),
+                    }
+                }
             }
-            if pace.is_over(query) {
-                self.is_spent.set(true);
+            if counter.is_above_limit(query) {
+                self.leave_unread();
                 break;
             }
         }
-        Ok(unreadable.map_or(Ok(rows), Err))
+        Ok(rows)
     }
 
-    /// Has PostgreSQL plan an execution with nulls for parameters. Nothing is executed.
-    async fn plan(&self, query: &Query, params: usize) -> Result<(), Fault> {
+    /// Has PostgreSQL plan the query with nulls as parameters. Nothing is executed.
+    async fn plan(&self, query: &Query, params: usize) -> Result<(), StatementError> {
         let connection = self.connection()?;
-        let (text, nulls) = (words::open_ended(query.text()), words::nulls(params));
+        let (text, nulls) = (sql::without_semicolon(query.text()), sql::null_arguments(params));
         connection.batch_execute(&format!("PREPARE tributary_check AS {text}\n")).await?;
         let planned = connection.batch_execute(&format!("EXPLAIN EXECUTE tributary_check{nulls}")).await;
         connection.batch_execute("DEALLOCATE tributary_check").await?;
         Ok(planned?)
     }
 
-    async fn limit_statements(&self, limit: Duration) -> Result<(), Fault> {
+    async fn limit_statements(&self, limit: Duration) -> Result<(), StatementError> {
         let milliseconds = limit.as_millis().max(1);
         Ok(self.connection()?.batch_execute(&format!("SET statement_timeout = {milliseconds}")).await?)
     }
 
-    /// The limit that the server itself sets to statements of this session; `None` without one. It is asked for: behind a
-    /// pooler the setting is the role's, and the server's message about a cancelled statement is in any language.
+    /// The `statement_timeout` of this session. `None` without one. It is queried because behind a pooler it is the role's setting,
+    /// and because the message of a cancelled statement is localised.
     async fn statement_timeout(&self) -> Option<Duration> {
         const LIMIT: &str = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'statement_timeout'";
         let answer = self.connection().ok()?.simple_query(LIMIT).await.ok()?;
@@ -365,7 +386,7 @@ impl Session {
         setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
     }
 
-    /// Drops the statements that this connection has prepared for the query, plain and wrapped, and the names of types.
+    /// Drops what is prepared for the query on this connection, and the cache of type names.
     pub(super) fn forget(&self, state: &QueryState) -> Result<(), QueryErrorKind> {
         let connection = self.connection()?;
         connection.prepared.borrow_mut().remove(&state.key());
@@ -373,45 +394,45 @@ impl Session {
         Ok(())
     }
 
-    /// Leaves the rest of an answer unread.
+    /// Leaves the remaining rows of a result unread. The session is closed when it is dropped.
     pub(super) fn leave_unread(&self) {
-        self.is_spent.set(true);
+        self.must_close.set(true);
     }
 
-    /// The connection, which is there until the session is dropped; none where it may be another's in the next moment.
+    /// The connection. An error where a pooler was detected, which may give it another session at any time.
     pub(super) fn connection(&self) -> Result<&Object, QueryErrorKind> {
-        if self.pool.connector.is_pooled() {
-            return Err(pooled());
+        if self.pool.connector.backends().is_pooled() {
+            return Err(ConnectError::Pooled.into_query_error());
         }
-        let gone = || QueryErrorKind::ConnectionLost { sent: false, detail: "it was given back".to_owned() };
-        self.connection.as_ref().ok_or_else(gone)
+        // Only `drop` takes the connection.
+        self.connection.as_ref().ok_or_else(session_ended)
     }
 }
 
-/// Rows that are decoded before other work of the thread gets its turn: less than a millisecond's.
-const ROWS_IN_A_TURN: usize = 256;
+/// Rows that are decoded before other tasks of the thread run. Decoding them takes less than a millisecond.
+const ROWS_PER_YIELD: usize = 256;
 
-/// Counts rows, so that a long result does not keep the thread for itself.
+/// Counts the rows of a result, and yields to other tasks at intervals.
 #[derive(Debug, Default)]
-pub(super) struct Pace(usize);
+pub(super) struct RowCounter(usize);
 
-impl Pace {
-    /// One more row has come.
+impl RowCounter {
+    /// Counts a row.
     pub(super) async fn row(&mut self) {
         self.0 += 1;
-        if self.0.is_multiple_of(ROWS_IN_A_TURN) {
+        if self.0.is_multiple_of(ROWS_PER_YIELD) {
             yield_now().await;
         }
     }
 
-    /// Whether there are more rows than the node of `query` takes.
-    fn is_over(&self, query: &Query) -> bool {
+    /// Whether the result has more rows than the node of `query` takes.
+    fn is_above_limit(&self, query: &Query) -> bool {
         self.0 > query.max_rows()
     }
 }
 
-/// The server had already ended the session when the query came to be sent.
-fn ended_before_it_was_asked() -> QueryErrorKind {
+/// The error of a query whose session ended before the query was sent.
+fn session_ended() -> QueryErrorKind {
     QueryErrorKind::ConnectionLost { sent: false, detail: "the server ended the session".to_owned() }
 }
 
@@ -419,7 +440,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
         let is_outdated = self.epoch != self.pool.epoch();
-        let is_busy = self.unanswered.get() > 0 || self.is_spent.get();
+        let is_busy = self.pending.get() > 0 || self.must_close.get();
         if is_outdated || connection.is_closed() {
             let token = connection.cancel_token();
             Pool::discard(connection);
@@ -427,36 +448,36 @@ impl Drop for Session {
                 let connector = self.pool.connector.clone();
                 in_background(async move { stop(&connector, &token).await });
             }
-        } else if self.is_altered.get() {
+        } else if self.has_altered_limit.get() {
             in_background(abandon(connection, self.pool.connector.clone()));
         } else if is_busy {
-            in_background(settle(connection, Arc::clone(&self.pool), self.epoch));
-        } else if std::time::Instant::now() >= self.ends {
+            in_background(finish_or_abandon(connection, Arc::clone(&self.pool), self.epoch));
+        } else if std::time::Instant::now() >= self.expiry {
             Pool::discard(connection);
         }
     }
 }
 
-/// Lets what was left unanswered or unread come to its end, which for quick statements is soon: then the connection is as good as
-/// before. Otherwise it is abandoned.
-async fn settle(connection: Object, pool: Arc<Shared>, epoch: u64) {
+/// Waits until pending statements and unread rows have come to their end, and returns the connection to the pool. Abandons it where
+/// that takes too long.
+async fn finish_or_abandon(connection: Object, pool: Arc<Shared>, epoch: u64) {
     let client: &Client = &connection;
-    match timeout(SETTLING, client.check_connection()).await {
+    match timeout(FINISH_TIMEOUT, client.check_connection()).await {
         Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
         Ok(Ok(())) => Pool::discard(connection),
         Ok(Err(_)) | Err(_) => abandon(connection, pool.connector.clone()).await,
     }
 }
 
-/// Without a runtime the process is ending, and with it whatever there would be to do.
+/// Spawns `work`. Without a runtime the process is ending, and `work` is not needed.
 fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         runtime.spawn(work);
     }
 }
 
-/// Stops what the connection's session runs, and closes it. Its place in the pool is free again when the server has
-/// stopped, so that there are never more sessions on the server than there may be.
+/// Cancels the statement of the connection's session and closes the connection. It counts towards the size of the pool until the
+/// server has stopped, so that the server never has more sessions than the pool may have.
 async fn abandon(connection: Object, connector: Connector) {
     let client: &Client = &connection;
     let token = client.cancel_token();
@@ -464,16 +485,16 @@ async fn abandon(connection: Object, connector: Connector) {
         stop(&connector, &token).await;
         client.check_connection().await
     };
-    match timeout(CANCEL_PATIENCE, stopped).await {
+    match timeout(CANCEL_TIMEOUT, stopped).await {
         Ok(_) => tracing::debug!("postgres.query.cancelled"),
         Err(_) => tracing::debug!("postgres.cancel.unanswered"),
     }
     Pool::discard(connection);
 }
 
-/// Asks the server to stop what the session of `token` runs.
+/// Requests that the server cancel the statement of the session of `token`.
 async fn stop(connector: &Connector, token: &CancelToken) {
-    match timeout(CANCEL_PATIENCE, connector.cancel(token)).await {
+    match timeout(CANCEL_TIMEOUT, connector.cancel(token)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed"),
         Err(_) => tracing::debug!("postgres.cancel.unanswered"),

@@ -1,5 +1,4 @@
-//! What is worked out once a statement and not once a row: how its parameters are written, how its columns are read,
-//! and the names its rows share.
+//! What is computed once for each prepared statement: the codecs of its parameters and columns, and the names that its rows share.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,18 +12,18 @@ use crate::flow::QueryErrorKind;
 use crate::graph::{Column, ColumnType, Description};
 use crate::types::{FieldName, Record, Value};
 
-/// How one statement's parameters are written and its columns read.
+/// The codecs and names of one statement.
 #[derive(Debug)]
 pub(super) struct Plan {
     params: Box<[(PgType, Option<Codec>)]>,
     columns: Box<[PgType]>,
     names: Arc<[FieldName]>,
-    /// A codec for each column, or what is wrong with one of them.
+    /// A codec for each column, or the error of the first column that has none.
     codecs: Result<Box<[Codec]>, QueryErrorKind>,
 }
 
 impl Plan {
-    /// The plan of `statement`: `known`, where nothing has changed since.
+    /// The plan of `statement`. Returns `known` where it still fits.
     pub(super) fn of(statement: &Statement, known: Option<&Arc<Self>>) -> Arc<Self> {
         if let Some(known) = known.filter(|known| known.fits(statement)) {
             return Arc::clone(known);
@@ -37,16 +36,23 @@ impl Plan {
         Arc::new(Self { params, columns, names, codecs })
     }
 
-    /// Whether it is the plan of `statement`.
+    /// Whether this is the plan of `statement`.
     pub(super) fn fits(&self, statement: &Statement) -> bool {
-        let columns = statement.columns();
-        // Parameters by their types' names too, which the wrapped statement contains: a type can be renamed.
-        self.params.iter().map(|(ty, _)| ty).eq(statement.params())
-            && self.columns.iter().map(PgType::oid).eq(columns.iter().map(|column| column.type_().oid()))
-            && self.names.iter().map(|name| &**name).eq(columns.iter().map(tokio_postgres::Column::name))
+        // Types of parameters are compared with their names, which a wrapped query contains: a type can be renamed.
+        self.params.iter().map(|(ty, _)| ty).eq(statement.params()) && self.fits_columns(statement.columns())
     }
 
-    /// What PREPARE says.
+    /// Whether a row has the columns of the plan.
+    pub(super) fn fits_row(&self, row: &Row) -> bool {
+        self.fits_columns(row.columns())
+    }
+
+    fn fits_columns(&self, columns: &[tokio_postgres::Column]) -> bool {
+        let found = columns.iter().map(|column| (column.name(), column.type_().oid()));
+        self.columns().map(|(name, ty)| (name, ty.oid())).eq(found)
+    }
+
+    /// The parameters and columns of the statement.
     ///
     /// # Errors
     /// [`QueryErrorKind::Column`] for two columns of one name.
@@ -60,13 +66,6 @@ impl Plan {
         })
     }
 
-    /// Whether a row still has the columns that were planned for.
-    pub(super) fn fits_row(&self, row: &Row) -> bool {
-        let columns = row.columns();
-        self.columns.iter().map(PgType::oid).eq(columns.iter().map(|column| column.type_().oid()))
-            && self.names.iter().map(|name| &**name).eq(columns.iter().map(tokio_postgres::Column::name))
-    }
-
     /// The types of its parameters.
     pub(super) fn param_types(&self) -> impl ExactSizeIterator<Item = &PgType> {
         self.params.iter().map(|(ty, _)| ty)
@@ -77,7 +76,7 @@ impl Plan {
         self.names.iter().map(|name| &**name).zip(&self.columns)
     }
 
-    /// Writes `values` as the statement's parameters.
+    /// Encodes `values` as the statement's parameters.
     ///
     /// # Errors
     /// [`QueryErrorKind::ParameterCount`]; [`QueryErrorKind::Parameter`] for the first value that does not fit.
@@ -92,14 +91,14 @@ impl Plan {
     /// A reader for this statement's rows.
     ///
     /// # Errors
-    /// [`QueryErrorKind::Column`] for a column whose type has no mapping, or for two of one name.
+    /// [`QueryErrorKind::Column`] for a column whose type has no mapping, or for two columns of one name.
     pub(super) fn reader(&self) -> Result<Reader<'_>, QueryErrorKind> {
         let codecs = self.codecs.as_deref().map_err(Clone::clone)?;
         Ok(Reader { names: &self.names, columns: &self.columns, codecs })
     }
 }
 
-/// No rule could say which of two columns of one name it means.
+/// Rejects two columns of one name: a rule could not refer to either of them.
 fn distinct(names: &[FieldName], columns: &[PgType]) -> Result<(), QueryErrorKind> {
     let mut seen = HashSet::new();
     match names.iter().zip(columns).find(|(name, _)| !seen.insert(&***name)) {
@@ -138,7 +137,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// A row as a map from column to value. `skipped` columns of the row are none of the statement's.
+    /// Reads a row as a map from column to value, without its first `skipped` columns.
     ///
     /// # Errors
     /// [`QueryErrorKind::Column`] for a value that cannot be represented.
@@ -167,7 +166,7 @@ fn field(row: &Row, index: usize, codec: &Codec) -> Result<Value, Unreadable> {
     }
 }
 
-/// A column's bytes as they came.
+/// The bytes of a column.
 struct Raw<'a>(Option<&'a [u8]>);
 
 type DriverError = Box<dyn std::error::Error + Sync + Send>;
@@ -186,7 +185,7 @@ impl<'a> FromSql<'a> for Raw<'a> {
     }
 }
 
-/// A parameter as it is sent; `None` for NULL. Its `Debug` shows nothing: the driver logs parameters.
+/// An encoded parameter; `None` for NULL. Its `Debug` does not show the value, because the driver logs parameters.
 #[derive(PartialEq, Eq, Hash)]
 pub(super) struct Bound(Option<BytesMut>);
 

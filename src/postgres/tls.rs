@@ -1,10 +1,10 @@
-//! TLS to a server: who vouches for it, and who we are, as `config::Tls` says it. Files are read for each connection, so
-//! that a renewed certificate takes effect without a restart.
+//! TLS: verification of the server's certificate and the client's own certificate, by `config::Tls`. Files are read for each
+//! connection, so that a renewed certificate takes effect without a restart.
 //!
-//! Names are looked for among the certificate's alternative names alone: its common name has not counted for names since RFC 6125.
+//! The name of the host is compared only with the certificate's subjectAltName. The common name is deprecated for this (RFC 6125).
 //!
-//! A certificate of X.509 version 1, or with a key of P-521, is one that `OpenSSL` uses and rustls does not. The client offers P-521
-//! only so that a server with such a key shows its certificate, and the error can say what is wrong with it.
+//! `OpenSSL` accepts certificates of X.509 version 1 and those with a P-521 key; rustls does not. The client offers P-521 only so that
+//! a server with such a key sends its certificate, and the error can name the defect.
 
 use std::io;
 use std::path::Path;
@@ -25,10 +25,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{Identity, Origin, RootCert, SslMode, Tls};
 
-/// What makes TLS connections of this kind.
+/// A TLS connector for these settings.
 ///
 /// # Errors
-/// Files that cannot be read or are not what they should be, by the name of their setting.
+/// A file cannot be read or used. The error names its setting.
 pub(super) fn connector(tls: &Tls) -> io::Result<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(tls, Arc::clone(&provider))?;
@@ -51,8 +51,7 @@ pub(super) fn connector(tls: &Tls) -> io::Result<MakeRustlsConnect> {
 fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let chain = read_certificates("sslcert", &identity.certificate)?;
     let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|error| {
-        let hint =
-            if matches!(error, pem::Error::NoItemsFound) { " (an encrypted key is none that can be used)" } else { "" };
+        let hint = if matches!(error, pem::Error::NoItemsFound) { " (encrypted keys are not supported)" } else { "" };
         invalid(format!("the file of sslkey holds no private key in PEM: {error}{hint}"))
     })?;
     Ok((chain, key))
@@ -60,7 +59,7 @@ fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>
 
 fn read_certificates(what: &str, path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    // Health shows it to everybody, so it names the setting and not the path.
+    // The health endpoint is public, so the error names the setting and not the path.
     let refused = |error: String| invalid(format!("the file of {what} holds no certificate in PEM: {error}"));
     match read {
         Ok(chain) if chain.is_empty() => Err(refused("it has none".to_owned())),
@@ -73,17 +72,17 @@ fn invalid(why: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, UnfitFile(why))
 }
 
-/// A file that TLS needs is not what it should be.
+/// A file that TLS needs cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct UnfitFile(String);
 
-/// Looks at a server's certificate as closely as the mode asks.
+/// Verifies the server's certificate as the mode requires.
 #[derive(Debug)]
 struct Verifier {
-    /// `None`: any certificate will do.
+    /// `None`: any certificate is accepted.
     authorities: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates that are trusted as they are: a server's own that was given as its authority, which `OpenSSL` accepts, too.
+    /// Certificates that are trusted directly. `OpenSSL`, too, accepts a server's own certificate in sslrootcert.
     trusted: Vec<CertificateDer<'static>>,
     asks_for_name: bool,
     provider: Arc<CryptoProvider>,
@@ -92,8 +91,8 @@ struct Verifier {
 impl Verifier {
     fn new(tls: &Tls, provider: Arc<CryptoProvider>) -> io::Result<Self> {
         let asks_for_name = tls.mode == SslMode::VerifyFull;
-        let looks = matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull);
-        let Some(root) = tls.root.as_ref().filter(|_| looks) else {
+        let verifies = matches!(tls.mode, SslMode::VerifyCa | SslMode::VerifyFull);
+        let Some(root) = tls.root.as_ref().filter(|_| verifies) else {
             return Ok(Self { authorities: None, trusted: Vec::new(), asks_for_name: false, provider });
         };
         let trusted = match root {
@@ -124,8 +123,9 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let Some(authorities) = &self.authorities else { return Ok(ServerCertVerified::assertion()) };
         let outcome = authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        // The verifier looks at a certificate's own time first, before anything of who vouches for it.
-        if self.trusted.iter().any(|trusted| trusted == end_entity) && !outcome.as_ref().is_err_and(is_out_of_time) {
+        // The verifier checks the validity period before the chain.
+        if self.trusted.iter().any(|trusted| trusted == end_entity) && !outcome.as_ref().is_err_and(is_outside_validity)
+        {
             if self.asks_for_name {
                 verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
@@ -166,10 +166,10 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The keys that a server's certificate may have.
+/// The keys that a server's certificate can have.
 const KEYS: &str = "RSA of 2048 to 8192 bits, P-256, P-384 and Ed25519 can be used";
 
-/// A server's certificate has a key that cannot be used.
+/// The key of the server's certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum UnusableKey {
     #[error("has a key of P-521")]
@@ -185,8 +185,8 @@ fn usable_key(signed: &DigitallySignedStruct) -> Result<(), Error> {
     }
 }
 
-/// The error of a signature that the server made with the key of its certificate: rustls does not tell a key that it cannot use from
-/// a signature that is wrong.
+/// Maps the error of a signature that the server made with the key of its certificate. rustls reports the same error for an
+/// unsupported key and for a wrong signature.
 fn of_key(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => unusable(UnusableKey::Other),
@@ -198,7 +198,7 @@ fn unusable(key: UnusableKey) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(key))))
 }
 
-/// What is wrong with a certificate that its authority has signed and rustls does not use.
+/// The defect of a certificate that its authority has signed and rustls rejects.
 fn defect(fault: &CertificateError) -> Option<String> {
     use CertificateError::{
         NotValidForNameContext, Other, UnsupportedSignatureAlgorithmContext,
@@ -207,7 +207,7 @@ fn defect(fault: &CertificateError) -> Option<String> {
     Some(match fault {
         Other(OtherError(cause)) => match cause.downcast_ref::<UnusableKey>() {
             Some(key) => format!("{key}: {KEYS}"),
-            // The error is that of a library which rustls does not name in its interface.
+            // The error type belongs to a library that rustls does not expose.
             None if cause.to_string() == "UnsupportedCertVersion" => {
                 "is of X.509 version 1: only version 3 can be used".to_owned()
             }
@@ -227,7 +227,7 @@ fn defect(fault: &CertificateError) -> Option<String> {
     })
 }
 
-/// What to do about a certificate with a [`defect`].
+/// The remedy for a certificate with a [`defect`].
 fn replacement(fault: &CertificateError) -> String {
     let how = match fault {
         CertificateError::NotValidForNameContext { .. } => {
@@ -237,18 +237,18 @@ fn replacement(fault: &CertificateError) -> String {
             "with a key that can be used, such as P-256"
         }
         CertificateError::Other(OtherError(cause)) if cause.to_string() == "CaUsedAsEndEntity" => {
-            "that is not an authority itself, or have sslrootcert name this one"
+            "that is not an authority itself, or set sslrootcert to this one"
         }
         CertificateError::Other(_) => {
-            "of version 3: `openssl x509 -req` writes one where -extfile names extensions such as subjectAltName"
+            "of version 3: `openssl x509 -req` writes one where -extfile has extensions such as subjectAltName"
         }
         _ => "that is signed with RSA, P-256 or P-384",
     };
     format!("give the server a certificate {how}")
 }
 
-/// Whether a certificate is refused because its time is over or has not come.
-fn is_out_of_time(error: &Error) -> bool {
+/// Whether a certificate is rejected because it has expired or is not valid yet.
+fn is_outside_validity(error: &Error) -> bool {
     use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
     matches!(
         error,
@@ -256,47 +256,49 @@ fn is_out_of_time(error: &Error) -> bool {
     )
 }
 
-/// What went wrong with TLS, and what to look at; `None` where it was not TLS.
+/// Describes an error of TLS. `None` where the error is not one.
 pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    found::<Error>(error).map(in_words).or_else(|| found::<UnfitFile>(error).map(ToString::to_string))
+    find_cause::<Error>(error).map(describe).or_else(|| find_cause::<UnfitFile>(error).map(ToString::to_string))
 }
 
-/// Whether it was TLS that went wrong.
-pub(super) fn is_at_fault(error: &(dyn std::error::Error + 'static)) -> bool {
-    // That a server has no TLS the driver says in no other way.
+/// Whether `error` is an error of TLS.
+pub(super) fn is_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    // The driver reports a server without TLS only in this text.
     explain(error).is_some() || error.to_string().starts_with("error performing TLS handshake")
 }
 
-/// What to do about it, where the settings are written at `origin`.
+/// The remedy for an error of TLS. `origin` knows where the settings are.
 pub(super) fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin) -> String {
     let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
     let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
-    match found::<Error>(error) {
+    match find_cause::<Error>(error) {
         Some(Error::InvalidCertificate(fault)) if defect(fault).is_some() => replacement(fault),
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
-            format!("have {root} name the certificate of the authority that signed the server's")
+            format!("set {root} to the certificate of the authority that signed the server's")
         }
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => {
             let host = origin.of("HOST", "host");
-            format!("have {host} be a name that the server's certificate has, or give the server one for this name")
+            format!("set {host} to a name in the server's certificate, or give the server a certificate for this name")
         }
-        Some(error) if is_out_of_time(error) => "renew the server's certificate, or set the clocks right".to_owned(),
+        Some(error) if is_outside_validity(error) => "renew the server's certificate, or correct the clocks".to_owned(),
         Some(Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
             format!(
-                "see the key of the server's certificate ({KEYS}), and its ssl_ciphers and ssl_min_protocol_version"
+                "check the key of the server's certificate ({KEYS}), and its ssl_ciphers and ssl_min_protocol_version"
             )
         }
-        Some(Error::AlertReceived(_)) => format!("see {certificate} and {key}, and the server's ssl_ca_file"),
-        Some(_) => "see which versions and ciphers of TLS the server has".to_owned(),
-        None if found::<UnfitFile>(error).is_some() => format!("see {root}, {certificate} and {key}"),
-        None => format!("turn TLS on at the server (ssl = on), or set {mode} to what it has"),
+        Some(Error::AlertReceived(_)) => format!("check {certificate} and {key}, and the server's ssl_ca_file"),
+        Some(_) => "check which TLS versions and ciphers the server supports".to_owned(),
+        None if find_cause::<UnfitFile>(error).is_some() => format!("check {root}, {certificate} and {key}"),
+        None => format!("turn TLS on at the server (ssl = on), or set {mode} to a mode that it supports"),
     }
 }
 
-/// The cause of this type.
-pub(super) fn found<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+/// The first cause of type `E`.
+pub(super) fn find_cause<'a, E: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -308,12 +310,12 @@ pub(super) fn found<'a, E: std::error::Error + 'static>(error: &'a (dyn std::err
     None
 }
 
-fn in_words(fault: &Error) -> String {
+fn describe(fault: &Error) -> String {
     let certificate = |what: &str| format!("the server's certificate {what}");
     match fault {
         Error::InvalidCertificate(fault) => match fault {
             _ if defect(fault).is_some() => certificate(&defect(fault).unwrap_or_default()),
-            // An authority of the same name with another key is another authority.
+            // BadSignature: an authority of the same name has another key.
             CertificateError::UnknownIssuer | CertificateError::BadSignature => {
                 certificate("is not from an authority in sslrootcert")
             }

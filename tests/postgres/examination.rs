@@ -38,18 +38,18 @@ async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
     assert_eq!((of(&well, "TLS").verdict, of(&well, "log in").verdict), (Verdict::Ok, Verdict::Ok));
 
     let by_a_stranger = examine(&config("127.0.0.1", full(&wrong), "planted"), &[]).await;
-    fails(&by_a_stranger, "TLS", "have OMS_DB_SSLROOTCERT name the certificate of the authority");
+    fails(&by_a_stranger, "TLS", "set OMS_DB_SSLROOTCERT to the certificate of the authority");
     assert!(by_a_stranger.iter().all(|finding| finding.step != "log in"), "nobody logged in: {by_a_stranger:?}");
     let for_another_name = examine(&config("localhost", full(&right), "planted"), &[]).await;
-    fails(&for_another_name, "TLS", "have OMS_DB_HOST be a name");
+    fails(&for_another_name, "TLS", "set OMS_DB_HOST to a name");
 
     let by_a_wrong_password = examine(&config("127.0.0.1", full(&right), "wrong"), &[]).await;
     assert_eq!(of(&by_a_wrong_password, "TLS").verdict, Verdict::Ok);
-    fails(&by_a_wrong_password, "log in", "see OMS_DB_PASSWORD: ");
+    fails(&by_a_wrong_password, "log in", "check OMS_DB_PASSWORD: ");
     let bound = Tls { channel_binding: ChannelBinding::Require, ..full(&right) };
     let mut unbound = config("127.0.0.1", bound, "planted");
     "postgres".clone_into(&mut unbound.connection.user);
-    fails(&examine(&unbound, &[]).await, "log in", "see OMS_DB_CHANNEL_BINDING");
+    fails(&examine(&unbound, &[]).await, "log in", "check OMS_DB_CHANNEL_BINDING");
 
     for (certificate, remedy) in [
         ("version_1", "give the server a certificate of version 3"),
@@ -65,7 +65,7 @@ async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
     fails(&examine(&without, &[]).await, "TLS", "turn TLS on at the server");
     let mut nowhere = crate::fixture::config(shared_server(), "no_such_database");
     nowhere.connection.tls = tls(SslMode::Disable, None);
-    fails(&examine(&nowhere, &[]).await, "log in", "create the database, or mend OMS_DB_NAME");
+    fails(&examine(&nowhere, &[]).await, "log in", "create the database, or correct OMS_DB_NAME");
 }
 
 /// A database, and the configuration of a role that may read all of it.
@@ -136,7 +136,7 @@ async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
     // Each transaction of each may get any session.
     for findings in join_all((0..6).map(|_| examine(&config, &queries))).await {
         let found: Vec<_> = findings.iter().filter(|finding| finding.step == "query").collect();
-        assert!(found[0].saw.contains("reads the whole of"), "{findings:?}");
+        assert!(found[0].saw.contains("reads all rows of"), "{findings:?}");
         assert!(found[1].saw.contains("42703"), "{findings:?}");
         let told: Vec<Finding> = settings(&findings);
         let remedies: Vec<_> = told.iter().filter_map(|finding| finding.remedy.as_deref()).collect();

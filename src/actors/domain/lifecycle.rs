@@ -160,7 +160,8 @@ impl Lifecycle {
 
     /// Waits until `new` is ready, or known to be down.
     async fn warmed(&self, new: &Instance) -> Result<(), QueryError> {
-        let limit = new.workers.core().pool().connector().patience() + new.workers.core().config().timeouts.probe;
+        let limit =
+            new.workers.core().pool().connector().longest_connect() + new.workers.core().config().timeouts.probe;
         let deadline = Deadline::after(limit);
         let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
         let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default(), Arc::default());

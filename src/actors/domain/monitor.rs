@@ -36,7 +36,7 @@ async fn probe_for_ever(workers: &Workers) {
     let mut probe = Probe::new(core.pool().clone());
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
-        match probe.ask().await {
+        match probe.run().await {
             Ok(None) => {
                 core.record(Event::Busy);
                 // Should the probe need one of the connections that are idle, they are given back.

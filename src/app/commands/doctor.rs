@@ -17,7 +17,7 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
     for domain in &project.domains {
         let queries = queries_of(domain, &project.flows);
-        let limit = examination::patience(domain, queries.len());
+        let limit = examination::time_limit(domain, queries.len());
         let findings = timeout(limit, examination::examine(domain, &queries)).await.unwrap_or_else(|_| {
             let saw = format!("not done within {} s", limit.as_secs());
             vec![Finding { step: "examination", verdict: Verdict::Failure, saw, remedy: None }]

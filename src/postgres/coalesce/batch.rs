@@ -1,4 +1,4 @@
-//! Sending a batch over a session, and giving each query its own rows.
+//! Runs several queries of one node as one statement, and gives each query its own rows.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,117 +9,126 @@ use futures_util::TryStreamExt;
 use super::{QueryState, Wrapped};
 use crate::flow::QueryErrorKind;
 use crate::graph::Query;
-use crate::postgres::failure::is_refusal;
 use crate::postgres::manager::{Object, Prepared};
-use crate::postgres::session::{Fault, Pace, Session};
-use crate::postgres::sqlstate::is_stale_statement;
+use crate::postgres::session::{RowCounter, Session, StatementError};
+use crate::postgres::sqlstate::{is_stale_statement, keeps_session};
 use crate::postgres::statements::Bound;
 use crate::types::Value;
 
 /// The rows of one query.
 pub type Rows = Result<Vec<Value>, QueryErrorKind>;
 
-/// Rows beyond what their keys may have that a batch reads; with more, its queries are asked one by one.
-const MOST_SURPLUS: usize = 1_000;
+/// The most rows beyond the limits of their keys that are read of a batch. With more, its queries are run singly.
+const MAX_SURPLUS: usize = 1_000;
 
-/// What became of a batch.
+/// The outcome of a batch.
 #[derive(Debug)]
-pub enum Together {
-    /// The rows of each query, in the order they were given.
+pub enum BatchOutcome {
+    /// The rows of each query, in the order of the queries.
     Answered(Vec<Rows>),
-    /// Nothing: the queries are to be asked one by one.
-    Singly,
-    /// The same, because PostgreSQL refused the statement, or answered otherwise than it said that it would.
+    /// The queries cannot be batched, and have to be run singly.
+    Unsuitable,
+    /// PostgreSQL rejected the wrapped statement or its result was unusable. The queries have to be run singly.
     Refused,
 }
 
-/// The functions among `$1` whose every call may give another result.
+/// Whether a function named in `$1` is volatile.
 const VOLATILE: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_proc WHERE proname = ANY ($1::pg_catalog.text[]) AND provolatile = 'v')";
 
 impl Session {
-    /// Runs the query of `state` with each of `asks` for parameters, as one statement where that is possible.
+    /// Runs the query of `state` with each set of parameters, as one statement where that is possible.
     ///
-    /// An error of the server is none of the queries': the statement may touch tables that no single query touches.
+    /// An error that the server reports for the wrapped statement is not an error of the queries: the statement may read tables
+    /// that no single query reads.
     ///
     /// # Errors
-    /// As [`Self::query`], and then for none of them more than for another.
-    pub async fn query_together(&self, state: &QueryState, asks: &[Arc<[Value]>]) -> Result<Together, QueryErrorKind> {
-        self.ask(async || match self.try_together(state, asks).await {
-            Err(Fault::Driver(error)) if is_refusal(&error) => {
-                self.refuse_pooler(&error).await?;
+    /// As [`Self::query`], for all queries of the batch.
+    pub async fn query_batch(
+        &self,
+        state: &QueryState,
+        parameter_sets: &[Arc<[Value]>],
+    ) -> Result<BatchOutcome, QueryErrorKind> {
+        self.track(async || match self.try_batch(state, parameter_sets).await {
+            Err(StatementError::Driver(error)) if keeps_session(&error) => {
+                self.detect_pooler(&error).await?;
                 if is_stale_statement(&error) {
                     self.forget(state)?;
                 }
                 let sqlstate = error.code().map_or("", |code| code.code());
                 state.failed(&format!("PostgreSQL refused the statement with SQLSTATE {sqlstate}"));
-                Ok(Together::Refused)
+                Ok(BatchOutcome::Refused)
             }
             outcome => outcome,
         })
         .await
     }
 
-    async fn try_together(&self, state: &QueryState, asks: &[Arc<[Value]>]) -> Result<Together, Fault> {
+    async fn try_batch(
+        &self,
+        state: &QueryState,
+        parameter_sets: &[Arc<[Value]>],
+    ) -> Result<BatchOutcome, StatementError> {
         let prepared = self.prepare(state).await?;
         if !self.is_suited(state).await? {
-            return Ok(Together::Singly);
+            return Ok(BatchOutcome::Unsuitable);
         }
         let plan = &prepared.plan;
-        let Ok(reader) = plan.reader() else { return Ok(Together::Singly) };
-        let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> = asks.iter().map(|params| plan.bind(params)).collect();
+        let Ok(reader) = plan.reader() else { return Ok(BatchOutcome::Unsuitable) };
+        let bound: Vec<Result<Vec<Bound>, QueryErrorKind>> =
+            parameter_sets.iter().map(|params| plan.bind(params)).collect();
         if bound.iter().any(Result::is_err) && !self.is_current(state, &prepared).await? {
             self.forget(state)?;
-            return Ok(Together::Singly);
+            return Ok(BatchOutcome::Unsuitable);
         }
         let (keys, places) = distinct(&bound);
         let rows = match keys.as_slice() {
             [] => Vec::new(),
             [only] => vec![self.read(state.query(), &prepared.statement, &reader, only).await?],
             _ => {
-                let Some(wrapped) = state.wrapped(plan) else { return Ok(Together::Singly) };
+                let Some(wrapped) = state.wrapped(plan) else { return Ok(BatchOutcome::Unsuitable) };
                 match self.read_wrapped(state, prepared, &wrapped, &keys).await? {
                     Ok(rows) => rows,
                     Err(why) => {
                         self.forget(state)?;
                         state.failed(why);
-                        return Ok(Together::Refused);
+                        return Ok(BatchOutcome::Refused);
                     }
                 }
             }
         };
-        if rows.len() == asks.len() {
-            // No two are equal and none was refused: each place is its own.
-            return Ok(Together::Answered(rows));
+        if rows.len() == parameter_sets.len() {
+            // No parameters are equal and none were rejected, so the places are in order.
+            return Ok(BatchOutcome::Answered(rows));
         }
         let answers = bound.iter().zip(places).map(|(bound, place)| match (bound, place) {
             (Err(kind), _) => Some(Err(kind.clone())),
             (Ok(_), Some(place)) => rows.get(place).cloned(),
             (Ok(_), None) => None,
         });
-        Ok(answers.collect::<Option<Vec<Rows>>>().map_or(Together::Singly, Together::Answered))
+        Ok(answers.collect::<Option<Vec<Rows>>>().map_or(BatchOutcome::Unsuitable, BatchOutcome::Answered))
     }
 
-    /// Whether the same parameters give the same rows at any one moment. The catalogue is asked from time to time.
-    async fn is_suited(&self, state: &QueryState) -> Result<bool, Fault> {
+    /// Whether equal parameters give equal rows: the query calls no volatile function. Reads the catalogue at intervals.
+    async fn is_suited(&self, state: &QueryState) -> Result<bool, StatementError> {
         if let Some(known) = state.suitability(Instant::now()) {
             return Ok(known.is_ok());
         }
         let connection = self.connection()?;
-        let asked = connection.prepare_cached(VOLATILE).await?;
-        let volatile = connection.query_one(&asked, &[&state.calls()]).await?.try_get::<_, bool>(0)?;
-        state.examined(if volatile { Err("it calls a volatile function") } else { Ok(()) });
+        let statement = connection.prepare_cached(VOLATILE).await?;
+        let volatile = connection.query_one(&statement, &[&state.calls()]).await?.try_get::<_, bool>(0)?;
+        state.set_suitability(if volatile { Err("it calls a volatile function") } else { Ok(()) });
         Ok(!volatile)
     }
 
-    /// The rows of each of `keys`, or why there are none.
+    /// The rows of each of `keys`, or why the wrapped query cannot be used.
     async fn read_wrapped(
         &self,
         state: &QueryState,
         prepared: Prepared,
         wrapped: &Arc<Wrapped>,
         keys: &[&[Bound]],
-    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
+    ) -> Result<Result<Vec<Rows>, &'static str>, StatementError> {
         let connection = self.connection()?;
         let statement = match &prepared.wrapped {
             Some((known, statement)) if Arc::ptr_eq(known, wrapped) => statement.clone(),
@@ -145,17 +154,17 @@ impl Session {
         statement: &tokio_postgres::Statement,
         wrapped: &Wrapped,
         (lists, keys): (Vec<Bound>, usize),
-    ) -> Result<Result<Vec<Rows>, &'static str>, Fault> {
+    ) -> Result<Result<Vec<Rows>, &'static str>, StatementError> {
         let reader = wrapped.plan.reader()?;
         let mut stream = std::pin::pin!(connection.query_raw(statement, lists).await?);
-        let (mut batch, mut pace) = (Batch::of(keys, query.max_rows()), Pace::default());
-        // To the end, so that the session is free again, unless that is far.
+        let (mut batch, mut counter) = (Batch::of(keys, query.max_rows()), RowCounter::default());
+        // All rows are consumed, so that the session can be used again, unless there are far too many.
         while let Some(row) = stream.try_next().await? {
-            pace.row().await;
+            counter.row().await;
             let place = row.try_get::<_, i64>(0)?;
             let number = if wrapped.numbered { row.try_get::<_, i64>(1)? } else { 0 };
             batch.add(place, number, || reader.read_from(&row, wrapped.extra()));
-            if batch.surplus > MOST_SURPLUS {
+            if batch.surplus > MAX_SURPLUS {
                 self.leave_unread();
                 return Ok(Err("its queries have more rows than their nodes take"));
             }
@@ -164,25 +173,25 @@ impl Session {
     }
 }
 
-/// The rows of a batch as they come.
+/// Collects the rows of a batch.
 struct Batch {
     rows: Vec<Result<Vec<(i64, Value)>, QueryErrorKind>>,
-    /// The most rows that are taken of a key; one more is kept, to say that there are too many.
+    /// The most rows that the node takes of a key. One more is kept, which shows that there are too many.
     max_rows: usize,
     surplus: usize,
-    astray: bool,
+    has_unmatched_row: bool,
 }
 
 impl Batch {
     fn of(keys: usize, max_rows: usize) -> Self {
-        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), max_rows, surplus: 0, astray: false }
+        Self { rows: (0..keys).map(|_| Ok(Vec::new())).collect(), max_rows, surplus: 0, has_unmatched_row: false }
     }
 
-    /// A row of the key at `place`, counted from 1; the `number`th of its rows where they have an order.
+    /// Adds a row of the key at `place`, counted from 1. `number` is its position where the rows are ordered.
     fn add(&mut self, place: i64, number: i64, row: impl FnOnce() -> Result<Value, QueryErrorKind>) {
         let place = usize::try_from(place).ok().and_then(|place| place.checked_sub(1));
         let Some(rows) = place.and_then(|place| self.rows.get_mut(place)) else {
-            self.astray = true;
+            self.has_unmatched_row = true;
             return;
         };
         match rows {
@@ -195,9 +204,9 @@ impl Batch {
         }
     }
 
-    /// The rows of each key; `None` where one came that belongs to none.
+    /// The rows of each key. `None` where a row belongs to no key.
     fn finish(self) -> Option<Vec<Rows>> {
-        if self.astray {
+        if self.has_unmatched_row {
             tracing::error!("postgres.coalesce.astray");
             return None;
         }
@@ -211,7 +220,7 @@ impl Batch {
     }
 }
 
-/// The different parameters, and which of them each query has.
+/// The distinct sets of parameters, and the place of each query's set among them.
 fn distinct(bound: &[Result<Vec<Bound>, QueryErrorKind>]) -> (Vec<&[Bound]>, Vec<Option<usize>>) {
     let mut known: HashMap<&[Bound], usize> = HashMap::with_capacity(bound.len());
     let mut keys = Vec::with_capacity(bound.len());
@@ -239,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_go_to_the_key_whose_place_they_name_in_the_order_of_their_numbers() {
+    fn each_row_goes_to_its_key_and_rows_are_sorted_by_number() {
         let mut batch = Batch::of(3, 10);
         for (place, number, value) in [(3, 2, 32), (1, 1, 11), (3, 1, 31), (3, 3, 33)] {
             batch.add(place, number, || Ok(Value::Integer(value)));
@@ -248,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_belongs_to_nobody_fails_the_batch() {
+    fn a_row_that_belongs_to_no_key_fails_the_batch() {
         for place in [0, 3, -1, i64::MAX] {
             let mut batch = Batch::of(2, 10);
             batch.add(1, 1, || Ok(Value::Integer(1)));
@@ -258,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_cannot_be_read_fails_its_own_key() {
+    fn a_row_that_cannot_be_read_fails_only_its_key() {
         let unreadable = QueryErrorKind::ParameterCount { expected: 1, given: 0 };
         let mut batch = Batch::of(2, 10);
         batch.add(2, 1, || Err(unreadable.clone()));
@@ -268,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_keeps_one_row_more_than_may_be_taken_and_counts_the_rest() {
+    fn a_key_keeps_one_row_above_the_limit_and_counts_the_rest() {
         let mut batch = Batch::of(2, 2);
         for value in 1..=5 {
             batch.add(1, value, || Ok(Value::Integer(value)));
@@ -279,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_parameters_are_sent_once_and_null_equals_nothing_but_null() {
+    fn equal_parameters_are_sent_once_and_null_equals_only_null() {
         let text = |bytes: &[u8]| Bound::of(bytes::BytesMut::from(bytes));
         let bound = [
             Ok(vec![text(b"a")]),

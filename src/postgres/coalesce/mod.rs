@@ -1,20 +1,19 @@
-//! Many waiting queries of one node as one statement.
+//! Coalescing: waiting queries of one node are run as one statement.
 //!
-//! Each distinct set of parameters goes once, in the lists of a wrapped statement (`wrapped`), and each row comes back with the
-//! place of its parameters. Equal parameters share one answer, which was read after all who get it had asked. A query
-//! that waits by itself goes as it is.
+//! Each distinct set of parameters is sent once, in the lists of a wrapped query (`wrapped`), and each row is returned with the
+//! ordinal number of its parameters. Queries with equal parameters share one answer, which was read after all of them had been
+//! asked. A query that waits by itself is sent unchanged.
 //!
-//! An answer never reaches the wrong flow: rows are distinguished by their ordinal number only, and one that is out of
-//! range fails the whole statement. Any error of the server to a wrapped statement makes its queries run one by one, so that a
-//! bad key fails its own flow only, and a table that only the wrapped statement touches fails none. The plain and the
-//! wrapped statement are then both prepared again.
+//! Rows are assigned only by their ordinal number, and a number out of range fails the whole statement, so that no answer
+//! reaches another flow. After any error of the server the queries are run singly: parameters that cause an error
+//! fail only their own flow, and a table that only the wrapped query reads fails none. Both statements are then prepared again.
 //!
-//! A refused query is coalesced again after a pause, which doubles with each refusal in a row up to five seconds. The
-//! refusal is logged as a warning, once a minute for each query, and its queries are counted.
+//! A query whose wrapped form was rejected is coalesced again after a pause, which doubles with each consecutive rejection up
+//! to five seconds. The rejection is logged as a warning, at most once a minute for each query, and its queries are counted.
 //!
-//! Some queries are not wrapped at all: text that might be misread (`template`), which is final, and calls of functions
-//! that are volatile by PostgreSQL's own catalogue and parameters that are lists themselves, which are examined again every
-//! ten seconds. (A view or an operator that hides a volatile function is not seen through: `coalesce: off` is for those.)
+//! These queries are never coalesced: those whose text may be misread (`template`), those that call functions that
+//! are volatile by PostgreSQL's catalogue, and those with lists as parameters. The last two are checked again every ten seconds.
+//! (A volatile function within a view or an operator is not detected: set `coalesce: off` for such queries.)
 
 mod batch;
 mod template;
@@ -24,7 +23,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use batch::{Rows, Together};
+pub use batch::{BatchOutcome, Rows};
 pub(super) use wrapped::Wrapped;
 
 use tokio_postgres::Statement;
@@ -36,16 +35,16 @@ use template::Template;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long functions and types are taken to be as they were found.
-const EXAMINED_FOR: Duration = Duration::from_secs(10);
+/// How long the result of a check of functions and types holds.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// The shortest time between two warnings about one query.
 const WARNING_PAUSE: Duration = Duration::from_secs(60);
 
-/// What one thread knows of a query: how it was prepared last, and whether it can be coalesced.
+/// What one thread knows about a query: its last plan, and whether it can be coalesced.
 #[derive(Debug)]
 pub struct QueryState {
     query: Arc<Query>,
-    /// The text with the places of its parameters; `None` where it is never coalesced.
+    /// The text with the places of its parameters. `None` where the query is never coalesced.
     template: Option<Template>,
     coalescing: RefCell<Coalescing>,
     plan: RefCell<Option<Arc<Plan>>>,
@@ -54,21 +53,22 @@ pub struct QueryState {
 
 #[derive(Debug)]
 struct Coalescing {
-    /// Whether functions and types allow it.
+    /// Whether functions and types allow coalescing.
     suitability: Result<(), &'static str>,
-    /// When that was examined.
-    examined: Option<Instant>,
-    /// Wrapped statements that were refused in a row.
+    /// When that was checked.
+    checked: Option<Instant>,
+    /// Consecutive rejections of the wrapped query.
     failures: u32,
-    /// Until when none is tried.
-    pauses: Option<Instant>,
+    /// Until then the query is not coalesced.
+    paused_until: Option<Instant>,
     warned: Option<Instant>,
 }
 
 impl QueryState {
-    /// Nothing is known of `query` yet.
+    /// The state of a query that has not been prepared.
     pub fn new(query: Arc<Query>) -> Self {
-        let coalescing = Coalescing { suitability: Ok(()), examined: None, failures: 0, pauses: None, warned: None };
+        let coalescing =
+            Coalescing { suitability: Ok(()), checked: None, failures: 0, paused_until: None, warned: None };
         let (plan, wrapped) = (RefCell::default(), RefCell::default());
         let may_coalesce = query.coalescing() == config::Coalescing::Auto;
         let template = may_coalesce.then(|| Template::of(query.text())).flatten();
@@ -80,88 +80,88 @@ impl QueryState {
         &self.query
     }
 
-    /// What tells it from every other query for as long as its state is kept.
+    /// Identifies the query for as long as its state is kept.
     pub fn key(&self) -> usize {
         Arc::as_ptr(&self.query).addr()
     }
 
-    /// Whether it may be coalesced at `now`, as far as is known.
+    /// Whether it may be coalesced at `now`. An unchecked query may.
     pub fn is_coalescible(&self, now: Instant) -> bool {
         let is_unsuited = || matches!(self.suitability(now), Some(Err(_)));
-        self.template.is_some() && !self.pauses(now) && !is_unsuited()
+        self.template.is_some() && !self.is_paused(now) && !is_unsuited()
     }
 
-    /// Whether it is not coalesced for a while because a wrapped statement was refused.
-    pub fn pauses(&self, now: Instant) -> bool {
-        self.coalescing.borrow().pauses.is_some_and(|until| now < until)
+    /// Whether it is not coalesced at `now` because its wrapped form was rejected.
+    pub fn is_paused(&self, now: Instant) -> bool {
+        self.coalescing.borrow().paused_until.is_some_and(|until| now < until)
     }
 
-    /// A wrapped statement was answered.
+    /// The wrapped query was answered.
     pub fn succeeded(&self) {
         let mut state = self.coalescing.borrow_mut();
-        (state.failures, state.pauses) = (0, None);
+        (state.failures, state.paused_until) = (0, None);
     }
 
-    /// A wrapped statement was refused. Its queries are asked twice for that, so each failure in a row doubles the pause.
+    /// The wrapped query was rejected, and its queries have to be run twice. Each consecutive rejection doubles the pause.
     pub fn failed(&self, why: &str) {
         let mut state = self.coalescing.borrow_mut();
         state.failures = state.failures.saturating_add(1);
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(state.failures)).min(LONGEST_PAUSE);
         let now = Instant::now();
-        state.pauses = Some(now + pause);
+        state.paused_until = Some(now + pause);
         if state.warned.is_none_or(|warned| now.duration_since(warned) >= WARNING_PAUSE) {
             state.warned = Some(now);
             tracing::warn!(node = %self.query.node(), why, failures = state.failures, "postgres.coalesce.refused");
         }
     }
 
-    /// What might be the names of the functions that it calls.
+    /// The possible names of functions that it calls.
     fn calls(&self) -> &[String] {
         self.template.as_ref().map(|template| template.calls.as_slice()).unwrap_or_default()
     }
 
-    /// Whether functions and types allow coalescing; `None` where that has to be examined.
+    /// Whether functions and types allow coalescing. `None` where that has to be checked.
     fn suitability(&self, now: Instant) -> Option<Result<(), &'static str>> {
         let state = self.coalescing.borrow();
-        state.examined.filter(|at| now.saturating_duration_since(*at) < EXAMINED_FOR).map(|_| state.suitability)
+        state.checked.filter(|at| now.saturating_duration_since(*at) < CHECK_INTERVAL).map(|_| state.suitability)
     }
 
-    /// Functions and types were examined.
-    fn examined(&self, found: Result<(), &'static str>) {
+    /// Stores the result of a check of functions and types.
+    fn set_suitability(&self, found: Result<(), &'static str>) {
         let mut state = self.coalescing.borrow_mut();
         if let Err(why) = found
             && state.suitability != found
         {
             tracing::info!(node = %self.query.node(), why, "postgres.coalesce.unsuited");
         }
-        (state.suitability, state.examined) = (found, Some(Instant::now()));
+        (state.suitability, state.checked) = (found, Some(Instant::now()));
     }
 
-    /// How the query was prepared last.
+    /// The last plan of the query.
     pub(super) fn plan(&self) -> Option<Arc<Plan>> {
         self.plan.borrow().clone()
     }
 
-    /// The query was prepared as `statement`.
+    /// Stores and returns the plan of `statement`, which was prepared for the query.
     pub(super) fn prepared(&self, statement: &Statement) -> Arc<Plan> {
         let mut known = self.plan.borrow_mut();
         let plan = Plan::of(statement, known.as_ref());
         Arc::clone(known.insert(plan))
     }
 
-    /// How the query was prepared last no longer holds.
+    /// Drops the last plan of the query.
     pub(super) fn forget_plan(&self) {
         self.plan.take();
     }
 
-    /// The wrapped query, made again where the query's own columns or parameters have changed.
+    /// The wrapped query for `plan`.
     fn wrapped(&self, plan: &Arc<Plan>) -> Option<Arc<Wrapped>> {
         let mut known = self.wrapped.borrow_mut();
         if let Some(wrapped) = known.as_ref().filter(|wrapped| Arc::ptr_eq(&wrapped.plan, plan)) {
             return Some(Arc::clone(wrapped));
         }
         let Some(wrapped) = Wrapped::of(self.template.as_ref()?, plan).map(Arc::new) else {
-            self.examined(Err("a parameter has a type that cannot be the element of a list"));
+            self.set_suitability(Err("a parameter has a type that cannot be the element of a list"));
             return None;
         };
         Some(Arc::clone(known.insert(wrapped)))
@@ -178,28 +178,28 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_query_is_not_coalesced_for_a_while_unless_it_succeeds() {
+    fn a_rejected_query_is_not_coalesced_until_the_pause_ends_or_it_succeeds() {
         let auto = config::Coalescing::Auto;
         let state = state("SELECT a FROM t WHERE b = $1", auto);
         let now = Instant::now();
         assert!(state.is_coalescible(now));
         (0..40).for_each(|_| state.failed("a test"));
-        assert!(!state.is_coalescible(now) && state.pauses(now));
+        assert!(!state.is_coalescible(now) && state.is_paused(now));
         assert!(state.is_coalescible(Instant::now() + LONGEST_PAUSE));
         state.succeeded();
-        assert!(state.is_coalescible(now) && !state.pauses(now));
+        assert!(state.is_coalescible(now) && !state.is_paused(now));
         assert!(!self::state("SELECT a FROM t WHERE b = $1", config::Coalescing::Off).is_coalescible(now));
     }
 
     #[test]
-    fn an_unsuited_query_is_examined_again_after_a_while() {
+    fn an_unsuitable_query_is_checked_again_after_the_interval() {
         let state = state("SELECT a(b) FROM t WHERE b = $1", config::Coalescing::Auto);
         let now = Instant::now();
         assert_eq!(state.suitability(now), None);
-        state.examined(Err("a test"));
+        state.set_suitability(Err("a test"));
         assert_eq!(state.suitability(now), Some(Err("a test")));
-        assert!(!state.is_coalescible(now) && !state.pauses(now));
-        let later = Instant::now() + EXAMINED_FOR;
+        assert!(!state.is_coalescible(now) && !state.is_paused(now));
+        let later = Instant::now() + CHECK_INTERVAL;
         assert_eq!(state.suitability(later), None);
         assert!(state.is_coalescible(later));
     }

@@ -1,29 +1,28 @@
-//! The text of a query taken apart, so that its parameters can be put in from a list.
+//! Splits the text of a query at its parameters, so that they can be replaced.
 //!
-//! `sqlparser` reads the text. A text with a backslash, a comment, a dollar quote or a second statement is not taken apart, nor
-//! is one whose tokens do not give back the same text. Such a query is always sent by itself, which costs time and never an
-//! answer.
+//! `sqlparser` reads the tokens. A text with a backslash, a comment, a dollar quote or a second statement has no template,
+//! nor has one whose tokens do not reproduce it. Such a query is always sent singly, which is slower but correct.
 
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::tokenizer::{Token, Tokenizer, Whitespace};
 
-/// A query's text, with the places of its parameters.
+/// The text of a query, split at its parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::postgres) struct Template {
     /// Text, the number of the parameter after it, text, ...
     parts: Vec<(String, usize)>,
     rest: String,
-    /// Whether the order of its rows may mean something.
+    /// Whether it may order its rows.
     pub(super) ordered: bool,
-    /// What might be the name of a function that it calls.
+    /// The possible names of functions that it calls.
     pub(super) calls: Vec<String>,
 }
 
-/// What may mean something else than it seems to, and the prefix of the names in the statement around the query.
+/// Text that may be misread, and the prefix of the names in the wrapped query.
 const REFUSED: [&str; 3] = ["\\", "u&", "tributary_"];
 
 impl Template {
-    /// Takes `text` apart. `None` where it may be misread.
+    /// Splits `text`. `None` where it may be misread.
     pub(in crate::postgres) fn of(text: &str) -> Option<Self> {
         let text = text.trim_end().trim_end_matches(';').trim_end();
         let lower = text.to_ascii_lowercase();
@@ -58,7 +57,7 @@ impl Template {
         (depth == 0).then_some(template)
     }
 
-    /// A parameter follows the text so far.
+    /// Adds a parameter after the text so far.
     fn add(&mut self, parameter: &str) -> Option<()> {
         let number = parameter.strip_prefix('$')?.parse().ok().filter(|number| *number > 0)?;
         // A `$` after a letter or a digit is part of a name.
@@ -79,7 +78,7 @@ impl Template {
     }
 }
 
-/// The word as PostgreSQL compares it. `None` where it is none, or is written in an unusual way, or samples a table.
+/// The word as PostgreSQL compares it. `None` for other tokens, for unusual spellings and for TABLESAMPLE.
 fn word(token: &Token) -> Option<String> {
     let Token::Word(word) = token else { return None };
     let (text, unusual) = match word.quote_style {
@@ -89,7 +88,7 @@ fn word(token: &Token) -> Option<String> {
     (!text.contains(unusual) && text != "tablesample").then_some(text)
 }
 
-/// Whether a token other than a word or a parameter is one that PostgreSQL reads the same way.
+/// Whether PostgreSQL reads a token, other than a word or a parameter, in the same way.
 fn is_plain(token: &Token, text: &str) -> bool {
     match token {
         Token::Number(..) | Token::SingleQuotedString(_) => true,
@@ -104,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_replaced_and_nothing_else() {
+    fn only_parameters_are_replaced() {
         for (text, expected) in [
             ("SELECT a FROM t WHERE b = $1", "SELECT a FROM t WHERE b = <1>"),
             ("SELECT $2::int8, $1 , '$1', \"$1\" ; ", "SELECT <2>::int8, <1> , '$1', \"$1\""),
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_might_be_misread_is_left_alone() {
+    fn text_that_may_be_misread_has_no_template() {
         for text in [
             "SELECT $1 -- why",
             "SELECT /* $1 */ $1",
@@ -144,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_and_order_are_seen() {
+    fn calls_and_order_are_detected() {
         let template = Template::of("SELECT Lower (a), \"Odd\"(b), c FROM t WHERE d IN ($1) ORDER BY e").unwrap();
         assert_eq!(template.calls, ["lower", "Odd", "in"]);
         assert!(template.ordered);

@@ -1,4 +1,4 @@
-//! The statement that stands for several: a query whose parameters come from lists.
+//! The wrapped form of a query, which takes lists of parameters and answers several queries with one statement.
 //!
 //! ```sql
 //! SELECT tributary_batch.tributary_ord, tributary_rows.*
@@ -9,23 +9,21 @@
 //! ) AS tributary_rows
 //! ```
 //!
-//! A query that orders its rows has them numbered inside (`row_number() OVER () AS tributary_n`), because a join does not
-//! keep an order. Each list stands in a select of its own, so that PostgreSQL does not count its elements when it plans:
-//! otherwise the plan for the few keys at hand looks cheaper than the generic plan, and each short batch is planned again,
-//! which takes longer than the batch.
+//! The rows of a query that orders them are numbered (`row_number() OVER () AS tributary_n`), because a join does not keep their
+//! order. Each list is in a select of its own, so that the planner does not know its length. Otherwise the plan for a short list
+//! looks cheaper than the generic plan, and PostgreSQL plans each short batch again, which takes longer than the batch.
 //!
-//! The statement answers what the query alone would answer, also while tables change:
+//! The wrapped query gives the same rows as the query, also while tables change:
 //! - The columns of the query keep their names. They are expanded by `*` and never renamed by position, so the columns of
 //!   both statements change together: PostgreSQL refuses to execute either one after a change of names, types or their order
 //!   (0A000, "cached plan must not change result type"). A list of names here would hide such a change.
 //! - Both statements are compared column by column after PREPARE, names and types ([`Wrapped::agrees`]). They differ where a
 //!   table changed between the two, and both are then prepared again. They also differ where the query returns a parameter
 //!   without a name (`SELECT $1::int`), which takes its name from this statement.
-//! - LATERAL resolves a name that the query's own tables lack in `tributary_batch`. All names there have the prefix
-//!   `tributary_`, and a query that contains the prefix is never wrapped. Functions are qualified, so that `search_path` cannot
-//!   replace them.
+//! - LATERAL resolves a name that the query's own tables do not have in `tributary_batch`. All names there have the prefix
+//!   `tributary_`, and a query that contains the prefix is never wrapped. Functions are qualified, so that `search_path` has no
+//!   effect on them.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -34,18 +32,18 @@ use tokio_postgres::types::{Kind, Type as PgType};
 
 use super::template::Template;
 use crate::postgres::codec::Codec;
+use crate::postgres::sql;
 use crate::postgres::statements::{Bound, Plan};
-use crate::postgres::words;
 
-/// The column that holds the place of the parameters in the lists, from 1.
+/// The column with the ordinal number of the parameters in the lists, from 1.
 const ORD: &str = "tributary_ord";
 /// The column that numbers the rows of a query that orders them.
 const NUMBER: &str = "tributary_n";
 
-/// A query in its wrapping.
+/// The wrapped form of a query.
 #[derive(Debug)]
 pub(in crate::postgres) struct Wrapped {
-    /// What PREPARE said of the query alone.
+    /// The plan of the query itself.
     pub(super) plan: Arc<Plan>,
     pub(super) text: String,
     /// Whether the second column numbers the rows.
@@ -64,36 +62,30 @@ impl Wrapped {
             types
                 .iter()
                 .zip(1..)
-                .map(|(ty, number)| format!("pg_catalog.unnest((SELECT ${number}::{}[]))", quoted(ty))),
+                .map(|(ty, number)| format!("pg_catalog.unnest((SELECT ${number}::{}[]))", qualified_name(ty))),
         );
         let params = comma_separated((1..=types.len()).map(|number| format!("tributary_p{number}")));
         let inner = template.with(|number| format!("tributary_batch.tributary_p{number}"));
-        let mut text = format!("SELECT tributary_batch.{ORD}, tributary_rows.* FROM ROWS FROM (");
-        // Writing to a String cannot fail.
-        let written = if numbered {
-            write!(
-                text,
-                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, {ORD}) CROSS JOIN LATERAL (SELECT \
-                 pg_catalog.row_number() OVER () AS {NUMBER}, tributary_inner.* FROM (\n{inner}\n) AS tributary_inner) \
-                 AS tributary_rows"
+        let rows = if numbered {
+            format!(
+                "SELECT pg_catalog.row_number() OVER () AS {NUMBER}, tributary_inner.* FROM (\n{inner}\n) AS tributary_inner"
             )
         } else {
-            write!(
-                text,
-                "{arrays}) WITH ORDINALITY AS tributary_batch ({params}, {ORD}) CROSS JOIN LATERAL (\n{inner}\n) AS \
-                 tributary_rows"
-            )
+            format!("\n{inner}\n")
         };
-        written.ok()?;
+        let text = format!(
+            "SELECT tributary_batch.{ORD}, tributary_rows.* FROM ROWS FROM ({arrays}) WITH ORDINALITY AS tributary_batch \
+             ({params}, {ORD}) CROSS JOIN LATERAL ({rows}) AS tributary_rows"
+        );
         Some(Self { plan: Arc::clone(plan), text, numbered })
     }
 
-    /// How many columns stand before the query's own.
+    /// The number of columns before those of the query.
     pub(super) fn extra(&self) -> usize {
         1 + usize::from(self.numbered)
     }
 
-    /// Whether PREPARE describes the wrapped query as it described the query alone: parameters, columns and their names.
+    /// Whether `statement`, the wrapped query, has the same parameters, columns and names as the query itself.
     pub(super) fn agrees(&self, statement: &Statement) -> bool {
         let lists = statement.params().iter().map(|ty| match ty.kind() {
             Kind::Array(element) => Some(element.oid()),
@@ -131,14 +123,14 @@ fn list(oid: u32, keys: &[&[Bound]], index: usize) -> Option<Bound> {
     Some(Bound::of(out))
 }
 
-/// Whether values of `ty` can stand in a list. An array within an array would be taken apart.
+/// Whether values of `ty` can be elements of a list. `unnest` would expand nested arrays.
 fn unnests(ty: &PgType) -> bool {
     let plain = matches!(ty.kind(), Kind::Simple | Kind::Enum(_)) && *ty != PgType::UNKNOWN;
     plain && !matches!(Codec::of(ty), None | Some(Codec::Array { .. }))
 }
 
-fn quoted(ty: &PgType) -> String {
-    format!("{}.{}", words::quoted(ty.schema()), words::quoted(ty.name()))
+fn qualified_name(ty: &PgType) -> String {
+    format!("{}.{}", sql::quote_identifier(ty.schema()), sql::quote_identifier(ty.name()))
 }
 
 fn comma_separated(parts: impl Iterator<Item = String>) -> String {

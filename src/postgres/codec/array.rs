@@ -11,7 +11,7 @@ use crate::types::Value;
 /// PostgreSQL's own limit.
 const MAX_DIMENSIONS: usize = 6;
 
-/// Reads big-endian numbers and slices from the front of what is left.
+/// Reads big-endian numbers and slices from the front of the remaining bytes.
 pub(super) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
@@ -32,7 +32,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Reads an array as a list; one of several dimensions as a list of lists.
+/// Decodes an array as a list, and one of several dimensions as a list of lists.
 pub(super) fn decode(element: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
     let mut cursor = Cursor::new(raw);
     let dimensions = usize::try_from(i32::from_be_bytes(cursor.take()?)).map_err(|_| MALFORMED)?;
@@ -47,14 +47,14 @@ pub(super) fn decode(element: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
         let _lower_bound: [u8; 4] = cursor.take()?;
     }
     match lengths.as_slice() {
-        // `array_send` writes no dimension for an empty array; the catalogue's vectors have one of no length.
+        // `array_send` writes no dimension for an empty array. Vectors of the catalogue have one of length 0.
         [] | [0] => Ok(Value::list([])),
         lengths if fit(lengths, cursor.0.len()) => list(element, lengths, &mut cursor),
         _ => Err(MALFORMED),
     }
 }
 
-/// Whether so many elements, each with its length, can stand in so many bytes: checked before any list is made.
+/// Whether `bytes` can contain this many elements, each with its length. Checked before any list is allocated.
 fn fit(lengths: &[i32], bytes: usize) -> bool {
     let elements = lengths.iter().try_fold(1_usize, |elements, length| {
         let length = usize::try_from(*length).ok().filter(|length| *length > 0)?;
@@ -76,11 +76,11 @@ fn scalar(element: &Codec, cursor: &mut Cursor<'_>) -> Result<Value, Unreadable>
     }
 }
 
-/// Writes `elements` as an array: lists of lists of one length become further dimensions.
+/// Encodes `elements` as an array. Lists of equal length within them become further dimensions.
 pub(super) fn encode(element: &Codec, oid: u32, elements: &[Value], out: &mut BytesMut) -> Result<(), Unfit> {
     let lengths = dimensions(element, elements)?;
     out.put_i32(i32::try_from(lengths.len()).map_err(|_| too_long())?);
-    // The flag for nulls is informational: PostgreSQL's `array_recv` looks at the elements.
+    // The flag for nulls is informational: `array_recv` checks the elements.
     out.put_i32(1);
     out.put_u32(oid);
     for length in &lengths {
@@ -145,9 +145,9 @@ fn write_scalar(element: &Codec, value: &Value, out: &mut BytesMut) -> Result<()
 mod tests {
     use super::*;
 
-    /// Found by fuzzing: a first dimension of hundreds of millions before one of none was a list of as many empty lists.
+    /// Found by fuzzing: a dimension of hundreds of millions followed by an empty one made that many empty lists.
     #[test]
-    fn dimensions_that_the_bytes_cannot_hold_are_refused_before_any_list_is_made() {
+    fn dimensions_that_exceed_the_bytes_are_rejected_before_any_list_is_allocated() {
         let array = |lengths: &[i32], elements: &[u8]| {
             let mut raw = Vec::new();
             for number in [i32::try_from(lengths.len()).expect("few"), 0, 23] {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_lies_is_refused() {
+    fn a_wrong_element_count_is_rejected() {
         let mut raw = Vec::new();
         for word in [1_i32, 0, 23, 1_000_000, 1] {
             raw.extend_from_slice(&word.to_be_bytes());

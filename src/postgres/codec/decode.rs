@@ -1,4 +1,4 @@
-//! Columns to values.
+//! Decodes columns to values.
 
 use jiff::civil::{Date, date};
 use jiff::{Span, Timestamp};
@@ -12,7 +12,7 @@ use crate::types::Value;
 #[error("{0}")]
 pub(in crate::postgres) struct Unreadable(pub(in crate::postgres) &'static str);
 
-/// The bytes are not what the type's binary format has.
+/// The bytes do not match the binary format of the type.
 pub(super) const MALFORMED: Unreadable = Unreadable("did not come in the format of its type");
 pub(super) const INFINITY: Unreadable = Unreadable("holds infinity");
 pub(super) const NAN: Unreadable = Unreadable("holds NaN");
@@ -22,12 +22,12 @@ const OFF_TIMELINE: Unreadable = Unreadable(
     "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query",
 );
 
-/// The day PostgreSQL counts from.
+/// PostgreSQL's epoch.
 pub(super) const EPOCH: Date = date(2000, 1, 1);
 /// The same, in microseconds of Unix time.
 pub(super) const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
 
-/// Reads the value of a column that is not NULL.
+/// Decodes the value of a column that is not NULL.
 pub(in crate::postgres) fn decode(codec: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
     Ok(match codec {
         Codec::Boolean => Value::Boolean(fixed(raw)? != [0]),
@@ -65,7 +65,7 @@ fn single(float: f32) -> Result<Value, Unreadable> {
     if !float.is_finite() {
         return double(float.into());
     }
-    // Through f64 the shortest decimal of 0.1 would be 0.10000000149011612.
+    // Formatted as f32: as f64 the shortest decimal of 0.1 would be 0.10000000149011612.
     let neighbours = [float.next_down().into(), float.next_up().into()];
     float::shortest(float.into(), float::SINGLE, neighbours, |digits| match digits {
         None => format!("{float:e}"),
@@ -94,7 +94,7 @@ fn text(raw: &[u8]) -> Result<&str, Unreadable> {
     str::from_utf8(raw).map_err(|_| MALFORMED)
 }
 
-/// `"char"` is the empty text for its zero byte and an octal escape for a byte beyond ASCII, as in PostgreSQL 16 and later.
+/// `"char"`: the zero byte is the empty text, and a byte above ASCII is an octal escape, as in PostgreSQL 16 and later.
 fn character([byte]: [u8; 1]) -> Value {
     match byte {
         0 => Value::text(""),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_reads_as_its_value() {
+    fn each_type_is_decoded() {
         for (codec, raw, expected) in [
             (Codec::Boolean, &[1][..], "true"),
             (Codec::Int2, &(-7_i16).to_be_bytes(), "-7"),

@@ -1,4 +1,4 @@
-//! Values to parameters, by the type that PREPARE found. A value that does not fit is refused, never cast or cut.
+//! Encodes values as parameters, by the types that PREPARE reports. A value that does not fit is rejected, and never cast or truncated.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::decode::{EPOCH, EPOCH_MICROSECONDS};
 use super::{Codec, array, numeric};
 use crate::types::{Decimal, Value, parse_moment};
 
-/// What was given instead of what the parameter takes: completes "parameter $1 takes t, not ...". Never the value.
+/// What was given instead of the type of the parameter: completes "parameter $1 takes t, not ...". It never contains the value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(in crate::postgres) struct Unfit(pub(in crate::postgres) Cow<'static, str>);
@@ -79,13 +79,13 @@ fn double(decimal: &Decimal) -> Result<f64, Unfit> {
     Some(decimal.to_f64()).filter(|float| float.is_finite()).ok_or(Unfit::because("a number out of its range"))
 }
 
-/// Read from the digits: by way of f64 it would be rounded twice.
+/// Parsed from the digits: a conversion through f64 would round twice.
 fn single(decimal: &Decimal) -> Result<f32, Unfit> {
     let float: Option<f32> = decimal.to_string().parse().ok();
     float.filter(|float| float.is_finite()).ok_or(Unfit::because("a number out of its range"))
 }
 
-/// PostgreSQL has no NUL in text and would say so with an error that shows the bytes.
+/// Rejects NUL, which PostgreSQL text cannot contain. The server's own error would show the bytes.
 fn without_nul(text: &str) -> Result<&str, Unfit> {
     if text.contains('\0') { Err(Unfit::because("text with a NUL character")) } else { Ok(text) }
 }
@@ -99,7 +99,7 @@ fn byte(text: &str) -> Result<u8, Unfit> {
     }
 }
 
-/// A byte beyond ASCII, as it is read.
+/// A byte above ASCII, in the octal form in which it is decoded.
 fn escaped(octal: &[u8]) -> Result<u8, Unfit> {
     let byte = str::from_utf8(octal).ok().and_then(|octal| u8::from_str_radix(octal, 8).ok());
     byte.filter(|byte| !byte.is_ascii()).ok_or(Unfit::because("text of more than one ASCII character"))
@@ -165,7 +165,7 @@ mod tests {
         Value::from_json(&serde_json::from_str(json).unwrap()).unwrap()
     }
 
-    fn there_and_back(codec: &Codec, value: &Value) -> String {
+    fn round_trip(codec: &Codec, value: &Value) -> String {
         let mut out = BytesMut::new();
         match encode(codec, value, &mut out) {
             Ok(()) => decode(codec, &out).unwrap().to_string(),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_fits_comes_back_and_one_that_does_not_is_refused() {
+    fn a_value_that_fits_is_restored_and_one_that_does_not_is_rejected() {
         for (codec, given, expected) in [
             (Codec::Boolean, "true", "true"),
             (Codec::Boolean, "1", "not integer"),
@@ -208,16 +208,16 @@ mod tests {
             (Codec::Jsonb, "\"text\"", "text"),
             (Codec::Jsonb, "[\"\\u0000\"]", "not text with a NUL character"),
         ] {
-            assert_eq!(there_and_back(&codec, &value(given)), expected, "{given} as {codec:?}");
+            assert_eq!(round_trip(&codec, &value(given)), expected, "{given} as {codec:?}");
         }
     }
 
     #[test]
-    fn dates_and_moments_of_the_whole_calendar_come_back() {
+    fn dates_and_timestamps_of_the_whole_calendar_are_restored() {
         for day in [Date::MIN, Date::MAX, EPOCH] {
-            assert_eq!(there_and_back(&Codec::Date, &Value::Date(day)), day.to_string());
+            assert_eq!(round_trip(&Codec::Date, &Value::Date(day)), day.to_string());
         }
         let moment: Timestamp = "1969-12-31T23:59:59.999999Z".parse().unwrap();
-        assert_eq!(there_and_back(&Codec::Timestamp, &Value::Timestamp(moment)), moment.to_string());
+        assert_eq!(round_trip(&Codec::Timestamp, &Value::Timestamp(moment)), moment.to_string());
     }
 }

@@ -7,7 +7,7 @@
 //! | `numeric` | decimal, every digit and trailing zero kept |
 //! | `float4 float8` | decimal, the shortest that reads back as the same number |
 //! | `text varchar name "char" citext`, enums | text |
-//! | `bpchar` (`char(n)`) | text without the padding, as where PostgreSQL casts it to text |
+//! | `bpchar` (`char(n)`) | text without the padding, as PostgreSQL casts it to text |
 //! | `uuid` | text, hyphenated |
 //! | `date` | date |
 //! | `timestamptz`, `timestamp` (read as UTC) | timestamp |
@@ -16,9 +16,9 @@
 //! | arrays of these, in any number of dimensions | lists |
 //! | domains | as their base type |
 //!
-//! Everything else (`bytea` too: write `encode(c, 'hex')`) has no mapping and is refused by name. NaN, infinities and
-//! dates beyond the calendar are errors, never rounded to something near. Formats are those of PostgreSQL's `*_send` and
-//! `*_recv` functions. Nothing here does I/O.
+//! Other types have no mapping and are rejected (`bytea`, too: write `encode(c, 'hex')`). NaN, infinities and dates outside the
+//! calendar are errors and are never rounded. The formats are those of PostgreSQL's `*_send` and `*_recv` functions.
+//! This module does no I/O.
 
 mod array;
 mod decode;
@@ -27,10 +27,10 @@ mod float;
 mod numeric;
 mod time;
 
-/// A column of the type `ty` from its bytes, and back to bytes: for the fuzzer and its seeds alone.
+/// Decodes a column of type `ty` and encodes it again. Only for the fuzzer and its seeds.
 ///
 /// # Errors
-/// What makes the bytes unreadable, or that the type is not mapped.
+/// The bytes cannot be read, or the type is not mapped.
 #[doc(hidden)]
 pub fn round_trip(ty: &PgType, raw: &[u8]) -> Result<(crate::types::Value, Option<Vec<u8>>), &'static str> {
     let codec = Codec::of(ty).ok_or("the type is not mapped")?;
@@ -49,7 +49,7 @@ pub(super) use encode::encode;
 
 use crate::types::Type;
 
-/// How a PostgreSQL type is read and written. Chosen once a statement, not once a row.
+/// How a PostgreSQL type is decoded and encoded. Chosen once for each statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Codec {
     Boolean,
@@ -61,7 +61,7 @@ pub(super) enum Codec {
     Float8,
     Numeric,
     Text,
-    /// `bpchar`: text whose trailing spaces mean nothing.
+    /// `bpchar`: text whose trailing spaces are insignificant.
     Padded,
     /// `"char"`: one byte.
     Char,
@@ -82,7 +82,7 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    /// The codec of `ty`; `None` where it has no mapping.
+    /// The codec of `ty`. `None` where it has no mapping.
     pub(super) fn of(ty: &PgType) -> Option<Self> {
         Some(match *ty {
             PgType::BOOL => Self::Boolean,
@@ -114,13 +114,13 @@ impl Codec {
             Kind::Array(element) => Some(Self::Array { element: Box::new(Self::of(element)?), oid: element.oid() }),
             Kind::Domain(base) => Self::of(base),
             Kind::Enum(_) => Some(Self::Text),
-            // An extension's type, so its OID differs from database to database.
+            // The type belongs to an extension, so its OID differs between databases.
             Kind::Simple if ty.name() == "citext" => Some(Self::Text),
             _ => None,
         }
     }
 
-    /// The type of the values this gives.
+    /// The type of the decoded values.
     pub(super) fn ty(&self) -> Type {
         match self {
             Self::Boolean => Type::Boolean,
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_and_domains_are_mapped_by_what_they_hold() {
+    fn arrays_and_domains_are_mapped_by_their_element_or_base_type() {
         let quantity = PgType::new("quantity".into(), 99_001, Kind::Domain(PgType::NUMERIC), "public".into());
         let quantities = PgType::new("_quantity".into(), 99_002, Kind::Array(quantity.clone()), "public".into());
         let trend = PgType::new("trend".into(), 99_003, Kind::Enum(vec!["up".into()]), "public".into());

@@ -1,5 +1,5 @@
-//! NUMERIC's binary format: digits of base 10,000, the weight of the first, a sign, and how many decimal digits to show
-//! after the point. Source: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.
+//! The binary format of NUMERIC: digits of base 10,000, the weight of the first, a sign, and the number of decimal digits after the
+//! point. Source: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.
 
 use bytes::{BufMut, BytesMut};
 use num_bigint::BigInt;
@@ -16,11 +16,11 @@ const POSITIVE_INFINITY: u16 = 0xD000;
 const NEGATIVE_INFINITY: u16 = 0xF000;
 /// Decimal digits in one digit of base 10,000.
 const GROUP: i64 = 4;
-/// The longest number worth reading: [`Decimal`] has no more digits before and after the point.
+/// The longest number that is read: [`Decimal`] has no more digits before and after the point.
 const MAX_GROUPS: usize = 600;
 const MAX_SHIFT: u32 = 2_400;
 
-/// Reads a NUMERIC, trailing zeros and all.
+/// Decodes a NUMERIC and keeps trailing zeros.
 pub(super) fn decode(raw: &[u8]) -> Result<Decimal, Unreadable> {
     let mut cursor = Cursor::new(raw);
     let groups = usize::from(u16::from_be_bytes(cursor.take()?));
@@ -37,7 +37,7 @@ pub(super) fn decode(raw: &[u8]) -> Result<Decimal, Unreadable> {
         return Err(TOO_LONG);
     }
     let digits = (0..groups).map(|_| cursor.take().map(i16::from_be_bytes)).collect::<Result<Vec<_>, _>>()?;
-    // The exponent of ten of the last group: what the groups give is `unscaled * 10^exponent`.
+    // The exponent of the last group: the number is `digits * 10^exponent`.
     let exponent = GROUP * (weight - i64::try_from(groups).map_err(|_| TOO_LONG)? + 1);
     let shift = if groups == 0 { 0 } else { exponent + i64::from(scale) };
     if let Some(small) = small(&digits, shift) {
@@ -49,14 +49,14 @@ pub(super) fn decode(raw: &[u8]) -> Result<Decimal, Unreadable> {
     Decimal::from_unscaled(signed, i64::from(scale)).map_err(|_| TOO_LONG)
 }
 
-/// The digits times ten to the power of `shift`, where a machine word holds it.
+/// The digits times ten to the power of `shift`, where it fits into an `i128`.
 fn small(digits: &[i16], shift: i64) -> Option<i128> {
     let mut unscaled: i128 = 0;
     for digit in digits {
         unscaled = unscaled.checked_mul(10_000)?.checked_add(i128::from(*digit))?;
     }
     let power = 10_i128.checked_pow(u32::try_from(shift.unsigned_abs()).ok()?)?;
-    // Below zero the digits that go are the zeros that fill the last group.
+    // A negative shift only removes the zeros that pad the last group.
     if shift < 0 { Some(unscaled / power) } else { unscaled.checked_mul(power) }
 }
 
@@ -71,7 +71,7 @@ fn big(digits: &[i16], shift: i64) -> Result<BigInt, Unreadable> {
     Ok(if shift < 0 { unscaled / power } else { unscaled * power })
 }
 
-/// Writes a NUMERIC that shows as many digits after the point as `decimal` has.
+/// Encodes a NUMERIC with as many digits after the point as `decimal` has.
 pub(super) fn encode(decimal: &Decimal, out: &mut BytesMut) -> Result<(), Unfit> {
     let out_of_range = || Unfit::because("a number out of its range");
     let (unscaled, scale) = decimal.unscaled();
@@ -112,14 +112,14 @@ mod tests {
 
     use super::*;
 
-    fn there_and_back(text: &str) -> String {
+    fn round_trip(text: &str) -> String {
         let mut out = BytesMut::new();
         encode(&text.parse().unwrap(), &mut out).unwrap();
         decode(&out).unwrap().to_string()
     }
 
     #[test]
-    fn numbers_come_back_with_every_digit() {
+    fn numbers_keep_every_digit() {
         let long = format!("{}.{}", "9".repeat(120), "1".repeat(80));
         for text in [
             "0",
@@ -139,12 +139,12 @@ mod tests {
             "0.000000000000000000000000000000000001",
             &long,
         ] {
-            assert_eq!(there_and_back(text), text);
+            assert_eq!(round_trip(text), text);
         }
     }
 
     #[test]
-    fn what_postgresql_sends_is_read() {
+    fn numbers_from_postgresql_are_decoded() {
         for (raw, expected) in [
             // 15.50: groups 15 and 5000, weight 0, scale 2.
             (&[0, 2, 0, 0, 0, 0, 0, 2, 0, 15, 0x13, 0x88][..], Ok("15.50")),
@@ -166,11 +166,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_number_comes_back(negative: bool, whole in "[0-9]{1,60}", fraction in "[0-9]{0,60}") {
+        fn any_number_is_restored(negative: bool, whole in "[0-9]{1,60}", fraction in "[0-9]{0,60}") {
             let sign = if negative { "-" } else { "" };
             let point = if fraction.is_empty() { "" } else { "." };
             let decimal: Decimal = format!("{sign}{whole}{point}{fraction}").parse().unwrap();
-            prop_assert_eq!(there_and_back(&decimal.to_string()), decimal.to_string());
+            prop_assert_eq!(round_trip(&decimal.to_string()), decimal.to_string());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Times of day and intervals as ISO 8601 text: a [`Value`](crate::types::Value) has no kind of its own for them.
+//! Times of day and intervals as ISO 8601 text, because [`Value`](crate::types::Value) has no variants for them.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::decode::{INFINITY, Unreadable};
 
 const MICROSECONDS: u64 = 1_000_000;
 
-/// A `time`: `08:30:00`, with as many digits of a second as it has. PostgreSQL has `24:00:00` too.
+/// A `time`: `08:30:00`, with the fraction of a second that it has. PostgreSQL also has `24:00:00`.
 pub(super) fn of_day(microseconds: i64) -> String {
     let total = microseconds.unsigned_abs();
     let seconds = total / MICROSECONDS;
@@ -16,7 +16,7 @@ pub(super) fn of_day(microseconds: i64) -> String {
     text
 }
 
-/// A `timetz`: `08:30:00+02:00`. On the wire the zone counts seconds west of Greenwich.
+/// A `timetz`: `08:30:00+02:00`. The binary format has the offset in seconds west of Greenwich.
 pub(super) fn of_day_with_offset(raw: &[u8]) -> Result<String, Unreadable> {
     let mut cursor = Cursor::new(raw);
     let mut text = of_day(i64::from_be_bytes(cursor.take()?));
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_of_day_read_as_iso_text() {
+    fn times_of_day_are_iso_text() {
         for (microseconds, expected) in [
             (0, "00:00:00"),
             (30_600_000_000, "08:30:00"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn intervals_read_as_iso_text() {
+    fn intervals_are_iso_text() {
         for ((microseconds, days, months), expected) in [
             ((0, 0, 0), Ok("PT0S")),
             ((14_706_500_000, 3, 14), Ok("P1Y2M3DT4H5M6.5S")),

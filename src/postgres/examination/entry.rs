@@ -1,4 +1,4 @@
-//! The way in: a name, somebody who listens, TLS, a login.
+//! The first steps: resolve the hosts, connect, TLS, log in.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -15,11 +15,11 @@ use crate::postgres::failure::ConnectError;
 use crate::postgres::manager::ServerConnection;
 use crate::postgres::tls;
 
-/// What to do about a server that takes a connection and says nothing.
-const SILENT: &str = "see whether what listens there is PostgreSQL, and whether it is overloaded";
+/// The remedy for a server that accepts a connection and does not answer.
+const NO_ANSWER_REMEDY: &str = "check that PostgreSQL listens there, and that it is not overloaded";
 
 impl Examination<'_> {
-    /// Whether any host has an address.
+    /// Resolves the hosts. `true` if any has an address.
     pub(super) async fn resolve(&mut self) -> bool {
         let (mut any, config) = (false, self.config);
         for (host, port) in &config.connection.hosts {
@@ -34,7 +34,7 @@ impl Examination<'_> {
                     self.find("resolve", Verdict::Ok, format!("{host} is {}", addresses.join(", ")), None);
                 }
                 Err(_) => {
-                    let remedy = format!("mend {} or the name service", self.setting("HOST", "host"));
+                    let remedy = format!("correct {} or the name service", self.setting("HOST", "host"));
                     self.find("resolve", Verdict::Failure, format!("{host} has no address"), Some(&remedy));
                 }
             }
@@ -42,7 +42,7 @@ impl Examination<'_> {
         any
     }
 
-    /// Whether anything listens at any address of any host.
+    /// Connects to every address of every host. `true` if any accepts a connection.
     pub(super) async fn reach(&mut self) -> bool {
         let (mut any, config) = (false, self.config);
         for (host, port) in &config.connection.hosts {
@@ -62,16 +62,16 @@ impl Examination<'_> {
 
     async fn reach_address(&mut self, address: SocketAddr, at: &str) -> bool {
         let limit = self.config.timeouts.connect;
-        let seen = match timeout(limit, TcpStream::connect(address)).await {
+        let failure = match timeout(limit, TcpStream::connect(address)).await {
             Ok(Ok(_)) => {
                 self.find("connect", Verdict::Ok, format!("{at} listens"), None);
                 return true;
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => ConnectError::late(limit).to_string(),
+            Err(_) => ConnectError::timed_out(limit).to_string(),
         };
-        let remedy = format!("start the server, open the way to it, or mend {}", self.setting("PORT", "port"));
-        self.find("connect", Verdict::Failure, format!("{at}: {seen}"), Some(&remedy));
+        let remedy = format!("start the server, open the firewall, or correct {}", self.setting("PORT", "port"));
+        self.find("connect", Verdict::Failure, format!("{at}: {failure}"), Some(&remedy));
         false
     }
 
@@ -84,16 +84,16 @@ impl Examination<'_> {
                 Some(connection)
             }
             Err(error) => {
-                self.was_refused(&*error);
+                self.report_login_error(&*error);
                 None
             }
         }
     }
 
-    /// There is no session: either TLS failed, or the login did once there was TLS.
-    fn was_refused(&mut self, error: &(dyn Error + 'static)) {
+    /// Reports why there is no session: TLS failed, or the login after it.
+    fn report_login_error(&mut self, error: &(dyn Error + 'static)) {
         let why = ConnectError::of(error).to_string();
-        if tls::is_at_fault(error) {
+        if tls::is_tls_error(error) {
             let remedy = tls::remedy(error, &self.config.origin);
             self.find("TLS", Verdict::Failure, why, Some(&remedy));
             return;
@@ -101,51 +101,51 @@ impl Examination<'_> {
         let (mode, hosts) = (self.config.connection.tls.mode, &self.config.connection.hosts);
         let has_tls =
             !matches!(mode, SslMode::Disable | SslMode::Prefer) && !hosts.iter().any(|at| at.0.starts_with('/'));
-        if has_tls && tls::found::<DbError>(error).is_some() {
-            self.find("TLS", Verdict::Ok, format!("as sslmode {} asks", mode.word()), None);
+        if has_tls && tls::find_cause::<DbError>(error).is_some() {
+            self.find("TLS", Verdict::Ok, format!("as sslmode {} requires", mode.word()), None);
         }
-        let remedy = self.way_in(error, &why);
+        let remedy = self.login_remedy(error, &why);
         self.find("log in", Verdict::Failure, why, Some(&remedy));
     }
 
-    /// What to do where the server does not let us in.
-    fn way_in(&self, error: &(dyn Error + 'static), why: &str) -> String {
+    /// The remedy for a rejected login.
+    fn login_remedy(&self, error: &(dyn Error + 'static), why: &str) -> String {
         let connection = &self.config.connection;
         let (user, database) = (&connection.user, &connection.database);
         let password = self.config.origin.of_password(&connection.password);
         let rules = format!("the server's pg_hba.conf: does it have a line for {user}, {database} and this address?");
         let by_role = |code: &SqlState| match *code {
             SqlState::INVALID_PASSWORD => {
-                format!("see {password}: the server knows another password of {user}, or none")
+                format!("check {password}: the server has another password for {user}, or none")
             }
             SqlState::INVALID_CATALOG_NAME => {
-                format!("create the database, or mend {}", self.setting("NAME", "database"))
+                format!("create the database, or correct {}", self.setting("NAME", "database"))
             }
             SqlState::INSUFFICIENT_PRIVILEGE => format!("GRANT CONNECT ON DATABASE {database} TO {user}"),
             SqlState::TOO_MANY_CONNECTIONS => {
                 format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name)
             }
             SqlState::CANNOT_CONNECT_NOW => "wait until the server has started".to_owned(),
-            _ => format!("see {} and {rules}", self.setting("USER", "user")),
+            _ => format!("check {} and {rules}", self.setting("USER", "user")),
         };
-        match tls::found(error).map(DbError::code) {
+        match tls::find_cause(error).map(DbError::code) {
             Some(code) => by_role(code),
-            None if why.contains("no answer within") => SILENT.to_owned(),
+            None if why.contains("no answer within") => NO_ANSWER_REMEDY.to_owned(),
             None if why.contains("channel binding") => {
                 let binding = self.setting("CHANNEL_BINDING", "channel_binding");
-                format!("see {binding}: it takes TLS and a login by scram-sha-256; and {rules}")
+                format!("check {binding}: it requires TLS and a login by scram-sha-256; and {rules}")
             }
             None if why.contains("target_session_attrs") => {
                 format!(
-                    "mend {} or {}",
+                    "correct {} or {}",
                     self.setting("TARGET_SESSION_ATTRS", "target_session_attrs"),
                     self.setting("HOST", "host")
                 )
             }
             None if matches!(connection.password, Password::File(_) | Password::None) => {
-                format!("see {password}, and {rules}")
+                format!("check {password}, and {rules}")
             }
-            None => format!("see {rules}"),
+            None => format!("check {rules}"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! A domain's database, examined step by step as whoever sets it up would: is it there, does it let us in, does it suit the
-//! queries. For people who ask, never on a decision's way; it reads catalogues and plans, and runs no query of a graph.
+//! Examines a domain's database step by step: can it be reached, is the login accepted, does it suit the queries. This is for
+//! diagnosis and not part of any decision. It reads catalogues and plans, and executes no query of a graph.
 //!
-//! Nothing is prepared under a name that outlives its transaction, so that it works behind a pooler as well.
+//! No prepared statement outlives its transaction, so the examination works behind a pooler, too.
 
 mod entry;
 mod plans;
@@ -17,41 +17,40 @@ use super::failure::ConnectError;
 use crate::config::DomainConfig;
 use crate::graph::Query;
 
-/// How a step went.
+/// The verdict of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Ok,
-    /// It works, and may be better.
+    /// It works, but should be improved.
     Warning,
     /// It does not work.
     Failure,
 }
 
-/// What a step found.
+/// The finding of a step.
 #[derive(Debug, Clone, Serialize)]
 pub struct Finding {
     /// The step.
     pub step: &'static str,
-    /// How it went.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was seen.
+    /// What was found.
     pub saw: String,
-    /// What to do about it.
+    /// The remedy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
 
-/// Examines the database of `config` and these queries of it. A step that fails ends the examination where the next
-/// ones need it.
+/// Examines the database of `config` and its queries. A failure ends the examination where later steps depend on it.
 pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {
     let mut examination = Examination { config, findings: Vec::new() };
     if examination.resolve().await
         && examination.reach().await
         && let Some(client) = examination.log_in().await
     {
-        let outcome = examination.look(&client, queries).await;
+        let outcome = examination.examine_server(&client, queries).await;
         if let Err(error) = outcome {
             let why = ConnectError::of(&error).to_string();
             examination.find("catalogues", Verdict::Failure, why, Some("try again: the connection broke off"));
@@ -60,15 +59,15 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
     examination.findings
 }
 
-/// The longest that examining a domain with so many queries should take.
-pub fn patience(config: &DomainConfig, queries: usize) -> Duration {
+/// A time limit for the examination of a domain with this number of queries.
+pub fn time_limit(config: &DomainConfig, queries: usize) -> Duration {
     let each = config.timeouts.query.saturating_mul(u32::try_from(queries).unwrap_or(u32::MAX).saturating_add(4));
     let hosts = u32::try_from(config.connection.hosts.len()).unwrap_or(u32::MAX);
-    let found = config.timeouts.connect.saturating_mul(hosts);
-    // Each host has one address until it is looked up.
+    let lookups = config.timeouts.connect.saturating_mul(hosts);
+    // The connector assumes one address for each host before its first lookup.
     let most = u32::try_from(MAX_ADDRESSES).unwrap_or(u32::MAX);
-    let reached = found.saturating_add(Connector::new(config).patience()).saturating_mul(most);
-    found.saturating_add(reached).saturating_add(each)
+    let connects = lookups.saturating_add(Connector::new(config).longest_connect()).saturating_mul(most);
+    lookups.saturating_add(connects).saturating_add(each)
 }
 
 struct Examination<'a> {

@@ -1,4 +1,4 @@
-//! How the server would run the queries.
+//! Examines how the server would execute the queries.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +8,18 @@ use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::{Examination, Verdict};
 use crate::graph::Query;
-use crate::postgres::words;
+use crate::postgres::sql;
 
-/// A scan of a table with more rows than this should be by an index.
+/// A table with more rows than this should be read by an index.
 const LARGE: f64 = 5_000.0;
-/// So many bytes are as many rows at least, where the server has not counted them.
+/// The size of a large table where the server has no row count.
 const LARGE_BYTES: i64 = 512 * 1024;
 
-/// A table that the queries read, as SQL writes it.
+/// The schema and name of a table.
 pub(super) type Table = (String, String);
 
 impl Examination<'_> {
-    /// How a query would be run, whatever its parameters.
+    /// Reports whether the generic plan of a query reads large tables completely. Adds the tables that it reads to `tables`.
     pub(super) async fn plan(
         &mut self,
         client: &Client,
@@ -42,27 +42,27 @@ impl Examination<'_> {
         let (mut large, mut uncounted) = (Vec::new(), false);
         for table in scanned {
             match size(client, &table).await? {
-                Size::Rows(rows) if rows > LARGE => large.push(format!("{} ({rows:.0} rows)", quoted(&table))),
+                Size::Rows(rows) if rows > LARGE => large.push(format!("{} ({rows:.0} rows)", qualified_name(&table))),
                 Size::Bytes(bytes) if bytes > LARGE_BYTES => {
                     uncounted = true;
-                    large.push(format!("{} ({} kB, never analysed)", quoted(&table), bytes / 1024));
+                    large.push(format!("{} ({} kB, never analysed)", qualified_name(&table), bytes / 1024));
                 }
                 Size::Rows(_) | Size::Bytes(_) => {}
             }
         }
         if large.is_empty() {
-            self.find("query", Verdict::Ok, format!("node `{node}` reads by indexes, or little"), None);
+            self.find("query", Verdict::Ok, format!("node `{node}` uses indexes, or reads small tables"), None);
         } else {
-            let saw = format!("node `{node}` reads the whole of {}", large.join(", "));
-            let analyse = if uncounted { "ANALYZE the table, so that plans fit it; and " } else { "" };
-            let remedy = format!("{analyse}create an index on the columns that its WHERE compares");
+            let saw = format!("node `{node}` reads all rows of {}", large.join(", "));
+            let analyse = if uncounted { "ANALYZE the table, so that the planner knows its size; and " } else { "" };
+            let remedy = format!("{analyse}create an index on the columns of its WHERE clause");
             self.find("query", Verdict::Warning, saw, Some(&remedy));
         }
         Ok(())
     }
 }
 
-/// How large a table is: in rows where the server has counted them.
+/// The size of a table: in rows where the server has a count.
 enum Size {
     Rows(f64),
     Bytes(i64),
@@ -74,15 +74,15 @@ async fn size(client: &Client, table: &Table) -> Result<Size, tokio_postgres::Er
     let found = client.query_typed_opt(sql, &[(&table.0, Type::TEXT), (&table.1, Type::TEXT)]).await?;
     let Some(row) = found else { return Ok(Size::Bytes(0)) };
     let rows: f64 = row.try_get(0)?;
-    // Before the first ANALYZE it is -1, and 0 before PostgreSQL 14.
+    // Before the first ANALYZE the count is -1, or 0 before PostgreSQL 14.
     if rows > 0.0 { Ok(Size::Rows(rows)) } else { Ok(Size::Bytes(row.try_get(1)?)) }
 }
 
-/// The plan of a query for parameters that are not known. Nothing is executed. All of it is one transaction, which a pooler
-/// gives one session, and nothing of it is left there.
+/// The generic plan of a query. Nothing is executed. The transaction keeps the session of a pooler, and no prepared statement is
+/// left behind.
 async fn explained(client: &Client, query: &Query) -> Result<Json, tokio_postgres::Error> {
     client.batch_execute("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan").await?;
-    let text = words::open_ended(query.text());
+    let text = sql::without_semicolon(query.text());
     let prepared = client.batch_execute(&format!("PREPARE tributary_doctor AS {text}\n")).await;
     let planned = match &prepared {
         Ok(()) => explain(client).await.map(Some),
@@ -98,13 +98,14 @@ async fn explain(client: &Client) -> Result<Json, tokio_postgres::Error> {
                  WHERE name = 'tributary_doctor'";
     let params = client.simple_query(count).await?;
     let params = cells(&params).next().and_then(|count| count.parse().ok()).unwrap_or(0);
-    let nulls = words::nulls(params);
-    let said = client.simple_query(&format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE tributary_doctor{nulls}")).await?;
-    let text: String = cells(&said).collect();
+    let nulls = sql::null_arguments(params);
+    let answer =
+        client.simple_query(&format!("EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE tributary_doctor{nulls}")).await?;
+    let text: String = cells(&answer).collect();
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
-/// The first column.
+/// The first column of each row.
 fn cells(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &str> {
     messages.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
@@ -112,7 +113,7 @@ fn cells(messages: &[SimpleQueryMessage]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The tables of a plan: those that are read whole, and all.
+/// Collects the tables of a plan: all that are read, and those that are read completely.
 fn walk(plan: &Json, scanned: &mut BTreeSet<Table>, read: &mut BTreeSet<Table>) {
     match plan {
         Json::Array(parts) => parts.iter().for_each(|part| walk(part, scanned, read)),
@@ -131,6 +132,7 @@ fn walk(plan: &Json, scanned: &mut BTreeSet<Table>, read: &mut BTreeSet<Table>) 
     }
 }
 
-pub(super) fn quoted((schema, name): &Table) -> String {
-    format!("{}.{}", words::quoted(schema), words::quoted(name))
+/// The quoted name of a table.
+pub(super) fn qualified_name((schema, name): &Table) -> String {
+    format!("{}.{}", sql::quote_identifier(schema), sql::quote_identifier(name))
 }

@@ -1,4 +1,4 @@
-//! What the server is like once we are in: encrypted, recent, punctual, roomy, and closed to what we should not do.
+//! Examines the server after the login: encryption, version, clock, time zone, free connections, and the privileges of the role.
 
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,32 +8,36 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::plans::{Table, quoted};
+use super::plans::{Table, qualified_name};
 use super::{Examination, Verdict};
 use crate::config::{SslMode, Statements};
 use crate::graph::Query;
-use crate::postgres::words;
+use crate::postgres::sql;
 
 /// The oldest version that is supported.
 const OLDEST: i32 = 120_000;
-/// Zones under two names are the same if they agree on each of so many days from now.
+/// Two zones are considered the same if their offsets agree on each of this many days from now.
 const SAME_FOR_DAYS: i32 = 400;
 
-/// Whether the zone that PostgreSQL calls `name` is `zone`.
+/// Whether PostgreSQL's zone `name` is `zone`.
 fn is_same_zone(name: &str, zone: &TimeZone) -> bool {
     let Ok(other) = TimeZone::get(name) else { return false };
     let now = Timestamp::now();
     (0..SAME_FOR_DAYS).all(|day| {
         now.checked_add(SignedDuration::from_hours(24 * i64::from(day)))
-            .is_ok_and(|moment| zone.to_offset(moment) == other.to_offset(moment))
+            .is_ok_and(|at| zone.to_offset(at) == other.to_offset(at))
     })
 }
 
-/// Clocks may differ by so many seconds.
-const SKEW: f64 = 1.0;
+/// The most seconds by which the clocks may differ.
+const MAX_SKEW: f64 = 1.0;
 
 impl Examination<'_> {
-    pub(super) async fn look(&mut self, client: &Client, queries: &[&Query]) -> Result<(), tokio_postgres::Error> {
+    pub(super) async fn examine_server(
+        &mut self,
+        client: &Client,
+        queries: &[&Query],
+    ) -> Result<(), tokio_postgres::Error> {
         self.encryption(client).await?;
         self.version(client).await?;
         self.clock(client).await?;
@@ -57,14 +61,14 @@ impl Examination<'_> {
         if let Some(row) = row.filter(|_| used) {
             let text = |index| row.try_get::<_, Option<String>>(index).ok().flatten().unwrap_or_default();
             let mode = self.config.connection.tls.mode;
-            let looks = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
+            let verifies = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
             let saw = format!("{} with {}, sslmode {}", text(1), text(2), mode.word());
             let remedy = format!(
-                "set {} to verify-full: nobody looks at the server's certificate",
+                "set {} to verify-full: the server's certificate is not verified",
                 self.setting("SSLMODE", "sslmode")
             );
-            let verdict = if looks { Verdict::Ok } else { Verdict::Warning };
-            self.find("TLS", verdict, saw, Some(remedy.as_str()).filter(|_| !looks));
+            let verdict = if verifies { Verdict::Ok } else { Verdict::Warning };
+            self.find("TLS", verdict, saw, Some(remedy.as_str()).filter(|_| !verifies));
             return Ok(());
         }
         let local = self.config.connection.hosts.iter().all(|(host, _)| {
@@ -77,7 +81,7 @@ impl Examination<'_> {
         } else {
             let mode = self.setting("SSLMODE", "sslmode");
             let remedy = format!("turn TLS on at the server, and set {mode} to verify-full");
-            self.find("TLS", Verdict::Warning, "none: rows travel in the open".to_owned(), Some(&remedy));
+            self.find("TLS", Verdict::Warning, "none: rows are sent in plain text".to_owned(), Some(&remedy));
         }
         Ok(())
     }
@@ -104,15 +108,15 @@ impl Examination<'_> {
         let middle = (before + now()) / 2;
         let skew = row.try_get::<_, f64>(0)? - middle.as_secs_f64();
         let saw = format!("{skew:+.3} s from this machine's");
-        if skew.abs() > SKEW {
-            self.find("clock", Verdict::Warning, saw, Some("have both machines keep time (NTP)"));
+        if skew.abs() > MAX_SKEW {
+            self.find("clock", Verdict::Warning, saw, Some("synchronise the clocks of both machines (NTP)"));
         } else {
             self.find("clock", Verdict::Ok, saw, None);
         }
         Ok(())
     }
 
-    /// Whether sessions take days to begin when the rules do. Behind a pooler the session's zone is the role's.
+    /// Checks that sessions have the time zone of the rules. Behind a pooler the zone is the role's.
     async fn zone(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let row = client.query_typed_one("SELECT pg_catalog.current_setting('TimeZone')", &[]).await?;
         let (found, wanted) = (row.try_get::<_, String>(0)?, self.config.time_zone.iana_name().unwrap_or("UTC"));
@@ -126,17 +130,17 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Whether the pool fits in beside all other sessions of the server, whoever's they are.
+    /// Checks that the server has enough free connections for the pool.
     async fn room(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let sql = "SELECT pg_catalog.current_setting('max_connections')::int8 \
                    - pg_catalog.current_setting('superuser_reserved_connections')::int8 \
                    - coalesce(pg_catalog.current_setting('reserved_connections', true)::int8, 0), \
                    (SELECT sum(numbackends)::int8 FROM pg_catalog.pg_stat_database)";
         let row = client.query_typed_one(sql, &[]).await?;
-        let (most, used): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let (max, used): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let wanted = i64::try_from(self.config.pool.max).unwrap_or(i64::MAX);
-        let saw = format!("{used} of {most} connections in use; this domain may take {wanted} for each replica");
-        if wanted > most.saturating_sub(used) {
+        let saw = format!("{used} of {max} connections in use; this domain may take {wanted} for each replica");
+        if wanted > max.saturating_sub(used) {
             let remedy = format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name);
             self.find("room", Verdict::Warning, saw, Some(&remedy));
         } else {
@@ -145,28 +149,30 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Whether the role could do more than read.
+    /// Checks that the role can only read.
     async fn rights(&mut self, client: &Client, tables: &BTreeSet<Table>) -> Result<(), tokio_postgres::Error> {
         let sql = "SELECT rolsuper, rolname::text FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER";
         let row = client.query_typed_one(sql, &[]).await?;
         let (is_super, role): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
         if is_super {
-            let remedy = "make a role of its own: CREATE ROLE ... LOGIN; GRANT SELECT ON the tables TO it";
+            let remedy = "create a role for the service: CREATE ROLE ... LOGIN; GRANT SELECT ON the tables TO it";
             self.find("role", Verdict::Warning, format!("{role} is a superuser"), Some(remedy));
             return Ok(());
         }
         let mut writable = Vec::new();
         for table in tables {
             let sql = "SELECT pg_catalog.has_table_privilege($1, 'INSERT, UPDATE, DELETE, TRUNCATE')";
-            if client.query_typed_one(sql, &[(&quoted(table), Type::TEXT)]).await?.try_get(0)? {
-                writable.push(quoted(table));
+            if client.query_typed_one(sql, &[(&qualified_name(table), Type::TEXT)]).await?.try_get(0)? {
+                writable.push(qualified_name(table));
             }
         }
         let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' \
                    AND nspname <> 'information_schema' AND pg_catalog.has_schema_privilege(oid, 'CREATE') ORDER BY 1";
         let open = client.query_typed(sql, &[]).await?;
-        let open =
-            open.iter().map(|row| row.try_get::<_, &str>(0).map(words::quoted)).collect::<Result<Vec<String>, _>>()?;
+        let open = open
+            .iter()
+            .map(|row| row.try_get::<_, &str>(0).map(sql::quote_identifier))
+            .collect::<Result<Vec<String>, _>>()?;
         if writable.is_empty() && open.is_empty() {
             let saw = format!("{role} may only read what the queries read, and create nothing");
             self.find("role", Verdict::Ok, saw, None);
@@ -183,25 +189,25 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Whether the role's own settings do what sessions of a pooler are not told.
+    /// Checks the settings of the role, which replace those of the startup packet behind a pooler.
     async fn defaults(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let sql = "SELECT pg_catalog.current_setting('default_transaction_read_only')::bool, \
                    pg_catalog.current_setting('statement_timeout') <> '0', CURRENT_USER::text";
         let row = client.query_typed_one(sql, &[]).await?;
-        let (reads_only, ends, role): (bool, bool, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        if reads_only && ends {
-            let saw = format!("sessions of {role} read only, and their statements end");
+        let (reads_only, has_timeout, role): (bool, bool, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if reads_only && has_timeout {
+            let saw = format!("sessions of {role} are read only and have a statement_timeout");
             self.find("settings", Verdict::Ok, saw, None);
         }
-        let role = words::quoted(&role);
+        let role = sql::quote_identifier(&role);
         if !reads_only {
             let remedy = format!("ALTER ROLE {role} SET default_transaction_read_only = on");
             self.find("settings", Verdict::Warning, "sessions behind the pooler may write".to_owned(), Some(&remedy));
         }
-        if !ends {
+        if !has_timeout {
             let limit = self.config.timeouts.query.as_millis();
             let remedy = format!("ALTER ROLE {role} SET statement_timeout = {limit}");
-            let saw = "a statement behind the pooler may run for ever".to_owned();
+            let saw = "a statement behind the pooler has no time limit".to_owned();
             self.find("settings", Verdict::Warning, saw, Some(&remedy));
         }
         Ok(())

@@ -31,7 +31,7 @@ use super::core::{Core, InFlight, Notice, SlowPlace, unavailable};
 use super::state::State;
 use crate::flow::{QueryAnswer, QueryErrorKind};
 use crate::graph::Query;
-use crate::postgres::{ConnectError, IDLE, QueryState, Rows, Session, Together};
+use crate::postgres::{BatchOutcome, ConnectError, IDLE_TIMEOUT, QueryState, Rows, Session};
 use crate::types::Value;
 
 /// A query that nobody has asked for so long is forgotten when a new one comes.
@@ -92,7 +92,7 @@ pub(super) struct Fill {
 /// What came of a statement.
 enum Outcome {
     Single(Rows),
-    Several(Result<Together, QueryErrorKind>),
+    Several(Result<BatchOutcome, QueryErrorKind>),
 }
 
 /// The connections and queries of one domain on one thread.
@@ -209,7 +209,7 @@ impl DomainWorker {
         let asked = async move {
             match asks.as_slice() {
                 [params] => Outcome::Single(session.query(&state, params, limit).await),
-                several => Outcome::Several(session.query_together(&state, several).await),
+                several => Outcome::Several(session.query_batch(&state, several).await),
             }
         };
         let ended = asked.into_actor(self).map(move |outcome, worker, context| {
@@ -225,13 +225,13 @@ impl DomainWorker {
         let now = Instant::now();
         let is_timed = match &outcome {
             Outcome::Single(rows) => matches!(rows, Ok(_) | Err(QueryErrorKind::Timeout { .. })),
-            Outcome::Several(together) => matches!(together, Ok(Together::Answered(_))),
+            Outcome::Several(together) => matches!(together, Ok(BatchOutcome::Answered(_))),
         };
         let Some(sent) = self.scheduler.answered(statement, is_timed, now) else { return };
         let size = sent.size;
         let dispatch = match outcome {
             Outcome::Single(rows) => return answer(sent, vec![rows], now),
-            Outcome::Several(Ok(Together::Answered(rows))) => {
+            Outcome::Several(Ok(BatchOutcome::Answered(rows))) => {
                 self.core.batches.add(size);
                 state.succeeded();
                 return answer(sent, rows, now);
@@ -239,8 +239,8 @@ impl DomainWorker {
             Outcome::Several(Err(kind @ QueryErrorKind::ConnectionLost { .. })) => {
                 return answer(sent, vec![Err(kind); size], now);
             }
-            Outcome::Several(Ok(Together::Singly)) => Dispatch::Singly,
-            Outcome::Several(Ok(Together::Refused)) => {
+            Outcome::Several(Ok(BatchOutcome::Unsuitable)) => Dispatch::Singly,
+            Outcome::Several(Ok(BatchOutcome::Refused)) => {
                 self.core.batches.add_uncoalesced(size);
                 Dispatch::Singly
             }
@@ -284,7 +284,7 @@ impl DomainWorker {
         let idle: Vec<(Id, Instant)> = self.scheduler.idle().collect();
         for (id, unused) in idle {
             let unused = now.saturating_duration_since(unused);
-            if is_shared_with_probe || (unused >= IDLE && excess > 0) {
+            if is_shared_with_probe || (unused >= IDLE_TIMEOUT && excess > 0) {
                 excess = excess.saturating_sub(1);
                 self.scheduler.retire(id);
             } else if unused > self.core.pool().verified_after()
@@ -338,7 +338,7 @@ impl Handler<Ask> for DomainWorker {
         let dispatch = if coalesces && state.is_coalescible(now) {
             Dispatch::Together
         } else {
-            if coalesces && state.pauses(now) {
+            if coalesces && state.is_paused(now) {
                 self.core.batches.add_uncoalesced(1);
             }
             Dispatch::Singly
