@@ -1,19 +1,19 @@
-//! Pauses that double, with jitter: so that many who wait for one thing do not all come back at once.
+//! Exponential backoff with jitter, so that retries of many callers do not coincide.
 
 use std::time::Duration;
 
-/// The next of a row of pauses.
+/// A sequence of pauses.
 #[derive(Debug, Clone)]
 pub(super) struct Backoff {
     first: Duration,
-    most: Duration,
+    max: Duration,
     taken: u32,
 }
 
 impl Backoff {
-    /// Pauses from about `first`, doubling, up to about `most`.
-    pub(super) fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, taken: 0 }
+    /// Pauses from about `first`, doubling, up to about `max`.
+    pub(super) fn new(first: Duration, max: Duration) -> Self {
+        Self { first, max, taken: 0 }
     }
 
     /// The next pause.
@@ -25,11 +25,11 @@ impl Backoff {
 
     /// The pause after `taken` others.
     pub(super) fn nth(&self, taken: u32) -> Duration {
-        let doubled = self.first.saturating_mul(2_u32.saturating_pow(taken)).min(self.most);
+        let doubled = self.first.saturating_mul(2_u32.saturating_pow(taken)).min(self.max);
         doubled.mul_f64(rand::random_range(0.75..1.25))
     }
 
-    /// Begins anew.
+    /// Starts again with the first pause.
     pub(super) fn reset(&mut self) {
         self.taken = 0;
     }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_their_limit_give_or_take_a_quarter() {
+    fn pauses_double_up_to_the_maximum_with_a_jitter_of_a_quarter() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(500));
         for expected in [100, 200, 400, 500, 500] {
             let pause = backoff.next().as_secs_f64() * 1000.0;

@@ -1,14 +1,14 @@
-//! Everything that lives longer than a request.
+//! The actors: everything that lives longer than a request.
 //!
-//! | room | actor | owns |
+//! | module | actors | owns |
 //! |---|---|---|
-//! | [`domain`] | one a database | its connection pool, probe and state |
-//! | [`supervision`] | one | the death watch over every domain actor |
-//! | [`coordinator`] | one a HTTP worker | the walks under way |
-//! | [`rules`] | a thread each | the compiled rule engines |
+//! | [`domain`] | one for each database, and workers | its connection pool, probe and state |
+//! | [`supervision`] | one | the actors of all domains |
+//! | [`coordinator`] | one for each HTTP worker | the decisions in progress |
+//! | [`rules`] | one for each thread | the compiled rule engines |
 //!
-//! Above this floor nobody sees an `Addr`: every actor is reached through its handle, every message has a deadline, and
-//! every queue has an end.
+//! Other modules reach actors only through their handles, never by an `Addr`. Every message has a deadline, and every queue is
+//! bounded.
 
 mod backoff;
 pub mod coordinator;

@@ -1,9 +1,8 @@
-//! The supervisor: whatever actor of a domain dies is replaced, and domains are added, restarted, removed and drained
-//! while the service runs.
+//! The supervisor: replaces domain actors that die, and adds, restarts, removes and drains domains while the service runs.
 //!
-//! actix's own supervisor is not enough: it does not restart what panicked. Here each actor carries a death watch, whose
-//! end is reported to this actor. The work itself is in `domain::lifecycle`, in futures that do not need this actor, so
-//! that a slow restart of one domain delays nobody's respawn.
+//! actix's supervisor does not restart an actor that panicked. Here each actor owns a `DeathWatch`, which reports to the supervisor
+//! when it is dropped. The work is in `domain::lifecycle`, in futures that do not block this actor, so that a slow restart of
+//! one domain does not delay others.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -31,13 +30,13 @@ pub enum SupervisionError {
         /// Its name.
         domain: DomainName,
     },
-    /// There is one of that name already.
+    /// A domain of that name exists.
     #[error("there is a domain `{domain}` already")]
     Exists {
         /// Its name.
         domain: DomainName,
     },
-    /// The supervisor is gone: the process is ending.
+    /// The supervisor has ended, because the process is ending.
     #[error("the domains are being stopped")]
     Stopping,
     /// The domain's actor could not be started or replaced.
@@ -45,7 +44,7 @@ pub enum SupervisionError {
     Lifecycle(#[from] LifecycleError),
 }
 
-/// All domains of the service. Cheap to clone, and good on every thread.
+/// All domains of the service. Cheap to clone, and usable on every thread.
 #[derive(Debug, Clone)]
 pub struct DomainSet {
     supervisor: Addr<Supervisor>,
@@ -54,7 +53,7 @@ pub struct DomainSet {
 }
 
 impl DomainSet {
-    /// Starts an actor for each of `configs`. They connect in the background: a database that is down delays nothing.
+    /// Starts an actor for each of `configs`. They connect in the background, so a database that is down causes no delay.
     ///
     /// # Errors
     /// [`SupervisionError`] where there is no actix system, two domains have one name, or an actor cannot be started.
@@ -79,8 +78,8 @@ impl DomainSet {
         Ok(Self { supervisor, handles, threads })
     }
 
-    /// Starts a worker of each domain on this thread, which must be one of an actix system, and of each domain and actor that
-    /// is started later. Without this a worker is started by the first query.
+    /// Starts a worker of each domain on this thread, which must belong to an actix system, also for domains and actors that are
+    /// started later. Without this call the first query starts a worker.
     pub fn join(&self) {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(Arbiter::current());
         self.handles.load().values().for_each(DomainHandle::join);
@@ -96,40 +95,39 @@ impl DomainSet {
         self.handles.load_full()
     }
 
-    /// Replaces the actor of `domain` without downtime: a new one with new connections is warmed and put in service, then
-    /// the old one finishes what it has begun. With `config` the new one is configured anew; either way a password file
-    /// is read again.
+    /// Replaces the actor of `domain` without downtime: a new one connects and is put in service, then the old one finishes its
+    /// queries. `config` replaces the configuration. A password file is read again in any case.
     ///
     /// # Errors
-    /// [`SupervisionError`]; where the new actor does not become ready the old one stays in service.
+    /// [`SupervisionError`]. If the new actor does not become ready, the old one stays in service.
     pub async fn restart(&self, domain: &DomainName, config: Option<DomainConfig>) -> Result<(), SupervisionError> {
-        self.tell(Restart { domain: domain.clone(), config }).await
+        self.send(Restart { domain: domain.clone(), config }).await
     }
 
     /// Starts a domain.
     ///
     /// # Errors
-    /// [`SupervisionError`] where there is one of that name or its actor cannot be started.
+    /// [`SupervisionError`] where the name exists or the actor cannot be started.
     pub async fn add(&self, config: DomainConfig) -> Result<(), SupervisionError> {
-        self.tell(Add { config }).await
+        self.send(Add { config }).await
     }
 
-    /// Takes `domain` out of service; what it has in flight may take until `limit`.
+    /// Takes `domain` out of service. Its queries in flight have `limit` to finish.
     ///
     /// # Errors
     /// [`SupervisionError`] where there is no such domain.
     pub async fn remove(&self, domain: &DomainName, limit: Duration) -> Result<(), SupervisionError> {
-        self.tell(Remove { domain: domain.clone(), limit }).await
+        self.send(Remove { domain: domain.clone(), limit }).await
     }
 
-    /// Takes every domain out of service: what is in flight may take until `limit`, then every connection is closed.
-    /// Handles stay valid and say that their domain has been stopped.
+    /// Takes every domain out of service: queries in flight have `limit` to finish, then every connection is closed. Handles stay
+    /// valid and report that their domain has been stopped.
     pub async fn drain(&self, limit: Duration) {
-        // A supervisor that is gone has nothing left to drain.
+        // A supervisor that has ended has no domains to drain.
         self.supervisor.send(DrainAll { limit }).await.unwrap_or_default();
     }
 
-    async fn tell<M>(&self, message: M) -> Result<(), SupervisionError>
+    async fn send<M>(&self, message: M) -> Result<(), SupervisionError>
     where
         M: Message<Result = Result<(), SupervisionError>> + Send + 'static,
         Supervisor: Handler<M>,
@@ -142,7 +140,7 @@ fn handles_of(domains: &BTreeMap<DomainName, Arc<Lifecycle>>) -> BTreeMap<Domain
     domains.iter().map(|(name, lifecycle)| (name.clone(), lifecycle.handle())).collect()
 }
 
-/// Hears of every death and carries out every change.
+/// Handles the deaths of actors and all changes of the domains.
 #[derive(Debug)]
 struct Supervisor {
     domains: BTreeMap<DomainName, Arc<Lifecycle>>,
@@ -176,7 +174,7 @@ impl StreamHandler<Died> for Supervisor {
     }
 
     fn finished(&mut self, _: &mut Context<Self>) {
-        // It has not: this actor holds a sender itself. (The default would stop the actor.)
+        // The stream never ends, because this actor holds a sender. (The default implementation stops the actor.)
     }
 }
 

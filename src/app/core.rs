@@ -53,7 +53,7 @@ pub(super) fn release(
     let bound = flows.into_iter().zip(counters).map(|(flow, metrics)| BoundFlow::bind(flow, &handles, &rules, metrics));
     let bound = bound.collect::<Result<Vec<_>, _>>()?;
     // Those that drain because nothing names them any more are no part of what is served.
-    handles.retain(|name, _| bound.iter().any(|flow| flow.asks(name)));
+    handles.retain(|name, _| bound.iter().any(|flow| flow.uses(name)));
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,

@@ -106,7 +106,7 @@ impl Service {
         (label, place): (&Label, BatchPlace),
     ) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, label, async |run| self.coordinator.decide_in_turn(request(run), place).await).await
+        self.recorded(flow, run, label, async |run| self.coordinator.decide_of_batch(request(run), place).await).await
     }
 
     async fn recorded(

@@ -1,4 +1,4 @@
-//! A query is read only as far as its node takes rows, and a long result holds up nobody.
+//! Results are read only up to one row more than the node takes, and a long result does not delay other queries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,10 +13,10 @@ use crate::logs::run;
 
 const MILLION: &str = "SELECT n, repeat('x', 200) AS filler FROM generate_series(1, 1000000) AS n";
 
-/// Far less than a million rows take to read: some seconds in a debug build.
+/// Much less than reading a million rows takes, which is several seconds in a debug build.
 const QUICKLY: Duration = Duration::from_secs(3);
 
-/// Longer than a million rows take on a busy machine.
+/// Longer than reading a million rows takes on a busy machine.
 const MINUTES: Duration = Duration::from_secs(180);
 
 fn configs(database: &str) -> impl Iterator<Item = (&'static str, DomainConfig)> {
@@ -30,7 +30,7 @@ fn configs(database: &str) -> impl Iterator<Item = (&'static str, DomainConfig)>
 }
 
 #[actix::test]
-async fn a_million_rows_where_one_is_taken_are_not_read() {
+async fn a_million_rows_are_not_read_where_the_node_takes_one() {
     let database = database(shared_server(), "bounds_million", "").await;
     for (word, config) in configs(&database) {
         let domain = Domain::ready(config).await;
@@ -40,7 +40,7 @@ async fn a_million_rows_where_one_is_taken_are_not_read() {
             let answer = ask(&domain.handle, &million, &[], LONG, None).await.expect("rows");
             assert_eq!(answer.rows.len(), 2, "{word}: one row more than is taken");
             assert!(asked.elapsed() < QUICKLY, "{word}: {:?}", asked.elapsed());
-            // Connections that are still busy with the rest are not given to others.
+            // Connections with unread rows are not used for other queries.
             assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"), "{word}");
         }
         domain.drain().await;
@@ -53,7 +53,7 @@ async fn a_query_that_the_server_still_runs_is_stopped_once_its_node_has_too_man
     let mut config = config(shared_server(), &database);
     config.timeouts.query = Duration::from_secs(600);
     let domain = Domain::ready(config).await;
-    // Rows come one by one, so that nothing but a cancel ends it within the time of this test.
+    // Rows come slowly, so that only a cancel ends the query during this test.
     let endless =
         query_of("SELECT repeat(pg_sleep(0.001)::text || 'x', 9000) AS x, n FROM generate_series(1, 500000) AS n", 1);
     let answer = ask(&domain.handle, &endless, &[], LONG, None).await.expect("rows");
@@ -64,7 +64,7 @@ async fn a_query_that_the_server_still_runs_is_stopped_once_its_node_has_too_man
 }
 
 #[actix::test]
-async fn two_rows_where_one_is_taken_cost_no_connection() {
+async fn two_rows_where_the_node_takes_one_cost_no_connection() {
     let database = database(shared_server(), "bounds_two", "").await;
     let domain = Domain::ready(config(shared_server(), &database)).await;
     let three = query_of("SELECT n, pg_backend_pid() AS pid FROM generate_series(1, 3) AS n", 1);
@@ -81,13 +81,13 @@ async fn two_rows_where_one_is_taken_cost_no_connection() {
 }
 
 #[actix::test]
-async fn many_rows_are_read_up_to_the_most_that_are_taken_and_one_more() {
+async fn rows_are_read_up_to_the_limit_of_the_node_and_one_more() {
     let database = database(shared_server(), "bounds_many", "").await;
     for (word, config) in configs(&database) {
         let domain = Domain::ready(config).await;
         for (rows, max, read) in [(0, 5, 0), (4, 5, 4), (5, 5, 5), (6, 5, 6), (7, 5, 6), (20_000, 10_000, 10_001)] {
             let rows = query_of(&format!("SELECT n FROM generate_series(1, {rows}) AS n"), max);
-            // Alone, and then over a shared connection.
+            // First exclusively, and then over a shared connection.
             for _ in 0..4 {
                 let answer = ask(&domain.handle, &rows, &[], LONG, None).await.expect("rows");
                 assert_eq!(answer.rows.len(), read, "{word}");
@@ -98,7 +98,7 @@ async fn many_rows_are_read_up_to_the_most_that_are_taken_and_one_more() {
 }
 
 #[actix::test]
-async fn of_queries_that_go_together_only_those_with_too_many_rows_have_too_many() {
+async fn coalesced_queries_each_have_their_own_row_limit() {
     let database = database(shared_server(), "bounds_together", "").await;
     let domain = Domain::ready(config(shared_server(), &database)).await;
     let node = query_of("SELECT n FROM generate_series(1, $1::int8) AS n", 1);
@@ -124,13 +124,13 @@ async fn of_queries_that_go_together_only_those_with_too_many_rows_have_too_many
         assert!(asked.elapsed() < QUICKLY, "{:?}", asked.elapsed());
     }
     if crate::support::coalescing() == Coalescing::Auto {
-        assert!(together > 1, "some queries went together");
+        assert!(together > 1, "some queries were coalesced");
     }
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_node_with_too_many_rows_is_named_with_what_to_do() {
+async fn the_error_of_too_many_rows_names_the_node_and_the_remedy() {
     let database = database(shared_server(), "bounds_flow", "").await;
     let url = shared_server().url(&database);
     let flow = |rows: &str| {
@@ -155,8 +155,8 @@ async fn a_node_with_too_many_rows_is_named_with_what_to_do() {
         let rows = rows.trim_matches(['{', '}', ' ']).replace(", ", "\n    ");
         let asked = Instant::now();
         let output = run(&flow(&rows), &url, "warn");
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(!output.status.success() && said.contains(expected), "{rows}: {said}");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && text.contains(expected), "{rows}: {text}");
         assert!(asked.elapsed() < LONG, "{rows}");
     }
     let output = run(&flow("rows: many\n    max_rows: 20000"), &url, "warn");
@@ -164,7 +164,7 @@ async fn a_node_with_too_many_rows_is_named_with_what_to_do() {
 }
 
 #[actix::test]
-async fn others_are_answered_while_a_million_rows_are_read() {
+async fn other_queries_are_answered_while_a_million_rows_are_read() {
     let database = database(shared_server(), "bounds_others", "").await;
     let mut config = config(shared_server(), &database);
     config.timeouts.query = MINUTES;
@@ -183,7 +183,7 @@ async fn others_are_answered_while_a_million_rows_are_read() {
         done.store(true, Ordering::Relaxed);
         (answer.rows.len(), took)
     };
-    // On the same thread as what reads the rows.
+    // On the same thread as the reader of the rows.
     let asking = async {
         let (mut answers, mut slowest) = (0_u32, Duration::ZERO);
         while !done.load(Ordering::Relaxed) {
@@ -197,7 +197,7 @@ async fn others_are_answered_while_a_million_rows_are_read() {
     let ((rows, took), (answers, slowest)) = tokio::join!(reading, asking);
     assert_eq!(rows, 1_000_000);
     assert!(answers > 100, "{answers} answers while a million rows were read, which took {took:?}");
-    // Were the rows read in one go, one of the others would wait for as long.
+    // If the reader did not yield, one of the other queries would take as long as the reader.
     assert!(slowest < took / 4, "the slowest of {answers} answers took {slowest:?} of {took:?}");
     domain.drain().await;
 }

@@ -15,14 +15,14 @@ use tributary::types::{Deadline, DomainName, NodeId, Value};
 use crate::support::{Server, coalescing, sql};
 pub(crate) use crate::support::{eventually_async as eventually, shared_server};
 
-/// Longer than anything here should take on a busy machine.
+/// Longer than anything in these tests should take on a busy machine.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
 
-/// Within this a domain that is down refuses: it waits for nothing.
+/// The time within which a domain that is down fails queries.
 pub(crate) const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// How soon after the return of its server or network a domain has to serve again: at the quickest of a few times, since a busy
-/// machine may take its time for one, and nothing but the domain for all of them.
+/// The time within which a domain has to serve again after its server or network has recovered. Tests compare the quickest of several
+/// recoveries with it: a busy machine can delay one of them, but only the domain delays all of them.
 pub(crate) const RECOVERY: Duration = Duration::from_secs(1);
 
 /// A new database on `server`, with `setup` run on it.
@@ -59,7 +59,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
     }
 }
 
-/// A domain and whoever supervises it.
+/// A domain with its supervisor.
 pub(crate) struct Domain {
     pub(crate) set: DomainSet,
     pub(crate) handle: DomainHandle,
@@ -114,7 +114,7 @@ pub(crate) fn query(text: &str) -> Arc<Query> {
     query_of(text, 10_000)
 }
 
-/// A query of a node that takes so many rows.
+/// A query of a node that takes at most `max_rows` rows.
 pub(crate) fn query_of(text: &str, max_rows: usize) -> Arc<Query> {
     Query::new(NodeId::parse("oms_history").expect("a name"), text, Coalescing::Auto, max_rows)
 }
@@ -129,7 +129,7 @@ pub(crate) async fn ask(
     handle.query(request(query, params, limit, timeout)).await
 }
 
-/// Asks as a batch does.
+/// Asks as a decision of a batch does.
 pub(crate) async fn ask_in_bulk(
     handle: &DomainHandle,
     query: &Arc<Query>,
@@ -149,8 +149,8 @@ pub(crate) fn first(row: &Value) -> Value {
     record.iter().next().expect("a column").1.clone()
 }
 
-/// How long the quickest of a few refusals of a domain that is down took. A busy machine may keep one of them waiting for its
-/// turn; what keeps all of them waiting is the domain.
+/// The duration of the quickest of several failed queries of a domain that is down. A busy machine can delay one of them, but only
+/// the domain delays all of them.
 pub(crate) async fn quickest_refusal(domain: &Domain) -> Duration {
     let mut quickest = Duration::MAX;
     for _ in 0..5 {
@@ -162,7 +162,7 @@ pub(crate) async fn quickest_refusal(domain: &Domain) -> Duration {
     quickest
 }
 
-/// How long this machine kept a bare query waiting at most, until then, though nothing stood in its way but other work.
+/// The slowest of plain queries over a connection of their own, until `until`: how long this machine delays any query.
 pub(crate) async fn stalls(server: &Server, until: Instant) -> Duration {
     let (client, connection) =
         tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");
@@ -177,10 +177,10 @@ pub(crate) async fn stalls(server: &Server, until: Instant) -> Duration {
     longest
 }
 
-/// A lock of a database that keeps [`LOCKED`] waiting for as long as it is held.
+/// A lock in a database, for which [`LOCKED`] waits.
 pub(crate) struct Gate(tokio_postgres::Client);
 
-/// A query that waits for a [`Gate`] to open.
+/// A query that waits while a [`Gate`] is shut.
 pub(crate) const LOCKED: &str = "SELECT 1 AS n FROM pg_advisory_xact_lock_shared(7)";
 
 impl Gate {
@@ -203,7 +203,7 @@ pub(crate) fn json(text: &str) -> Value {
     Value::from_json(&serde_json::from_str(text).expect("JSON")).expect("a value")
 }
 
-/// How many sessions `database` has, besides the one that counts.
+/// The number of sessions of `database`, without the one that counts them.
 pub(crate) async fn sessions(server: &Server, database: &str) -> i64 {
     let (client, connection) =
         tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");

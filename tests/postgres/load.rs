@@ -1,4 +1,4 @@
-//! Clients that ask and ask and check every answer.
+//! A load of clients that check every answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,13 +13,13 @@ use tributary::types::Value;
 
 use crate::fixture::{ask, first, query};
 
-/// Each of the load's requests is answered within this, or has failed.
+/// The deadline of each query of the load.
 pub(crate) const LIMIT: Duration = Duration::from_secs(4);
 
-/// Between two requests of a client: the clients of many tests share two processors with the servers.
+/// The pause between two queries of a client. The clients of many tests share two processors with the servers.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// What a load met with.
+/// The outcomes of a load.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answers: usize,
@@ -27,14 +27,14 @@ pub(crate) struct Tally {
     pub(crate) slowest: Duration,
 }
 
-/// Clients at work.
+/// Running clients.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Tally>>,
 }
 
 impl Load {
-    /// Starts `clients` of `handle`.
+    /// Starts this number of clients.
     pub(crate) fn start(handle: &DomainHandle, clients: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let question = query("SELECT $1::int8 * 2 AS n");
@@ -43,7 +43,7 @@ impl Load {
         Self { stop, clients }
     }
 
-    /// Lets the clients finish.
+    /// Stops the clients.
     pub(crate) async fn finish(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
@@ -65,7 +65,7 @@ async fn work(handle: DomainHandle, question: Arc<Query>, stop: Arc<AtomicBool>,
         n += 1;
         let asked = Instant::now();
         let params = [Value::Integer(n)];
-        // Every other client has as much time as a session allows, the others more.
+        // Every second client has a longer timeout than the session.
         let timeout = (client % 2 == 1).then_some(LIMIT);
         let answer = ask(&handle, &question, &params, LIMIT, timeout).await;
         match answer {

@@ -1,4 +1,4 @@
-//! What the log says of connections, and what it does not say.
+//! What is logged about connections, and what is not.
 
 use std::process::{Command, Output};
 
@@ -26,7 +26,7 @@ const FUNCTION: &str = "CREATE FUNCTION limit_of(person text) RETURNS int LANGUA
         RETURN 500;
     END $$;";
 
-/// What `tributary run` ends with on a database at `url`, with this filter of its log.
+/// The output of `tributary run` with a database at `url` and this log filter.
 pub(crate) fn run(graph_text: &str, url: &str, filter: &str) -> Output {
     let directory = tempfile::tempdir().expect("a directory");
     let graph = directory.path().join("credit.yaml");
@@ -50,7 +50,7 @@ fn logged(url: &str, filter: &str) -> String {
 }
 
 #[actix::test]
-async fn what_the_server_says_unasked_is_logged_only_where_the_filter_names_it() {
+async fn notices_of_the_server_are_logged_only_where_the_filter_names_their_target() {
     let database = database(shared_server(), "notices", FUNCTION).await;
     let url = shared_server().url(&database);
     for filter in ["info", "debug", "trace", "tributary=trace,tokio_postgres=info"] {
@@ -62,7 +62,7 @@ async fn what_the_server_says_unasked_is_logged_only_where_the_filter_names_it()
 }
 
 #[actix::test]
-async fn prefer_warns_once_that_it_goes_without_the_tls_that_the_server_offers() {
+async fn prefer_warns_once_that_it_does_not_use_the_tls_that_the_server_offers() {
     let server = server_of("p521").await;
     let database = database(&server, "fallback", FUNCTION).await;
     let url = |mode: &str| format!("{}?sslmode={mode}", server.url(&database));

@@ -4,7 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a test fails by panicking, in its helping functions too"
+    reason = "tests and their helpers fail by panicking"
 )]
 
 mod bounds;

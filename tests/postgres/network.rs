@@ -1,4 +1,4 @@
-//! The network between a domain and its server fails in every way a network can.
+//! Failures of the network between a domain and its server.
 
 use std::time::{Duration, Instant};
 
@@ -30,20 +30,20 @@ async fn behind_a_proxy(name: &str) -> (Proxy, DomainConfig) {
     (proxy, config)
 }
 
-/// Waits until the probe has been answered again: two that fail in a row would be an outage.
-async fn settled(domain: &Domain) {
+/// Waits until a probe is answered, so that two consecutive ones do not fail.
+async fn wait_ready(domain: &Domain) {
     eventually("the domain is ready", async || domain.handle.probe(Deadline::after(LONG)).await.state == State::Ready)
         .await;
 }
 
 #[actix::test]
-async fn a_host_that_is_silent_does_not_use_up_the_time_of_the_next() {
+async fn a_host_that_does_not_answer_does_not_use_up_the_time_of_the_next() {
     let (proxy, mut config) = behind_a_proxy("beside_a_silent_host").await;
     proxy.set(Fault::DropSilently);
     let server = shared_server();
     config.connection.hosts.push((server.host().to_owned(), server.port()));
     config.timeouts.connect = Duration::from_millis(300);
-    // A primary that is taken only when all have been asked whether they are a standby.
+    // PreferStandby takes a primary only after all hosts were asked whether they are a standby.
     for attrs in [SessionAttrs::Any, SessionAttrs::Primary, SessionAttrs::PreferStandby] {
         config.connection.session_attrs = attrs;
         let domain = Domain::ready(config.clone()).await;
@@ -66,8 +66,8 @@ fn only_outages(tally: &Tally) {
     }
 }
 
-/// `fault` makes the domain down, queries fail at once, and its end is noticed.
-async fn is_noticed_and_so_is_its_end(name: &str, fault: Fault) {
+/// `fault` makes the domain down, queries fail at once, and the domain recovers after its end.
+async fn is_detected_with_its_end(name: &str, fault: Fault) {
     let (proxy, config) = behind_a_proxy(name).await;
     let domain = Domain::ready(config).await;
     let load = Load::start(&domain.handle, 5);
@@ -91,43 +91,43 @@ async fn is_noticed_and_so_is_its_end(name: &str, fault: Fault) {
     only_outages(&load.finish().await);
     domain.drain().await;
     if fault != Fault::DropSilently {
-        // (What was closed in silence the proxy has never heard of.)
+        // (The proxy does not see connections that were closed while it dropped packets.)
         eventually("every connection is closed", async || proxy.connections() == 0).await;
     }
 }
 
 #[actix::test]
-async fn a_network_that_stalls_is_noticed_and_so_is_its_return() {
-    is_noticed_and_so_is_its_end("stalls", Fault::Stall).await;
+async fn a_stalled_network_and_its_recovery_are_detected() {
+    is_detected_with_its_end("stalls", Fault::Stall).await;
 }
 
 #[actix::test]
-async fn a_network_that_loses_everything_in_silence_is_noticed_and_so_is_its_return() {
-    is_noticed_and_so_is_its_end("loses", Fault::DropSilently).await;
+async fn a_network_that_drops_packets_and_its_recovery_are_detected() {
+    is_detected_with_its_end("loses", Fault::DropSilently).await;
 }
 
 #[actix::test]
-async fn a_network_that_refuses_is_noticed_and_so_is_its_return() {
-    is_noticed_and_so_is_its_end("refuses", Fault::Refuse).await;
+async fn a_network_that_refuses_connections_and_its_recovery_are_detected() {
+    is_detected_with_its_end("refuses", Fault::Refuse).await;
 }
 
 #[actix::test]
-async fn connections_that_are_cut_or_half_closed_cost_at_most_what_ran_on_them() {
+async fn connections_that_are_cut_or_half_closed_fail_at_most_the_queries_in_flight() {
     for (name, end) in [("cuts", Proxy::cut as fn(&Proxy)), ("half_closes", Proxy::half_close)] {
         let (proxy, config) = behind_a_proxy(name).await;
         let domain = Domain::ready(config).await;
-        // Idle connections: nobody notices.
+        // Idle connections: no query fails.
         for _ in 0..5 {
             end(&proxy);
             sleep(Duration::from_millis(20)).await;
             assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
-            settled(&domain).await;
+            wait_ready(&domain).await;
         }
         let load = Load::start(&domain.handle, 5);
         for _ in 0..5 {
             sleep(Duration::from_millis(100)).await;
             end(&proxy);
-            settled(&domain).await;
+            wait_ready(&domain).await;
         }
         let tally = load.finish().await;
         only_outages(&tally);

@@ -1,4 +1,4 @@
-//! Queries that share connections: nobody waits behind a slow one, and nobody is cancelled for another.
+//! Queries that share connections: none waits behind a slow one, and none is cancelled with another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::fixture::{
     Domain, LONG, ask, config, database, eventually, first, json, query, run, sessions, shared_server, stalls,
 };
 
-/// A slow query takes so long, and a quick one far less, beyond what the machine keeps any query waiting (see [`stalls`]).
+/// The duration of a slow query, and the limit of a quick one beyond the delays of the machine (see [`stalls`]).
 const SLOW: Duration = Duration::from_secs(2);
 const QUICK: Duration = Duration::from_secs(1);
 
@@ -26,19 +26,19 @@ async fn roomy(name: &str) -> DomainConfig {
     config
 }
 
-/// A query that takes as long as its second parameter says, in seconds.
+/// A query whose second parameter is its duration in seconds.
 fn sleeper() -> Arc<Query> {
     query("SELECT $1::int8 * 2 AS n FROM pg_sleep($2)")
 }
 
-/// Asks until the domain knows that `query` is quick.
-async fn make_known(handle: &DomainHandle, query: &Arc<Query>) {
+/// Asks until the domain has measured that `query` is quick.
+async fn warm_up(handle: &DomainHandle, query: &Arc<Query>) {
     for _ in 0..20 {
         ask(handle, query, &[json("1"), json("0")], LONG, None).await.expect("rows");
     }
 }
 
-/// Asks with a number of its own again and again, checks every answer, and says how long the slowest took.
+/// Asks repeatedly with distinct numbers, checks every answer, and returns the duration of the slowest.
 async fn slowest_of(handle: &DomainHandle, query: &Arc<Query>, client: i64, until: Instant) -> Duration {
     let (mut slowest, mut n) = (Duration::ZERO, client * 1_000_000);
     while Instant::now() < until {
@@ -51,22 +51,22 @@ async fn slowest_of(handle: &DomainHandle, query: &Arc<Query>, client: i64, unti
     slowest
 }
 
-/// Nobody waited for a slow query. (A machine that keeps a bare query waiting for as long as that lets nothing be seen.)
+/// No quick query waited for a slow one. (On a machine that delays a plain query for as long, this cannot fail.)
 fn assert_quick(slowest: &[Duration], stalled: Duration) {
-    let slowest = slowest.iter().max().expect("askers");
-    assert!(*slowest < QUICK + stalled, "a quick query took {slowest:?}, a bare one {stalled:?}");
+    let slowest = slowest.iter().max().expect("clients");
+    assert!(*slowest < QUICK + stalled, "a quick query took {slowest:?}, a plain one {stalled:?}");
 }
 
 #[actix::test]
-async fn quick_queries_stay_quick_while_slow_ones_take_all_they_can_get() {
+async fn quick_queries_stay_quick_beside_many_slow_ones() {
     let domain = Domain::ready(roomy("quick_beside_slow").await).await;
     let (quick, slow) = (sleeper(), sleeper());
-    make_known(&domain.handle, &quick).await;
+    warm_up(&domain.handle, &quick).await;
     let asleep = [json("1"), json(&format!("{}", SLOW.as_secs()))];
     ask(&domain.handle, &slow, &asleep, LONG, None).await.expect("rows");
     let until = Instant::now() + SLOW * 2;
     let sleepers = join_all((0..12).map(|_| async {
-        // Some of them wait for their turn in vain; none of them harms the quick ones.
+        // Some of them time out in the queue. None of them delays the quick ones.
         while Instant::now() < until {
             drop(ask(&domain.handle, &slow, &asleep, LONG, None).await);
         }
@@ -81,7 +81,7 @@ async fn quick_queries_stay_quick_while_slow_ones_take_all_they_can_get() {
 async fn a_query_behind_one_that_turns_out_slow_is_sent_over_another_connection() {
     let domain = Domain::ready(roomy("turns_slow").await).await;
     let query = sleeper();
-    make_known(&domain.handle, &query).await;
+    warm_up(&domain.handle, &query).await;
     let until = Instant::now() + SLOW;
     let surprise = async {
         sleep(Duration::from_millis(200)).await;
@@ -95,11 +95,11 @@ async fn a_query_behind_one_that_turns_out_slow_is_sent_over_another_connection(
 }
 
 #[actix::test]
-async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
+async fn an_abandoned_query_does_not_fail_others_of_its_statement() {
     let config = roomy("leavers").await;
     let domain = Domain::ready(config.clone()).await;
     let query = sleeper();
-    make_known(&domain.handle, &query).await;
+    warm_up(&domain.handle, &query).await;
     for round in 0..20_i64 {
         let asked = (0..30_i64).map(|n| {
             let (handle, query, n) = (domain.handle.clone(), Arc::clone(&query), round * 100 + n);
@@ -109,14 +109,14 @@ async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
                 if n % 3 == 0 {
                     drop(timeout(Duration::from_millis(3), asked).await);
                 } else {
-                    let answer = asked.await.expect("rows: its neighbour has gone, and nothing else");
+                    let answer = asked.await.expect("rows: only its neighbour was abandoned");
                     assert_eq!((answer.rows.len(), first(&answer.rows[0])), (1, Value::Integer(n * 2)));
                 }
             }
         });
         join_all(asked).await;
     }
-    eventually("every permit is given back", async || domain.handle.health().in_flight == 0).await;
+    eventually("no query is in flight", async || domain.handle.health().in_flight == 0).await;
     let most = i64::try_from(config.pool.max + 1).expect("few");
     assert!(sessions(shared_server(), &config.connection.database).await <= most);
     eventually("no session is left over", async || {
@@ -128,10 +128,10 @@ async fn a_query_that_nobody_waits_for_any_more_takes_no_other_with_it() {
 }
 
 #[actix::test]
-async fn a_query_past_its_deadline_is_stopped_and_its_neighbours_are_not() {
+async fn a_query_past_its_deadline_is_stopped_without_its_neighbours() {
     let domain = Domain::ready(roomy("late_among_others").await).await;
     let query = sleeper();
-    make_known(&domain.handle, &query).await;
+    warm_up(&domain.handle, &query).await;
     let late = async {
         let limit = Duration::from_millis(300);
         let outcome = ask(&domain.handle, &query, &[json("1"), json("30")], limit, None).await;
@@ -148,7 +148,7 @@ async fn a_query_past_its_deadline_is_stopped_and_its_neighbours_are_not() {
 }
 
 #[actix::test]
-async fn one_slow_key_does_not_hold_up_those_that_go_together_with_it() {
+async fn one_slow_key_does_not_delay_those_coalesced_with_it() {
     let mut config = roomy("slow_key").await;
     config.pool.coalesce = Coalescing::Auto;
     let nap = "CREATE FUNCTION nap(seconds float8) RETURNS text LANGUAGE plpgsql STABLE AS \
@@ -156,7 +156,7 @@ async fn one_slow_key_does_not_hold_up_those_that_go_together_with_it() {
     run(shared_server(), &config.connection.database, nap).await;
     let domain = Domain::ready(config).await;
     let query = query("SELECT $1::int8 * 2 AS n, nap($2) AS nap");
-    make_known(&domain.handle, &query).await;
+    warm_up(&domain.handle, &query).await;
     let until = Instant::now() + SLOW;
     let sleepers = join_all((0..3_i64).map(|n| {
         let (handle, query) = (&domain.handle, &query);

@@ -1,4 +1,4 @@
-//! Nothing that was concluded from a passing state lasts longer than that state: limits on connections, settings of roles.
+//! Temporary states have no lasting effect: connection limits and settings of roles.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,10 @@ use crate::fixture::{
 use crate::load::Load;
 use crate::support::{Server, connect};
 
-/// Between two questions of a client.
+/// The pause between two queries of a client.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A domain of a role that may have so many connections.
+/// A domain whose role may have `limit` connections.
 async fn limited(server: &Server, name: &str, limit: usize) -> DomainConfig {
     let setup = format!("DROP ROLE IF EXISTS {name}; CREATE ROLE {name} LOGIN CONNECTION LIMIT {limit}");
     let mut config = config(server, &database(server, name, &setup).await);
@@ -26,7 +26,7 @@ async fn limited(server: &Server, name: &str, limit: usize) -> DomainConfig {
     config
 }
 
-/// Probes `domain` a few times; it has to be ready after each.
+/// Probes `domain` several times. It has to be ready after each probe.
 async fn stays_ready(domain: &Domain) {
     for _ in 0..5 {
         let health = domain.handle.probe(Deadline::after(LONG)).await;
@@ -35,7 +35,7 @@ async fn stays_ready(domain: &Domain) {
 }
 
 #[actix::test]
-async fn a_role_that_may_have_as_many_connections_as_the_pool_is_enough() {
+async fn a_role_needs_no_more_connections_than_the_pool() {
     for limit in [1, 2, 4] {
         let name = format!("limit_is_max_{limit}");
         let mut config = limited(shared_server(), &name, limit).await;
@@ -59,12 +59,12 @@ async fn a_role_that_may_have_as_many_connections_as_the_pool_is_enough() {
 }
 
 #[actix::test]
-async fn a_probe_that_has_no_slot_of_the_server_does_not_make_working_connections_an_outage() {
+async fn a_probe_without_a_server_slot_does_not_make_the_domain_down() {
     let server = shared_server();
     let mut config = limited(server, "no_slot", 4).await;
     (config.pool.min, config.pool.max) = (3, 4);
     let domain = Domain::ready(config).await;
-    // Somebody else takes a slot as soon as the probe's session has ended.
+    // Another client takes the slot as soon as the probe's session has ended.
     let url = server.url("no_slot").replace("postgres@", "no_slot@").replace("user=postgres", "user=no_slot");
     let admin = connect(&server.url("no_slot")).await;
     let mut taken = None;
@@ -84,7 +84,7 @@ async fn a_probe_that_has_no_slot_of_the_server_does_not_make_working_connection
     domain.drain().await;
 }
 
-/// Asks which schema it sees until it is stopped, and says how often, and what it saw in turn.
+/// Queries the current schema until it is stopped. Returns the number of answers and the sequence of schemas.
 async fn watch(handle: DomainHandle, stop: Arc<AtomicBool>) -> (usize, Vec<Value>) {
     let query = query("SELECT name FROM which WHERE n = $1");
     let (mut answers, mut seen) = (0, Vec::new());

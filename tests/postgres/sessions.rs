@@ -1,4 +1,4 @@
-//! What a session may do, how long, and what becomes of it.
+//! Sessions: privileges, time limits, cancellation, connecting and slots.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::fixture::{
 };
 use crate::support::Server;
 
-/// How many sessions of `database` run a query.
+/// The number of sessions of `database` that run a query.
 async fn running(server: &Server, database: &str) -> i64 {
     let (client, connection) =
         tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.expect("the server answers");
@@ -46,7 +46,7 @@ async fn a_session_can_only_read() {
 }
 
 #[actix::test]
-async fn the_server_is_told_to_end_sessions_whose_client_vanished() {
+async fn sessions_have_keepalives_for_clients_that_disappear() {
     let server = shared_server();
     let database = database(server, "vanished", "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -59,13 +59,13 @@ async fn the_server_is_told_to_end_sessions_whose_client_vanished() {
 }
 
 #[actix::test]
-async fn a_pool_is_warmed_to_its_minimum_and_its_sessions_say_whose_they_are() {
+async fn a_pool_opens_its_minimum_and_sessions_have_the_application_name() {
     let server = shared_server();
     let database = database(server, "warm", "").await;
     let domain = Domain::ready(config(server, &database)).await;
     let pool = domain.handle.health().pool;
     assert_eq!((pool.size, pool.idle, pool.max), (2, 2, 4));
-    // One more for probes.
+    // One more for the probe.
     assert_eq!(sessions(server, &database).await, 3);
     assert_eq!(domain.value("SHOW application_name", &[]).await, Value::text("test of warm"));
     assert_eq!(domain.value("SHOW statement_timeout", &[]).await, Value::text("5s"));
@@ -74,7 +74,7 @@ async fn a_pool_is_warmed_to_its_minimum_and_its_sessions_say_whose_they_are() {
 }
 
 #[actix::test]
-async fn a_query_past_its_deadline_is_cancelled_and_its_session_not_used_again() {
+async fn a_query_past_its_deadline_is_cancelled_and_its_session_is_not_used_again() {
     let server = shared_server();
     let database = database(server, "deadline", "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -84,7 +84,7 @@ async fn a_query_past_its_deadline_is_cancelled_and_its_session_not_used_again()
     let QueryErrorKind::Timeout { after } = late.expect_err("a timeout").kind else { panic!("no timeout") };
     assert!(after <= limit && asked.elapsed() < Duration::from_secs(2));
     eventually("the query is cancelled", async || running(server, &database).await == 0).await;
-    // Far more often than there are sessions: none of them has an old answer or a late cancel waiting.
+    // More queries than sessions: none of them gets an old answer or a late cancel.
     for n in 0..20_i64 {
         assert_eq!(domain.value("SELECT $1::int8 AS n", &[n.into()]).await, Value::Integer(n));
     }
@@ -93,7 +93,7 @@ async fn a_query_past_its_deadline_is_cancelled_and_its_session_not_used_again()
 }
 
 #[actix::test]
-async fn a_query_whose_asker_has_gone_is_cancelled() {
+async fn a_query_whose_caller_has_gone_away_is_cancelled() {
     let server = shared_server();
     let database = database(server, "abandoned", "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -105,12 +105,12 @@ async fn a_query_whose_asker_has_gone_is_cancelled() {
     eventually("the query runs", async || running(server, &database).await == 1).await;
     asked.abort();
     eventually("the query is cancelled", async || running(server, &database).await == 0).await;
-    eventually("its permit is given back", async || domain.handle.health().in_flight == 0).await;
+    eventually("it is no longer in flight", async || domain.handle.health().in_flight == 0).await;
     domain.drain().await;
 }
 
 #[actix::test]
-async fn the_server_itself_stops_what_takes_longer_than_the_domain_allows() {
+async fn the_server_stops_a_query_at_the_timeout_of_the_domain() {
     let server = shared_server();
     let database = database(server, "statement_timeout", "").await;
     let mut config = config(server, &database);
@@ -118,10 +118,10 @@ async fn the_server_itself_stops_what_takes_longer_than_the_domain_allows() {
     let domain = Domain::ready(config).await;
     let slow = "SELECT 1 AS n FROM pg_sleep(0.6)";
     assert!(matches!(domain.refused(slow, &[]).await, QueryErrorKind::Timeout { .. }));
-    // A node that asks for more gets it, and the session is as before.
-    let patient = domain.ask_within(slow, &[], LONG, Some(Duration::from_secs(10))).await.expect("rows");
-    assert_eq!(patient.rows.len(), 1);
-    assert!(patient.took >= Duration::from_millis(600));
+    // A node with a longer timeout gets it, and the session is restored afterwards.
+    let longer = domain.ask_within(slow, &[], LONG, Some(Duration::from_secs(10))).await.expect("rows");
+    assert_eq!(longer.rows.len(), 1);
+    assert!(longer.took >= Duration::from_millis(600));
     for _ in 0..4 {
         assert_eq!(domain.value("SHOW statement_timeout", &[]).await, Value::text("200ms"));
     }
@@ -152,27 +152,27 @@ async fn a_statement_is_prepared_again_when_its_tables_have_changed() {
         assert_eq!(row().await, r#"[{"product":"a","qty":1.00,"shelf":"s"}]"#);
     }
     run(server, &database, "DROP TABLE stock").await;
-    let gone = ask(&domain.handle, &asked, &[json("1")], LONG, None).await.expect_err("a refusal").kind;
-    assert!(matches!(&gone, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "42P01"), "{gone:?}");
+    let dropped = ask(&domain.handle, &asked, &[json("1")], LONG, None).await.expect_err("a refusal").kind;
+    assert!(matches!(&dropped, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "42P01"), "{dropped:?}");
     domain.drain().await;
 }
 
 #[actix::test]
-async fn what_waits_for_longer_than_the_acquire_timeout_is_refused_and_the_rest_is_served() {
+async fn queries_that_wait_longer_than_the_acquire_timeout_fail_and_the_others_are_served() {
     let server = shared_server();
     let database = database(server, "overload", "").await;
     let mut config = config(server, &database);
     (config.pool.min, config.pool.max, config.timeouts.acquire) = (1, 1, Duration::from_millis(300));
     let domain = Domain::ready(config).await;
     let gate = Gate::shut(server, &database).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut outcomes: FuturesUnordered<_> = (0..20).map(|_| domain.ask(LOCKED, &[])).collect();
     // One has the connection.
     for _ in 0..19 {
         let error = outcomes.next().await.expect("an outcome").expect_err("a refusal");
         assert!(matches!(error.kind, QueryErrorKind::Overloaded { .. }), "{error}");
     }
-    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
     gate.open().await;
     let served: Vec<_> = outcomes.collect().await;
     assert!(served.len() == 1 && served[0].is_ok(), "{served:?}");
@@ -180,7 +180,7 @@ async fn what_waits_for_longer_than_the_acquire_timeout_is_refused_and_the_rest_
 }
 
 #[actix::test]
-async fn a_server_without_free_slots_degrades_the_domain_and_what_it_has_is_used() {
+async fn a_server_without_free_slots_degrades_the_domain_which_uses_its_connections() {
     let server = Server::disposable(&[]).expect("a server");
     let database = database(&server, "slots", "CREATE ROLE few LOGIN CONNECTION LIMIT 3").await;
     let mut config = config(&server, &database);
@@ -208,7 +208,7 @@ async fn a_server_without_free_slots_degrades_the_domain_and_what_it_has_is_used
     domain.drain().await;
 }
 
-/// A server that asks the role `locked` for a password.
+/// A server that requires a password of the role `locked`.
 async fn locked_server() -> (Server, String) {
     let server = Server::disposable(&[]).expect("a server");
     let setup = "SET password_encryption = 'scram-sha-256'; CREATE ROLE locked LOGIN PASSWORD 'right p@ss/word';";
@@ -220,7 +220,7 @@ async fn locked_server() -> (Server, String) {
 }
 
 #[actix::test]
-async fn a_wrong_password_names_the_domain_and_never_the_password() {
+async fn the_error_of_a_wrong_password_names_the_domain_and_never_the_password() {
     let (server, database) = locked_server().await;
     for (password, expected) in [
         (Password::Given(SecretString::from("hunter2 is wrong")), "the server refused the password"),
@@ -237,7 +237,7 @@ async fn a_wrong_password_names_the_domain_and_never_the_password() {
         let health = serde_json::to_string(&domain.handle.health()).expect("JSON");
         for text in [error.to_string(), health] {
             assert!(text.contains("oms_db") && text.contains(expected), "{text}");
-            assert!(!text.contains("hunter2"), "neither the password nor where it is: {text}");
+            assert!(!text.contains("hunter2"), "neither the password nor its path: {text}");
             assert!(
                 expected != "the password file cannot be read" || text.contains("see OMS_DB_PASSWORD_FILE"),
                 "{text}"
@@ -265,7 +265,7 @@ async fn a_password_file_is_read_at_each_connect() {
 }
 
 #[actix::test]
-async fn a_missing_database_is_said_to_be_missing() {
+async fn the_error_of_a_missing_database_says_so() {
     let domain = Domain::start(config(shared_server(), "nowhere"));
     let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
     assert!(error.to_string().contains("there is no such database"), "{error}");
@@ -277,7 +277,7 @@ async fn hosts_are_tried_in_their_order() {
     let server = shared_server();
     let database = database(server, "hosts", "").await;
     let mut config = config(server, &database);
-    // A port where nobody listens, and a name that nobody has.
+    // A port without a listener, and a name without an address.
     config.connection.hosts.insert(0, ("127.0.0.1".to_owned(), 1));
     config.connection.hosts.insert(1, ("nobody.invalid".to_owned(), server.port()));
     let domain = Domain::ready(config).await;
@@ -294,7 +294,7 @@ async fn a_unix_socket_is_a_host_too() {
     let domain = Domain::ready(config).await;
     let local = domain.value("SELECT inet_client_addr() IS NULL AS local", &[]).await;
     assert_eq!(local, Value::Boolean(true));
-    // A cancel takes the same way.
+    // A cancel request uses the socket, too.
     let limit = Duration::from_millis(200);
     domain.ask_within("SELECT 1 AS n FROM pg_sleep(30)", &[], limit, None).await.expect_err("a timeout");
     eventually("the query is cancelled", async || running(&server, "postgres").await == 1).await;
@@ -302,7 +302,7 @@ async fn a_unix_socket_is_a_host_too() {
 }
 
 #[actix::test]
-async fn an_error_of_the_database_is_no_reason_to_call_it_down() {
+async fn errors_of_queries_do_not_make_the_domain_down() {
     let server = shared_server();
     let database = database(server, "errors", "").await;
     let domain = Domain::ready(config(server, &database)).await;

@@ -1,4 +1,4 @@
-//! A domain's actor dies, is replaced, restarted and drained; its database goes and comes back.
+//! The actor of a domain is replaced, restarted and drained. Its database fails and recovers.
 
 use std::time::{Duration, Instant};
 
@@ -20,19 +20,19 @@ use crate::support::Server;
 const TERMINATE: &str = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() \
                          AND pid <> pg_backend_pid()";
 
-/// Waits until the domain is ready, and says for how long that was.
+/// Waits until the domain is ready, and returns how long that took.
 async fn recovered(domain: &Domain) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
-    begun.elapsed()
+    started.elapsed()
 }
 
 async fn down(domain: &Domain) {
     eventually("the domain is down", async || matches!(domain.handle.health().state, State::Down { .. })).await;
 }
 
-/// Injects `fault` again and again under load: nobody notices.
-async fn goes_unnoticed(name: &str, fault: Fault) -> u64 {
+/// Injects `fault` repeatedly under load. No query fails. Returns the number of restarts.
+async fn fails_no_query(name: &str, fault: Fault) -> u64 {
     let server = shared_server();
     let database = database(server, name, "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -42,7 +42,7 @@ async fn goes_unnoticed(name: &str, fault: Fault) -> u64 {
         sleep(Duration::from_millis(50)).await;
         let before = domain.handle.health().restarts;
         domain.handle.inject(fault);
-        // For a moment a dead actor still looks ready: a fault that met it would be lost.
+        // A dead actor looks ready for a moment, and a fault injected then has no effect.
         eventually("the actor is replaced", async || domain.handle.health().restarts > before).await;
     }
     let tally = load.finish().await;
@@ -56,12 +56,12 @@ async fn goes_unnoticed(name: &str, fault: Fault) -> u64 {
 
 #[actix::test]
 async fn a_panicking_domain_actor_is_replaced_within_the_deadline() {
-    assert!(goes_unnoticed("panics", Fault::PanicInActor).await >= 10);
+    assert!(fails_no_query("panics", Fault::PanicInActor).await >= 10);
 }
 
 #[actix::test]
-async fn a_panicking_worker_is_replaced_and_what_it_had_is_asked_again() {
-    assert!(goes_unnoticed("panicking_workers", Fault::PanicInWorkers).await >= 10);
+async fn a_panicking_worker_is_replaced_and_its_queries_are_retried() {
+    assert!(fails_no_query("panicking_workers", Fault::PanicInWorkers).await >= 10);
 }
 
 #[actix::test]
@@ -86,7 +86,7 @@ async fn a_restart_under_load_fails_no_request_and_leaves_no_connection_behind()
     assert_eq!(tally.errors, []);
     assert!(tally.answers > 20, "{tally:?}");
     assert_eq!(domain.handle.health().restarts, 6);
-    // The configuration given once stays.
+    // The new configuration stays.
     assert_eq!(domain.value("SHOW application_name", &[]).await, json("\"renamed\""));
     let most = i64::try_from(config.pool.max + 1).expect("few");
     eventually("the old connections are closed", async || sessions(server, &database).await <= most).await;
@@ -110,19 +110,19 @@ async fn a_replacement_that_cannot_connect_is_not_put_in_service() {
 }
 
 #[actix::test]
-async fn a_drained_domain_finishes_what_it_has_begun_and_closes_every_connection() {
+async fn a_drained_domain_finishes_its_queries_and_closes_every_connection() {
     let server = shared_server();
     let database = database(server, "drains", "").await;
     let domain = Domain::ready(config(server, &database)).await;
     let handle = domain.handle.clone();
     let slow = query("SELECT 7 AS n FROM pg_sleep(0.4)");
-    let begun = actix::spawn(async move { ask(&handle, &slow, &[], LONG, None).await });
-    eventually("the query is with the actor", async || domain.handle.health().in_flight == 1).await;
+    let asked = actix::spawn(async move { ask(&handle, &slow, &[], LONG, None).await });
+    eventually("the query is in flight", async || domain.handle.health().in_flight == 1).await;
     let draining = Instant::now();
     domain.set.drain(LONG).await;
-    // It waits for the query and not for its own limit.
+    // It waits for the query and not until the limit.
     assert!(draining.elapsed() < LONG / 2, "drained after {:?}", draining.elapsed());
-    assert!(begun.await.expect("no panic").is_ok());
+    assert!(asked.await.expect("no panic").is_ok());
     let error = domain.ask("SELECT 1 AS n", &[]).await.expect_err("a refusal");
     assert!(matches!(error.kind, QueryErrorKind::Unavailable { .. }), "{error}");
     assert_eq!(domain.handle.health().state, State::Stopped);
@@ -150,7 +150,7 @@ async fn domains_are_added_and_removed_while_others_serve() {
 }
 
 #[actix::test]
-async fn a_domain_starts_while_its_server_is_down_and_serves_soon_after_that_is_up() {
+async fn a_domain_starts_while_its_server_is_down_and_serves_soon_after_it_is_up() {
     let server = Server::disposable(&[]).expect("a server");
     let mut quickest = Duration::MAX;
     for _ in 0..3 {
@@ -170,7 +170,7 @@ async fn a_domain_starts_while_its_server_is_down_and_serves_soon_after_that_is_
 }
 
 #[actix::test]
-async fn a_killed_server_makes_queries_fail_at_once_and_its_return_is_noticed() {
+async fn queries_of_a_killed_server_fail_at_once_and_its_recovery_is_detected() {
     let server = Server::disposable(&[]).expect("a server");
     let domain = Domain::ready(config(&server, "postgres")).await;
     let load = Load::start(&domain.handle, 10);
@@ -195,7 +195,7 @@ async fn a_killed_server_makes_queries_fail_at_once_and_its_return_is_noticed() 
 }
 
 #[actix::test]
-async fn a_frozen_server_is_noticed_and_so_is_its_thaw() {
+async fn a_frozen_server_and_its_recovery_are_detected() {
     let server = Server::disposable(&[]).expect("a server");
     let mut config = config(&server, "postgres");
     config.timeouts = Timeouts {
@@ -223,16 +223,16 @@ async fn a_frozen_server_is_noticed_and_so_is_its_thaw() {
 }
 
 #[actix::test]
-async fn sessions_that_the_server_ends_are_never_handed_to_a_query() {
+async fn sessions_that_the_server_has_ended_are_never_used_for_a_query() {
     let server = shared_server();
     let database = database(server, "terminated", "").await;
     let domain = Domain::ready(config(server, &database)).await;
-    // Idle ones: nobody notices.
+    // Idle ones: no query fails.
     for _ in 0..10 {
         run(server, &database, TERMINATE).await;
         assert_eq!(domain.value("SELECT 1 AS n", &[]).await, json("1"));
     }
-    // Under load: what the server undid is asked again.
+    // Under load: queries that the server aborted are retried.
     let load = Load::start(&domain.handle, 10);
     for _ in 0..10 {
         sleep(Duration::from_millis(100)).await;
@@ -248,7 +248,7 @@ async fn sessions_that_the_server_ends_are_never_handed_to_a_query() {
 }
 
 #[actix::test]
-async fn health_tells_all_of_a_domain_and_costs_its_database_nothing() {
+async fn health_describes_a_domain_and_sends_nothing_to_its_database() {
     let server = shared_server();
     let database = database(server, "health", "").await;
     let mut config = config(server, &database);
@@ -268,7 +268,7 @@ async fn health_tells_all_of_a_domain_and_costs_its_database_nothing() {
     assert!(version.starts_with(&Binaries::find().expect("PostgreSQL is installed").version().text), "{version}");
     assert!(health["last_probe"]["latency_us"].as_u64().is_some_and(|latency| latency > 0), "{health}");
     assert_eq!(domain.handle.health().last_probe, before.last_probe);
-    // Unless it is asked to ask.
+    // A requested probe is sent.
     let probed = domain.handle.probe(Deadline::after(LONG)).await;
     assert!(probed.last_probe.map(|probe| probe.at) > before.last_probe.map(|probe| probe.at));
     domain.drain().await;

@@ -1,4 +1,4 @@
-//! Sessions have the service's time zone, so that queries and rules take days to begin at the same moments.
+//! Sessions have the service's time zone, so that days begin at the same time in queries and rules.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -21,7 +21,7 @@ fn zone(name: &str) -> TimeZone {
 }
 
 #[actix::test]
-async fn a_day_of_a_query_is_the_day_of_the_rules_also_where_clocks_change() {
+async fn days_of_queries_are_those_of_rules_also_at_clock_changes() {
     let server = shared_server();
     let name = database(server, "days", BOOKINGS).await;
     for zone in ["America/New_York", "Europe/Berlin", "Asia/Kathmandu", "Pacific/Kiritimati", "UTC"].map(zone) {
@@ -30,7 +30,7 @@ async fn a_day_of_a_query_is_the_day_of_the_rules_also_where_clocks_change() {
         let domain = Domain::ready(config).await;
         let all = domain.ask("SELECT booked_at FROM bookings", &[]).await.expect("rows");
         let day_of = |row: &Value| match row.at(["booked_at"]) {
-            Some(Value::Timestamp(moment)) => Clock::fixed(moment, zone.clone()).today(),
+            Some(Value::Timestamp(at)) => Clock::fixed(at, zone.clone()).today(),
             other => panic!("{other:?}"),
         };
         let days: Vec<Date> = all.rows.iter().map(day_of).collect();
@@ -50,7 +50,7 @@ async fn a_day_of_a_query_is_the_day_of_the_rules_also_where_clocks_change() {
 }
 
 #[actix::test]
-async fn a_decision_and_its_queries_see_one_day() {
+async fn a_decision_and_its_queries_have_the_same_day() {
     let server = shared_server();
     let name = database(server, "one_day", "SELECT 1").await;
     let directory = tempfile::tempdir().expect("a directory");
@@ -58,7 +58,7 @@ async fn a_decision_and_its_queries_see_one_day() {
     let flow = "flow: day\npath: /day\nnodes:\n  q: { type: DBNode, database: oms_db, query: \"SELECT current_setting('TimeZone') AS zone, now()::date AS day\" }\n\
                 outcomes: [ { status: ok, body: { zone: q.zone, same: \"q.day == today()\" } } ]\n";
     std::fs::write(&graph, flow).expect("written");
-    // At any moment one of these has another day than UTC.
+    // At any time one of these has another day than UTC.
     for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago", "America/New_York"] {
         let setup = Setup { graphs: vec![graph.clone()], ..Setup::default() };
         let app = TestApp::start(setup.domain("oms_db", &server.url(&name)).set("TRIBUTARY_TIME_ZONE", zone));
@@ -69,7 +69,7 @@ async fn a_decision_and_its_queries_see_one_day() {
 }
 
 #[actix::test]
-async fn the_services_settings_of_a_session_come_after_the_domains_own_options() {
+async fn the_services_session_settings_override_the_options_of_the_domain() {
     let server = shared_server();
     let name = database(server, "session_settings", "SELECT 1").await;
     let mut config = config(server, &name);
@@ -93,7 +93,7 @@ fn of_zone(findings: &[Finding]) -> &Finding {
 }
 
 #[actix::test]
-async fn doctor_says_where_a_poolers_sessions_have_another_time_zone() {
+async fn doctor_reports_sessions_of_a_pooler_with_another_time_zone() {
     let server = crate::support::Server::disposable(&[]).expect("a server");
     run(&server, "postgres", "CREATE ROLE tributary LOGIN; ALTER ROLE tributary SET timezone = 'America/New_York'")
         .await;
@@ -103,20 +103,20 @@ async fn doctor_says_where_a_poolers_sessions_have_another_time_zone() {
         role.clone_into(&mut config.connection.user);
         config.time_zone = zone(name);
         let mut findings = Vec::new();
-        crate::fixture::eventually("the pooler lets us in", async || {
+        crate::fixture::eventually("the pooler accepts the login", async || {
             findings = examine(&config, &[]).await;
             findings.iter().any(|finding| finding.step == "zone")
         })
         .await;
         of_zone(&findings).clone()
     };
-    // The server's own is UTC, here under another of its names.
+    // The server's zone is UTC, here under another name.
     assert_eq!(found("postgres", "Etc/UTC").await.verdict, Verdict::Ok);
     assert_eq!(found("tributary", "America/New_York").await.verdict, Verdict::Ok);
     let other = found("postgres", "America/New_York").await;
     assert_eq!(other.verdict, Verdict::Warning, "{other:?}");
     assert_eq!(other.remedy.as_deref(), Some("ALTER ROLE postgres SET timezone = 'America/New_York'"));
-    let moment: Timestamp = "2026-07-01T12:00:00Z".parse().expect("a moment");
-    assert_ne!(zone("Europe/London").to_offset(moment), zone("UTC").to_offset(moment));
+    let summer: Timestamp = "2026-07-01T12:00:00Z".parse().expect("a timestamp");
+    assert_ne!(zone("Europe/London").to_offset(summer), zone("UTC").to_offset(summer));
     assert_eq!(found("postgres", "Europe/London").await.verdict, Verdict::Warning, "the same only in winter");
 }

@@ -1,5 +1,5 @@
-//! The workers of a domain on several threads: each has connections of its own as long as there are enough, and they share and
-//! give up connections where there are not.
+//! The workers of a domain on several threads: each has its own connections while there are enough. Otherwise threads share workers, and
+//! workers release connections to each other.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tributary::flow::{QueryAnswer, QueryError};
 use crate::fixture::{Domain, LONG, ask, config, database, eventually, json, query, sessions, shared_server};
 
 /// Asks from another thread.
-async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) -> Result<QueryAnswer, QueryError> {
+async fn ask_on(thread: &Arbiter, handle: &DomainHandle, text: &'static str) -> Result<QueryAnswer, QueryError> {
     let ((sender, receiver), handle) = (oneshot::channel(), handle.clone());
     thread.spawn_fn(move || {
         actix::spawn(async move {
@@ -23,7 +23,7 @@ async fn ask_there(thread: &Arbiter, handle: &DomainHandle, text: &'static str) 
     receiver.await.expect("an outcome")
 }
 
-/// A domain with so many connections, one of which is the probe's.
+/// A domain with `min` to `max` connections, one of which is the probe's.
 async fn domain(name: &str, min: usize, max: usize) -> (String, Domain) {
     let server = shared_server();
     let database = database(server, name, "").await;
@@ -37,7 +37,7 @@ async fn more_threads_than_connections_share_workers() {
     let (database, domain) = domain("shared_workers", 1, 2).await;
     let threads: Vec<Arbiter> = (0..4).map(|_| Arbiter::new()).collect();
     for _ in 0..20 {
-        let answers = threads.iter().map(|thread| ask_there(thread, &domain.handle, "SELECT $1::int8 AS n"));
+        let answers = threads.iter().map(|thread| ask_on(thread, &domain.handle, "SELECT $1::int8 AS n"));
         for answer in join_all(answers).await {
             assert_eq!(answer.expect("rows").rows.len(), 1);
         }
@@ -47,7 +47,7 @@ async fn more_threads_than_connections_share_workers() {
 }
 
 #[actix::test]
-async fn a_worker_gives_up_idle_connections_that_another_waits_for() {
+async fn a_worker_releases_idle_connections_for_which_another_waits() {
     let (_, domain) = domain("given_up", 0, 3).await;
     let slow = query("SELECT $1::int8 AS n FROM pg_sleep(0.2)");
     let one = [json("1")];
@@ -57,22 +57,22 @@ async fn a_worker_gives_up_idle_connections_that_another_waits_for() {
     }
     assert_eq!(domain.handle.health().pool.size, 2, "both are held here");
     let (there, asked) = (Arbiter::new(), Instant::now());
-    let answer = ask_there(&there, &domain.handle, "SELECT $1::int8 AS n").await;
+    let answer = ask_on(&there, &domain.handle, "SELECT $1::int8 AS n").await;
     assert_eq!(answer.expect("rows").rows.len(), 1);
-    // Well before this worker would have given them up for being idle.
+    // Well before the idle timeout of this worker.
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     eventually("the connections are counted", async || domain.handle.health().pool.size <= 2).await;
     domain.drain().await;
 }
 
 #[actix::test]
-async fn each_thread_makes_connections_of_its_own_and_the_minimum_is_shared_out() {
+async fn each_thread_makes_its_own_connections_and_the_minimum_is_distributed() {
     let (database, domain) = domain("shared_out", 5, 10).await;
     let threads: Vec<Arbiter> = (0..2).map(|_| Arbiter::new()).collect();
     for thread in &threads {
-        ask_there(thread, &domain.handle, "SELECT $1::int8 AS n").await.expect("rows");
+        ask_on(thread, &domain.handle, "SELECT $1::int8 AS n").await.expect("rows");
     }
-    eventually("the minimum is there", async || domain.handle.health().pool.size >= 5).await;
+    eventually("the minimum is open", async || domain.handle.health().pool.size >= 5).await;
     assert!(domain.handle.health().pool.size <= 5 + 2, "{:?}", domain.handle.health().pool);
     domain.drain().await;
     eventually("every connection is closed", async || sessions(shared_server(), &database).await == 0).await;

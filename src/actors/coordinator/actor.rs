@@ -1,4 +1,4 @@
-//! The actor that decides.
+//! The coordinator actor.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::types::Value;
 pub struct Request {
     /// The flow that decides.
     pub flow: Arc<BoundFlow>,
-    /// Its checked inputs.
+    /// The validated inputs.
     pub inputs: Value,
     /// The clock and the deadline.
     pub run: RunOptions,
@@ -31,28 +31,27 @@ pub struct Request {
 pub(super) struct Decide {
     pub(super) request: Request,
     pub(super) span: Span,
-    /// Where it belongs to a batch.
+    /// Its place in a batch. `None` for a single request.
     pub(super) place: Option<BatchPlace>,
-    /// Ends when nobody waits for the decision any more.
-    pub(super) asker: oneshot::Receiver<Infallible>,
-    /// Given back when the decision is made: what bounds how many are under way.
+    /// Ends when the caller no longer waits for the decision.
+    pub(super) caller: oneshot::Receiver<Infallible>,
+    /// Bounds the number of decisions in progress. Released when the decision is made.
     pub(super) permit: Permit,
 }
 
-/// How long a decision that nobody waits for goes on: to finish quick queries costs less than to cancel them.
-const FINISHING: Duration = Duration::from_millis(500);
+/// How long a decision continues after its caller has gone away: finishing quick queries costs less than cancelling them.
+const ABANDON_DELAY: Duration = Duration::from_millis(500);
 
-/// Messages that may be in the mailbox before a sender waits for its place, which costs it another turn. What bounds the
-/// decisions under way is [`super::Admission`].
+/// The capacity of the mailbox, above which a sender has to wait. [`super::Admission`] bounds the decisions in progress.
 const MAILBOX: usize = 1_024;
 
-/// Waits until nobody waits for the decision any more, and has not for a while.
-async fn abandoned(asker: oneshot::Receiver<Infallible>) {
-    let Err(_gone) = asker.await;
-    tokio::time::sleep(FINISHING).await;
+/// Waits until the caller has gone away, and then for [`ABANDON_DELAY`].
+async fn abandoned(caller: oneshot::Receiver<Infallible>) {
+    let Err(_closed) = caller.await;
+    tokio::time::sleep(ABANDON_DELAY).await;
 }
 
-/// Walks the graph of each request it is asked to decide.
+/// Runs the flow of each request.
 pub(super) struct Coordinator {
     pub(super) quick: QuickRulesHandle,
 }
@@ -69,16 +68,16 @@ impl Handler<Decide> for Coordinator {
     type Result = ResponseFuture<Report>;
 
     fn handle(&mut self, message: Decide, _: &mut Self::Context) -> Self::Result {
-        let Decide { request: Request { flow, inputs, run: asked }, place, span, asker, permit } = message;
+        let Decide { request: Request { flow, inputs, run: options }, place, span, caller, permit } = message;
         let quick = self.quick.clone();
         let decide = async move {
             let _permit = permit;
             let ports = OnWorker { bound: &flow, quick: &quick, place };
             tokio::select! {
                 biased;
-                report = run(flow.flow(), inputs, &ports, &asked) => report,
+                report = run(flow.flow(), inputs, &ports, &options) => report,
                 // Dropping the decision cancels its queries.
-                () = abandoned(asker) => Report { result: Err(FlowError::Broken), trace: None },
+                () = abandoned(caller) => Report { result: Err(FlowError::Broken), trace: None },
             }
         };
         Box::pin(decide.instrument(span))

@@ -1,4 +1,4 @@
-//! A compiled flow with the handles of the databases it asks.
+//! A compiled flow with the handles of its databases.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -13,12 +13,12 @@ use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::metrics::FlowMetrics;
 use crate::types::{Deadline, DomainName, FlowName, Value};
 
-/// A compiled flow with the handles of the databases it asks: what it needs to run.
+/// A compiled flow with the handles of its databases and rule actors, ready to run.
 pub struct BoundFlow {
     flow: Arc<Flow>,
     domains: HashMap<DomainName, DomainHandle>,
     rules: RulesHandle,
-    /// By the address of a ruleset: how long its evaluations take.
+    /// How long the evaluations of each ruleset take, by the address of the ruleset.
     paces: HashMap<usize, Pace>,
     metrics: FlowMetrics,
 }
@@ -28,7 +28,7 @@ pub struct BoundFlow {
 pub struct BatchPlace {
     /// Its number, from 0.
     pub index: usize,
-    /// How long each of its queries may take at most, from its turn. What it waits for before does not count.
+    /// The time limit of each of its queries. Waiting for a permit does not count.
     pub limit: Duration,
 }
 
@@ -43,10 +43,10 @@ pub struct UnknownDomain {
 }
 
 impl BoundFlow {
-    /// Binds `flow` to the databases it asks and to its counters.
+    /// Binds `flow` to its databases and metrics.
     ///
     /// # Errors
-    /// [`UnknownDomain`] where one is not among `domains`.
+    /// [`UnknownDomain`] where `domains` lacks a domain of the flow.
     pub fn bind(
         flow: Flow,
         domains: &BTreeMap<DomainName, DomainHandle>,
@@ -74,22 +74,22 @@ impl BoundFlow {
         &self.flow
     }
 
-    /// The flow, to keep.
+    /// The flow, shared.
     pub fn shared(&self) -> &Arc<Flow> {
         &self.flow
     }
 
-    /// Its counters.
+    /// Its metrics.
     pub fn metrics(&self) -> &FlowMetrics {
         &self.metrics
     }
 
-    /// Whether it asks this domain.
-    pub fn asks(&self, domain: &DomainName) -> bool {
+    /// Whether it queries this domain.
+    pub fn uses(&self, domain: &DomainName) -> bool {
         self.domains.contains_key(domain)
     }
 
-    /// The databases it cannot do without, each once, by name: a node whose default may stand in needs none.
+    /// The domains that it requires, each once, sorted by name. A node with a default for a database that is down requires none.
     pub fn required_domains(&self) -> Vec<&DomainHandle> {
         let required = |node: &Node| match &node.work {
             Work::Query(query) if query.on_error.default_for(Cause::Down).is_none() => Some(query.domain.clone()),
@@ -103,7 +103,7 @@ impl BoundFlow {
     }
 }
 
-/// A bound flow on one worker, with the rule actor of that.
+/// A bound flow on one worker, with the rule actor of that worker.
 pub(super) struct OnWorker<'a> {
     pub(super) bound: &'a BoundFlow,
     pub(super) quick: &'a QuickRulesHandle,
@@ -112,10 +112,10 @@ pub(super) struct OnWorker<'a> {
 
 impl Ports for OnWorker<'_> {
     async fn query(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<QueryAnswer, QueryError> {
-        let begun = Instant::now();
-        let result = self.ask(node, params, deadline).await;
+        let started = Instant::now();
+        let result = self.query_domain(node, params, deadline).await;
         if let Some(metrics) = self.bound.metrics.of_query(node) {
-            metrics.ended(&result, begun.elapsed());
+            metrics.ended(&result, started.elapsed());
         }
         result
     }
@@ -126,19 +126,24 @@ impl Ports for OnWorker<'_> {
         reads: Vec<Lookup>,
         run: &RunOptions,
     ) -> Result<Evaluation, RulesError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let unknown = Pace::default();
         let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
         let result = self.bound.rules.evaluate((self.quick, pace), ruleset, reads, run).await;
         if let Some(metrics) = self.bound.metrics.of_rules(ruleset) {
-            metrics.ended(result.as_ref().map_or(&[], |evaluation| &evaluation.fired), begun.elapsed());
+            metrics.ended(result.as_ref().map_or(&[], |evaluation| &evaluation.fired), started.elapsed());
         }
         result
     }
 }
 
 impl OnWorker<'_> {
-    async fn ask(&self, node: &QueryNode, params: Vec<Value>, deadline: Deadline) -> Result<QueryAnswer, QueryError> {
+    async fn query_domain(
+        &self,
+        node: &QueryNode,
+        params: Vec<Value>,
+        deadline: Deadline,
+    ) -> Result<QueryAnswer, QueryError> {
         let Some(domain) = self.bound.domains.get(&node.domain) else {
             let kind = QueryErrorKind::Unavailable {
                 why: "no actor serves this domain".to_owned(),
@@ -150,7 +155,7 @@ impl OnWorker<'_> {
         let query = Arc::clone(&node.query);
         let in_bulk = self.place.map(|place| place.limit);
         let result = domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, in_bulk }).await;
-        span::answered(&span, &result);
+        span::record_result(&span, &result);
         result
     }
 }

@@ -1,4 +1,4 @@
-//! The only way to reach a coordinator.
+//! The handle of a coordinator.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use super::pool::CoordinatorPool;
 use crate::actors::rules::QuickRulesHandle;
 use crate::flow::{FlowError, Report};
 
-/// How long a client that was refused should wait before it asks again.
+/// How long a rejected client should wait before it retries.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A coordinator.
+/// The handle of a coordinator.
 #[derive(Clone)]
 pub struct CoordinatorHandle {
     address: Addr<Coordinator>,
@@ -26,8 +26,8 @@ pub struct CoordinatorHandle {
 }
 
 impl CoordinatorHandle {
-    /// Starts a coordinator on the current thread, which must run an actix runtime. `admission` bounds the decisions of
-    /// all coordinators that share it; those of one `pool` share the work of batches.
+    /// Starts a coordinator on the current thread, which must run an actix runtime. `admission` bounds the decisions of all
+    /// coordinators that share it. The coordinators of `pool` share the decisions of batches.
     pub fn start(admission: Admission, pool: CoordinatorPool) -> Self {
         let coordinator = Coordinator { quick: QuickRulesHandle::start() };
         let address = coordinator.start();
@@ -35,62 +35,62 @@ impl CoordinatorHandle {
         Self { address, pool, admission }
     }
 
-    /// How many more decisions may begin now.
+    /// The number of decisions that can start now.
     pub fn room(&self) -> usize {
         self.admission.room()
     }
 
-    /// Decides, by the deadline; refuses with [`FlowError::Overloaded`] at once where too many decisions are under way.
+    /// Decides within the deadline. Fails with [`FlowError::Overloaded`] at once where too many decisions are in progress.
     pub async fn decide(&self, request: Request) -> Report {
         match self.admission.single() {
-            Some(permit) => self.by_itself(permit, request, None).await,
+            Some(permit) => self.decide_here(permit, request, None).await,
             None => overloaded(),
         }
     }
 
-    /// As [`Self::decide`], but waits for its turn where too many decisions are under way or connections are busy, and lets the
-    /// worker decide whose turn it is: for work that comes in bulk and is held back by being read no further.
-    pub async fn decide_in_turn(&self, request: Request, place: BatchPlace) -> Report {
+    /// As [`Self::decide`], but waits where too many decisions are in progress, and for connections. This is for decisions of batches,
+    /// whose readers apply backpressure.
+    pub async fn decide_of_batch(&self, request: Request, place: BatchPlace) -> Report {
         if let Some(permit) = self.admission.of_batch() {
-            return self.shared_out(permit, request, place).await;
+            return self.decide_on_pool(permit, request, place).await;
         }
-        // A task of its own: where nobody reads the answers nobody polls this future, and the permit that it is given
-        // meanwhile would be lost to the other batches.
+        // A separate task, because nothing polls this future while the client does not read its answers. A permit that it got
+        // meanwhile would be unavailable to other batches.
         let handle = self.clone();
         let waits = async move {
-            match handle.admission.of_batch_in_turn().await {
-                Some(permit) => handle.shared_out(permit, request, place).await,
+            match handle.admission.wait_of_batch().await {
+                Some(permit) => handle.decide_on_pool(permit, request, place).await,
                 None => overloaded(),
             }
         };
         let mut task = AbortOnDrop(actix::spawn(waits.in_current_span()));
-        (&mut task.0).await.unwrap_or_else(|_| without(FlowError::Broken))
+        (&mut task.0).await.unwrap_or_else(|_| failed(FlowError::Broken))
     }
 
-    async fn shared_out(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
+    async fn decide_on_pool(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
         let Some(member) = self.pool.get(place.index).filter(|member| *member != self.address) else {
-            return self.by_itself(permit, request, Some(place)).await;
+            return self.decide_here(permit, request, Some(place)).await;
         };
         if let Ok(report) = decide(&member, permit, request.clone(), Some(place)).await {
             return report;
         }
-        // A worker that has nothing left to do ends when the service stops, and what it was asked meanwhile with it. (A decision
-        // that broke breaks again below, and is reported there.)
-        match self.admission.of_batch_in_turn().await {
-            Some(permit) => self.by_itself(permit, request, Some(place)).await,
+        // When the service stops, idle workers end, and with them the messages in their mailboxes. (A decision that panicked
+        // panics again below, and is reported there.)
+        match self.admission.wait_of_batch().await {
+            Some(permit) => self.decide_here(permit, request, Some(place)).await,
             None => overloaded(),
         }
     }
 
-    async fn by_itself(&self, permit: Permit, request: Request, place: Option<BatchPlace>) -> Report {
+    async fn decide_here(&self, permit: Permit, request: Request, place: Option<BatchPlace>) -> Report {
         decide(&self.address, permit, request, place).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
-            without(FlowError::Broken)
+            failed(FlowError::Broken)
         })
     }
 }
 
-/// A task that ends with whoever waits for it.
+/// Aborts a task when it is dropped.
 struct AbortOnDrop(JoinHandle<Report>);
 
 impl Drop for AbortOnDrop {
@@ -99,21 +99,21 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Has `coordinator` decide, for as long as this is waited for.
+/// Has `coordinator` decide. Dropping the future abandons the decision.
 async fn decide(
     coordinator: &Addr<Coordinator>,
     permit: Permit,
     request: Request,
     place: Option<BatchPlace>,
 ) -> Result<Report, MailboxError> {
-    let (_until_dropped, asker) = oneshot::channel();
-    coordinator.send(Decide { request, place, span: Span::current(), asker, permit }).await
+    let (_until_dropped, caller) = oneshot::channel();
+    coordinator.send(Decide { request, place, span: Span::current(), caller, permit }).await
 }
 
 fn overloaded() -> Report {
-    without(FlowError::Overloaded { retry_after: RETRY_AFTER })
+    failed(FlowError::Overloaded { retry_after: RETRY_AFTER })
 }
 
-fn without(error: FlowError) -> Report {
+fn failed(error: FlowError) -> Report {
     Report { result: Err(error), trace: None }
 }

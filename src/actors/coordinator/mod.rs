@@ -1,9 +1,8 @@
-//! The coordinator: one actor a HTTP worker, which walks the graph of each request it is asked to decide.
+//! The coordinator: one actor for each HTTP worker, which runs the flow of each request.
 //!
-//! It answers `Decide` with a future over shared state, so a decision that breaks closes only its own reply, and any
-//! number of decisions are under way at once, up to the permits that travel in the messages. It asks databases and rule
-//! engines through their handles; it never waits for another actor inside its own context. The decisions of a batch are shared
-//! out among all of them.
+//! It answers `Decide` with a future over shared state. A decision that panics therefore closes only its own reply, and many decisions
+//! are in progress at once, bounded by the permits in the messages. Databases and rule engines are reached through their handles, and
+//! no handler waits for another actor. The decisions of a batch are distributed among all coordinators.
 
 mod actor;
 mod admission;

@@ -1,4 +1,4 @@
-//! The span of one query, by the names that OpenTelemetry has for it (semantic conventions of database clients).
+//! The span of one query, with the attributes of OpenTelemetry (semantic conventions for database clients).
 
 use tracing::Span;
 use tracing::field::Empty;
@@ -7,7 +7,7 @@ use crate::actors::domain::DomainHandle;
 use crate::flow::{QueryAnswer, QueryError};
 use crate::graph::QueryNode;
 
-/// The span of a query to `domain`. It names the node, whose text is in the graph, and shows no parameter.
+/// The span of a query to `domain`. It has the name of the node, and neither SQL nor parameters.
 pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
     let span = tracing::debug_span!(
         "query",
@@ -17,7 +17,7 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
         domain = %node.domain,
         db.system.name = "postgresql",
         db.namespace = Empty,
-        // A session is read only: whatever else a query is, it selects.
+        // Sessions are read only.
         db.operation.name = "SELECT",
         db.query.summary = %node.query.node(),
         db.operation.batch.size = Empty,
@@ -31,7 +31,7 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
     if !span.is_disabled() {
         domain.config(|config| {
             span.record("db.namespace", config.connection.database.as_str());
-            // Of several it is not known which one answers.
+            // Of several hosts it is not known which one answers.
             if let [(host, port)] = config.connection.hosts.as_slice() {
                 span.record("server.address", host.as_str()).record("server.port", *port);
             }
@@ -40,8 +40,8 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
     span
 }
 
-/// What came of it. A query that went together with others says how many the statement stood for.
-pub(super) fn answered(span: &Span, result: &Result<QueryAnswer, QueryError>) {
+/// Records the result, and for a coalesced query the number of queries of its statement.
+pub(super) fn record_result(span: &Span, result: &Result<QueryAnswer, QueryError>) {
     if span.is_disabled() {
         return;
     }

@@ -1,4 +1,4 @@
-//! The actor of one domain.
+//! The domain actor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::types::{Deadline, DomainName};
 
-/// Owns the pool, the probe and the state of one database; its workers have the connections.
+/// Owns the pool, the probe and the state of one database. Its workers hold the connections.
 ///
-/// Its handlers return futures over the shared [`Core`], so they neither wait for another message nor die with the actor.
+/// Handlers return futures over the shared [`Core`], which do not block other messages and survive the actor.
 #[derive(Debug)]
 pub(in crate::actors) struct Domain {
     workers: Arc<Workers>,
@@ -37,11 +37,11 @@ impl Actor for Domain {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Context<Self>) {
-        context.spawn(monitor::watch_over(Arc::clone(&self.workers)).into_actor(self));
+        context.spawn(monitor::run(Arc::clone(&self.workers)).into_actor(self));
     }
 }
 
-/// Describe a query's parameters and columns, as PREPARE does.
+/// Describe a query's parameters and columns by PREPARE.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Description, QueryErrorKind>")]
 pub(in crate::actors) struct Describe {
@@ -57,7 +57,7 @@ impl Handler<Describe> for Domain {
     }
 }
 
-/// Probe now. Answered once a probe that began after this has ended; while the domain is down that is the next one due.
+/// Probe now. Answered when a later probe has ended. While the domain is down, that is the next one due.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Probe;
@@ -77,8 +77,8 @@ impl Handler<Probe> for Domain {
     }
 }
 
-/// Close every connection, those in use once they are free, so that the next queries make new ones: to a host that took over,
-/// or with a password that changed.
+/// Close every connection, those in use once they are free. Later queries make new ones, for example to a host that took over or
+/// with a changed password.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Recycle;
@@ -92,11 +92,11 @@ impl Handler<Recycle> for Domain {
     }
 }
 
-/// Drain and stop. Answered when no connection is left, or when `limit` and a moment for goodbyes have passed.
+/// Drain and stop. Answered when every connection is closed, or when `limit` and the time to close have passed.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub(in crate::actors) struct Drain {
-    /// How long what is in flight may take.
+    /// How long queries in flight may take.
     pub(in crate::actors) limit: Duration,
 }
 
@@ -110,7 +110,7 @@ impl Handler<Drain> for Domain {
     }
 }
 
-/// Panic: how the tests show that a domain's actor is replaced. Nothing in the service sends this.
+/// Panic. Only tests send this, to show that a domain's actor is replaced.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub(super) struct Panic;
@@ -123,18 +123,18 @@ impl Handler<Panic> for Domain {
     }
 }
 
-/// An actor has gone, whether it was asked to or not.
+/// The report that an actor has ended, by request or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::actors) struct Died {
-    /// Whose actor it was.
+    /// The domain of the actor.
     pub(in crate::actors) domain: DomainName,
-    /// Which of the domain's actors, one after the other.
+    /// The number of the actor among those of the domain.
     pub(in crate::actors) generation: u64,
     /// Whether it panicked.
     pub(in crate::actors) panicked: bool,
 }
 
-/// A part of the actor whose end, however it comes, is told to the supervisor. actix tells nobody of a panic.
+/// Reports the end of the actor to the supervisor when it is dropped with it. actix does not report a panic.
 #[derive(Debug)]
 pub(super) struct DeathWatch {
     core: Arc<Core>,
@@ -153,7 +153,7 @@ impl Drop for DeathWatch {
         self.core.record(Event::Stop);
         let domain = self.core.config().name.clone();
         let died = Died { domain, generation: self.generation, panicked: std::thread::panicking() };
-        // Without a supervisor the process is ending.
+        // Sending fails only when the process is ending.
         drop(self.deaths.send(died));
     }
 }

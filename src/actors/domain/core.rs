@@ -1,4 +1,4 @@
-//! What one generation of a domain's actor shares with its workers and handles: pool, status and counters.
+//! The pool, status and counters that one generation of a domain's actor shares with its workers and handles.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,55 +17,55 @@ use crate::metrics::Batches;
 use crate::postgres::{Pool, PoolSetupError, PoolStatus, Session};
 use crate::types::Deadline;
 
-/// How long closed connections may take to be gone after everything else is.
+/// How long the last connections may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a drain looks whether anything is still in flight.
-const DRAIN_PAUSE: Duration = Duration::from_millis(5);
-/// Connections that slow statements leave to quick ones at least.
+/// The interval at which a drain checks for queries in flight.
+const DRAIN_CHECK_INTERVAL: Duration = Duration::from_millis(5);
+/// The fewest connections that slow statements leave to quick ones.
 const RESERVED: usize = 2;
 /// Slow statements leave at least this part of the connections.
 const RESERVED_PART: usize = 4;
 
-/// The parts of one domain's actor.
+/// The shared parts of one domain's actor.
 #[derive(Debug)]
 pub(in crate::actors) struct Core {
     config: DomainConfig,
     pool: Pool,
     status: watch::Sender<DomainStatus>,
-    workers: Box<[Member]>,
+    workers: Box<[WorkerEntry]>,
     in_flight: AtomicUsize,
-    /// Slow statements that run, and how many may.
+    /// Slow statements in flight, and how many may be.
     slow: AtomicUsize,
     slow_places: usize,
     pub(super) batches: Batches,
     probe_request: Notify,
 }
 
-/// A worker, as far as the others need it.
+/// The address and counters of a worker.
 #[derive(Debug, Default)]
-struct Member {
+struct WorkerEntry {
     address: ArcSwapOption<Recipient<Notice>>,
     waiting: AtomicUsize,
     idle: AtomicUsize,
 }
 
-/// Something has changed.
+/// A notice to a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
 #[rtype(result = "()")]
 pub(super) enum Notice {
-    /// Connections are to be closed, or a place for a slow statement is free.
+    /// Connections have to be closed, or another slow statement may run.
     Dispatch,
-    /// The domain is down: give every query back.
+    /// The domain is down: fail every query.
     Outage,
-    /// Take nothing new, and end when nothing is in flight.
+    /// Accept no new queries, and end when none is in flight.
     Leave,
-    /// End.
+    /// End now.
     End,
-    /// Panic: how the tests show that a worker is replaced.
+    /// Panic. Only tests send this, to show that a worker is replaced.
     Panic,
 }
 
-/// Counts a request as in flight for as long as it lives.
+/// Counts a query as in flight until it is dropped.
 #[derive(Debug)]
 pub(in crate::actors) struct InFlight(Arc<Core>);
 
@@ -82,7 +82,7 @@ impl Drop for InFlight {
     }
 }
 
-/// The place of a slow statement.
+/// Counts a slow statement as in flight until it is dropped.
 #[derive(Debug)]
 pub(super) struct SlowPlace(Arc<Core>);
 
@@ -96,7 +96,7 @@ impl SlowPlace {
 impl Drop for SlowPlace {
     fn drop(&mut self) {
         self.0.slow.fetch_sub(1, Ordering::Relaxed);
-        // Another worker may have a slow statement that waits.
+        // Another worker may have a slow statement waiting.
         if self.0.workers.iter().any(|worker| worker.waiting.load(Ordering::Relaxed) > 0) {
             self.0.notify(Notice::Dispatch);
         }
@@ -104,12 +104,12 @@ impl Drop for SlowPlace {
 }
 
 impl Core {
-    /// The parts of a domain that has yet to connect.
+    /// The parts of a domain that has no connections yet.
     pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
         let (pool, max) = (Pool::new(&config)?, config.pool.max);
         let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
-            workers: (0..pool.capacity()).map(|_| Member::default()).collect(),
+            workers: (0..pool.capacity()).map(|_| WorkerEntry::default()).collect(),
             pool,
             config,
             status: watch::Sender::new(DomainStatus::starting(Moment::now())),
@@ -121,7 +121,7 @@ impl Core {
         })
     }
 
-    /// The configuration this actor was started with.
+    /// The configuration of this actor.
     pub(in crate::actors) fn config(&self) -> &DomainConfig {
         &self.config
     }
@@ -131,25 +131,25 @@ impl Core {
         &self.pool
     }
 
-    /// The domain's status, and its changes.
+    /// The domain's status and its changes.
     pub(in crate::actors) fn status(&self) -> watch::Receiver<DomainStatus> {
         self.status.subscribe()
     }
 
-    /// The domain's state at this moment.
+    /// The domain's current state.
     pub(in crate::actors) fn state(&self) -> State {
         self.status.borrow().state.clone()
     }
 
-    /// Whether queries are taken.
+    /// Whether queries are accepted.
     pub(super) fn serves(&self) -> bool {
         self.status.borrow().state.serves()
     }
 
-    /// What the pool is doing. Connections that a worker holds without a statement in flight are idle.
+    /// The state of the pool. Connections that a worker holds without a statement in flight count as idle.
     pub(super) fn pool_status(&self) -> PoolStatus {
         let mut status = self.pool.status();
-        let sum = |count: fn(&Member) -> &AtomicUsize| -> usize {
+        let sum = |count: fn(&WorkerEntry) -> &AtomicUsize| -> usize {
             self.workers.iter().map(|worker| count(worker).load(Ordering::Relaxed)).sum()
         };
         status.idle += sum(|worker| &worker.idle);
@@ -157,12 +157,12 @@ impl Core {
         status
     }
 
-    /// Requests that a worker has: in flight, or waiting for a connection.
+    /// Queries of all workers that are in flight or wait for a connection.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Takes note of `event`, and tells of it in the log where the state changed.
+    /// Applies `event`, and logs a change of the state.
     pub(in crate::actors) fn record(&self, event: Event) {
         let mut before = "";
         self.status.send_modify(|status| {
@@ -187,27 +187,27 @@ impl Core {
         }
     }
 
-    /// Asks for a probe at once.
+    /// Requests a probe now.
     pub(super) fn request_probe(&self) {
         self.probe_request.notify_one();
     }
 
-    /// Asks for a probe at once where a query has failed as it does when the database is gone.
+    /// Requests a probe now where the error of a query may mean that the database is down.
     pub(super) fn probe_after(&self, kind: &QueryErrorKind) {
         if matches!(kind, QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Timeout { .. }) {
             self.request_probe();
         }
     }
 
-    /// Waits until a probe is asked for.
+    /// Waits until a probe is requested.
     pub(super) async fn probe_requested(&self) {
         self.probe_request.notified().await;
     }
 
-    /// The worker of this number was started.
-    pub(super) fn enlist(&self, worker: usize, address: Recipient<Notice>) {
-        if let Some(member) = self.workers.get(worker) {
-            member.address.store(Some(Arc::new(address)));
+    /// Registers the worker of this number.
+    pub(super) fn register(&self, worker: usize, address: Recipient<Notice>) {
+        if let Some(entry) = self.workers.get(worker) {
+            entry.address.store(Some(Arc::new(address)));
         }
     }
 
@@ -218,20 +218,20 @@ impl Core {
         }
     }
 
-    /// A worker reports how many queries wait there and how many of its connections are idle.
+    /// Stores how many queries wait at a worker and how many of its connections are idle.
     pub(super) fn report(&self, worker: usize, waiting: usize, idle: usize) {
-        if let Some(member) = self.workers.get(worker) {
-            member.waiting.store(waiting, Ordering::Relaxed);
-            member.idle.store(idle, Ordering::Relaxed);
+        if let Some(entry) = self.workers.get(worker) {
+            entry.waiting.store(waiting, Ordering::Relaxed);
+            entry.idle.store(idle, Ordering::Relaxed);
         }
     }
 
-    /// Whether another slow statement may run.
+    /// Whether another slow statement may be sent.
     pub(super) fn has_slow_place(&self) -> bool {
         self.slow.load(Ordering::Relaxed) < self.slow_places
     }
 
-    /// A connection for the current thread. Where all are in use, the workers give up those that they do not need.
+    /// A connection for the current thread. Where all are in use, the workers release those that they do not need.
     pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
         let contention = (!self.pool.has_room()).then(|| self.pool.contend());
         if contention.is_some() {
@@ -246,7 +246,7 @@ impl Core {
         self.notify(Notice::Dispatch);
     }
 
-    /// Says what PREPARE says.
+    /// Describes a query by PREPARE.
     pub(super) async fn describe(
         self: Arc<Self>,
         query: Arc<Query>,
@@ -257,18 +257,18 @@ impl Core {
         described.await.inspect_err(|kind| self.probe_after(kind))
     }
 
-    /// Waits until the domain leaves.
+    /// Waits until the domain drains or has stopped.
     pub(super) async fn leaving(&self) {
         // The sender is in `self`, so waiting cannot fail.
         drop(self.status().wait_for(|status| status.state.is_leaving()).await);
     }
 
-    /// Finishes what is in flight, for at most `limit`, and closes every connection.
+    /// Waits for queries in flight, for at most `limit`, and closes every connection.
     pub(super) async fn drain(&self, limit: Duration) {
         self.record(Event::Drain);
         let drained = async {
             while self.in_flight() > 0 {
-                sleep(DRAIN_PAUSE).await;
+                sleep(DRAIN_CHECK_INTERVAL).await;
             }
         };
         if timeout(limit, drained).await.is_err() {
@@ -284,7 +284,7 @@ impl Core {
     }
 }
 
-/// The error of a query in a state that does not serve it.
+/// The error of a query in a state that accepts none.
 pub(in crate::actors) fn unavailable(state: &State) -> QueryErrorKind {
     let (why, retry_after) = match state {
         State::Down { why, next } => (why.to_string(), next.saturating_duration_since(Instant::now())),

@@ -1,8 +1,8 @@
-//! The only way to reach a domain: its handle outlives every actor the domain ever has.
+//! The handle of a domain. It stays valid when the actor of the domain is replaced.
 //!
-//! A query goes to the worker of this thread. Where the worker or the actor ends under it, or the database undid it, it is asked
-//! again, within its deadline: all sessions are read only. While the database is down a query fails at once; while it is being
-//! connected to the query waits.
+//! A query goes to the worker of this thread. It is retried within its deadline where the worker or the actor ends before it answers,
+//! or the database aborted it. That is safe because all sessions are read only. While the database is down a query fails at once.
+//! While connections are being made it waits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,29 +25,29 @@ use crate::graph::{Description, Query};
 use crate::metrics::{Tally, Totals};
 use crate::types::{Deadline, DomainName, Value};
 
-/// When trying again may help where no connection was free.
-const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
-/// A query that was given less than this part of its time limit did not fail by its database: it waited for too long before.
-const FULL: f32 = 0.9;
-/// A request that has failed so often fails.
-const MOST_ATTEMPTS: u32 = 6;
+/// After this a query that found no free connection may succeed.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// A timed-out query that had less than this part of its time limit at the database fails as overloaded: it waited too long before.
+const FULL_TIME: f32 = 0.9;
+/// The most attempts of a query.
+const MAX_ATTEMPTS: u32 = 6;
 
-/// A query and the limits it has.
+/// A query with its parameters and time limits.
 #[derive(Debug, Clone)]
 pub struct QueryRequest {
     /// The query.
     pub query: Arc<Query>,
     /// `$1`, `$2`, ...
     pub params: Vec<Value>,
-    /// The instant by which the request that asks it must be answered.
+    /// The deadline of the request.
     pub deadline: Deadline,
     /// The node's own `timeout_ms`; `None` for the domain's query timeout.
     pub timeout: Option<Duration>,
-    /// For a query of a batch, how long it may wait for a connection and how long it may take. Single requests come first.
+    /// The time limit of a query of a batch, both for a connection and for the answer. Queries of single requests come first.
     pub in_bulk: Option<Duration>,
 }
 
-/// A way for an actor to go wrong.
+/// A fault that tests inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// The domain's actor panics.
@@ -56,7 +56,7 @@ pub enum Fault {
     PanicInWorkers,
 }
 
-/// One of a domain's actors.
+/// One generation of a domain's actor.
 #[derive(Debug, Clone)]
 pub(in crate::actors) struct Instance {
     pub(in crate::actors) generation: u64,
@@ -64,16 +64,16 @@ pub(in crate::actors) struct Instance {
     pub(in crate::actors) workers: Arc<Workers>,
 }
 
-/// Who serves a domain.
+/// The actor that serves a domain.
 #[derive(Debug, Clone)]
 pub(in crate::actors) struct Publication {
-    /// The newest of the domain's actors.
+    /// The newest generation.
     pub(in crate::actors) instance: Instance,
-    /// Whether the domain itself has been taken out of service.
+    /// Whether the domain has been taken out of service.
     pub(in crate::actors) retired: bool,
 }
 
-/// Reaches one domain. Cheap to clone, and good on every thread.
+/// The handle of one domain. Cheap to clone, and usable on every thread.
 #[derive(Debug, Clone)]
 pub struct DomainHandle {
     name: DomainName,
@@ -97,9 +97,9 @@ impl DomainHandle {
         &self.name
     }
 
-    /// Shows what its present actor was started with.
-    pub(in crate::actors) fn config<T>(&self, show: impl FnOnce(&DomainConfig) -> T) -> T {
-        show(self.publication.borrow().instance.workers.core().config())
+    /// Reads the configuration of its current actor.
+    pub(in crate::actors) fn config<T>(&self, read: impl FnOnce(&DomainConfig) -> T) -> T {
+        read(self.publication.borrow().instance.workers.core().config())
     }
 
     /// Starts the domain's worker on this thread, so that its connections are made before the first query.
@@ -110,7 +110,7 @@ impl DomainHandle {
     /// Runs a query and reads its rows.
     ///
     /// # Errors
-    /// [`QueryError`], naming domain and node. Never later than the deadline, give or take a moment.
+    /// [`QueryError`] with domain and node, about at the deadline at the latest.
     pub async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, QueryError> {
         let QueryRequest { query, params, deadline: due, timeout, in_bulk } = request;
         let now = Instant::now();
@@ -119,7 +119,7 @@ impl DomainHandle {
         let most = in_bulk.unwrap_or(Duration::MAX);
         let limit = timeout.unwrap_or(timeouts.query).min(most);
         let given = due.instant().saturating_duration_since(now);
-        // The service's own queue takes nothing from the time that the database has.
+        // Waiting for a connection does not reduce the time of the database.
         let wait = in_bulk.unwrap_or(timeouts.acquire);
         let deadline = due.instant().min(now + wait + limit);
         let (params, work, in_bulk) = (params.into(), limit.min(given), in_bulk.is_some());
@@ -138,8 +138,8 @@ impl DomainHandle {
             }
         };
         let outcome = outcome.map_err(|kind| match kind {
-            QueryErrorKind::Timeout { after } if after < limit.mul_f32(FULL) && !due.has_passed() => {
-                QueryErrorKind::Overloaded { retry_after: OVERLOAD_PAUSE }
+            QueryErrorKind::Timeout { after } if after < limit.mul_f32(FULL_TIME) && !due.has_passed() => {
+                QueryErrorKind::Overloaded { retry_after: RETRY_AFTER }
             }
             QueryErrorKind::Timeout { .. } => QueryErrorKind::Timeout { after: limit.min(given) },
             kind => kind,
@@ -148,15 +148,15 @@ impl DomainHandle {
         outcome.map_err(|kind| self.error(&question.query, kind))
     }
 
-    /// What its queries took and how they ended, since the domain was first started.
+    /// The durations and outcomes of its queries since the domain was first started.
     pub fn tally(&self) -> Totals {
         self.tally.totals()
     }
 
-    /// Says what PREPARE says of `query`.
+    /// Describes `query` by PREPARE.
     ///
     /// # Errors
-    /// [`QueryError`], naming domain and node.
+    /// [`QueryError`] with domain and node.
     pub async fn describe(&self, query: &Arc<Query>, deadline: Deadline) -> Result<Description, QueryError> {
         let describe = async |instance: &Instance| {
             instance.address.send(Describe { query: Arc::clone(query), deadline }).await.ok()
@@ -164,7 +164,7 @@ impl DomainHandle {
         self.retry(deadline, describe).await.map_err(|kind| self.error(query, kind))
     }
 
-    /// How the domain is. Costs the database nothing.
+    /// The health of the domain. Sends nothing to the database.
     pub fn health(&self) -> Health {
         Health::of(self.publication.borrow().instance.workers.core(), self.restarts.load(Ordering::Relaxed))
     }
@@ -172,7 +172,7 @@ impl DomainHandle {
     /// Waits until the domain serves queries.
     ///
     /// # Errors
-    /// `Unavailable` with what is wrong, once the deadline has passed or the domain was taken out of service.
+    /// `Unavailable` with the reason, where the deadline has passed or the domain was taken out of service.
     pub async fn wait_ready(&self, deadline: Deadline) -> Result<(), QueryError> {
         let mut publication = self.publication.clone();
         loop {
@@ -181,28 +181,28 @@ impl DomainHandle {
             let outcome = match state {
                 _ if retired => Err(unavailable(&State::Stopped)),
                 _ if state.serves() && instance.address.connected() => return Ok(()),
-                _ => something_changes(&mut publication, &state, deadline).await,
+                _ => wait_for_change(&mut publication, &state, deadline).await,
             };
             outcome.map_err(|kind| QueryError { domain: self.name.clone(), node: None, kind })?;
         }
     }
 
-    /// Probes the database now, and says how the domain is afterwards.
+    /// Probes the database now, and returns the health of the domain afterwards.
     pub async fn probe(&self, deadline: Deadline) -> Health {
         let address = self.publication.borrow().instance.address.clone();
-        // No answer says as much as one: the health that follows tells.
+        // The result of the probe is part of the health.
         drop(timeout_at(deadline.instant().into(), address.send(Probe)).await);
         self.health()
     }
 
-    /// Closes every connection, those in use once they are free, so that the next queries connect anew.
+    /// Closes every connection, those in use once they are free. Later queries use new connections.
     pub async fn recycle(&self) {
         let address = self.publication.borrow().instance.address.clone();
-        // An actor that is gone has no connections.
+        // An actor that has ended has no connections.
         address.send(Recycle).await.unwrap_or_default();
     }
 
-    /// Makes an actor go wrong, for tests.
+    /// Injects a fault, for tests.
     #[doc(hidden)]
     pub fn inject(&self, fault: Fault) {
         let instance = self.publication.borrow().instance.clone();
@@ -212,8 +212,8 @@ impl DomainHandle {
         }
     }
 
-    /// Asks until there is an answer, or an error that is not retryable, or it has failed too often. `ask` returns `None` where
-    /// an actor ended under the question.
+    /// Asks until there is an answer, an error that is not retryable, or the last attempt has failed. `ask` returns `None` where
+    /// the actor or worker ended before it answered.
     async fn retry<T>(
         &self,
         deadline: Deadline,
@@ -233,7 +233,7 @@ impl DomainHandle {
             };
             let pause = backoff.next();
             let is_replaced = !instance.address.connected() || !instance.workers.core().serves();
-            if !is_replaced && (attempts >= MOST_ATTEMPTS || pause >= deadline.remaining()) {
+            if !is_replaced && (attempts >= MAX_ATTEMPTS || pause >= deadline.remaining()) {
                 return Err(failure);
             }
             if !is_replaced {
@@ -247,7 +247,7 @@ impl DomainHandle {
     }
 }
 
-/// The actor to ask, once there is one that serves.
+/// Waits for an actor that serves.
 async fn serving(
     publication: &mut watch::Receiver<Publication>,
     deadline: Deadline,
@@ -259,13 +259,13 @@ async fn serving(
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),
             State::Down { .. } => return Err(unavailable(&state)),
-            _ => something_changes(publication, &state, deadline).await?,
+            _ => wait_for_change(publication, &state, deadline).await?,
         }
     }
 }
 
-/// Waits until there is another actor than the one last seen, or that one is in another state than `seen`.
-async fn something_changes(
+/// Waits until the actor is replaced, or its state differs from `seen`.
+async fn wait_for_change(
     publication: &mut watch::Receiver<Publication>,
     seen: &State,
     deadline: Deadline,
@@ -280,7 +280,7 @@ async fn something_changes(
     };
     match timeout_at(deadline.instant().into(), changed).await {
         Ok(Ok(())) => Ok(()),
-        // Nobody supervises the domain any more.
+        // The supervisor has ended.
         Ok(Err(_)) => Err(unavailable(&State::Stopped)),
         Err(_) => Err(unavailable(seen)),
     }

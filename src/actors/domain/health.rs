@@ -1,4 +1,4 @@
-//! How a domain is, as the health pages show it. Read from what is known already: asking costs the database nothing.
+//! The health of a domain, as the health endpoints show it. Reading it sends nothing to the database.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::metrics::BatchCounts;
 use crate::postgres::PoolStatus;
 use crate::types::DomainName;
 
-/// How a domain is.
+/// The health of a domain.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Health {
     /// The domain.
@@ -22,42 +22,42 @@ pub struct Health {
     #[serde(serialize_with = "name")]
     #[schemars(with = "String", extend("enum" = ["starting", "ready", "degraded", "down", "draining", "stopped"]))]
     pub state: State,
-    /// Since when it is in that state.
+    /// When it entered that state.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
-    /// The last thing that went wrong, redacted.
+    /// The last error, redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
     /// How often its actor was replaced.
     pub restarts: u64,
-    /// How long until it is probed again, in milliseconds; only while it is down.
+    /// The time until the next probe, in milliseconds. Only while it is down.
     #[serde(rename = "retry_in_ms", skip_serializing_if = "Option::is_none", serialize_with = "milliseconds")]
     #[schemars(with = "u64")]
     pub retry_in: Option<Duration>,
     /// Its connections.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub pool: PoolStatus,
-    /// How many queries its statements stood for; for metrics.
+    /// How many queries its coalesced statements answered. For metrics.
     #[serde(skip)]
     pub batches: BatchCounts,
-    /// Requests it works on or that wait for a connection.
+    /// Queries that are in flight or wait for a connection.
     pub in_flight: usize,
     /// The last probe that was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
-    /// The version its server says it has.
+    /// The version of its server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_version: Option<Arc<String>>,
 }
 
-/// The last thing that went wrong.
+/// The last error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct LastError {
     /// When.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// What: no SQL, no secret.
+    /// The message. It contains no SQL and no secret.
     pub message: Arc<str>,
 }
 
@@ -68,7 +68,7 @@ pub struct LastProbe {
     /// When.
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
-    /// How long the answer took; written in microseconds.
+    /// How long the answer took, serialized in microseconds.
     #[serde(rename = "latency_us", serialize_with = "microseconds")]
     pub latency: Duration,
 }

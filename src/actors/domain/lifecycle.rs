@@ -1,7 +1,7 @@
-//! One domain through the lives of its actors: start, respawn, replacement, retirement.
+//! Start, respawn, replacement and retirement of the actors of one domain.
 //!
-//! Whatever changes who serves a domain holds its `life`, so a respawn and a restart never cross. Requests never wait
-//! for that: they follow the published address.
+//! A change of the actor holds the lock `generations`, so a respawn and a restart never overlap. Queries do not wait for the lock:
+//! they use the published address.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,15 +24,15 @@ use crate::metrics::Tally;
 use crate::postgres::PoolSetupError;
 use crate::types::{Deadline, DomainName};
 
-/// Deaths within this span make the next respawn wait longer.
-const MEMORY: Duration = Duration::from_secs(5);
+/// Deaths within this time delay the next respawn.
+const DEATH_WINDOW: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a domain's actor could not be started or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum LifecycleError {
-    /// Its pool could not be made.
+    /// Its pool could not be created.
     #[error("domain `{domain}`: {source}")]
     Pool {
         /// The domain.
@@ -41,10 +41,10 @@ pub enum LifecycleError {
         #[source]
         source: PoolSetupError,
     },
-    /// The new actor did not become ready, so the old one, which serves, was kept.
+    /// The new actor did not become ready, so the old one stays in service.
     #[error("the replacement did not become ready and was not put in service: {source}")]
     NotReady {
-        /// What is wrong with it.
+        /// Why.
         #[source]
         source: QueryError,
     },
@@ -53,7 +53,7 @@ pub enum LifecycleError {
 /// The threads on which domains have workers, shared by all domains.
 pub(in crate::actors) type Threads = Arc<std::sync::Mutex<Vec<ArbiterHandle>>>;
 
-/// A domain, whichever actor serves it.
+/// A domain, independent of the actor that serves it.
 #[derive(Debug)]
 pub(in crate::actors) struct Lifecycle {
     name: DomainName,
@@ -62,13 +62,13 @@ pub(in crate::actors) struct Lifecycle {
     tally: Arc<Tally>,
     deaths: mpsc::UnboundedSender<Died>,
     threads: Threads,
-    life: Mutex<Life>,
+    generations: Mutex<Generations>,
 }
 
 #[derive(Debug)]
-struct Life {
-    /// Never given twice: the death of an actor that was never put in service must not be taken for another's.
-    last_generation: u64,
+struct Generations {
+    /// Never reused, so that the death of an actor that was never in service is not attributed to another one.
+    last: u64,
     recent_deaths: VecDeque<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl Lifecycle {
             tally: Arc::default(),
             deaths,
             threads,
-            life: Mutex::new(Life { last_generation: 0, recent_deaths: VecDeque::new() }),
+            generations: Mutex::new(Generations { last: 0, recent_deaths: VecDeque::new() }),
         })
     }
 
@@ -98,18 +98,18 @@ impl Lifecycle {
         DomainHandle::new(self.name.clone(), self.publication.subscribe(), restarts, tally)
     }
 
-    /// Puts a new actor in the place of one that died, unless it has been replaced or the domain is retired.
+    /// Replaces an actor that died, unless it has been replaced or the domain is retired.
     pub(in crate::actors) async fn respawn(&self, died: &Died) {
-        let mut life = self.life.lock().await;
+        let mut generations = self.generations.lock().await;
         let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
         loop {
             let Publication { instance, retired } = self.publication.borrow().clone();
             if retired || instance.generation != died.generation {
                 return;
             }
-            sleep(life.pause_after_death()).await;
+            sleep(generations.pause_after_death()).await;
             let config = instance.workers.core().config().clone();
-            match spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads)) {
+            match spawn(config, generations.next(), &self.restarts, (&self.deaths, &self.threads)) {
                 Ok(instance) => {
                     let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
                     let panicked = died.panicked;
@@ -126,17 +126,17 @@ impl Lifecycle {
         }
     }
 
-    /// Starts a new actor with a pool of its own, waits until it is ready, puts it in service and drains the old one. No
-    /// request fails for it: the old actor finishes what it has begun.
+    /// Starts a new actor with its own pool, waits until it is ready, puts it in service and drains the old one. No query fails,
+    /// because the old actor finishes its queries.
     ///
-    /// A replacement that does not become ready is put in service only where the present actor does not serve either.
+    /// A new actor that does not become ready is put in service only where the old one does not serve either.
     pub(in crate::actors) async fn replace(&self, config: Option<DomainConfig>) -> Result<(), LifecycleError> {
         let old = {
-            let mut life = self.life.lock().await;
+            let mut generations = self.generations.lock().await;
             let old = self.publication.borrow().instance.clone();
             let config = config.unwrap_or_else(|| old.workers.core().config().clone());
-            let new = spawn(config, life.next_generation(), &self.restarts, (&self.deaths, &self.threads))?;
-            if let Err(source) = self.warmed(&new).await
+            let new = spawn(config, generations.next(), &self.restarts, (&self.deaths, &self.threads))?;
+            if let Err(source) = self.wait_ready(&new).await
                 && old.workers.core().status().borrow().state.serves()
             {
                 drain(&new, Duration::ZERO).await;
@@ -146,25 +146,25 @@ impl Lifecycle {
             self.restarts.fetch_add(1, Ordering::Relaxed);
             old
         };
-        drain(&old, patience(old.workers.core().config())).await;
+        drain(&old, longest_query(old.workers.core().config())).await;
         Ok(())
     }
 
-    /// Takes the domain out of service: finishes what is in flight, for at most `limit`, and closes every connection.
+    /// Takes the domain out of service: waits for queries in flight, for at most `limit`, and closes every connection.
     pub(in crate::actors) async fn retire(&self, limit: Duration) {
         self.publication.send_modify(|publication| publication.retired = true);
-        let _life = self.life.lock().await;
+        let _generations = self.generations.lock().await;
         let instance = self.publication.borrow().instance.clone();
         drain(&instance, limit).await;
     }
 
-    /// Waits until `new` is ready, or known to be down.
-    async fn warmed(&self, new: &Instance) -> Result<(), QueryError> {
+    /// Waits until `new` is ready or down.
+    async fn wait_ready(&self, new: &Instance) -> Result<(), QueryError> {
         let limit =
             new.workers.core().pool().connector().longest_connect() + new.workers.core().config().timeouts.probe;
         let deadline = Deadline::after(limit);
-        let alone = watch::Sender::new(Publication { instance: new.clone(), retired: false });
-        let handle = DomainHandle::new(self.name.clone(), alone.subscribe(), Arc::default(), Arc::default());
+        let unpublished = watch::Sender::new(Publication { instance: new.clone(), retired: false });
+        let handle = DomainHandle::new(self.name.clone(), unpublished.subscribe(), Arc::default(), Arc::default());
         let mut status = new.workers.core().status();
         tokio::select! {
             ready = handle.wait_ready(deadline) => ready,
@@ -173,16 +173,16 @@ impl Lifecycle {
     }
 }
 
-impl Life {
-    fn next_generation(&mut self) -> u64 {
-        self.last_generation += 1;
-        self.last_generation
+impl Generations {
+    fn next(&mut self) -> u64 {
+        self.last += 1;
+        self.last
     }
 
-    /// The more deaths there were of late, the longer.
+    /// The pause before the next respawn. It grows with the number of recent deaths.
     fn pause_after_death(&mut self) -> Duration {
         let now = Instant::now();
-        self.recent_deaths.retain(|death| now.duration_since(*death) < MEMORY);
+        self.recent_deaths.retain(|death| now.duration_since(*death) < DEATH_WINDOW);
         let deaths = u32::try_from(self.recent_deaths.len()).unwrap_or(u32::MAX);
         self.recent_deaths.push_back(now);
         Backoff::new(FIRST_PAUSE, LONGEST_PAUSE).nth(deaths)
@@ -210,8 +210,8 @@ fn spawn(
     Ok(Instance { generation, address, workers })
 }
 
-/// How long what an actor has in flight can take at most, where no node asks for more time.
-fn patience(config: &DomainConfig) -> Duration {
+/// The longest that a query can take, unless a node has a longer timeout.
+fn longest_query(config: &DomainConfig) -> Duration {
     config.timeouts.acquire + config.timeouts.query + Duration::from_secs(1)
 }
 

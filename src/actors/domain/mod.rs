@@ -1,4 +1,4 @@
-//! One supervised actor a database, and one worker of it on each thread that asks.
+//! One supervised actor for each database, with one worker on each thread that queries it.
 //!
 //! ```text
 //! DomainHandle --Ask, on this thread--> DomainWorker (connections, queue, scheduler) --> PostgreSQL
@@ -7,7 +7,7 @@
 //!      +-- follows the published actor; Lifecycle publishes
 //! ```
 //!
-//! The floors above see a [`DomainHandle`], never an address. Nothing here knows flows, rules or HTTP.
+//! Other modules use a [`DomainHandle`], never an address. This module does not depend on flows, rules or HTTP.
 
 mod actor;
 mod core;

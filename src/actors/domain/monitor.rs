@@ -1,9 +1,8 @@
-//! The loop that knows how a domain is.
+//! The probe loop of a domain.
 //!
-//! It probes at each interval, and at once when a query lost its connection or got no answer. A failed probe is repeated
-//! right away over a new connection; two in a row make the domain down, and it is then probed with growing pauses of at
-//! most 0.3 s, so that recovery begins soon after the server's return. An answered probe is followed by care for
-//! the pool. User traffic never decides anything here.
+//! It probes at each interval, and at once when a query lost its connection or timed out. A failed probe is repeated at once over a new
+//! connection. Two consecutive failures make the domain down. It is then probed with growing pauses of at most 0.3 s, so that it
+//! recovers soon after the server. After an answered probe the connections are maintained. Queries never change the state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,22 +15,22 @@ use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::postgres::Probe;
 
-/// Between a failed probe and the one that decides.
+/// The pause between a failed probe and the one that confirms it.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
-/// Probes that queries ask for come no closer together than this.
+/// The shortest time between probes that queries request.
 const MIN_PROBE_SPACING: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 
-/// Probes the database and maintains the connections until the domain leaves.
-pub(super) async fn watch_over(workers: Arc<Workers>) {
+/// Probes the database and maintains the connections until the domain drains.
+pub(super) async fn run(workers: Arc<Workers>) {
     tokio::select! {
-        () = probe_for_ever(&workers) => {}
+        () = probe_loop(&workers) => {}
         () = workers.core().leaving() => {}
     }
 }
 
-async fn probe_for_ever(workers: &Workers) {
+async fn probe_loop(workers: &Workers) {
     let core = workers.core();
     let mut probe = Probe::new(core.pool().clone());
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
@@ -39,30 +38,30 @@ async fn probe_for_ever(workers: &Workers) {
         match probe.run().await {
             Ok(None) => {
                 core.record(Event::Busy);
-                // Should the probe need one of the connections that are idle, they are given back.
+                // Returns idle connections to the pool, for the next probe.
                 workers.maintain().await.unwrap_or_default();
             }
             Ok(Some(latency)) => {
                 backoff.reset();
                 core.record(Event::Answered { latency });
-                let kept = workers.maintain().await;
-                core.record(Event::Maintained(kept.map_err(|error| error.to_string().into())));
+                let maintained = workers.maintain().await;
+                core.record(Event::Maintained(maintained.map_err(|error| error.to_string().into())));
             }
             Err(error) => {
                 let pause = backoff.next();
                 core.record(Event::Unanswered { why: error.to_string().into(), pause });
             }
         }
-        rest(core).await;
+        wait_for_next_probe(core).await;
     }
 }
 
-/// Waits until it is time for the next probe.
-async fn rest(core: &Core) {
+/// Waits until the next probe is due.
+async fn wait_for_next_probe(core: &Core) {
     let state = core.state();
     match state {
         State::Down { next, .. } => {
-            // Whatever there is was made to a server that is gone.
+            // All connections belong to a server that no longer answers.
             core.recycle();
             sleep_until(Instant::from_std(next).max(Instant::now() + RETRY_DELAY)).await;
         }

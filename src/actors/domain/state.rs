@@ -1,9 +1,9 @@
-//! The states of a domain, as a pure function of what happened to it.
+//! The states of a domain: a pure state machine, without clock, timers or I/O.
 //!
 //! `starting -> ready <-> degraded -> down -> starting`, then `draining -> stopped`. Only probes move a domain between
-//! these: a query that fails asks for a probe at once, and no SQL error, timeout or full queue makes a database down. One
-//! failed probe is a suspicion (`degraded`), two in a row are a verdict (`down`); a database that has never answered has
-//! had no trust to lose and is `down` at once. This module has no clock, no timers and does no I/O.
+//! these: a failed query requests a probe at once, and no SQL error, timeout or full queue makes a database down. After one failed
+//! probe a domain that serves is `degraded`, and after two consecutive ones `down`. A database that has never answered is `down` after
+//! the first.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::health::{LastError, LastProbe};
 
-/// Where a domain stands.
+/// The state of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// Its connections are being made: for the first time, or again.
+    /// Its connections are being made.
     Starting,
     /// It answers.
     Ready,
@@ -31,14 +31,14 @@ pub enum State {
         /// When it is probed again.
         next: Instant,
     },
-    /// It finishes what is in flight and takes nothing new.
+    /// It finishes queries in flight and accepts no new ones.
     Draining,
-    /// It is gone; another may have taken its place.
+    /// Its actor has ended. Another may have replaced it.
     Stopped,
 }
 
 impl State {
-    /// Its name, as health pages write it.
+    /// Its name, as the health endpoints show it.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -50,18 +50,18 @@ impl State {
         }
     }
 
-    /// Whether queries are taken.
+    /// Whether queries are accepted.
     pub(in crate::actors) fn serves(&self) -> bool {
         matches!(self, Self::Ready | Self::Degraded { .. })
     }
 
-    /// Whether it is on its way out, or out.
+    /// Whether it drains or has stopped.
     pub(in crate::actors) fn is_leaving(&self) -> bool {
         matches!(self, Self::Draining | Self::Stopped)
     }
 }
 
-/// What happened to a domain.
+/// An event of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::actors) enum Event {
     /// A probe was answered.
@@ -69,29 +69,29 @@ pub(in crate::actors) enum Event {
         /// How long the answer took.
         latency: Duration,
     },
-    /// After an answered probe the pool was looked after: whether its missing connections could be made.
+    /// The pool was maintained after an answered probe: whether missing connections could be made.
     Maintained(Result<(), Arc<str>>),
-    /// A probe could not be made, because every connection that the server allows is in use.
+    /// A probe was not possible, because every connection that the server allows is in use.
     Busy,
     /// A probe was not answered.
     Unanswered {
         /// Why, redacted.
         why: Arc<str>,
-        /// How long until the next probe, should this one make the domain down.
+        /// The time until the next probe, if the domain is down now.
         pause: Duration,
     },
-    /// Nothing new is taken from now on.
+    /// New queries are no longer accepted.
     Drain,
-    /// The actor is gone.
+    /// The actor has ended.
     Stop,
 }
 
-/// The moment of an event: on the clock that only goes forward, and on the wall.
+/// The time of an event, by the monotonic clock and by the wall clock.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::actors) struct Moment {
-    /// For intervals.
+    /// Monotonic, for intervals.
     pub instant: Instant,
-    /// For people.
+    /// Wall clock, for display.
     pub wall: Timestamp,
 }
 
@@ -102,20 +102,20 @@ impl Moment {
     }
 }
 
-/// A domain's state and how it came to it.
+/// The state of a domain with its history.
 #[derive(Debug, Clone)]
 pub(in crate::actors) struct DomainStatus {
     /// The state.
     pub state: State,
-    /// Since when.
+    /// When the state was entered.
     pub since: Timestamp,
-    /// Probes that failed in a row.
+    /// Consecutive failed probes.
     pub failures: u32,
-    /// The last thing that went wrong, and when.
+    /// The last error.
     pub last_error: Option<LastError>,
     /// The last probe that was answered.
     pub last_probe: Option<LastProbe>,
-    /// Probes made so far, answered or not.
+    /// The number of probes so far, answered or not.
     pub probes: u64,
 }
 
@@ -125,7 +125,7 @@ impl DomainStatus {
         Self { state: State::Starting, since: now.wall, failures: 0, last_error: None, last_probe: None, probes: 0 }
     }
 
-    /// Takes note of `event`.
+    /// Applies `event`.
     pub(in crate::actors) fn apply(&mut self, event: Event, now: Moment) {
         match event {
             Event::Answered { latency } => {
@@ -146,9 +146,9 @@ impl DomainStatus {
                 self.probes += 1;
                 self.failures = self.failures.saturating_add(1);
                 self.last_error = Some(LastError { at: now.wall, message: Arc::clone(&why) });
-                let trusted = self.state.serves() && self.failures < 2;
+                let is_first = self.state.serves() && self.failures < 2;
                 let next = now.instant + pause;
-                self.enter(if trusted { State::Degraded { why } } else { State::Down { why, next } }, now);
+                self.enter(if is_first { State::Degraded { why } } else { State::Down { why, next } }, now);
             }
             Event::Drain => self.enter(State::Draining, now),
             Event::Stop => self.enter(State::Stopped, now),
@@ -196,17 +196,17 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_ready_once_its_pool_is() {
+    fn a_domain_is_ready_once_its_connections_are_made() {
         walk([(answered(), "starting"), (Event::Maintained(Ok(())), "ready"), (answered(), "ready")]);
     }
 
     #[test]
-    fn a_domain_that_never_answered_is_down_at_the_first_failure() {
+    fn a_domain_that_never_answered_is_down_after_the_first_failure() {
         walk([(failed("connection refused"), "down")]);
     }
 
     #[test]
-    fn one_failed_probe_is_a_suspicion_and_two_are_a_verdict() {
+    fn a_domain_is_degraded_after_one_failed_probe_and_down_after_two() {
         walk([
             (answered(), "starting"),
             (Event::Maintained(Ok(())), "ready"),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leaves_does_not_come_back() {
+    fn a_draining_domain_never_serves_again() {
         walk([
             (answered(), "starting"),
             (Event::Maintained(Ok(())), "ready"),
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn since_tells_when_the_state_was_entered_and_why_tells_the_latest() {
+    fn since_is_when_the_state_was_entered_and_why_is_the_latest_reason() {
         let mut status = DomainStatus::starting(Moment::now());
         let first = Moment { instant: Instant::now(), wall: "2024-01-01T00:00:00Z".parse().unwrap() };
         let second = Moment { instant: first.instant + PAUSE, wall: "2024-01-01T00:00:01Z".parse().unwrap() };

@@ -1,4 +1,4 @@
-//! The workers of one generation of a domain's actor, and the way to them: one for each thread that asks.
+//! The workers of one generation of a domain's actor: one for each thread that queries the domain.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::postgres::ConnectError;
 
 type Slot = ArcSwapOption<Addr<DomainWorker>>;
 
-/// The workers. Where there are more threads than connections several threads share one.
+/// The workers. Threads share a worker where there are more threads than connections.
 #[derive(Debug)]
 pub(in crate::actors) struct Workers {
     core: Arc<Core>,
@@ -27,7 +27,7 @@ pub(in crate::actors) struct Workers {
 }
 
 thread_local! {
-    /// The number of this thread among those that ask databases.
+    /// The number of this thread among those that query databases.
     static THREAD: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed)
@@ -35,7 +35,7 @@ thread_local! {
 }
 
 impl Workers {
-    /// No worker yet. `restarts` counts those that are replaced.
+    /// Starts no worker yet. `restarts` counts workers that are replaced.
     pub(super) fn new(core: Arc<Core>, restarts: Arc<AtomicU64>) -> Self {
         let addresses = (0..core.pool().capacity()).map(|_| Slot::empty()).collect();
         Self { core, addresses, starting: Mutex::default(), restarts }
@@ -46,7 +46,7 @@ impl Workers {
         &self.core
     }
 
-    /// Asks the worker of this thread. `None` where the worker ended under the question: then it is to be asked again.
+    /// Asks the worker of this thread. `None` where the worker ended before it answered. The caller then has to ask again.
     pub(super) async fn ask(&self, question: Question, asked: Instant) -> Option<Result<QueryAnswer, QueryErrorKind>> {
         let (reply, answer) = oneshot::channel();
         let ask = Ask { question, asked, reply, _in_flight: InFlight::begin(&self.core) };
@@ -69,7 +69,7 @@ impl Workers {
         self.start_worker(index, slot).do_send(ask);
     }
 
-    /// The place of this thread's worker.
+    /// The slot of this thread's worker.
     fn slot(&self) -> Option<(usize, &Slot)> {
         let index = THREAD.with(|number| *number).checked_rem(self.addresses.len())?;
         Some((index, self.addresses.get(index)?))
@@ -88,14 +88,14 @@ impl Workers {
         }
         let address = DomainWorker::start_here(&self.core, index);
         slot.store(Some(Arc::new(address.clone())));
-        self.core.enlist(index, address.clone().recipient());
+        self.core.register(index, address.clone().recipient());
         if self.core.state().is_leaving() {
             address.do_send(Notice::Leave);
         }
         address
     }
 
-    /// Starts the worker of this thread, so that its connections are made before they are needed.
+    /// Starts the worker of this thread, so that its connections are made before the first query.
     pub(super) fn join(&self) {
         if let Some((index, slot)) = self.slot()
             && slot.load().is_none()
@@ -105,10 +105,10 @@ impl Workers {
         }
     }
 
-    /// Brings the connections to their minimum, shared out among the workers, and looks after those that are idle.
+    /// Has the workers verify or close idle connections, and make those that are missing from the minimum.
     ///
     /// # Errors
-    /// Why a missing connection could not be made.
+    /// [`ConnectError`] of a missing connection.
     pub(super) async fn maintain(&self) -> Result<(), ConnectError> {
         let pool = self.core.pool();
         pool.shrink();
@@ -118,7 +118,7 @@ impl Workers {
         let count = addresses.len();
         let share = |rank: usize| (minimum + count - 1 - rank) / count;
         let kept = addresses.iter().enumerate().map(|(rank, worker)| worker.send(Fill { to: share(rank) }));
-        // A worker that is gone is replaced when it is needed.
+        // A worker that has ended is replaced at the next query.
         join_all(kept).await.into_iter().filter_map(Result::ok).collect()
     }
 }

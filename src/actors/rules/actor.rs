@@ -1,5 +1,4 @@
-//! The actors that evaluate: one on each worker's own thread for what is quickly done, and threads of their own for the
-//! rest.
+//! The rule actors: one on the thread of each worker for quick evaluations, and others with their own threads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use crate::flow::{Detail, RulesError};
 use crate::grl::{Engines, Evaluation, Limits, Lookup, RuleError, Ruleset};
 use crate::types::{Clock, Deadline};
 
-/// What one evaluation is given.
+/// An evaluation.
 pub(super) struct Task {
     pub(super) ruleset: Arc<Ruleset>,
     pub(super) reads: Vec<Lookup>,
@@ -21,45 +20,45 @@ pub(super) struct Task {
     pub(super) deadline: Deadline,
     pub(super) detail: Detail,
     pub(super) limits: Arc<Limits>,
-    /// Spans do not cross mailboxes by themselves.
+    /// The span of the caller, which a mailbox does not pass on.
     pub(super) span: Span,
 }
 
-/// Evaluate on a thread made for it.
+/// Evaluate on a thread for rules.
 #[derive(Message)]
 #[rtype(result = "Result<Evaluation, RulesError>")]
 pub(super) struct Evaluate {
     pub(super) task: Task,
-    /// Given back when the evaluation ends: what bounds the queue.
+    /// Bounds the queue. Released when the evaluation ends.
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Evaluate at once, if that is quickly done.
+/// Evaluate on the thread of the worker, within a short time limit.
 #[derive(Message)]
-#[rtype(result = "Quick")]
+#[rtype(result = "QuickOutcome")]
 pub(super) struct EvaluateQuickly {
     pub(super) task: Task,
     pub(super) within: Duration,
 }
 
-/// Evaluations that may be in the mailbox before a sender waits for its place, which costs it another turn.
+/// The capacity of the mailbox, above which a sender has to wait.
 const MAILBOX: usize = 1_024;
 
-/// What came of trying.
-pub(super) enum Quick {
+/// The outcome of a quick evaluation.
+pub(super) enum QuickOutcome {
     Done(Result<Evaluation, RulesError>),
-    /// It was not done in time, and nothing has happened: here it is again.
+    /// The time limit passed. The evaluation had no effect and is returned.
     Unfinished(Task),
 }
 
-/// One thread's engines.
+/// The engines of one thread.
 #[derive(Default)]
 pub(super) struct RulesActor {
     engines: Engines,
 }
 
 impl RulesActor {
-    /// A panic costs the engines, not the thread.
+    /// Evaluates, and discards the engines of this thread after a panic.
     fn evaluate(&mut self, task: &Task, deadline: Deadline) -> Result<Evaluation, RulesError> {
         let _entered = task.span.enter();
         let result = catch_unwind(AssertUnwindSafe(|| {
@@ -93,7 +92,7 @@ impl Handler<Evaluate> for RulesActor {
     }
 }
 
-/// The actor on a worker's thread.
+/// The rule actor on the thread of a worker.
 #[derive(Default)]
 pub(super) struct QuickRulesActor(RulesActor);
 
@@ -112,11 +111,11 @@ impl Handler<EvaluateQuickly> for QuickRulesActor {
         let EvaluateQuickly { task, within } = message;
         let deadline = task.deadline.at_most(within);
         let result = self.0.evaluate(&task, deadline);
-        let out_of_time = matches!(result, Err(RulesError::Rule(RuleError::Timeout { .. })));
-        actix::MessageResult(if out_of_time && deadline < task.deadline {
-            Quick::Unfinished(task)
+        let timed_out = matches!(result, Err(RulesError::Rule(RuleError::Timeout { .. })));
+        actix::MessageResult(if timed_out && deadline < task.deadline {
+            QuickOutcome::Unfinished(task)
         } else {
-            Quick::Done(result)
+            QuickOutcome::Done(result)
         })
     }
 }

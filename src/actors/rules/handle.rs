@@ -1,4 +1,4 @@
-//! The only way to reach the rule actors.
+//! The handles of the rule actors.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,16 +8,16 @@ use actix::{Actor, Addr, SyncArbiter};
 use tokio::sync::Semaphore;
 use tracing::Span;
 
-use super::actor::{Evaluate, EvaluateQuickly, Quick, QuickRulesActor, RulesActor, Task};
+use super::actor::{Evaluate, EvaluateQuickly, QuickOutcome, QuickRulesActor, RulesActor, Task};
 use crate::flow::{RulesError, RunOptions};
 use crate::grl::{Evaluation, Limits, Lookup, Ruleset};
 
-/// An evaluation may keep a worker's thread from its connections for so long.
-const QUICK: Duration = Duration::from_millis(2);
-/// The most evaluations that go to the other threads, without being tried on the worker's, after one that took longer.
-const MOST_ELSEWHERE: u32 = 1_024;
+/// The time limit of an evaluation on the thread of a worker, which serves no connections meanwhile.
+const QUICK_LIMIT: Duration = Duration::from_millis(2);
+/// The most evaluations that go directly to the threads for rules after a slow one.
+const MAX_PENALTY: u32 = 1_024;
 
-/// The rule actors with threads of their own, shared by all workers.
+/// The rule actors with their own threads, which all workers share.
 #[derive(Clone)]
 pub struct RulesHandle {
     address: Addr<RulesActor>,
@@ -25,25 +25,25 @@ pub struct RulesHandle {
     limits: Arc<Limits>,
 }
 
-/// What is known of how long the rules of one node take.
+/// Whether the evaluations of one ruleset are quick.
 ///
-/// A thread that loses its processor for a moment looks slow as well, so one slow evaluation sends only the next one elsewhere,
-/// and each further one twice as many.
+/// A thread that was preempted looks slow, too. A single slow evaluation therefore sends only the next one to the threads for rules,
+/// and each further slow one doubles that number.
 #[derive(Debug, Default)]
 pub struct Pace {
-    /// How many evaluations are still to go to the other threads without being tried on the worker's.
-    elsewhere: AtomicU32,
-    /// How many the last slow one sent there; nothing after a quick one.
+    /// The number of evaluations that still go directly to the threads for rules.
+    remaining: AtomicU32,
+    /// The number that the last slow evaluation sent there. 0 after a quick one.
     penalty: AtomicU32,
 }
 
 impl Pace {
-    /// Whether the next one is to be tried on the worker's thread. Two at once may both take the last place elsewhere; the next
-    /// is tried a little early then.
-    fn is_tried(&self) -> bool {
-        let left = self.elsewhere.load(Ordering::Relaxed);
+    /// Whether to try the next evaluation on the thread of the worker. Without synchronisation between two workers, a try may come
+    /// one evaluation early.
+    fn tries_quick(&self) -> bool {
+        let left = self.remaining.load(Ordering::Relaxed);
         if left > 0 {
-            self.elsewhere.store(left - 1, Ordering::Relaxed);
+            self.remaining.store(left - 1, Ordering::Relaxed);
         }
         left == 0
     }
@@ -55,13 +55,13 @@ impl Pace {
     }
 
     fn was_slow(&self) {
-        let penalty = self.penalty.load(Ordering::Relaxed).saturating_mul(2).clamp(1, MOST_ELSEWHERE);
+        let penalty = self.penalty.load(Ordering::Relaxed).saturating_mul(2).clamp(1, MAX_PENALTY);
         self.penalty.store(penalty, Ordering::Relaxed);
-        self.elsewhere.store(penalty, Ordering::Relaxed);
+        self.remaining.store(penalty, Ordering::Relaxed);
     }
 }
 
-/// The rule actor of one worker.
+/// The handle of the rule actor of one worker.
 #[derive(Clone)]
 pub struct QuickRulesHandle(Addr<QuickRulesActor>);
 
@@ -73,7 +73,7 @@ impl QuickRulesHandle {
 }
 
 impl RulesHandle {
-    /// Starts `threads` rule actors. At most `max_waiting` evaluations wait or run at once; more are refused.
+    /// Starts `threads` rule actors. At most `max_waiting` evaluations wait or run at once; further ones are rejected.
     ///
     /// Must be called inside an actix system.
     pub fn start(threads: usize, max_waiting: usize, limits: &Limits) -> Self {
@@ -82,8 +82,8 @@ impl RulesHandle {
         Self { address, waiting, limits: Arc::new(limits.clone()) }
     }
 
-    /// Evaluates `ruleset` over the facts it reads, in the order of [`Ruleset::reads`], as `run` asks: on the worker's own
-    /// thread by `quick`, and where that takes too long, on another.
+    /// Evaluates `ruleset` over the facts that it reads, in the order of [`Ruleset::reads`]: on the thread of the worker by `quick`,
+    /// and where that takes too long, on a thread for rules.
     ///
     /// # Errors
     /// [`RulesError`].
@@ -103,24 +103,19 @@ impl RulesHandle {
             limits: Arc::clone(&self.limits),
             span: Span::current(),
         };
-        if pace.is_tried() {
-            let asked = EvaluateQuickly { task, within: QUICK };
-            match quick.0.send(asked).await {
-                Ok(Quick::Done(result)) => {
+        if pace.tries_quick() {
+            match quick.0.send(EvaluateQuickly { task, within: QUICK_LIMIT }).await {
+                Ok(QuickOutcome::Done(result)) => {
                     pace.was_quick();
                     return result;
                 }
-                Ok(Quick::Unfinished(unfinished)) => {
+                Ok(QuickOutcome::Unfinished(unfinished)) => {
                     pace.was_slow();
                     task = unfinished;
                 }
                 Err(_) => return Err(RulesError::Broken),
             }
         }
-        self.elsewhere(task).await
-    }
-
-    async fn elsewhere(&self, task: Task) -> Result<Evaluation, RulesError> {
         let permit = Arc::clone(&self.waiting)
             .try_acquire_owned()
             .map_err(|_| RulesError::Overloaded { retry_after: Duration::from_secs(1) })?;
@@ -134,17 +129,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_slow_evaluation_in_a_row_sends_twice_as_many_elsewhere_and_a_quick_one_ends_the_row() {
+    fn each_consecutive_slow_evaluation_doubles_the_penalty_and_a_quick_one_resets_it() {
         let pace = Pace::default();
-        let elsewhere = |pace: &Pace| (0..10_000).take_while(|_| !pace.is_tried()).count();
-        assert_eq!(elsewhere(&pace), 0);
-        let after_slow_ones = |pace: &Pace| {
+        let skipped = |pace: &Pace| (0..10_000).take_while(|_| !pace.tries_quick()).count();
+        assert_eq!(skipped(&pace), 0);
+        let after_slow = |pace: &Pace| {
             pace.was_slow();
-            elsewhere(pace)
+            skipped(pace)
         };
-        let sent: Vec<usize> = (0..13).map(|_| after_slow_ones(&pace)).collect();
+        let sent: Vec<usize> = (0..13).map(|_| after_slow(&pace)).collect();
         assert_eq!(sent, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_024, 1_024]);
         pace.was_quick();
-        assert_eq!(after_slow_ones(&pace), 1);
+        assert_eq!(after_slow(&pace), 1);
     }
 }

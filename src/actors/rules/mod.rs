@@ -1,11 +1,10 @@
-//! Rule actors, each with the compiled engines it has needed so far: one on each worker's own thread, and a `SyncArbiter`
-//! of threads that do nothing else.
+//! Rule actors with compiled engines: one on the thread of each worker, and a `SyncArbiter` whose threads only evaluate rules.
 //!
-//! rust-rule-engine evaluates by `&mut self` and without yielding. Most evaluations take some microseconds, less than it
-//! takes to wake another thread, so they are tried on the worker's own; one that is not done within two milliseconds has
-//! changed nothing and is begun again on the other threads, where the following ones of the same rules go at once. So no
-//! rule keeps a worker from its connections for longer than that. A thread keeps one engine a ruleset and drops those whose
-//! flows are gone. An engine that panics is thrown away with its thread's others; the thread lives on with fresh ones.
+//! rust-rule-engine evaluates by `&mut self` and without yielding. Most evaluations take a few microseconds, less than waking
+//! another thread, so they are tried on the thread of the worker. One that exceeds two milliseconds has had no effect; it
+//! starts again on a thread for rules, and so do the next evaluations of the same rules. No rule therefore blocks the connections of
+//! a worker for longer. A thread keeps one engine for each ruleset, and drops those whose flows no longer exist. After a
+//! panic a thread discards all its engines and makes new ones.
 
 mod actor;
 mod handle;
