@@ -14,7 +14,7 @@ mod source;
 
 pub use allow::Comments;
 pub use diagnostic::{Diagnostic, Diagnostics, Place, Severity};
-pub use nearest::nearest;
+pub use nearest::{nearest, suggest};
 pub use render::{Style, render_json, render_text};
 pub use secrets::{covered, is_secret};
 pub use source::{Position, Snippet, Source, Span};

@@ -13,6 +13,12 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, name)| name)
 }
 
+/// A proposal for an unknown `word`: the nearest of `known`, or the whole list after the words `all`.
+pub fn suggest(word: &str, known: &[&str], all: &str) -> String {
+    nearest(word, known.iter().copied())
+        .map_or_else(|| format!("{all}: {}", known.join(", ")), |name| format!("did you mean `{name}`?"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,9 +15,9 @@ use super::options::RunOptions;
 use super::ports::Ports;
 use super::query::{QueryAnswer, QueryError, QueryErrorKind};
 use super::trace::{Detail, NodeEnd, Trace};
-use crate::graph::{Flow, QueryNode, Work};
+use crate::graph::{Flow, InputError, QueryNode, Work};
 use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};
-use crate::types::{Deadline, NodeId, Value};
+use crate::types::{Clock, Deadline, NodeId, Value};
 
 /// How long a run without databases may take. Only rules that run wild come near it, and those have a limit of their own.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -65,6 +65,40 @@ pub fn rows(value: &Value) -> Vec<Value> {
         Value::List(rows) => rows.to_vec(),
         Value::Null => Vec::new(),
         row => vec![row.clone()],
+    }
+}
+
+/// What a decision is made from: enough to make it without databases.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The inputs, as a request would send them.
+    pub input: Value,
+    /// The clock of the decision.
+    pub clock: Clock,
+    /// What the databases answer.
+    pub answers: Answers,
+}
+
+/// Why a case cannot be decided.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// The flow does not take its inputs.
+    #[error("its inputs do not fit the flow: {0}")]
+    Inputs(#[from] InputError),
+    /// A node needs an answer that it does not have.
+    #[error(transparent)]
+    Unanswered(#[from] Unanswered),
+}
+
+impl Case {
+    /// Decides `flow` for this case.
+    ///
+    /// # Errors
+    /// [`CaseError`].
+    pub fn decide(&self, flow: &Flow, detail: Detail, engines: &OfflineEngines) -> Result<Report, CaseError> {
+        let inputs = flow.inputs.parse_json(self.input.to_string().as_bytes())?;
+        let options = RunOptions { detail, ..RunOptions::new(self.clock.clone(), Deadline::after(Duration::ZERO)) };
+        Ok(decide(flow, inputs, &self.answers, &options, engines)?)
     }
 }
 

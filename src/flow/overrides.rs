@@ -4,7 +4,7 @@
 //! has ended: who reads it then sees the new value, the node's own rules see what they computed.
 
 use super::error::FlowError;
-use crate::diagnostics::nearest;
+use crate::diagnostics::suggest;
 use crate::graph::{Flow, Node, Rows, Work};
 use crate::grl::Owner;
 use crate::types::{FieldName, Shape, Value, parse_moment};
@@ -150,11 +150,8 @@ impl Override {
             error.unwrap_or_else(|| {
                 let known = fields(value);
                 let last = self.path.last().map_or("", |name| name);
-                let why = nearest(last, known.iter().copied()).map_or_else(
-                    || format!("there is no such field; there are: {}", known.join(", ")),
-                    |name| format!("there is no such field; did you mean `{name}`?"),
-                );
-                refused(&self.written, why)
+                let proposal = suggest(last, &known, "there are");
+                refused(&self.written, format!("there is no such field; {proposal}"))
             })
         })
     }
@@ -214,10 +211,7 @@ fn refused(fact: &str, why: String) -> FlowError {
 
 fn no_such_node(flow: &Flow, head: &str) -> String {
     let known: Vec<&str> = std::iter::once("input").chain(flow.nodes.iter().map(|node| node.id.as_str())).collect();
-    nearest(head, known.iter().copied()).map_or_else(
-        || format!("there is no node `{head}`; there are: {}", known.join(", ")),
-        |name| format!("there is no node `{head}`; did you mean `{name}`?"),
-    )
+    format!("there is no node `{head}`; {}", suggest(head, &known, "there are"))
 }
 
 fn fields(value: &Value) -> Vec<&str> {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::file::Suite;
+use super::suite::Suite;
 use crate::flow::explain::Explanation;
 use crate::graph::{Flow, Work};
 

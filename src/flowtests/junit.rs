@@ -2,8 +2,8 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::file::Suite;
 use super::runner::Outcome;
+use super::suite::Suite;
 
 /// The document.
 ///
@@ -14,7 +14,7 @@ pub fn junit(suites: &[Suite], outcomes: &[Outcome]) -> Result<String, quick_jun
     for (number, suite) in suites.iter().enumerate() {
         let mut cases = TestSuite::new(suite.name.as_str());
         for outcome in outcomes.iter().filter(|outcome| outcome.suite == number) {
-            let Some(case) = suite.cases.get(outcome.case) else { continue };
+            let Some(test) = suite.tests.get(outcome.test) else { continue };
             let status = if outcome.passed() {
                 TestCaseStatus::success()
             } else {
@@ -23,10 +23,10 @@ pub fn junit(suites: &[Suite], outcomes: &[Outcome]) -> Result<String, quick_jun
                 status.set_description(description(outcome));
                 status
             };
-            let mut test = TestCase::new(case.name.as_str(), status);
-            test.set_classname(suite.flow.name.as_str());
-            test.set_time(outcome.took);
-            cases.add_test_case(test);
+            let mut case = TestCase::new(test.name.as_str(), status);
+            case.set_classname(suite.flow.name.as_str());
+            case.set_time(outcome.took);
+            cases.add_test_case(case);
         }
         report.add_test_suite(cases);
     }

@@ -1,25 +1,24 @@
 //! Flows tested without databases.
 //!
-//! A `*.test.yaml` names a flow and, for each test, inputs, the rows (or the failure) of each query node, and what must
-//! come of it. `file` reads them and refuses what could not mean anything: a row for a node the flow does not have, a
-//! column its query does not select, one that is missing. `runner` decides each by the same walk as the service, over the
-//! rows of the test, `verdict` compares, `coverage` counts which rules and branches were seen on both sides, `junit` writes
-//! the results for build servers, and `record` makes such a file of a real decision. No mock of a database is here: rows
-//! are what the flow sees of one, and what PostgreSQL does with a query is tested against PostgreSQL.
+//! A `*.test.yaml` names a flow and, for each test, inputs, the rows (or the failure) of each query node, and the expected end
+//! of the run. `keys` declares the keys of the file and derives their JSON Schema. `suite` reads a file and refuses what has no
+//! meaning: rows for a node that the flow does not have, a column that its query does not select, a column without a value.
+//! `runner` decides each test by the same walk as the service, `verdict` compares, `coverage` counts which rules and branches
+//! were seen on both sides, `junit` writes the results for build servers, and `record` makes a test file of a real decision.
+//! No database is mocked here: rows are what the flow sees of one. What PostgreSQL does with a query is tested on PostgreSQL.
 
 mod coverage;
-mod file;
 mod junit;
+mod keys;
 mod record;
 mod runner;
+mod suite;
 mod verdict;
 
 pub use coverage::{Coverage, Uncovered};
-pub use file::{Case, Expectation, Suite};
 pub use junit::junit;
+pub use keys::{Expectation, schema};
 pub use record::record;
 pub use runner::{Outcome, run};
+pub use suite::{Suite, Test};
 pub use verdict::Mismatch;
-
-/// The JSON Schema (2020-12) of flow tests, for editors. It knows their shape and nothing of what they name.
-pub const SCHEMA: &str = include_str!("schema.json");

@@ -7,13 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::coverage::Coverage;
-use super::file::{Case, Suite};
+use super::suite::{Suite, Test};
 use super::verdict::{self, Mismatch};
+use crate::flow::Detail;
 use crate::flow::explain::Explanation;
-use crate::flow::offline::{self, OfflineEngines};
-use crate::flow::{Detail, RunOptions};
+use crate::flow::offline::{CaseError, OfflineEngines};
 use crate::grl::Limits;
-use crate::types::Deadline;
 
 /// What came of one test.
 #[derive(Debug, Clone)]
@@ -21,7 +20,7 @@ pub struct Outcome {
     /// The position of its file in what was run.
     pub suite: usize,
     /// The position of the test in its file.
-    pub case: usize,
+    pub test: usize,
     /// What is not as expected; nothing where it passed.
     pub mismatches: Vec<Mismatch>,
     /// How long it took.
@@ -40,9 +39,9 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
     let tests: Vec<(usize, usize)> = suites
         .iter()
         .enumerate()
-        .flat_map(|(suite, known)| known.cases.iter().enumerate().map(move |(case, known)| (suite, case, known)))
-        .filter(|(_, _, case)| wanted(&case.name))
-        .map(|(suite, case, _)| (suite, case))
+        .flat_map(|(suite, known)| known.tests.iter().enumerate().map(move |(test, known)| (suite, test, known)))
+        .filter(|(_, _, test)| wanted(&test.name))
+        .map(|(suite, test, _)| (suite, test))
         .collect();
     let next = AtomicUsize::new(0);
     let results = Mutex::new((Vec::with_capacity(tests.len()), Coverage::of(suites)));
@@ -51,18 +50,18 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
         for _ in 0..threads {
             scope.spawn(|| {
                 let engines = OfflineEngines::new(limits.clone());
-                while let Some((suite, case)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Some((known, test)) =
-                        suites.get(*suite).and_then(|known| Some((known, known.cases.get(*case)?)))
+                while let Some((number, place)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some((suite, test)) =
+                        suites.get(*number).and_then(|suite| Some((suite, suite.tests.get(*place)?)))
                     else {
                         continue;
                     };
                     let began = Instant::now();
-                    let (mismatches, explanation) = one(known, test, &engines);
-                    let outcome = Outcome { suite: *suite, case: *case, mismatches, took: began.elapsed() };
+                    let (mismatches, explanation) = one(suite, test, &engines);
+                    let outcome = Outcome { suite: *number, test: *place, mismatches, took: began.elapsed() };
                     let mut results = results.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(explanation) = explanation {
-                        results.1.add(*suite, &explanation);
+                        results.1.add(*number, &explanation);
                     }
                     results.0.push(outcome);
                 }
@@ -70,29 +69,27 @@ pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sy
         }
     });
     let (mut outcomes, coverage) = results.into_inner().unwrap_or_else(PoisonError::into_inner);
-    outcomes.sort_by_key(|outcome| (outcome.suite, outcome.case));
+    outcomes.sort_by_key(|outcome| (outcome.suite, outcome.test));
     (outcomes, coverage)
 }
 
-fn one(suite: &Suite, case: &Case, engines: &OfflineEngines) -> (Vec<Mismatch>, Option<Explanation>) {
+fn one(suite: &Suite, test: &Test, engines: &OfflineEngines) -> (Vec<Mismatch>, Option<Explanation>) {
     let failed = |what: &str, expected: &str, found: String| {
         vec![Mismatch { what: what.to_owned(), expected: expected.to_owned(), found, because: Vec::new() }]
     };
-    let inputs = match suite.flow.inputs.parse_json(case.input.to_string().as_bytes()) {
-        Ok(inputs) => inputs,
-        Err(error) => return (failed("inputs", "inputs that fit the flow", error.to_string()), None),
-    };
-    let deadline = Deadline::after(Duration::ZERO);
-    let run = RunOptions { detail: Detail::Reasons, ..RunOptions::new(case.clock.clone(), deadline) };
-    match offline::decide(&suite.flow, inputs, &case.answers, &run, engines) {
-        Err(unanswered) => (failed("rows", "rows for every node that asks", unanswered.to_string()), None),
-        Ok(report) => {
-            let Some(trace) = &report.trace else {
-                let found = report.result.err().map_or_else(String::new, |error| error.to_string());
-                return (failed("result", "a run", found), None);
-            };
-            let explanation = Explanation::of(&suite.flow, trace, report.result.is_ok());
-            (verdict::compare(&case.expect, &report.result, &explanation), Some(explanation))
+    let report = match test.case.decide(&suite.flow, Detail::Reasons, engines) {
+        Ok(report) => report,
+        Err(CaseError::Inputs(error)) => {
+            return (failed("inputs", "inputs that fit the flow", error.to_string()), None);
         }
-    }
+        Err(CaseError::Unanswered(why)) => {
+            return (failed("rows", "rows for every node that asks", why.to_string()), None);
+        }
+    };
+    let Some(trace) = &report.trace else {
+        let found = report.result.err().map_or_else(String::new, |error| error.to_string());
+        return (failed("result", "a run", found), None);
+    };
+    let explanation = Explanation::of(&suite.flow, trace, report.result.is_ok());
+    (verdict::compare(&test.expect, &report.result, &explanation), Some(explanation))
 }

@@ -1,6 +1,6 @@
 //! Whether what came of a test is what must come of it.
 
-use super::file::Expectation;
+use super::keys::Expectation;
 use crate::flow::explain::Explanation;
 use crate::flow::{Decision, FlowError};
 use crate::records::{Change, unmet};

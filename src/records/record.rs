@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::typed::{hints, restore};
 use crate::flow::explain::{REDACTED, Redaction};
-use crate::flow::offline::{Answers, StubResponse, rows};
+use crate::flow::offline::{Answers, Case, StubResponse, rows};
 use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, QueryErrorKind, Trace, micros};
 use crate::graph::{Flow, Node, QueryNode, Work};
 use crate::types::{Clock, Digest, NodeId, Value};
@@ -213,21 +213,13 @@ impl Record {
         self.decision.as_ref()?.at(["status"]).map(|status| status.to_string())
     }
 
-    /// The clock of the decision.
+    /// What the decision was made from.
     ///
     /// # Errors
-    /// [`RecordError::Value`] where the zone is not known here.
-    pub fn clock(&self) -> Result<Clock, RecordError> {
+    /// [`RecordError::Value`] where the time zone is not known here, or a row is not what its types say.
+    pub fn case(&self) -> Result<Case, RecordError> {
         let zone = TimeZone::get(&self.time_zone)
             .map_err(|_| RecordError::Value { what: format!("there is no time zone `{}`", self.time_zone) })?;
-        Ok(Clock::fixed(self.at, zone))
-    }
-
-    /// What the databases answered, by node.
-    ///
-    /// # Errors
-    /// [`RecordError::Value`] where a row is not what its types say.
-    pub fn answers(&self) -> Result<Answers, RecordError> {
         let mut answers = Answers::new();
         for (name, node) in &self.nodes {
             let bad = |what: String| RecordError::Value { what: format!("node `{name}`: {what}") };
@@ -235,7 +227,7 @@ impl Record {
             let id = NodeId::parse(name).map_err(|error| bad(error.to_string()))?;
             answers.insert(id, answer);
         }
-        Ok(answers)
+        Ok(Case { input: self.input.clone(), clock: Clock::fixed(self.at, zone), answers })
     }
 }
 

@@ -2,11 +2,11 @@
 
 use super::compare::{Change, changes};
 use super::record::Record;
-use crate::flow::offline::{self, OfflineEngines};
-use crate::flow::{Detail, Report, RunOptions};
+use crate::flow::offline::{OfflineEngines, rows};
+use crate::flow::{Detail, Report};
 use crate::graph::Flow;
 use crate::grl::Limits;
-use crate::types::{Deadline, Value};
+use crate::types::Value;
 
 /// What a record has become.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,15 +54,8 @@ impl<'a> Replay<'a> {
         }
         let flow = self.flows.iter().find(|flow| flow.name.as_str() == record.flow);
         let flow = flow.ok_or_else(|| format!("there is no flow `{}` any more", record.flow))?;
-        let inputs = flow.inputs.parse_json(record.input.to_string().as_bytes());
-        let inputs = inputs.map_err(|error| format!("its inputs do not fit the flow of today: {error}"))?;
-        let clock = record.clock().map_err(|error| error.to_string())?;
-        let answers = record.answers().map_err(|error| error.to_string())?;
-        let run = RunOptions {
-            detail: Detail::Answers,
-            ..RunOptions::new(clock, Deadline::after(std::time::Duration::ZERO))
-        };
-        offline::decide(flow, inputs, &answers, &run, &self.engines).map_err(|error| error.to_string())
+        let case = record.case().map_err(|error| error.to_string())?;
+        case.decide(flow, Detail::Answers, &self.engines).map_err(|error| error.to_string())
     }
 }
 
@@ -83,7 +76,7 @@ fn compare(record: &Record, report: &Report) -> Replayed {
 /// The order of the nodes in `degraded` is no difference: earlier versions recorded the order in which they failed.
 fn sorted(answer: Value) -> Value {
     let mut sort = |nodes: &Value| {
-        let mut nodes = offline::rows(nodes);
+        let mut nodes = rows(nodes);
         nodes.sort_by_key(Value::to_string);
         Ok::<_, ()>(Value::list(nodes))
     };

@@ -10,7 +10,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
         SchemaOf::Graph => graph::schema(),
         SchemaOf::Service => config::schema(),
-        SchemaOf::Tests => flowtests::SCHEMA.to_owned(),
+        SchemaOf::Tests => flowtests::schema(),
         SchemaOf::Records => records::TABLE.to_owned(),
     };
     std::io::stdout().write_all(schema.as_bytes())?;

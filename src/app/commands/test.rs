@@ -92,12 +92,12 @@ fn print(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage) -> anyhow:
     for (number, suite) in suites.iter().enumerate() {
         writeln!(out, "{}", suite.name)?;
         for outcome in outcomes.iter().filter(|outcome| outcome.suite == number) {
-            let Some(case) = suite.cases.get(outcome.case) else { continue };
+            let Some(test) = suite.tests.get(outcome.test) else { continue };
             if outcome.passed() {
-                writeln!(out, "  ok    {}", case.name)?;
+                writeln!(out, "  ok    {}", test.name)?;
                 continue;
             }
-            writeln!(out, "  FAIL  {}  ({})", case.name, case.span)?;
+            writeln!(out, "  FAIL  {}  ({})", test.name, test.span)?;
             for mismatch in &outcome.mismatches {
                 writeln!(out, "          {}", mismatch.what)?;
                 writeln!(out, "            expected  {}", mismatch.expected)?;
@@ -124,12 +124,12 @@ fn print(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage) -> anyhow:
 fn print_json(suites: &[Suite], outcomes: &[Outcome], coverage: &Coverage, found: &Diagnostics) -> anyhow::Result<()> {
     let tests = outcomes.iter().filter_map(|outcome| {
         let suite = suites.get(outcome.suite)?;
-        let case = suite.cases.get(outcome.case)?;
+        let test = suite.tests.get(outcome.test)?;
         let mismatches = outcome.mismatches.iter().map(|mismatch| {
             json!({ "what": mismatch.what, "expected": mismatch.expected, "found": mismatch.found, "because": mismatch.because })
         });
         Some(json!({
-            "file": suite.name, "test": case.name, "place": case.span.to_string(), "passed": outcome.passed(),
+            "file": suite.name, "test": test.name, "place": test.span.to_string(), "passed": outcome.passed(),
             "mismatches": mismatches.collect::<Vec<_>>(),
         }))
     });

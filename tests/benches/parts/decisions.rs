@@ -14,7 +14,7 @@ use tributary::types::{Deadline, Value};
 
 pub fn measure(criterion: &mut Criterion) {
     let suite = shipped();
-    let case = &suite.cases[0];
+    let case = &suite.tests[0].case;
     let body = case.input.to_string();
     let inputs = suite.flow.inputs.parse_json(body.as_bytes()).expect("inputs");
     let run = RunOptions::new(case.clock.clone(), Deadline::after(Duration::from_secs(600)));
@@ -51,7 +51,7 @@ pub fn context(env: &Env) -> graph::Context<'_> {
 pub fn shipped_rows(suite: &Suite) -> impl Fn(&FactRef) -> Value {
     move |fact| {
         let Owner::Node(node) = fact.owner else { panic!("{} is a column", fact.written) };
-        let Some(StubResponse::Rows { rows: found, .. }) = suite.cases[0].answers.get(&suite.flow.nodes[node].id)
+        let Some(StubResponse::Rows { rows: found, .. }) = suite.tests[0].case.answers.get(&suite.flow.nodes[node].id)
         else {
             panic!("{} has a row", fact.written)
         };

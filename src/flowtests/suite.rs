@@ -1,99 +1,19 @@
-//! What a test file says.
+//! A test file: its flow, and its tests with their places.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::Value as Json;
 
-use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span, nearest};
+use super::keys::{CLOCK, Expectation, FAILURES, FileKeys, SHORT, TYPES, TestKeys};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span, suggest};
 use crate::flow::QueryErrorKind;
 use crate::flow::explain::REDACTED;
-use crate::flow::offline::{Answers, StubResponse};
+use crate::flow::offline::{Answers, Case, StubResponse};
 use crate::graph::{self, Flow, QueryNode, Work};
 use crate::records::restore;
 use crate::types::{Clock, NodeId, Record, Value, parse_moment};
-use crate::yaml::{self, Any, Entry, Kind, Marked};
-
-/// The moment of tests that name none: a Thursday.
-const MOMENT: &str = "2026-01-01T12:00:00Z";
-
-/// What failures may be called for short.
-const SHORT: [(&str, &str); 2] = [("down", "domain_unavailable"), ("error", "query_failed")];
-/// All that a node can be made to fail with.
-const FAILURES: [&str; 10] = [
-    "down",
-    "timeout",
-    "no_rows",
-    "unanswered",
-    "error",
-    "domain_unavailable",
-    "domain_overloaded",
-    "connection_lost",
-    "query_aborted",
-    "query_failed",
-];
-
-/// The keys of the file.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what must keep its place or its digits is taken from the tree")]
-pub(super) struct FileKeys {
-    pub(super) graph: String,
-    #[serde(default)]
-    pub(super) flow: Option<String>,
-    #[serde(default)]
-    clock: Option<String>,
-    #[serde(default)]
-    time_zone: Option<String>,
-    #[serde(default)]
-    input: Option<Any>,
-    #[serde(default)]
-    rows: Option<Any>,
-    #[serde(default)]
-    types: BTreeMap<String, BTreeMap<String, String>>,
-    tests: Vec<Any>,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "what must keep its place or its digits is taken from the tree")]
-struct TestKeys {
-    name: String,
-    #[serde(default)]
-    clock: Option<String>,
-    #[serde(default)]
-    input: Option<Any>,
-    #[serde(default)]
-    rows: Option<Any>,
-    #[serde(default)]
-    fail: BTreeMap<String, String>,
-    expect: ExpectKeys,
-}
-
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct ExpectKeys {
-    #[serde(default)]
-    status: Option<String>,
-    #[serde(default)]
-    message: Option<String>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "values keep their digits in the tree")]
-    body: Option<Any>,
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    node: Option<String>,
-    #[serde(default)]
-    fired: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    not_fired: BTreeMap<String, Vec<String>>,
-    #[serde(default)]
-    degraded: Vec<String>,
-}
+use crate::yaml::{self, Entry, Kind, Marked};
 
 /// The tests of one file.
 pub struct Suite {
@@ -102,44 +22,19 @@ pub struct Suite {
     /// The flow they test.
     pub flow: Flow,
     /// The tests.
-    pub cases: Vec<Case>,
+    pub tests: Vec<Test>,
 }
 
 /// One test.
-pub struct Case {
+pub struct Test {
     /// Its name.
     pub name: String,
     /// Where it stands.
     pub span: Span,
-    /// The inputs, as a request would send them.
-    pub input: Json,
-    /// The clock of the decision.
-    pub clock: Clock,
-    /// What the databases answer.
-    pub answers: Answers,
-    /// What must come of it.
+    /// What the decision is made from.
+    pub case: Case,
+    /// The expected end of the run.
     pub expect: Expectation,
-}
-
-/// What must come of a test.
-#[derive(Debug, Clone, Default)]
-pub struct Expectation {
-    /// The outcome.
-    pub status: Option<String>,
-    /// The message, to the letter.
-    pub message: Option<String>,
-    /// Fields of the body; others may be there as well.
-    pub body: Option<Value>,
-    /// The code of the error, where there must be no decision.
-    pub error: Option<String>,
-    /// The node it must happen at.
-    pub node: Option<String>,
-    /// By node: the rules that fire, in order, and no others.
-    pub fired: BTreeMap<String, Vec<String>>,
-    /// By node: rules that do not fire.
-    pub not_fired: BTreeMap<String, Vec<String>>,
-    /// The nodes whose default stands in for their database; all of them.
-    pub degraded: Option<Vec<String>>,
 }
 
 impl Suite {
@@ -151,8 +46,11 @@ impl Suite {
         let mut found = Diagnostics::new();
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
-            let place = crate::diagnostics::Place::File(name.clone());
-            one(Diagnostic::error("unreadable-file", place, format!("the file cannot be read: {error}")))
+            one(Diagnostic::error(
+                "unreadable-file",
+                Place::File(name.clone()),
+                format!("the file cannot be read: {error}"),
+            ))
         })?;
         let root = yaml::parse(&Source::new(name.clone(), text), context.file_limits)?;
         let Some(keys) = yaml::deserialize::<FileKeys>(&root, &mut found) else { return Err(found) };
@@ -162,28 +60,28 @@ impl Suite {
         let flow = choose(flows, keys.flow.as_deref(), &place).map_err(one)?;
         let reader = Reader { flow: &flow, root: &root, types: &keys.types, zone };
         reader.check_types(&mut found);
-        let tests = root.get("tests").map(Marked::items).unwrap_or_default();
-        let mut cases: Vec<Case> = Vec::with_capacity(tests.len());
-        for test in tests {
-            let mut complaints = Diagnostics::new();
-            cases.extend(reader.case(test, &mut complaints));
-            // What is wrong with the rows that all tests share is wrong once.
-            for complaint in complaints {
-                if !found.iter().any(|known| *known == complaint) {
-                    found.push(complaint);
+        let nodes = root.get("tests").map(Marked::items).unwrap_or_default();
+        let mut tests: Vec<Test> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let mut of_test = Diagnostics::new();
+            tests.extend(reader.test(node, &mut of_test));
+            // An error in the rows that all tests share is reported once.
+            for diagnostic in of_test {
+                if !found.iter().any(|known| *known == diagnostic) {
+                    found.push(diagnostic);
                 }
             }
         }
-        for (number, case) in cases.iter().enumerate() {
-            if let Some(first) = cases.iter().take(number).find(|known| known.name == case.name) {
-                let error =
-                    Diagnostic::error("duplicate-test", &case.span, format!("two tests are named `{}`", case.name));
+        for (number, test) in tests.iter().enumerate() {
+            if let Some(first) = tests.iter().take(number).find(|known| known.name == test.name) {
+                let message = format!("two tests are named `{}`", test.name);
+                let error = Diagnostic::error("duplicate-test", &test.span, message);
                 found.push(error.related(first.span.clone(), "the other one").help("give each test a name of its own"));
             }
         }
         found.sort();
-        let (cases, _) = found.into_result(cases)?;
-        Ok(Self { name, flow, cases })
+        let (tests, _) = found.into_result(tests)?;
+        Ok(Self { name, flow, tests })
     }
 }
 
@@ -218,7 +116,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn case(&self, test: &Marked, found: &mut Diagnostics) -> Option<Case> {
+    fn test(&self, test: &Marked, found: &mut Diagnostics) -> Option<Test> {
         let keys = yaml::deserialize::<TestKeys>(test, found)?;
         let span = test.get("name").map_or_else(|| test.head(), Marked::head);
         let (input, clock) = (self.input(test, found), self.clock(test, found));
@@ -227,19 +125,16 @@ impl Reader<'_> {
             self.fail(node, failure, test, &mut answers, found);
         }
         let expect = self.expectation(keys.expect, test, found);
-        Some(Case { name: keys.name, span, input: input?, clock: clock?, answers, expect })
+        Some(Test { name: keys.name, span, case: Case { input: input?, clock: clock?, answers }, expect })
     }
 
     /// The inputs of the file, under those of the test.
-    fn input(&self, test: &Marked, found: &mut Diagnostics) -> Option<Json> {
-        let mut all = serde_json::Map::new();
-        for section in [self.root.get("input"), test.get("input")].into_iter().flatten() {
-            for entry in section.entries() {
-                let value = graph::literal(entry.value(), found)?;
-                all.insert(entry.key().to_owned(), serde_json::to_value(value).ok()?);
-            }
-        }
-        Some(Json::Object(all))
+    fn input(&self, test: &Marked, found: &mut Diagnostics) -> Option<Value> {
+        let own = test.get("input").map(Marked::entries).unwrap_or_default();
+        let shared = self.root.get("input").map(Marked::entries).unwrap_or_default();
+        let shared = shared.iter().filter(|entry| !own.iter().any(|known| known.key() == entry.key()));
+        let value = |entry: &Entry| Some((entry.key().into(), graph::literal(entry.value(), found)?));
+        shared.chain(own).map(value).collect::<Option<Vec<_>>>().map(Value::map)
     }
 
     fn clock(&self, test: &Marked, found: &mut Diagnostics) -> Option<Clock> {
@@ -253,14 +148,14 @@ impl Reader<'_> {
             }),
         };
         let written = test.get("clock").or_else(|| self.root.get("clock"));
-        let text = written.and_then(Marked::as_text).unwrap_or(MOMENT);
+        let text = written.and_then(Marked::as_text).unwrap_or(CLOCK);
         match parse_moment(text) {
             Ok(moment) => Some(Clock::fixed(moment, zone)),
             Err(why) => {
                 let place = written.map_or_else(|| test.head(), Marked::head);
                 let error =
                     Diagnostic::error("bad-date", place, format!("the clock is a timestamp, and `{text}` is {why}"));
-                found.push(error.help(format!("write it as {MOMENT}")));
+                found.push(error.help(format!("write it as {CLOCK}")));
                 None
             }
         }
@@ -280,10 +175,7 @@ impl Reader<'_> {
             None => {
                 let queries = self.flow.nodes.iter().filter(|node| matches!(node.work, Work::Query(_)));
                 let known: Vec<&str> = queries.map(|node| node.id.as_str()).collect();
-                let help = nearest(name, known.iter().copied()).map_or_else(
-                    || format!("the nodes that ask databases are: {}", known.join(", ")),
-                    |name| format!("did you mean `{name}`?"),
-                );
+                let help = suggest(name, &known, "the query nodes are");
                 let message = format!("flow `{}` has no node `{name}`", self.flow.name);
                 found.push(Diagnostic::error("unknown-node", place, message).help(help));
                 None
@@ -344,10 +236,7 @@ impl Reader<'_> {
         let mut fields: Vec<(&str, &Marked)> = Vec::new();
         for entry in below.map(Marked::entries).unwrap_or_default().iter().chain(row.entries()) {
             if !columns.open && !columns.has(entry.key()) {
-                let help = nearest(entry.key(), known.iter().copied())
-                    .map_or_else(|| format!("it has: {}", known.join(", ")), |name| format!("did you mean `{name}`?"));
-                let message = format!("the query of `{node}` has no column `{}`", entry.key());
-                found.push(Diagnostic::error("unknown-column", entry.key_span(), message).help(help));
+                found.push(unknown_column(node, entry).help(suggest(entry.key(), &known, "it has")));
                 return None;
             }
             fields.retain(|(name, _)| *name != entry.key());
@@ -369,9 +258,8 @@ impl Reader<'_> {
         fields.sort_by_key(|(name, _)| known.iter().position(|known| known == name));
         let record = fields.into_iter().map(|(name, value)| Some((name.into(), graph::literal(value, found)?)));
         let record = record.collect::<Option<Record>>()?;
-        let none = BTreeMap::new();
-        let types = self.types.get(node).unwrap_or(&none);
-        restore(&Value::Map(record.into()), types)
+        let types = self.types.get(node);
+        restore(&Value::Map(record.into()), types.unwrap_or(&BTreeMap::new()))
             .map_err(|problem| found.push(Diagnostic::error("bad-value", row.head(), problem)))
             .ok()
     }
@@ -395,30 +283,21 @@ impl Reader<'_> {
         answers.insert(id.clone(), answer);
     }
 
-    fn expectation(&self, keys: ExpectKeys, test: &Marked, found: &mut Diagnostics) -> Expectation {
+    fn expectation(&self, mut expect: Expectation, test: &Marked, found: &mut Diagnostics) -> Expectation {
         let section = test.get("expect");
         let place = section.map_or_else(|| test.head(), Marked::head);
-        if keys.status.is_none() == keys.error.is_none() {
+        if expect.status.is_none() == expect.error.is_none() {
             let message = "a test expects a `status` or an `error`, and not both";
             let help = "write `status: success`, or `error: not_found` where there must be no decision";
             found.push(Diagnostic::error("bad-expectation", place, message).help(help));
         }
-        for (key, rules) in [("fired", &keys.fired), ("not_fired", &keys.not_fired)] {
-            let entries = section.and_then(|section| section.get(key)).map(Marked::entries).unwrap_or_default();
+        let section = |key| section.and_then(|section| section.get(key));
+        for (key, rules) in [("fired", &expect.fired), ("not_fired", &expect.not_fired)] {
+            let entries = section(key).map(Marked::entries).unwrap_or_default();
             entries.iter().for_each(|entry| self.check_rules(entry, rules, found));
         }
-        let body = section.and_then(|section| section.get("body")).and_then(|body| graph::literal(body, found));
-        let has_degraded = section.is_some_and(|section| section.get("degraded").is_some());
-        Expectation {
-            status: keys.status,
-            message: keys.message,
-            body,
-            error: keys.error,
-            node: keys.node,
-            fired: keys.fired,
-            not_fired: keys.not_fired,
-            degraded: has_degraded.then_some(keys.degraded),
-        }
+        expect.body = section("body").and_then(|body| graph::literal(body, found));
+        expect
     }
 
     /// That the rules a test names exist.
@@ -429,15 +308,12 @@ impl Reader<'_> {
             found.push(Diagnostic::error("unknown-node", entry.key_span(), message));
             return;
         };
-        let known: Vec<String> = node.ruleset.rules().map(|rule| rule.name.to_owned()).collect();
+        let known: Vec<&str> = node.ruleset.rules().map(|rule| rule.name).collect();
         let named = rules.get(entry.key()).map(Vec::as_slice).unwrap_or_default();
-        for (number, rule) in named.iter().enumerate().filter(|(_, rule)| !known.contains(rule)) {
+        for (number, rule) in named.iter().enumerate().filter(|(_, rule)| !known.contains(&rule.as_str())) {
             let place = entry.value().items().get(number).map_or_else(|| entry.value().head(), Marked::head);
-            let help = nearest(rule, known.iter().map(String::as_str)).map_or_else(
-                || format!("its rules are: {}", known.join(", ")),
-                |name| format!("did you mean `{name}`?"),
-            );
             let message = format!("node `{}` has no rule `{rule}`", entry.key());
+            let help = suggest(rule, &known, "its rules are");
             found.push(Diagnostic::error("unknown-rule", place, message).help(help));
         }
     }
@@ -447,37 +323,20 @@ impl Reader<'_> {
             let Some((_, query)) = self.query(entry.key(), entry.key_span(), found) else { continue };
             for column in entry.value().entries() {
                 if !query.columns.open && !query.columns.has(column.key()) {
-                    let message = format!("the query of `{}` has no column `{}`", entry.key(), column.key());
-                    found.push(Diagnostic::error("unknown-column", column.key_span(), message));
+                    found.push(unknown_column(entry.key(), column));
                 }
                 let ty = column.value().as_text().unwrap_or("");
-                if !["date", "timestamp", "decimal"].contains(&ty.trim_end_matches("[]")) {
+                if !TYPES.contains(&ty) {
                     let error =
                         Diagnostic::error("unknown-type", column.value().head(), format!("there is no type `{ty}`"));
-                    found.push(error.help("what YAML does not tell is: date, timestamp, decimal; lists: date[], ..."));
+                    found.push(error.help(format!("the types are: {}", TYPES.join(", "))));
                 }
             }
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_aux::serde_introspection::serde_introspect;
-
-    use super::*;
-    use crate::flowtests::SCHEMA;
-    use crate::yaml::same_keys;
-
-    #[test]
-    fn editors_know_the_keys_of_flow_tests() {
-        same_keys(SCHEMA, "", serde_introspect::<FileKeys>());
-        same_keys(SCHEMA, "/$defs/test", serde_introspect::<TestKeys>());
-        same_keys(SCHEMA, "/$defs/test/properties/expect", serde_introspect::<ExpectKeys>());
-        let schema: Json = serde_json::from_str(SCHEMA).unwrap();
-        assert_eq!(
-            schema.pointer("/$defs/test/properties/fail/additionalProperties/enum"),
-            Some(&serde_json::json!(FAILURES))
-        );
-    }
+fn unknown_column(node: &str, column: &Entry) -> Diagnostic {
+    let message = format!("the query of `{node}` has no column `{}`", column.key());
+    Diagnostic::error("unknown-column", column.key_span(), message)
 }
