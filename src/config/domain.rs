@@ -1,16 +1,14 @@
 //! What a domain's actor needs to know of its database: where it is, who asks, how many connections, how long to wait.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
+use super::connection::Connection;
 use super::origin::Origin;
-use super::tls::{SessionAttrs, Tls};
 use super::values::MOST;
 use crate::types::{DomainName, Milliseconds};
 
@@ -29,38 +27,6 @@ pub struct DomainConfig {
     pub timeouts: Timeouts,
     /// The service's time zone, which each session has too.
     pub time_zone: TimeZone,
-}
-
-/// Where a database is and who asks. No password ever shows in its `Debug`.
-#[derive(Debug, Clone)]
-pub struct Connection {
-    /// Host names, addresses, or directories of Unix sockets, each with its port, in the order to try them.
-    pub hosts: Vec<(String, u16)>,
-    /// The role.
-    pub user: String,
-    /// Where its password comes from.
-    pub password: Password,
-    /// The database.
-    pub database: String,
-    /// `application_name`, as `pg_stat_activity` shows it.
-    pub application_name: String,
-    /// libpq's `options`, empty for none.
-    pub options: String,
-    /// Whether and how it uses TLS. Over Unix sockets it does not.
-    pub tls: Tls,
-    /// Which of several hosts is wanted.
-    pub session_attrs: SessionAttrs,
-}
-
-/// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.
-#[derive(Debug, Clone)]
-pub enum Password {
-    /// None is sent.
-    None,
-    /// This one.
-    Given(SecretString),
-    /// What this file holds: one line.
-    File(PathBuf),
 }
 
 /// The settings of domains in the file.
@@ -189,16 +155,5 @@ impl DomainConfig {
             && self.pool == other.pool
             && self.timeouts == other.timeouts
             && self.time_zone == other.time_zone
-    }
-}
-
-impl Password {
-    fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::None, Self::None) => true,
-            (Self::Given(a), Self::Given(b)) => a.expose_secret() == b.expose_secret(),
-            (Self::File(a), Self::File(b)) => a == b,
-            _ => false,
-        }
     }
 }

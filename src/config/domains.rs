@@ -2,6 +2,7 @@
 
 use super::domain::{DomainConfig, DomainSettings};
 use super::env::Env;
+use super::keys;
 use super::origin::Origin;
 use super::service::Config;
 use super::url::UrlConnection;
@@ -85,7 +86,7 @@ impl Config {
     }
 
     fn unknown(&self, domain: &DomainName, used_at: Option<&Span>) -> Diagnostics {
-        let prefix = variables::prefix(domain);
+        let prefix = keys::prefix(domain);
         let known = self.configured_domains();
         let place = used_at.map_or_else(|| Place::Variable(format!("{prefix}HOST")), Place::from);
         let meant = nearest(domain.as_str(), known.iter().map(DomainName::as_str));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::dotenv;
 use super::interpolate::{self, Piece, ReferenceError};
-use super::variables::is_domain_variable;
+use super::keys::is_domain_variable;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 
 /// Variables and where each comes from. Its `Debug` shows names, never values. Cloning is cheap.

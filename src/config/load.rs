@@ -11,7 +11,6 @@ use super::secret;
 use super::service::{Config, LogFormat};
 use super::settings::{merge, shown_keys, variables};
 use super::traces;
-use super::values;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
 use crate::yaml::{self, Marked, schema_of};
 
@@ -80,13 +79,17 @@ impl Config {
 /// The format of log lines, as far as it can be read although other settings may be wrong.
 pub fn log_format(arguments: &Arguments, env: &Env) -> Option<LogFormat> {
     if let Some(format) = env.value("TRIBUTARY_LOG_FORMAT").ok().flatten() {
-        return values::log_format(&format);
+        return named_format(&format);
     }
     let named = env.value(FILE_VARIABLE).ok().flatten().map(PathBuf::from);
     let path = arguments.config.clone().or(named).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
     let text = std::fs::read_to_string(path).ok()?;
     let root = yaml::parse(&Source::new("", text), yaml::Limits::default()).ok()?;
-    values::log_format(root.get("log")?.get("format")?.as_text()?)
+    named_format(root.get("log")?.get("format")?.as_text()?)
+}
+
+fn named_format(text: &str) -> Option<LogFormat> {
+    serde_yaml::from_value(text.into()).ok()
 }
 
 /// The setting at `path` as `text` says it outside the file, or what it must be.

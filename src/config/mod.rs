@@ -6,6 +6,7 @@
 //! `Debug`, message or log shows them. Nothing here sets a variable of the process or connects to anything.
 
 mod access;
+mod connection;
 mod domain;
 mod domains;
 mod dotenv;
@@ -13,6 +14,7 @@ mod env;
 mod file;
 mod hosts;
 mod interpolate;
+mod keys;
 mod load;
 mod origin;
 mod secret;
@@ -25,21 +27,23 @@ mod values;
 mod variables;
 
 pub use access::{Access, Caller, Cors, Right, TlsFiles, digest, new_token};
-pub use domain::{Coalescing, Connection, DomainConfig, Password, PoolConfig, Statements, Timeouts};
+pub use connection::{Connection, Password};
+pub use domain::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;
+pub use keys::DEFAULT_DOMAIN;
 pub use load::{Arguments, log_format};
 pub use origin::Origin;
 pub use secret::{read_secret, secret_of_bytes};
 pub use service::{
     Config, ConsoleConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig,
-    Threads, WhenFull,
+    WhenFull,
 };
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
-pub use variables::DEFAULT_DOMAIN;
+pub use values::Threads;
 
 /// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and no names of domains.
 pub fn schema() -> String {

@@ -1,6 +1,6 @@
 //! Where the connection of a domain is written, so that whoever says what is wrong with it can say where to mend it.
 
-use super::domain::Password;
+use super::connection::Password;
 
 /// Where the connection of a domain is written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,6 @@
 //! An absent or empty file works.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +19,7 @@ use super::access::{Cors, TlsFiles};
 use super::domain::Domains;
 use super::env::Env;
 use super::traces::TracesConfig;
-use super::values::{self, MOST};
+use super::values::{self, MOST, Threads};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::grl;
 use crate::types::{DomainName, Milliseconds};
@@ -137,27 +136,6 @@ pub struct HttpConfig {
     pub max_connections: usize,
 }
 
-/// How many threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(try_from = "serde_yaml::Value")]
-pub enum Threads {
-    /// One for each core that this process may use.
-    #[default]
-    PerCore,
-    /// This many.
-    Exactly(NonZeroUsize),
-}
-
-impl Threads {
-    /// The number on this machine.
-    pub fn count(self) -> usize {
-        match self {
-            Self::PerCore => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
-            Self::Exactly(count) => count.get(),
-        }
-    }
-}
-
 /// How rules are run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -224,7 +202,7 @@ pub struct RecordsConfig {
     pub redact: bool,
     /// With `to: file`: each line holds the digest of the line before it.
     pub chain: bool,
-    /// Where `to: table` writes: the domain whose variables (RECORDS_DB_HOST, ...) say where the table is.
+    /// Where `to: table` writes: the domain whose variables (`RECORDS_DB_HOST`, ...) say where the table is.
     #[serde(deserialize_with = "values::domain")]
     #[schemars(with = "Option<String>", extend("format" = "domain"))]
     pub database: Option<DomainName>,

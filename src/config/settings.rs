@@ -10,7 +10,10 @@ use crate::yaml::schema_of;
 
 /// Calls `visit` with every setting and every section: its keys from the root, and its schema.
 fn visit<'s>(schema: &'s Schema, path: &mut Vec<&'s str>, each: &mut dyn FnMut(&[&'s str], &'s Schema)) {
-    let properties = [schema, &schema["anyOf"][0]].into_iter().filter_map(|schema| schema["properties"].as_object());
+    let properties = [Some(schema), schema.pointer("/anyOf/0")]
+        .into_iter()
+        .flatten()
+        .filter_map(|schema| schema["properties"].as_object());
     for (key, of) in properties.flatten() {
         path.push(key);
         each(path, of);
@@ -24,7 +27,7 @@ fn visit<'s>(schema: &'s Schema, path: &mut Vec<&'s str>, each: &mut dyn FnMut(&
 pub(super) fn variables(schema: &Schema) -> Vec<(&str, Vec<&str>, bool)> {
     let mut variables = Vec::new();
     visit(schema, &mut Vec::new(), &mut |path, of| {
-        let is_text = of["type"] == "string" || of["type"][0] == "string";
+        let is_text = [Some(&of["type"]), of.pointer("/type/0")].into_iter().flatten().any(|of| of == "string");
         let names = of["x-env"].as_array().into_iter().flatten().filter_map(Schema::as_str);
         variables.extend(names.map(|name| (name, path.to_vec(), is_text)));
     });

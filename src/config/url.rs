@@ -11,7 +11,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use super::domain::{Connection, Password};
+use super::connection::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::interpolate::{self, Piece, ReferenceError};

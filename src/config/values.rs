@@ -6,11 +6,10 @@ use std::num::NonZeroUsize;
 
 use jiff::tz::TimeZone;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Error, IntoDeserializer, value};
+use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_yaml::Value;
 
-use super::service::{LogFormat, Threads};
 use crate::types::DomainName;
 use crate::yaml::socket_address;
 
@@ -38,10 +37,25 @@ pub(super) fn zone_name<S: Serializer>(zone: &TimeZone, serializer: S) -> Result
     zone.iana_name().serialize(serializer)
 }
 
-/// The format of log lines of this name.
-pub(super) fn log_format(text: &str) -> Option<LogFormat> {
-    let deserializer: value::StrDeserializer<'_, value::Error> = text.into_deserializer();
-    LogFormat::deserialize(deserializer).ok()
+/// How many threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "serde_yaml::Value")]
+pub enum Threads {
+    /// One for each core that this process may use.
+    #[default]
+    PerCore,
+    /// This many.
+    Exactly(NonZeroUsize),
+}
+
+impl Threads {
+    /// The number on this machine.
+    pub fn count(self) -> usize {
+        match self {
+            Self::PerCore => std::thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            Self::Exactly(count) => count.get(),
+        }
+    }
 }
 
 impl TryFrom<Value> for Threads {

@@ -6,39 +6,16 @@ use secrecy::ExposeSecret;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::domain::{Connection, Password};
+use super::connection::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
+use super::keys::{DEFAULT_DOMAIN, KEYS, is_domain_variable, prefix, split};
 use super::origin::Origin;
 use super::secret::{self, Secret};
 use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
 use super::url::{Beside, DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
-
-/// The domain of nodes that name none.
-pub const DEFAULT_DOMAIN: &str = "default";
-
-/// The settings a domain may have.
-const KEYS: [&str; 17] = [
-    "HOST",
-    "PORT",
-    "USER",
-    "PASSWORD",
-    "PASSWORD_FILE",
-    "NAME",
-    "URL",
-    "URL_FILE",
-    "APPLICATION_NAME",
-    "CONNECT_TIMEOUT",
-    "OPTIONS",
-    "SSLMODE",
-    "SSLROOTCERT",
-    "SSLCERT",
-    "SSLKEY",
-    "CHANNEL_BINDING",
-    "TARGET_SESSION_ATTRS",
-];
 
 /// Those that hold a secret, or name the file of one.
 const SECRETS: [&str; 4] = ["PASSWORD", "PASSWORD_FILE", "URL", "URL_FILE"];
@@ -88,22 +65,6 @@ pub(super) struct Configured {
     pub(super) connection: Connection,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) origin: Origin,
-}
-
-/// `OMS_DB_` for `oms_db`, `DB_` for `default`.
-pub(super) fn prefix(domain: &DomainName) -> String {
-    if domain.as_str() == DEFAULT_DOMAIN { "DB_".to_owned() } else { format!("{}_", domain.as_str().to_uppercase()) }
-}
-
-/// Whether a variable is a setting of a domain by its name alone: `DB_HOST`, `OMS_DB_PASSWORD`, ...
-pub(super) fn is_domain_variable(name: &str) -> bool {
-    split(name).is_some_and(|(owner, _)| owner == "DB" || owner.ends_with("_DB"))
-}
-
-/// `OMS_DB_HOST` is the key `HOST` of `OMS_DB`; the longest key that fits.
-fn split(name: &str) -> Option<(&str, &'static str)> {
-    let owner = |key: &str| name.strip_suffix(key)?.strip_suffix('_').filter(|owner| !owner.is_empty());
-    KEYS.into_iter().filter_map(|key| Some((owner(key)?, key))).max_by_key(|(_, key)| key.len())
 }
 
 /// The domains for which something is set, as far as names can tell: whatever ends in `_DB`, and any other that has a

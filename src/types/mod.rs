@@ -21,5 +21,5 @@ pub use invisible::invisible_characters;
 pub use milliseconds::Milliseconds;
 pub use moment::{MomentError, parse_moment};
 pub use names::{DomainName, FlowName, NameError, NodeId, check_name, continues_name, starts_name};
-pub use ty::{Field, Shape, Type};
-pub use value::{FieldName, Record, Value};
+pub use ty::{Field, FieldName, Shape, Type};
+pub use value::{Record, Value};

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::value::FieldName;
+/// The name of a column or a fact. Shared: one allocation a name, however many rows bear it.
+pub type FieldName = Arc<str>;
 
 /// What is known of a value before it is read.
 ///

@@ -11,10 +11,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decimal::Decimal;
-use super::ty::{Field, Shape, Type};
-
-/// The name of a column or a fact. Shared: one allocation a name, however many rows bear it.
-pub type FieldName = Arc<str>;
+use super::ty::{Field, FieldName, Shape, Type};
 
 /// A value. Cheap to clone: whatever may be long is shared.
 #[derive(Debug, Clone, Default)]

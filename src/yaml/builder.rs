@@ -7,11 +7,37 @@ use std::sync::Arc;
 
 use saphyr_parser::{Event, ScalarStyle, Tag};
 
+use super::limits::Limits;
 use super::marked::{Entry, Marked};
 use super::merge;
-use super::parse::{Limits, Offsets};
 use super::scalar::{Scalar, ScalarKind, Style};
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span};
+
+/// From the parser's positions, which count characters, to ours, which count bytes.
+pub(super) struct Offsets<'a> {
+    pub(super) source: &'a Arc<Source>,
+    /// The offset of every character; `None` where every character is one byte.
+    bytes: Option<Vec<usize>>,
+}
+
+impl<'a> Offsets<'a> {
+    pub(super) fn new(source: &'a Arc<Source>) -> Self {
+        let text = source.text();
+        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
+        Self { source, bytes }
+    }
+
+    pub(super) fn byte(&self, index: usize) -> usize {
+        match &self.bytes {
+            None => index,
+            Some(bytes) => bytes.get(index).copied().unwrap_or(self.source.text().len()),
+        }
+    }
+
+    pub(super) fn span(&self, span: saphyr_parser::Span) -> Span {
+        self.source.span(self.byte(span.start.index())..self.byte(span.end.index()))
+    }
+}
 
 /// Whether to read on.
 type Flow = ControlFlow<()>;

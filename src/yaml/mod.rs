@@ -15,6 +15,7 @@ mod deserialize;
 mod formats;
 #[cfg(test)]
 mod keys;
+mod limits;
 mod marked;
 mod merge;
 mod parse;
@@ -28,6 +29,7 @@ pub use deserialize::{Any, checked, deserialize};
 pub use formats::socket_address;
 #[cfg(test)]
 pub(crate) use keys::same_keys;
+pub use limits::Limits;
 pub use marked::{Entry, Kind, Marked};
-pub use parse::{Limits, parse};
+pub use parse::parse;
 pub use scalar::{Scalar, ScalarKind, Style};

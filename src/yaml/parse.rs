@@ -3,35 +3,11 @@
 use std::sync::Arc;
 
 use saphyr_parser::{Parser, ScanError};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
-use super::builder::Builder;
+use super::builder::{Builder, Offsets};
+use super::limits::Limits;
 use super::marked::Marked;
-use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
-
-/// What a YAML file may ask for. Crossing a limit is an error that names it, never a hang or an overflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// The size of the file in bytes.
-    #[serde(rename = "file_bytes")]
-    #[schemars(range(min = 1, max = 1_073_741_824))]
-    pub bytes: usize,
-    /// Scalars, lists and mappings; those that aliases repeat count each time.
-    #[schemars(range(min = 1, max = 1_073_741_824))]
-    pub nodes: usize,
-    /// Levels of lists and mappings within each other.
-    #[serde(rename = "nesting")]
-    #[schemars(range(min = 1, max = 200))]
-    pub depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { bytes: 1024 * 1024, nodes: 100_000, depth: 64 }
-    }
-}
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
 
 /// Reads the one document of `source`. An empty file is a null.
 ///
@@ -72,32 +48,6 @@ fn control_character(source: &Arc<Source>) -> Option<Diagnostic> {
     let message = format!("the file has the control character U+{:04X}, which YAML does not allow", u32::from(found));
     let span = source.span(at..at + found.len_utf8());
     Some(Diagnostic::error("control-character", span, message).help("in double quotes it can be written as an escape"))
-}
-
-/// From the parser's positions, which count characters, to ours, which count bytes.
-pub(super) struct Offsets<'a> {
-    source: &'a Arc<Source>,
-    /// The offset of every character; `None` where every character is one byte.
-    bytes: Option<Vec<usize>>,
-}
-
-impl<'a> Offsets<'a> {
-    fn new(source: &'a Arc<Source>) -> Self {
-        let text = source.text();
-        let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(at, _)| at).collect());
-        Self { source, bytes }
-    }
-
-    fn byte(&self, index: usize) -> usize {
-        match &self.bytes {
-            None => index,
-            Some(bytes) => bytes.get(index).copied().unwrap_or(self.source.text().len()),
-        }
-    }
-
-    pub(super) fn span(&self, span: saphyr_parser::Span) -> Span {
-        self.source.span(self.byte(span.start.index())..self.byte(span.end.index()))
-    }
 }
 
 fn syntax_error(error: &ScanError, offsets: &Offsets<'_>) -> Diagnostic {

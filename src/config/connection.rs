@@ -1,0 +1,50 @@
+//! Where a database is and who asks.
+
+use std::path::PathBuf;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::tls::{SessionAttrs, Tls};
+
+/// Where a database is and who asks. No password ever shows in its `Debug`.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Host names, addresses, or directories of Unix sockets, each with its port, in the order to try them.
+    pub hosts: Vec<(String, u16)>,
+    /// The role.
+    pub user: String,
+    /// Where its password comes from.
+    pub password: Password,
+    /// The database.
+    pub database: String,
+    /// `application_name`, as `pg_stat_activity` shows it.
+    pub application_name: String,
+    /// libpq's `options`, empty for none.
+    pub options: String,
+    /// Whether and how it uses TLS. Over Unix sockets it does not.
+    pub tls: Tls,
+    /// Which of several hosts is wanted.
+    pub session_attrs: SessionAttrs,
+}
+
+/// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.
+#[derive(Debug, Clone)]
+pub enum Password {
+    /// None is sent.
+    None,
+    /// This one.
+    Given(SecretString),
+    /// What this file holds: one line.
+    File(PathBuf),
+}
+
+impl Password {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::None, Self::None) => true,
+            (Self::Given(a), Self::Given(b)) => a.expose_secret() == b.expose_secret(),
+            (Self::File(a), Self::File(b)) => a == b,
+            _ => false,
+        }
+    }
+}
