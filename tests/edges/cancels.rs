@@ -1,4 +1,4 @@
-//! A query that nobody waits for any more is cancelled; while as many wait as there are connections, probes are answered.
+//! Queries of clients that disconnect are cancelled. Probes are answered while all other connections are in use.
 
 use crate::support::{Database, Setup, TestApp, connect, eventually_async};
 use crate::wire::Wire;
@@ -7,7 +7,7 @@ const FLOW: &str = "flow: slow\ninput: { id: { type: integer } }\nnodes:\n  \
     nap: { type: DBNode, database: t_db, timeout_ms: 60000, params: [id], query: \"SELECT $1::int AS id FROM pg_sleep(60)\" }\n\
     outcomes: [{ status: rested, message: rested }]\n";
 
-/// Serves the flow with these settings of `http`, and of its domain.
+/// Serves the flow with these settings of `http` and of the domain's pool.
 async fn serve(database: &Database, http: &str, pool: &str) -> (TestApp, tempfile::TempDir) {
     let files = tempfile::tempdir().expect("a directory");
     let (graph, config) = (files.path().join("graph.yaml"), files.path().join("service.yaml"));
@@ -23,7 +23,7 @@ async fn serve(database: &Database, http: &str, pool: &str) -> (TestApp, tempfil
     (app, files)
 }
 
-/// How many of the flow's queries run.
+/// The number of the flow's queries that run.
 async fn running(watcher: &tokio_postgres::Client) -> i64 {
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' \
                AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()";
@@ -39,7 +39,7 @@ async fn ask(app: &TestApp, path: &str, media_type: &str, body: &str) -> Wire {
 }
 
 #[actix_web::test]
-async fn while_all_connections_are_answered_the_reserved_ones_answer_probes() {
+async fn probes_are_answered_over_reserved_connections_while_all_others_are_in_use() {
     let database = Database::empty().await;
     // Of sixteen connections two are reserved.
     let (app, _files) = serve(&database, "workers: 1, max_connections: 16", "max: 40, coalesce: off").await;
@@ -64,7 +64,7 @@ async fn while_all_connections_are_answered_the_reserved_ones_answer_probes() {
 }
 
 #[actix_web::test]
-async fn the_queries_of_a_client_that_leaves_are_cancelled() {
+async fn the_queries_of_a_client_that_disconnects_are_cancelled() {
     let database = Database::empty().await;
     let (app, _files) = serve(&database, "workers: 2", "max: 20").await;
     let watcher = connect(&database.url()).await;
@@ -72,24 +72,24 @@ async fn the_queries_of_a_client_that_leaves_are_cancelled() {
     let one = ask(&app, "/flows/slow", "application/json", "{\"id\": 1}").await;
     eventually_async("the query runs", async || running().await == 1).await;
     drop(one);
-    eventually_async("the query is gone", async || running().await == 0).await;
+    eventually_async("the query is cancelled", async || running().await == 0).await;
 
-    // A batch, whose decisions are made by all workers.
+    // A batch, whose decisions are distributed among the workers.
     let lines = "{\"id\": 1}\n{\"id\": 2}\n{\"id\": 3}\n";
     let batch = ask(&app, "/flows/slow/batch", "application/x-ndjson", lines).await;
     eventually_async("the queries run", async || running().await > 0).await;
     drop(batch);
-    eventually_async("the queries are gone", async || running().await == 0).await;
+    eventually_async("the queries are cancelled", async || running().await == 0).await;
 
-    // Many at once, some of which may go together: what somebody waits for goes on.
+    // Concurrent requests, some of which may be coalesced: the one that remains is not cancelled.
     let mut many = Vec::new();
     for id in 0..8 {
         many.push(ask(&app, "/flows/slow", "application/json", &format!("{{\"id\": {id}}}")).await);
     }
     eventually_async("the queries run", async || running().await > 0).await;
-    let stays = many.pop();
+    let remaining = many.pop();
     drop(many);
     eventually_async("one query is left", async || running().await == 1).await;
-    drop(stays);
+    drop(remaining);
     eventually_async("none is left", async || running().await == 0).await;
 }

@@ -1,4 +1,4 @@
-//! Requests and JSON texts by the byte, malformed and not, against the running service; the scores are printed.
+//! Tables of well-formed and malformed requests and JSON texts. The scores are printed.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use crate::wire::{Echo, Wire};
 
-/// How long the service is silent where it has to wait for more.
-const SILENT: Duration = Duration::from_millis(400);
+/// How long the service must send nothing where it has to wait for more.
+const NO_ANSWER: Duration = Duration::from_millis(400);
 
 #[derive(Deserialize)]
 struct HttpCase {
     name: String,
     send: String,
-    /// From and to; none where the service has to wait for more.
+    /// The first and last accepted status. `None` where the service has to wait for more.
     status: Option<(u16, u16)>,
 }
 
@@ -48,15 +48,15 @@ impl JsonCase {
     }
 }
 
-/// Says how many of the cases pass; fails where not all do.
+/// Prints how many of the cases pass, and fails where not all do.
 fn score(what: &str, all: usize, failed: &[String]) {
-    // Past the capture of test output: the gate shows it.
+    // Not captured with the output of tests, so that the gate shows it.
     writeln!(std::io::stderr(), "{what}: {} of {all} cases pass", all - failed.len()).expect("written");
     assert!(failed.is_empty(), "{what}:\n{}", failed.join("\n"));
 }
 
 #[actix_web::test]
-async fn requests_are_read_as_rfc_9112_says() {
+async fn requests_are_parsed_by_rfc_9112() {
     let echo = Echo::start("", &[]);
     let cases: Vec<HttpCase> = serde_yaml::from_str(include_str!("http_cases.yaml")).expect("cases");
     let outcomes = cases.iter().map(|case| async {
@@ -64,9 +64,9 @@ async fn requests_are_read_as_rfc_9112_says() {
         wire.send(&case.send).await;
         match case.status {
             None => {
-                wire.more(SILENT).await;
-                let said = wire.unread();
-                said.is_empty().then_some(()).ok_or(format!("{}: it does not wait, but says {said}", case.name))
+                wire.more(NO_ANSWER).await;
+                let sent = wire.unread();
+                sent.is_empty().then_some(()).ok_or(format!("{}: it does not wait, but sends {sent}", case.name))
             }
             Some((least, most)) => {
                 let status = wire.reply().await.status;
@@ -80,7 +80,7 @@ async fn requests_are_read_as_rfc_9112_says() {
 }
 
 #[actix_web::test]
-async fn json_is_read_as_rfc_8259_says() {
+async fn json_is_parsed_by_rfc_8259() {
     let echo = Echo::start("", &[]);
     let cases: Vec<JsonCase> = serde_yaml::from_str(include_str!("json_cases.yaml")).expect("cases");
     let (mut failed, mut wire) = (Vec::new(), echo.connect().await);
@@ -92,7 +92,7 @@ async fn json_is_read_as_rfc_8259_says() {
             failed.push(format!("{}: {status} {body}", case.name));
         }
         if case.is == Verdict::Reject {
-            // By itself it is refused too: as JSON, or because it begins as no object does.
+            // By itself it is rejected, too: as JSON, or because it is no object.
             let (status, body) = decide(&mut wire, &case.bytes()).await;
             if !(400..500).contains(&status) {
                 failed.push(format!("{} by itself: {status} {body}", case.name));

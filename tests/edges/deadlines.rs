@@ -8,10 +8,10 @@ use crate::support::{Database, Setup, TestApp};
 use crate::wire::{Echo, Wire};
 
 const QUICK: &str = "head_timeout_ms: 800, request_timeout_ms: 1200, keep_alive_ms: 1000, body_limit_bytes: 1000";
-/// Twice the longest of these and time for a busy machine.
+/// Twice the longest of these timeouts, and a margin for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(5);
 
-/// As [`IN_TIME`], behind the time that a busy machine takes to fill the sockets' buffers.
+/// As [`IN_TIME`], after the time that a busy machine needs to fill the socket buffers.
 const FILLED: Duration = Duration::from_secs(40);
 
 fn post(path: &str, fields: &str) -> String {
@@ -19,7 +19,7 @@ fn post(path: &str, fields: &str) -> String {
 }
 
 #[actix_web::test]
-async fn a_body_that_nobody_reads_is_not_waited_for() {
+async fn the_service_does_not_wait_for_a_body_that_it_does_not_read() {
     let echo = Echo::start(QUICK, &[]);
     let guarded = Echo::start(
         &format!("{QUICK}, tokens: tokens.yaml"),
@@ -47,7 +47,7 @@ async fn a_body_that_nobody_reads_is_not_waited_for() {
             assert!(took < IN_TIME, "{path} {framing}: closed after {took:?}");
         }
     }
-    // 413 comes with what was sent of a body that is too large.
+    // 413 is sent after part of a body that is too large.
     for (framing, part) in [("Content-Length: 90000\r\n", ""), ("Transfer-Encoding: chunked\r\n", "15F90\r\n")] {
         let mut wire = echo.connect().await;
         wire.send(post("/flows/echo", &format!("{json}{framing}")) + part + &" ".repeat(2_000)).await;
@@ -58,7 +58,7 @@ async fn a_body_that_nobody_reads_is_not_waited_for() {
 }
 
 #[actix_web::test]
-async fn a_body_that_drips_behind_an_answer_gains_no_time() {
+async fn a_slow_body_after_an_answer_does_not_extend_the_deadline() {
     let echo = Echo::start(QUICK, &[]);
     for framing in ["Content-Length: 900\r\n", "Transfer-Encoding: chunked\r\n"] {
         let mut wire = echo.connect().await;
@@ -70,7 +70,7 @@ async fn a_body_that_drips_behind_an_answer_gains_no_time() {
 }
 
 #[actix_web::test]
-async fn an_element_of_a_batch_that_drips_has_the_time_of_a_request() {
+async fn a_slow_element_of_a_batch_has_the_timeout_of_a_request() {
     let echo = Echo::start(QUICK, &[]);
     let mut wire = echo.connect().await;
     wire.send(post("/flows/echo/batch", "Content-Type: application/x-ndjson\r\nContent-Length: 900\r\n")).await;
@@ -79,7 +79,7 @@ async fn an_element_of_a_batch_that_drips_has_the_time_of_a_request() {
 }
 
 #[actix_web::test]
-async fn a_head_that_comes_byte_by_byte_has_to_end_in_time_on_every_request_of_a_connection() {
+async fn a_slow_head_has_a_deadline_on_every_request_of_a_connection() {
     let echo = Echo::start(QUICK, &[]);
     for before in [0, 1, 3] {
         let mut wire = echo.connect().await;
@@ -95,7 +95,7 @@ async fn a_head_that_comes_byte_by_byte_has_to_end_in_time_on_every_request_of_a
 }
 
 #[actix_web::test]
-async fn a_connection_without_a_request_is_closed_in_time_and_not_before() {
+async fn a_connection_without_a_request_is_closed_at_its_timeout() {
     let echo = Echo::start("head_timeout_ms: 500, keep_alive_ms: 1500", &[]);
     let mut silent = echo.connect().await;
     let took = silent.until_closed().await;
@@ -108,13 +108,13 @@ async fn a_connection_without_a_request_is_closed_in_time_and_not_before() {
 }
 
 #[actix_web::test]
-async fn an_answer_that_is_not_taken_is_not_kept() {
+async fn the_connection_of_an_answer_that_is_not_read_is_closed() {
     let echo = Echo::start(QUICK, &[]);
     let get = "GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n";
     let mut many = Wire::connect_narrow(echo.app.address).await;
     let took = many.send_until_closed(get.repeat(10).as_bytes()).await;
     assert!(took < FILLED, "many answers: closed after {took:?}");
-    // Large lines: a debug build would take long to fill the system's buffers with small ones.
+    // Large lines, because a debug build would fill the socket buffers slowly with small ones.
     let echo = Echo::start(&QUICK.replace("body_limit_bytes: 1000", "body_limit_bytes: 200000"), &[]);
     let mut batch = Wire::connect_narrow(echo.app.address).await;
     batch.send(post("/flows/echo/batch", "Content-Type: application/x-ndjson\r\nContent-Length: 900000000\r\n")).await;
@@ -123,24 +123,24 @@ async fn an_answer_that_is_not_taken_is_not_kept() {
 }
 
 #[actix_web::test]
-async fn a_tls_handshake_has_to_end_in_time() {
+async fn a_tls_handshake_has_a_deadline() {
     let key = KeyPair::generate().expect("a key");
     let certificate = CertificateParams::new(["here".to_owned()]).expect("names").self_signed(&key).expect("signed");
     let (certificate, key) = (certificate.pem(), key.serialize_pem());
     let files = [("server.crt", certificate.as_str()), ("server.key", key.as_str())];
     let tls = format!("{QUICK}, tls: {{ certificate: server.crt, key: server.key }}");
     let echo = Echo::start(&tls, &files);
-    // Nothing, the beginning of a record, and a record that does not end.
-    for begun in [&b""[..], b"\x16", b"\x16\x03\x01\x01\x00\x01"] {
+    // Nothing, the first byte of a record, and an incomplete record.
+    for bytes in [&b""[..], b"\x16", b"\x16\x03\x01\x01\x00\x01"] {
         let mut wire = echo.connect().await;
-        wire.send(begun).await;
+        wire.send(bytes).await;
         let took = wire.until_closed().await;
-        assert!(took < IN_TIME, "{begun:?}: closed after {took:?}");
+        assert!(took < IN_TIME, "{bytes:?}: closed after {took:?}");
     }
 }
 
 #[actix_web::test]
-async fn what_takes_the_service_long_and_what_has_no_end_is_no_stalled_client() {
+async fn slow_decisions_and_event_streams_are_not_taken_for_stalled_clients() {
     let database = Database::empty().await;
     let files = tempfile::tempdir().expect("a directory");
     let (graph, config) = (files.path().join("graph.yaml"), files.path().join("service.yaml"));

@@ -1,5 +1,5 @@
-//! The edges of the service, by the byte: clients that stall, clients that leave, proxies and runtimes with habits of their own,
-//! and requests and JSON texts that are malformed.
+//! HTTP on the wire: clients that stall or disconnect, requests as proxies and runtimes send them, and malformed requests and JSON
+//! texts.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

@@ -1,4 +1,4 @@
-//! A raw connection, and a service of flows that need no database.
+//! A raw connection, and a service with a flow that needs no database.
 
 use std::time::{Duration, Instant};
 
@@ -7,14 +7,14 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Setup, TestApp};
 
-/// Whatever takes longer does not happen.
+/// Longer than any operation may take.
 pub const LONG: Duration = Duration::from_secs(60);
 
 const ECHO: &str = "flow: echo\ninput: { v: { type: text, required: false } }\nnodes:\n  \
                     known: { type: RuleNode, condition: \"1 == 1\" }\n\
                     outcomes:\n- { status: done, message: said, body: { said: v } }\n";
 
-/// A service of the flow `echo`, with these settings of `http`.
+/// A service with the flow `echo`.
 pub struct Echo {
     pub app: TestApp,
     _files: tempfile::TempDir,
@@ -44,7 +44,7 @@ pub struct Wire {
     read: Vec<u8>,
 }
 
-/// What was read of an answer.
+/// An answer.
 #[derive(Debug)]
 pub struct Reply {
     pub status: u16,
@@ -58,7 +58,7 @@ impl Wire {
         Self { stream: TcpStream::connect(address).await.expect("a connection"), read: Vec::new() }
     }
 
-    /// One that takes little before it is read, so that an answer waits soon.
+    /// A connection with a small receive buffer, so that unread answers soon block the sender.
     pub async fn connect_narrow(address: std::net::SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4_096).expect("a small buffer");
@@ -88,7 +88,7 @@ impl Wire {
         Reply { status, head, body: String::from_utf8(body).expect("text") }
     }
 
-    /// Reads on; whether there was anything within this time.
+    /// Reads more. Returns whether anything arrived within this time.
     pub async fn more(&mut self, within: Duration) -> bool {
         let mut part = vec![0; 16 * 1024];
         match tokio::time::timeout(within, self.stream.read(&mut part)).await {
@@ -100,12 +100,12 @@ impl Wire {
         }
     }
 
-    /// What was read and is no part of an answer.
+    /// What was read beyond the last answer.
     pub fn unread(&self) -> String {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
-    /// Reads to the end of the connection; how long it took.
+    /// Reads until the connection is closed, and returns how long that took.
     pub async fn until_closed(&mut self) -> Duration {
         let since = Instant::now();
         let mut part = vec![0; 16 * 1024];
@@ -118,21 +118,19 @@ impl Wire {
         since.elapsed()
     }
 
-    /// Sends this again and again and reads nothing, until the service has closed the connection; how long it took.
+    /// Sends repeatedly without reading until the connection is closed, and returns how long that took.
     pub async fn send_until_closed(&mut self, bytes: &[u8]) -> Duration {
         let since = Instant::now();
         while since.elapsed() < LONG {
-            // The other end takes nothing after some time; whether it is there still shows a moment later.
+            // The socket buffers fill up. A later attempt fails once the other end has closed the connection.
             if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(20), self.stream.write_all(bytes)).await {
                 return since.elapsed();
             }
         }
         since.elapsed()
     }
-}
 
-impl Wire {
-    /// Sends this every 50 milliseconds, and reads what is answered, until the service has closed the connection; how long it took.
+    /// Sends every 50 milliseconds and reads answers until the connection is closed, and returns how long that took.
     pub async fn send_until_closed_slowly(&mut self, bytes: &[u8]) -> Duration {
         let since = Instant::now();
         let mut part = vec![0; 16 * 1024];

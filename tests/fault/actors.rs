@@ -1,4 +1,4 @@
-//! Actors that panic and rules that never end.
+//! Actors that panic, and rules that never end.
 
 use std::time::{Duration, Instant};
 
@@ -12,41 +12,41 @@ use crate::support::DOMAINS;
 use crate::trial::Trial;
 
 const PANICS: usize = 30;
-/// How long an actor may take to serve again on the slowest of machines.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a replaced actor may take to serve on a slow machine.
+const REPLACEMENT_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_panic_in_each_actor_as_soon_as_it_serves_again_makes_no_answer_wrong_and_fails_few() {
+async fn repeated_panics_of_actors_cause_no_wrong_answer_and_few_errors() {
     let trial = Trial::start().await;
     let start = Instant::now();
     let before: Vec<_> = restarts(&trial).await;
     let mut clock = interval(Duration::from_millis(100));
     for round in 0..PANICS {
         clock.tick().await;
-        // All four serve again, and on a slow machine too some answers come between two rounds.
+        // On a slow machine, too, all four serve and some answers arrive between two rounds.
         trial.load.first_right(Instant::now()).await.expect("the service answers between two rounds");
         for domain in DOMAINS {
             let domain = DomainName::parse(domain).expect("a name");
             let handle = trial.app.domains.get(&domain).expect("the domain is served");
-            // How quickly an actor has its connections again depends on the machine; that it gets them does not.
-            handle.wait_ready(Deadline::after(PATIENCE)).await.expect("the actor was replaced");
+            // The machine only affects how quickly a replaced actor has its connections.
+            handle.wait_ready(Deadline::after(REPLACEMENT_TIMEOUT)).await.expect("the actor was replaced");
             handle.inject(if round % 2 == 0 { Fault::PanicInActor } else { Fault::PanicInWorkers });
         }
     }
     for (before, after) in before.into_iter().zip(restarts(&trial).await) {
         assert!(after > before, "no actor was replaced: {before}, {after}");
     }
-    let mended = Instant::now();
-    trial.load.first_right(mended).await.expect("the service answers");
-    trial.others_were_calm("panics", start);
+    let last_panic = Instant::now();
+    trial.load.first_right(last_panic).await.expect("the service answers");
+    trial.check_unrelated("panics", start);
     let answers = trial.end().await;
     assert_eq!(wrong(&answers), [""; 0]);
     let problems = problems(&answers);
     for (code, _) in problems.keys() {
         assert!(["domain_unavailable", "connection_lost", "timeout"].contains(&code.as_str()), "{problems:?}");
     }
-    // Every request meets some actor that has just died, and waits for its successor. How many wait in vain depends on the
-    // machine; that most do not does not.
+    // Every request reaches an actor that has just died, and waits for its replacement. The number of timeouts depends on the
+    // machine, but most requests succeed on any.
     let failed: usize = problems.values().sum();
     assert!(failed * 2 < answers.len(), "{failed} of {} failed: {problems:?}", answers.len());
 }
@@ -55,13 +55,13 @@ async fn restarts(trial: &Trial) -> Vec<u64> {
     let mut found = Vec::new();
     for domain in DOMAINS {
         let health = trial.app.get(&format!("/health/{domain}")).await.json();
-        found.push(health["restarts"].as_u64().expect("health counts restarts"));
+        found.push(health["restarts"].as_u64().expect("the restarts"));
     }
     found
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rule_that_never_ends_is_stopped_by_name_and_other_rules_go_on() {
+async fn a_rule_that_never_ends_is_stopped_and_named_and_other_rules_are_unaffected() {
     let trial = Trial::start().await;
     let start = Instant::now();
     let endless = Load::start(4, &trial.app.client, trial.app.address, "/endless", |_| {
@@ -75,7 +75,7 @@ async fn a_rule_that_never_ends_is_stopped_by_name_and_other_rules_go_on() {
     let answers = endless.stop().await;
     assert_eq!(wrong(&answers), [""; 0]);
     assert!(enough, "only {} answers", answers.len());
-    trial.others_were_calm("endless rules", start);
+    trial.check_unrelated("endless rules", start);
     let answers = trial.end().await;
     assert!(
         answers.iter().all(|answer| answer.verdict == Verdict::Right),

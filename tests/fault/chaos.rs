@@ -1,7 +1,7 @@
-//! The faults of `main.rs` against a live `tributary serve`, as a table. Run by `scripts/chaos`.
+//! Injects the faults of `faults.rs` into a running `tributary serve`, and prints a table. Run by `scripts/chaos`.
 //!
-//! Ends with 1 where an answer was wrong, where the unrelated flow noticed, or where the service did not recover. Load
-//! goes to loopback alone and is bounded in time.
+//! Exits with 1 where an answer was wrong, the unrelated flow was affected, or the service did not recover. The load goes only to
+//! loopback and is bounded in time.
 
 #![allow(
     dead_code,
@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a harness fails by panicking, prints what it saw, and uses some of what the tests use"
+    reason = "the harness fails by panicking, prints a table, and uses part of the tests' code"
 )]
 
 mod faults;
@@ -26,7 +26,7 @@ use faults::{DATA, Fault, NETWORKS, SERVERS, SESSIONS};
 use load::{Load, Verdict, problems, wrong};
 use rig::{Rig, wait_ready};
 
-/// Answers to wait for under each fault, and after it.
+/// The answers to wait for under each fault, and after it.
 const ENOUGH: usize = 100;
 
 /// A running `tributary serve`.
@@ -68,34 +68,34 @@ async fn main() -> ExitCode {
         "{:<32} {:<12} {:>8} {:>7} {:>6} {:>11}  errors by code",
         "fault", "domain", "requests", "right", "wrong", "recovery ms"
     );
-    let mut well = true;
+    let mut all_passed = true;
     for fault in SERVERS.iter().chain(&NETWORKS).chain(&SESSIONS).chain(&DATA) {
-        well &= suffer(fault, &rig, &load, &client, service.address).await;
+        all_passed &= run_fault(fault, &rig, &load, &client, service.address).await;
     }
     load.stop().await;
     let unrelated = unrelated.stop().await;
-    let noticed = wrong(&unrelated);
-    println!("\nunrelated flow: {} requests, {} failed", unrelated.len(), noticed.len());
-    if well && noticed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let failed = wrong(&unrelated);
+    println!("\nunrelated flow: {} requests, {} failed", unrelated.len(), failed.len());
+    if all_passed && failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One line of the table; whether no answer was wrong and the service recovered.
-async fn suffer(fault: &Fault, rig: &Rig, load: &Load, client: &reqwest::Client, address: SocketAddr) -> bool {
-    let struck = Instant::now();
-    let held = fault.strike(rig).await;
-    let broken = Instant::now();
-    load.until(broken, Duration::from_secs(10), |answers| {
-        answers.len() >= ENOUGH && (fault.passing || !problems(answers).is_empty())
+/// Injects one fault and prints its line of the table. Returns whether no answer was wrong and the service recovered.
+async fn run_fault(fault: &Fault, rig: &Rig, load: &Load, client: &reqwest::Client, address: SocketAddr) -> bool {
+    let started = Instant::now();
+    let held = fault.inject(rig).await;
+    let injected = Instant::now();
+    load.until(injected, Duration::from_secs(10), |answers| {
+        answers.len() >= ENOUGH && (fault.transient || !problems(answers).is_empty())
     })
     .await;
-    fault.mend(rig, held).await;
-    let mended = Instant::now();
-    let recovery = load.first_right(mended).await;
+    fault.undo(rig, held).await;
+    let undone = Instant::now();
+    let recovery = load.first_right(undone).await;
     wait_ready(client, address).await;
-    let settled = Instant::now();
-    let whole = load.until(settled, Duration::from_secs(10), |answers| answers.len() >= ENOUGH).await;
+    let ready = Instant::now();
+    let has_answers = load.until(ready, Duration::from_secs(10), |answers| answers.len() >= ENOUGH).await;
 
-    let answers = load.since(struck);
+    let answers = load.since(started);
     let wrong = wrong(&answers);
     let right = answers.iter().filter(|answer| matches!(answer.verdict, Verdict::Right | Verdict::RightWithoutTrend));
     let errors: Vec<_> =
@@ -113,5 +113,5 @@ async fn suffer(fault: &Fault, rig: &Rig, load: &Load, client: &reqwest::Client,
     for answer in wrong.iter().take(3) {
         println!("    wrong: {answer}");
     }
-    wrong.is_empty() && recovery.is_some() && whole
+    wrong.is_empty() && recovery.is_some() && has_answers
 }

@@ -1,32 +1,32 @@
-//! Databases that die, hang and lie.
+//! Databases that fail, hang, or return changed data.
 
 use crate::faults::{DATA, Fault, NETWORKS, SERVERS, SESSIONS};
 use crate::trial::Trial;
 
-async fn one_after_the_other(faults: &[Fault]) {
+async fn run_all(faults: &[Fault]) {
     let trial = Trial::start().await;
     for fault in faults {
-        trial.suffer(fault).await;
+        trial.run(fault).await;
     }
     trial.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_die_or_hang_make_no_answer_wrong_and_disturb_no_other_flow() {
-    one_after_the_other(&SERVERS).await;
+async fn servers_that_fail_or_hang_cause_no_wrong_answer_and_affect_no_other_flow() {
+    run_all(&SERVERS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn networks_that_fail_make_no_answer_wrong_and_disturb_no_other_flow() {
-    one_after_the_other(&NETWORKS).await;
+async fn networks_that_fail_cause_no_wrong_answer_and_affect_no_other_flow() {
+    run_all(&NETWORKS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn servers_that_do_not_serve_make_no_answer_wrong_and_disturb_no_other_flow() {
-    one_after_the_other(&SESSIONS).await;
+async fn servers_that_do_not_serve_cause_no_wrong_answer_and_affect_no_other_flow() {
+    run_all(&SESSIONS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn data_that_is_not_what_it_was_makes_no_answer_wrong_and_disturbs_no_other_flow() {
-    one_after_the_other(&DATA).await;
+async fn changed_schemas_and_data_cause_no_wrong_answer_and_affect_no_other_flow() {
+    run_all(&DATA).await;
 }

@@ -1,4 +1,4 @@
-//! The real program, told to stop under load.
+//! The shutdown of the program under load.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,26 +9,26 @@ use nix::unistd::Pid;
 use serde_json::json;
 
 use crate::support::{Database, connect, eventually, eventually_async};
-use crate::trial::alone;
+use crate::trial::exclusive;
 
 const CLIENTS: usize = 8;
 
-/// The real program, which serves one flow.
+/// The running program, which serves one flow.
 pub struct Program {
     child: Child,
-    /// Where it listens.
+    /// The address of its server.
     pub address: SocketAddr,
     database: Database,
     _files: tempfile::TempDir,
 }
 
 impl Program {
-    /// Serves a flow whose query takes so many seconds.
+    /// Serves a flow whose query takes this number of seconds.
     async fn start(seconds: &str) -> Self {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_tributary")), seconds).await
     }
 
-    /// As [`Self::start`], by a command that takes the program's arguments.
+    /// As [`Self::start`], with another command.
     pub async fn start_by(mut command: Command, seconds: &str) -> Self {
         let database = Database::empty().await;
         let files = tempfile::tempdir().expect("a directory");
@@ -58,7 +58,7 @@ impl Program {
         program
     }
 
-    /// Asks, and returns when every query runs.
+    /// Sends requests, and returns when all their queries run.
     async fn busy(&self) -> Vec<tokio::task::JoinHandle<reqwest::Result<u16>>> {
         let url = format!("http://{}/flows/slow", self.address);
         let ask = |_| {
@@ -81,9 +81,9 @@ impl Program {
             .get(0)
     }
 
-    fn tell_to_stop(&self) {
+    fn send_sigterm(&self) {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
-        kill(pid, Signal::SIGTERM).expect("the program is told");
+        kill(pid, Signal::SIGTERM).expect("the signal is sent");
     }
 
     fn ended(&mut self) -> ExitStatus {
@@ -110,14 +110,14 @@ impl Drop for Program {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_told_to_stop_finishes_what_is_in_flight_and_closes_its_connections() {
-    let _alone = alone().await;
+async fn sigterm_lets_requests_in_flight_finish_and_closes_connections() {
+    let _exclusive = exclusive().await;
     let mut program = Program::start("1.5").await;
     let asked = program.busy().await;
-    program.tell_to_stop();
+    program.send_sigterm();
     eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
     for asked in asked {
-        assert_eq!(asked.await.expect("no panic").expect("what was in flight is answered"), 200);
+        assert_eq!(asked.await.expect("no panic").expect("requests in flight are answered"), 200);
     }
     assert_eq!(program.ended().code(), Some(0));
     program.no_session_is_left().await;
@@ -125,18 +125,18 @@ async fn a_program_told_to_stop_finishes_what_is_in_flight_and_closes_its_connec
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_stops_at_once() {
-    let _alone = alone().await;
+    let _exclusive = exclusive().await;
     let mut program = Program::start("20").await;
     let asked = program.busy().await;
-    program.tell_to_stop();
+    program.send_sigterm();
     eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
-    assert!(program.child.try_wait().expect("its status is known").is_none(), "it did not wait for what is in flight");
-    let told = Instant::now();
-    program.tell_to_stop();
+    assert!(program.child.try_wait().expect("its status is known").is_none(), "it did not wait for requests in flight");
+    let signalled = Instant::now();
+    program.send_sigterm();
     program.ended();
-    // Below each limit that it would wait for otherwise: the query's 20 s, the 10 s of `drain_timeout_ms`, and the 2 s that
-    // a domain waits for connections whose queries still run.
-    assert!(told.elapsed() < Duration::from_secs(2), "it took {:?}", told.elapsed());
+    // Less than each limit of a graceful stop: the query's 20 s, the 10 s of `drain_timeout_ms`, and the 2 s that a domain waits for
+    // its connections to close.
+    assert!(signalled.elapsed() < Duration::from_secs(2), "it took {:?}", signalled.elapsed());
     for asked in asked {
         let answer = asked.await.expect("no panic");
         assert!(answer.as_ref().is_err_and(|error| !error.is_timeout()), "the request is cut off: {answer:?}");

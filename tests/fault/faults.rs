@@ -1,4 +1,5 @@
-//! The faults, each as what is done and what undoes it. `main.rs` asserts over them; `chaos.rs` prints a table of them.
+//! The faults, each with the action that causes it and the one that undoes it. `databases.rs` asserts over them, and `chaos.rs` prints a
+//! table.
 
 use std::time::Duration;
 
@@ -7,28 +8,28 @@ use tokio_postgres::{Client, NoTls};
 use crate::rig::Rig;
 use crate::support::{DOMAINS, Fault as Network, connect};
 
-/// Something that goes wrong, and what may then be answered.
+/// A fault, and the answers that are acceptable under it.
 pub struct Fault {
-    /// What it is, for people.
+    /// Its description.
     pub name: &'static str,
-    /// Whose database it concerns; none where it concerns all four.
+    /// The domain that it affects. `None` for all four.
     pub domain: Option<&'static str>,
     /// What is done.
-    pub strike: Strike,
-    /// The codes of problems that are honest under it. Where it is not `passing`, one of them must be seen.
+    pub action: Action,
+    /// The acceptable problem codes. Unless it is `transient`, one of them must occur.
     pub codes: &'static [&'static str],
-    /// Whether it may go by without one problem.
-    pub passing: bool,
+    /// Whether it may cause no problem at all.
+    pub transient: bool,
 }
 
-/// What is done to a database, its server, or the way there.
+/// What is done to a database, its server, or the network.
 #[derive(Debug, Clone, Copy)]
-pub enum Strike {
-    /// SIGKILL to the whole family of processes; undone by a restart on its port.
+pub enum Action {
+    /// SIGKILL to all processes of the server. Undone by a restart on its port.
     Kill,
-    /// SIGSTOP to the whole family; undone by SIGCONT.
+    /// SIGSTOP to all processes of the server. Undone by SIGCONT.
     Freeze,
-    /// The network; undone by one that works.
+    /// A fault of the network.
     Network(Network),
     /// Every connection is reset once.
     Cut,
@@ -36,62 +37,62 @@ pub enum Strike {
     HalfClose,
     /// The server ends every session once.
     Terminate,
-    /// Others take every connection slot.
+    /// Another client takes every connection slot.
     Slots,
-    /// Another session holds this table.
+    /// Another session locks this table.
     Lock(&'static str),
-    /// Statements that do it, and that undo it.
+    /// Statements, and the statements that undo them.
     Sql(&'static str, &'static str),
 }
 
-/// Sessions that keep a fault going.
+/// Sessions that sustain a fault.
 pub type Held = Vec<Client>;
 
-/// While it is not yet known that a database hangs, queries wait for its connections until there are too many.
-const GONE: &[&str] = &["domain_unavailable", "domain_overloaded", "connection_lost", "timeout"];
+/// The codes of an outage. Before it is detected that a database hangs, queries wait for its connections until there are too many.
+const OUTAGE: &[&str] = &["domain_unavailable", "domain_overloaded", "connection_lost", "timeout"];
 const REFUSED: &[&str] = &["query_failed"];
 
-const fn fault(name: &'static str, domain: &'static str, strike: Strike, codes: &'static [&'static str]) -> Fault {
-    Fault { name, domain: Some(domain), strike, codes, passing: false }
+const fn fault(name: &'static str, domain: &'static str, action: Action, codes: &'static [&'static str]) -> Fault {
+    Fault { name, domain: Some(domain), action, codes, transient: false }
 }
 
-const fn passing(name: &'static str, domain: &'static str, strike: Strike) -> Fault {
-    Fault { name, domain: Some(domain), strike, codes: GONE, passing: true }
+const fn transient(name: &'static str, domain: &'static str, action: Action) -> Fault {
+    Fault { name, domain: Some(domain), action, codes: OUTAGE, transient: true }
 }
 
-const fn of_all(name: &'static str, strike: Strike) -> Fault {
-    Fault { name, domain: None, strike, codes: GONE, passing: false }
+const fn of_all(name: &'static str, action: Action) -> Fault {
+    Fault { name, domain: None, action, codes: OUTAGE, transient: false }
 }
 
-/// Servers that die or hang.
+/// Servers that fail or hang.
 pub const SERVERS: [Fault; 4] = [
-    fault("the server is killed", "oms_db", Strike::Kill, GONE),
-    fault("the server is frozen", "inventory_db", Strike::Freeze, GONE),
-    of_all("all four servers are killed", Strike::Kill),
-    of_all("all four servers are frozen", Strike::Freeze),
+    fault("the server is killed", "oms_db", Action::Kill, OUTAGE),
+    fault("the server is frozen", "inventory_db", Action::Freeze, OUTAGE),
+    of_all("all four servers are killed", Action::Kill),
+    of_all("all four servers are frozen", Action::Freeze),
 ];
 
 /// Networks that fail.
 pub const NETWORKS: [Fault; 7] = [
-    passing("connections are cut", "supplier_db", Strike::Cut),
-    passing("connections are half-closed", "uom_db", Strike::HalfClose),
-    passing("everything arrives 50 ms late", "oms_db", Strike::Network(Network::Delay(Duration::from_millis(50)))),
-    fault("nothing arrives until later", "inventory_db", Strike::Network(Network::Stall), GONE),
-    fault("everything is lost in silence", "supplier_db", Strike::Network(Network::DropSilently), GONE),
-    of_all("everything is lost from all four", Strike::Network(Network::DropSilently)),
-    Fault { passing: true, ..of_all("all connections are cut", Strike::Cut) },
+    transient("connections are cut", "supplier_db", Action::Cut),
+    transient("connections are half-closed", "uom_db", Action::HalfClose),
+    transient("packets are delayed by 50 ms", "oms_db", Action::Network(Network::Delay(Duration::from_millis(50)))),
+    fault("the network stalls", "inventory_db", Action::Network(Network::Stall), OUTAGE),
+    fault("all packets are dropped", "supplier_db", Action::Network(Network::DropSilently), OUTAGE),
+    of_all("all packets of all four are dropped", Action::Network(Network::DropSilently)),
+    Fault { transient: true, ..of_all("all connections are cut", Action::Cut) },
 ];
 
-/// Servers that live and do not serve.
+/// Servers that run but do not serve.
 pub const SESSIONS: [Fault; 5] = [
-    passing("every session is ended", "oms_db", Strike::Terminate),
-    Fault { passing: true, ..of_all("every session of all four is ended", Strike::Terminate) },
-    fault("every slot is taken", "inventory_db", Strike::Slots, GONE),
-    fault("a lock is held", "supplier_db", Strike::Lock("suppliers"), &["timeout", "domain_overloaded"]),
+    transient("every session is ended", "oms_db", Action::Terminate),
+    Fault { transient: true, ..of_all("every session of all four is ended", Action::Terminate) },
+    fault("every slot is taken", "inventory_db", Action::Slots, OUTAGE),
+    fault("a lock is held", "supplier_db", Action::Lock("suppliers"), &["timeout", "domain_overloaded"]),
     fault(
         "the disk is full",
         "oms_db",
-        Strike::Sql(
+        Action::Sql(
             "ALTER TABLE oms_history RENAME TO kept;
              CREATE FUNCTION write() RETURNS numeric LANGUAGE plpgsql AS
                 $$ BEGIN RAISE 'could not write: no space left on device' USING ERRCODE = '53100'; END $$;
@@ -102,13 +103,13 @@ pub const SESSIONS: [Fault; 5] = [
     ),
 ];
 
-/// A column of `table` that is NULL until it is again what it was.
+/// Sets a column of `table` to NULL, and restores it.
 macro_rules! null {
     ($domain:literal, $table:literal, $column:literal, $codes:expr) => {
         fault(
             concat!($column, " is NULL"),
             $domain,
-            Strike::Sql(
+            Action::Sql(
                 concat!(
                     "CREATE TABLE kept AS SELECT * FROM ",
                     $table,
@@ -143,18 +144,18 @@ macro_rules! null {
     };
 }
 
-/// Databases that are not what they were.
+/// Databases with changed schema or data.
 pub const DATA: [Fault; 12] = [
     fault(
-        "the table is gone",
+        "the table is missing",
         "uom_db",
-        Strike::Sql("ALTER TABLE uom_conversions RENAME TO kept", "ALTER TABLE kept RENAME TO uom_conversions"),
+        Action::Sql("ALTER TABLE uom_conversions RENAME TO kept", "ALTER TABLE kept RENAME TO uom_conversions"),
         REFUSED,
     ),
     fault(
         "a column is retyped",
         "inventory_db",
-        Strike::Sql(
+        Action::Sql(
             "ALTER TABLE inventory DROP CONSTRAINT inventory_available_qty_check;
              ALTER TABLE inventory ALTER available_qty TYPE text",
             "ALTER TABLE inventory ALTER available_qty TYPE numeric(12, 2) USING available_qty::numeric",
@@ -162,9 +163,9 @@ pub const DATA: [Fault; 12] = [
         &["query_failed", "rule_error", "unmappable_column"],
     ),
     fault(
-        "a row is there twice",
+        "a row is duplicated",
         "oms_db",
-        Strike::Sql(
+        Action::Sql(
             "ALTER TABLE oms_history DROP CONSTRAINT oms_history_pkey;
              CREATE TABLE kept AS SELECT * FROM oms_history; INSERT INTO oms_history SELECT * FROM kept",
             "DELETE FROM oms_history; INSERT INTO oms_history SELECT * FROM kept; DROP TABLE kept;
@@ -175,13 +176,13 @@ pub const DATA: [Fault; 12] = [
     fault(
         "the permission is revoked",
         "supplier_db",
-        Strike::Sql("REVOKE SELECT ON suppliers FROM service", "GRANT SELECT ON suppliers TO service"),
+        Action::Sql("REVOKE SELECT ON suppliers FROM service", "GRANT SELECT ON suppliers TO service"),
         REFUSED,
     ),
     fault(
-        "the rows are gone",
+        "the rows are deleted",
         "inventory_db",
-        Strike::Sql(
+        Action::Sql(
             "CREATE TABLE kept AS SELECT * FROM inventory; DELETE FROM inventory",
             "INSERT INTO inventory SELECT * FROM kept; DROP TABLE kept",
         ),
@@ -192,49 +193,49 @@ pub const DATA: [Fault; 12] = [
     null!("supplier_db", "suppliers", "unit_price", &["rule_error"]),
     null!("supplier_db", "suppliers", "moq", &["rule_error"]),
     null!("supplier_db", "suppliers", "lead_time", &["rule_error"]),
-    Fault { passing: true, ..null!("oms_db", "oms_history", "trend", &[]) },
-    Fault { passing: true, ..null!("uom_db", "uom_conversions", "conversion_factor", &[]) },
+    Fault { transient: true, ..null!("oms_db", "oms_history", "trend", &[]) },
+    Fault { transient: true, ..null!("uom_db", "uom_conversions", "conversion_factor", &[]) },
 ];
 
 impl Fault {
-    /// The domains it concerns.
+    /// The domains that it affects.
     pub fn domains(&self) -> Vec<&'static str> {
         self.domain.map_or_else(|| DOMAINS.to_vec(), |domain| vec![domain])
     }
 
-    /// Does it. What is returned must be kept until [`Self::mend`].
-    pub async fn strike(&self, rig: &Rig) -> Held {
+    /// Injects the fault. The returned sessions must be kept until [`Self::undo`].
+    pub async fn inject(&self, rig: &Rig) -> Held {
         let mut held = Vec::new();
         for domain in self.domains() {
-            held.extend(self.strike.at(rig, domain).await);
+            held.extend(self.action.run(rig, domain).await);
         }
         held
     }
 
-    /// Undoes it.
-    pub async fn mend(&self, rig: &Rig, held: Held) {
+    /// Undoes the fault.
+    pub async fn undo(&self, rig: &Rig, held: Held) {
         for domain in self.domains() {
             let (server, proxy) = (rig.family.server(domain), rig.family.proxy(domain));
-            match self.strike {
-                Strike::Kill => server.restart().expect("the server starts again on its port"),
-                Strike::Freeze => server.thaw(),
-                Strike::Network(fault) => {
+            match self.action {
+                Action::Kill => server.restart().expect("the server starts again on its port"),
+                Action::Freeze => server.thaw(),
+                Action::Network(fault) => {
                     if fault == Network::DropSilently {
-                        // The server was never told that those sessions ended; they would keep its few slots.
+                        // The server has not seen the end of those sessions, which would keep its few slots.
                         proxy.cut();
                     }
                     proxy.set(Network::None);
                 }
-                Strike::Sql(_, mend) => rig.run(domain, mend).await,
-                Strike::Cut | Strike::HalfClose | Strike::Terminate | Strike::Slots | Strike::Lock(_) => {}
+                Action::Sql(_, undo) => rig.run(domain, undo).await,
+                Action::Cut | Action::HalfClose | Action::Terminate | Action::Slots | Action::Lock(_) => {}
             }
         }
         drop(held);
     }
 }
 
-impl Strike {
-    async fn at(self, rig: &Rig, domain: &str) -> Held {
+impl Action {
+    async fn run(self, rig: &Rig, domain: &str) -> Held {
         let (server, proxy) = (rig.family.server(domain), rig.family.proxy(domain));
         match self {
             Self::Kill => server.kill_family(),
@@ -250,7 +251,7 @@ impl Strike {
                 client.batch_execute(&lock).await.expect("the table is locked");
                 return vec![client];
             }
-            Self::Sql(strike, _) => rig.run(domain, strike).await,
+            Self::Sql(statements, _) => rig.run(domain, statements).await,
         }
         Vec::new()
     }
@@ -261,7 +262,7 @@ async fn terminate(client: &Client) {
     client.batch_execute(end).await.expect("the sessions are ended");
 }
 
-/// Takes every free slot, then those of the service, as often as it gets one back.
+/// Takes every free slot, and then those of the service by ending its sessions.
 async fn take_slots(url: &str) -> Held {
     let mut held = vec![connect(url).await];
     for _ in 0..200 {

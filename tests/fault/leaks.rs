@@ -1,4 +1,4 @@
-//! What is left over after many rounds of faults: nothing.
+//! Many rounds of faults leak no resources.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use crate::support::{DOMAINS, eventually_async};
 use crate::trial::Trial;
 
 const ROUNDS: usize = 6;
-/// Connections of a pool at most, and the probe's.
+/// The most connections of a domain, including the probe's.
 const CONNECTIONS: i64 = 21;
-/// What memory may grow by over all rounds; fragments, and the test's own record of every answer.
+/// The most growth of memory over all rounds, for fragmentation and the test's record of answers.
 const GROWTH_KB: u64 = 32 * 1024;
 
 #[derive(Debug)]
@@ -22,12 +22,12 @@ struct Held {
 }
 
 fn held() -> Held {
-    let status = fs::read_to_string("/proc/self/status").expect("this system tells of its processes");
+    let status = fs::read_to_string("/proc/self/status").expect("/proc/self/status");
     let number = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("the line is there");
         line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
     };
-    let files = fs::read_dir("/proc/self/fd").expect("this system tells of its files").count();
+    let files = fs::read_dir("/proc/self/fd").expect("/proc/self/fd").count();
     Held { threads: number("Threads:"), files, memory_kb: number("VmRSS:") }
 }
 
@@ -35,17 +35,17 @@ async fn round(trial: &Trial) {
     let faults: [&Fault; 4] = [&SERVERS[2], &NETWORKS[6], &SESSIONS[1], &SERVERS[0]];
     for fault in faults {
         let start = Instant::now();
-        let kept = fault.strike(&trial.rig).await;
-        let struck = trial.load.until(start, Duration::from_secs(5), |answers| answers.len() >= 40).await;
-        assert!(struck, "{}: no answers", fault.name);
-        fault.mend(&trial.rig, kept).await;
+        let held = fault.inject(&trial.rig).await;
+        let has_answers = trial.load.until(start, Duration::from_secs(5), |answers| answers.len() >= 40).await;
+        assert!(has_answers, "{}: no answers", fault.name);
+        fault.undo(&trial.rig, held).await;
         trial.load.first_right(Instant::now()).await.expect("the service answers again");
         wait_ready(&trial.app.client, trial.app.address).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_rounds_of_faults_leave_no_connection_thread_file_or_memory_behind() {
+async fn many_rounds_of_faults_leak_no_connection_thread_file_or_memory() {
     let trial = Trial::start().await;
     round(&trial).await;
     let before = held();
@@ -58,9 +58,9 @@ async fn many_rounds_of_faults_leave_no_connection_thread_file_or_memory_behind(
         let here = i64::try_from(trial.rig.family.proxy(domain).connections()).expect("few");
         assert!(here <= CONNECTIONS, "{domain}: {here} connections are open");
     }
-    // Connections of a pool come and go: 20 at most in each of four, with two ends each in this process's proxies.
+    // The number of connections varies: at most 20 in each of four pools, with two more ends each in this process's proxies.
     let most_files = before.files + 4 * 20 * 3;
-    eventually_async("no file and no thread is left over", async || {
+    eventually_async("no file and no thread is leaked", async || {
         let now = held();
         now.threads <= before.threads + 2 && now.files <= most_files
     })

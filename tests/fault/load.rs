@@ -1,4 +1,4 @@
-//! Steady load, and the judgement of every single answer.
+//! Steady load whose every answer is checked.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 
 /// Clients of the purchasing flow.
 pub const CLIENTS: usize = 20;
-/// What a client does between an answer and its next question.
-const THINKING: Duration = Duration::from_millis(20);
-/// What the three products' orders are; `trend` and `expected_delivery_date` are judged apart.
+/// The pause of a client between an answer and its next request.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The orders of the three products, without `trend` and `expected_delivery_date`, which are checked separately.
 const ORDERS: [(&str, &str); 3] = [
     (
         "PROD-001",
@@ -30,36 +30,36 @@ const ORDERS: [(&str, &str); 3] = [
 ];
 const TRENDS: [(&str, &str); 3] = [("PROD-001", "increasing"), ("PROD-002", "stable"), ("PROD-003", "decreasing")];
 
-/// What an answer was.
+/// The verdict on an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Exactly what the sample data asks for.
+    /// Exactly the answer for the sample data.
     Right,
-    /// The same, but the trend is not known: what the database now says, since no rule computes with it.
+    /// The same without a trend, which is correct where the column is NULL, since no rule uses it.
     RightWithoutTrend,
-    /// A problem that names whose fault it is.
+    /// A problem that names its cause.
     Problem {
         /// Its stable code.
         code: String,
-        /// Its domain; for a rule's error the nodes it names.
+        /// Its domain. For an error of a rule, the domain of the node that it names.
         blames: String,
     },
-    /// Anything else. There must be none.
+    /// Anything else.
     Wrong(String),
 }
 
 /// One answer.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// When it was asked.
-    pub began: Instant,
+    /// When the request was sent.
+    pub sent: Instant,
     /// When it was answered.
-    pub ended: Instant,
-    /// What it was.
+    pub answered: Instant,
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// Judges an answer about `product`.
+/// Checks an answer about `product`.
 pub fn judge(product: &str, status: u16, text: &str) -> Verdict {
     let wrong = || Verdict::Wrong(format!("{product}: {status} {text}"));
     let Ok(answer) = serde_json::from_str::<Json>(text) else { return wrong() };
@@ -72,7 +72,7 @@ pub fn judge(product: &str, status: u16, text: &str) -> Verdict {
     let trend = fields.shift_remove("demand_trend").unwrap_or_default();
     let delivered = delivery.and_then(|day| day.as_str()?.parse::<jiff::civil::Date>().ok());
     let expected = ORDERS.iter().find(|(known, _)| *known == product).map(|(_, order)| *order);
-    // As texts, for the digits count: 15.50 is not 15.5.
+    // Compared as text, because the digits matter: 15.50 is not 15.5.
     if answer["status"] != "success" || delivered.is_none() || Some(order.to_string().as_str()) != expected {
         return wrong();
     }
@@ -83,7 +83,7 @@ pub fn judge(product: &str, status: u16, text: &str) -> Verdict {
     }
 }
 
-/// The code of a problem, and the domain it names. A rule's error has no domain of its own: it names the facts.
+/// The code of a problem and its domain. An error of a rule has no domain, but names facts of a node.
 fn blame(problem: &Json) -> Option<(String, String)> {
     let code = problem["code"].as_str()?.to_owned();
     let blames = match problem["domain"].as_str() {
@@ -99,7 +99,7 @@ fn blame(problem: &Json) -> Option<(String, String)> {
     Some((code, blames))
 }
 
-/// Clients that ask until they are told to stop.
+/// Clients that send requests until they are stopped.
 pub struct Load {
     answers: Arc<Mutex<Vec<Judged>>>,
     stop: Arc<AtomicBool>,
@@ -115,7 +115,7 @@ impl Load {
         })
     }
 
-    /// Two clients of the flow that no fault touches.
+    /// Two clients of the flow that no fault affects.
     pub fn unrelated(client: &reqwest::Client, address: SocketAddr) -> Self {
         Self::start(2, client, address, "/unrelated", |_| {
             let judge = |status, text: &str| match (status, text.contains(r#""name":"calm""#)) {
@@ -126,8 +126,8 @@ impl Load {
         })
     }
 
-    /// `clients` that ask what `ask` says, and judge the answer by it.
-    #[allow(clippy::type_complexity, reason = "a question and its judge, made together")]
+    /// `clients` that send the requests of `ask`, and check each answer with its function.
+    #[allow(clippy::type_complexity, reason = "a request with its check")]
     pub fn start(
         clients: usize,
         client: &reqwest::Client,
@@ -142,17 +142,17 @@ impl Load {
             tokio::spawn(async move {
                 for turn in first.. {
                     let (question, judge) = ask(turn);
-                    let began = Instant::now();
+                    let sent = Instant::now();
                     let verdict = match post(&client, &url, &question).await {
                         Ok((status, text)) => judge(status, &text),
                         Err(error) => Verdict::Wrong(error.to_string()),
                     };
-                    let judged = Judged { began, ended: Instant::now(), verdict };
+                    let judged = Judged { sent, answered: Instant::now(), verdict };
                     answers.lock().unwrap_or_else(PoisonError::into_inner).push(judged);
                     if stop.load(Ordering::SeqCst) {
                         return;
                     }
-                    tokio::time::sleep(THINKING).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
             })
         };
@@ -164,12 +164,12 @@ impl Load {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answers to what was asked since `start`.
+    /// The answers to requests sent since `start`.
     pub fn since(&self, start: Instant) -> Vec<Judged> {
-        self.answers().iter().filter(|answer| answer.began >= start).cloned().collect()
+        self.answers().iter().filter(|answer| answer.sent >= start).cloned().collect()
     }
 
-    /// Waits until `enough` holds of the answers to what was asked since `start`, at most for `limit`.
+    /// Waits until `enough` holds for the answers to requests sent since `start`, at most for `limit`.
     pub async fn until(&self, start: Instant, limit: Duration, enough: impl Fn(&[Judged]) -> bool) -> bool {
         let deadline = Instant::now() + limit;
         while !enough(&self.since(start)) {
@@ -181,15 +181,15 @@ impl Load {
         true
     }
 
-    /// Waits for a right answer to what was asked since `start`; how long after `start` the first one came.
+    /// Waits for a right answer to a request sent since `start`. Returns its time after `start`.
     pub async fn first_right(&self, start: Instant) -> Option<Duration> {
         let right = |answer: &Judged| answer.verdict == Verdict::Right;
         self.until(start, Duration::from_secs(20), |answers| answers.iter().any(right)).await;
-        let firsts = self.since(start).into_iter().filter(right).map(|answer| answer.ended.duration_since(start));
+        let firsts = self.since(start).into_iter().filter(right).map(|answer| answer.answered.duration_since(start));
         firsts.min()
     }
 
-    /// Lets every client finish its question.
+    /// Stops the clients after their current requests.
     pub async fn stop(self) -> Vec<Judged> {
         self.stop.store(true, Ordering::SeqCst);
         for client in self.clients {
@@ -204,7 +204,7 @@ async fn post(client: &reqwest::Client, url: &str, question: &Json) -> reqwest::
     Ok((response.status().as_u16(), response.text().await?))
 }
 
-/// How many problems of which code blaming whom.
+/// The number of problems by code and domain.
 pub fn problems(answers: &[Judged]) -> BTreeMap<(String, String), usize> {
     let mut found = BTreeMap::new();
     for answer in answers {
@@ -215,7 +215,7 @@ pub fn problems(answers: &[Judged]) -> BTreeMap<(String, String), usize> {
     found
 }
 
-/// What was neither right nor an honest problem.
+/// The answers that were neither right nor a proper problem.
 pub fn wrong(answers: &[Judged]) -> Vec<&str> {
     let wrong = answers.iter().filter_map(|answer| match &answer.verdict {
         Verdict::Wrong(what) => Some(what.as_str()),
@@ -224,9 +224,9 @@ pub fn wrong(answers: &[Judged]) -> Vec<&str> {
     wrong.collect()
 }
 
-/// The time within which 95 of 100 answers came.
+/// The 95th percentile of the response times.
 pub fn p95(answers: &[Judged]) -> Duration {
-    let mut times: Vec<_> = answers.iter().map(|answer| answer.ended.duration_since(answer.began)).collect();
+    let mut times: Vec<_> = answers.iter().map(|answer| answer.answered.duration_since(answer.sent)).collect();
     times.sort();
     times.get(times.len() * 95 / 100).copied().unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! A database can die, hang or lie, and no answer is wrong and no other flow notices.
+//! When databases fail, hang or change, no answer is wrong and no other flow is affected.
 //!
-//! Four servers under steady load, a flow beside them that has nothing to do with them, and one fault after the other.
+//! The tests inject one fault after the other into four servers under steady load, beside an unrelated flow.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 

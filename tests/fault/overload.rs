@@ -1,14 +1,14 @@
-//! Ten times the load that the service can carry.
+//! Ten times the load that the service can handle.
 
 use std::time::{Duration, Instant};
 
 use crate::support::{Database, Setup, TestApp, connect};
-use crate::trial::alone;
+use crate::trial::exclusive;
 
-/// Decisions under way at once, and how long each takes: 40 a second.
-const AT_ONCE: usize = 8;
+/// The concurrent decisions and the duration of each: 40 a second.
+const CONCURRENT: usize = 8;
 const EACH: Duration = Duration::from_millis(200);
-const CLIENTS: usize = 10 * AT_ONCE;
+const CLIENTS: usize = 10 * CONCURRENT;
 const LASTING: Duration = Duration::from_secs(3);
 
 const GRAPH: &str = r#"
@@ -20,49 +20,49 @@ outcomes: [{ status: rested, when: "nap.id == input.id", message: "rested" }]
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_times_the_load_is_refused_quickly_and_what_is_served_keeps_its_latency() {
-    let _alone = alone().await;
+async fn excess_load_is_rejected_quickly_and_admitted_requests_keep_their_latency() {
+    let _exclusive = exclusive().await;
     let database = Database::empty().await;
     let files = tempfile::tempdir().expect("a directory");
     let (graph, config) = (files.path().join("graph.yaml"), files.path().join("service.yaml"));
     std::fs::write(&graph, GRAPH).expect("the file is written");
-    std::fs::write(&config, format!("http: {{ max_in_flight: {AT_ONCE} }}\n")).expect("the file is written");
+    std::fs::write(&config, format!("http: {{ max_in_flight: {CONCURRENT} }}\n")).expect("the file is written");
     let setup = Setup { graphs: vec![graph], config: Some(config), ..Setup::default() };
     let app = TestApp::start(setup.domain("slow_db", &database.url()));
     app.wait_for("/readyz", 200).await;
 
-    // Its connections are made before: what is measured is what it does with those.
-    let first = (0..AT_ONCE).map(|_| ask(app.client.clone(), app.url("/flows/slow"), Instant::now(), EACH));
+    // Connections are made before the measurement.
+    let first = (0..CONCURRENT).map(|_| ask(app.client.clone(), app.url("/flows/slow"), Instant::now(), EACH));
     futures_util::future::join_all(first).await;
     let start = Instant::now();
-    // Beside them somebody asks for nothing but a sign of life, and somebody the database itself for the same: what takes them
-    // longer, the machine takes and not the service.
-    let life = tokio::spawn(ask_for_life(app.client.clone(), app.url("/livez"), start));
-    let bare = tokio::spawn(ask_the_database(connect(&database.url()).await, start));
+    // For comparison one client requests `/livez`, and one sends the query to the database directly: their delays are those of the
+    // machine.
+    let life = tokio::spawn(request_livez(app.client.clone(), app.url("/livez"), start));
+    let bare = tokio::spawn(query_directly(connect(&database.url()).await, start));
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| tokio::spawn(ask(app.client.clone(), app.url("/flows/slow"), start, LASTING))).collect();
     let (mut served, mut refused) = (Vec::new(), Vec::new());
     for client in clients {
-        for (status, took) in client.await.expect("every answer is served or refused properly") {
+        for (status, took) in client.await.expect("every request is served or rejected properly") {
             if status == 200 { &mut served } else { &mut refused }.push(took);
         }
     }
-    let (mut life, mut bare) = (life.await.expect("signs of life"), bare.await.expect("answers"));
+    let (mut life, mut bare) = (life.await.expect("answers"), bare.await.expect("answers"));
     for times in [&mut served, &mut refused, &mut life, &mut bare] {
         times.sort();
     }
     let p95 = |times: &[Duration]| times[times.len() * 95 / 100];
     let (busy, bare) = (p95(&life), p95(&bare));
-    let possible = AT_ONCE * usize::try_from(LASTING.as_millis() / bare.as_millis()).expect("few");
+    let possible = CONCURRENT * usize::try_from(LASTING.as_millis() / bare.as_millis()).expect("few");
     assert!(served.len() >= possible / 2, "only {} of {possible} were served", served.len());
     assert!(refused.len() > served.len(), "{} served, {} refused", served.len(), refused.len());
-    assert!(p95(&served) < bare * 2 + busy, "the served took {:?}, the query alone {bare:?}", p95(&served));
+    assert!(p95(&served) < bare * 2 + busy, "served requests took {:?}, the query itself {bare:?}", p95(&served));
     let most = Duration::from_millis(150) + busy;
-    assert!(p95(&refused) < most, "refusing took {:?}, a sign of life {busy:?}", p95(&refused));
+    assert!(p95(&refused) < most, "rejections took {:?}, /livez {busy:?}", p95(&refused));
 }
 
-/// How long the query takes without the service, again and again.
-async fn ask_the_database(client: tokio_postgres::Client, start: Instant) -> Vec<Duration> {
+/// The durations of the query without the service.
+async fn query_directly(client: tokio_postgres::Client, start: Instant) -> Vec<Duration> {
     let mut times = Vec::new();
     while start.elapsed() < LASTING {
         let asked = Instant::now();
@@ -72,8 +72,8 @@ async fn ask_the_database(client: tokio_postgres::Client, start: Instant) -> Vec
     times
 }
 
-/// How long signs of life take, one after the other.
-async fn ask_for_life(client: reqwest::Client, url: String, start: Instant) -> Vec<Duration> {
+/// The durations of requests to `/livez`.
+async fn request_livez(client: reqwest::Client, url: String, start: Instant) -> Vec<Duration> {
     let mut times = Vec::new();
     while start.elapsed() < LASTING {
         let asked = Instant::now();
@@ -85,7 +85,7 @@ async fn ask_for_life(client: reqwest::Client, url: String, start: Instant) -> V
     times
 }
 
-/// Asks until the time is over, ten times a service's time apart where it is refused.
+/// Sends requests until the time is over, at the interval of [`EACH`].
 async fn ask(client: reqwest::Client, url: String, start: Instant, lasting: Duration) -> Vec<(u16, Duration)> {
     let mut answers = Vec::new();
     while start.elapsed() < lasting {
@@ -102,7 +102,7 @@ async fn ask(client: reqwest::Client, url: String, start: Instant, lasting: Dura
             }
             _ => panic!("{status} {text}"),
         }
-        tokio::time::sleep((EACH).saturating_sub(asked.elapsed())).await;
+        tokio::time::sleep(EACH.saturating_sub(asked.elapsed())).await;
     }
     answers
 }

@@ -1,5 +1,5 @@
-//! What every fault is tried on: four servers with the sample data, each behind a proxy, a fifth for a flow that has
-//! nothing to do with them, and the service.
+//! The environment of the fault tests: four servers with the sample data, each behind a proxy, a fifth for an unrelated flow, and the
+//! files of the service.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use tributary::config::Coalescing;
 
 use crate::support::{DOMAINS, PrivateFamily, Server, Setup, coalescing, eventually_async, repository, sql};
 
-/// Connections a server allows, those reserved for the superuser included.
+/// `max_connections` of the servers, including the slots reserved for the superuser.
 const SLOTS: &str = "40";
-/// The role of the service: not the superuser, so that permissions mean something.
+/// The role of the service. It is no superuser, so that privileges have an effect.
 const ROLE: &str = "CREATE ROLE service LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO service;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO service";
 
-/// A flow on a database of its own, which no fault touches.
+/// A flow with its own database, which no fault affects.
 const UNRELATED: &str = r#"
 flow: unrelated
 path: /unrelated
@@ -25,7 +25,7 @@ nodes:
 outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
 "#;
 
-/// A flow whose rule changes what it depends on, for ever.
+/// A flow whose rule changes its own condition endlessly.
 const ENDLESS: &str = r#"
 flow: endless
 path: /endless
@@ -36,7 +36,7 @@ outcomes: [{ status: arrived, when: "climb.height < 0", message: "arrived" }]
 "#;
 const ENDLESS_RULES: &str = r#"rule "Climb" { when height >= 0 then height = height + input.n; }"#;
 
-/// Short enough that a fault which hangs queries is over soon; what decides recovery is as shipped.
+/// Short timeouts for queries, so that hanging ones end soon. Settings that affect recovery have their defaults.
 fn service_config() -> String {
     let coalesce = if coalescing() == Coalescing::Off { "off" } else { "auto" };
     format!(
@@ -44,11 +44,11 @@ fn service_config() -> String {
     )
 }
 
-/// Four servers to break, a calm one, and the files of the service.
+/// Four servers for faults, one without, and the files of the service.
 pub struct Rig {
     /// The servers of the purchasing flow.
     pub family: PrivateFamily,
-    /// The server of the flow that no fault touches.
+    /// The server of the flow that no fault affects.
     pub calm: Server,
     files: tempfile::TempDir,
 }
@@ -86,7 +86,7 @@ impl Rig {
         self.files.path().join("service.yaml")
     }
 
-    /// Where the databases are: the four through their proxies, and by a role that may only read.
+    /// The URLs of the databases. The four go through their proxies, with a role that may only read.
     pub fn environment(&self) -> Vec<(String, String)> {
         let through_proxies = self.family.environment_through_proxies().into_iter();
         let mut environment: Vec<_> =
@@ -95,18 +95,18 @@ impl Rig {
         environment
     }
 
-    /// What a service in this process is started with.
+    /// The setup of a service in this process.
     pub fn setup(&self) -> Setup {
         let environment = self.environment().into_iter().collect();
         Setup { graphs: self.graphs(), config: Some(self.config()), environment, ..Setup::default() }
     }
 
-    /// Runs statements on a domain's database as the superuser, around the proxy.
+    /// Runs statements on a domain's database as the superuser, without the proxy.
     pub async fn run(&self, domain: &str, statements: &str) {
         sql::run(&self.family.url(domain), "the fault", statements).await.expect("the statements succeed");
     }
 
-    /// How many sessions the service has on a domain's server.
+    /// The number of sessions of the service on a domain's server.
     pub async fn sessions(&self, domain: &str) -> i64 {
         let client = crate::support::connect(&self.family.url(domain)).await;
         let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'service'";
@@ -114,7 +114,7 @@ impl Rig {
     }
 }
 
-/// Waits until every domain says that it is ready.
+/// Waits until every domain reports that it is ready.
 pub async fn wait_ready(client: &reqwest::Client, address: SocketAddr) {
     eventually_async("every domain is ready", async || {
         let Ok(answer) = client.get(format!("http://{address}/health")).send().await else { return false };

@@ -1,4 +1,4 @@
-//! Far more clients than the program may have files open, which send something and then nothing.
+//! Stalled clients, far more than the program may have open files.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -13,17 +13,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::drain::Program;
-use crate::trial::alone;
+use crate::trial::exclusive;
 
 const STALLED: usize = 2_000;
-/// The program's files; the test itself needs more than one a client.
+/// The program's limit of open files. The test itself needs more than one for each client.
 const FILES: u64 = 1_024;
-/// How long whoever does not stall may have to wait.
-const MOST: Duration = Duration::from_secs(1);
-/// By when every stalled client is disconnected: the default time of a request, that of a head, and a busy machine.
-const IN_TIME: Duration = Duration::from_secs(25);
+/// The longest response time of clients that do not stall.
+const MAX_RESPONSE_TIME: Duration = Duration::from_secs(1);
+/// The time within which every stalled client is disconnected: the default timeouts of a request and a head, and a margin.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// What a client sends before it stalls, and until when it reads.
+/// What a client sends before it stalls.
 const STALLS: [(&str, &str); 4] = [
     ("the first byte of a head", "P"),
     ("nothing", ""),
@@ -36,14 +36,14 @@ const STALLS: [(&str, &str); 4] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_thousand_stalled_clients_delay_neither_probes_nor_decisions_and_are_all_disconnected() {
-    let _alone = alone().await;
+    let _exclusive = exclusive().await;
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit is known");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("the limit is raised");
     assert!(hard > FILES * 3, "this test needs more than {hard} open files");
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", &format!("ulimit -n {FILES}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tributary")]);
     let program = Program::start_by(shell, "0").await;
-    // A caller with a pool of connections, which it keeps.
+    // A client with a pool of persistent connections.
     let kept = reqwest::Client::new();
     decide(&kept, program.address).await;
     for (what, bytes) in STALLS {
@@ -51,26 +51,26 @@ async fn two_thousand_stalled_clients_delay_neither_probes_nor_decisions_and_are
         let stalled: Vec<_> = (0..STALLED)
             .map(|_| tokio::spawn(stall(program.address, bytes.as_bytes(), Arc::clone(&connected))))
             .collect();
-        let (begun, mut asked, mut slowest) = (Instant::now(), 0, Duration::ZERO);
-        // What an exchange takes without the service. An answer passes through several threads and processes, each of which may
-        // have to wait as long for a busy machine.
-        let (bare, mut usual) = (bare(), Duration::ZERO);
+        let (started, mut asked, mut slowest) = (Instant::now(), 0, Duration::ZERO);
+        // The duration of an exchange without the service. An answer passes through several threads and processes, each of which a
+        // busy machine can delay as long.
+        let (byte_server, mut usual) = (byte_server(), Duration::ZERO);
         while !stalled.iter().all(|client| client.is_finished()) {
-            assert!(begun.elapsed() < IN_TIME, "{what}: clients are still connected");
+            assert!(started.elapsed() < DISCONNECT_TIMEOUT, "{what}: clients are still connected");
             for client in [&kept, &reqwest::Client::new()] {
                 slowest = slowest.max(live(client, program.address).await).max(decide(client, program.address).await);
                 asked += 2;
             }
-            usual = usual.max(exchange(bare).await);
+            usual = usual.max(exchange(byte_server).await);
         }
-        assert!(slowest < MOST + usual * 16, "{what}: an answer took {slowest:?}, an exchange {usual:?}");
+        assert!(slowest < MAX_RESPONSE_TIME + usual * 16, "{what}: an answer took {slowest:?}, an exchange {usual:?}");
         assert_eq!(connected.load(Ordering::Relaxed), STALLED, "{what}");
         assert!(asked > 20, "{what}: only {asked} answers");
     }
 }
 
-/// Answers a byte with a byte, on a thread of its own.
-fn bare() -> SocketAddr {
+/// A server that answers a byte with a byte, on its own thread.
+fn byte_server() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address = listener.local_addr().expect("its address");
     std::thread::spawn(move || {
@@ -83,34 +83,34 @@ fn bare() -> SocketAddr {
 }
 
 async fn exchange(address: SocketAddr) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.write_all(b"a").await.expect("sent");
     stream.read_u8().await.expect("an answer");
-    begun.elapsed()
+    started.elapsed()
 }
 
 /// Connects, sends `bytes`, and waits to be disconnected.
 async fn stall(address: SocketAddr, bytes: &'static [u8], connected: Arc<AtomicUsize>) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     connected.fetch_add(1, Ordering::Relaxed);
-    // Others may have been in such need of room that it is disconnected already.
+    // It may be disconnected already, to make room for others.
     if stream.write_all(bytes).await.is_ok() {
         drop(stream.read_to_end(&mut Vec::new()).await);
     }
 }
 
 async fn live(client: &reqwest::Client, address: SocketAddr) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     let answer = client.get(format!("http://{address}/livez")).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
-    begun.elapsed()
+    started.elapsed()
 }
 
 async fn decide(client: &reqwest::Client, address: SocketAddr) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     let request = client.post(format!("http://{address}/flows/slow")).json(&json!({ "id": 1 }));
     let answer = request.send().await.expect("an answer");
     assert_eq!(answer.status(), 200);
-    begun.elapsed()
+    started.elapsed()
 }

@@ -1,4 +1,4 @@
-//! Queries that go together get the rows they would have got alone.
+//! Coalesced queries get the same rows as queries that are run singly.
 
 use std::time::Duration;
 
@@ -36,10 +36,10 @@ const SETUP: &str = "
     CREATE FUNCTION roll(n int) RETURNS int LANGUAGE sql VOLATILE AS 'SELECT n';
 ";
 
-/// How many wrapped statements the domain's one connection has prepared.
+/// The number of wrapped queries that are prepared on the domain's only connection.
 const WRAPPED: &str = "SELECT count(*) AS n FROM pg_prepared_statements WHERE statement LIKE 'SELECT tri' || 'butary%'";
 
-/// A domain with a single connection: what comes while it is busy has to wait.
+/// A domain with a single connection, so that queries wait while it is in use.
 async fn single(name: &str) -> (Domain, DomainConfig) {
     let server = shared_server();
     let database = database(server, name, SETUP).await;
@@ -51,9 +51,8 @@ async fn single(name: &str) -> (Domain, DomainConfig) {
 
 type Rows = Result<Vec<Value>, QueryError>;
 
-/// What `text` gives for each of `asks`, asked one after the other; and asked at once, first each by itself and then all in one
-/// message.
-async fn apart_and_together(handle: &DomainHandle, text: &str, asks: &[Vec<Value>]) -> (Vec<Rows>, Vec<Rows>) {
+/// The rows of `text` for each of `asks`: asked one after the other, and asked concurrently, twice.
+async fn singly_and_coalesced(handle: &DomainHandle, text: &str, asks: &[Vec<Value>]) -> (Vec<Rows>, Vec<Rows>) {
     let query = query(text);
     let asked = async |params: &Vec<Value>| ask(handle, &query, params, LONG, None).await.map(|answer| answer.rows);
     let mut apart = Vec::new();
@@ -61,12 +60,11 @@ async fn apart_and_together(handle: &DomainHandle, text: &str, asks: &[Vec<Value
         apart.push(asked(params).await);
     }
     let mut together = join_all(asks.iter().map(asked)).await;
-    let among = async |params: &Vec<Value>| ask(handle, &query, params, LONG, None).await.map(|answer| answer.rows);
-    together.extend(join_all(asks.iter().map(among)).await);
+    together.extend(join_all(asks.iter().map(asked)).await);
     (apart, together)
 }
 
-/// The same rows, and in the same order where the query gives them one.
+/// Whether the rows are the same, and in the same order where the query orders them.
 fn same(text: &str, apart: &Rows, together: &Rows) -> Result<(), String> {
     let shown = |rows: &Rows| match rows {
         Ok(rows) => {
@@ -79,20 +77,20 @@ fn same(text: &str, apart: &Rows, together: &Rows) -> Result<(), String> {
         Err(error) => format!("{:?}", error.kind),
     };
     let (apart, together) = (shown(apart), shown(together));
-    if apart == together { Ok(()) } else { Err(format!("{text}\nalone: {apart}\ntogether: {together}")) }
+    if apart == together { Ok(()) } else { Err(format!("{text}\nsingly: {apart}\ncoalesced: {together}")) }
 }
 
-/// Of the executions of the wrapped statement, how many were planned anew.
-const PLANNED_ANEW: &str =
+/// The number of executions of the wrapped query with a custom plan.
+const CUSTOM_PLANS: &str =
     "SELECT custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT tri' || 'butary%'";
-/// How many times PostgreSQL plans a statement for the parameters at hand before it looks whether that is worth it.
-const TRIALS: i64 = 5;
+/// The number of custom plans before PostgreSQL considers the generic plan.
+const MAX_CUSTOM_PLANS: i64 = 5;
 
 async fn is_wrapped(domain: &Domain) -> bool {
     domain.value(WRAPPED, &[]).await != json("0")
 }
 
-/// A column, its type as SQL names it, and values that a parameter compared with it may have.
+/// A column, its SQL type, and values to compare it with.
 fn columns() -> impl Strategy<Value = (&'static str, &'static str, Vec<&'static str>)> {
     prop_oneof![
         Just(("id", "int4", vec!["1", "7", "60", "61", "-1"])),
@@ -112,7 +110,7 @@ fn columns() -> impl Strategy<Value = (&'static str, &'static str, Vec<&'static 
     ]
 }
 
-/// A query of up to two parameters, and what to ask it with.
+/// A query with up to two parameters, and sets of parameters.
 fn questions() -> impl Strategy<Value = (String, Vec<Vec<String>>)> {
     let operator = prop::sample::select(vec!["=", "<", ">=", "IS NOT DISTINCT FROM", "<>"]);
     let limit = prop_oneof![Just(String::new()), (0..4_u8).prop_map(|limit| format!(" LIMIT {limit}"))];
@@ -151,19 +149,19 @@ fn questions() -> impl Strategy<Value = (String, Vec<Vec<String>>)> {
             let ask = (value(of_a), value(of_b)).prop_map(move |(a, b)| if two { vec![a, b] } else { vec![a] });
             (Just(text), vec(ask, 8..90))
         })
-        // Rows of one place in the order may come in any: the order has to name each row.
+        // The order has to be total: equal rows may come in any order.
         .prop_map(|(text, asks)| (text.replace("ORDER BY price DESC", "ORDER BY price DESC, id"), asks))
 }
 
 #[actix::test]
-async fn generated_queries_give_together_what_they_give_alone() {
+async fn generated_queries_give_the_same_rows_coalesced_and_singly() {
     let (domain, _) = single("coalesced").await;
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Cases::default(), rng);
     for _ in 0..120 {
         let (text, asks) = questions().new_tree(&mut runner).expect("a question").current();
         let asks: Vec<Vec<Value>> = asks.iter().map(|ask| ask.iter().map(|value| json(value)).collect()).collect();
-        let (apart, together) = apart_and_together(&domain.handle, &text, &asks).await;
+        let (apart, together) = singly_and_coalesced(&domain.handle, &text, &asks).await;
         for (apart, together) in apart.iter().cycle().zip(&together) {
             if let Err(error) = apart {
                 panic!("{text}: {error:?}");
@@ -172,11 +170,11 @@ async fn generated_queries_give_together_what_they_give_alone() {
         }
     }
     let Value::Integer(wrapped) = domain.value(WRAPPED, &[]).await else { panic!("no count") };
-    assert!(wrapped > 60, "only {wrapped} of 120 questions went together");
+    assert!(wrapped > 60, "only {wrapped} of 120 queries were coalesced");
     domain.drain().await;
 }
 
-/// A query, the values of its parameter (asked many times over), and whether it goes together.
+/// A query, the values of its parameter, and whether it is coalesced.
 const CASES: [(&str, &[&str], bool); 12] = [
     ("SELECT id FROM stock WHERE id = $1", &["1", "2", "99", "null"], true),
     ("SELECT g AS n FROM generate_series(1, $1::int4) AS g ORDER BY g DESC", &["0", "1", "40", "null"], true),
@@ -184,7 +182,7 @@ const CASES: [(&str, &[&str], bool); 12] = [
     ("SELECT sum(qty * $1) AS total FROM stock", &["2", "null"], true),
     ("SELECT 1 / $1::int4 AS n", &["1", "2", "0"], true),
     ("SELECT $1::float8 AS n", &["1.5", "2"], true),
-    // An aggregate of nothing but a parameter would belong to the statement around it.
+    // An aggregate over only a parameter would belong to the outer query.
     ("SELECT max($1::int4) AS n FROM stock", &["1", "2"], false),
     ("SELECT id FROM stock WHERE id = ANY ($1::int4[]) ORDER BY id", &["[1,2]", "[]", "null", "[2]"], false),
     ("SELECT $1::quantity AS n", &["1.5", "2"], false),
@@ -198,7 +196,7 @@ async fn each_query_gets_its_own_rows_and_its_own_error_whether_it_can_be_wrappe
     for (number, (text, values, wraps)) in CASES.into_iter().enumerate() {
         let (domain, _) = single(&format!("coalesced_{number}")).await;
         let asks: Vec<Vec<Value>> = values.iter().cycle().take(40).map(|value| vec![json(value)]).collect();
-        let (apart, together) = apart_and_together(&domain.handle, text, &asks).await;
+        let (apart, together) = singly_and_coalesced(&domain.handle, text, &asks).await;
         for (apart, together) in apart.iter().cycle().zip(&together) {
             same(text, apart, together).unwrap_or_else(|difference| panic!("{difference}"));
         }
@@ -208,12 +206,12 @@ async fn each_query_gets_its_own_rows_and_its_own_error_whether_it_can_be_wrappe
 }
 
 #[actix::test]
-async fn a_value_that_does_not_fit_fails_its_own_query_only() {
+async fn a_value_that_does_not_fit_fails_only_its_own_query() {
     let (domain, _) = single("coalesced_unfit").await;
     let text = "SELECT id FROM stock WHERE id = $1";
     let asks: Vec<Vec<Value>> =
         ["1", "\"one\"", "2", "1.5"].iter().cycle().take(40).map(|value| vec![json(value)]).collect();
-    let (_, together) = apart_and_together(&domain.handle, text, &asks).await;
+    let (_, together) = singly_and_coalesced(&domain.handle, text, &asks).await;
     for (number, rows) in together.iter().enumerate() {
         match rows {
             Ok(rows) => {
@@ -231,7 +229,7 @@ async fn a_value_that_does_not_fit_fails_its_own_query_only() {
 }
 
 #[actix::test]
-async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_together() {
+async fn nothing_is_coalesced_where_the_domain_or_the_node_turns_it_off() {
     let text = "SELECT id FROM stock WHERE id = $1";
     let asks: Vec<Vec<Value>> = (1..=40_i64).map(|id| vec![Value::Integer(id)]).collect();
     let (domain, mut config) = single("coalescing_off").await;
@@ -240,21 +238,21 @@ async fn where_coalescing_is_off_for_the_domain_or_the_node_nothing_goes_togethe
         ask(&domain.handle, &node, &asks[0], LONG, None).await.expect("rows");
     }
     join_all(asks.iter().map(|params| ask(&domain.handle, &node, params, LONG, None))).await;
-    assert!(!is_wrapped(&domain).await, "a node that goes alone went together");
+    assert!(!is_wrapped(&domain).await, "a node without coalescing was coalesced");
     config.pool.coalesce = Coalescing::Off;
     domain.set.restart(&config.name.clone(), Some(config)).await.expect("restarted");
-    let (_, together) = apart_and_together(&domain.handle, text, &asks).await;
+    let (_, together) = singly_and_coalesced(&domain.handle, text, &asks).await;
     for (rows, params) in together.iter().zip(asks.iter().cycle()) {
         assert_eq!(rows.as_ref().map(|rows| rows.iter().map(first).collect()), Ok(params.clone()));
     }
-    assert!(!is_wrapped(&domain).await, "a domain that coalesces nothing did");
+    assert!(!is_wrapped(&domain).await, "a domain without coalescing coalesced");
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_short_batch_is_not_planned_anew_each_time() {
+async fn a_short_batch_uses_the_generic_plan() {
     let (domain, config) = single("coalesced_plans").await;
-    // Large enough for a plan by the index to look cheaper the fewer keys there are.
+    // Large enough that an index scan looks cheaper for fewer keys.
     let rows = "CREATE TABLE many AS SELECT n AS id FROM generate_series(1, 20000) AS n; ALTER TABLE many ADD PRIMARY KEY (id); ANALYZE many";
     run(shared_server(), &config.connection.database, rows).await;
     let query = query("SELECT id FROM many WHERE id = $1");
@@ -263,13 +261,13 @@ async fn a_short_batch_is_not_planned_anew_each_time() {
         let answers = join_all(asks.iter().map(|params| ask(&domain.handle, &query, params, LONG, None))).await;
         assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     }
-    let planned = domain.value(PLANNED_ANEW, &[]).await;
-    assert!(matches!(planned, Value::Integer(count) if count <= TRIALS), "planned anew: {planned}");
+    let planned = domain.value(CUSTOM_PLANS, &[]).await;
+    assert!(matches!(planned, Value::Integer(count) if count <= MAX_CUSTOM_PLANS), "custom plans: {planned}");
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_query_goes_on_together_when_its_tables_have_changed() {
+async fn a_query_is_still_coalesced_after_its_tables_have_changed() {
     let (domain, config) = single("coalesced_drift").await;
     let (server, database) = (shared_server(), &config.connection.database);
     let query = query("SELECT * FROM moved WHERE id <= $1 ORDER BY id");
@@ -298,7 +296,7 @@ async fn a_query_goes_on_together_when_its_tables_have_changed() {
 }
 
 #[actix::test]
-async fn queries_that_leave_a_statement_early_do_not_move_the_rows_of_the_others() {
+async fn queries_that_time_out_early_do_not_shift_the_rows_of_the_others() {
     let server = shared_server();
     let database = database(server, "leaves", "CREATE TABLE leaves AS SELECT generate_series(0, 99)::int8 AS n").await;
     let mut config = config(server, &database);
@@ -315,7 +313,7 @@ async fn queries_that_leave_a_statement_early_do_not_move_the_rows_of_the_others
         let asks = (0..24).map(|n| {
             let (handle, asked) = (domain.handle.clone(), asked.clone());
             async move {
-                // Every third has little time.
+                // Every third has a short timeout.
                 let limit = (n % 3 == 0).then_some(Duration::from_millis(20));
                 let outcome = ask(&handle, &asked, &[Value::Integer(n)], LONG, limit).await;
                 outcome.map(|answer| (n, answer.rows.len(), first(&answer.rows[0])))
@@ -336,6 +334,6 @@ async fn queries_that_leave_a_statement_early_do_not_move_the_rows_of_the_others
             }
         }
     }
-    assert!(late > 0, "some had too little time");
+    assert!(late > 0, "some timed out");
     domain.drain().await;
 }

@@ -19,12 +19,15 @@ fn of<'a>(findings: &'a [Finding], step: &str) -> &'a Finding {
 
 fn fails(findings: &[Finding], step: &str, remedy: &str) {
     let finding = of(findings, step);
-    let says = finding.remedy.as_deref().unwrap_or_default();
-    assert!(finding.verdict == Verdict::Failure && says.contains(remedy), "{finding:?} does not say `{remedy}`");
+    let found = finding.remedy.as_deref().unwrap_or_default();
+    assert!(
+        finding.verdict == Verdict::Failure && found.contains(remedy),
+        "the remedy of {finding:?} is not `{remedy}`"
+    );
 }
 
 #[actix::test]
-async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
+async fn failures_of_tls_and_of_the_login_are_reported_as_different_steps() {
     let (right, wrong) = (Authority::new(), Authority::new());
     let here = server(&right, &names(&["127.0.0.1"]), "hostssl all scram all scram-sha-256").await;
     let config = |host: &str, tls: Tls, password: &str| {
@@ -37,9 +40,12 @@ async fn what_is_wrong_with_tls_and_what_with_the_login_are_two_things() {
     let well = examine(&config("127.0.0.1", full(&right), "planted"), &[]).await;
     assert_eq!((of(&well, "TLS").verdict, of(&well, "log in").verdict), (Verdict::Ok, Verdict::Ok));
 
-    let by_a_stranger = examine(&config("127.0.0.1", full(&wrong), "planted"), &[]).await;
-    fails(&by_a_stranger, "TLS", "set OMS_DB_SSLROOTCERT to the certificate of the authority");
-    assert!(by_a_stranger.iter().all(|finding| finding.step != "log in"), "nobody logged in: {by_a_stranger:?}");
+    let of_unknown_authority = examine(&config("127.0.0.1", full(&wrong), "planted"), &[]).await;
+    fails(&of_unknown_authority, "TLS", "set OMS_DB_SSLROOTCERT to the certificate of the authority");
+    assert!(
+        of_unknown_authority.iter().all(|finding| finding.step != "log in"),
+        "there was no login: {of_unknown_authority:?}"
+    );
     let for_another_name = examine(&config("localhost", full(&right), "planted"), &[]).await;
     fails(&for_another_name, "TLS", "set OMS_DB_HOST to a name");
 
@@ -81,14 +87,14 @@ async fn reader(server: &Server, name: &str, setup: &str) -> DomainConfig {
 }
 
 #[actix::test]
-async fn a_role_that_may_create_is_told_and_other_roles_sessions_are_counted() {
+async fn a_role_that_may_create_is_reported_and_sessions_of_other_roles_are_counted() {
     let server = Server::disposable(&[]).expect("a server");
     let config = reader(&server, "created", "CREATE TABLE t AS SELECT 1 AS n").await;
     let asks = query("SELECT n FROM t WHERE n = $1");
     let queries: [&Query; 1] = [&asks];
     let url = server.url("postgres");
     let others = join_all((0..7).map(|_| connect(&url))).await;
-    // The server counts a session a moment after it took it in.
+    // The server counts a session shortly after its login.
     crate::fixture::eventually("all sessions are counted", || async {
         let findings = examine(&config, &queries).await;
         assert_eq!(of(&findings, "role").verdict, Verdict::Ok, "{findings:?}");
@@ -105,7 +111,7 @@ async fn a_role_that_may_create_is_told_and_other_roles_sessions_are_counted() {
 }
 
 #[actix::test]
-async fn a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one() {
+async fn a_large_table_that_was_never_analysed_is_not_considered_small() {
     let setup = "CREATE TABLE large AS SELECT n, repeat('x', 100) AS text FROM generate_series(1, 20000) n; \
                  CREATE TABLE small AS SELECT 1 AS n";
     let config = reader(shared_server(), "never_analysed", setup).await;
@@ -119,7 +125,7 @@ async fn a_large_table_that_was_never_analysed_is_not_taken_for_a_small_one() {
 }
 
 #[actix::test]
-async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
+async fn behind_a_pooler_the_findings_are_the_same_and_no_statements_are_left() {
     let server = Server::disposable(&[]).expect("a server");
     let setup = "CREATE TABLE large AS SELECT n, n AS m FROM generate_series(1, 20000) n; ANALYZE large;";
     run(&server, "postgres", setup).await;
@@ -133,13 +139,13 @@ async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
         examine(&config, &[]).await.iter().any(|finding| finding.step == "log in" && finding.verdict == Verdict::Ok)
     })
     .await;
-    // Each transaction of each may get any session.
+    // Each transaction of each examination may get any session.
     for findings in join_all((0..6).map(|_| examine(&config, &queries))).await {
         let found: Vec<_> = findings.iter().filter(|finding| finding.step == "query").collect();
         assert!(found[0].saw.contains("reads all rows of"), "{findings:?}");
         assert!(found[1].saw.contains("42703"), "{findings:?}");
-        let told: Vec<Finding> = settings(&findings);
-        let remedies: Vec<_> = told.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
+        let settings: Vec<Finding> = settings(&findings);
+        let remedies: Vec<_> = settings.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
         let expected = [
             "ALTER ROLE \"postgres\" SET default_transaction_read_only = on",
             "ALTER ROLE \"postgres\" SET statement_timeout = 5000",
@@ -155,11 +161,11 @@ async fn behind_a_pooler_the_same_is_found_and_nothing_left() {
     for setting in ["statement_timeout = '3s'", "default_transaction_read_only = on"] {
         run(&server, "postgres", &format!("ALTER ROLE postgres SET {setting}")).await;
     }
-    let afresh = Pooler::before(&server);
-    let config = afresh.config(&server, "postgres", Statements::Unprepared);
+    let restarted = Pooler::before(&server);
+    let config = restarted.config(&server, "postgres", Statements::Unprepared);
     crate::fixture::eventually("its sessions have the settings", || async {
-        let told: Vec<Finding> = settings(&examine(&config, &queries).await);
-        told.len() == 1 && told[0].verdict == Verdict::Ok
+        let settings: Vec<Finding> = settings(&examine(&config, &queries).await);
+        settings.len() == 1 && settings[0].verdict == Verdict::Ok
     })
     .await;
 }

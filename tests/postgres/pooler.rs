@@ -1,4 +1,4 @@
-//! Behind PgBouncer: in transaction mode, which gives each transaction whatever session is free, and in session mode.
+//! Behind PgBouncer, in transaction mode, which gives each transaction any free session, and in session mode.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -16,12 +16,12 @@ use tributary::types::{Deadline, Value};
 use crate::fixture::{Domain, LONG, ask, config, eventually, query, run, sessions, shared_server};
 use crate::support::{DOMAINS, Port, SampleDatabases, Server, Setup, TestApp, repository};
 
-/// Sessions that the pooler has for all clients of a database.
+/// The sessions of the pooler for each database.
 const SESSIONS: u16 = 3;
-/// The `statement_timeout` of these tests, in place of the document's.
-const SOON: &str = "'400ms'";
+/// The `statement_timeout` of these tests, instead of the documented one.
+const SHORT_TIMEOUT: &str = "'400ms'";
 
-/// A PgBouncer before a server.
+/// A PgBouncer in front of a server.
 pub(crate) struct Pooler {
     child: Child,
     port: Port,
@@ -68,7 +68,7 @@ impl Pooler {
         std::fs::write(&users, "\"postgres\" \"\"\n\"tributary\" \"\"\n").expect("written");
         std::fs::write(&file, file_text(server, &port, &users, settings)).expect("written");
         let mut command = Command::new(program());
-        // It refuses to run as root; the server's own account will do.
+        // It refuses to run as root, so it runs as the owner of the server.
         let owner = std::fs::metadata(server.data_dir()).expect("the server's directory");
         if owner.uid() != std::fs::metadata(directory.path()).expect("the directory").uid() {
             let user = User::from_uid(Uid::from_raw(owner.uid())).expect("the accounts").expect("an account");
@@ -78,7 +78,7 @@ impl Pooler {
         Self { child: command.spawn().expect("PgBouncer starts"), port, directory }
     }
 
-    /// Has it read these settings.
+    /// Reloads it with these settings.
     fn reload(&self, server: &Server, settings: &str) {
         let users = self.directory.path().join("users");
         let text = file_text(server, &self.port, &users, settings);
@@ -95,7 +95,7 @@ impl Pooler {
         config
     }
 
-    /// For the role of `config/README.md`.
+    /// As above, with the role of `config/README.md`.
     fn config_of_the_role(&self, server: &Server, database: &str, statements: Statements) -> DomainConfig {
         let mut config = self.config(server, database, statements);
         config.connection.user = String::from("tributary");
@@ -103,15 +103,15 @@ impl Pooler {
     }
 }
 
-/// The settings that `config/README.md` gives a role behind a pooler.
+/// The settings that `config/README.md` recommends for a role behind a pooler.
 fn advice() -> String {
     let readme = std::fs::read_to_string(repository().join("config/README.md")).expect("readable");
     let advice = readme.split('`').find(|text| text.starts_with("ALTER ROLE tributary SET")).expect("the advice");
     assert!(advice.contains("'5s'"), "{advice}");
-    advice.replace("'5s'", SOON)
+    advice.replace("'5s'", SHORT_TIMEOUT)
 }
 
-/// A server with the role `tributary`, which may do much, and something to read and to write.
+/// A server with the role `tributary`, which may write, and tables.
 async fn server_with_a_role() -> Server {
     let server = Server::disposable(&[]).expect("a server");
     let setup = "CREATE ROLE tributary LOGIN; CREATE TABLE notes (n int); GRANT ALL ON notes TO tributary;
@@ -122,7 +122,7 @@ async fn server_with_a_role() -> Server {
 }
 
 #[actix::test]
-async fn queries_are_answered_whatever_session_each_transaction_gets() {
+async fn queries_are_answered_in_transaction_mode() {
     let server = Server::disposable(&[]).expect("a server");
     run(
         &server,
@@ -133,7 +133,7 @@ async fn queries_are_answered_whatever_session_each_transaction_gets() {
     run(&server, "postgres", "ALTER ROLE postgres SET statement_timeout = '3s'").await;
     let pooler = Pooler::before(&server);
     let config = || pooler.config(&server, "postgres", Statements::Unprepared);
-    // Two services behind one pooler, as replicas are: names of one would meet those of the other.
+    // Two services behind one pooler, like replicas: prepared statements of one could collide with those of the other.
     let domains = [Domain::start(config()), Domain::start(config())];
     for domain in &domains {
         domain.handle.wait_ready(Deadline::after(LONG)).await.expect("a ready domain");
@@ -152,11 +152,11 @@ async fn queries_are_answered_whatever_session_each_transaction_gets() {
             assert_eq!(rows[0].to_string(), format!(r#"{{"n":{n},"price":{price},"name":"text {n}"}}"#));
         }
     }
-    // Nothing is left behind on the pooler's sessions.
+    // No prepared statements are left on the pooler's sessions.
     let left = domains[0].value("SELECT count(*) FROM pg_prepared_statements", &[]).await;
     assert_eq!(left, Value::Integer(0));
 
-    // A refused query harms nobody else's; a table that changes is read as it is.
+    // A rejected query fails no other one, and a changed table is read correctly.
     assert!(matches!(domains[0].refused("SELECT nothing FROM t", &[]).await, QueryErrorKind::Sql { .. }));
     run(&server, "postgres", "ALTER TABLE t ALTER COLUMN price TYPE int8").await;
     eventually("the new type is read", || async {
@@ -165,7 +165,7 @@ async fn queries_are_answered_whatever_session_each_transaction_gets() {
     })
     .await;
 
-    // So is one whose parameter's type changes: nothing has the old type any more that the query was described with.
+    // So is one whose parameter has another type now.
     let id = "4d1e2f00-0000-4000-8000-000000000007";
     let by_id = crate::fixture::query("SELECT n FROM ids WHERE id = $1");
     run(&server, "postgres", &format!("CREATE TABLE ids AS SELECT 7 AS n, text '{id}' AS id")).await;
@@ -175,7 +175,7 @@ async fn queries_are_answered_whatever_session_each_transaction_gets() {
         assert_eq!(answer.expect("a row").rows[0].to_string(), r#"{"n":7}"#, "after {alteration}");
     }
 
-    // One that takes too long is left behind, the others go on, and the role's own limit ends it.
+    // A query that times out is abandoned without harm to others, and the role's own limit ends it.
     let slow = domains[0].ask_within("SELECT pg_sleep(30)::text", &[], LONG, Some(Duration::from_millis(300))).await;
     assert!(matches!(slow.expect_err("late").kind, QueryErrorKind::Timeout { .. }));
     let running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND state = 'active' AND pid <> pg_backend_pid()";
@@ -221,7 +221,7 @@ async fn the_service_decides_behind_a_pooler_as_it_does_without_one() {
         });
         join_all(asked).await;
     }
-    // They went through the pooler: there are its few sessions, whatever was asked at once.
+    // All queries used the few sessions of the pooler.
     for domain in DOMAINS {
         let found = sessions(server, databases.database(domain).name()).await;
         assert!((1..=i64::from(SESSIONS)).contains(&found), "{domain} has {found}");
@@ -229,7 +229,7 @@ async fn the_service_decides_behind_a_pooler_as_it_does_without_one() {
 }
 
 #[actix::test]
-async fn the_role_of_the_readme_writes_nothing_and_ends_what_takes_too_long() {
+async fn the_documented_role_settings_prevent_writes_and_limit_statements() {
     let server = server_with_a_role().await;
     let slow = "SELECT 1 AS n FROM pg_sleep(1.5)";
     let pooler = Pooler::before(&server);
@@ -237,7 +237,7 @@ async fn the_role_of_the_readme_writes_nothing_and_ends_what_takes_too_long() {
     assert_eq!(
         domain.value("SELECT note(1) AS n", &[]).await,
         Value::Integer(1),
-        "the role may write, and nothing forbids it"
+        "without the settings the role may write"
     );
     assert_eq!(domain.value(slow, &[]).await, Value::Integer(1));
     domain.drain().await;
@@ -254,8 +254,8 @@ async fn the_role_of_the_readme_writes_nothing_and_ends_what_takes_too_long() {
     domain.drain().await;
 }
 
-/// Asks `domain` until it says that a pooler is in its way, and then some more: what it answers is right, and then nothing.
-async fn is_found_out(domain: &Domain) {
+/// Asks `domain` until it reports a pooler, and then again. Answers before that are right, and there are none after it.
+async fn detects_pooler(domain: &Domain) {
     let query = query("SELECT n, twice FROM t WHERE n = $1");
     let remedy = |error: &QueryError| error.to_string().contains("statements: unprepared");
     let ask_some = || async {
@@ -263,23 +263,23 @@ async fn is_found_out(domain: &Domain) {
             let query = &query;
             async move { (n, ask(&domain.handle, query, &[Value::Integer(n)], LONG, None).await) }
         });
-        let mut found_out = true;
+        let mut is_detected = true;
         for (n, answer) in join_all(asked).await {
             match answer {
                 Ok(answer) => {
                     assert_eq!(answer.rows[0].to_string(), format!(r#"{{"n":{n},"twice":{}}}"#, 2 * n));
-                    found_out = false;
+                    is_detected = false;
                 }
-                Err(error) => found_out &= remedy(&error),
+                Err(error) => is_detected &= remedy(&error),
             }
         }
-        found_out
+        is_detected
     };
-    eventually("every query is refused with what to do", ask_some).await;
+    eventually("every query fails with the remedy", ask_some).await;
     for _ in 0..10 {
-        assert!(ask_some().await, "it is found out once and for all");
+        assert!(ask_some().await, "no query is answered any more");
     }
-    eventually("its health says so, too", || async {
+    eventually("the health reports it, too", || async {
         let State::Down { why, .. } = domain.handle.health().state else { return false };
         why.contains("statements: unprepared")
     })
@@ -287,31 +287,31 @@ async fn is_found_out(domain: &Domain) {
 }
 
 #[actix::test]
-async fn a_pooler_that_the_settings_know_nothing_of_is_found_out() {
+async fn an_unconfigured_pooler_is_detected() {
     let server = server_with_a_role().await;
     let ignoring =
         format!("pool_mode = transaction\ndefault_pool_size = {SESSIONS}\nignore_startup_parameters = options");
-    // It refuses our sessions' settings; it leaves them out; it leaves them out, and the role has them.
+    // A pooler that rejects the session settings, and one that ignores them. Below, one that ignores them with a role that has them.
     for (pooler, role) in [(Pooler::before(&server), "postgres"), (Pooler::with(&server, &ignoring), "tributary")] {
         let mut config = pooler.config(&server, "postgres", Statements::Prepared);
         config.connection.user = role.to_owned();
         let domain = Domain::start(config);
-        is_found_out(&domain).await;
+        detects_pooler(&domain).await;
         domain.drain().await;
     }
     run(&server, "postgres", &advice()).await;
     let pooler = Pooler::with(&server, &ignoring);
     let domain = Domain::start(pooler.config_of_the_role(&server, "postgres", Statements::Prepared));
-    is_found_out(&domain).await;
+    detects_pooler(&domain).await;
     domain.drain().await;
-    // What the message says to do helps.
+    // The remedy of the message works.
     let domain = Domain::ready(pooler.config_of_the_role(&server, "postgres", Statements::Unprepared)).await;
     assert_eq!(domain.value("SELECT twice FROM t WHERE n = 7", &[]).await, Value::Integer(14));
     domain.drain().await;
 }
 
 #[actix::test]
-async fn in_session_mode_statements_stay_prepared_and_sessions_read_only() {
+async fn in_session_mode_statements_are_prepared_and_sessions_are_read_only() {
     let server = server_with_a_role().await;
     run(&server, "postgres", &advice()).await;
     let settings = "pool_mode = session\ndefault_pool_size = 30\nignore_startup_parameters = options";
@@ -327,7 +327,7 @@ async fn in_session_mode_statements_stay_prepared_and_sessions_read_only() {
             let answer = answer.unwrap_or_else(|error| panic!("round {round}: {error}"));
             assert_eq!(answer.rows[0].to_string(), format!(r#"{{"n":{n},"twice":{}}}"#, 2 * n));
         }
-        // Others get the sessions that these give up: nobody takes that for a pooler that hands them around.
+        // New connections get the sessions of closed ones, which is not detected as transaction mode.
         domain.handle.recycle().await;
     }
     let prepared = domain.value("SELECT count(*) FROM pg_prepared_statements", &[]).await;
@@ -339,7 +339,7 @@ async fn in_session_mode_statements_stay_prepared_and_sessions_read_only() {
 }
 
 #[actix::test]
-async fn a_pooler_that_is_set_to_session_mode_later_is_used_without_a_restart() {
+async fn a_pooler_that_is_switched_to_session_mode_is_used_without_a_restart() {
     let server = server_with_a_role().await;
     run(&server, "postgres", &advice()).await;
     let settings =
@@ -347,7 +347,7 @@ async fn a_pooler_that_is_set_to_session_mode_later_is_used_without_a_restart() 
     let pooler = Pooler::with(&server, &settings("transaction"));
     let domain = Domain::start(pooler.config_of_the_role(&server, "postgres", Statements::Prepared));
     for _ in 0..2 {
-        is_found_out(&domain).await;
+        detects_pooler(&domain).await;
         pooler.reload(&server, &settings("session"));
         eventually("the domain is ready", || async { domain.handle.health().state == State::Ready }).await;
         let query = query("SELECT n, twice FROM t WHERE n = $1");
@@ -363,7 +363,7 @@ async fn a_pooler_that_is_set_to_session_mode_later_is_used_without_a_restart() 
         }
         assert_eq!(domain.handle.health().state, State::Ready);
         pooler.reload(&server, &settings("transaction"));
-        // What it has keeps its sessions; new connections do not.
+        // Open connections keep their sessions. New ones do not.
         domain.handle.recycle().await;
     }
     domain.drain().await;

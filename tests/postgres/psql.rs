@@ -1,5 +1,4 @@
-//! Each mapped type's values, in the spirit of PostgreSQL's own regression tests, read as psql shows them, or are an error that
-//! says why not.
+//! Values of each mapped type, modelled on PostgreSQL's regression tests, are read as psql shows them, or fail with a reason.
 
 use std::process::Command;
 
@@ -19,7 +18,7 @@ const TYPES: &str = "
     CREATE EXTENSION citext;
 ";
 
-/// A type and literals of it.
+/// A type and some of its literals.
 const VALUES: [(&str, &[&str]); 38] = [
     ("bool", &["t", "f", " TRUE ", "off"]),
     ("int2", &["0", "-32768", "32767", "1234"]),
@@ -300,7 +299,7 @@ const VALUES: [(&str, &[&str]); 38] = [
     ("interval[]", &["{1 day,NULL}"]),
 ];
 
-/// A type, a literal of it, and why it is not read.
+/// A type, a literal, and the reason why it cannot be read.
 const REFUSED: [(&str, &str, &str); 21] = [
     ("float4", "NaN", "holds NaN"),
     ("float8", "Infinity", "holds infinity"),
@@ -328,7 +327,7 @@ const REFUSED: [(&str, &str, &str); 21] = [
 const OFF_TIMELINE: &str =
     "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query";
 
-/// What psql shows for each of these statements.
+/// The output of psql for each of these statements.
 fn psql(server: &crate::support::Server, database: &str, statements: &str) -> Vec<String> {
     let program = Binaries::find().expect("PostgreSQL").dir().join("psql");
     let output = Command::new(program)
@@ -347,29 +346,29 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// A date as psql shows it: there is no year 0, and the years before the first count backwards.
+/// A date as psql shows it: without a year 0, and with years BC.
 fn day(date: Date) -> (String, &'static str) {
     let (year, era) = if date.year() > 0 { (date.year(), "") } else { (1 - date.year(), " BC") };
     (format!("{year:04}-{:02}-{:02}", date.month(), date.day()), era)
 }
 
-/// `value` of type `ty` as psql shows it; numbers of one value are shown alike unless one is written with other zeros.
+/// `value` of type `ty` as psql shows it. Floats are equal by value; other numbers also by their zeros.
 fn as_psql(value: &Value, ty: &str, shown: &str) -> String {
     match value {
         Value::Boolean(true) => "t".to_owned(),
         Value::Boolean(false) => "f".to_owned(),
         Value::Decimal(decimal) => {
             let same = shown.parse::<Decimal>().is_ok_and(|shown| shown == *decimal);
-            // A float is shown with an exponent or a sign of zero; here it is neither.
-            let spelled = ty.starts_with("float") && (shown.contains('e') || shown == "-0");
-            if same && spelled { shown.to_owned() } else { decimal.to_string() }
+            // psql shows exponents and negative zero, which values do not have.
+            let has_other_form = ty.starts_with("float") && (shown.contains('e') || shown == "-0");
+            if same && has_other_form { shown.to_owned() } else { decimal.to_string() }
         }
         Value::Date(date) => {
             let (day, era) = day(*date);
             format!("{day}{era}")
         }
-        Value::Timestamp(moment) => {
-            let at: DateTime = TimeZone::UTC.to_datetime(*moment);
+        Value::Timestamp(at) => {
+            let at: DateTime = TimeZone::UTC.to_datetime(*at);
             let (day, era) = day(at.date());
             let zone = if ty.starts_with("timestamptz") { "+00" } else { "" };
             format!("{day} {}{zone}{era}", at.time())
@@ -383,13 +382,13 @@ fn as_psql(value: &Value, ty: &str, shown: &str) -> String {
 }
 
 #[actix::test]
-async fn every_mapped_value_reads_as_psql_shows_it() {
+async fn every_mapped_value_is_read_as_psql_shows_it() {
     let server = shared_server();
     let database = database(server, "as_psql", TYPES).await;
     let domain = Domain::ready(config(server, &database)).await;
     let cases: Vec<(&str, &str)> =
         VALUES.iter().flat_map(|(ty, literals)| literals.iter().map(|literal| (*ty, *literal))).collect();
-    // Lists have no form of their own in SQL but that of JSON.
+    // Lists are compared as JSON.
     let of = |ty: &str, text: &str| format!("{}::{ty}", literal(text));
     let shown = cases.iter().map(|(ty, text)| {
         if ty.ends_with("[]") {
@@ -417,7 +416,7 @@ async fn every_mapped_value_reads_as_psql_shows_it() {
 }
 
 #[actix::test]
-async fn values_that_cannot_be_read_are_errors_that_say_why() {
+async fn values_that_cannot_be_read_fail_with_a_reason() {
     let server = shared_server();
     let database = database(server, "not_as_psql", TYPES).await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -430,7 +429,7 @@ async fn values_that_cannot_be_read_are_errors_that_say_why() {
 }
 
 #[actix::test]
-async fn negative_zero_is_zero_wherever_it_comes_from() {
+async fn negative_zero_of_any_type_is_zero() {
     let server = shared_server();
     let database = database(server, "negative_zero", "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -447,7 +446,7 @@ async fn negative_zero_is_zero_wherever_it_comes_from() {
     domain.drain().await;
 }
 
-/// Everywhere PostgreSQL drops the padding of `char(n)`: compared with text, cast to text, concatenated.
+/// PostgreSQL drops the padding of `char(n)` where it is compared with text, cast to text or concatenated.
 #[actix::test]
 async fn char_n_has_no_padding_as_a_column_an_element_a_domain_and_a_parameter() {
     let server = shared_server();
@@ -462,7 +461,7 @@ async fn char_n_has_no_padding_as_a_column_an_element_a_domain_and_a_parameter()
     let mut together = 0;
     for _ in 0..20 {
         let asks = (1..=50_i64).map(async |number| {
-            // The same key with another padding.
+            // The same key with other padding.
             let key = format!("P{number}{}", " ".repeat(usize::try_from(number % 3).expect("few")));
             let answer = ask(&domain.handle, &row, &[Value::text(key)], LONG, None).await.expect("rows");
             let status = if number % 2 == 0 { "\"A\"" } else { "null" };
@@ -477,7 +476,7 @@ async fn char_n_has_no_padding_as_a_column_an_element_a_domain_and_a_parameter()
         together = together.max(futures_util::future::join_all(asks).await.into_iter().max().expect("some"));
     }
     if crate::support::coalescing() == tributary::config::Coalescing::Auto {
-        assert!(together > 1, "some queries went together");
+        assert!(together > 1, "some queries were coalesced");
     }
     let any = domain
         .value("SELECT count(*) AS n FROM product WHERE id = ANY ($1::char(8)[])", &[json(r#"["P1", "P2  "]"#)])

@@ -1,4 +1,4 @@
-//! What becomes of each error that a server answers: by its cause, for a single query and among others in one statement.
+//! The outcome of each SQLSTATE, for a single query and for coalesced ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::fixture::{
 };
 use crate::support::{Server, connect};
 
-/// Between two interferences with a query.
+/// The pause between two interferences with a query.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Raises the error of any code; and one only while the caller's statement is older than the last change of a schema.
+/// Functions that raise an error with any code, and one only for statements older than the last schema change.
 const SETUP: &str = "
     CREATE FUNCTION raised(code text) RETURNS int LANGUAGE plpgsql STABLE AS $$
         BEGIN
@@ -38,9 +38,9 @@ const SETUP: &str = "
 const RAISED: &str = "SELECT raised($1) AS n";
 const RAISED_WHERE_OUTDATED: &str = "SELECT raised_where_outdated($1) AS n";
 
-/// Codes with severity ERROR, and what they become.
+/// Codes with severity ERROR, and their problem codes.
 const CODES: [(&str, &str); 32] = [
-    // Of sessions that others have lost, such as postgres_fdw or dblink.
+    // Codes of other sessions, passed on by postgres_fdw or dblink.
     ("08000", "query_failed"),
     ("08001", "query_failed"),
     ("08003", "query_failed"),
@@ -58,7 +58,7 @@ const CODES: [(&str, &str); 32] = [
     ("22012", "query_failed"),
     ("25006", "query_failed"),
     ("P0001", "query_failed"),
-    // These may come from an outdated statement, so it is prepared again before they are an answer.
+    // The prepared statement may be outdated, so it is prepared again before these are reported.
     ("0A000", "query_failed"),
     ("26000", "query_failed"),
     ("42501", "query_failed"),
@@ -76,7 +76,7 @@ const CODES: [(&str, &str); 32] = [
     ("57014", "query_aborted"),
 ];
 
-/// Code and SQLSTATE of an outcome; the code is empty for an answer.
+/// The problem code and SQLSTATE of an outcome. The code is empty for an answer.
 fn code_of<T>(outcome: &Result<T, QueryErrorKind>) -> (&'static str, Option<&str>) {
     outcome.as_ref().err().map_or(("", None), |kind| (kind.code(), kind.sqlstate()))
 }
@@ -86,7 +86,7 @@ async fn once(domain: &Domain, query: &Arc<Query>, param: &str) -> Result<Vec<Va
     answer.map(|answer| answer.rows).map_err(|error| error.kind)
 }
 
-/// Asks with each of `params` at the same moment, in one statement where that is possible.
+/// Asks with each of `params` concurrently, in one statement where that is possible.
 async fn together(domain: &Domain, query: &Arc<Query>, params: &[&str]) -> Vec<Result<Vec<Value>, QueryErrorKind>> {
     let asked = params.iter().map(async |param| {
         let answer = ask(&domain.handle, query, &[Value::text(*param)], LONG, None).await;
@@ -96,7 +96,7 @@ async fn together(domain: &Domain, query: &Arc<Query>, params: &[&str]) -> Vec<R
 }
 
 #[actix::test]
-async fn each_code_becomes_what_its_cause_says_and_harms_neither_the_domain_nor_other_queries() {
+async fn each_sqlstate_has_its_problem_code_and_affects_neither_the_domain_nor_other_queries() {
     let (domain, _) = single(shared_server(), "sqlstate_codes", SETUP).await;
     let query = query(RAISED);
     let since = domain.handle.health().since;
@@ -113,14 +113,14 @@ async fn each_code_becomes_what_its_cause_says_and_harms_neither_the_domain_nor_
         }
     }
     let wrapped = "SELECT count(*) > 0 AS n FROM pg_prepared_statements WHERE statement LIKE 'SELECT tri' || 'butary%'";
-    assert_eq!(domain.value(wrapped, &[]).await, json("true"), "some queries went together");
+    assert_eq!(domain.value(wrapped, &[]).await, json("true"), "some queries were coalesced");
     let health = domain.handle.health();
     assert_eq!((health.state, health.since), (State::Ready, since));
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_statement_is_prepared_again_for_every_code_that_a_change_of_schema_can_raise() {
+async fn a_statement_is_prepared_again_after_every_code_that_a_schema_change_can_raise() {
     let server = shared_server();
     let (domain, config) = single(server, "sqlstate_outdated", SETUP).await;
     let query = query(RAISED_WHERE_OUTDATED);
@@ -139,7 +139,7 @@ async fn a_statement_is_prepared_again_for_every_code_that_a_change_of_schema_ca
             }
         }
     }
-    // Others say nothing of the statement.
+    // After other codes it is not.
     run(server, &config.connection.database, change).await;
     for sqlstate in ["22012", "P0001", "08006"] {
         assert_eq!(code_of(&once(&domain, &query, sqlstate).await), ("query_failed", Some(sqlstate)));
@@ -148,7 +148,7 @@ async fn a_statement_is_prepared_again_for_every_code_that_a_change_of_schema_ca
 }
 
 #[actix::test]
-async fn a_type_that_is_dropped_and_made_again_is_found() {
+async fn a_type_that_is_dropped_and_created_again_is_found() {
     let server = shared_server();
     let setup = "CREATE TYPE mood AS ENUM ('glad')";
     let (domain, config) = single(server, "sqlstate_type", setup).await;
@@ -180,7 +180,7 @@ async fn statements_that_are_deallocated_are_prepared_again() {
 }
 
 #[actix::test]
-async fn a_query_that_somebody_else_cancels_is_asked_again_and_then_it_is_aborted() {
+async fn a_query_that_another_client_cancels_is_retried_and_then_aborted() {
     let server = shared_server();
     let setup = "CREATE FUNCTION forever() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(600)'";
     let database = database(server, "sqlstate_cancel", setup).await;
@@ -191,7 +191,7 @@ async fn a_query_that_somebody_else_cancels_is_asked_again_and_then_it_is_aborte
                       state = 'active' AND query LIKE $1 AND pid <> pg_backend_pid()";
         admin.query(cancel, &[&text]).await.expect("cancelled").len()
     };
-    // Once: nobody notices.
+    // Once: the query is retried.
     let gate = Gate::shut(server, &database).await;
     let asked = domain.ask(LOCKED, &[]);
     let cancelled = async {
@@ -200,7 +200,7 @@ async fn a_query_that_somebody_else_cancels_is_asked_again_and_then_it_is_aborte
     };
     let (answer, ()) = tokio::join!(asked, cancelled);
     assert_eq!(answer.expect("rows").rows.len(), 1);
-    // Again and again: long before any limit, so it was not one of this service.
+    // Repeatedly: the query is aborted. It is no timeout, because all limits are longer.
     let stop = tokio::sync::Notify::new();
     let again = async {
         tokio::select! {
@@ -227,7 +227,7 @@ async fn a_statement_timeout_of_the_session_is_a_timeout() {
     config.timeouts.query = Duration::from_millis(200);
     let domain = Domain::ready(config).await;
     for _ in 0..3 {
-        // The deadline of the request is later, so it is the server that ends it.
+        // The deadline is later, so the server ends the query.
         let outcome = domain.ask_within("SELECT 1 AS n FROM pg_sleep(30)", &[], LONG, None).await;
         let kind = outcome.expect_err("a timeout").kind;
         assert!(matches!(kind, QueryErrorKind::Timeout { .. }), "{kind:?}");
@@ -236,7 +236,7 @@ async fn a_statement_timeout_of_the_session_is_a_timeout() {
 }
 
 #[actix::test]
-async fn a_lock_that_is_not_to_be_had_aborts_the_query_and_one_that_comes_free_in_time_does_not() {
+async fn a_lock_timeout_aborts_the_query_unless_the_lock_is_released_in_time() {
     let server = shared_server();
     let database = database(server, "sqlstate_lock", "CREATE TABLE locked AS SELECT 1 AS n").await;
     let mut config = config(server, &database);
@@ -265,10 +265,9 @@ async fn a_lock_that_is_not_to_be_had_aborts_the_query_and_one_that_comes_free_i
     domain.drain().await;
 }
 
-/// A read-only transaction that saw what a serializable one of two others should have seen: PostgreSQL's documentation calls
-/// it a read-only anomaly ("Transaction Isolation", and the wiki's page on SSI).
+/// A read-only anomaly, as PostgreSQL's documentation ("Transaction Isolation") and the wiki's page on SSI describe it.
 #[actix::test]
-async fn a_query_that_cannot_be_serialized_is_asked_again() {
+async fn a_query_with_a_serialization_failure_is_retried() {
     let server = shared_server();
     let setup = "CREATE TABLE batch AS SELECT 1 AS number; CREATE TABLE receipts (batch int);
         INSERT INTO receipts VALUES (1)";
@@ -295,20 +294,20 @@ async fn a_query_that_cannot_be_serialized_is_asked_again() {
         gate.open().await;
     };
     let (counted, ()) = tokio::join!(domain.value(report, &[]), interfere);
-    // Without the retry there would be one: the report's first snapshot is older than the second receipt.
+    // Without the retry the count would be 1: the first snapshot is older than the second receipt.
     assert_eq!(counted, json("2"));
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_query_in_a_deadlock_is_asked_again() {
+async fn a_query_in_a_deadlock_is_retried() {
     let server = shared_server();
     let database = database(server, "sqlstate_deadlock", "").await;
     let mut config = config(server, &database);
     config.connection.options = "-c deadlock_timeout=50ms".to_owned();
     let domain = Domain::ready(config).await;
     let other = connect(&server.url(&database)).await;
-    // Only the service's session looks for deadlocks in time.
+    // Only the service's session checks for deadlocks early.
     other
         .batch_execute("SET deadlock_timeout = '10min'; BEGIN; SELECT pg_advisory_xact_lock(2)")
         .await
@@ -331,7 +330,7 @@ async fn a_query_in_a_deadlock_is_asked_again() {
 }
 
 #[actix::test]
-async fn a_server_behind_the_server_that_is_gone_is_no_lost_connection() {
+async fn an_unreachable_foreign_server_is_no_lost_connection() {
     let server = shared_server();
     let setup = "CREATE EXTENSION postgres_fdw; CREATE SERVER gone FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', \
         port '1'); CREATE USER MAPPING FOR postgres SERVER gone; CREATE FOREIGN TABLE away (n int) SERVER gone";
@@ -346,7 +345,7 @@ async fn a_server_behind_the_server_that_is_gone_is_no_lost_connection() {
 }
 
 #[actix::test]
-async fn a_session_that_the_server_ends_under_a_query_is_a_lost_connection_and_what_it_undid_is_asked_again() {
+async fn a_query_whose_session_the_server_ends_is_retried_and_then_a_lost_connection() {
     let server = shared_server();
     let database = database(server, "sqlstate_fatal", "").await;
     let domain = Domain::ready(config(server, &database)).await;
@@ -379,7 +378,7 @@ async fn a_session_that_the_server_ends_under_a_query_is_a_lost_connection_and_w
 }
 
 #[actix::test]
-async fn a_refused_login_and_a_missing_database_mean_down() {
+async fn a_rejected_login_and_a_missing_database_make_the_domain_down() {
     let server = Server::disposable(&[]).expect("a server");
     run(&server, "postgres", "CREATE ROLE insider LOGIN").await;
     database(&server, "vault", "REVOKE CONNECT ON DATABASE vault FROM PUBLIC").await;

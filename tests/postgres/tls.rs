@@ -1,4 +1,4 @@
-//! TLS as libpq's words ask for it, against servers that have it.
+//! TLS with the settings of libpq, against real servers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use tributary::types::{DomainName, Value};
 use crate::fixture::{Domain, LONG, config, eventually, run};
 use crate::support::Server;
 
-/// An authority of a test, and where its files are.
+/// A certificate authority for tests, with a directory for its files.
 pub(crate) struct Authority {
     params: CertificateParams,
     key: KeyPair,
@@ -57,7 +57,7 @@ impl Authority {
         RootCert::File(self.file("root.crt"))
     }
 
-    /// A client's certificate for this role.
+    /// A client certificate for this role.
     fn identity(&self, role: &str) -> Identity {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.distinguished_name.push(DnType::CommonName, role);
@@ -73,17 +73,17 @@ pub(crate) fn names(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("parameters")
 }
 
-/// A server with this certificate, and these lines before the others of its `pg_hba.conf`.
+/// A server with this certificate, and with these lines at the start of its `pg_hba.conf`.
 pub(crate) async fn server(authority: &Authority, params: &CertificateParams, rules: &str) -> Server {
     let server = Server::disposable(&[]).expect("a server");
     renew(&server, authority, params);
     server.put_file("root.crt", &authority.root()).expect("written");
-    // The superuser of the tests comes as before.
+    // The superuser of the tests still logs in.
     let all = format!("{rules}\nlocal all all trust\nhost all postgres all trust\n");
     server.put_file("pg_hba.conf", &all).expect("written");
     let settings = "ALTER SYSTEM SET ssl_ca_file = 'root.crt'; ALTER SYSTEM SET ssl = on;\n\
                     CREATE ROLE scram LOGIN PASSWORD 'planted'; CREATE ROLE certified LOGIN; CREATE ROLE anybody LOGIN;";
-    // Each on its own: ALTER SYSTEM cannot run in a transaction.
+    // One by one: ALTER SYSTEM cannot run in a transaction.
     for statement in settings.split(';').filter(|statement| !statement.trim().is_empty()) {
         run(&server, "postgres", statement).await;
     }
@@ -110,12 +110,12 @@ pub(crate) fn tls(mode: SslMode, root: Option<RootCert>) -> Tls {
     Tls { mode, root, ..Tls::default() }
 }
 
-/// Whether its session uses TLS, or why there is none.
+/// Whether the session uses TLS, or why there is no session.
 async fn attempt(mut config: DomainConfig) -> Result<bool, String> {
-    // A machine that is busy refuses nobody.
+    // A busy machine must not cause timeouts.
     config.timeouts.connect = LONG;
     let domain = Domain::start(config);
-    eventually("it is let in, or told why not", || async {
+    eventually("the login is accepted or rejected", || async {
         let health = domain.handle.health();
         health.state == State::Ready || health.last_error.is_some()
     })
@@ -134,11 +134,11 @@ async fn attempt(mut config: DomainConfig) -> Result<bool, String> {
 
 async fn refused(config: DomainConfig, because: &str) {
     let why = attempt(config).await.expect_err(because);
-    assert!(why.contains(because), "`{why}` does not say `{because}`");
+    assert!(why.contains(because), "`{why}` does not contain `{because}`");
 }
 
 #[actix::test]
-async fn each_sslmode_asks_of_the_server_what_libpq_says() {
+async fn each_sslmode_has_the_requirements_of_libpq() {
     let (right, wrong) = (Authority::new(), Authority::new());
     let here = server(&right, &names(&["127.0.0.1"]), "").await;
     for (mode, root) in [
@@ -156,7 +156,7 @@ async fn each_sslmode_asks_of_the_server_what_libpq_says() {
     }
     refused(with(&here, "postgres", tls(SslMode::VerifyFull, Some(RootCert::System))), "not from an authority").await;
 
-    // Another name, and a new certificate without a restart of either side.
+    // Another host name, and a renewed certificate without a restart of either side.
     renew(&here, &right, &names(&["elsewhere.example.com"]));
     here.reload();
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, right.trusted().into()));
@@ -166,7 +166,7 @@ async fn each_sslmode_asks_of_the_server_what_libpq_says() {
 }
 
 #[actix::test]
-async fn an_expired_certificate_is_refused_and_said_to_be() {
+async fn an_expired_certificate_is_rejected_with_the_reason() {
     let authority = Authority::new();
     let mut params = names(&["127.0.0.1"]);
     params.not_before = date_time_ymd(2020, 1, 1);
@@ -176,7 +176,7 @@ async fn an_expired_certificate_is_refused_and_said_to_be() {
     assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Require, None))).await, Ok(true));
 }
 
-/// A server with a certificate that was made before, with its key. Its authority is `root.crt`.
+/// A server with a prepared certificate and key. Its authority is `root.crt`.
 pub(crate) async fn server_of(certificate: &str) -> Server {
     let authority = Authority::new();
     let server = server(&authority, &names(&["127.0.0.1"]), "").await;
@@ -190,13 +190,13 @@ pub(crate) async fn server_of(certificate: &str) -> Server {
     server
 }
 
-/// A file that neither rcgen nor the tests can make.
+/// A prepared file, which rcgen cannot make.
 pub(crate) fn prepared(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/postgres/certificates").join(name)
 }
 
 #[actix::test]
-async fn a_certificate_that_cannot_be_used_is_refused_with_what_is_wrong_with_it() {
+async fn an_unusable_certificate_is_rejected_with_its_defect() {
     for (certificate, because) in [
         ("version_1", "the server's certificate is of X.509 version 1: only version 3 can be used"),
         ("p521", "the server's certificate has a key of P-521"),
@@ -211,7 +211,7 @@ async fn a_certificate_that_cannot_be_used_is_refused_with_what_is_wrong_with_it
 }
 
 #[actix::test]
-async fn a_certificate_with_nothing_but_a_common_name_is_said_to_have_no_other() {
+async fn a_certificate_with_only_a_common_name_is_rejected_with_the_reason() {
     let authority = Authority::new();
     let mut params = names(&[]);
     params.distinguished_name.push(DnType::CommonName, "127.0.0.1");
@@ -223,17 +223,17 @@ async fn a_certificate_with_nothing_but_a_common_name_is_said_to_have_no_other()
 }
 
 #[actix::test]
-async fn a_server_without_tls_is_refused_unless_it_is_only_preferred() {
+async fn a_server_without_tls_is_rejected_unless_tls_is_only_preferred() {
     let here = Server::disposable(&[]).expect("a server");
     assert_eq!(attempt(with(&here, "postgres", tls(SslMode::Prefer, None))).await, Ok(false));
     refused(with(&here, "postgres", tls(SslMode::Require, None)), "does not support TLS").await;
 }
 
 #[actix::test]
-async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
+async fn a_self_signed_certificate_in_sslrootcert_is_trusted() {
     let authority = Authority::new();
     let here = server(&authority, &names(&["127.0.0.1"]), "").await;
-    // What `openssl req -x509` makes: an authority that serves itself.
+    // As `openssl req -x509` makes it: an authority used as a server certificate.
     let mut itself = names(&["127.0.0.1"]);
     itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("a key");
@@ -245,31 +245,31 @@ async fn a_certificate_that_was_given_as_its_own_authority_is_trusted() {
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
     eventually("the server has its new certificate", || async { attempt(full.clone()).await == Ok(true) }).await;
 
-    // Its own time counts all the same.
+    // Its validity period is checked.
     (itself.not_before, itself.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let certificate = itself.self_signed(&key).expect("a certificate").pem();
     here.put_file("server.crt", &certificate).expect("written");
     here.reload();
     let root = Some(RootCert::File(authority.write("itself.crt", &certificate)));
     let full = with(&here, "postgres", tls(SslMode::VerifyFull, root));
-    eventually("the expired certificate is refused", || async {
+    eventually("the expired certificate is rejected", || async {
         attempt(full.clone()).await.is_err_and(|why| why.contains("has expired"))
     })
     .await;
 }
 
 #[actix::test]
-async fn a_certificate_of_the_clients_own_logs_it_in_where_the_server_asks_for_one() {
+async fn a_client_certificate_logs_in_where_the_server_requires_one() {
     let (authority, other) = (Authority::new(), Authority::new());
     let here = server(&authority, &names(&["127.0.0.1"]), "hostssl all certified all cert").await;
     let known = Tls { identity: Some(authority.identity("certified")), ..tls(SslMode::Require, None) };
     assert_eq!(attempt(with(&here, "certified", known)).await, Ok(true));
     refused(with(&here, "certified", tls(SslMode::Require, None)), "refused the login").await;
-    let stranger = Tls { identity: Some(other.identity("certified")), ..tls(SslMode::Require, None) };
-    let why = attempt(with(&here, "certified", stranger)).await.expect_err("nobody knows the authority");
+    let unknown = Tls { identity: Some(other.identity("certified")), ..tls(SslMode::Require, None) };
+    let why = attempt(with(&here, "certified", unknown)).await.expect_err("an unknown authority");
     assert!(why.contains("sslcert") || why.contains("refused"), "{why}");
-    let namesake = Tls { identity: Some(authority.identity("somebody")), ..tls(SslMode::Require, None) };
-    refused(with(&here, "certified", namesake), "refused the login").await;
+    let other_role = Tls { identity: Some(authority.identity("another_role")), ..tls(SslMode::Require, None) };
+    refused(with(&here, "certified", other_role), "refused the login").await;
     let mut mixed = authority.identity("certified");
     mixed.key = other.identity("other").key;
     let mixed = Tls { identity: Some(mixed), ..tls(SslMode::Require, None) };
@@ -277,7 +277,7 @@ async fn a_certificate_of_the_clients_own_logs_it_in_where_the_server_asks_for_o
 }
 
 #[actix::test]
-async fn a_password_travels_by_scram_bound_to_the_channel() {
+async fn a_password_is_used_with_scram_and_channel_binding() {
     let authority = Authority::new();
     let here = server(&authority, &names(&["127.0.0.1"]), "hostssl all scram all scram-sha-256").await;
     let mut config = with(&here, "scram", tls(SslMode::VerifyFull, authority.trusted().into()));
@@ -288,7 +288,7 @@ async fn a_password_travels_by_scram_bound_to_the_channel() {
 }
 
 #[actix::test]
-async fn channel_binding_that_is_required_takes_tls_and_a_login_that_can_be_bound() {
+async fn required_channel_binding_needs_tls_and_scram() {
     let authority = Authority::new();
     let rules = "host all scram all scram-sha-256";
     let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
@@ -301,13 +301,13 @@ async fn channel_binding_that_is_required_takes_tls_and_a_login_that_can_be_boun
         assert_eq!(attempt(asking("scram", SslMode::Require, binding)).await, Ok(true), "{binding:?}");
     }
     assert_eq!(attempt(asking("scram", SslMode::Disable, ChannelBinding::Prefer)).await, Ok(false));
-    // Without TLS there is no channel, and whoever asks for no password binds nothing.
+    // Without TLS there is no channel, and a login without password has no binding.
     refused(asking("scram", SslMode::Disable, ChannelBinding::Require), "channel binding").await;
     refused(asking("postgres", SslMode::Require, ChannelBinding::Require), "channel binding").await;
 }
 
 #[actix::test]
-async fn prefer_goes_without_tls_where_the_servers_rules_refuse_it() {
+async fn prefer_uses_no_tls_where_the_rules_of_the_server_reject_it() {
     let authority = Authority::new();
     let rules = "hostssl all anybody all reject\nhostnossl all anybody all trust";
     let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
@@ -318,7 +318,7 @@ async fn prefer_goes_without_tls_where_the_servers_rules_refuse_it() {
 #[actix::test]
 async fn a_unix_socket_needs_no_tls() {
     let sockets = tempfile::tempdir().expect("a directory");
-    // The server runs as somebody else where the tests run as root.
+    // The server runs as another user where the tests run as root.
     std::fs::set_permissions(sockets.path(), std::fs::Permissions::from_mode(0o777)).expect("permissions");
     let path = sockets.path().to_str().expect("text");
     let here = Server::disposable(&[("unix_socket_directories", path)]).expect("a server");
@@ -328,10 +328,10 @@ async fn a_unix_socket_needs_no_tls() {
 }
 
 #[actix::test]
-async fn of_several_hosts_the_one_in_the_role_that_is_wanted_is_taken() {
+async fn the_host_with_the_requested_role_is_used() {
     let primary = Server::disposable(&[]).expect("a server");
     let standby = Server::disposable(&[("wal_level", "replica"), ("hot_standby", "on")]).expect("a server");
-    // A server in recovery that waits for what never comes.
+    // A server that stays in recovery.
     standby.stop().expect("stopped");
     standby.put_file("standby.signal", "").expect("written");
     standby.restart().expect("restarted");
@@ -368,7 +368,7 @@ fn configured(variables: &[(&str, &str)]) -> DomainConfig {
 }
 
 #[actix::test]
-async fn what_variables_and_urls_say_of_tls_reaches_the_server() {
+async fn tls_settings_of_variables_and_urls_are_used() {
     let (authority, other) = (Authority::new(), Authority::new());
     let rules = "hostssl all certified all cert\nhostssl all scram all scram-sha-256";
     let here = server(&authority, &names(&["127.0.0.1"]), rules).await;
@@ -377,7 +377,7 @@ async fn what_variables_and_urls_say_of_tls_reaches_the_server() {
     let (certificate, key) = (path(&identity.certificate), path(&identity.key));
     let (root, strange) = (path(&authority.file("root.crt")), path(&other.file("root.crt")));
     let port = here.port().to_string();
-    // Each word is there, and the server is another where it is another.
+    // Each setting has an effect: a changed value changes the outcome.
     let words = |root: &str, attrs: &str, mine: bool| {
         let mut words = vec![("sslmode", "verify-full".to_owned()), ("sslrootcert", root.to_owned())];
         words.push(("target_session_attrs", attrs.to_owned()));
@@ -411,7 +411,7 @@ async fn what_variables_and_urls_say_of_tls_reaches_the_server() {
         refused(written(&words(&root, "standby", true)), "target_session_attrs asks for `standby`").await;
     }
 
-    // As providers write it, in a file, and what it does not say beside it.
+    // A URL as providers give it, in a file, with the other settings in variables.
     let url =
         format!("postgres://scram:planted@127.0.0.1:{port}/postgres?sslmode=verify-full&channel_binding=require\n");
     let file = path(&authority.write("url", &url));

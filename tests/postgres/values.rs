@@ -20,7 +20,7 @@ async fn domain(name: &str) -> Domain {
 }
 
 #[actix::test]
-async fn every_mapped_column_type_reads_as_its_value_and_null_as_null() {
+async fn columns_of_every_mapped_type_are_decoded() {
     let domain = domain("columns").await;
     for (expression, ty, expected) in [
         ("true", "bool", "true"),
@@ -78,7 +78,7 @@ async fn every_mapped_column_type_reads_as_its_value_and_null_as_null() {
 }
 
 #[actix::test]
-async fn a_value_given_as_a_parameter_comes_back_as_it_was() {
+async fn values_of_every_mapped_type_are_unchanged_as_parameters() {
     let domain = domain("params").await;
     let long = format!("\"{}\"", "x".repeat(100_000));
     for (ty, given, expected) in [
@@ -130,7 +130,7 @@ async fn a_value_given_as_a_parameter_comes_back_as_it_was() {
 }
 
 #[actix::test]
-async fn a_value_that_does_not_fit_its_parameter_is_refused_without_showing_it() {
+async fn the_error_of_a_value_that_does_not_fit_does_not_show_it() {
     let domain = domain("refusals").await;
     for (ty, given, expected, found) in [
         ("int2", "40000", "int2", "an integer out of its range"),
@@ -161,7 +161,7 @@ async fn a_value_that_does_not_fit_its_parameter_is_refused_without_showing_it()
 }
 
 #[actix::test]
-async fn a_value_that_cannot_be_represented_is_an_error_that_names_its_column() {
+async fn the_error_of_an_unreadable_value_names_its_column() {
     let domain = domain("unreadable").await;
     for (expression, ty, reason) in [
         ("'NaN'::numeric", "numeric", "holds NaN"),
@@ -182,7 +182,7 @@ async fn a_value_that_cannot_be_represented_is_an_error_that_names_its_column() 
         let refused = domain.refused(&format!("SELECT 1 AS fine, ({expression})::{ty} AS c"), &[]).await;
         let (column, ty, reason) = ("c".to_owned(), ty.to_owned(), reason.to_owned());
         assert_eq!(refused, QueryErrorKind::Column { column, ty, reason });
-        // The session was not harmed.
+        // The session can still be used.
         assert_eq!(domain.value("SELECT 1 AS c", &[]).await, json("1"));
     }
     let twice = domain.refused("SELECT 1 AS a, 2 AS b, 3 AS a", &[]).await;
@@ -191,7 +191,7 @@ async fn a_value_that_cannot_be_represented_is_an_error_that_names_its_column() 
 }
 
 #[actix::test]
-async fn a_description_tells_parameters_and_columns_with_their_types() {
+async fn a_description_has_the_types_of_parameters_and_columns() {
     let domain = domain("descriptions").await;
     let text = "SELECT $1::int AS n, $2::text || 'x' AS t, '{}'::quantity[] AS q, now() AS at, '{}'::jsonb AS j, \
                 '\\x'::bytea AS b WHERE $3::date > '2024-01-01'";

@@ -1,4 +1,4 @@
-//! The statement that stands for several queries answers what each of them would answer, also after its tables have changed.
+//! Wrapped queries give each query its own answer, also after tables have changed.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const STOCK: &str = "
     CREATE TABLE stock (product_id text PRIMARY KEY, reserved int NOT NULL, available int NOT NULL);
     INSERT INTO stock SELECT 'P' || n, 0, 1000 + n FROM generate_series(0, 99) AS n;
 ";
-/// The columns change places, as after a restore with another order.
+/// Swaps the columns, as a restore with another order does.
 const SWAP: &str = "
     CREATE TABLE stock_new (product_id text PRIMARY KEY, available int NOT NULL, reserved int NOT NULL);
     INSERT INTO stock_new SELECT product_id, available, reserved FROM stock;
@@ -30,34 +30,34 @@ async fn change(config: &DomainConfig, statements: &str) {
     run(shared_server(), &config.connection.database, statements).await;
 }
 
-/// A row as JSON, or what went wrong; and how many queries the statement stood for.
-type Told = Result<(String, usize), QueryErrorKind>;
+/// The rows as JSON with the number of queries of their statement, or an error.
+type Outcome = Result<(String, usize), QueryErrorKind>;
 
-/// Asks for `P0`, `P1`, ... at once, with these further parameters.
-async fn at_once(domain: &Domain, query: &Arc<Query>, further: &[Value]) -> Vec<Told> {
+/// Asks for `P0`, `P1`, ... concurrently, with further parameters.
+async fn concurrently(domain: &Domain, query: &Arc<Query>, further: &[Value]) -> Vec<Outcome> {
     let asks: Vec<Vec<Value>> =
         (0..40).map(|n| product(n).into_iter().chain(further.iter().cloned()).collect()).collect();
     let answers = join_all(asks.iter().map(|params| ask(&domain.handle, query, params, LONG, None))).await;
-    let told = |answer: Result<tributary::flow::QueryAnswer, QueryError>| match answer {
+    let outcome = |answer: Result<tributary::flow::QueryAnswer, QueryError>| match answer {
         Ok(answer) => Ok((serde_json::to_string(&answer.rows).expect("JSON"), answer.together)),
         Err(error) => Err(error.kind),
     };
-    answers.into_iter().map(told).collect()
+    answers.into_iter().map(outcome).collect()
 }
 
 fn product(n: i64) -> Vec<Value> {
     vec![Value::Text(format!("P{n}").into())]
 }
 
-/// Asks until queries go together; each answer has to be as expected.
-async fn together(domain: &Domain, query: &Arc<Query>, further: &[Value], expected: impl Fn(i64) -> String) {
-    eventually(&format!("{} goes together", query.text()), async || {
-        let told = at_once(domain, query, further).await;
-        for (n, told) in (0..).zip(&told) {
-            let (row, _) = told.as_ref().expect("an answer");
+/// Asks until queries are coalesced. Each answer has to be as expected.
+async fn coalesced(domain: &Domain, query: &Arc<Query>, further: &[Value], expected: impl Fn(i64) -> String) {
+    eventually(&format!("{} is coalesced", query.text()), async || {
+        let outcomes = concurrently(domain, query, further).await;
+        for (n, outcome) in (0..).zip(&outcomes) {
+            let (row, _) = outcome.as_ref().expect("an answer");
             assert_eq!(*row, expected(n), "{}", query.text());
         }
-        told.iter().flatten().any(|(_, together)| *together > 1)
+        outcomes.iter().flatten().any(|(_, together)| *together > 1)
     })
     .await;
 }
@@ -67,7 +67,7 @@ fn uncoalesced(domain: &Domain) -> u64 {
 }
 
 #[actix::test]
-async fn columns_that_change_places_keep_their_values() {
+async fn columns_that_are_swapped_keep_their_values() {
     let (domain, config) = single(shared_server(), "wrapped_places", STOCK).await;
     for (number, text) in
         ["SELECT * FROM stock WHERE product_id = $1", "SELECT * FROM stock WHERE product_id = $1 ORDER BY product_id"]
@@ -79,36 +79,36 @@ async fn columns_that_change_places_keep_their_values() {
         }
         let query = query(text);
         let before = |n| format!(r#"[{{"product_id":"P{n}","reserved":0,"available":{}}}]"#, 1000 + n);
-        together(&domain, &query, &[], before).await;
+        coalesced(&domain, &query, &[], before).await;
         change(&config, SWAP).await;
         let after = |n| format!(r#"[{{"product_id":"P{n}","available":{},"reserved":0}}]"#, 1000 + n);
-        together(&domain, &query, &[], after).await;
+        coalesced(&domain, &query, &[], after).await;
     }
     domain.drain().await;
 }
 
 #[actix::test]
-async fn columns_of_one_type_that_change_names_keep_their_names() {
+async fn columns_of_the_same_type_that_are_renamed_have_their_new_names() {
     let (domain, config) = single(shared_server(), "wrapped_names", STOCK).await;
     let (all, named) = (
         query("SELECT * FROM stock WHERE product_id = $1"),
         query("SELECT reserved, available FROM stock WHERE product_id = $1"),
     );
     let names = |n| format!(r#"[{{"reserved":0,"available":{}}}]"#, 1000 + n);
-    together(&domain, &all, &[], |n| format!(r#"[{{"product_id":"P{n}","reserved":0,"available":{}}}]"#, 1000 + n))
+    coalesced(&domain, &all, &[], |n| format!(r#"[{{"product_id":"P{n}","reserved":0,"available":{}}}]"#, 1000 + n))
         .await;
-    together(&domain, &named, &[], names).await;
+    coalesced(&domain, &named, &[], names).await;
     let swap = "ALTER TABLE stock RENAME available TO x; ALTER TABLE stock RENAME reserved TO available; \
                 ALTER TABLE stock RENAME x TO reserved";
     change(&config, swap).await;
-    together(&domain, &all, &[], |n| format!(r#"[{{"product_id":"P{n}","available":0,"reserved":{}}}]"#, 1000 + n))
+    coalesced(&domain, &all, &[], |n| format!(r#"[{{"product_id":"P{n}","available":0,"reserved":{}}}]"#, 1000 + n))
         .await;
-    together(&domain, &named, &[], |n| format!(r#"[{{"reserved":{},"available":0}}]"#, 1000 + n)).await;
+    coalesced(&domain, &named, &[], |n| format!(r#"[{{"reserved":{},"available":0}}]"#, 1000 + n)).await;
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_name_that_the_tables_no_longer_have_is_an_error_and_never_a_parameter() {
+async fn a_column_that_no_longer_exists_is_an_error_and_never_a_parameter() {
     for (number, column) in ["p1", "p2", "ord", "n", "c1"].into_iter().enumerate() {
         let (domain, config) = single(shared_server(), &format!("wrapped_capture_{number}"), PRICE).await;
         let text = format!(
@@ -121,36 +121,36 @@ async fn a_name_that_the_tables_no_longer_have_is_an_error_and_never_a_parameter
             "c1" => format!(r#"[{{"product_id":"P{n}","price_list":"C{n}"}}]"#),
             _ => format!(r#"[{{"product_id":"P{n}","price_list":{n}}}]"#),
         };
-        together(&domain, &query, &customer, before).await;
+        coalesced(&domain, &query, &customer, before).await;
         change(&config, &format!("ALTER TABLE price RENAME COLUMN {column} TO second_price_list")).await;
         for _ in 0..3 {
-            for told in at_once(&domain, &query, &customer).await {
-                let Err(QueryErrorKind::Sql { sqlstate, .. }) = told else { panic!("{column}: {told:?}") };
+            for outcome in concurrently(&domain, &query, &customer).await {
+                let Err(QueryErrorKind::Sql { sqlstate, .. }) = outcome else { panic!("{column}: {outcome:?}") };
                 assert_eq!(sqlstate, "42703");
             }
         }
-        assert!(uncoalesced(&domain) > 0, "what was refused is counted");
+        assert!(uncoalesced(&domain) > 0, "rejected queries are counted");
         change(&config, &format!("ALTER TABLE price RENAME COLUMN second_price_list TO {column}")).await;
-        together(&domain, &query, &customer, before).await;
+        coalesced(&domain, &query, &customer, before).await;
         domain.drain().await;
     }
 }
 
 #[actix::test]
-async fn queries_go_together_again_after_a_column_has_another_type() {
+async fn queries_are_coalesced_again_after_a_column_has_another_type() {
     let (domain, config) = single(shared_server(), "wrapped_wider", STOCK).await;
     let query = query("SELECT product_id, available FROM stock WHERE product_id = $1");
     let expected = |n| format!(r#"[{{"product_id":"P{n}","available":{}}}]"#, 1000 + n);
-    together(&domain, &query, &[], expected).await;
+    coalesced(&domain, &query, &[], expected).await;
     for wider in ["bigint", "int", "bigint"] {
         change(&config, &format!("ALTER TABLE stock ALTER COLUMN available TYPE {wider}")).await;
-        together(&domain, &query, &[], expected).await;
+        coalesced(&domain, &query, &[], expected).await;
     }
     domain.drain().await;
 }
 
 #[actix::test]
-async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
+async fn queries_are_coalesced_again_after_a_type_was_renamed_or_replaced() {
     let setup = "CREATE TYPE trend AS ENUM ('up', 'down');
         CREATE TABLE product (product_id text PRIMARY KEY, trend trend NOT NULL);
         INSERT INTO product SELECT 'P' || n, 'up' FROM generate_series(0, 99) AS n";
@@ -158,7 +158,7 @@ async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
     let query = query("SELECT product_id, trend FROM product WHERE product_id = $1 AND trend = $2");
     let expected = |n| format!(r#"[{{"product_id":"P{n}","trend":"up"}}]"#);
     let up = [Value::Text("up".into())];
-    together(&domain, &query, &up, expected).await;
+    coalesced(&domain, &query, &up, expected).await;
     for changes in [
         "ALTER TYPE trend RENAME TO tendency",
         "CREATE SCHEMA types; ALTER TYPE tendency SET SCHEMA types",
@@ -166,15 +166,17 @@ async fn queries_go_together_again_after_a_type_was_renamed_or_replaced() {
          DROP TYPE types.tendency",
     ] {
         change(&config, changes).await;
-        eventually("each query is answered", async || at_once(&domain, &query, &up).await.iter().all(Result::is_ok))
-            .await;
-        together(&domain, &query, &up, expected).await;
+        eventually("each query is answered", async || {
+            concurrently(&domain, &query, &up).await.iter().all(Result::is_ok)
+        })
+        .await;
+        coalesced(&domain, &query, &up, expected).await;
     }
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_value_that_did_not_fit_for_a_while_fits_again() {
+async fn a_value_fits_again_after_its_type_is_changed_back() {
     let (domain, config) =
         single(shared_server(), "wrapped_fit", "CREATE TABLE part AS SELECT n AS id FROM generate_series(0, 99) AS n")
             .await;
@@ -196,7 +198,7 @@ async fn a_value_that_did_not_fit_for_a_while_fits_again() {
 }
 
 #[actix::test]
-async fn a_partition_that_only_the_statement_for_several_touches_fails_no_query() {
+async fn a_partition_that_only_the_wrapped_query_reads_fails_no_query() {
     let setup = "CREATE EXTENSION postgres_fdw;
         CREATE TABLE sale (product_id text NOT NULL, region int NOT NULL, amount int NOT NULL) PARTITION BY LIST (region);
         CREATE TABLE sale_near PARTITION OF sale FOR VALUES IN (1);
@@ -206,36 +208,36 @@ async fn a_partition_that_only_the_statement_for_several_touches_fails_no_query(
     let (domain, config) = single(shared_server(), "wrapped_partitions", setup).await;
     let query = query("SELECT amount FROM sale WHERE product_id = $1 AND region = $2");
     let (near, expected) = ([Value::Integer(1)], |n| format!(r#"[{{"amount":{n}}}]"#));
-    together(&domain, &query, &near, expected).await;
+    coalesced(&domain, &query, &near, expected).await;
     change(&config, "CREATE FOREIGN TABLE sale_far PARTITION OF sale FOR VALUES IN (2) SERVER away").await;
-    eventually("the statement for several was refused", async || {
-        for (n, told) in (0..).zip(at_once(&domain, &query, &near).await) {
-            assert_eq!(told.expect("an answer").0, expected(n));
+    eventually("the wrapped query was rejected", async || {
+        for (n, outcome) in (0..).zip(concurrently(&domain, &query, &near).await) {
+            assert_eq!(outcome.expect("an answer").0, expected(n));
         }
         uncoalesced(&domain) > 0
     })
     .await;
     change(&config, "ALTER TABLE sale DETACH PARTITION sale_far").await;
-    together(&domain, &query, &near, expected).await;
+    coalesced(&domain, &query, &near, expected).await;
     domain.drain().await;
 }
 
 #[actix::test]
-async fn a_function_that_becomes_volatile_is_noticed_and_so_is_the_reverse() {
+async fn a_changed_volatility_of_a_function_is_detected() {
     let function = |volatility: &str| {
         format!("CREATE OR REPLACE FUNCTION tell(id text) RETURNS text LANGUAGE sql {volatility} AS 'SELECT id'")
     };
     let (domain, config) = single(shared_server(), "wrapped_volatile", &function("VOLATILE")).await;
     let query = query("SELECT tell($1) AS it");
     let expected = |n| format!(r#"[{{"it":"P{n}"}}]"#);
-    let none_together =
-        async || at_once(&domain, &query, &[]).await.iter().flatten().all(|(_, together)| *together == 1);
+    let none_coalesced =
+        async || concurrently(&domain, &query, &[]).await.iter().flatten().all(|(_, together)| *together == 1);
     for _ in 0..3 {
-        assert!(none_together().await);
+        assert!(none_coalesced().await);
     }
     change(&config, &function("STABLE")).await;
-    together(&domain, &query, &[], expected).await;
+    coalesced(&domain, &query, &[], expected).await;
     change(&config, &function("VOLATILE")).await;
-    eventually("it goes singly again", none_together).await;
+    eventually("it is run singly again", none_coalesced).await;
     domain.drain().await;
 }

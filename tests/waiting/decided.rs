@@ -1,11 +1,11 @@
-//! What is decided, and what is not, where rules wait.
+//! Which decisions are decided and which are undecided where rules wait.
 
 use tributary::flow::Overrides;
 use tributary::types::Value;
 
 use crate::flows::{Written, ending, ends, names, run, undecided, written};
 
-/// A loan: the rules of `applicant` and of `knock_out`, and the keys that each node has beside them.
+/// A loan, with the rules of `applicant` and `knock_out` and further keys of each node.
 fn loan(applicant: &str, knock_out: &str, keys: &str) -> Written {
     let graph = format!(
         r#"
@@ -27,7 +27,7 @@ rule "Income" no-loop { when income != null then income_known = income; }"#;
 const UNDERAGE: &str = r#"rule "Underage" no-loop { when age < 18 then found += 1; }"#;
 
 #[test]
-fn a_knock_out_that_waits_for_a_missing_fact_does_not_let_the_applicant_through() {
+fn a_knock_out_that_waits_for_a_missing_fact_does_not_approve_the_applicant() {
     let loan = loan(AGE, UNDERAGE, "");
     assert_eq!(loan.ending(r#"{"birth_date": "2020-01-01"}"#), "declined");
     assert_eq!(loan.ending(r#"{"birth_date": "1980-01-01"}"#), "approved");
@@ -42,7 +42,7 @@ fn a_knock_out_that_waits_for_a_missing_fact_does_not_let_the_applicant_through(
 }
 
 #[test]
-fn a_knock_out_behind_a_chain_of_rules_waits_as_well() {
+fn a_knock_out_after_a_chain_of_rules_waits_as_well() {
     let chain = r#"rule "Band" no-loop { when age < 18 then band = "minor"; }
 rule "Risk" no-loop { when band == "minor" then risk = 3; }
 rule "Out" no-loop { when risk > 2 then found += 1; }"#;
@@ -53,7 +53,7 @@ rule "Out" no-loop { when risk > 2 then found += 1; }"#;
 }
 
 #[test]
-fn what_a_waiting_rule_would_replace_is_unknown_and_so_is_what_was_made_from_it() {
+fn a_fact_that_a_waiting_rule_would_replace_is_unknown_and_so_are_facts_derived_from_it() {
     let rules = r#"rule "Strict" salience 100 no-loop { when age < 18 then level = 2; }
 rule "Limit" salience 50 no-loop { when level == 0 then limit = 5; }
 rule "Other" salience 40 no-loop { when level == 2 then found += 1; }"#;
@@ -77,7 +77,7 @@ outcomes:
     ] {
         let graph = graph.replace("CONDITION", condition);
         let flow = written(&graph, &[("applicant.grl", age), ("n.grl", rules)]);
-        // The last one is false, and no other outcome is left.
+        // The last one is false, and no further outcome exists.
         assert_eq!(flow.ending("{}"), expected, "{condition}");
         let outcome = flow.ends("{}", &[]).result.err().map(|_| undecided(flow.ends("{}", &[])).outcome);
         let is_false = condition.contains("false");
@@ -90,8 +90,8 @@ outcomes:
 }
 
 #[test]
-fn a_knock_out_that_a_later_rule_seems_to_settle_waits_still() {
-    // When `Underage` was tried, `stage` was 0 and `age` was missing. That its condition is false at the end says nothing.
+fn a_knock_out_still_waits_where_a_later_rule_makes_its_condition_false() {
+    // When `Underage` was tried, `stage` was 0 and `age` was missing. Its condition at the end is not decisive.
     let early = r#"rule "Underage" salience 100 no-loop { when age < 18 && stage == 0 then found += 1; }
 rule "Next" salience 10 no-loop { when stage == 0 then stage = 1; }"#;
     let facts = early.replace("found += 1", "declined = true");
@@ -112,7 +112,7 @@ rule "Next" salience 10 no-loop { when stage == 0 then stage = 1; }"#;
 }
 
 #[test]
-fn a_rule_whose_other_condition_is_false_does_not_wait_however_late_that_is_found() {
+fn a_rule_whose_other_condition_is_false_does_not_wait() {
     let rules = r#"rule "Underage" salience 100 no-loop { when age < 18 && resident then found += 1; }
 rule "Resident" salience 10 no-loop { when income == 0 then resident = true; }
 rule "Not resident" salience 10 no-loop { when income != 0 then resident = false; }"#;
@@ -132,7 +132,7 @@ rule "Short" salience 50 no-loop { when shortage > 0 then short = true; }"#;
 }
 
 #[test]
-fn aliases_and_mappings_carry_what_is_unknown() {
+fn aliases_and_mappings_propagate_unknown_facts() {
     for (rules, keys) in [
         (r#"rule "Underage" no-loop { when person.age < 18 then found += 1; }"#, ", inputs: { person: applicant }"),
         (
@@ -173,7 +173,7 @@ rule "Poor" no-loop { when income < 100 then found += 1; }"#;
 }
 
 #[test]
-fn a_counter_is_not_taken_for_positive_by_what_itself_depends_on_it() {
+fn a_counter_is_not_known_to_be_positive_by_rules_that_depend_on_it() {
     let rules = r#"rule "Underage" salience 90 no-loop { when age < 18 then level = 1; }
 rule "First" salience 80 no-loop { when level == 0 then found += 1; }
 rule "More" salience 70 no-loop { when found > 0 then found += 1; }"#;
@@ -240,8 +240,8 @@ fn behind(edge: &str, param: &str) -> Written {
 }
 
 #[test]
-fn a_node_behind_an_unknown_edge_or_parameter_is_not_asked_and_has_unknown_facts_only() {
-    // Were the node asked, the run would fail for want of an answer.
+fn a_query_after_an_unknown_edge_or_parameter_is_not_sent_and_its_facts_are_unknown() {
+    // If the query were sent, the run would fail, because there is no answer for it.
     for flow in [behind("first.one > 0", "input.n"), behind("true", "first.one"), behind("first.one > 0", "first.one")]
     {
         let why = flow.undecided("{}");
@@ -256,22 +256,22 @@ fn a_node_behind_an_unknown_edge_or_parameter_is_not_asked_and_has_unknown_facts
 }
 
 #[test]
-fn a_node_behind_a_false_edge_has_unset_facts_and_an_outcome_that_needs_them_does_not_hold() {
+fn a_node_after_a_false_edge_has_unset_facts_and_an_outcome_that_needs_them_does_not_hold() {
     let flow = behind("first.two == 3", "input.n");
-    // The rules of a node that reads a skipped one wait; its outcome is undecided, as a rule has not decided it.
+    // Rules that read facts of a skipped node wait, and an outcome of their facts is undecided.
     let graph = flow.graph.replace("  - { status: second, when: \"second.low\" }\n", "");
     let flow = Written { graph, ..flow };
     assert_eq!(flow.ending("{}"), "rest");
     let mixed = flow.graph.replace("asked.score < 10", "asked.score < 10 && first.one > 0");
     assert_eq!(Written { graph: mixed, ..flow.clone() }.ending("{}"), "undecided");
-    // A node that is asked for a fact of a skipped one is skipped, too.
+    // A query with a fact of a skipped node as parameter is skipped, too.
     let chain = flow.graph.replace("edges:", "  last: { type: DBNode, database: d_db, query: \"SELECT x FROM u WHERE s = $1\", params: [asked.score] }\nedges:");
     let chain = chain.replace("asked.score < 10", "last.x > 0");
     assert_eq!(Written { graph: chain, ..flow }.ending("{}"), "rest");
 }
 
 #[test]
-fn a_false_edge_counts_before_an_unknown_one() {
+fn a_false_edge_takes_precedence_over_an_unknown_one() {
     let flow = behind("first.one > 0", "input.n");
     let graph = flow.graph.replace("outcomes:", "  - { from: first, to: asked, rule: \"first.two == 3\" }\noutcomes:");
     let graph = graph.replace("  - { status: second, when: \"second.low\" }\n", "");
@@ -314,14 +314,14 @@ fn a_spent_rule_and_one_that_is_not_in_force_do_not_wait() {
 }
 
 #[test]
-fn log_never_waits() {
+fn a_log_statement_never_waits() {
     let rules = r#"rule "Log" no-loop { when age < 18 then Log("a minor"); }
 rule "Log and set" no-loop { when true then Log("age", age); found += 1; }"#;
     assert_eq!(loan(AGE, rules, "").ending("{}"), "declined");
 }
 
 #[test]
-fn a_rule_that_only_a_value_keeps_from_firing_waits_and_one_whose_condition_is_false_does_not() {
+fn a_rule_that_lacks_a_value_to_set_waits_and_one_whose_condition_is_false_does_not() {
     let rules = r#"rule "Value" no-loop { when income == 1 then level = age; found += 1; }"#;
     let flow = loan(AGE, rules, "");
     assert_eq!(flow.ending(r#"{"income": 1}"#), "undecided");
@@ -341,7 +341,7 @@ fn a_message_or_body_that_reads_an_unknown_fact_is_undecided() {
 }
 
 #[test]
-fn a_fact_that_is_replaced_is_known_whatever_waits() {
+fn a_fact_that_is_replaced_is_known_although_rules_wait() {
     let flow = loan(AGE, UNDERAGE, "").flow();
     for (fact, value, expected) in [("knock_out.found", 0, "approved"), ("knock_out.found", 2, "declined")] {
         let mut overrides = Overrides::none();
@@ -352,7 +352,7 @@ fn a_fact_that_is_replaced_is_known_whatever_waits() {
 }
 
 #[test]
-fn rules_that_wait_for_each_other_only_are_named_with_what_they_would_set() {
+fn rules_that_wait_only_for_each_other_are_listed_with_the_facts_that_they_would_set() {
     let rules = r#"rule "A" no-loop { when b > 0 then a = 1; }
 rule "B" no-loop { when a > 0 then b = 1; found += 1; }"#;
     let why = loan(AGE, rules, "").undecided("{}");
@@ -362,12 +362,12 @@ rule "B" no-loop { when a > 0 then b = 1; found += 1; }"#;
 }
 
 #[test]
-fn a_node_that_allows_its_rules_to_wait_decides_as_if_they_had_not_fired() {
+fn with_waiting_allowed_a_node_decides_as_if_its_waiting_rules_had_not_fired() {
     let flow = loan(AGE, UNDERAGE, ", waiting: allow");
     assert_eq!(flow.ending("{}"), "approved");
     let strict = loan(AGE, UNDERAGE, ", waiting: strict");
     assert_eq!(strict.ending("{}"), "undecided");
-    // A fact that it has not set does not hold up an outcome either.
+    // An unset fact of such a node does not make an outcome undecided, either.
     let graph = flow.graph.replace("knock_out.found > 0", "knock_out.never").clone();
     let rules = r#"rule "Never" no-loop { when age < 18 then never = true; }"#;
     assert_eq!(written(&graph, &[("applicant.grl", AGE), ("knock_out.grl", rules)]).ending("{}"), "approved");

@@ -1,4 +1,4 @@
-//! Flows that are written down in a test, and how they end.
+//! Flows whose graph and rules are written in a test, and their results.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,12 +55,12 @@ impl Written {
         found.into_iter().map(|diagnostic| diagnostic.code).collect()
     }
 
-    /// How it ends for `inputs` (JSON), where its databases answer `rows` (pairs of a node and JSON rows).
+    /// The report for `inputs` (JSON) and the rows of its databases (pairs of a node and JSON rows).
     pub fn ends(&self, inputs: &str, rows: &[(&str, &str)]) -> Report {
         ends(&self.flow(), inputs, rows, &run())
     }
 
-    /// The status of its answer, or the code of its error.
+    /// The status of the answer, or the code of the error.
     pub fn ending(&self, inputs: &str) -> String {
         ending(&self.ends(inputs, &[]))
     }
@@ -87,7 +87,7 @@ pub fn answers(rows: &[(&str, &str)]) -> Answers {
 pub fn ends(flow: &Flow, inputs: &str, rows: &[(&str, &str)], run: &RunOptions) -> Report {
     let inputs = flow.inputs.parse_json(inputs.as_bytes()).expect("inputs that fit");
     decide(flow, inputs, &answers(rows), run, &OfflineEngines::new(grl::Limits::default()))
-        .expect("an answer for each node that asks")
+        .expect("an answer for each query")
 }
 
 pub fn ending(report: &Report) -> String {
@@ -104,7 +104,7 @@ pub fn undecided(report: Report) -> Undecided {
     }
 }
 
-/// The names of what is missing and of the rules that wait, as `node.rule`.
+/// The missing facts, and the waiting rules as `node.rule`.
 pub fn names(why: &Undecided) -> (Vec<String>, Vec<String>) {
     let missing = why.missing.iter().map(|missing| missing.fact.clone()).collect();
     (missing, why.waiting.iter().map(|rule| format!("{}.{}", rule.node, rule.rule)).collect())

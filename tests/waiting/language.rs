@@ -1,4 +1,4 @@
-//! `is_set`, `default` and `waiting: allow`: what they mean, and what is refused or warned of.
+//! `is_set`, `default` and `waiting: allow`: their meaning, errors and warnings.
 
 use crate::flows::{Written, written};
 
@@ -20,7 +20,7 @@ outcomes:
 }
 
 #[test]
-fn is_set_and_default_say_what_a_missing_fact_means() {
+fn is_set_and_default_define_the_meaning_of_a_missing_fact() {
     for (condition, missing, young, old) in [
         ("is_set(years) && years < 18", "in", "out", "in"),
         ("!is_set(years) || years < 18", "out", "out", "in"),
@@ -46,7 +46,7 @@ fn is_set_and_default_say_what_a_missing_fact_means() {
 }
 
 #[test]
-fn questions_about_a_fact_that_a_rule_of_the_node_may_still_set_are_refused() {
+fn is_set_and_default_of_a_fact_that_a_rule_may_still_set_are_errors() {
     let asked = |writer: &str, reader: &str| {
         let rules = format!(
             r#"rule "Writer" {writer} no-loop {{ when years < 18 then minor = true; }}
@@ -63,7 +63,7 @@ rule "Reader" {reader} no-loop {{ when !is_set(minor) then found += 1; }}"#
 }
 
 #[test]
-fn questions_are_about_facts_and_what_stands_in_for_one_is_of_its_type() {
+fn is_set_and_default_take_facts_and_a_default_has_the_type_of_its_fact() {
     let codes = |condition: &str| flow(&format!(r#"rule "R" no-loop {{ when {condition} then found += 1; }}"#)).codes();
     assert_eq!(codes("is_set(years + 1)"), ["wrong-argument"]);
     assert_eq!(codes("is_set(1)"), ["wrong-argument"]);
@@ -76,7 +76,7 @@ fn questions_are_about_facts_and_what_stands_in_for_one_is_of_its_type() {
 }
 
 #[test]
-fn check_warns_where_an_outcome_depends_on_a_node_that_allows_its_rules_to_wait() {
+fn check_warns_where_an_outcome_depends_on_a_node_with_waiting_allowed() {
     let plain = flow(r#"rule "R" no-loop { when years < 18 then found += 1; }"#);
     let allow = |graph: String| Written { graph, ..plain.clone() };
     let own = plain.graph.replace("facts: { found: 0 }", "facts: { found: 0 }, waiting: allow");

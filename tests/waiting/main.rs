@@ -11,5 +11,5 @@
 mod decided;
 mod flows;
 mod language;
+mod reported;
 mod soundness;
-mod told;

@@ -1,5 +1,5 @@
-//! Over generated rules, facts and outcomes: an answer is the same for all values that the missing facts may have, and where
-//! nothing is missing no rule waits.
+//! Properties over generated rules, facts and outcomes: an answer is the same for all values of the missing facts, and no rule waits
+//! where no fact is missing.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,12 +11,12 @@ use tributary::flow::{FlowError, NodeEnd, Report};
 
 use crate::flows::{Written, ending, ends, run};
 
-/// The own facts of a node. The last is a counter, which always starts with a value; half of the others do.
+/// The facts of a node. The last is a counter, which has a starting value, as have half of the others.
 fn names(node: char) -> [&'static str; 6] {
     if node == 'a' { ["f0", "f1", "f2", "g0", "g1", "n"] } else { ["h0", "h1", "h2", "k0", "k1", "m"] }
 }
 
-/// A flow of two nodes of rules over three facts of the node `src`, each of which an input gives or leaves out.
+/// A flow of two rule nodes over three facts of the node `src`, each of which is given or missing.
 #[derive(Debug, Clone)]
 struct Case {
     inputs: [Option<i64>; 3],
@@ -54,7 +54,7 @@ impl Case {
         Written { graph, files: files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect() }
     }
 
-    /// How it ends; `None` where its rules are refused, as those that are never settled are.
+    /// The report. `None` where its rules are rejected because they may never settle.
     fn report(&self) -> Option<Report> {
         let (flow, _) = self.written().compile().ok()?;
         let inputs = self.inputs.iter().enumerate();
@@ -63,7 +63,7 @@ impl Case {
         Some(ends(&flow, &serde_json::to_string(&inputs).unwrap(), &[], &run()))
     }
 
-    /// The same case with the facts that are missing in `report` given the values of `choice`.
+    /// The same case with the values of `choice` for the facts that are missing in `report`.
     fn completed(&self, report: &Report, choice: &[i64]) -> Self {
         let mut case = self.clone();
         let mut choice = choice.iter().copied();
@@ -74,7 +74,7 @@ impl Case {
         for (node, place) in [('a', 1), ('b', 2)] {
             let NodeEnd::Value(facts) = &trace.nodes[place].end else { continue };
             for name in names(node) {
-                // A value below 0 stands for a fact that stays missing.
+                // A negative value means that the fact stays missing.
                 let value = choice.next().unwrap_or(-1);
                 if facts.at([name]).is_none() && value >= 0 {
                     case.starts.insert((node, name), value);
@@ -132,7 +132,7 @@ fn statement(node: char) -> impl Strategy<Value = String> {
 fn rules(node: char) -> impl Strategy<Value = String> {
     let rule = (condition(node), prop::collection::vec(statement(node), 1..3), 0i32..4, prop::bool::weighted(0.85));
     prop::collection::vec(rule, 2..6).prop_map(move |rules| {
-        // The facts that no rule writes are facts nevertheless.
+        // Facts that no rule sets are declared as well.
         let all = names(node)[..5].join(" = 0; ");
         let mut text = format!("rule \"Never\" no-loop {{ when false then {all} = 0; }}\n");
         for (number, (condition, statements, salience, no_loop)) in rules.iter().enumerate() {
@@ -173,7 +173,7 @@ fn is_undecided(report: &Report) -> bool {
     matches!(report.result, Err(FlowError::Undecided(_)))
 }
 
-/// Whether it is decided that `case` ends so; panics where a completion ends otherwise.
+/// Whether `case` is decided. Panics where a completion ends differently.
 fn check(case: &Case, choices: &[Vec<i64>]) -> bool {
     let Some(report) = case.report() else { return false };
     if report.result.is_err() {
@@ -184,7 +184,7 @@ fn check(case: &Case, choices: &[Vec<i64>]) -> bool {
         for (choice, is_complete) in [(choice, false), (&complete, true)] {
             let completed = case.completed(&report, choice);
             let Some(other) = completed.report() else { continue };
-            // Rules that are never settled are an error that explains itself; so is a fact that is still missing.
+            // Rules that never settle and facts that are still missing are reported as errors.
             let is_rule_error = matches!(&other.result, Err(error) if error.code() == "rule_error");
             if is_rule_error || (!is_complete && is_undecided(&other)) {
                 continue;
@@ -205,12 +205,12 @@ fn choices() -> impl Strategy<Value = Vec<Vec<i64>>> {
 
 proptest! {
     #[test]
-    fn an_answer_is_the_same_whatever_the_missing_facts_are(case in case(), choices in choices()) {
+    fn an_answer_is_the_same_for_all_values_of_the_missing_facts(case in case(), choices in choices()) {
         check(&case, &choices);
     }
 
     #[test]
-    fn where_nothing_is_missing_nothing_is_undecided(case in case(), values in prop::array::uniform3(0i64..3), start in 0i64..2) {
+    fn no_decision_without_missing_facts_is_undecided(case in case(), values in prop::array::uniform3(0i64..3), start in 0i64..2) {
         let mut case = Case { inputs: values.map(Some), edge: None, ..case };
         for node in ['a', 'b'] {
             for name in names(node) {
@@ -224,7 +224,7 @@ proptest! {
 }
 
 #[test]
-fn many_flows_with_missing_facts_are_decided_nevertheless() {
+fn many_flows_with_missing_facts_are_decided() {
     let mut runner = TestRunner::new_with_rng(
         Config::default(),
         proptest::test_runner::TestRng::deterministic_rng(proptest::test_runner::RngAlgorithm::ChaCha),
@@ -239,9 +239,9 @@ fn many_flows_with_missing_facts_are_decided_nevertheless() {
     assert!(decided > 60 && undecided > 60, "{decided} are decided, {undecided} are not");
 }
 
-/// With `h2` given, R1 fires again after R2 and replaces its `m`. What R2 wrote to `h1` is certain nevertheless.
+/// With `h2` given, R1 fires again after R2 and replaces its `m`. The value that R2 set in `h1` stays certain.
 #[test]
-fn a_fact_that_is_replaced_later_makes_no_other_fact_of_its_rule_unknown() {
+fn a_fact_that_is_replaced_later_does_not_make_other_facts_of_its_rule_unknown() {
     let case = Case {
         inputs: [None; 3],
         a: "rule \"Never\" no-loop { when false then f0 = 0; }".to_owned(),

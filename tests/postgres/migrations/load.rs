@@ -1,4 +1,4 @@
-//! Clients and batches that ask generated queries, and what they are answered.
+//! Clients and batches that run generated queries and collect the answers.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -22,19 +22,19 @@ use crate::fixture::{ask, ask_in_bulk, query};
 
 const CLIENTS: usize = 64;
 const BATCH: usize = 5_000;
-/// Inputs of a batch that are under way at once.
-const WIDTH: usize = 256;
-/// What a client does between an answer and its next question.
-const THINKING: Duration = Duration::from_millis(2);
-/// What a batch client does between two batches.
+/// The concurrent queries of a batch.
+const WINDOW: usize = 256;
+/// The pause of a client between an answer and its next query.
+const PAUSE: Duration = Duration::from_millis(2);
+/// The pause between two batches.
 const BATCH_PAUSE: Duration = Duration::from_millis(300);
-/// How long an answer is waited for.
+/// The deadline of a query.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
 
 /// A row: names and values as text.
 pub(super) type Row = Vec<(String, Option<String>)>;
 
-/// The rows that a question was answered with, and when.
+/// An answer with its times.
 pub(super) struct Observation {
     pub(super) question: usize,
     pub(super) params: usize,
@@ -43,13 +43,13 @@ pub(super) struct Observation {
     pub(super) rows: Vec<Row>,
 }
 
-/// The clients, the questions of one round, and what became of them.
+/// The clients, the queries of one round, and their outcomes.
 pub(super) struct Load {
     handle: DomainHandle,
     pub(super) questions: Vec<Question>,
     queries: Vec<Arc<Query>>,
     params: Vec<Vec<Vec<Value>>>,
-    /// The family that most questions are about.
+    /// The family of most queries.
     pub(super) focus: Cell<usize>,
     stopped: Cell<bool>,
     answers: RefCell<Vec<usize>>,
@@ -90,12 +90,12 @@ impl Load {
         }
     }
 
-    /// Answers so far about a family, errors included.
+    /// The number of answers of a family so far, including errors.
     pub(super) fn answers(&self, family: usize) -> usize {
         self.answers.borrow()[family]
     }
 
-    /// Asks a question many times at once; how many went together at most.
+    /// Runs a query many times concurrently. Returns the size of the largest statement.
     pub(super) async fn burst(&self, question: usize) -> usize {
         let asks = (0..CLIENTS).map(|number| self.ask(question, number % self.params[question].len(), true));
         join_all(asks).await.into_iter().max().unwrap_or(0)
@@ -105,7 +105,7 @@ impl Load {
         while !self.stopped.get() {
             let question = self.pick(&mut random);
             self.ask(question, random.random_range(0..self.params[question].len()), in_bulk).await;
-            sleep(THINKING).await;
+            sleep(PAUSE).await;
         }
     }
 
@@ -114,7 +114,7 @@ impl Load {
             let question = self.pick(&mut random);
             let asks = stream::iter(0..BATCH).take_while(|_| std::future::ready(!self.stopped.get()));
             let asks = asks.map(|number| self.ask(question, number % self.params[question].len(), true));
-            asks.buffer_unordered(WIDTH).for_each(|_| std::future::ready(())).await;
+            asks.buffer_unordered(WINDOW).for_each(|_| std::future::ready(())).await;
             sleep(BATCH_PAUSE).await;
         }
     }
@@ -128,7 +128,7 @@ impl Load {
         }
     }
 
-    /// Asks, notes the answer, and says how many queries its statement stood for.
+    /// Runs a query and records the answer. Returns the number of queries of its statement.
     async fn ask(&self, question: usize, params: usize, in_bulk: bool) -> usize {
         let (query, values, asked) = (&self.queries[question], &self.params[question][params], Instant::now());
         let answer = if in_bulk {

@@ -1,11 +1,11 @@
-//! No answer is wrong while a loop migrates the schema under load, and queries go together again afterwards.
+//! While the schema is migrated under load no answer is wrong, and queries are coalesced again afterwards.
 //!
-//! After each change the queries are asked of PostgreSQL with nothing in between: that is what they may answer in that version,
-//! which lives from the moment its change was sent until the next change is done. An answer of the service is right where it is,
-//! column by column and name by name, the answer of a version that lived between request and response. An error is never
-//! wrong: it says that there is no answer.
+//! After each change the queries are run directly on PostgreSQL. Their answers are the expected ones of that version of the schema,
+//! which is valid from the time its change was sent until the next change is done. An answer of the service is right if it equals,
+//! with all columns and names, the expected answer of a version that was valid between request and response. An error is never
+//! wrong.
 //!
-//! `MIGRATION_SECONDS` says how long it takes (default: 60).
+//! `MIGRATION_SECONDS` is the duration (default: 60).
 
 mod load;
 mod oracle;
@@ -25,10 +25,10 @@ use self::schema::{FAMILIES, PATHS, SETUP, questions};
 use crate::fixture::{Domain, config, database, eventually, shared_server};
 use crate::support::coalescing;
 
-/// How long one set of queries is asked.
+/// The duration of a round with one set of queries.
 const ROUND: Duration = Duration::from_secs(20);
-/// Answers about a family that are awaited between two changes of it.
-const DWELLING: usize = 150;
+/// The answers of a family to wait for between two changes of it.
+const ANSWERS_PER_CHANGE: usize = 150;
 
 fn duration() -> Duration {
     let seconds =
@@ -48,33 +48,33 @@ async fn no_answer_is_wrong_while_the_schema_is_migrated_under_load() {
     let seed = rand::rng().random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (began, whole, mut histories) = (Instant::now(), duration(), Histories::default());
+    let (started, total, mut histories) = (Instant::now(), duration(), Histories::default());
     let mut round = 0;
-    while began.elapsed() < whole {
+    while started.elapsed() < total {
         round += 1;
         let load = Rc::new(Load::new(&domain.handle, questions(&mut random)));
         histories.begin(&oracle, &load.questions).await;
         let before = domain.handle.health().batches;
         let clients = load.start(&mut random);
-        let end = Instant::now() + ROUND.min(whole.saturating_sub(began.elapsed()));
+        let end = Instant::now() + ROUND.min(total.saturating_sub(started.elapsed()));
         while Instant::now() < end {
             migrate(&domain, &oracle, &load, &mut histories, &mut random).await;
         }
         load.stop(clients).await;
         histories.judge(&load);
-        resumed(&domain, &load, &mut histories).await;
+        coalesces_again(&domain, &load, &mut histories).await;
         let after = domain.handle.health().batches;
         let batched = after.queries - before.queries;
         println!(
-            "round {round}, {} s: {}, {} singly because refused",
-            began.elapsed().as_secs(),
+            "round {round}, {} s: {}, {} singly because rejected",
+            started.elapsed().as_secs(),
             histories.summary(after.queries),
             after.uncoalesced - before.uncoalesced,
         );
         assert_eq!(batched > 0, coalescing() == Coalescing::Auto, "{batched} queries were coalesced");
     }
     let batches = domain.handle.health().batches;
-    println!("in {} s {}", began.elapsed().as_secs(), histories.summary(batches.queries));
+    println!("in {} s {}", started.elapsed().as_secs(), histories.summary(batches.queries));
     assert!(histories.right * 2 > histories.requests, "most requests have an answer");
     domain.drain().await;
 }
@@ -85,17 +85,17 @@ async fn migrate(domain: &Domain, oracle: &Oracle, load: &Load, histories: &mut 
     let (forward, back) = FAMILIES[family].changes.choose(random).expect("a change");
     load.focus.set(family);
     for (change, path) in [(forward, PATHS[1]), (back, PATHS[0])] {
-        let began = Instant::now();
+        let sent = Instant::now();
         oracle.change(change).await;
         if FAMILIES[family].keeps {
             oracle.change(&format!("SET search_path = {path}")).await;
-            // Only a new session notices.
+            // The setting applies to new sessions.
             domain.handle.recycle().await;
         }
-        histories.changed(oracle, &load.questions, family, began).await;
-        // Some changes follow at once, most when their versions have been read.
+        histories.changed(oracle, &load.questions, family, sent).await;
+        // Some changes follow immediately, most after answers of the new version.
         if random.random_bool(0.75) {
-            let answered = load.answers(family) + DWELLING;
+            let answered = load.answers(family) + ANSWERS_PER_CHANGE;
             let until = Instant::now() + Duration::from_secs(2);
             while load.answers(family) < answered && Instant::now() < until {
                 actix::clock::sleep(Duration::from_millis(5)).await;
@@ -105,8 +105,8 @@ async fn migrate(domain: &Domain, oracle: &Oracle, load: &Load, histories: &mut 
     }
 }
 
-/// Each query goes together with its like again, and every answer is right.
-async fn resumed(domain: &Domain, load: &Rc<Load>, histories: &mut Histories) {
+/// Waits until every query is coalesced again and every answer is right.
+async fn coalesces_again(domain: &Domain, load: &Rc<Load>, histories: &mut Histories) {
     for (number, question) in load.questions.iter().enumerate() {
         if !histories.has_answers(load, number) {
             continue;
@@ -114,8 +114,8 @@ async fn resumed(domain: &Domain, load: &Rc<Load>, histories: &mut Histories) {
         eventually(&format!("coalesced again: {}", question.text), async || {
             let errors = load.errors.borrow().clone();
             let together = load.burst(number).await;
-            let is_whole = *load.errors.borrow() == errors;
-            is_whole && (together > 1 || coalescing() == Coalescing::Off)
+            let has_no_error = *load.errors.borrow() == errors;
+            has_no_error && (together > 1 || coalescing() == Coalescing::Off)
         })
         .await;
     }

@@ -1,4 +1,4 @@
-//! What PostgreSQL answers with nothing in between, for each version of the schema, and the judgement of every answer.
+//! The expected answers of each version of the schema, read directly from PostgreSQL, and the check of every answer.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -9,25 +9,25 @@ use super::load::{Load, Observation, Row};
 use super::schema::{FAMILIES, Family, Question};
 use crate::support::connect;
 
-/// For so long versions are kept: longer than any answer takes.
-const MEMORY: Duration = Duration::from_secs(60);
-/// Wrong answers that are shown.
+/// How long versions are kept: longer than any answer takes.
+const RETENTION: Duration = Duration::from_secs(60);
+/// The most wrong answers that are shown.
 const SHOWN: usize = 5;
 
-/// The session that changes the schema and says what is right.
+/// The session that changes the schema and reads the expected answers.
 pub(super) struct Oracle {
     client: Client,
     database: String,
 }
 
-/// One version of a family: when it lived, and what each question answers. What is not there is an error.
+/// One version of a family: when it was valid, and the answers of its queries. A query without an answer is an error.
 struct Version {
     from: Instant,
     until: Option<Instant>,
     answers: HashMap<(usize, usize), Vec<Row>>,
 }
 
-/// The versions of every family, and what became of the answers.
+/// The versions of every family, and statistics of the answers.
 #[derive(Default)]
 pub(super) struct Histories {
     versions: Vec<Vec<Version>>,
@@ -50,7 +50,7 @@ impl Oracle {
         self.client.batch_execute(&statements).await.unwrap_or_else(|error| panic!("{statements}: {error:?}"));
     }
 
-    /// What the questions of `family` answer now.
+    /// The current answers of the queries of `family`.
     async fn answers(&self, questions: &[Question], family: usize) -> HashMap<(usize, usize), Vec<Row>> {
         let mut answers = HashMap::new();
         let of_family = questions.iter().enumerate().filter(|(_, question)| question.family == family);
@@ -71,14 +71,14 @@ impl Oracle {
 }
 
 impl Histories {
-    /// Begins with new questions on the schema as it is.
+    /// Starts a round of new queries with the current schema.
     pub(super) async fn begin(&mut self, oracle: &Oracle, questions: &[Question]) {
         self.versions.clear();
         for (family, Family { keeps, .. }) in FAMILIES.iter().enumerate() {
             self.versions.push(Vec::new());
             self.changed(oracle, questions, family, Instant::now()).await;
             if *keeps {
-                // Sessions of the last round may have the other setting still.
+                // Sessions of the last round may still have the other setting.
                 oracle.change(&format!("SET search_path = {}", super::PATHS[1])).await;
                 self.changed(oracle, questions, family, Instant::now()).await;
                 oracle.change(&format!("SET search_path = {}", super::PATHS[0])).await;
@@ -86,8 +86,8 @@ impl Histories {
         }
     }
 
-    /// A family was changed by a transaction that was sent at `began`.
-    pub(super) async fn changed(&mut self, oracle: &Oracle, questions: &[Question], family: usize, began: Instant) {
+    /// Adds a version of a family, whose change was sent at `sent`.
+    pub(super) async fn changed(&mut self, oracle: &Oracle, questions: &[Question], family: usize, sent: Instant) {
         let now = Instant::now();
         let answers = oracle.answers(questions, family).await;
         let versions = &mut self.versions[family];
@@ -95,28 +95,28 @@ impl Histories {
             if let Some(last) = versions.last_mut() {
                 last.until = Some(now);
             }
-            versions.retain(|version| version.until.is_none_or(|until| now.duration_since(until) < MEMORY));
+            versions.retain(|version| version.until.is_none_or(|until| now.duration_since(until) < RETENTION));
         } else if versions.len() > 1 {
             return;
         }
-        versions.push(Version { from: began, until: None, answers });
+        versions.push(Version { from: sent, until: None, answers });
         self.changes += 1;
     }
 
-    /// Judges what was answered since the last time.
+    /// Checks the answers since the last check.
     pub(super) fn judge(&mut self, load: &Load) {
         let mut wrong = Vec::new();
         for seen in load.observations.take() {
             let question = &load.questions[seen.question];
             let rows = in_order(question, seen.rows.clone());
-            let lived: Vec<&Version> =
-                self.versions[question.family].iter().filter(|version| version.lived(&seen)).collect();
+            let valid: Vec<&Version> =
+                self.versions[question.family].iter().filter(|version| version.was_valid(&seen)).collect();
             let key = (seen.question, seen.params);
-            if lived.iter().any(|version| version.answers.get(&key) == Some(&rows)) {
+            if valid.iter().any(|version| version.answers.get(&key) == Some(&rows)) {
                 self.right += 1;
             } else if wrong.len() < SHOWN {
                 let params = &question.params[seen.params];
-                let expected: Vec<_> = lived.iter().map(|version| version.answers.get(&key)).collect();
+                let expected: Vec<_> = valid.iter().map(|version| version.answers.get(&key)).collect();
                 wrong.push(format!("{} {params:?}\nanswered: {rows:?}\nexpected one of: {expected:?}", question.text));
             }
             self.requests += 1;
@@ -128,14 +128,14 @@ impl Histories {
         assert!(wrong.is_empty(), "wrong answers:\n{}", wrong.join("\n"));
     }
 
-    /// Whether a question has an answer as the schema is now, for all its parameters.
+    /// Whether a query has answers for all its parameters in the current schema.
     pub(super) fn has_answers(&self, load: &Load, question: usize) -> bool {
         let asked = &load.questions[question];
         let last = self.versions[asked.family].last().expect("a version");
         (0..asked.params.len()).all(|params| last.answers.contains_key(&(question, params)))
     }
 
-    /// What became of all requests, in a line.
+    /// The statistics of all requests, in a line.
     pub(super) fn summary(&self, coalesced: u64) -> String {
         let Self { requests, right, changes, errors, .. } = self;
         let share = coalesced * 100 / requests.max(&1);
@@ -147,13 +147,13 @@ impl Histories {
 }
 
 impl Version {
-    /// Whether it lived while the question was asked.
-    fn lived(&self, seen: &Observation) -> bool {
+    /// Whether it was valid while the query was in flight.
+    fn was_valid(&self, seen: &Observation) -> bool {
         self.from <= seen.answered && self.until.is_none_or(|until| until >= seen.asked)
     }
 }
 
-/// The rows in the order in which they are compared.
+/// Sorts the rows of a query that does not order them.
 fn in_order(question: &Question, mut rows: Vec<Row>) -> Vec<Row> {
     if !question.text.contains("ORDER BY") {
         rows.sort();

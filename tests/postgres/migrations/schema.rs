@@ -1,36 +1,36 @@
-//! What is migrated: families of tables, the changes each goes through, and the queries that read it.
+//! The migrated schema: families of tables, their changes, and the queries that read them.
 //!
-//! A query reads one family, so what it may answer follows from the versions of that family. Every value says what it means:
-//! `available` is 1000 more than the key, `reserved` 2000 more, `note` names the key. A change is a transaction, and each has
-//! another that undoes it.
+//! A query reads one family, so its possible answers follow from the versions of that family. Every value identifies its column
+//! and row: `available` is 1000 more than the key, `reserved` 2000 more, and `note` contains the key. A change is a transaction, and
+//! another one undoes it.
 
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, IteratorRandom};
 
-/// Keys that rows have; queries also ask for some that none has.
+/// The keys of rows. Queries use some others, too.
 const KEYS: i64 = 24;
 
-/// Tables that change together, and what reads them.
+/// Tables that change together, and parts of the queries that read them.
 pub(super) struct Family {
     /// A change and the one that undoes it.
     pub(super) changes: &'static [(&'static str, &'static str)],
     shapes: &'static [&'static str],
     columns: &'static [&'static str],
     values: &'static [&'static str],
-    /// Old and new sessions answer differently: what was right once stays right.
+    /// Whether old and new sessions answer differently, so that answers of earlier versions stay right.
     pub(super) keeps: bool,
 }
 
-/// A query and the parameters it is asked with, as text. Its parameters have one type in all versions that accept them: a
-/// statement that was prepared earlier keeps their types, and may be executed where PREPARE is refused now.
+/// A query and its sets of parameters, as text. Its parameters have the same types in all versions that accept them: a statement that
+/// was prepared earlier keeps the types, and can be executed where PREPARE now fails.
 pub(super) struct Question {
     pub(super) family: usize,
     pub(super) text: String,
     pub(super) params: Vec<Vec<String>>,
 }
 
-/// Makes the tables as they are before the first change.
+/// Creates the tables.
 pub(super) const SETUP: &str = "
     CREATE TABLE stock (id int PRIMARY KEY, available int NOT NULL, reserved int NOT NULL, note text NOT NULL);
     INSERT INTO stock SELECT n, 1000 + n, 2000 + n, 'note ' || n FROM generate_series(0, 23) AS n;

@@ -1,4 +1,4 @@
-//! What people and programs are told of rules that wait, and that records, flow tests and searches walk the same way.
+//! Explanations, records, searches and error messages of decisions whose rules wait.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ rule "Level" no-loop { when income > 50 then level = age; }"#;
 }
 
 #[test]
-fn an_explanation_says_which_rules_wait_for_what_and_what_they_would_have_set() {
+fn an_explanation_shows_waiting_rules_their_missing_facts_and_the_facts_that_they_would_set() {
     let flow = loan().flow();
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
     let explanation = Explanation::of(&flow, report.trace.as_ref().unwrap(), false);
@@ -56,12 +56,12 @@ fn an_explanation_says_which_rules_wait_for_what_and_what_they_would_have_set() 
     assert_eq!(late["state"], "unknown");
     assert!(late["because"].to_string().contains("the condition of the edge from applicant is unknown"), "{late}");
     let outcomes = json["outcomes"].as_array().unwrap();
-    assert_eq!(outcomes.len(), 2, "the outcome behind the undecided one is not tried: {outcomes:?}");
+    assert_eq!(outcomes.len(), 2, "the outcome after the undecided one is not tried: {outcomes:?}");
     assert!(outcomes[1]["because"].to_string().contains("knock_out.found"), "{outcomes:?}");
 }
 
 #[test]
-fn records_replay_to_the_same_error_and_show_what_a_change_of_the_rules_decides() {
+fn a_replayed_record_has_the_same_error_and_shows_the_effect_of_changed_rules() {
     let flow = Arc::new(loan().flow());
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
     let line = Entry::new(&flow, "1", None, &report).unwrap().line(false, None).unwrap();
@@ -85,12 +85,12 @@ async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
     let engines = OfflineEngines::new(Limits::default());
     let search =
         Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, engines: &engines, field: None };
-    let flip = search.flip("input.income", async |_| panic!("no query is asked")).await.unwrap();
+    let flip = search.flip("input.income", async |_| panic!("there are no queries")).await.unwrap();
     assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
 }
 
 #[test]
-fn the_rules_that_wait_are_named_in_the_same_order_after_each_start() {
+fn waiting_rules_are_listed_in_the_same_order_after_each_start() {
     let each = |text: &dyn Fn(usize) -> String| (0..6).map(text).collect::<Vec<_>>();
     let inputs = each(&|n| format!("i{n}: {{ type: integer, required: false }}")).join(", ");
     let starts = each(&|n| format!("w{n}: 0")).join(", ");
