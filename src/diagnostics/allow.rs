@@ -1,6 +1,6 @@
-//! Warnings that their author has looked at and wants kept: `// allow: code -- why` in rules, `# allow: code -- why` in YAML, on
-//! the warning's line or in the comment right above it, or above the rule or outcome that it is about. Errors cannot be allowed. An `allow` that silences nothing is told,
-//! so that none outlives its reason.
+//! Comments that silence a warning: `// allow: code -- why` in rules, `# allow: code -- why` in YAML. They stand on the warning's
+//! line, in the comment above it, or above the rule or outcome that it is about. Errors cannot be allowed. An `allow` that silences
+//! nothing is reported.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::nearest::nearest;
 use super::source::{Source, Span};
 
-/// The language of a file, as far as its comments go.
+/// The comment style of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comments {
     /// `// ...`
@@ -21,7 +21,7 @@ pub enum Comments {
 
 /// One `allow`.
 struct Allow {
-    /// The line it speaks of, from 1.
+    /// The line that it applies to, from 1.
     line: usize,
     /// The code it names.
     code: String,
@@ -30,8 +30,8 @@ struct Allow {
 }
 
 impl Diagnostics {
-    /// Without the warnings that are allowed in these files, and with complaints of what is allowed in vain. `known` are the
-    /// codes that warnings have.
+    /// Without the warnings that are allowed in these files, and with a warning for each `allow` that silences nothing. `known` are
+    /// the codes of warnings.
     #[must_use]
     pub fn without_allowed(self, files: &[(Arc<Source>, Comments)], known: &[&str]) -> Self {
         let mut left = self;
@@ -66,7 +66,7 @@ impl Allows {
         Self { all, by_line }
     }
 
-    /// Whether a warning stands where an allow speaks of its code: on the line, or in what begins there, such as a rule.
+    /// Whether an allow applies to a warning: to its line, or to the construct around it.
     fn silence(&mut self, warning: &Diagnostic, source: &Arc<Source>) -> bool {
         let Place::Span(span) = &warning.place else { return false };
         if self.all.is_empty() || warning.severity != Severity::Warning || span.source().name() != source.name() {
@@ -106,12 +106,12 @@ fn is_comment(line: &str, comments: Comments) -> bool {
     line.trim_start().starts_with(mark(comments))
 }
 
-/// The allows of a file. A mark that stands behind an odd number of quotes may be part of a text and is passed over. An
-/// allow that is alone in its line speaks of the next line that is not a comment.
+/// The allows of a file. A comment mark after an odd number of quotes may be part of a text and is ignored. An allow on a line of
+/// its own applies to the next line that is not a comment.
 fn allows(lines: &[&str], comments: Comments) -> Vec<Allow> {
     let mut found: Vec<Allow> = Vec::new();
     let mut offset = 0;
-    // The first of those that wait for the line they speak of.
+    // The first allow whose line is not known yet.
     let mut waiting = 0;
     for (line, text) in (1..).zip(lines) {
         if !is_comment(text, comments) {
@@ -129,7 +129,7 @@ fn allows(lines: &[&str], comments: Comments) -> Vec<Allow> {
     found
 }
 
-/// What stands behind `allow:` in the comment of a line, and where.
+/// The text after `allow:` in the comment of a line, and its offset.
 fn comment(line: &str, comments: Comments) -> Option<(usize, &str)> {
     let mark = mark(comments);
     for (at, _) in line.match_indices(mark) {
@@ -151,7 +151,7 @@ fn codes(text: &str, offset: usize) -> Vec<(String, Range<usize>)> {
     let is_letter = |c: char| c.is_ascii_lowercase();
     let mut codes = Vec::new();
     let mut at = 0;
-    // A code has single dashes, so that what stands behind two is the reason.
+    // A code has single dashes only; two begin the reason.
     for part in list.split(',') {
         let code = part.trim();
         let start = offset + at + (part.len() - part.trim_start().len());
@@ -174,7 +174,7 @@ mod tests {
         let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         let found: Diagnostics = warnings
             .iter()
-            .map(|(code, line)| Diagnostic::warning(code, source.span(starts[*line - 1]..starts[*line - 1]), "told"))
+            .map(|(code, line)| Diagnostic::warning(code, source.span(starts[*line - 1]..starts[*line - 1]), "warned"))
             .collect();
         let left = found.without_allowed(&[(source, Comments::Slashes)], &KNOWN);
         left.iter().map(|warning| format!("{} {}", warning.code, warning.message)).collect()
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allow_in_vain_is_told_with_the_nearest_code() {
+    fn an_allow_that_silences_nothing_is_reported_with_the_nearest_code() {
         assert_eq!(
             left("// allow: never-fires\nrule A", &[]),
             ["idle-allow nothing here is warned of as `never-fires`"]

@@ -1,21 +1,21 @@
-//! One diagnostic, and all of them about something.
+//! A diagnostic, and collections of them.
 
 use super::source::Span;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The thing cannot be used.
+    /// The file cannot be used.
     Error,
-    /// The thing can be used; it probably does not do what its author meant.
+    /// The file can be used, and probably does not do what its author meant.
     Warning,
 }
 
-/// Where it is.
+/// The place of a diagnostic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A stretch of a file.
+    /// A range of a file.
     Span(Span),
     /// A file as a whole (it is missing, or cannot be read).
     File(String),
@@ -23,28 +23,28 @@ pub enum Place {
     Variable(String),
     /// A command-line argument.
     Argument(String),
-    /// A domain's database, where a check asked it.
+    /// A domain's database.
     Database(String),
 }
 
-/// One complaint.
+/// An error or a warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Error or warning.
     pub severity: Severity,
     /// A stable kebab-case code, such as `unknown-fact`.
     pub code: &'static str,
     /// What is wrong, in a sentence without a full stop.
     pub message: String,
-    /// Where it is.
+    /// Its place.
     pub place: Place,
     /// What to write beside the caret; often what was expected.
     pub label: Option<String>,
     /// Other places that explain it (the first definition of a duplicate, the links of a cycle).
     pub related: Vec<(Span, String)>,
-    /// How to mend it.
+    /// The remedy.
     pub help: Option<String>,
-    /// Where the whole begins that it is about, such as the rule around a condition: an `allow` above it counts.
+    /// The start of the construct around it, such as the rule of a condition. An `allow` above it counts.
     pub about: Option<Span>,
 }
 
@@ -77,21 +77,21 @@ impl Diagnostic {
         self
     }
 
-    /// Adds where the whole begins that it is about.
+    /// Adds the start of the construct around it.
     #[must_use]
     pub fn about(mut self, whole: Span) -> Self {
         self.about = Some(whole);
         self
     }
 
-    /// Adds how to mend it.
+    /// Adds the remedy.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Adds how to mend it, where that is known.
+    /// Adds the remedy, if there is one.
     #[must_use]
     pub fn maybe_help(mut self, help: Option<String>) -> Self {
         self.help = help.or(self.help);
@@ -111,12 +111,12 @@ impl From<&Span> for Place {
     }
 }
 
-/// All complaints about something, in the order of their places.
+/// A collection of errors and warnings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// No complaints.
+    /// An empty collection.
     pub fn new() -> Self {
         Self::default()
     }
@@ -136,7 +136,7 @@ impl Diagnostics {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -152,13 +152,12 @@ impl Diagnostics {
         (errors, self.0.len() - errors)
     }
 
-    /// The complaints as they came.
+    /// The diagnostics in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
         self.0.iter()
     }
 
-    /// Puts them in the order a reader meets them: by file, then by place; complaints without a place come last.
-    /// The same complaint about the same place stays once.
+    /// Sorts them by file and place, those without a file last, and removes duplicates.
     pub fn sort(&mut self) {
         self.0.sort_by_cached_key(Self::order);
         self.0.dedup();
@@ -175,10 +174,10 @@ impl Diagnostics {
         (rank, name, offset, diagnostic.severity)
     }
 
-    /// `Ok(value)` where none is an error, with the warnings kept in `self`; else all of them.
+    /// The value and the warnings, if there is no error.
     ///
     /// # Errors
-    /// The complaints, sorted, where one is an error.
+    /// All diagnostics, sorted, if there is an error.
     pub fn into_result<T>(mut self, value: T) -> Result<(T, Self), Self> {
         self.sort();
         if self.has_errors() { Err(self) } else { Ok((value, self)) }

@@ -1,9 +1,8 @@
-//! How every file Tributary reads is refused.
+//! Errors and warnings about files.
 //!
-//! The graph, the rules and the configuration all complain in one form: a [`Diagnostic`] with a stable code, the place
-//! in the file, what was expected and how to mend it. A reader collects as many as it can find into [`Diagnostics`] and
-//! gives them back at once. Rendering (a caret under the source line, or JSON for editors) is the work of
-//! `annotate-snippets`; this room decides only what is said. It never reads a file and never prints.
+//! The graph, the rules and the configuration report problems in one form: a [`Diagnostic`] with a stable code, the place in the
+//! file, what was expected and the remedy. A reader collects as many as it finds into [`Diagnostics`] and returns them at once.
+//! `annotate-snippets` renders them with a caret under the source line. Nothing here reads a file or prints.
 
 mod allow;
 mod diagnostic;

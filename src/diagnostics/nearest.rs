@@ -1,7 +1,7 @@
 //! "Did you mean": the known name nearest to a misspelt one.
 
-/// The name among `known` that `word` most likely meant, if any is near enough to be worth proposing: within a third of
-/// its length in edits (Damerau-Levenshtein, so a swap of neighbours is one edit), case aside.
+/// The name among `known` that is nearest to `word`, if it is within a third of the word's length in edits (Damerau-Levenshtein:
+/// a swap of neighbours is one edit). Case is ignored.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = word.to_lowercase();
     let limit = (word.chars().count() / 3).max(1);

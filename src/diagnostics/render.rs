@@ -9,7 +9,7 @@ use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::secrets::covered;
 use super::source::{Position, Span};
 
-/// Whether text may have colours.
+/// Whether the text has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// For a terminal.
@@ -18,10 +18,10 @@ pub enum Style {
     Plain,
 }
 
-/// As text no more are shown than this: the errors first, if there are more.
+/// The most diagnostics in a text. If there are more, errors come first.
 const MOST_SHOWN: usize = 100;
 
-/// All of them as text, each with its source line and a caret, separated by blank lines; of very many the first.
+/// All of them as text, each with its source line and a caret, separated by blank lines.
 pub fn render_text(diagnostics: &Diagnostics, style: Style) -> String {
     let renderer = match style {
         Style::Coloured => Renderer::styled(),
@@ -57,7 +57,7 @@ fn render_one(diagnostic: &Diagnostic, renderer: &Renderer) -> String {
     renderer.render(&[group])
 }
 
-/// One excerpt a file: the file of the complaint first.
+/// One excerpt for each file, the diagnostic's own file first.
 fn excerpts(diagnostic: &Diagnostic) -> Vec<Excerpt<'_, annotate_snippets::Annotation<'_>>> {
     let mut spans: Vec<(&Span, &str, AnnotationKind)> = Vec::new();
     if let Place::Span(span) = &diagnostic.place {
@@ -89,7 +89,7 @@ fn describe(place: &Place) -> String {
     }
 }
 
-/// A diagnostic as editors want it: lines and columns from 1, columns in characters, ends exclusive.
+/// A diagnostic for editors: lines and columns from 1, columns in characters, ends exclusive.
 #[derive(Serialize)]
 struct Json<'a> {
     severity: Severity,
@@ -168,7 +168,7 @@ fn json_span(span: &Span) -> JsonSpan<'_> {
     JsonSpan { file: source.name(), start: source.position(range.start), end: source.position(range.end) }
 }
 
-/// All of them as plain text with source lines and carets.
+/// Plain text with source lines and carets.
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&render_text(self, Style::Plain))

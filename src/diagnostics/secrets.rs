@@ -1,7 +1,7 @@
-//! What no message and no excerpt may repeat: tokens, passwords, keys, and the passwords in URLs.
+//! Covers secrets in messages and excerpts: tokens, passwords, keys, and passwords in URLs.
 //!
-//! A secret is known by its form (a URL with a password, a token of `tributary token`, a PEM block, a long run of letters and
-//! digits) or by the key before it (`password: ...`). In a guarded source only the values of known keys are shown.
+//! A secret is recognised by its form (a URL with a password, a token of `tributary token`, a PEM block, a long run of letters and
+//! digits) or by the key before it (`password: ...`). In a guarded source, only the values of known keys are shown.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ const TOKEN_LENGTH: usize = 20;
 const TOKEN_DIGITS: usize = 3;
 /// How tokens of `tributary token` begin.
 const PREFIX: &str = "trb_";
-/// What keys of secrets have in their names.
+/// Parts of the names of secrets' keys.
 const SECRET_KEYS: [&str; 9] =
     ["passw", "pasw", "pwd", "secret", "token", "sha256", "credential", "apikey", "privatekey"];
 
@@ -22,12 +22,12 @@ pub fn is_secret(text: &str) -> bool {
     !by_form(text).is_empty()
 }
 
-/// `text` with every secret that is known by its form covered with as many `*`.
+/// `text` with every secret that has the form of one replaced by as many `*`.
 pub fn covered(text: &str) -> String {
     cover(text, by_form(text))
 }
 
-/// An excerpt: also without what stands behind the keys of secrets; with `keys`, without what stands behind any other.
+/// An excerpt, in which the values of secrets' keys are covered too; with `keys`, the values of all other keys.
 pub(super) fn excerpt(text: &str, keys: Option<&[String]>) -> String {
     let mut ranges = by_form(text);
     for (start, line) in lines(text) {
@@ -40,9 +40,9 @@ pub(super) fn excerpt(text: &str, keys: Option<&[String]>) -> String {
 fn cover(text: &str, ranges: Vec<Range<usize>>) -> String {
     let mut shown = text.to_owned();
     for range in ranges {
-        // A reference (`${NAME}`) is no secret.
+        // A reference (`${NAME}`) is not a secret.
         if text.get(range.clone()).is_some_and(|secret| !is_references(secret)) {
-            // Offsets and lines stay: a `*` for every other byte.
+            // Offsets and lines stay the same.
             let stars: String = shown.get(range.clone()).into_iter().flat_map(str::bytes).map(covering).collect();
             shown.replace_range(range, &stars);
         }
@@ -88,7 +88,7 @@ fn by_form(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// The passwords of URLs. One of PostgreSQL reaches to the last `@` of its line: a password may have spaces and quotes in it.
+/// The passwords of URLs. In a PostgreSQL URL the password ends at the last `@` of the line: it may contain spaces and quotes.
 fn in_urls(line: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for (at, separator) in line.match_indices("://") {
@@ -108,14 +108,14 @@ fn in_urls(line: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Where a password begins in a URL that breaks off before its `@`: behind a colon that no port follows.
+/// The start of a password in a URL without `@`: after a colon that is not followed by a port.
 fn behind_port(word: &str) -> Option<usize> {
     let colon = word.find(':')?;
     let port = word.get(colon + 1..)?.split(['/', '?', ',']).next()?;
     (!port.is_empty() && port.parse::<u16>().is_err() && !port.starts_with("${")).then_some(colon + 1)
 }
 
-/// What `password=` and the like are given, in a URL or in a connection string of libpq.
+/// The values of `password=` and similar parameters, in a URL or a connection string.
 fn parameters(line: &str) -> Vec<Range<usize>> {
     let lower = line.to_ascii_lowercase();
     let mut found = Vec::new();
@@ -158,7 +158,7 @@ fn is_token(run: &str) -> bool {
     run.starts_with(PREFIX) && run.len() > PREFIX.len() || run.split(['_', '=']).any(is_random)
 }
 
-/// What stands behind `key: ` or `KEY=` where the key is that of a secret; a list or a mapping is none.
+/// The value after `key: ` or `KEY=` if the key is that of a secret. A list or a mapping is not a value.
 fn behind_keys(line: &str) -> Option<Range<usize>> {
     let is_key_char = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     line.match_indices([':', '=']).find_map(|(at, separator)| {
@@ -196,7 +196,7 @@ fn unknown_values(text: &str, keys: &[String]) -> Vec<Range<usize>> {
             let word = word.trim_end_matches([' ', '\t', '{', '}', '[', ']', ',', '"', '\'']);
             let after = line.get(from + word.len()..).unwrap_or("").trim_start_matches(['"', '\'']);
             if word == ":" {
-                // It belongs to a key in quotes, which was seen.
+                // It belongs to a key in quotes.
                 continue;
             }
             in_comment |= word.starts_with('#');
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guarded_excerpt_shows_known_keys_alone() {
+    fn a_guarded_excerpt_shows_the_values_of_known_keys_only() {
         let keys = ["name", "flows"].map(str::to_owned);
         for (text, shown) in [
             ("- { name: erp, key: hunter2, flows: [a, b] }", "- { name: erp, key: *******, flows: [a, b] }"),

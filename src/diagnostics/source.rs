@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::secrets;
 
-/// A text file as it was read: its name for messages and its text.
+/// A text file: its name in messages and its text.
 #[derive(PartialEq, Eq)]
 pub struct Source {
     name: String,
     text: String,
     line_starts: Vec<usize>,
-    /// The keys whose values may be shown; `None` where all may but those of secrets.
+    /// The keys whose values may be shown; `None` for all but secrets.
     keys: Option<Vec<String>>,
 }
 
@@ -68,7 +68,7 @@ impl Source {
         Position { line, column: before.chars().count() + 1 }
     }
 
-    /// The place of these bytes. Cut back to the text where they reach beyond it, and to whole characters.
+    /// The span of these bytes, limited to the text and to whole characters.
     pub fn span(self: &Arc<Self>, range: Range<usize>) -> Span {
         let start = self.floor(range.start);
         let end = self.floor(range.end).max(start);
@@ -95,7 +95,7 @@ impl fmt::Debug for Source {
     }
 }
 
-/// A stretch of a file.
+/// A range of a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Span {
     source: Arc<Source>,
@@ -114,7 +114,7 @@ impl Span {
         self.start..self.end
     }
 
-    /// The text that stands there.
+    /// Its text.
     pub fn text(&self) -> &str {
         self.source.text.get(self.range()).unwrap_or("")
     }
@@ -150,8 +150,8 @@ impl fmt::Debug for Span {
     }
 }
 
-/// Text cut out of a file, such as an expression in a YAML scalar, that still knows where each of its bytes stands
-/// there, although quotes, escapes, folding and indentation were taken away.
+/// A text from a file, such as an expression in a YAML scalar, without quotes, escapes, folding and indentation. The place of each
+/// of its bytes in the file is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snippet {
     source: Arc<Source>,
@@ -176,7 +176,7 @@ impl Snippet {
         &self.source
     }
 
-    /// Where these bytes of the text stand in the file.
+    /// The place of these bytes of the text in the file.
     pub fn span(&self, range: Range<usize>) -> Span {
         let start = self.offset(range.start);
         let end = if range.end > range.start { self.offset(range.end - 1) + 1 } else { start };

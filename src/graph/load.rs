@@ -1,4 +1,4 @@
-//! Flow files from disk: single ones, and directories of them.
+//! Reads flow files and directories of flow files from disk.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
 /// flows.
 ///
 /// # Errors
-/// Everything that is wrong with any of them; beside flows, their warnings.
+/// All errors; flows come with their warnings.
 pub fn load(paths: &[PathBuf], context: &Context<'_>) -> Result<(Vec<Flow>, Diagnostics), Diagnostics> {
     let mut found = Diagnostics::new();
     let mut flows: Vec<Flow> = Vec::new();
@@ -67,8 +67,7 @@ fn files(paths: &[PathBuf], found: &mut Diagnostics) -> Vec<PathBuf> {
     files
 }
 
-/// Whether a flow is expected at `path`, by its name: a file that cannot be read is an error, and so is a link that leads
-/// nowhere.
+/// Whether the name of `path` is that of a flow file. A file that cannot be read, or a dangling link, is an error later.
 fn is_flow(path: &Path) -> bool {
     let is_test = path.file_name().is_some_and(|name| name.to_string_lossy().contains(".test."));
     let is_yaml = path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
@@ -85,7 +84,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
     Diagnostic::error("unreadable-file", place, message).help(help)
 }
 
-/// Two flows of one name or path could not be told apart.
+/// Refuses two flows of one name or path.
 fn refuse_twin(flow: &Flow, before: &[Flow], found: &mut Diagnostics) {
     for other in before {
         let same = if other.name == flow.name {

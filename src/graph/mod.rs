@@ -1,9 +1,9 @@
 //! Flow files, from YAML to a checked plan.
 //!
-//! A file is read with its places (`yaml`), section by section (`spec`), its queries are looked through without a
-//! database (`sql`), its names become edges and an order (`order`), and its rules and expressions are compiled against
-//! what each node can see (`compile`). What comes out is a [`Flow`], the only thing the executor takes, or every
-//! complaint at once. This room asks no database: what one said of the queries comes to it as a [`Catalog`].
+//! A file is parsed with its places (`yaml`) and read section by section (`spec`). Its queries are checked without a database
+//! (`sql`), its names become edges and an order, and its rules and expressions are compiled against what each node can see
+//! (`compile`). The result is a [`Flow`], the only thing that the executor takes, or all errors at once. Nothing here asks a
+//! database: what one said of the queries comes in a [`Catalog`].
 
 mod compile;
 mod input;

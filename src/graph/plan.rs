@@ -1,4 +1,4 @@
-//! A compiled flow: the only thing the executor takes. Whatever could be wrong with it was refused before.
+//! A compiled flow, the only thing that the executor takes. An invalid graph has none.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::yaml;
 pub struct Flow {
     /// Its name.
     pub name: FlowName,
-    /// The path its decisions are asked at, such as `/purchasing/flow`.
+    /// The path of its decisions, such as `/purchasing/flow`.
     pub path: String,
-    /// Where the graph file says so.
+    /// The place of the path in the graph file.
     pub path_span: Span,
-    /// What its author says of it.
+    /// Its description.
     pub description: Option<String>,
-    /// What it takes.
+    /// Its inputs.
     pub inputs: InputSchema,
-    /// Its nodes; every node stands after those it depends on.
+    /// Its nodes; each node comes after those that it depends on.
     pub nodes: Vec<Node>,
-    /// The ways it can end, in the order they are tried.
+    /// The ways in which it can end, in the order in which they are tried.
     pub outcomes: Vec<Outcome>,
     /// The first 16 hexadecimal digits of the SHA-256 of the graph file.
     pub graph_hash: String,
@@ -38,7 +38,7 @@ pub struct Flow {
     /// The connections that nodes wrote inline (`connection:`), by the name of the domain made for each.
     pub connections: Vec<(DomainName, UrlConnection)>,
     /// What it was compiled from.
-    pub(super) origin: Origin,
+    pub(super) compiled_from: CompiledFrom,
 }
 
 /// One node.
@@ -46,15 +46,15 @@ pub struct Flow {
 pub struct Node {
     /// Its name.
     pub id: NodeId,
-    /// What its author says of it.
+    /// Its description.
     pub description: Option<String>,
-    /// Where it stands in the graph file.
+    /// Its place in the graph file.
     pub span: Span,
     /// The nodes that must end (or be skipped) before it starts, by index.
     pub depends_on: Vec<usize>,
     /// The nodes that wait for it, by index.
     pub dependents: Vec<usize>,
-    /// Conditions of the edges that lead to it: where one is not true the node is skipped.
+    /// The conditions of the edges that lead to it. If one is not true, the node is skipped.
     pub guards: Vec<Guard>,
     /// What it does.
     pub work: Work,
@@ -85,7 +85,7 @@ pub struct QueryNode {
     pub domain: DomainName,
     /// What it asks.
     pub query: Arc<Query>,
-    /// Where the graph file says so.
+    /// The place of the query in the graph file.
     pub query_span: Span,
     /// The facts that become `$1`, `$2`, ...
     pub params: Vec<FactRef>,
@@ -93,15 +93,15 @@ pub struct QueryNode {
     pub rows: Rows,
     /// Its own time limit, below the request's.
     pub timeout: Option<Duration>,
-    /// What happens where the database gives no answer.
+    /// What happens if the database gives no answer.
     pub on_error: OnError,
-    /// Its columns, as far as its text or its database tells.
+    /// Its columns, as far as they are known.
     pub columns: Shape,
     /// Columns whose values are in no explanation, record or recorded test.
     pub redact: Vec<FieldName>,
 }
 
-/// How many rows a query node expects, and so what its value is.
+/// How many rows a query node expects, which decides the type of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rows {
     /// Exactly one: a map. None is the outcome `not_found`, two are an error.
@@ -112,14 +112,13 @@ pub enum Rows {
     Many,
 }
 
-/// What happens where a query node's database gives no answer.
+/// What happens if a query node's database gives no answer.
 #[derive(Debug, Clone)]
 pub enum OnError {
     /// The flow fails.
     Fail,
-    /// The node has this value where its database failed in one of these ways, and the decision is marked degraded. A
-    /// missing row (`not_found`) is an answer, and an error of the query or of the service's own queue is no outage: for
-    /// those the flow fails.
+    /// The node has this value if its database failed in one of these ways, and the decision is marked degraded. A missing row
+    /// (`not_found`) is an answer, and an error of the query or of the service's own queue is not an outage: then the flow fails.
     Default {
         /// The value.
         value: Value,
@@ -129,7 +128,7 @@ pub enum OnError {
 }
 
 impl OnError {
-    /// The value that replaces an answer after this failure, where there is one.
+    /// The value that replaces an answer after this failure, if there is one.
     pub fn default_for(&self, cause: Cause) -> Option<&Value> {
         match self {
             Self::Default { value, causes } if causes.contains(&cause) => Some(value),
@@ -144,17 +143,17 @@ impl OnError {
 pub enum Cause {
     /// It takes no connections.
     Down,
-    /// The connection broke under the query.
+    /// The connection broke during the query.
     ConnectionLost,
     /// The query was sent and not answered in time.
     Timeout,
 }
 
 impl Cause {
-    /// All of them: what a default replaces unless the graph names some.
+    /// All of them, which a default replaces unless the graph names some.
     pub const ALL: [Self; 3] = [Self::Down, Self::ConnectionLost, Self::Timeout];
 
-    /// What graphs call it; flow tests use the same words.
+    /// Its name in graphs and flow tests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Down => "down",
@@ -173,22 +172,22 @@ impl Cause {
 pub struct RuleNode {
     /// Its compiled rules. What they read from outside is [`Ruleset::reads`].
     pub ruleset: Arc<Ruleset>,
-    /// Where the graph says `waiting: allow`: a rule that waits then counts as one that does not fire.
+    /// The place of `waiting: allow`, with which a rule that waits counts as one that does not fire.
     pub allows_waiting: Option<Span>,
 }
 
-/// A way the flow can end.
+/// A way in which the flow can end.
 #[derive(Debug)]
 pub struct Outcome {
     /// The `status` of the answer.
     pub status: String,
-    /// When it is this one. Without a condition: always.
+    /// Its condition; it always holds without one.
     pub when: Option<Expression>,
     /// The `message` of the answer.
     pub message: Option<Message>,
     /// The rest of the answer: a map.
     pub body: Vec<(FieldName, Template)>,
-    /// Where it stands in the graph file.
+    /// Its place in the graph file.
     pub span: Span,
 }
 
@@ -229,7 +228,7 @@ pub enum MessagePart {
     Expression(Expression),
 }
 
-/// What an answer's body is made from.
+/// The template of an answer's body.
 #[derive(Debug)]
 pub enum Template {
     /// Named fields.
@@ -240,9 +239,9 @@ pub enum Template {
     Leaf(Expression),
 }
 
-/// What a flow was compiled from.
+/// The texts and settings that a flow was compiled from.
 #[derive(Debug)]
-pub(super) struct Origin {
+pub(super) struct CompiledFrom {
     pub(super) source: Arc<Source>,
     pub(super) rules: BTreeMap<String, Arc<Source>>,
     pub(super) env: Env,

@@ -20,7 +20,7 @@ impl Query {
         Arc::new(Self { node, text: text.into(), coalescing, max_rows })
     }
 
-    /// The node that asks it.
+    /// Its node.
     pub fn node(&self) -> &NodeId {
         &self.node
     }
@@ -30,7 +30,7 @@ impl Query {
         &self.text
     }
 
-    /// Whether it may be coalesced with its like.
+    /// Whether it may be coalesced.
     pub fn coalescing(&self) -> Coalescing {
         self.coalescing
     }

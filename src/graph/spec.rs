@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
@@ -16,7 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use super::input::InputSpec;
 use super::plan::Cause;
 use crate::config::Coalescing;
-use crate::yaml::Any;
+use crate::yaml::{self, Any};
 
 /// Names of nodes, inputs and facts.
 const NAME: &str = r"^[\p{L}_][\p{L}\p{M}\p{N}_]{0,62}$";
@@ -27,8 +26,7 @@ pub(super) const RESERVED: [&str; 5] = ["status", "message", "degraded", "what_i
 
 /// The JSON Schema (2020-12) of flow files, for editors.
 pub fn schema() -> String {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<FlowSpec>();
-    serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
+    format!("{:#}\n", yaml::schema_of::<FlowSpec>())
 }
 
 /// A part of the file that is read on its own as a `T`: here it is anything, and its schema is for editors only.

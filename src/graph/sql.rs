@@ -1,26 +1,26 @@
-//! What can be known of a query without its database: that it is one reading statement, its parameters, its columns.
+//! Checks a query without its database: it is one statement that reads; its parameters; its columns.
 //!
-//! The text is never changed. `sqlparser` reads it in PostgreSQL's dialect; what it cannot read is not refused, since
-//! PostgreSQL may well read it: then only the words are looked at, and the columns are unknown until PREPARE.
+//! `sqlparser` reads the text in PostgreSQL's dialect. A text that it cannot parse is not refused, since PostgreSQL may accept
+//! it: then only its tokens are checked, and the columns are unknown until PREPARE.
 
 use sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Statement};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-/// What a query's text says.
+/// What is known from a query's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SqlFacts {
     /// The numbers of its parameters (`$1` is 1), each once, in order.
     pub(super) params: Vec<usize>,
-    /// Its columns' names; `None` where only the database knows them.
+    /// The names of its columns; `None` if only the database knows them.
     pub(super) columns: Option<Vec<String>>,
     /// Why it cannot be a node's query: a code and a sentence.
     pub(super) problem: Option<(&'static str, String)>,
 }
 
-/// Looks through `text`.
-pub(super) fn look_through(text: &str) -> SqlFacts {
+/// Checks `text`.
+pub(super) fn examine(text: &str) -> SqlFacts {
     let dialect = PostgreSqlDialect {};
     let tokens = match Tokenizer::new(&dialect, text).tokenize() {
         Ok(tokens) => tokens,
@@ -87,7 +87,7 @@ fn writes(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'
         "INSERT" | "MERGE" => begins && next == "INTO",
         "DELETE" => begins && next == "FROM",
         "UPDATE" => begins && until_set.any(|token| keyword(token) == "SET"),
-        // Where a column is named, even this word may be its name.
+        // Even this word may name a column.
         "INTO" => {
             let message = "the query makes a table (SELECT ... INTO); nodes only read";
             let is_label = before.is_some_and(|token| matches!(token, Token::Period) || keyword(token) == "AS");
@@ -111,7 +111,7 @@ fn locks(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'s
     locks.then(|| ("not-a-query", "the query locks rows (FOR UPDATE or SHARE); nodes only read".to_owned()))
 }
 
-/// The word in upper case, where it is one without quotes.
+/// The word in upper case; empty if the token is not an unquoted word.
 fn keyword(token: &Token) -> String {
     match token {
         Token::Word(word) if word.quote_style.is_none() => word.value.to_uppercase(),
@@ -137,7 +137,7 @@ fn columns_of(query: &Query) -> Option<Vec<String>> {
     of_set(&query.body)
 }
 
-/// How PostgreSQL names an output column, where that is simple to say.
+/// The name that PostgreSQL gives an output column, in simple cases.
 fn name_of(item: &SelectItem) -> Option<String> {
     let folded = |ident: &sqlparser::ast::Ident| match ident.quote_style {
         Some(_) => ident.value.clone(),
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     fn columns(text: &str) -> Option<Vec<String>> {
-        look_through(text).columns
+        examine(text).columns
     }
 
     #[test]
@@ -172,17 +172,15 @@ mod tests {
 
     #[test]
     fn parameters_are_found_outside_texts_and_comments() {
-        let facts =
-            look_through("SELECT a FROM t WHERE b = $2 AND c = $1 AND d = '$3' -- $4\n AND e = $2 AND f = $$ $5 $$");
+        let facts = examine("SELECT a FROM t WHERE b = $2 AND c = $1 AND d = '$3' -- $4\n AND e = $2 AND f = $$ $5 $$");
         assert_eq!(facts.params, [1, 2]);
         assert_eq!(facts.problem, None);
     }
 
     #[test]
     fn the_operators_of_jsonb_survive() {
-        let facts = look_through(
-            "SELECT to_jsonb(s) ? 'is_active' AS has FROM suppliers s WHERE doc @> $1 AND doc ?| array['a']",
-        );
+        let facts =
+            examine("SELECT to_jsonb(s) ? 'is_active' AS has FROM suppliers s WHERE doc @> $1 AND doc ?| array['a']");
         assert_eq!((facts.params, facts.problem), (vec![1], None));
     }
 
@@ -212,7 +210,7 @@ mod tests {
             ("SELECT 1; SELECT 2", "several-statements"),
             ("SELECT 'open", "sql-syntax"),
         ] {
-            assert_eq!(look_through(text).problem.map(|(code, _)| code), Some(code), "{text}");
+            assert_eq!(examine(text).problem.map(|(code, _)| code), Some(code), "{text}");
         }
         for text in [
             "SELECT 1;",
@@ -228,7 +226,7 @@ mod tests {
             "SELECT 'INTO' AS a, \"into\" FROM t -- INTO u",
             "VALUES (1), (2)",
         ] {
-            assert_eq!(look_through(text).problem, None, "{text}");
+            assert_eq!(examine(text).problem, None, "{text}");
         }
     }
 }

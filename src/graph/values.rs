@@ -1,4 +1,4 @@
-//! YAML literals as values: numbers exactly as they are written.
+//! YAML literals as values.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::types::{FieldName, Record, Value};
 use crate::yaml::{Kind, Marked, ScalarKind};
 
-/// The value of a YAML node, numbers exactly as they are written; what cannot be one is complained about.
+/// The value of a YAML node, with numbers exactly as written. A number that is too long is reported.
 pub fn literal(node: &Marked, found: &mut Diagnostics) -> Option<Value> {
     match node.kind() {
         Kind::Sequence(items) => {

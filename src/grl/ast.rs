@@ -1,10 +1,10 @@
-//! What a rule file says, before anybody asks whether its names exist.
+//! The syntax tree of a rule file. Names and types are not checked yet.
 
 use std::ops::Range;
 
 use crate::types::Value;
 
-/// A stretch of the snippet, in bytes.
+/// A range of bytes in the snippet.
 pub(super) type At = Range<usize>;
 
 /// One rule.
@@ -15,9 +15,9 @@ pub(super) struct Rule {
     pub(super) description: Option<String>,
     pub(super) salience: i32,
     pub(super) no_loop: bool,
-    /// Not before this moment: the text and where it stands.
+    /// The first moment at which it can fire: the text and its place.
     pub(super) effective: Option<(String, At)>,
-    /// Not from this moment on.
+    /// The moment from which it no longer fires.
     pub(super) expires: Option<(String, At)>,
     pub(super) when: Expr,
     pub(super) then: Vec<Statement>,
@@ -49,7 +49,7 @@ impl Assign {
         }
     }
 
-    /// What it does with numbers, where it takes nothing else.
+    /// The verb for messages; `None` if it takes any type.
     pub(super) fn verb(self) -> Option<&'static str> {
         match self {
             Self::Set => None,
@@ -72,7 +72,7 @@ impl Path {
     }
 }
 
-/// An expression. Chains of one precedence are lists, so that their length costs no depth.
+/// An expression. A chain of operators of one precedence is a list, so that it adds one level of depth.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Expr {
     Literal {
@@ -161,7 +161,7 @@ impl Arithmetic {
 }
 
 impl Compare {
-    /// The operator that says the same with its sides exchanged.
+    /// The operator that gives the same result with its sides exchanged.
     pub(super) fn flipped(self) -> Self {
         match self {
             Self::Less => Self::Greater,

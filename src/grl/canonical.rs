@@ -1,6 +1,7 @@
-//! What a rule file says, written out: every parenthesis there, comments and layout gone. The text is GRL itself.
-//!
-//! For people who ask how an expression is read, and for tests that hold the parser to what the file says.
+//! Rules written out as they were read: every parenthesis is there, comments and layout are gone. The text is GRL itself, so
+//! that tests can compare what the parser reads with what a file says.
+
+use std::fmt::{self, Display, Formatter};
 
 use super::ast::{Expr, Rule, Statement};
 use super::limits::Limits;
@@ -8,7 +9,7 @@ use super::read;
 use crate::diagnostics::{Diagnostics, Snippet};
 use crate::types::Value;
 
-/// The rules of `text` in order, written out. Names and types are not looked at.
+/// The rules of `text` in order, written out. Names and types are not checked.
 ///
 /// # Errors
 /// Everything in it that cannot be read.
@@ -16,109 +17,67 @@ pub fn canonical(text: &Snippet, limits: &Limits) -> Result<String, Diagnostics>
     let mut found = Diagnostics::new();
     let rules = read::rules(text, limits, &mut found);
     let ((), _) = found.into_result(())?;
-    let mut out = String::new();
-    for each in &rules {
-        rule(each, &mut out);
-    }
-    Ok(out)
+    Ok(rules.iter().map(Rule::to_string).collect())
 }
 
-fn rule(rule: &Rule, out: &mut String) {
-    put(out, &format!("rule {}", quoted(&rule.name)));
-    if let Some(description) = &rule.description {
-        put(out, &format!(" {}", quoted(description)));
-    }
-    if rule.salience != 0 {
-        put(out, &format!(" salience {}", rule.salience));
-    }
-    if rule.no_loop {
-        out.push_str(" no-loop");
-    }
-    for (attribute, date) in [("date-effective", &rule.effective), ("date-expires", &rule.expires)] {
-        if let Some((text, _)) = date {
-            put(out, &format!(" {attribute} {}", quoted(text)));
+impl Display for Rule {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {}", quoted(&self.name))?;
+        if let Some(description) = &self.description {
+            write!(f, " {}", quoted(description))?;
         }
-    }
-    out.push_str(" {\n    when ");
-    expression(&rule.when, out);
-    out.push_str("\n    then");
-    for statement in &rule.then {
-        out.push(' ');
-        self::statement(statement, out);
-    }
-    out.push_str("\n}\n");
-}
-
-fn statement(statement: &Statement, out: &mut String) {
-    match statement {
-        Statement::Assign { target, operator, value, .. } => {
-            put(out, &format!("{} {} ", target.written(), operator.text()));
-            expression(value, out);
+        if self.salience != 0 {
+            write!(f, " salience {}", self.salience)?;
         }
-        Statement::Log { values, .. } => {
-            out.push_str("Log(");
-            separated(values, ", ", out);
-            out.push(')');
+        if self.no_loop {
+            f.write_str(" no-loop")?;
         }
-    }
-    out.push(';');
-}
-
-fn expression(expr: &Expr, out: &mut String) {
-    match expr {
-        Expr::Literal { value: Value::Text(text), .. } => put(out, &quoted(text)),
-        Expr::Literal { value, .. } => put(out, &value.to_string()),
-        Expr::Path(path) => put(out, &path.written()),
-        Expr::List { items, .. } => enclosed(("[", "]"), items, ", ", out),
-        Expr::And { items, .. } => enclosed(("(", ")"), items, " && ", out),
-        Expr::Or { items, .. } => enclosed(("(", ")"), items, " || ", out),
-        Expr::Arithmetic { first, rest, .. } => {
-            out.push('(');
-            expression(first, out);
-            for (operator, operand) in rest {
-                put(out, &format!(" {} ", operator.text()));
-                expression(operand, out);
+        for (attribute, date) in [("date-effective", &self.effective), ("date-expires", &self.expires)] {
+            if let Some((text, _)) = date {
+                write!(f, " {attribute} {}", quoted(text))?;
             }
-            out.push(')');
         }
-        Expr::Compare { operator, left, right, .. } => {
-            out.push('(');
-            expression(left, out);
-            put(out, &format!(" {} ", operator.text()));
-            expression(right, out);
-            out.push(')');
-        }
-        Expr::Not { of, .. } => prefixed("!", of, out),
-        Expr::Negate { of, .. } => prefixed("-", of, out),
-        Expr::Call { name: function, arguments, .. } => {
-            enclosed((&format!("{function}("), ")"), arguments, ", ", out);
+        write!(f, " {{\n    when {}\n    then", self.when)?;
+        self.then.iter().try_for_each(|statement| write!(f, " {statement}"))?;
+        f.write_str("\n}\n")
+    }
+}
+
+impl Display for Statement {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Assign { target, operator, value, .. } => {
+                write!(f, "{} {} {value};", target.written(), operator.text())
+            }
+            Self::Log { values, .. } => write!(f, "Log({});", joined(values, ", ")),
         }
     }
 }
 
-fn prefixed(operator: &str, of: &Expr, out: &mut String) {
-    put(out, &format!("({operator}"));
-    expression(of, out);
-    out.push(')');
-}
-
-fn enclosed((open, close): (&str, &str), items: &[Expr], between: &str, out: &mut String) {
-    put(out, open);
-    separated(items, between, out);
-    put(out, close);
-}
-
-fn separated(items: &[Expr], between: &str, out: &mut String) {
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            put(out, between);
+impl Display for Expr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal { value: Value::Text(text), .. } => f.write_str(&quoted(text)),
+            Self::Literal { value, .. } => write!(f, "{value}"),
+            Self::Path(path) => f.write_str(&path.written()),
+            Self::List { items, .. } => write!(f, "[{}]", joined(items, ", ")),
+            Self::And { items, .. } => write!(f, "({})", joined(items, " && ")),
+            Self::Or { items, .. } => write!(f, "({})", joined(items, " || ")),
+            Self::Arithmetic { first, rest, .. } => {
+                write!(f, "({first}")?;
+                rest.iter().try_for_each(|(operator, operand)| write!(f, " {} {operand}", operator.text()))?;
+                f.write_str(")")
+            }
+            Self::Compare { operator, left, right, .. } => write!(f, "({left} {} {right})", operator.text()),
+            Self::Not { of, .. } => write!(f, "(!{of})"),
+            Self::Negate { of, .. } => write!(f, "(-{of})"),
+            Self::Call { name, arguments, .. } => write!(f, "{name}({})", joined(arguments, ", ")),
         }
-        expression(item, out);
     }
 }
 
-fn put(out: &mut String, text: &str) {
-    out.push_str(text);
+fn joined(items: &[Expr], between: &str) -> String {
+    items.iter().map(Expr::to_string).collect::<Vec<_>>().join(between)
 }
 
 fn quoted(text: &str) -> String {

@@ -1,4 +1,4 @@
-//! Names and types: from what an expression says to what can be evaluated, or to complaints.
+//! Checks names and types: makes nodes of a syntax tree, or errors.
 
 use std::fmt::Display;
 
@@ -25,7 +25,7 @@ const A_FACT_IS: &str =
     "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule";
 
 impl Checker<'_> {
-    pub(super) fn complain(
+    pub(super) fn report(
         &mut self,
         code: &'static str,
         at: &At,
@@ -37,9 +37,9 @@ impl Checker<'_> {
         broken(at)
     }
 
-    /// Complains of a part that has no value, whatever the facts are.
+    /// Reports a part that is an error whatever the facts are.
     pub(super) fn certain_error(&mut self, at: &At, why: &dyn Display) -> (Node, Type) {
-        self.complain("certain-error", at, format!("this is an error whatever the facts are: {why}"), None)
+        self.report("certain-error", at, format!("this is an error whatever the facts are: {why}"), None)
     }
 
     /// The node of an expression that must be true or false.
@@ -50,14 +50,14 @@ impl Checker<'_> {
         }
         let message = format!("a condition is true or false; this is {}", found(&ty, &node));
         let help = "compare it, such as `x > 0`".to_owned();
-        self.complain("not-a-condition", &expr.at(), message, Some(help)).0
+        self.report("not-a-condition", &expr.at(), message, Some(help)).0
     }
 
-    /// The node and type of `expr`, constant parts computed; `each` where a comparison compares each element of a list.
+    /// The node and type of `expr`, with constant parts computed. With `each`, a comparison compares each element of a list.
     pub(super) fn check(&mut self, expr: &Expr, each: bool) -> (Node, Type) {
         let before = self.found.len();
         let (node, ty) = self.plain(expr, each);
-        // Of what was refused nothing more is said.
+        // A part with an error gets no further errors.
         if self.found.len() > before {
             return (node, ty);
         }
@@ -91,7 +91,7 @@ impl Checker<'_> {
         if is_reserved(path) {
             let help = "a field of this name is written with its owner, such as `node.field`".to_owned();
             let message = format!("`{written}` is a word of the language, not a fact");
-            return self.complain("reserved-word", &path.at, message, Some(help));
+            return self.report("reserved-word", &path.at, message, Some(help));
         }
         if let Some(resolved) = self.local(path) {
             if let [name] = path.names.as_slice() {
@@ -101,7 +101,7 @@ impl Checker<'_> {
         }
         if self.locals.is_group(&written) && !self.scope.has_owner(&written) {
             let help = "name one of its facts".to_owned();
-            return self.complain(
+            return self.report(
                 "group-of-facts",
                 &path.at,
                 format!("`{written}` is a group of facts, not a value"),
@@ -128,7 +128,7 @@ impl Checker<'_> {
             for name in below {
                 let Some(field) = field_of(&ty, name) else {
                     let message = format!("`{}` has no field `{name}`: it is of type {ty}", head.join("."));
-                    return Some(self.complain("unknown-field", &path.at, message, None));
+                    return Some(self.report("unknown-field", &path.at, message, None));
                 };
                 ty = field;
             }
@@ -138,7 +138,7 @@ impl Checker<'_> {
         None
     }
 
-    /// A bare name that is an own fact and somebody else's field as well would be read differently by different people.
+    /// Refuses a bare name that is an own fact and a field of another owner.
     fn refuse_shadowing(&mut self, name: &str, path: &Path, node: &Node) {
         let Node::Slot { slot, .. } = node else { return };
         let owners = self.scope.owners_of(name);
@@ -148,7 +148,7 @@ impl Checker<'_> {
         }
         let message = format!("`{name}` is a fact of these rules and a field of `{owner}`");
         let help = format!("write `{owner}.{name}` for the field, and give the fact another name");
-        self.complain("ambiguous-name", &path.at, message, Some(help));
+        self.report("ambiguous-name", &path.at, message, Some(help));
     }
 
     fn mapped_from(&self, name: &str, owners: &[&str]) -> bool {
@@ -176,11 +176,11 @@ impl Checker<'_> {
             nodes.push(node);
             if matches!(ty, Type::List(_) | Type::Map(_)) {
                 let message = format!("a list holds single values; this is {ty}");
-                return self.complain("mixed-list", &item.at(), message, None);
+                return self.report("mixed-list", &item.at(), message, None);
             }
             if let Some(known) = joined.as_ref().filter(|known| !known.comparable_with(&ty)) {
                 let message = format!("the list holds values of type {known}; this one is {ty}");
-                self.complain("mixed-list", &item.at(), message, None);
+                self.report("mixed-list", &item.at(), message, None);
             }
             joined = Some(joined.map_or_else(|| ty.clone(), |known| known.join(&ty)));
         }
@@ -201,16 +201,16 @@ impl Checker<'_> {
             nodes.push((*operator, node));
             ty = match (*operator, ty.join(&other)) {
                 (operator, Type::Integer) if operator != Arithmetic::Divide => Type::Integer,
-                // Whatever it is made of, it is a number.
+                // Arithmetic gives a number whatever its operands are.
                 _ => Type::Decimal,
             };
         }
-        // Of what was refused nothing more is said.
+        // A part with an error gets no further errors.
         let ty = if fits { ty } else { Type::Any };
         (Node::Arithmetic { first: Box::new(first_node), rest: nodes.into(), at: at.clone() }, ty)
     }
 
-    /// Whether the operand may be a number; where it is not, that is told.
+    /// Whether the operand may be a number; reports an error if not.
     fn want_number(&mut self, operator: &str, (node, ty): (&Node, &Type), operand: &Expr) -> bool {
         if ty.may_be_number() && !node.is_null() {
             return true;
@@ -222,7 +222,7 @@ impl Checker<'_> {
             Type::List(_) => Some("reduce a list to a number with `sum(list)`, `count(list)`, `min(list)`".to_owned()),
             _ => None,
         };
-        self.complain("not-a-number", &operand.at(), format!("`{operator}` takes numbers; this is {found}"), help);
+        self.report("not-a-number", &operand.at(), format!("`{operator}` takes numbers; this is {found}"), help);
         false
     }
 
@@ -232,7 +232,7 @@ impl Checker<'_> {
         }
         let found = found(ty, node);
         let help = "compare it, such as `x > 0`".to_owned();
-        self.complain(
+        self.report(
             "not-a-condition",
             &operand.at(),
             format!("{operator} takes conditions; this is {found}"),
@@ -263,11 +263,11 @@ impl Checker<'_> {
                 || format!("the functions are: {}", known.join(", ")),
                 |name| format!("did you mean `{name}`?"),
             );
-            return self.complain("unknown-function", name_at, format!("there is no function `{name}`"), Some(help));
+            return self.report("unknown-function", name_at, format!("there is no function `{name}`"), Some(help));
         };
         if !function.arity.contains(&arguments.len()) {
             let message = format!("`{}` is given {} arguments", function.signature, arguments.len());
-            return self.complain("wrong-arguments", at, message, Some(format!("write {}", function.signature)));
+            return self.report("wrong-arguments", at, message, Some(format!("write {}", function.signature)));
         }
         let mut nodes = Vec::with_capacity(arguments.len());
         let mut types = Vec::with_capacity(arguments.len());
@@ -276,7 +276,7 @@ impl Checker<'_> {
             if let Some(expected) = function.takes.refuses(index, arguments.len(), &ty) {
                 let message = format!("`{name}` takes {expected}; this is {ty}");
                 let help = Some(format!("write {}", function.signature));
-                return self.complain("wrong-argument", &argument.at(), message, help);
+                return self.report("wrong-argument", &argument.at(), message, help);
             }
             let holds_null = matches!(&node, Node::List(items, _) if items.iter().any(Node::is_null));
             if !function.takes_null && (node.is_null() || (holds_null && function.takes.refuses_null_elements())) {
@@ -290,7 +290,7 @@ impl Checker<'_> {
             && let Some((index, message)) = incomparable(name, &types)
         {
             let at = arguments.get(index).map_or_else(|| at.clone(), Expr::at);
-            return self.complain("wrong-argument", &at, message, None);
+            return self.report("wrong-argument", &at, message, None);
         }
         if function.takes == Takes::Fact
             && let Some(refused) = self.refuse_question(function, arguments, &types)
@@ -305,7 +305,7 @@ impl Checker<'_> {
         let (fact, name) = (arguments.first()?, function.name);
         if !matches!(fact, Expr::Path(_)) {
             let message = format!("`{name}` asks about a fact; this is an expression");
-            return Some(self.complain(
+            return Some(self.report(
                 "wrong-argument",
                 &fact.at(),
                 message,
@@ -317,7 +317,7 @@ impl Checker<'_> {
             return None;
         }
         let message = format!("the fact is of type {ty}, and the value that stands in for it is {other}");
-        Some(self.complain("type-mismatch", &argument.at(), message, Some("write a value of its type".to_owned())))
+        Some(self.report("type-mismatch", &argument.at(), message, Some("write a value of its type".to_owned())))
     }
 }
 
@@ -333,12 +333,12 @@ fn incomparable(name: &str, types: &[Type]) -> Option<(usize, String)> {
     Some((index, format!("`{name}` cannot order {first} and {other}")))
 }
 
-/// What an operand is, for messages.
+/// The type of an operand, for messages.
 pub(super) fn found(ty: &Type, node: &Node) -> String {
     if node.is_null() { "null".to_owned() } else { ty.to_string() }
 }
 
-/// Whether `path` is a single word that means something else.
+/// Whether `path` is a word of the language.
 pub(super) fn is_reserved(path: &Path) -> bool {
     const WORDS: [&str; 15] = [
         "rule",

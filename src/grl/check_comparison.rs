@@ -34,13 +34,13 @@ impl Checker<'_> {
             Lists::Unknown => (Type::Any, Type::Any),
         };
         if operator == Compare::In && right_null {
-            return self.complain("type-mismatch", &right.at(), "`in` takes a list; this is null".to_owned(), None);
+            return self.report("type-mismatch", &right.at(), "`in` takes a list; this is null".to_owned(), None);
         }
         if let Some(problem) = unfit(operator, &one, &other, left_null || right_null) {
             let null = left_null || right_null;
             let help = comparison_help((&left_ty, left), (&right_ty, right))
                 .filter(|_| !(null && operator == Compare::Contains));
-            return self.complain("type-mismatch", at, problem, help);
+            return self.report("type-mismatch", at, problem, help);
         }
         let ty = match lists {
             Lists::None => Type::Boolean,
@@ -61,12 +61,12 @@ impl Checker<'_> {
             ty if is_text(ty) && !of.is_null() => Type::Boolean,
             ty => {
                 let message = format!("`matches` takes a text; this is {}", found(ty, &of));
-                return self.complain("type-mismatch", &left.at(), message, None);
+                return self.report("type-mismatch", &left.at(), message, None);
             }
         };
         let Expr::Literal { value: Value::Text(text), at: text_at } = right else {
             let help = "write the pattern as a text, such as \"^PROD-[0-9]+$\"".to_owned();
-            return self.complain(
+            return self.report(
                 "bad-pattern",
                 &right.at(),
                 "`matches` takes a pattern written as a text".to_owned(),
@@ -78,7 +78,7 @@ impl Checker<'_> {
             Err(error) => {
                 let reason = error.to_string();
                 let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                self.complain("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
+                self.report("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
             }
         }
     }
@@ -90,7 +90,7 @@ enum Lists {
     None,
     Left,
     Right,
-    /// It is known when the expression is evaluated.
+    /// Known only when the expression is evaluated.
     Unknown,
 }
 
@@ -118,7 +118,7 @@ fn element(ty: &Type) -> Type {
     }
 }
 
-/// What is wrong with comparing values of these types, if anything.
+/// The error of a comparison of these types, if it is one.
 fn unfit(operator: Compare, left: &Type, right: &Type, null: bool) -> Option<String> {
     let text = operator.text();
     match operator {
@@ -153,7 +153,7 @@ fn unfit(operator: Compare, left: &Type, right: &Type, null: bool) -> Option<Str
     }
 }
 
-/// How to mend a comparison of values that cannot be compared.
+/// The remedy for a comparison of values that cannot be compared.
 fn comparison_help(left: (&Type, &Expr), right: (&Type, &Expr)) -> Option<String> {
     let one_way = |(ty, _): (&Type, &Expr), (_, other): (&Type, &Expr)| {
         let literal = match other {

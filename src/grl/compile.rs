@@ -1,4 +1,4 @@
-//! Rules that were read to rules that can run: facts get their slots and types, statements their targets.
+//! Compiles parsed rules: facts get slots and types, statements get targets.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 use super::ast::{Assign, At, Expr, Path, Rule, Statement};
 use super::check::{Checker, is_reserved};
 use super::error::EvalErrorKind;
-use super::facts::{LOCAL, Names};
+use super::facts::{LOCAL, Names, nest};
 use super::functions::is_day;
 use super::limits::Limits;
 use super::links::Links;
 use super::lint::Linted;
 use super::names::{Locals, Reads};
-use super::read::{self, Read};
+use super::read::{self, ParsedRule};
 use super::rule::{Action, CompiledAssignment, CompiledRule, Moment, Start};
 use super::ruleset::{LocalFact, Ruleset};
 use super::scope::Scope;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::types::{Digest, Field, FieldName, Shape, Type, Value, parse_moment};
+use crate::types::{Digest, FieldName, Shape, Type, Value, parse_moment};
 
 impl Ruleset {
     /// Compiles the rules of `files` for a node that sees `scope` and starts with `locals`.
     ///
     /// # Errors
-    /// Everything that is wrong with them; beside a ruleset, its warnings.
+    /// All errors; a ruleset comes with its warnings.
     pub fn compile(
         name: &str,
         files: &[Snippet],
@@ -32,9 +32,9 @@ impl Ruleset {
         limits: &Limits,
     ) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let mut rules: Vec<Read<'_>> = Vec::new();
+        let mut rules: Vec<ParsedRule<'_>> = Vec::new();
         for snippet in files {
-            rules.extend(read::rules(snippet, limits, &mut found).into_iter().map(|rule| Read { rule, snippet }));
+            rules.extend(read::rules(snippet, limits, &mut found).into_iter().map(|rule| ParsedRule { rule, snippet }));
         }
         read::refuse_duplicates(&rules, &mut found);
         if rules.len() > limits.max_rules {
@@ -47,12 +47,12 @@ impl Ruleset {
         let broken = found.has_errors();
         let mut known = Diagnostics::new();
         let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
-        // What could not be read may have made the facts that seem unknown now.
+        // A rule that could not be parsed may set the facts that seem unknown.
         found.extend(known.into_iter().filter(|diagnostic| !broken || diagnostic.code != "unknown-fact"));
         found.into_result(compiled)
     }
 
-    /// Compiles a node of one expression (`condition`): its one fact `result` has the value, unset while that is unknown.
+    /// Compiles a node of one expression (`condition`): its only fact, `result`, has the value, and is unset while that is unknown.
     ///
     /// # Errors
     /// As [`Self::compile`].
@@ -76,15 +76,15 @@ impl Ruleset {
             no_loop: true,
             effective: None,
             expires: None,
-            // It waits for the value that it assigns.
+            // The rule waits for the value that it assigns.
             when: Expr::Literal { value: Value::Boolean(true), at: at.clone() },
             then,
         };
-        let rules = [Read { rule, snippet: condition }];
+        let rules = [ParsedRule { rule, snippet: condition }];
         let compiler = Compiler::new(scope, locals, &mut found).for_condition();
         let mut compiled = compiler.compile(&rules, std::slice::from_ref(condition));
         compiled.unread.retain(|unread| &*unread.name != "result");
-        // The rule was made so; its author wrote no more than the condition.
+        // The author wrote the condition only, not this rule.
         found = found.into_iter().filter(|warning| warning.code != "always-fires").collect();
         found.into_result(compiled)
     }
@@ -98,7 +98,7 @@ struct Compiler<'a> {
     start: Vec<Start>,
     reads: Reads,
     found: &'a mut Diagnostics,
-    /// Whether the rule was made for a condition: its one target is then the node's own, whoever else has a `result`.
+    /// Whether the rule was made for a condition. Its target is the node's own, even if another node has a `result`.
     is_condition: bool,
 }
 
@@ -157,7 +157,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn compile(mut self, rules: &[Read<'_>], files: &[Snippet]) -> Ruleset {
+    fn compile(mut self, rules: &[ParsedRule<'_>], files: &[Snippet]) -> Ruleset {
         self.targets(rules);
         self.infer(rules);
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
@@ -165,12 +165,12 @@ impl<'a> Compiler<'a> {
         let (local_names, reads) = (self.local_names(), std::mem::take(&mut self.reads).into_facts());
         let names = Names { reads: &reads, locals: &local_names };
         let linted = Linted { rules: &compiled, names, start: &self.start };
-        // What is refused is not warned of as well.
+        // Rules with errors get no warnings.
         if !self.found.has_errors() {
             linted.warn(self.found);
         }
         let unread = linted.unread(&self.facts);
-        // As rust-rule-engine does: by salience, those of equal salience in the order they are written.
+        // The order of rust-rule-engine: by salience, then as written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
         let shape = self.shape(&local_names);
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
@@ -188,9 +188,9 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Makes a fact of every target, and refuses those that are somebody else's.
-    fn targets(&mut self, rules: &[Read<'_>]) {
-        for Read { rule, snippet } in rules {
+    /// Makes a fact of every target, and refuses the facts of other nodes.
+    fn targets(&mut self, rules: &[ParsedRule<'_>]) {
+        for ParsedRule { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
@@ -225,8 +225,8 @@ impl<'a> Compiler<'a> {
     }
 
     /// `order` cannot hold a value while `order.total` is a fact of its own.
-    fn refuse_values_with_fields(&mut self, rules: &[Read<'_>]) {
-        for Read { rule, snippet } in rules {
+    fn refuse_values_with_fields(&mut self, rules: &[ParsedRule<'_>]) {
+        for ParsedRule { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
@@ -247,14 +247,14 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Finds the types of assigned facts: what is assigned may itself depend on assigned facts, in any order, so it is
-    /// asked until nothing new is learnt. What is still unknown then is checked at run time.
-    fn infer(&mut self, rules: &[Read<'_>]) {
+    /// Infers the types of assigned facts. Values may depend on other assigned facts in any order, so this repeats until no type
+    /// changes. Types that are unknown then are checked at run time.
+    fn infer(&mut self, rules: &[ParsedRule<'_>]) {
         const ROUNDS: usize = 8;
         let mut known: HashMap<usize, Type> = HashMap::new();
         for _ in 0..ROUNDS {
             let mut learnt = false;
-            for Read { rule, snippet } in rules {
+            for ParsedRule { rule, snippet } in rules {
                 for statement in &rule.then {
                     let Statement::Assign { target, value, .. } = statement else { continue };
                     let Some(slot) = self.locals.find(&target.written()) else { continue };
@@ -288,8 +288,8 @@ impl<'a> Compiler<'a> {
         if found.is_empty() { ty } else { Type::Any }
     }
 
-    fn rule(&mut self, read: &Read<'_>) -> CompiledRule {
-        let Read { rule, snippet } = read;
+    fn rule(&mut self, read: &ParsedRule<'_>) -> CompiledRule {
+        let ParsedRule { rule, snippet } = read;
         let effective = self.moment(snippet, rule.effective.as_ref());
         let expires = self.moment(snippet, rule.expires.as_ref());
         let mut checker = self.checker(snippet);
@@ -310,7 +310,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `is_set` and `default` may ask about an own fact once every rule that writes it has been tried.
+    /// `is_set` and `default` may ask about an own fact only after every rule that writes it was tried.
     fn refuse_early_questions(&mut self, rules: &[CompiledRule]) {
         let mut last: HashMap<usize, &CompiledRule> = HashMap::new();
         for rule in rules {
@@ -377,7 +377,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// A day or a moment.
+    /// A day or a timestamp.
     fn moment(&mut self, snippet: &Snippet, written: Option<&(String, At)>) -> Option<Moment> {
         let (text, at) = written?;
         let moment =
@@ -403,30 +403,9 @@ impl<'a> Compiler<'a> {
 
     /// The node's facts as fields, those with dots nested.
     fn shape(&self, names: &[FieldName]) -> Shape {
-        nested(names.iter().enumerate().map(|(slot, name)| (&**name, self.locals.ty(slot).clone())))
+        let facts = names.iter().enumerate().map(|(slot, name)| (&**name, self.locals.ty(slot).clone()));
+        Shape::closed(nest(facts.collect(), &|fields| Type::Map(Arc::new(Shape::closed(fields)))))
     }
-}
-
-fn nested<'n>(facts: impl Iterator<Item = (&'n str, Type)>) -> Shape {
-    let mut shape = Shape::default();
-    let mut groups: Vec<(&str, Vec<(&str, Type)>)> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for (name, ty) in facts {
-        let Some((head, rest)) = name.split_once('.') else {
-            shape.fields.push(Field { name: FieldName::from(name), ty });
-            continue;
-        };
-        let place = *places.entry(head).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, group)) => group.push((rest, ty)),
-            None => groups.push((head, vec![(rest, ty)])),
-        }
-    }
-    for (head, group) in groups {
-        let ty = Type::Map(Arc::new(nested(group.into_iter())));
-        shape.fields.push(Field { name: FieldName::from(head), ty });
-    }
-    shape
 }
 
 fn hash(files: &[Snippet]) -> String {

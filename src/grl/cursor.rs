@@ -1,17 +1,17 @@
-//! The reading position of the parsers, and the complaints they share.
+//! The position of the parsers in the tokens, and the errors that they share.
 
 use std::ops::Range;
 
 use super::limits::{DEEPEST, Limits};
-use super::token::{Kind, Symbol, Token};
+use super::token::{Symbol, Token, TokenKind};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 
-/// The parser gave up here; why was told.
-pub(super) struct GaveUp;
+/// The parser stopped here, and has reported why.
+pub(super) struct Stopped;
 
-pub(super) type Parsed<T> = Result<T, GaveUp>;
+pub(super) type Parsed<T> = Result<T, Stopped>;
 
-/// The reading position.
+/// The position in the tokens.
 pub(super) struct Cursor<'a> {
     pub(super) snippet: &'a Snippet,
     pub(super) limits: &'a Limits,
@@ -19,12 +19,12 @@ pub(super) struct Cursor<'a> {
     at: usize,
     pub(super) depth: usize,
     pub(super) terms: usize,
-    /// What stands where no rule can, and was skipped.
+    /// The skipped text between rules.
     pub(super) skipped: Vec<Range<usize>>,
     pub(super) found: &'a mut Diagnostics,
 }
 
-const END: &Token = &Token { kind: Kind::End, range: 0..0 };
+const END: &Token = &Token { kind: TokenKind::End, range: 0..0 };
 
 impl<'a> Cursor<'a> {
     pub(super) fn new(
@@ -36,20 +36,20 @@ impl<'a> Cursor<'a> {
         Self { snippet, limits, tokens, at: 0, depth: 0, terms: 0, skipped: Vec::new(), found }
     }
 
-    pub(super) fn peek(&self) -> &'a Kind {
+    pub(super) fn peek(&self) -> &'a TokenKind {
         self.ahead(0)
     }
 
-    pub(super) fn ahead(&self, by: usize) -> &'a Kind {
+    pub(super) fn ahead(&self, by: usize) -> &'a TokenKind {
         &self.tokens.get(self.at + by).or(self.tokens.last()).unwrap_or(END).kind
     }
 
-    /// Where the next token stands.
+    /// The place of the next token.
     pub(super) fn here(&self) -> Range<usize> {
         self.tokens.get(self.at).or(self.tokens.last()).unwrap_or(END).range.clone()
     }
 
-    /// Where the token `by` further stands.
+    /// The place of the token `by` further on.
     pub(super) fn here_ahead(&self, by: usize) -> Range<usize> {
         self.tokens.get(self.at + by).or(self.tokens.last()).unwrap_or(END).range.clone()
     }
@@ -64,15 +64,15 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) fn is_end(&self) -> bool {
-        *self.peek() == Kind::End
+        *self.peek() == TokenKind::End
     }
 
     pub(super) fn is(&self, symbol: Symbol) -> bool {
-        *self.peek() == Kind::Symbol(symbol)
+        *self.peek() == TokenKind::Symbol(symbol)
     }
 
     pub(super) fn is_word(&self, word: &str) -> bool {
-        matches!(self.peek(), Kind::Word(found) if found == word)
+        matches!(self.peek(), TokenKind::Word(found) if found == word)
     }
 
     pub(super) fn take(&mut self, symbol: Symbol) -> bool {
@@ -91,7 +91,7 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    /// Reads `symbol`, or complains that `what` is missing.
+    /// Reads `symbol`, or reports that it is missing.
     pub(super) fn expect(&mut self, symbol: Symbol, what: &str, help: &str) -> Parsed<()> {
         if self.take(symbol) {
             return Ok(());
@@ -99,21 +99,20 @@ impl<'a> Cursor<'a> {
         Err(self.unexpected(&format!("`{}` {what}", symbol.text()), help))
     }
 
-    /// Complains that something else stands where `expected` should.
-    pub(super) fn unexpected(&mut self, expected: &str, help: &str) -> GaveUp {
+    /// Reports that something else is in the place of `expected`.
+    pub(super) fn unexpected(&mut self, expected: &str, help: &str) -> Stopped {
         let message = format!("expected {expected}, found {}", self.peek());
-        // A missing semicolon or brace is missing behind the last word, not before the next one a line below.
         let at = self.here();
         let error =
             Diagnostic::error("unexpected-word", self.snippet.span(at), message).label(format!("expected {expected}"));
         self.found.push(if help.is_empty() { error } else { error.help(help) });
-        GaveUp
+        Stopped
     }
 
-    pub(super) fn complain(&mut self, code: &'static str, at: Range<usize>, message: String, help: &str) -> GaveUp {
+    pub(super) fn report(&mut self, code: &'static str, at: Range<usize>, message: String, help: &str) -> Stopped {
         let error = Diagnostic::error(code, self.snippet.span(at), message);
         self.found.push(if help.is_empty() { error } else { error.help(help) });
-        GaveUp
+        Stopped
     }
 
     /// Counts one operand; too many are an error.
@@ -124,10 +123,10 @@ impl<'a> Cursor<'a> {
         }
         let message = format!("the expression has more than {} terms", self.limits.max_terms);
         let at = self.here();
-        Err(self.complain("too-many-terms", at, message, "split it into several facts, or raise `rules.limits.terms`"))
+        Err(self.report("too-many-terms", at, message, "split it into several facts, or raise `rules.limits.terms`"))
     }
 
-    /// Reads an operator or an opening word, behind which the reader is one level deeper; too deep is an error.
+    /// Reads an operator or an opening token, after which the parser is one level deeper; too deep is an error.
     pub(super) fn go_deeper(&mut self) -> Parsed<()> {
         self.limit_height(self.depth + 1)?;
         self.depth += 1;
@@ -135,12 +134,12 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// Behind what was opened, or behind an operator's right operand.
+    /// Leaves a level.
     pub(super) fn come_back(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// `height`, or a complaint that it is too much.
+    /// `height`, or an error if it is above the limit.
     pub(super) fn limit_height(&mut self, height: usize) -> Parsed<usize> {
         let limit = self.limits.max_nesting.min(DEEPEST);
         if height <= limit {
@@ -149,25 +148,25 @@ impl<'a> Cursor<'a> {
         let message = format!("the expression is nested more than {limit} deep");
         let at = self.here();
         let help = "split it into several facts, or raise `rules.limits.nesting`";
-        Err(self.complain("nested-too-deep", at, message, help))
+        Err(self.report("nested-too-deep", at, message, help))
     }
 
-    /// Skips to the next top-level `rule`, so that its errors are told as well.
+    /// Skips to the next top-level `rule`, so that its errors are reported too.
     pub(super) fn skip_to_rule(&mut self) {
         let mut braces = 0_usize;
         while !self.is_end() {
             match self.peek() {
-                Kind::Symbol(Symbol::OpenBrace) => braces += 1,
-                Kind::Symbol(Symbol::CloseBrace) => braces = braces.saturating_sub(1),
-                Kind::Word(word) if word == "rule" && self.looks_like_rule(braces) => return,
+                TokenKind::Symbol(Symbol::OpenBrace) => braces += 1,
+                TokenKind::Symbol(Symbol::CloseBrace) => braces = braces.saturating_sub(1),
+                TokenKind::Word(word) if word == "rule" && self.looks_like_rule(braces) => return,
                 _ => {}
             }
             self.advance();
         }
     }
 
-    /// `rule` followed by a name and then a brace or an attribute: certain enough to start afresh inside lost braces.
+    /// Whether a rule begins here: `rule` outside braces, or, as braces may be missing, `rule` followed by a text.
     fn looks_like_rule(&self, braces: usize) -> bool {
-        braces == 0 || matches!(self.ahead(1), Kind::Text(_))
+        braces == 0 || matches!(self.ahead(1), TokenKind::Text(_))
     }
 }

@@ -1,11 +1,13 @@
-//! rust-rule-engine as the scheduler of our compiled rules.
+//! rust-rule-engine schedules the compiled rules.
 //!
-//! Neighbours in the order of trial become a native `Rule` of the crate, a page, whose condition calls back into the compiled
-//! ones and tries them in turn; the crate decides which page is tried when, passes over them until nothing fires any more, and
-//! counts the passes. Its own parser and facts are never used. A page is [`TOGETHER`] rules or, beyond [`MOST`] pages, as many as
-//! it takes: adding a rule to the crate costs time in proportion to those it has, and trying one clones it several times, which
-//! costs more than our evaluation of it. What the crate would do with each rule (salience, no-loop) is done within a page as it
-//! would have done it.
+//! [`TOGETHER`] rules that follow each other in the order of trial are one native rule of the crate, a page. Its condition
+//! tries them in turn and fires those that are ready; its action is empty. The crate orders the pages by salience, repeats
+//! passes over them until no page fires, and counts the passes. Its own parser, facts and actions are not used.
+//!
+//! A native rule for each rule would cost too much: the crate clones a rule several times when it tries it, about 0.9 us a
+//! pass. Twelve rules cost 19 us that way and 1 us as one page; 256 rules cost 460 us and 12 us. Adding a rule costs time in
+//! proportion to those that are there, so there are at most [`MOST`] pages. Salience and `no-loop` have the same effect within
+//! a page as between pages.
 //!
 //! A condition that cannot be evaluated would read as false to the crate. It is recorded here instead, everything after
 //! it reads as false, and the evaluation ends as an error without facts.
@@ -21,18 +23,18 @@ use rust_rule_engine::engine::rule::{Condition, ConditionGroup, Rule as EngineRu
 use rust_rule_engine::types::{ActionType, Value as EngineValue};
 
 use super::error::RuleError;
-use super::facts::Lookup;
+use super::facts::{Lookup, nest};
 use super::limits::Limits;
 use super::rule::CompiledRule;
 use super::ruleset::Ruleset;
 use super::run::{Ended, Run};
 use super::trace::RulesTrace;
 use super::unknown::Unknowns;
-use crate::types::{Clock, Deadline, FieldName, Record, Value};
+use crate::types::{Clock, Deadline, FieldName, Value};
 
-/// So many neighbours make a page.
+/// The number of rules in a page.
 const TOGETHER: usize = 16;
-/// There are at most so many pages.
+/// The most pages.
 const MOST: usize = 256;
 
 /// A ruleset ready to be evaluated by one thread.
@@ -41,13 +43,13 @@ pub struct Engine {
     native: RustRuleEngine,
     run: Arc<Mutex<Run>>,
     limits: Limits,
-    /// The crate's own facts: there are none.
+    /// The crate's own facts, which stay empty.
     none: EngineFacts,
     /// Whether a fact has a dot in its name.
     nested: bool,
 }
 
-/// What an evaluation gives.
+/// The result of an evaluation.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
     /// The node's facts that are set: a map, those with dots nested.
@@ -56,9 +58,9 @@ pub struct Evaluation {
     pub fired: Vec<usize>,
     /// What the rules logged.
     pub log: Vec<String>,
-    /// Why, where somebody asked ([`Engine::explain`]).
+    /// The explanation, if one was asked for ([`Engine::explain`]).
     pub trace: Option<Box<RulesTrace>>,
-    /// Its unknown facts, where rules wait for a missing one. They may have a value in `facts`, which says nothing.
+    /// The unknown facts, if rules wait for a missing one. A value that they have in `facts` is not certain.
     pub unknown: Option<Arc<Unknowns>>,
 }
 
@@ -84,15 +86,15 @@ impl Engine {
     /// Evaluates the rules over what they read from outside, in the order of [`Ruleset::reads`].
     ///
     /// # Errors
-    /// [`RuleError`]; then no fact is kept.
+    /// [`RuleError`]; no fact is kept.
     pub fn evaluate(&mut self, reads: &[Lookup], clock: &Clock, deadline: Deadline) -> Result<Evaluation, RuleError> {
         self.run(reads, clock, deadline, false)
     }
 
-    /// As [`Self::evaluate`], and says why.
+    /// As [`Self::evaluate`], with an explanation.
     ///
     /// # Errors
-    /// [`RuleError`]; then no fact is kept.
+    /// [`RuleError`]; no fact is kept.
     pub fn explain(&mut self, reads: &[Lookup], clock: &Clock, deadline: Deadline) -> Result<Evaluation, RuleError> {
         self.run(reads, clock, deadline, true)
     }
@@ -121,10 +123,13 @@ impl Engine {
     /// The facts that are set, as a map; those with dots nested.
     fn facts(&self, locals: Vec<Lookup>) -> Value {
         let set = self.ruleset.local_names.iter().zip(locals).filter_map(|(name, lookup)| match lookup {
-            Lookup::Value(value) => Some((FieldName::clone(name), value)),
+            Lookup::Value(value) => Some((name, value)),
             Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         });
-        Value::Map(Arc::new(if self.nested { nest(set) } else { set.collect() }))
+        if !self.nested {
+            return Value::map(set.map(|(name, value)| (FieldName::clone(name), value)));
+        }
+        Value::map(nest(set.map(|(name, value)| (&**name, value)).collect(), &|fields| Value::map(fields)))
     }
 
     fn never_settled(&self, fired: &[usize], before: usize) -> RuleError {
@@ -148,12 +153,12 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// None yet.
+    /// No engines yet.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The engine of `ruleset`. Where it has to be made, it has these limits, and those whose rules nobody has any more go.
+    /// The engine of `ruleset`, made with these limits if need be. Engines whose rulesets are gone are dropped then.
     ///
     /// # Errors
     /// [`RuleError::Engine`] where rust-rule-engine refuses the rules.
@@ -171,13 +176,13 @@ impl Engines {
         }
     }
 
-    /// Throws all engines away: one broke, and may have left anything behind.
+    /// Drops all engines, after one panicked.
     pub fn clear(&mut self) {
         self.made.clear();
     }
 }
 
-/// Adds the native rule for `rules`, the first of which is rule `first`. The first native rule is tried first, and so begins a pass.
+/// Adds the native rule for `rules`, the first of which is rule `first`. The first native rule begins a pass.
 fn add(
     native: &mut RustRuleEngine,
     run: &Arc<Mutex<Run>>,
@@ -196,38 +201,17 @@ fn add(
         }
         Ok(EngineValue::Boolean(run.fire_all(all.clone())))
     });
-    // The rules have fired when they were tried.
+    // The rules have fired in the condition.
     native.register_action_handler(&action, |_: &HashMap<String, EngineValue>, _: &EngineFacts| Ok(()));
     let group = ConditionGroup::single(Condition::with_test(condition, Vec::new()));
     let action = ActionType::Custom { action_type: action, params: HashMap::new() };
-    // Pages keep their order among each other.
+    // Pages keep their order.
     let salience = i32::try_from(number).map_or(i32::MIN, |number| -number);
     let rule = EngineRule::new(name, group, vec![action]).with_salience(salience);
     native.knowledge_base().add_rule(rule).map_err(|error| error.to_string())
 }
 
-/// A poisoned lock holds an evaluation that broke; the next one begins afresh anyway.
+/// A poisoned lock holds an evaluation that panicked; the next evaluation resets it.
 fn lock(run: &Mutex<Run>) -> MutexGuard<'_, Run> {
     run.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn nest(facts: impl IntoIterator<Item = (FieldName, Value)>) -> Record {
-    let mut fields: Vec<(FieldName, Value)> = Vec::new();
-    let mut groups: Vec<(FieldName, Vec<(FieldName, Value)>)> = Vec::new();
-    let mut places: HashMap<FieldName, usize> = HashMap::new();
-    for (name, value) in facts {
-        let Some((head, rest)) = name.split_once('.') else {
-            fields.push((name, value));
-            continue;
-        };
-        let fact = (FieldName::from(rest), value);
-        let head = FieldName::from(head);
-        let place = *places.entry(FieldName::clone(&head)).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some((_, group)) => group.push(fact),
-            None => groups.push((head, vec![fact])),
-        }
-    }
-    fields.extend(groups.into_iter().map(|(head, group)| (head, Value::Map(Arc::new(nest(group))))));
-    fields.into_iter().collect()
 }

@@ -1,10 +1,10 @@
-//! What goes wrong while rules run.
+//! Errors of running rules and expressions.
 
 use super::ast::At;
 use crate::diagnostics::{Snippet, Span};
 use crate::types::{Decimal, FieldName};
 
-/// Why an expression has no value: where it stands, and what happened there.
+/// Why an expression has no value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{} `{}`: {kind}", place(span), text(span))]
 pub struct EvalError {
@@ -77,7 +77,7 @@ pub enum EvalErrorKind {
     },
 }
 
-/// Why a ruleset gave no facts. None of its facts is kept.
+/// Why an evaluation failed. None of its facts is kept.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RuleError {
     /// A rule's condition or statement has no value.
@@ -89,7 +89,7 @@ pub enum RuleError {
         #[source]
         source: EvalError,
     },
-    /// The rules never come to rest.
+    /// Rules still fire after the last pass.
     #[error("after {cycles} passes these rules still fire: {}", rules.join(", "))]
     Cycles {
         /// The limit.
@@ -105,7 +105,7 @@ pub enum RuleError {
         /// The rule that was tried last.
         rule: String,
     },
-    /// rust-rule-engine itself complained.
+    /// rust-rule-engine itself failed.
     #[error("the rule engine failed: {message}")]
     Engine {
         /// What it said.
@@ -114,7 +114,7 @@ pub enum RuleError {
 }
 
 impl RuleError {
-    /// The rule to blame, where there is one.
+    /// The rule that caused it, if it was one.
     pub fn rule(&self) -> Option<&str> {
         match self {
             Self::Rule { rule, .. } | Self::Timeout { rule, .. } => Some(rule),
@@ -134,11 +134,11 @@ fn text(span: &Span) -> String {
     if text.chars().count() > 80 { format!("{}...", text.chars().take(77).collect::<String>()) } else { text }
 }
 
-/// What happened, where in the snippet: an [`EvalError`] before it knows its file.
+/// An [`EvalError`] without its file: what happened, and where in the snippet.
 #[derive(Debug, Clone)]
 pub(super) struct Fault {
     pub(super) at: At,
-    /// Apart, since every part of an expression gives its value or this.
+    /// Boxed to keep results small: every part of an expression returns one.
     pub(super) kind: Box<EvalErrorKind>,
 }
 

@@ -1,4 +1,4 @@
-//! One expression of a graph: the condition of an edge or an outcome, a leaf of an answer.
+//! An expression of a graph: the condition of an edge or an outcome, or a leaf of an answer.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -16,12 +16,12 @@ use super::{proof, read};
 use crate::diagnostics::{Diagnostics, Snippet, Span};
 use crate::types::{Clock, FieldName, Type, Value};
 
-/// What an expression is for.
+/// The use of an expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExpressionKind {
-    /// It decides something: it must be true or false.
+    /// It must be true or false.
     Condition,
-    /// Its value is shown, of whatever type.
+    /// Its value may be of any type.
     Value,
 }
 
@@ -39,7 +39,7 @@ impl Expression {
     /// Reads and checks `text` against the names of `scope`; a condition must be true or false, or of unknown type.
     ///
     /// # Errors
-    /// Everything that is wrong with it; beside an expression, its warnings.
+    /// All errors; an expression comes with its warnings.
     pub fn compile(
         text: &Snippet,
         scope: &Scope,
@@ -61,7 +61,7 @@ impl Expression {
         found.into_result(Self { snippet: text.clone(), node, ty, reads, read_names, max_evaluation })
     }
 
-    /// Its type, as far as it is known.
+    /// Its type, as far as known.
     pub fn ty(&self) -> &Type {
         &self.ty
     }
@@ -71,22 +71,22 @@ impl Expression {
         &self.reads
     }
 
-    /// The text it was read from.
+    /// Its text and place.
     pub fn snippet(&self) -> &Snippet {
         &self.snippet
     }
 
-    /// How it is written.
+    /// Its text.
     pub fn text(&self) -> &str {
         self.snippet.text()
     }
 
-    /// Where it is written.
+    /// Its place.
     pub fn span(&self) -> Span {
         self.snippet.span(0..self.snippet.text().len())
     }
 
-    /// Its value; `None` where it depends on a fact that is unset.
+    /// Its value; `None` if it depends on a fact that is unset or unknown.
     ///
     /// # Errors
     /// [`EvalError`], which names the part and its place.
@@ -100,7 +100,7 @@ impl Expression {
         Env { reads, read_names: &self.read_names, locals: &[], local_names: &[], clock, limit }
     }
 
-    /// The error of `taker`, which does not take null: the value of this expression.
+    /// The error of using the value, which is null, in `taker`, which does not take null.
     pub fn is_null(&self, taker: &'static str) -> EvalError {
         let operand = format!("`{}`", self.text().trim());
         EvalError { span: self.span(), kind: EvalErrorKind::Null { operator: taker, operand } }
@@ -121,7 +121,7 @@ impl Expression {
         Names { reads: &self.reads, locals: &[] }
     }
 
-    /// Why it is not true; `None` where it is, or has no value at all.
+    /// Why it is not true; `None` if it is true or an error.
     pub fn why_not(&self, facts: &dyn Facts, clock: &Clock) -> Option<Reason> {
         let explainer = Explainer { names: self.names(), env: self.env(facts, clock) };
         explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)

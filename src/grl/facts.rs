@@ -1,8 +1,10 @@
-//! Where rules and expressions find facts: who owns one, how it is addressed, and what reading it can give.
+//! Facts: their owners, their addresses, and the results of reading them.
+
+use std::collections::HashMap;
 
 use crate::types::{FieldName, Value};
 
-/// Who owns a fact that comes from outside the rules.
+/// The owner of a fact that comes from outside the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Owner {
     /// The flow's inputs.
@@ -11,19 +13,19 @@ pub enum Owner {
     Node(usize),
 }
 
-/// The address of a fact: its owner and the fields below it. No fields: the owner's whole value.
+/// The address of a fact: its owner and the fields below it. Without fields it is the owner's whole value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FactRef {
-    /// Who owns it.
+    /// Its owner.
     pub owner: Owner,
     /// The fields that lead to it.
     pub path: Box<[FieldName]>,
-    /// How its author may write it (`supplier_info.lead_time`), for messages.
+    /// Its name in messages, such as `supplier_info.lead_time`.
     pub written: FieldName,
 }
 
-/// Whether the facts at two dotted paths of one owner share anything: they are the same, or one is part of the other. An empty
-/// path is the owner's whole value.
+/// Whether two dotted paths of one owner overlap: they are equal, or one is part of the other. An empty path is the owner's whole
+/// value.
 pub fn overlap(a: &str, b: &str) -> bool {
     let covers = |whole: &str, part: &str| {
         whole.is_empty() || part.strip_prefix(whole).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -31,23 +33,23 @@ pub fn overlap(a: &str, b: &str) -> bool {
     covers(a, b) || covers(b, a)
 }
 
-/// What reading a fact gives.
+/// The result of reading a fact.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookup {
     /// Its value, null included.
     Value(Value),
     /// It has no value: its rules have not written it yet, its node was skipped, or its node allows its rules to wait.
     Unset,
-    /// It has no value that can be relied on: a fact is missing, and a rule that waits for one may still write it.
+    /// Its value is not certain: a rule that waits for a missing fact may still write it.
     Unknown {
-        /// A number it is not below, where that is certain.
+        /// A certain lower bound, if there is one.
         at_least: Option<Value>,
     },
     /// The owner's value has no such field: a column that its query did not select.
     Missing,
     /// The owner has the column, and its JSON document has no such key.
     NoKey {
-        /// What has no such key, as its author may write it.
+        /// The document or part without the key, as written.
         of: FieldName,
         /// The key.
         key: FieldName,
@@ -60,7 +62,7 @@ pub trait Facts {
     fn read(&self, fact: &FactRef) -> Lookup;
 }
 
-/// Where a value comes from.
+/// The fact that a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     /// A fact from outside the rules.
@@ -97,7 +99,7 @@ impl Names<'_> {
         }
     }
 
-    /// A text that is the same for slots that stand for one fact, whatever it is called.
+    /// A text that is the same for all slots of one fact, whatever name they use.
     pub(super) fn key(self, slot: usize) -> String {
         match self.origin(slot) {
             Some(Origin::Outside(fact)) => format!("{:?} {}", fact.owner, fact.path.join(".")),
@@ -105,4 +107,24 @@ impl Names<'_> {
             None => format!("slot {slot}"),
         }
     }
+}
+
+/// Facts with dotted names as fields: `order.qty` is the field `qty` of `order`. `group` makes one value of the fields of a group.
+pub(super) fn nest<T>(facts: Vec<(&str, T)>, group: &dyn Fn(Vec<(FieldName, T)>) -> T) -> Vec<(FieldName, T)> {
+    let mut fields: Vec<(FieldName, T)> = Vec::new();
+    let mut groups: Vec<(&str, Vec<(&str, T)>)> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (name, value) in facts {
+        let Some((head, rest)) = name.split_once('.') else {
+            fields.push((FieldName::from(name), value));
+            continue;
+        };
+        let place = *places.entry(head).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, facts)) => facts.push((rest, value)),
+            None => groups.push((head, vec![(rest, value)])),
+        }
+    }
+    fields.extend(groups.into_iter().map(|(head, facts)| (FieldName::from(head), group(nest(facts, group)))));
+    fields
 }

@@ -1,4 +1,4 @@
-//! Constant parts of expressions: each is computed once, when it is checked. What must fail then always would.
+//! Constant parts of expressions are computed once, when they are checked. An error there is an error for all facts.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::functions::Function;
 use super::program::{Env, Node, Outside, TimeLimit};
 use crate::types::{Clock, Value};
 
-/// A constant chain of more operands is computed when it is needed: it may take long.
+/// Longer constant chains are computed at run time: they may take long.
 const MOST_OPERANDS: usize = 64;
 /// How long a constant part may take.
 const LONGEST: Duration = Duration::from_secs(1);
 
 impl Node {
-    /// This node or, where nothing in it can change, its value.
+    /// The node, or its value if it is constant.
     ///
     /// # Errors
     /// Why it has no value, whatever the facts are.
@@ -49,7 +49,7 @@ impl Node {
         }
     }
 
-    /// Its value where it is the same at any time and in any zone.
+    /// Its value, if that is the same at any time and in any time zone.
     fn under_any_clock(&self) -> Result<Option<Value>, Fault> {
         let at = |seconds, hours| {
             let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
@@ -65,14 +65,14 @@ impl Node {
     }
 }
 
-/// Why a call fails for every first argument, where the others are constant.
+/// Why a call with constant further arguments fails for every first argument.
 fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::Range<usize>) -> Option<Fault> {
     let (first, others) = arguments.split_first()?;
     let all_constant = others.iter().all(|other| matches!(other, Node::Constant(_)));
     if first.constant().is_some() || others.is_empty() || !all_constant {
         return None;
     }
-    // What fails for both ends of the calendar fails for every date between.
+    // A call that fails for both ends of the calendar fails for every date between them.
     let probes = match function.name {
         "round" => vec![Value::Integer(0)],
         "substring" => vec![Value::text("")],

@@ -1,11 +1,11 @@
-//! What other rule and query languages write, and what to write instead.
+//! Words and symbols of other rule and query languages, and what to write instead.
 
 use super::token::Symbol;
 
 /// A symbol of other languages.
 pub(super) struct Foreign {
     pub(super) text: &'static str,
-    /// The symbol that means the same: the reader continues with it.
+    /// The symbol of this language; the parser continues with it.
     pub(super) meant: Option<Symbol>,
     pub(super) help: &'static str,
 }
@@ -14,7 +14,7 @@ const fn foreign(text: &'static str, meant: Option<Symbol>, help: &'static str) 
     Foreign { text, meant, help }
 }
 
-/// The longer before those they begin with.
+/// Longer symbols come before their prefixes.
 pub(super) const SYMBOLS: &[Foreign] = &[
     foreign("===", Some(Symbol::Equal), "write `==`"),
     foreign("!==", Some(Symbol::NotEqual), "write `!=`"),
@@ -39,8 +39,8 @@ pub(super) const SYMBOLS: &[Foreign] = &[
 
 const STRAIGHT_QUOTES: &str = "write straight quotes: \" or '";
 
-/// What to write instead of the word `word` behind an operand, where a word of other languages, or one of this one in other
-/// capitals, stands there for an operator. `next` is the word behind it.
+/// What to write instead of `word`, which stands after an operand: an operator of another language, or one of this language in
+/// other capitals. `next` is the word after it.
 pub(super) fn operator(word: &str, next: Option<&str>) -> Option<&'static str> {
     let next_is = |wanted: &str| next.is_some_and(|next| next.eq_ignore_ascii_case(wanted));
     Some(match word.to_ascii_lowercase().as_str() {
@@ -60,7 +60,7 @@ pub(super) fn operator(word: &str, next: Option<&str>) -> Option<&'static str> {
         "xor" => "write `!=` between two conditions",
         "between" => "write `a >= least && a <= most`",
         "like" | "ilike" => "write `contains`, `startsWith`, `endsWith`, or `matches` with a pattern",
-        // Those of this language come here in other capitals only.
+        // Operators of this language, in other capitals.
         "in" | "memberof" => "write `in`",
         "contains" => "write `contains`",
         "startswith" | "starts" => "write `startsWith`",
@@ -70,7 +70,7 @@ pub(super) fn operator(word: &str, next: Option<&str>) -> Option<&'static str> {
     })
 }
 
-/// What to write instead of a statement that begins with `word`. `goes_on`: a word, a value or `(` follows.
+/// What to write instead of a statement that begins with `word`. `goes_on`: a word, a value or `(` follows it.
 pub(super) fn statement(word: &str, goes_on: bool) -> Option<&'static str> {
     Some(match word.to_ascii_lowercase().as_str() {
         "else" | "elsif" | "elseif" | "elif" | "otherwise" => "write a second rule with the opposite condition",

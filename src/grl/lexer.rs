@@ -1,14 +1,14 @@
-//! Text to words. Comments and white space go; everything else must be a word of the language.
+//! Splits text into tokens. Comments and white space are skipped.
 
 use std::iter::Peekable;
 use std::str::CharIndices;
 
 use super::foreign::SYMBOLS;
-use super::token::{Kind, Symbol, Token};
+use super::token::{Symbol, Token, TokenKind};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 use crate::types::{NameError, check_name, continues_name, invisible_characters, starts_name};
 
-/// Reads all words of `snippet`, the last of which is [`Kind::End`]. What is not a word is complained about and skipped.
+/// Reads all tokens of `snippet`; the last is [`TokenKind::End`]. What is not a token is reported and skipped.
 pub(super) fn tokens(snippet: &Snippet, found: &mut Diagnostics) -> Vec<Token> {
     let text = snippet.text();
     refuse_invisible(snippet, found);
@@ -42,10 +42,10 @@ impl Lexer<'_> {
             }
         }
         let end = self.text.len();
-        self.push(Kind::End, end, end);
+        self.push(TokenKind::End, end, end);
     }
 
-    fn push(&mut self, kind: Kind, start: usize, end: usize) {
+    fn push(&mut self, kind: TokenKind, start: usize, end: usize) {
         self.tokens.push(Token { kind, range: start..end });
     }
 
@@ -87,7 +87,7 @@ impl Lexer<'_> {
         if let Err(error @ NameError::Decomposed { .. }) = check_name("fact", &word) {
             self.found.push(Diagnostic::error("bad-name", self.snippet.span(start..end), error.to_string()));
         }
-        self.push(Kind::Word(word), start, end);
+        self.push(TokenKind::Word(word), start, end);
     }
 
     fn number(&mut self, start: usize) {
@@ -116,7 +116,7 @@ impl Lexer<'_> {
             let error = Diagnostic::error("malformed-number", span, format!("`{digits}` begins with a needless zero"));
             self.found.push(error.help("leave the zero out, or write the point that is missing"));
         }
-        self.push(Kind::Number(digits), start, end);
+        self.push(TokenKind::Number(digits), start, end);
     }
 
     fn text_literal(&mut self, start: usize, quote: char) {
@@ -125,7 +125,7 @@ impl Lexer<'_> {
             match character {
                 _ if character == quote => {
                     let end = self.here();
-                    return self.push(Kind::Text(content), start, end);
+                    return self.push(TokenKind::Text(content), start, end);
                 }
                 '\n' => break,
                 '\\' => self.escape(at, &mut content),
@@ -141,7 +141,7 @@ impl Lexer<'_> {
             error.label("starts here").help(format!("write {quote} where it ends, and \\n for a line break in it")),
         );
         let end = self.here();
-        self.push(Kind::Text(content), start, end);
+        self.push(TokenKind::Text(content), start, end);
     }
 
     fn escape(&mut self, start: usize, content: &mut String) {
@@ -164,7 +164,7 @@ impl Lexer<'_> {
         self.found.push(error.help(help));
     }
 
-    /// The character of `\u{200b}`; what is read of it is all but the last character.
+    /// The character of `\u{200b}`. Reads all of it but the last character.
     fn code_point(&mut self, start: usize) -> Option<char> {
         const LONGEST: usize = 6;
         let behind = self.text.get(start..)?.strip_prefix("\\u{")?;
@@ -194,17 +194,17 @@ impl Lexer<'_> {
         let end = start + length;
         while self.rest.next_if(|(at, _)| *at < end).is_some() {}
         if let Some(symbol) = meant {
-            self.push(Kind::Symbol(symbol), start, end);
+            self.push(TokenKind::Symbol(symbol), start, end);
         }
     }
 
-    /// A comment of another language: all of it is one error.
+    /// A comment of another language; the whole comment is one error.
     fn foreign_comment(&mut self, start: usize, mark: &'static str) {
         self.stray(start, mark, Some("a comment begins with `//`"));
         self.skip_line();
     }
 
-    /// `;;` behind white space begins a comment elsewhere; behind a statement it is a semicolon too many.
+    /// After white space, `;;` begins a comment in other languages. After a statement it is one semicolon too many.
     fn begins_its_line_or_word(&self, start: usize) -> bool {
         self.text.get(..start).and_then(|before| before.chars().next_back()).is_none_or(char::is_whitespace)
     }
@@ -216,12 +216,12 @@ impl Lexer<'_> {
     }
 }
 
-/// Refuses the characters that make the text look other than it reads.
+/// Refuses characters that make the text look different from what it means.
 pub fn refuse_invisible(snippet: &Snippet, found: &mut Diagnostics) {
     for (at, character) in invisible_characters(snippet.text()) {
         let code = format!("U+{:04X}", u32::from(character));
         let (message, help) = if character == '\r' {
-            (format!("the line ends with a carriage return ({code}) alone"), "end lines with a line feed".to_owned())
+            (format!("the line ends with a carriage return ({code}) only"), "end lines with a line feed".to_owned())
         } else {
             let escape = character.escape_unicode();
             let help = format!("delete it; in a text of a rule it can be written `{escape}`");

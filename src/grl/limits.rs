@@ -1,4 +1,4 @@
-//! What a rule file may cost. Crossing a limit is an error that names it, never a hang or a stack overflow.
+//! Limits of rule files and evaluations. Exceeding one is an error that names it.
 
 use std::time::Duration;
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::Milliseconds;
 
-/// The deepest nesting there can be, whatever [`Limits::max_nesting`] says: a thread's stack holds it several times.
+/// The deepest nesting, whatever [`Limits::max_nesting`] is. A thread's stack holds several times as much.
 pub(super) const DEEPEST: usize = 250;
-/// The longest text a function may make, in bytes: a rule that doubles a text each time would fill the memory.
+/// The longest text that a function may make, in bytes. A rule that doubles a text repeatedly would otherwise fill the memory.
 pub(super) const LONGEST_TEXT: usize = 1 << 20;
 
 /// What rules may ask for.

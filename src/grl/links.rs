@@ -1,4 +1,4 @@
-//! What the rules of a ruleset read and write: which rules an unknown fact concerns.
+//! The facts that the rules of a ruleset read and write.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,15 @@ pub(super) struct Links {
 pub(super) struct RuleLinks {
     /// The slots whose values it needs.
     pub(super) needs: Vec<usize>,
-    /// The slots it asks about only.
+    /// The slots that it only asks about.
     pub(super) asks: Vec<usize>,
     /// The own facts it assigns.
     pub(super) targets: Vec<usize>,
-    /// The facts it adds to, each with the number where that is a positive constant.
+    /// The facts it adds to, each with the number if that is a positive constant.
     pub(super) adds: Vec<(usize, Option<Value>)>,
 }
 
-/// How the rules of a ruleset change a fact.
+/// How the rules of a ruleset change a fact, from the weakest change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Changes {
     /// They add positive constants.

@@ -1,10 +1,9 @@
 //! The rule language.
 //!
-//! GRL text becomes compiled rules by a front end of our own: words (`lexer`), what they say (`parse_rule`,
-//! `parse_expression`), names and types (`check`), values (`program`). rust-rule-engine schedules them
-//! (`engine`) and never sees their text. A rule file that loads means exactly what it says: whatever could be read in
-//! two ways, or belongs to another dialect, is refused with its place. This room knows nothing of graphs, rows or
-//! files; names come to it as a [`Scope`], values as [`Facts`].
+//! The lexer and the parsers (`parse_rule`, `parse_expression`) make a syntax tree of GRL text; `check` resolves names and
+//! types; `compile` makes a [`Ruleset`] of nodes that `program` evaluates. rust-rule-engine schedules the compiled rules
+//! (`engine`) and never sees their text. Text that could be read in two ways, or that belongs to another dialect, is refused
+//! with its place. Names come from a [`Scope`], values from [`Facts`]; nothing here knows graphs, rows or files.
 
 mod ast;
 mod canonical;

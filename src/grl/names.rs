@@ -1,4 +1,4 @@
-//! Which facts are a rule node's own and which it reads from outside, each with its slot.
+//! The slots of a node's own facts and of the facts that it reads from outside.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,14 +10,14 @@ use crate::types::Type;
 pub(super) struct Locals {
     slots: HashMap<String, usize>,
     types: Vec<Type>,
-    /// What stands before the dots of their names: `order` of `order.total`.
+    /// The prefixes of their dotted names: `order` of `order.total`.
     groups: HashSet<String>,
     /// Those that are a column of another node under its own name.
     mapped: HashSet<String>,
 }
 
 impl Locals {
-    /// The slot of `name`, made where it is new. The second result: whether it is.
+    /// The slot of `name`, and whether it is new.
     pub(super) fn slot(&mut self, name: &str) -> (usize, bool) {
         if let Some(slot) = self.slots.get(name) {
             return (*slot, false);
@@ -29,7 +29,7 @@ impl Locals {
         (slot, true)
     }
 
-    /// Remembers that `name` is a column of another node under its own name.
+    /// Records that `name` is a column of another node under its own name.
     pub(super) fn set_mapped(&mut self, name: &str) {
         self.mapped.insert(name.to_owned());
     }
@@ -60,7 +60,7 @@ impl Locals {
         self.slots.keys().map(String::as_str)
     }
 
-    /// Whether some fact stands below `name`: `order.total` below `order`.
+    /// Whether a fact is below `name`, as `order.total` is below `order`.
     pub(super) fn is_group(&self, name: &str) -> bool {
         self.groups.contains(name)
     }

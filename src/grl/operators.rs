@@ -1,4 +1,4 @@
-//! What the operators do with values. Neither operand is null here, unless the operator takes null.
+//! Operators on values. No operand is null unless the operator takes null.
 
 use std::cmp::Ordering;
 
@@ -64,7 +64,7 @@ pub(super) fn unfit(operator: &'static str, expected: &'static str, found: &Valu
     Error::Type { operator, expected, found: found.type_name().to_owned() }
 }
 
-/// Comparisons and tests, but for `matches`, whose pattern is compiled.
+/// All comparisons except `matches`, whose pattern is compiled.
 pub(super) fn compare(operator: Compare, a: &Value, b: &Value) -> Result<bool, Error> {
     match operator {
         Compare::Equal => equal(operator, a, b),
@@ -103,7 +103,7 @@ fn among(operator: Compare, value: &Value, list: &Value) -> Result<bool, Error> 
     Ok(false)
 }
 
-/// How two values are ordered: numbers by value, texts by code point, dates and moments by time.
+/// The order of two values: numbers by value, texts by code point, dates and timestamps by time.
 pub(super) fn order(operator: Compare, a: &Value, b: &Value) -> Result<Ordering, Error> {
     order_for(operator.text(), a, b)
 }

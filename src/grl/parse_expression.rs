@@ -1,28 +1,28 @@
-//! Expressions, by the binding power of their operators. Chains of one power are read in a loop, prefixes too; only
-//! parentheses, lists and calls, and operands to the right of a weaker operator, go deeper. Both how deep the reader goes
-//! and how deep the result is are limited, so that nobody who walks through it later can run out of stack.
+//! Parses expressions by the binding power of their operators. Chains of one power and prefixes are read in loops. Parentheses,
+//! lists, calls and operands to the right of a weaker operator recurse. The depth of the recursion and of the result are
+//! limited, so that no later walk over the tree can overflow the stack.
 
 use super::ast::{Arithmetic, At, Compare, Expr, Path};
 use super::cursor::{Cursor, Parsed};
 use super::foreign;
 use super::limits::DEEPEST;
-use super::token::{Kind, Symbol};
+use super::token::{Symbol, TokenKind};
 use crate::types::Value;
 
 const A_VALUE_IS: &str = "a value is a number, a text, a fact, a function call, or an expression in parentheses";
 
-/// Where to read on about parts of other dialects.
+/// The help for parts of other dialects.
 pub(super) const LEFT_OUT_HELP: &str = "see the list of what the language leaves out in rules/README.md";
 
-/// An expression that was read, and how deep it is.
+/// An expression and its depth.
 struct Part {
     expr: Expr,
     height: usize,
-    /// The power of its operators, where they stand bare: more of that power continue it.
+    /// The power of its operators, if it is not in parentheses: an operator of the same power continues the chain.
     bare: Option<Power>,
 }
 
-/// How strongly operators bind.
+/// The binding power of operators, from the weakest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Power {
     Or,
@@ -46,7 +46,7 @@ pub(super) fn expression(cursor: &mut Cursor<'_>) -> Parsed<Expr> {
     binary(cursor, Power::Or).map(|part| part.expr)
 }
 
-/// Reads operands with operators between that bind at least as strongly as `least`.
+/// Reads operands and the operators between them that bind at least as strongly as `least`.
 fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
     let mut left = prefixed(cursor)?;
     loop {
@@ -60,7 +60,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
         if power == Power::Compare && left.bare == Some(Power::Compare) {
             let here = cursor.here();
             let help = "write `a < b && b < c`, or put one comparison in parentheses";
-            return Err(cursor.complain("chained-comparison", here, "comparisons cannot be chained".to_owned(), help));
+            return Err(cursor.report("chained-comparison", here, "comparisons cannot be chained".to_owned(), help));
         }
         cursor.go_deeper()?;
         let right = match power {
@@ -75,7 +75,7 @@ fn binary(cursor: &mut Cursor<'_>, least: Power) -> Parsed<Part> {
     }
 }
 
-/// `left operator right`; where `left` is a chain of the same power, it becomes longer.
+/// `left operator right`; a chain of the same power on the left becomes longer.
 fn join(cursor: &mut Cursor<'_>, left: Part, operator: Operator, power: Power, right: Part) -> Parsed<Part> {
     let at = left.expr.at().start..cursor.behind();
     let continues = left.bare == Some(power);
@@ -109,28 +109,28 @@ fn join(cursor: &mut Cursor<'_>, left: Part, operator: Operator, power: Power, r
 fn refuse_foreign_operator(cursor: &mut Cursor<'_>) -> Parsed<()> {
     let at = cursor.here();
     let word = match cursor.peek() {
-        Kind::Word(word) => word,
-        Kind::Symbol(Symbol::Assign) => {
+        TokenKind::Word(word) => word,
+        TokenKind::Symbol(Symbol::Assign) => {
             let message = "`=` does not compare".to_owned();
-            return Err(cursor.complain("unknown-operator", at, message, "`==` compares; `=` assigns"));
+            return Err(cursor.report("unknown-operator", at, message, "`==` compares; `=` assigns"));
         }
         _ => return Ok(()),
     };
     let next = match cursor.ahead(1) {
-        Kind::Word(next) => Some(next.as_str()),
+        TokenKind::Word(next) => Some(next.as_str()),
         _ => None,
     };
     match foreign::operator(word, next) {
-        Some(help) => Err(cursor.complain("unknown-operator", at, format!("`{word}` is not an operator"), help)),
+        Some(help) => Err(cursor.report("unknown-operator", at, format!("`{word}` is not an operator"), help)),
         None => Ok(()),
     }
 }
 
-fn operator(kind: &Kind) -> Option<(Operator, Power)> {
+fn operator(kind: &TokenKind) -> Option<(Operator, Power)> {
     let comparison = |operator| Some((Operator::Compare(operator), Power::Compare));
     let arithmetic = |operator, power| Some((Operator::Arithmetic(operator), power));
     match kind {
-        Kind::Symbol(symbol) => match symbol {
+        TokenKind::Symbol(symbol) => match symbol {
             Symbol::OrOr => Some((Operator::Or, Power::Or)),
             Symbol::AndAnd => Some((Operator::And, Power::And)),
             Symbol::Equal => comparison(Compare::Equal),
@@ -146,7 +146,7 @@ fn operator(kind: &Kind) -> Option<(Operator, Power)> {
             Symbol::Percent => arithmetic(Arithmetic::Remainder, Power::Product),
             _ => None,
         },
-        Kind::Word(word) => match word.as_str() {
+        TokenKind::Word(word) => match word.as_str() {
             "in" => comparison(Compare::In),
             "contains" => comparison(Compare::Contains),
             "startsWith" => comparison(Compare::StartsWith),
@@ -158,10 +158,10 @@ fn operator(kind: &Kind) -> Option<(Operator, Power)> {
     }
 }
 
-/// An operand with any `!` and `-` before it.
+/// An operand with the `!` and `-` before it.
 fn prefixed(cursor: &mut Cursor<'_>) -> Parsed<Part> {
     let mut prefixes = Vec::new();
-    while let Kind::Symbol(symbol @ (Symbol::Not | Symbol::Minus)) = cursor.peek() {
+    while let TokenKind::Symbol(symbol @ (Symbol::Not | Symbol::Minus)) = cursor.peek() {
         prefixes.push((*symbol, cursor.here().start));
         cursor.limit_height(prefixes.len())?;
         cursor.advance();
@@ -179,31 +179,31 @@ fn operand(cursor: &mut Cursor<'_>) -> Parsed<Part> {
     cursor.count_term()?;
     let at = cursor.here();
     match cursor.peek() {
-        Kind::Number(text) => {
+        TokenKind::Number(text) => {
             let value = Value::from_number(text);
             cursor.advance();
             match value {
                 Ok(value) => Ok(leaf(Expr::Literal { value, at })),
-                Err(error) => Err(cursor.complain("malformed-number", at, error.to_string(), "")),
+                Err(error) => Err(cursor.report("malformed-number", at, error.to_string(), "")),
             }
         }
-        Kind::Text(text) => {
+        TokenKind::Text(text) => {
             cursor.advance();
             Ok(leaf(Expr::Literal { value: Value::text(text), at }))
         }
-        Kind::Symbol(Symbol::OpenParen) => {
+        TokenKind::Symbol(Symbol::OpenParen) => {
             cursor.go_deeper()?;
             let inner = binary(cursor, Power::Or)?;
             cursor.come_back();
             cursor.expect(Symbol::CloseParen, "after the expression in parentheses", "")?;
             Ok(Part { bare: None, ..inner })
         }
-        Kind::Symbol(Symbol::OpenBracket) => {
+        TokenKind::Symbol(Symbol::OpenBracket) => {
             let (items, height) = enclosed(cursor, Symbol::CloseBracket)?;
             Ok(Part { expr: Expr::List { items, at: at.start..cursor.behind() }, height, bare: None })
         }
-        Kind::Word(word) => self::word(cursor, word, at),
-        Kind::Symbol(_) | Kind::End => Err(cursor.unexpected("a value", A_VALUE_IS)),
+        TokenKind::Word(word) => self::word(cursor, word, at),
+        TokenKind::Symbol(_) | TokenKind::End => Err(cursor.unexpected("a value", A_VALUE_IS)),
     }
 }
 
@@ -230,7 +230,7 @@ fn word(cursor: &mut Cursor<'_>, word: &str, at: At) -> Parsed<Part> {
     let [name] = path.names.as_slice() else {
         let message = format!("`{}` is a method call, which the language leaves out", path.written());
         let help = "call a function with the value as its argument, such as `len(name)`";
-        return Err(cursor.complain("left-out", path.at, message, help));
+        return Err(cursor.report("left-out", path.at, message, help));
     };
     let name = name.clone();
     let (arguments, height) = enclosed(cursor, Symbol::CloseParen)?;
@@ -238,28 +238,28 @@ fn word(cursor: &mut Cursor<'_>, word: &str, at: At) -> Parsed<Part> {
     Ok(Part { expr, height, bare: None })
 }
 
-/// Words that are no facts.
+/// Refuses words that cannot be facts.
 fn refuse_words(cursor: &mut Cursor<'_>, word: &str, at: &At) -> Parsed<()> {
     const KEYWORDS: [&str; 8] = ["rule", "when", "then", "in", "contains", "startsWith", "endsWith", "matches"];
     if word.eq_ignore_ascii_case("not") {
         let message = format!("`{word}` is not an operator");
-        return Err(cursor.complain("unknown-operator", at.clone(), message, "write `!`"));
+        return Err(cursor.report("unknown-operator", at.clone(), message, "write `!`"));
     }
-    if KEYWORDS.contains(&word) && *cursor.ahead(1) != Kind::Symbol(Symbol::Dot) {
+    if KEYWORDS.contains(&word) && *cursor.ahead(1) != TokenKind::Symbol(Symbol::Dot) {
         return Err(cursor.unexpected("a value", A_VALUE_IS));
     }
     match left_out(word, cursor.ahead(1)) {
-        Some(message) => Err(cursor.complain("left-out", at.clone(), message, LEFT_OUT_HELP)),
+        Some(message) => Err(cursor.report("left-out", at.clone(), message, LEFT_OUT_HELP)),
         None => Ok(()),
     }
 }
 
 /// Parts of other GRL dialects that this one does not have.
-fn left_out(word: &str, next: &Kind) -> Option<String> {
-    let followed_by_paren = matches!(next, Kind::Symbol(Symbol::OpenParen));
+fn left_out(word: &str, next: &TokenKind) -> Option<String> {
+    let followed_by_paren = matches!(next, TokenKind::Symbol(Symbol::OpenParen));
     let name = match word {
         "exists" | "forall" | "accumulate" | "test" if followed_by_paren => word,
-        "exists" | "forall" | "if" | "case" if matches!(next, Kind::Word(_)) => word,
+        "exists" | "forall" | "if" | "case" if matches!(next, TokenKind::Word(_)) => word,
         _ => return None,
     };
     Some(format!("`{name}` is part of other rule languages and left out of this one"))
@@ -270,12 +270,12 @@ pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Path> {
     let start = cursor.here().start;
     let mut names = Vec::new();
     loop {
-        let Kind::Word(name) = cursor.peek() else {
+        let TokenKind::Word(name) = cursor.peek() else {
             return Err(cursor.unexpected("a name", "a name starts with a letter or `_`"));
         };
         if names.len() >= cursor.limits.max_nesting.min(DEEPEST) {
             let (at, message) = (cursor.here(), "the name has too many parts".to_owned());
-            return Err(cursor.complain("nested-too-deep", at, message, ""));
+            return Err(cursor.report("nested-too-deep", at, message, ""));
         }
         names.push(name.clone());
         cursor.advance();
@@ -285,12 +285,12 @@ pub(super) fn path(cursor: &mut Cursor<'_>) -> Parsed<Path> {
     }
 }
 
-/// Expressions with commas between, up to `close`, behind the word that opens them.
+/// Expressions separated by commas, up to `close`; the opening token is next.
 pub(super) fn items(cursor: &mut Cursor<'_>, close: Symbol) -> Parsed<Vec<Expr>> {
     enclosed(cursor, close).map(|(items, _)| items)
 }
 
-/// As [`items`], with how deep what encloses them is.
+/// As [`items`], with the depth of what encloses them.
 fn enclosed(cursor: &mut Cursor<'_>, close: Symbol) -> Parsed<(Vec<Expr>, usize)> {
     cursor.go_deeper()?;
     let (mut items, mut height) = (Vec::new(), 1);

@@ -1,10 +1,10 @@
 //! Rules: `rule "Name" "description" attributes { when expression then statements }`.
 
 use super::ast::{Assign, At, Expr, Rule, Statement};
-use super::cursor::{Cursor, GaveUp, Parsed};
+use super::cursor::{Cursor, Parsed, Stopped};
 use super::foreign;
 use super::parse_expression::{LEFT_OUT_HELP, expression, items, path};
-use super::token::{Kind, Symbol};
+use super::token::{Symbol, TokenKind};
 use crate::diagnostics::nearest;
 
 /// Attributes of rules that this language knows.
@@ -20,7 +20,7 @@ const LEFT_OUT_ATTRIBUTES: &[&str] = &[
     "duration",
     "timer",
 ];
-/// What other dialects have beside rules, refused by name.
+/// Other definitions of other dialects, refused by name.
 const LEFT_OUT_WORDS: &[&str] =
     &["query", "template", "defmodule", "deffacts", "function", "import", "global", "package"];
 /// Statements of other dialects, refused by name.
@@ -38,14 +38,14 @@ const LEFT_OUT_STATEMENTS: &[&str] = &[
     "Complete",
 ];
 
-/// Reads the rules of a file to its end. A rule that cannot be read is complained about and skipped.
+/// Reads all rules of a file. A rule with an error is reported and skipped.
 pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     while !cursor.is_end() {
         let (start, in_rule) = (cursor.here().start, cursor.is_word("rule"));
         match rule(cursor) {
             Ok(rule) => rules.push(rule),
-            Err(GaveUp) => cursor.skip_to_rule(),
+            Err(Stopped) => cursor.skip_to_rule(),
         }
         if !in_rule {
             cursor.skipped.push(start..cursor.here().start);
@@ -57,19 +57,19 @@ pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
 fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
     if !cursor.take_word("rule") {
         let error = not_a_rule(cursor);
-        // Past this word, lest the same one be met again.
+        // Past this token, so that it is not read again.
         cursor.advance();
         return Err(error);
     }
     (cursor.terms, cursor.depth) = (0, 0);
     let name_at = cursor.here();
     let name = match cursor.peek() {
-        Kind::Text(name) | Kind::Word(name) => name.clone(),
+        TokenKind::Text(name) | TokenKind::Word(name) => name.clone(),
         _ => return Err(cursor.unexpected("the rule's name", "a name is a text in quotes or a word")),
     };
     cursor.advance();
     if name.trim().is_empty() {
-        return Err(cursor.complain("empty-name", name_at, "a rule's name may not be empty".to_owned(), ""));
+        return Err(cursor.report("empty-name", name_at, "a rule's name may not be empty".to_owned(), ""));
     }
     let attributes = attributes(cursor)?;
     cursor.expect(Symbol::OpenBrace, "before `when`", "a rule's body stands in braces: `{ when ... then ... }`")?;
@@ -79,15 +79,17 @@ fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
     Ok(Rule { name, name_at, description, salience, no_loop, effective, expires, when, then })
 }
 
-fn not_a_rule(cursor: &mut Cursor<'_>) -> GaveUp {
+fn not_a_rule(cursor: &mut Cursor<'_>) -> Stopped {
     let at = cursor.here();
     match cursor.peek() {
-        Kind::Word(word) if LEFT_OUT_WORDS.contains(&word.as_str()) => {
+        TokenKind::Word(word) if LEFT_OUT_WORDS.contains(&word.as_str()) => {
             let message = format!("`{word}` is part of other rule languages and left out of this one");
-            cursor.complain("left-out", at, message, LEFT_OUT_HELP)
+            cursor.report("left-out", at, message, LEFT_OUT_HELP)
         }
-        Kind::Word(word) if nearest(word, ["rule"]).is_some() => cursor.unexpected("`rule`", "did you mean `rule`?"),
-        Kind::Symbol(Symbol::Semicolon | Symbol::Minus | Symbol::Percent | Symbol::Star) => {
+        TokenKind::Word(word) if nearest(word, ["rule"]).is_some() => {
+            cursor.unexpected("`rule`", "did you mean `rule`?")
+        }
+        TokenKind::Symbol(Symbol::Semicolon | Symbol::Minus | Symbol::Percent | Symbol::Star) => {
             cursor.unexpected("`rule`", "a rule ends with `}`; a comment begins with `//`")
         }
         _ => cursor.unexpected("`rule`", "a file holds rules and comments, nothing else"),
@@ -105,7 +107,7 @@ struct Attributes {
 
 fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Attributes> {
     let mut attributes = Attributes::default();
-    if let Kind::Text(description) = cursor.peek() {
+    if let TokenKind::Text(description) = cursor.peek() {
         attributes.description = Some(description.clone());
         cursor.advance();
     }
@@ -121,12 +123,7 @@ fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Attributes> {
             other => return Err(unknown_attribute(cursor, other, at)),
         };
         if !fresh {
-            return Err(cursor.complain(
-                "duplicate-attribute",
-                at,
-                format!("`{name}` stands twice"),
-                "keep one of them",
-            ));
+            return Err(cursor.report("duplicate-attribute", at, format!("`{name}` stands twice"), "keep one of them"));
         }
     }
     Ok(attributes)
@@ -134,11 +131,11 @@ fn attributes(cursor: &mut Cursor<'_>) -> Parsed<Attributes> {
 
 /// A word, with the words that dashes without spaces join to it: `no-loop`.
 fn attribute_name(cursor: &mut Cursor<'_>) -> Option<(String, At)> {
-    let Kind::Word(first) = cursor.peek() else { return None };
+    let TokenKind::Word(first) = cursor.peek() else { return None };
     let mut name = first.clone();
     let mut at = cursor.here();
     cursor.advance();
-    while let (Kind::Symbol(Symbol::Minus), Kind::Word(next)) = (cursor.peek(), cursor.ahead(1)) {
+    while let (TokenKind::Symbol(Symbol::Minus), TokenKind::Word(next)) = (cursor.peek(), cursor.ahead(1)) {
         if cursor.here().start != at.end || cursor.here_ahead(1).start != at.end + 1 {
             break;
         }
@@ -150,35 +147,30 @@ fn attribute_name(cursor: &mut Cursor<'_>) -> Option<(String, At)> {
     Some((name, at))
 }
 
-fn unknown_attribute(cursor: &mut Cursor<'_>, name: &str, at: At) -> GaveUp {
+fn unknown_attribute(cursor: &mut Cursor<'_>, name: &str, at: At) -> Stopped {
     if LEFT_OUT_ATTRIBUTES.contains(&name) {
         let message = format!("the attribute `{name}` is part of other rule languages and left out of this one");
-        return cursor.complain("left-out", at, message, LEFT_OUT_HELP);
+        return cursor.report("left-out", at, message, LEFT_OUT_HELP);
     }
     let known = nearest(name, ATTRIBUTES.iter().copied());
     let help = known.map_or_else(
         || format!("the attributes are: {}; a name of several words stands in quotes", ATTRIBUTES.join(", ")),
         |known| format!("did you mean `{known}`?"),
     );
-    cursor.complain("unknown-attribute", at, format!("there is no attribute `{name}`"), &help)
+    cursor.report("unknown-attribute", at, format!("there is no attribute `{name}`"), &help)
 }
 
 fn salience(cursor: &mut Cursor<'_>) -> Parsed<i32> {
     let start = cursor.here().start;
     let negative = cursor.take(Symbol::Minus);
-    let Kind::Number(text) = cursor.peek() else {
+    let TokenKind::Number(text) = cursor.peek() else {
         return Err(cursor.unexpected("a whole number after `salience`", "rules of higher salience run first"));
     };
     let number = text.parse::<i32>().map(|number| if negative { -number } else { number });
     cursor.advance();
     number.map_err(|_| {
         let at = start..cursor.behind();
-        cursor.complain(
-            "bad-salience",
-            at,
-            "a salience is a whole number from -2147483647 to 2147483647".to_owned(),
-            "",
-        )
+        cursor.report("bad-salience", at, "a salience is a whole number from -2147483647 to 2147483647".to_owned(), "")
     })
 }
 
@@ -192,7 +184,7 @@ fn flag(cursor: &mut Cursor<'_>) -> bool {
 
 fn date(cursor: &mut Cursor<'_>, attribute: &str) -> Parsed<(String, At)> {
     let at = cursor.here();
-    let Kind::Text(text) = cursor.peek() else {
+    let TokenKind::Text(text) = cursor.peek() else {
         return Err(cursor.unexpected(
             &format!("a date in quotes after `{attribute}`"),
             "such as \"2026-01-31\" or \"2026-01-31T08:00:00Z\"",
@@ -209,7 +201,7 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
     }
     if cursor.is_word("then") {
         let at = cursor.here();
-        return Err(cursor.complain(
+        return Err(cursor.report(
             "empty-when",
             at,
             "the condition is missing".to_owned(),
@@ -227,7 +219,7 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
     let end = cursor.here();
     cursor.advance();
     if then.is_empty() {
-        return Err(cursor.complain(
+        return Err(cursor.report(
             "empty-then",
             end,
             "the rule does nothing".to_owned(),
@@ -240,32 +232,32 @@ fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
 fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
     let start = cursor.here().start;
     cursor.terms = 0;
-    let Kind::Word(word) = cursor.peek() else {
+    let TokenKind::Word(word) = cursor.peek() else {
         return Err(
             cursor.unexpected("a statement or `}`", "a statement is `fact = expression;` or `Log(expression, ...);`")
         );
     };
     let goes_on = match cursor.ahead(1) {
-        Kind::Word(_) | Kind::Number(_) | Kind::Text(_) => true,
-        Kind::Symbol(symbol) => *symbol == Symbol::OpenParen,
-        Kind::End => false,
+        TokenKind::Word(_) | TokenKind::Number(_) | TokenKind::Text(_) => true,
+        TokenKind::Symbol(symbol) => *symbol == Symbol::OpenParen,
+        TokenKind::End => false,
     };
     if let Some(help) = foreign::statement(word, goes_on) {
-        return Err(cursor.complain("left-out", cursor.here(), format!("there is no `{word}`"), help));
+        return Err(cursor.report("left-out", cursor.here(), format!("there is no `{word}`"), help));
     }
-    if matches!(cursor.ahead(1), Kind::Symbol(Symbol::OpenParen)) {
+    if matches!(cursor.ahead(1), TokenKind::Symbol(Symbol::OpenParen)) {
         return call(cursor, word, start);
     }
     let target = path(cursor)?;
     if cursor.is(Symbol::OpenParen) {
         let message = format!("`{}` is a method call, which the language leaves out", target.written());
-        return Err(cursor.complain("left-out", target.at, message, "assign the value instead: `fact = expression;`"));
+        return Err(cursor.report("left-out", target.at, message, "assign the value instead: `fact = expression;`"));
     }
     let operator = match cursor.peek() {
-        Kind::Symbol(Symbol::Assign) => Assign::Set,
-        Kind::Symbol(Symbol::PlusAssign) => Assign::Add,
-        Kind::Symbol(Symbol::MinusAssign) => Assign::Subtract,
-        Kind::Symbol(Symbol::Equal) => {
+        TokenKind::Symbol(Symbol::Assign) => Assign::Set,
+        TokenKind::Symbol(Symbol::PlusAssign) => Assign::Add,
+        TokenKind::Symbol(Symbol::MinusAssign) => Assign::Subtract,
+        TokenKind::Symbol(Symbol::Equal) => {
             return Err(cursor.unexpected("`=`", "`==` compares; `=` assigns"));
         }
         _ => {
@@ -283,11 +275,11 @@ fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> 
     let at = cursor.here();
     if LEFT_OUT_STATEMENTS.contains(&word) {
         let message = format!("the statement `{word}` is part of other rule languages and left out of this one");
-        return Err(cursor.complain("left-out", at, message, LEFT_OUT_HELP));
+        return Err(cursor.report("left-out", at, message, LEFT_OUT_HELP));
     }
     if word != "Log" && word != "log" {
         let message = format!("`{word}(...)` is not a statement");
-        return Err(cursor.complain(
+        return Err(cursor.report(
             "unknown-statement",
             at,
             message,
@@ -310,5 +302,5 @@ fn end_statement(cursor: &mut Cursor<'_>) -> Parsed<()> {
     // The place is where the semicolon belongs, behind the last word.
     let behind = cursor.behind();
     let message = format!("expected `;` or an operator, found {}", cursor.peek());
-    Err(cursor.complain("missing-semicolon", behind.saturating_sub(1)..behind, message, "end each statement with `;`"))
+    Err(cursor.report("missing-semicolon", behind.saturating_sub(1)..behind, message, "end each statement with `;`"))
 }

@@ -1,8 +1,7 @@
-//! Checked expressions, and how they get their values: names are slots by now, functions are pointers, patterns are
-//! compiled.
+//! Checked expressions and their evaluation. Names are slots, functions are resolved, patterns are compiled.
 //!
-//! A value is `Some`; `None` is *unknown*: the expression depends on a fact that nobody has set yet (Kleene logic:
-//! false && unknown is false, true || unknown is true). What stands behind an unknown operand is not looked at. Depth is bounded by the nesting limit, since chains are lists.
+//! A value is `Some`. `None` is *unknown*: the expression depends on a fact that is not set (Kleene logic: false && unknown is
+//! false, true || unknown is true). Depth is bounded by the nesting limit, since chains are lists.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -62,7 +61,7 @@ pub(super) enum Node {
     },
 }
 
-/// What an expression is evaluated over.
+/// The environment of an evaluation.
 pub(super) struct Env<'a> {
     /// The facts from outside, by slot.
     pub(super) reads: Outside<'a>,
@@ -81,14 +80,14 @@ pub(super) struct Env<'a> {
 pub(super) enum Outside<'a> {
     /// They have been read.
     Read(&'a [Lookup]),
-    /// Each is read whenever it is needed.
+    /// Each is read when it is needed.
     Unread(&'a dyn Facts, &'a [FactRef]),
 }
 
-/// When to give up.
+/// When an evaluation is stopped.
 pub(super) enum TimeLimit {
     At(Instant),
-    /// So long after the time is first looked at: what is quickly done never looks.
+    /// This long after the clock is first read, which quick evaluations never do.
     AfterFirstLook(Duration, OnceCell<Instant>),
 }
 
@@ -102,13 +101,13 @@ impl TimeLimit {
     }
 }
 
-/// After how many terms of a chain the time is looked at.
+/// The number of terms of a chain after which the clock is read.
 const TERMS_A_LOOK: usize = 256;
 
-/// Where an expression was refused: a fact that nobody has.
+/// The slot that stands for a refused expression.
 pub(super) const BROKEN: usize = LOCAL - 1;
 
-/// What an expression gives: a value that it has, or one that it made.
+/// The value of an expression, borrowed from it or made by it.
 type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
 
 impl Node {
@@ -167,7 +166,7 @@ impl Node {
         self.constant() == Some(&Value::Integer(0))
     }
 
-    /// Its value, where that never changes.
+    /// Its value, if it is constant.
     pub(super) fn constant(&self) -> Option<&Value> {
         match self {
             Self::Constant(value) => Some(value),
@@ -175,7 +174,7 @@ impl Node {
         }
     }
 
-    /// The slots it reads, in order; one that it reads twice is there twice.
+    /// The slots that it reads, in order; a slot that is read twice is listed twice.
     pub(super) fn slots(&self, into: &mut Vec<usize>) {
         match self {
             Self::Constant(_) => {}
@@ -196,7 +195,7 @@ impl Node {
         }
     }
 
-    /// Its direct parts, without the fact that `is_set` or `default` asks about.
+    /// Its direct parts, except the fact that `is_set` or `default` asks about.
     pub(super) fn parts<'a>(&'a self, each: &mut dyn FnMut(&'a Node)) {
         match self {
             Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } => {}
@@ -218,7 +217,7 @@ impl Node {
         }
     }
 
-    /// The slots whose values it needs: those it reads, without those that only `is_set` and `default` ask about.
+    /// The slots whose values it needs: those that it reads, except those that only `is_set` and `default` ask about.
     pub(super) fn needs(&self, into: &mut Vec<usize>) {
         if let Self::Slot { slot, .. } | Self::Below { slot, .. } = self {
             into.push(*slot);
@@ -237,7 +236,7 @@ impl Node {
         self.parts(&mut |part| part.asks(into));
     }
 
-    /// The slots without a value that make it unknown; none where it is known.
+    /// The slots without a value that make it unknown.
     pub(super) fn lacks(&self, env: &Env<'_>, into: &mut Vec<usize>) {
         match self {
             Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
@@ -251,7 +250,7 @@ impl Node {
         }
     }
 
-    /// How the operand is named in messages.
+    /// The name of the operand in messages.
     fn written(&self, env: &Env<'_>) -> String {
         match self {
             Self::Slot { slot, .. } => format!("`{}`", env.name(*slot)),
@@ -288,7 +287,7 @@ impl Env<'_> {
         matches!(self.lookup(slot).as_deref(), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
     }
 
-    /// The value of a fact, where it has one.
+    /// The value of a fact, if it has one.
     pub(super) fn known(&self, slot: usize) -> Option<Value> {
         match self.lookup(slot)?.into_owned() {
             Lookup::Value(value) => Some(value),
@@ -318,7 +317,7 @@ impl Env<'_> {
     }
 }
 
-/// Which key of `path` is the first that is not there.
+/// The error for the first missing key of `path`.
 fn no_key(value: &Value, name: &str, path: &[FieldName]) -> EvalErrorKind {
     let there = |length: &usize| value.at(path.iter().take(*length).map(|name| &**name)).is_some();
     let length = (1..path.len()).take_while(there).last().unwrap_or(0);
@@ -346,8 +345,8 @@ fn truth(
     }
 }
 
-/// `&&` looks for false, `||` for true; found, it decides, whatever is unknown. A part behind an unknown one is looked
-/// at for that alone: its error counts only once what stands before it is known.
+/// `&&` looks for false, `||` for true, which decide whatever else is unknown. An error after an unknown part is ignored: it
+/// counts only when that part is known.
 fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<'a> {
     let operator = if decisive { "||" } else { "&&" };
     let mut unknown = false;
@@ -365,7 +364,7 @@ fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<
     if unknown { Ok(None) } else { Ok(Some(Cow::Owned(Value::Boolean(!decisive)))) }
 }
 
-/// Lists are flat: a rule that put a list into itself again and again would make one too deep to be dropped.
+/// Lists are flat: a rule that puts a list into itself repeatedly would make one that is too deep to be dropped.
 fn list<'a>(items: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
     let mut values = Vec::with_capacity(items.len());
     for item in items {
@@ -425,7 +424,7 @@ fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) ->
     Ok(Some(Cow::Owned(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))))
 }
 
-/// What is known of a comparison whose left side is an unknown fact: it may have a lower bound.
+/// The truth of a comparison whose left side is an unknown fact with a lower bound, if the bound decides it.
 fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<bool> {
     let Node::Slot { slot, .. } = unknown else { return None };
     let lookup = env.lookup(*slot)?;

@@ -1,4 +1,4 @@
-//! Rule files to rules: what each says, with the complaints about what cannot be read.
+//! Reads rule files and expressions into syntax trees, and collects the errors.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use super::ast::{Expr, Rule};
 use super::cursor::Cursor;
 use super::lexer::tokens;
 use super::limits::Limits;
-use super::token::{Kind, Symbol};
+use super::token::{Symbol, TokenKind};
 use super::{parse_expression, parse_rule};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Span};
 
-/// A rule as it was read, with the file it stands in.
-pub(super) struct Read<'a> {
+/// A rule and its file.
+pub(super) struct ParsedRule<'a> {
     pub(super) rule: Rule,
     pub(super) snippet: &'a Snippet,
 }
@@ -28,11 +28,11 @@ pub(super) fn rules(snippet: &Snippet, limits: &Limits, found: &mut Diagnostics)
     let mut cursor = Cursor::new(snippet, &tokens, limits, &mut unexpected);
     let rules = parse_rule::rules(&mut cursor);
     let skipped: Vec<_> = cursor.skipped.into_iter().map(|range| snippet.span(range).range()).collect();
-    // What is not a rule was told about as a whole, whatever else is wrong inside.
+    // What is not a rule is one error, whatever else is wrong inside it.
     let inside = |at: usize| skipped.iter().any(|skipped| skipped.start < at && at < skipped.end);
     let mut here: Diagnostics = here.into_iter().filter(|error| !offset(error).is_some_and(inside)).collect();
     let mut stray: Vec<usize> = here.iter().filter_map(offset).collect();
-    // What comes unexpectedly next behind a character that does not belong is its consequence.
+    // An unexpected token after a stray character is a consequence of that character.
     here.extend(unexpected.into_iter().filter(|error| {
         let at = offset(error);
         let consequence = at.and_then(|at| stray.iter().position(|stray| *stray < at));
@@ -56,10 +56,10 @@ fn offset(diagnostic: &Diagnostic) -> Option<usize> {
     }
 }
 
-/// Two rules of one name could not be told apart in an explanation.
-pub(super) fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
+/// Rules of one name are refused: explanations could not distinguish them.
+pub(super) fn refuse_duplicates(rules: &[ParsedRule<'_>], found: &mut Diagnostics) {
     let mut first: HashMap<&str, Span> = HashMap::new();
-    for Read { rule, snippet } in rules {
+    for ParsedRule { rule, snippet } in rules {
         let span = snippet.span(rule.name_at.clone());
         match first.get(rule.name.as_str()) {
             Some(before) => found.push(
@@ -74,7 +74,7 @@ pub(super) fn refuse_duplicates(rules: &[Read<'_>], found: &mut Diagnostics) {
     }
 }
 
-/// Reads an expression that is all of `text`.
+/// Reads `text` as one expression.
 pub(super) fn expression(text: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Option<Expr> {
     if text.text().len() > limits.max_file_bytes {
         found.push(too_long(text, limits));
@@ -98,15 +98,15 @@ fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {
     Diagnostic::error("file-too-long", text.span(0..0), message).help("split it, or raise `rules.limits.file_bytes`")
 }
 
-/// The first names of the dotted paths in `text`, each with its place: those may be nodes. What cannot be read has none;
-/// it is told about when it is compiled.
+/// The first names of the dotted paths in `text`, which may be nodes, each with its place. Errors in the text are reported when
+/// it is compiled.
 pub fn heads(text: &Snippet) -> Vec<(String, Span)> {
     let tokens = tokens(text, &mut Diagnostics::new());
     let mut heads = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         let kind = |at: Option<usize>| at.and_then(|at| tokens.get(at)).map(|token| &token.kind);
-        let dot = Some(&Kind::Symbol(Symbol::Dot));
-        if let Kind::Word(word) = &token.kind
+        let dot = Some(&TokenKind::Symbol(Symbol::Dot));
+        if let TokenKind::Word(word) = &token.kind
             && kind(Some(index + 1)) == dot
             && kind(index.checked_sub(1)) != dot
         {

@@ -1,4 +1,4 @@
-//! A rule node's rules, compiled: every name a slot, every type checked, in the order they are tried.
+//! The compiled rules of a node, in the order in which they are tried.
 
 use std::fmt;
 
@@ -8,41 +8,41 @@ use super::rule::{CompiledRule, Start};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{FieldName, Shape, Type, Value};
 
-/// A fact a rule node has before its first rule runs.
+/// A fact that a rule node has before its first rule runs.
 #[derive(Debug, Clone)]
 pub enum LocalFact {
-    /// One with a value of its own.
+    /// A fact with a starting value.
     Starting {
-        /// Its name; its fields, where the value is a map, are facts of their own.
+        /// Its name. If the value is a map, its fields are facts of their own.
         name: FieldName,
         /// Its value.
         value: Value,
-        /// Where the graph names it.
+        /// Its place in the graph.
         span: Span,
     },
-    /// One that is taken from elsewhere.
+    /// A fact that is taken from another owner.
     Mapped {
         /// Its name.
         name: FieldName,
-        /// Whose value it has.
+        /// The fact whose value it has.
         source: FactRef,
-        /// Of which type.
+        /// Its type.
         ty: Type,
-        /// Where the graph names it.
+        /// Its place in the graph.
         span: Span,
     },
 }
 
-/// What is known of a rule.
+/// A rule, as explanations describe it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleInfo<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What its author says of it.
+    /// Its description.
     pub description: Option<&'a str>,
     /// Rules of higher salience are tried first.
     pub salience: i32,
-    /// Whether it fires at most once an evaluation.
+    /// Whether it fires at most once in an evaluation.
     pub no_loop: bool,
     /// Its file and line.
     pub place: String,
@@ -57,7 +57,7 @@ pub(super) struct Unread {
     pub(super) rule: Option<Span>,
 }
 
-/// Compiled rules. Shared by all threads that evaluate them.
+/// Compiled rules, shared by all threads that evaluate them.
 pub struct Ruleset {
     pub(super) rules: Vec<CompiledRule>,
     pub(super) links: Links,
@@ -72,7 +72,7 @@ pub struct Ruleset {
 }
 
 impl Ruleset {
-    /// What [`super::Engine::evaluate`] must be given, in this order.
+    /// The facts that [`super::Engine::evaluate`] needs, in this order.
     pub fn reads(&self) -> &[FactRef] {
         &self.reads
     }
@@ -103,7 +103,7 @@ impl Ruleset {
         })
     }
 
-    /// The texts its rules stand in, each once, in the order of the files.
+    /// The texts of its rules, each once, in the order of the files.
     pub fn texts(&self) -> Vec<&Snippet> {
         let mut texts: Vec<&Snippet> = Vec::new();
         for rule in &self.rules {
@@ -114,7 +114,7 @@ impl Ruleset {
         texts
     }
 
-    /// The facts that the graph gives a value before the first rule runs.
+    /// The facts that have a starting value in the graph.
     pub fn starting_facts(&self) -> impl Iterator<Item = (&FieldName, &Value)> {
         self.local_names.iter().zip(&self.start).filter_map(|(name, start)| match start {
             Start::Value(value) => Some((name, value)),
@@ -127,14 +127,14 @@ impl Ruleset {
         &self.hash
     }
 
-    /// Warns of the facts that nobody reads: none of these rules, and nobody else as far as `is_read` knows.
+    /// Warns of facts that these rules do not read, and for which `is_read` is false.
     pub fn unused(&self, is_read: impl Fn(&str) -> bool) -> Diagnostics {
         let unused = self.unread.iter().filter(|unread| !is_read(&unread.name));
         unused
             .map(|Unread { name, span, rule }| {
                 let message = format!("nothing reads the fact `{name}`");
                 let warning = Diagnostic::warning("unused-fact", span, message);
-                let warning = warning.help("delete it, or mend the name where it is read");
+                let warning = warning.help("delete it, or correct the name where it is read");
                 warning.about(rule.clone().unwrap_or_else(|| span.clone()))
             })
             .collect()

@@ -1,7 +1,7 @@
-//! One evaluation under way: what the facts are now, which rules are ready, what firing one does.
+//! The state of one evaluation: the facts, the rules that are ready, and the effects of firing one.
 //!
-//! A rule is ready when its condition holds and everything it would assign is known. All of its statements count, or
-//! none: where one cannot be computed, none has happened.
+//! A rule is ready when its condition is true and every value that it would assign is known. All statements of a rule take
+//! effect, or none does.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
 use super::unknown::{Evaluated, Unknowns};
 use crate::types::{Clock, Value};
 
-/// The evaluation under way.
+/// The evaluation in progress.
 pub(super) struct Run {
     ruleset: Arc<Ruleset>,
     reads: Vec<Lookup>,
@@ -27,25 +27,25 @@ pub(super) struct Run {
     until: Instant,
     /// The rules that fired, in order.
     pub(super) fired: Vec<usize>,
-    /// How many had fired when the pass that is under way began.
+    /// How many had fired when the current pass began.
     pub(super) fired_before: usize,
     /// Which rules have fired at least once.
     spent: Vec<bool>,
-    /// What the rule that is ready will do.
+    /// The effects of the rule that is ready.
     pending: Effects,
     pub(super) log: Vec<String>,
     pub(super) error: Option<RuleError>,
-    /// The rules that wait, as far as the pass that is under way has come.
+    /// The rules that wait in the current pass.
     waiting: Vec<usize>,
     /// Whether a rule has waited in any pass.
     has_waited: bool,
-    /// What each rule that fired did, where somebody asked.
+    /// What each fired rule did, if an explanation was asked for.
     firings: Option<Vec<Firing>>,
-    /// Rules and assignments since the time was looked at.
+    /// Rules and assignments since the clock was last read.
     unlooked: u32,
 }
 
-/// What an evaluation leaves behind.
+/// The results of an evaluation.
 pub(super) struct Ended {
     pub(super) locals: Vec<Lookup>,
     pub(super) fired: Vec<usize>,
@@ -56,14 +56,15 @@ pub(super) struct Ended {
     pub(super) unknown: Option<Unknowns>,
 }
 
-/// The time is looked at once for so many rules and assignments: it costs as much as trying one. Long chains and lists look by
-/// themselves.
+/// The clock is read once for this many rules and assignments, since reading it costs as much as trying a rule. Long chains and
+/// lists read it themselves.
 const LOOK_EVERY: u32 = 8;
 
-/// What firing a rule does.
+/// The effects of firing a rule.
 #[derive(Default)]
 struct Effects {
-    /// What each assignment put where, in order; before the rule fires: what it displaced.
+    /// The slot and the value of each assignment, in order. While they are computed, the slots hold the values, and these are the
+    /// displaced ones.
     slots: Vec<(usize, Lookup)>,
     lines: Vec<String>,
 }
@@ -96,7 +97,7 @@ impl Run {
         self.locals = self.ruleset.start(reads);
         self.clock = clock.clone();
         self.until = until;
-        // What an evaluation that broke may have left behind goes, too.
+        // An evaluation that panicked may have left something behind.
         self.fired.clear();
         self.fired_before = 0;
         self.spent.clear();
@@ -106,14 +107,14 @@ impl Run {
         self.waiting.clear();
         self.has_waited = false;
         self.firings = traced.then(Vec::new);
-        // The first rule looks.
+        // The first rule reads the clock.
         self.unlooked = LOOK_EVERY;
     }
 
-    /// What the evaluation leaves behind; an error leaves nothing.
+    /// The results of the evaluation.
     ///
     /// # Errors
-    /// The error it ended in; a timeout says how long it was given.
+    /// The error in which it ended; a timeout names the time limit.
     pub(super) fn end(&mut self, given: Duration) -> Result<Ended, RuleError> {
         if let Some(error) = self.error.take() {
             return Err(match error {
@@ -133,7 +134,7 @@ impl Run {
         })
     }
 
-    /// Whether the time is over; not every call looks.
+    /// Whether the deadline has passed. Not every call reads the clock.
     fn is_late(&mut self) -> bool {
         self.unlooked += 1;
         if self.unlooked < LOOK_EVERY {
@@ -148,7 +149,7 @@ impl Run {
         self.waiting.clear();
     }
 
-    /// Whether the rule can fire now; what it would do is remembered.
+    /// Whether the rule can fire now; its effects become pending.
     fn is_ready(&mut self, index: usize) -> bool {
         if self.error.is_some() {
             return false;
@@ -216,13 +217,13 @@ impl Run {
         self.fired.len() > before
     }
 
-    /// Whether every fact that the prepared rule assigns has that value already: it has fired before, and has settled.
+    /// Whether every fact that the prepared rule assigns already has that value.
     fn changes_nothing(&self) -> bool {
         let last: HashMap<usize, &Lookup> = self.pending.slots.iter().map(|(slot, value)| (*slot, value)).collect();
         last.into_iter().all(|(slot, value)| self.locals.get(slot) == Some(value))
     }
 
-    /// Does what was prepared when the rule was found ready.
+    /// Applies the pending effects.
     fn fire(&mut self, index: usize) {
         let mut effects = std::mem::take(&mut self.pending);
         self.note(index, &effects);
@@ -242,7 +243,7 @@ impl Run {
         self.pending = effects;
     }
 
-    /// Notes what a rule is about to do, where somebody asked.
+    /// Records what a rule is about to do, if an explanation was asked for.
     fn note(&mut self, rule: usize, effects: &Effects) {
         let Some(firings) = &mut self.firings else { return };
         let mut writes: Vec<Write> = Vec::with_capacity(effects.slots.len());
@@ -259,7 +260,7 @@ impl Run {
         firings.push(Firing { rule, writes, log: effects.lines.clone() });
     }
 
-    /// What the rules did and why the others did nothing, where somebody asked; the evaluation has ended.
+    /// The explanation of an evaluation that has ended, if one was asked for.
     fn trace(&mut self) -> Option<RulesTrace> {
         let fired = self.firings.take()?;
         let explainer = Explainer { names: self.ruleset.names(), env: self.env(&self.ruleset) };
@@ -273,7 +274,7 @@ impl Run {
         Some(RulesTrace { fired, idle: idle.collect() })
     }
 
-    /// Computes what the rule would do; later statements see earlier ones. `false`: something it assigns is unknown.
+    /// Computes the effects of the rule; later statements see earlier ones. `false` if a value that it assigns is unknown.
     fn prepare(&mut self, ruleset: &Ruleset, rule: &CompiledRule) -> Result<bool, Fault> {
         let mut effects = std::mem::take(&mut self.pending);
         effects.slots.clear();
@@ -285,7 +286,7 @@ impl Run {
                 break;
             }
         }
-        // Nothing has happened until the rule fires: the displaced values go back, newest first.
+        // Effects wait until the rule fires: the displaced values go back, newest first.
         for (slot, value) in effects.slots.iter_mut().rev() {
             if let Some(local) = self.locals.get_mut(*slot) {
                 std::mem::swap(local, value);

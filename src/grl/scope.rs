@@ -1,4 +1,4 @@
-//! Which names an expression may use, and whose facts they are.
+//! The names that an expression may use, and the owners of their facts.
 
 use std::collections::HashMap;
 
@@ -25,12 +25,12 @@ struct Visible {
     bare: bool,
 }
 
-/// Why a name is not a fact.
+/// Why a name does not resolve to a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScopeError {
-    /// Nobody has such a fact.
+    /// No owner has such a fact.
     Unknown {
-        /// A name that may have been meant.
+        /// A known name that is similar.
         nearest: Option<String>,
     },
     /// Several owners have a field of this name.
@@ -38,12 +38,12 @@ pub enum ScopeError {
         /// Their names.
         owners: Vec<String>,
     },
-    /// Nobody is known to have it, but this owner's columns are not known.
+    /// No owner is known to have it, but the columns of this owner are not known.
     UnknownColumns {
-        /// The owner whose columns are not known.
+        /// The owner.
         owner: String,
     },
-    /// The owner is there and has no such field.
+    /// The owner exists and has no such field.
     NoField {
         /// The owner.
         owner: String,
@@ -134,7 +134,7 @@ impl Scope {
         owners.into_iter().map(|visible| &*visible.name).collect()
     }
 
-    /// Whose fact `path` is, and of which type: `node.field`, or a bare `field` that exactly one owner has.
+    /// The fact at `path` and its type: `node.field`, or a bare `field` that exactly one owner has.
     ///
     /// # Errors
     /// [`ScopeError`].

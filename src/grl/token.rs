@@ -1,27 +1,27 @@
-//! The words of the language.
+//! The tokens of the language.
 
 use std::fmt;
 use std::ops::Range;
 
-/// A word and where it stands, in bytes of the snippet.
+/// A token and its place, in bytes of the snippet.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Token {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     pub(super) range: Range<usize>,
 }
 
-/// What a word is.
+/// The kind of a token.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A name or a keyword.
     Word(String),
-    /// A number as it is written.
+    /// A number, as written.
     Number(String),
     /// Text without its quotes, escapes replaced.
     Text(String),
     /// Everything else.
     Symbol(Symbol),
-    /// After the last word.
+    /// After the last token.
     End,
 }
 
@@ -49,7 +49,7 @@ symbols! {
     Comma ",", Semicolon ";", Dot ".",
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for TokenKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Word(word) => write!(f, "`{word}`"),

@@ -1,8 +1,7 @@
-//! Why rules did what they did: what each that fired changed, and what kept each other one from firing.
+//! Explanations of an evaluation: what each fired rule changed, and what kept each other rule from firing.
 //!
-//! Recorded only where somebody asks ([`super::Engine::explain`]). What fired is noted as it happens; why a rule did not is
-//! found afterwards, by evaluating the parts of its condition once more over the facts as they came to rest: rules change
-//! nothing but facts, so that is what the last trial of each rule saw. Nothing here decides anything.
+//! Recorded by [`super::Engine::explain`] only. Firings are noted as they happen. Why a rule did not fire is found afterwards:
+//! the parts of its condition are evaluated again over the final facts, which are what the last trial of the rule saw.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +18,7 @@ use crate::types::{FieldName, Value};
 /// What the rules of one evaluation did, and why the others did nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RulesTrace {
-    /// The rules that fired, in order; one that fired twice stands here twice.
+    /// The rules that fired, in order; a rule that fired twice is listed twice.
     pub fired: Vec<Firing>,
     /// The rules that never fired, in the order they are tried.
     pub idle: Vec<Idle>,
@@ -43,7 +42,7 @@ pub struct Write {
     pub fact: FieldName,
     /// Its value before; `None` where it was unset.
     pub before: Option<Value>,
-    /// Its value since.
+    /// Its value afterwards.
     pub after: Value,
 }
 
@@ -63,7 +62,7 @@ pub enum Reason {
     NotYet,
     /// Its `date-expires` has come.
     Expired,
-    /// Its condition is false: these parts of it make it so.
+    /// Its condition is false because these parts of it are.
     False(Vec<Failed>),
     /// Its condition depends on facts that are unset.
     Waits(Vec<Origin>),
@@ -76,11 +75,11 @@ pub enum Reason {
 pub struct Failed {
     /// How it is written.
     pub text: String,
-    /// What it compares, or the facts it depends on: the left and the right side where it is a comparison.
+    /// The left and the right side of a comparison, otherwise the facts it depends on.
     pub operands: Vec<Operand>,
-    /// The operator, where it is a comparison.
+    /// The operator of a comparison.
     pub operator: Option<&'static str>,
-    /// By how much the left side misses the right one, where both are numbers and the order of the two is asked for.
+    /// The difference between the two sides of `<`, `<=`, `>` or `>=`, if both are numbers.
     pub short_by: Option<Value>,
 }
 
@@ -91,18 +90,18 @@ pub struct Operand {
     pub text: String,
     /// Its value.
     pub value: Value,
-    /// The facts it was made from; none where it is a literal.
+    /// The facts it was made from; none for a literal.
     pub origins: Vec<Origin>,
 }
 
 impl Failed {
-    /// Whether all that is compared is a fact or a number, so that a difference can be told.
+    /// Whether it compares the order of its sides.
     fn is_order(&self) -> bool {
         matches!(self.operator, Some("<" | "<=" | ">" | ">="))
     }
 }
 
-/// As people say it: `total_amount 8525.00 > 10000: short by 1475.00`.
+/// Such as `total_amount 8525.00 > 10000: short by 1475.00`.
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.operator, self.operands.as_slice()) {
@@ -128,7 +127,7 @@ impl fmt::Display for Failed {
     }
 }
 
-/// The text and, where that is not the value itself, the value.
+/// The text, followed by the value unless the text is a literal.
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
@@ -140,7 +139,7 @@ impl fmt::Display for Operand {
     }
 }
 
-/// What an assignment of a rule reads and writes, whether it ever happens or not.
+/// What an assignment of a rule reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment<'a> {
     /// The fact it writes.
@@ -153,7 +152,7 @@ pub struct Assignment<'a> {
     pub adds: bool,
 }
 
-/// Where the value of an own fact comes from before any rule has fired.
+/// The source of an own fact's initial value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beginning {
     /// It has none.
@@ -189,7 +188,7 @@ impl Ruleset {
         logged.flat_map(|value| origins(self.names(), value)).collect()
     }
 
-    /// The own facts, each with what it is before any rule has fired.
+    /// The own facts, each with the source of its initial value.
     pub fn own_facts(&self) -> impl Iterator<Item = (&FieldName, Beginning)> {
         let beginning = |start: &Start| match start {
             Start::Unset => Beginning::Unset,
@@ -200,7 +199,7 @@ impl Ruleset {
     }
 }
 
-/// Explains conditions over facts that have come to rest.
+/// Explains conditions over the final facts.
 pub(super) struct Explainer<'a> {
     pub(super) names: Names<'a>,
     pub(super) env: Env<'a>,
@@ -221,13 +220,13 @@ impl Explainer<'_> {
         Reason::Lacks(rule.assignments().flat_map(|assignment| self.lacks(assignment)).collect())
     }
 
-    /// The unset facts that an assignment needs; one that adds needs what it adds to.
+    /// The unset facts that an assignment needs, the target of `+=` and `-=` included.
     fn lacks(&self, CompiledAssignment { local, operator, value, .. }: &CompiledAssignment) -> Vec<Origin> {
         let target = (*operator != Assign::Set && self.env.is_unset(LOCAL + local)).then(|| LOCAL + local);
         target.and_then(|slot| self.names.origin(slot)).into_iter().chain(self.unset(value)).collect()
     }
 
-    /// Why a condition does not hold; `None` where it does, or has no value at all.
+    /// Why a condition is not true; `None` if it is true or an error.
     pub(super) fn why_not(&self, condition: &Node, at: &At, snippet: &Snippet) -> Option<Reason> {
         match condition.holds(&self.env, at).ok()? {
             None => Some(Reason::Waits(self.unset(condition))),
@@ -247,7 +246,7 @@ impl Explainer<'_> {
         slots.into_iter().filter(|slot| seen.insert(*slot)).filter_map(|slot| self.names.origin(slot)).collect()
     }
 
-    /// The parts that make `node`, which is false, false.
+    /// The false parts of `node`, which is false.
     fn failures(&self, node: &Node, at: &At, snippet: &Snippet, into: &mut Vec<Failed>) {
         let is_false = |node: &Node| matches!(node.value(&self.env), Ok(Some(Value::Boolean(false))));
         match node {
@@ -292,7 +291,7 @@ impl Explainer<'_> {
         Some(Operand { text: written(snippet, at), value, origins: origins(self.names, node) })
     }
 
-    /// Whatever else is false: its text, and the facts it depends on.
+    /// A false part that is no comparison: its text and the facts it depends on.
     fn plain(&self, node: &Node, at: &At, snippet: &Snippet) -> Failed {
         let operands = slots(node).into_iter().filter_map(|slot| {
             let (value, origin) = (self.env.known(slot)?, self.names.origin(slot)?);

@@ -5,12 +5,11 @@
 //! and of a fired rule that would not certainly fire without them. What is left has the same value whatever the missing
 //! facts are.
 //!
-//! A fact that changed its value during the evaluation says nothing about an earlier trial of a rule. A rule that was tried
-//! before the last change is judged without that fact. A rule that fires whatever the missing facts are, but perhaps
-//! earlier, makes its facts *late*: their values are certain, what a rule saw before they were set is not. A counter that
-//! rules only increase has a lower bound: its start and what certainly fired rules added.
+//! A rule that was tried before the last change of a fact is judged without that fact. A rule that fires whatever the missing
+//! facts are, but possibly earlier, makes its facts *late*: their values are certain, but what other rules saw before they were
+//! set is not. A counter that rules only increase has a lower bound: its start and what certainly fired rules added.
 //!
-//! Nothing here runs unless a rule had to wait.
+//! This runs only if a rule had to wait.
 
 use std::time::{Duration, Instant};
 
@@ -53,14 +52,14 @@ impl Unknowns {
         &self.doubts
     }
 
-    /// What reading `fact` of the node gives, where it is unknown, a part of an unknown fact, or a value that has one in it.
+    /// The result of reading `fact` of the node, if it is unknown, a part of an unknown fact, or a value with an unknown part.
     pub fn find(&self, fact: &FactRef) -> Option<Lookup> {
         let path = fact.path.join(".");
         let (name, least) = self.facts.iter().find(|(name, _)| overlap(name, &path))?;
         Some(Lookup::Unknown { at_least: least.clone().filter(|_| **name == *path) })
     }
 
-    /// Without the facts that `is_replaced` names; `None` where no other is left.
+    /// Without the facts that `is_replaced` names; `None` if no fact is left.
     pub fn without(mut self, is_replaced: impl Fn(&str) -> bool) -> Option<Self> {
         self.facts.retain(|(name, _)| !is_replaced(name));
         (!self.facts.is_empty()).then_some(self)
@@ -81,7 +80,7 @@ pub(super) struct Evaluated<'a> {
 }
 
 impl Evaluated<'_> {
-    /// The unknown facts, where there are some.
+    /// The unknown facts, if there are any.
     ///
     /// # Errors
     /// [`RuleError::Timeout`].
@@ -102,20 +101,20 @@ impl Evaluated<'_> {
     }
 }
 
-/// Where in an evaluation something happened: in which pass over the rules, at which rule.
-type Moment = (usize, usize);
+/// A step of an evaluation: the pass over the rules, and the rule.
+type Step = (usize, usize);
 
 struct Search<'a> {
     over: &'a Evaluated<'a>,
-    /// What each own fact was before the first rule.
+    /// Each own fact before the first rule.
     start: Vec<Lookup>,
-    /// What each own fact is; the unknown ones have no value here.
+    /// Each own fact now; unknown facts have no value here.
     locals: Vec<Lookup>,
     unknown: Vec<bool>,
     late: Vec<bool>,
-    /// By own fact: when a value that it had was last replaced.
-    replaced: Vec<Option<Moment>>,
-    /// By rule: the position of its first firing among all, and its pass.
+    /// By own fact: the step at which a value was last replaced.
+    replaced: Vec<Option<Step>>,
+    /// By rule: the position of its first firing among all firings, and its pass.
     first: Vec<Option<(usize, usize)>>,
     /// By rule: whether what it writes, or would write, is unknown.
     doubted: Vec<bool>,
@@ -142,8 +141,8 @@ impl<'a> Search<'a> {
         search
     }
 
-    /// Finds out in which pass each rule fired first, and when facts changed. Rules fire in the order of their positions; where
-    /// a position does not rise, a new pass has begun.
+    /// Finds the pass in which each rule fired first, and the step at which each fact last changed. Rules fire in the order of
+    /// their positions; a position that is not higher than the one before belongs to a new pass.
     fn follow_firings(&mut self) {
         let mut set: Vec<bool> = self.start.iter().map(|start| matches!(start, Lookup::Value(_))).collect();
         let (mut pass, mut last) = (0, usize::MAX);
@@ -192,14 +191,14 @@ impl<'a> Search<'a> {
         self.queue.extend(readers);
     }
 
-    /// Judges what a rule that reads a missing, unknown or late fact has done, or would do.
+    /// Decides whether the facts of a rule that reads a missing, unknown or late fact are certain.
     fn look_at(&mut self, index: usize) {
         let (Some(rule), Some(links)) = (self.over.ruleset.rules.get(index), self.links(index)) else { return };
         if self.doubted.get(index).is_none_or(|doubted| *doubted) || !rule.is_in_force(self.over.clock) {
             return;
         }
         let added = links.adds.iter().map(|(local, _)| *local);
-        // What it adds to must have a value; whatever that is, it adds the same.
+        // The target of `+=` must have a value; what is added does not depend on it.
         let must_be_set = added.clone().filter(|local| !matches!(self.start.get(*local), Some(Lookup::Value(_))));
         let needs: Vec<usize> = links.needs.iter().copied().chain(must_be_set.map(|local| LOCAL + local)).collect();
         let answered = |slot: &usize| Self::is(&self.unknown, *slot) && !self.is_missing(*slot);
@@ -219,7 +218,7 @@ impl<'a> Search<'a> {
         let written = written.map(|local| LOCAL + local).filter(|_| first.is_some());
         let unsettled: Vec<usize> =
             needs.iter().copied().chain(written).filter(|slot| self.is_unsettled(*slot, index)).collect();
-        // At another time the rule would replace what another rule wrote after it.
+        // If it had fired at another time, the rule would have replaced what another rule wrote after it.
         let overtaken: Vec<usize> = unsettled.iter().copied().filter(|slot| !needs.contains(slot)).collect();
         let is_certain = asked.is_empty()
             && match first {
@@ -253,8 +252,7 @@ impl<'a> Search<'a> {
         replaced.is_some_and(|moment| moment > (1, rule))
     }
 
-    /// What `judge` says where `needs` are unknown as far as they may differ. `fired` is the position of the rule's first
-    /// firing.
+    /// The result of `judge` with those of `needs` unknown that may differ. `fired` is the position of the rule's first firing.
     fn without(
         &mut self,
         needs: &[usize],
@@ -283,7 +281,7 @@ impl<'a> Search<'a> {
         judged
     }
 
-    /// The least that a growing counter can be after the first `counted` firings.
+    /// The lower bound of a growing counter after the first `counted` firings.
     fn at_least(&self, local: usize, counted: usize) -> Option<Value> {
         let mut least = match self.start.get(local)? {
             Lookup::Value(value) | Lookup::Unknown { at_least: Some(value) } => value.clone(),
@@ -322,14 +320,14 @@ impl<'a> Search<'a> {
         *doubted = true;
         self.doubts.push(Doubt { rule, waits, because });
         for target in &links.targets {
-            // The bound of a counter falls where a rule that added to it is doubted.
+            // The bound of a counter is lower if a rule that added to it is in doubt.
             if !self.lose(*target) && self.over.ruleset.links.changes(*target) == Changes::Grows {
                 self.look_at_readers(*target);
             }
         }
     }
 
-    /// Makes an own fact unknown. Returns whether it was not.
+    /// Makes an own fact unknown. Returns whether it was known.
     fn lose(&mut self, local: usize) -> bool {
         let is_fresh = self.unknown.get_mut(local).is_some_and(|unknown| !std::mem::replace(unknown, true));
         if let (true, Some(value)) = (is_fresh, self.locals.get_mut(local)) {
@@ -339,7 +337,7 @@ impl<'a> Search<'a> {
         is_fresh
     }
 
-    /// What the rule wrote is certain, when it wrote it is not.
+    /// Marks the facts of the rule as late: their values are certain, the step at which they were set is not.
     fn delay(&mut self, rule: usize, links: &RuleLinks, because: Vec<Origin>) {
         let mut fresh = links.targets.clone();
         fresh.retain(|target| self.late.get_mut(*target).is_some_and(|late| !std::mem::replace(late, true)));

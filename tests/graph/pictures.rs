@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary::graph::Flow;
-use tributary::graph::picture::{Kind, NodeRun, Overlay, Picture, State};
+use tributary::graph::picture::{BoxKind, NodeRun, Overlay, Picture, State};
 use tributary::types::NodeId;
 
 use crate::reading::{here, read};
@@ -187,6 +187,6 @@ proptest! {
             };
             prop_assert_eq!(outside.lines().count(), skeleton(&Picture::of(&plain, None)).lines().count(), "{}", document);
         }
-        prop_assert!(picture.boxes.iter().any(|known| known.kind == Kind::Outcome));
+        prop_assert!(picture.boxes.iter().any(|known| known.kind == BoxKind::Outcome));
     }
 }

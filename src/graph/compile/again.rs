@@ -1,7 +1,6 @@
-//! A flow compiled once more from what it was compiled from, with what databases have said since.
+//! Compiles a flow again, with what databases have said of its queries since.
 //!
-//! The files may have changed on disk meanwhile; what they were when the flow was compiled is kept here, so that what comes
-//! out is the same flow, only with more of its types known.
+//! The files may have changed on disk, so their texts are kept: the result is the same flow with more of its types known.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,9 +8,9 @@ use std::sync::Arc;
 
 use super::{Catalog, Context, RuleFiles, compile};
 use crate::diagnostics::Source;
-use crate::graph::plan::{Flow, Origin};
+use crate::graph::plan::{CompiledFrom, Flow};
 
-impl Origin {
+impl CompiledFrom {
     pub(super) fn of(source: &Arc<Source>, kept: Kept<'_>, context: &Context<'_>) -> Self {
         Self {
             source: Arc::clone(source),
@@ -24,16 +23,16 @@ impl Origin {
 }
 
 impl Flow {
-    /// The same flow with the types that `catalog` knows; `None` where those do not fit it.
+    /// The same flow with the types that `catalog` knows; `None` if they do not fit.
     pub fn described(&self, catalog: &dyn Catalog) -> Option<Self> {
-        let Origin { source, rules, env, rule_limits, file_limits } = &self.origin;
+        let CompiledFrom { source, rules, env, rule_limits, file_limits } = &self.compiled_from;
         let context =
             Context { rule_limits: rule_limits.clone(), file_limits: *file_limits, env, catalog: Some(catalog) };
         compile(source, &Remembered(rules), &context).ok().map(|(flow, _)| flow)
     }
 }
 
-/// Reads rule files, and keeps what it has read.
+/// Reads rule files and keeps their texts.
 pub(super) struct Kept<'a> {
     files: &'a dyn RuleFiles,
     texts: RefCell<BTreeMap<String, Arc<Source>>>,
@@ -53,7 +52,7 @@ impl RuleFiles for Kept<'_> {
     }
 }
 
-/// Rule files as they were.
+/// The kept texts of rule files.
 struct Remembered<'a>(&'a BTreeMap<String, Arc<Source>>);
 
 impl RuleFiles for Remembered<'_> {

@@ -1,8 +1,8 @@
-//! From what a flow file says to a plan that can run, or to every complaint about it.
+//! Compiles a flow file to a plan, or to all of its errors.
 //!
-//! Four passes over the sections: the file's own keys; the nodes and what each names; the order that follows; then, node
-//! by node in that order, rules and expressions against what the node can see. A pass goes on as far as it can behind an
-//! error, so that one run of the check tells all.
+//! There are four passes: the keys of the file; the nodes and the names in each; the order of the nodes; and, node by node in
+//! that order, rules and expressions against what the node can see. A pass continues after an error where it can, so that one
+//! check reports as many errors as possible.
 
 mod again;
 mod node;
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::input::{self, InputSchema};
-use super::plan::{Flow, Origin};
+use super::plan::{CompiledFrom, Flow};
 use super::spec::FlowSpec;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
@@ -28,7 +28,7 @@ use crate::yaml::{self, Marked};
 use again::Kept;
 use node::Draft;
 
-/// What is warned of in flow files and rules, and may be allowed there.
+/// The warnings of flow files and rules, which may be allowed there.
 const LINTS: &[&str] = &[
     "always-fires",
     "never-equal",
@@ -61,9 +61,9 @@ pub trait RuleFiles {
 
 /// What flows are compiled with.
 pub struct Context<'a> {
-    /// How much rules may ask for.
+    /// The limits of rules.
     pub rule_limits: Limits,
-    /// How much a flow file may ask for.
+    /// The limits of flow files.
     pub file_limits: yaml::Limits,
     /// Where `${NAME}` in `connection:` is looked up.
     pub env: &'a Env,
@@ -81,7 +81,7 @@ impl<'a> Context<'a> {
 /// Compiles the flow that `source` describes.
 ///
 /// # Errors
-/// Everything that is wrong with it; beside a flow, its warnings.
+/// All errors; a flow comes with its warnings.
 pub fn compile(
     source: &Arc<Source>,
     files: &dyn RuleFiles,
@@ -133,7 +133,7 @@ pub fn compile(
         graph_hash: Digest::of(source.text()),
         rules_hash: rule_hash.short(),
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
-        origin: Origin::of(source, kept, context),
+        compiled_from: CompiledFrom::of(source, kept, context),
     };
     let (flow, warnings) = found.into_result(flow)?;
     Ok((flow, warnings.without_allowed(&files, LINTS)))
@@ -144,7 +144,7 @@ fn sorted(mut found: Diagnostics) -> Diagnostics {
     found
 }
 
-/// What stands above the nodes.
+/// What a flow file says before its nodes.
 struct Head {
     name: FlowName,
     path: String,
@@ -165,12 +165,12 @@ impl Head {
         };
         let path_span = if root.get("path").is_some() { place("path") } else { place("flow") };
         let path = keys.path.clone().unwrap_or_else(|| format!("/flows/{name}"));
-        let decent = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
         if !path.starts_with('/')
             || path.len() < 2
             || path.ends_with('/')
             || path.contains("//")
-            || !path.chars().all(decent)
+            || !path.chars().all(is_allowed)
         {
             let message = format!("`{path}` is not a path");
             let help = "write a path such as /purchasing/flow: a slash, then letters, digits, `-`, `_`, `.` and `/`";
@@ -196,7 +196,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// The position of a node, or a complaint that there is none.
+    /// The position of a node; reports an error if there is none.
     fn find(&mut self, name: &str, place: Span) -> Option<usize> {
         let position = self.nodes.iter().position(|node| node.id.as_str() == name);
         if position.is_none() {
@@ -210,8 +210,8 @@ impl Compiler<'_> {
         position
     }
 
-    /// What an expression at the nodes `visible` (in the order of the file) can name. `bare` says whose fields can be
-    /// named without their node. Owners carry positions in the plan, which `places` gives.
+    /// The names that an expression can use which sees the nodes `visible` (positions in the file, and whether their fields can be
+    /// named without the node). `places` gives the positions in the plan.
     fn scope(&self, visible: &[(usize, bool)], places: &[usize]) -> Scope {
         let mut scope = Scope::new();
         scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
@@ -228,7 +228,7 @@ impl Compiler<'_> {
         scope
     }
 
-    /// Keeps a value and its warnings, or the complaints about it.
+    /// Collects the warnings or errors of a value.
     fn keep<T>(&mut self, result: Result<(T, Diagnostics), Diagnostics>) -> Option<T> {
         match result {
             Ok((value, warnings)) => {
@@ -243,7 +243,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The flow file's own directory, for whoever reads rule files from disk.
+/// Reads rule files from the flow file's directory.
 pub(super) struct Beside<'a>(pub(super) &'a Path);
 
 impl RuleFiles for Beside<'_> {

@@ -1,4 +1,4 @@
-//! The nodes as the file has them: their keys, and whom each names.
+//! Reads the nodes of the file: their keys, and the nodes that each names.
 
 use super::Compiler;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
@@ -7,7 +7,7 @@ use crate::grl;
 use crate::types::NodeId;
 use crate::yaml::{self, Entry, Marked};
 
-/// A node as the file has it.
+/// A node as in the file.
 pub(super) struct Draft<'a> {
     pub(super) id: NodeId,
     pub(super) key_span: Span,
@@ -17,7 +17,7 @@ pub(super) struct Draft<'a> {
     pub(super) texts: Vec<Snippet>,
     /// The nodes it names, by position in the file, each with the place that names it first.
     pub(super) needs: Vec<(usize, Span)>,
-    /// Conditions of edges that lead to it: where from, and the text.
+    /// The conditions of edges that lead to it: the node they come from, and the text.
     pub(super) guards: Vec<(usize, Snippet)>,
 }
 
@@ -39,7 +39,7 @@ impl Draft<'_> {
 }
 
 impl Compiler<'_> {
-    /// Reads all nodes, then whom they name.
+    /// Reads all nodes, then the names in them.
     pub(super) fn read_nodes(&mut self) {
         let entries = self.root.get("nodes").map(Marked::entries).unwrap_or_default();
         if entries.is_empty() {
@@ -51,7 +51,7 @@ impl Compiler<'_> {
                 self.nodes.push(draft);
             }
         }
-        // Names are looked up only among nodes that could all be read: else one error would make many.
+        // Names are resolved only if all nodes could be read; otherwise one error would cause many.
         if self.nodes.len() == entries.len() {
             self.types = vec![None; self.nodes.len()];
             self.read_texts();
@@ -64,7 +64,7 @@ impl Compiler<'_> {
         for index in 0..self.nodes.len() {
             let Some(draft) = self.nodes.get(index) else { continue };
             let mut texts = Vec::new();
-            let mut complaints = Vec::new();
+            let mut errors = Vec::new();
             if let Some(condition) = draft.yaml.get("condition") {
                 texts.extend(expression_text(condition, &mut self.found));
             }
@@ -77,23 +77,23 @@ impl Compiler<'_> {
                         Some((path, Err(error))) => {
                             let message = format!("the rule file `{path}` cannot be read: {error}");
                             let help = "paths are relative to the file that names them";
-                            complaints.push(Diagnostic::error("unreadable-file", file.head(), message).help(help));
+                            errors.push(Diagnostic::error("unreadable-file", file.head(), message).help(help));
                         }
                         None => {
                             let message = format!("a rule file is named by its path, not by {}", file.describe());
-                            complaints.push(Diagnostic::error("wrong-type", file.head(), message));
+                            errors.push(Diagnostic::error("wrong-type", file.head(), message));
                         }
                     }
                 }
             }
-            self.found.extend(complaints);
+            self.found.extend(errors);
             if let Some(draft) = self.nodes.get_mut(index) {
                 draft.texts = texts;
             }
         }
     }
 
-    /// Whom each node names in `dependencies`, `inputs`, `field_mappings`, `params`, its rules and its condition.
+    /// Finds the nodes named in `dependencies`, `inputs`, `field_mappings`, `params`, rules and conditions.
     fn name_needs(&mut self) {
         for index in 0..self.nodes.len() {
             let Some(draft) = self.nodes.get(index) else { continue };
@@ -119,7 +119,7 @@ impl Compiler<'_> {
                     self.add_need(index, needed, place);
                 }
             }
-            // The head of a path may also be an input, an alias or an own fact: what it is not is told where it is used.
+            // The head of a path may also be an input, an alias or an own fact; an unknown name is reported where it is used.
             for (name, place) in heads {
                 if let Some(needed) = self.nodes.iter().position(|node| node.id.as_str() == name) {
                     self.add_need(index, needed, place);
@@ -161,7 +161,7 @@ fn head(text: &str, node: &Marked) -> Option<(String, Span)> {
     text.split_once('.').map(|(head, _)| (head.trim().to_owned(), node.head()))
 }
 
-/// The text of an expression: whatever a scalar says, so that `when: true` is one as well.
+/// The text of an expression: any scalar, so that `when: true` is an expression too.
 pub(super) fn expression_text(node: &Marked, found: &mut Diagnostics) -> Option<Snippet> {
     let snippet = node.snippet();
     if snippet.is_none() {
@@ -226,7 +226,7 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
     }
 }
 
-/// By node in the order of the file: its place in the plan.
+/// By position in the file: the position in the plan.
 pub(super) fn places(order: &[usize], count: usize) -> Vec<usize> {
     let mut places = vec![0; count];
     for (place, node) in order.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! The order of nodes: each after those it needs, otherwise as the file has them; or the cycle that allows none.
+//! The order of nodes: each after those that it needs, otherwise as in the file; or the cycle that allows no order.
 
 use super::Compiler;
 use crate::diagnostics::{Diagnostic, Span};
 
 impl Compiler<'_> {
-    /// The nodes' positions in an order that can run, or `None` and a complaint that prints the cycle.
+    /// The positions of the nodes in an order that can run; reports the cycle if there is none.
     pub(super) fn order(&mut self) -> Option<Vec<usize>> {
         let mut order: Vec<usize> = Vec::with_capacity(self.nodes.len());
         let mut done = vec![false; self.nodes.len()];
@@ -22,13 +22,13 @@ impl Compiler<'_> {
         if order.len() == self.nodes.len() {
             return Some(order);
         }
-        self.complain_of_cycle(&done);
+        self.report_cycle(&done);
         None
     }
 
-    fn complain_of_cycle(&mut self, done: &[bool]) {
+    fn report_cycle(&mut self, done: &[bool]) {
         let Some(start) = done.iter().position(|done| !done) else { return };
-        // From any node that cannot run, needs that cannot run lead into a cycle.
+        // From any node that cannot run, following needs that cannot run ends in a cycle.
         let mut chain: Vec<(usize, Span)> = Vec::new();
         let mut current = start;
         loop {

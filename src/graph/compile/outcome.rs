@@ -1,4 +1,4 @@
-//! Outcomes: conditions, messages with expressions in them, bodies whose leaves are expressions.
+//! Compiles outcomes: conditions, messages and bodies.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::types::FieldName;
 use crate::yaml::{self, Kind, Marked};
 
 impl Compiler<'_> {
-    /// The outcomes in the order of the file; they see all nodes, which stand in `order` in the plan.
+    /// The outcomes in the order of the file. They see all nodes, whose order in the plan is `order`.
     pub(super) fn outcomes(&mut self, order: &[usize]) -> Vec<Outcome> {
         let places = super::node::places(order, self.nodes.len());
         let visible: Vec<(usize, bool)> = order.iter().map(|node| (*node, true)).collect();
@@ -97,7 +97,7 @@ impl Compiler<'_> {
             }
             Kind::Scalar(scalar) => {
                 let text = if scalar.text().is_empty() {
-                    // A key without a value says null.
+                    // A key without a value is null.
                     let place = node.span().range().start;
                     Snippet::new(Arc::clone(node.span().source()), "null", [(0, place)])
                 } else {
@@ -147,8 +147,8 @@ impl Compiler<'_> {
     }
 }
 
-/// What is proved of the condition `when` of an outcome: that it is never true, or that an outcome before it holds whenever it
-/// does, or the other way round.
+/// The warning about an outcome with the condition `when`, if it is proved: that it is never true, or that an earlier outcome
+/// holds whenever it does, or the other way round.
 fn hidden(outcome: &Outcome, when: &Expression, before: &[Outcome]) -> Option<Diagnostic> {
     let unreachable = |help: &str| {
         let message = format!("the outcome `{}` is never reached", outcome.status);
@@ -171,7 +171,7 @@ fn hidden(outcome: &Outcome, when: &Expression, before: &[Outcome]) -> Option<Di
     Some(warning.help("make their conditions exclude each other; or write `# allow: overlapping-outcomes` above it"))
 }
 
-/// A part of a snippet, which still knows where it stands.
+/// A part of a snippet, with its place.
 fn cut(text: &Snippet, range: std::ops::Range<usize>) -> Snippet {
     let part = text.text().get(range.clone()).unwrap_or("");
     let pieces: Vec<(usize, usize)> = part

@@ -15,9 +15,9 @@ use crate::grl::{FactRef, Owner, Scope};
 use crate::types::{DomainName, FieldName, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
 
-/// The domain of nodes that name none.
+/// The domain of nodes without `database`.
 const DEFAULT: &str = crate::config::DEFAULT_DOMAIN;
-/// The most rows of a node that takes many and does not say how many.
+/// The default of `max_rows`.
 const MAX_ROWS: usize = 10_000;
 
 impl Compiler<'_> {
@@ -27,9 +27,9 @@ impl Compiler<'_> {
         let draft = self.nodes.get(index)?;
         let text = draft.spec.query.clone()?;
         let query_span = draft.place("query");
-        let facts = sql::look_through(&text);
+        let facts = sql::examine(&text);
         if let Some((code, message)) = &facts.problem {
-            let help = "a node asks one SELECT (or WITH); what writes does not belong into a decision";
+            let help = "a node runs one SELECT (or WITH); a decision never writes";
             self.found.push(Diagnostic::error(code, &query_span, message.clone()).help(help));
             return None;
         }
@@ -232,7 +232,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// The columns of the query: as the database says, or as far as its text does.
+    /// The columns of the query, as the database describes them, or as far as its text names them.
     fn row(&mut self, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
         let Some(description) = description else {
             return match &facts.columns {
@@ -348,7 +348,7 @@ fn fits_parameter(fact: &Type, expected: &Type) -> bool {
     fact.comparable_with(expected)
 }
 
-/// The owner of a fact, as a node's place in the plan.
+/// The position in the plan of the node that owns a fact.
 pub(super) fn owner_place(fact: &FactRef) -> Option<usize> {
     match fact.owner {
         Owner::Node(place) => Some(place),

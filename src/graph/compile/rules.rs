@@ -1,4 +1,4 @@
-//! The third pass: node by node in their order, against what each can see.
+//! Compiles the nodes in their order, each against what it can see, and warns of unused ones.
 
 use std::collections::{HashMap, HashSet};
 
@@ -111,7 +111,7 @@ impl Compiler<'_> {
             _ => Ruleset::compile(id.as_str(), &texts, &scope, &locals, limits),
         };
         if is_condition {
-            // Its author sees a node, not a rule.
+            // The author wrote a node, not a rule.
             let about = draft.key_span.clone();
             let about =
                 |warnings: Diagnostics| warnings.into_iter().map(|warning| warning.about(about.clone())).collect();
@@ -142,7 +142,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// `facts:` and `field_mappings:`; a mapped fact takes the place of a starting one of its name.
+    /// `facts:` and `field_mappings:`; a mapped fact replaces a starting fact of the same name.
     fn locals(&mut self, index: usize, scope: &Scope) -> Vec<LocalFact> {
         let mut locals = Vec::new();
         let Some(draft) = self.nodes.get(index) else { return locals };
@@ -177,7 +177,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Warns of outcomes that depend on a node with `waiting: allow`: a rule that waits for a missing fact does not hold them up.
+    /// Warns of outcomes that depend on a node with `waiting: allow`.
     pub(super) fn warn_of_allowed_waiting(&mut self, nodes: &[Node], outcomes: &[Outcome]) {
         let mut behind: Vec<Vec<usize>> = Vec::with_capacity(nodes.len());
         for (place, node) in nodes.iter().enumerate() {
@@ -246,11 +246,11 @@ impl Compiler<'_> {
     }
 }
 
-/// The parts of one owner that are read: dotted paths, the empty one for its whole value.
+/// The parts of one owner that are read: dotted paths; the empty path is its whole value.
 #[derive(Default)]
 struct Parts {
     read: HashSet<String>,
-    /// What stands above them.
+    /// The parts that contain them.
     above: HashSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A request's body, or a command line's pairs, against the schema.
+//! Reads a request's body, or the arguments of a command line, against the schema.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::{InputField, InputSchema};
 use crate::diagnostics::nearest;
 use crate::types::{Record, Value};
 
-/// Why a body is not what a flow takes.
+/// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
     /// It is not JSON.
@@ -26,7 +26,7 @@ pub enum InputError {
         /// What is wrong there.
         message: String,
     },
-    /// It is JSON, and does not fit the flow's inputs.
+    /// It is JSON that does not fit the flow's inputs.
     #[error("{}", .0.iter().map(|problem| format!("{}: {}", problem.pointer, problem.message)).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldProblem>),
 }
@@ -35,7 +35,7 @@ pub enum InputError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FieldProblem {
-    /// Which: a JSON pointer (RFC 6901) into the body.
+    /// The input: a JSON pointer (RFC 6901) into the body.
     pub pointer: String,
     /// A stable code.
     #[schemars(extend("enum" = [
@@ -50,7 +50,7 @@ pub struct FieldProblem {
 /// The body's fields as they were sent, duplicates included.
 struct Body<'a>(Vec<(Name<'a>, serde_json::Value)>);
 
-/// The name of a field: part of the body, unless it has escapes.
+/// The name of a field; borrowed from the body unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -76,16 +76,16 @@ impl<'de> Deserialize<'de> for Body<'de> {
     }
 }
 
-/// `body` without the byte order mark that may stand before it.
+/// `body` without a leading byte order mark.
 pub fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 impl InputSchema {
-    /// Reads a JSON body: a map with every input, those that were not given with their default or null.
+    /// Reads a JSON body as a map of all inputs; inputs that were not given have their default or null.
     ///
     /// # Errors
-    /// [`InputError`], with all that is wrong.
+    /// [`InputError`], with all problems.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
         let Body(fields) = read(without_bom(body))?;
         let mut given = Given::of(self);
@@ -95,16 +95,16 @@ impl InputSchema {
         given.complete()
     }
 
-    /// Reads names and texts, as a command line has them; a list is written as a JSON array.
+    /// Reads names and texts of a command line; a list is written as a JSON array.
     ///
     /// # Errors
-    /// [`InputError::Invalid`], with all that is wrong.
+    /// [`InputError::Invalid`], with all problems.
     pub fn parse_pairs<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Value, InputError> {
         let mut given = Given::of(self);
         for (name, text) in pairs {
             given.add(name, |field, problems| {
                 if !field.is_list {
-                    return field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value));
+                    return field.scalar.read_text(text).and_then(|value| field.check(&value).map(|()| value));
                 }
                 match serde_json::from_str(text) {
                     Ok(json) => value(field, &json, problems),
@@ -115,17 +115,17 @@ impl InputSchema {
         given.complete()
     }
 
-    /// The value that replaces the input `name`, held against what a request may send; `None` where there is no such input.
-    /// `typed` is the value as a command line has it.
+    /// The value that replaces the input `name`, checked as a request's; `None` if there is no such input. `typed` is the value
+    /// as written on a command line.
     ///
     /// # Errors
-    /// What it must be.
+    /// What the value must be.
     pub fn replacement(&self, name: &str, new: &Value, typed: Option<&str>) -> Option<Result<Value, String>> {
         let field = self.fields.iter().find(|field| *field.name == *name)?;
         let mut problems = Vec::new();
         let read = match typed {
             Some(text) if !field.is_list && !new.is_null() => {
-                field.scalar.read_text(text).and_then(|value| field.hold(&value).map(|()| value))
+                field.scalar.read_text(text).and_then(|value| field.check(&value).map(|()| value))
             }
             _ => value(field, &serde_json::to_value(new).unwrap_or_default(), &mut problems),
         };
@@ -195,12 +195,12 @@ impl<'a> Given<'a> {
     }
 }
 
-/// A list's misfits go to `problems` one by one; the empty message says so.
+/// The problems of a list's elements go to `problems`; the list's own message is then empty.
 fn value(field: &InputField, json: &serde_json::Value, problems: &mut Vec<FieldProblem>) -> Result<Value, Misfit> {
     if json.is_null() && !field.required {
         return Ok(field.default.clone().unwrap_or_default());
     }
-    let scalar = |json| field.scalar.read_json(json).and_then(|value| field.hold(&value).map(|()| value));
+    let scalar = |json| field.scalar.read_json(json).and_then(|value| field.check(&value).map(|()| value));
     if !field.is_list {
         return scalar(json);
     }
@@ -219,7 +219,7 @@ fn value(field: &InputField, json: &serde_json::Value, problems: &mut Vec<FieldP
 }
 
 fn problem(name: &str, index: Option<usize>, (code, message): Misfit) -> FieldProblem {
-    // A name of the client's own may be as long as the body: what is echoed is cut.
+    // An unknown name may be as long as the body, so it is cut.
     let name: String = name.chars().take(64).collect();
     let name = name.replace('~', "~0").replace('/', "~1");
     let pointer = index.map_or_else(|| format!("/{name}"), |index| format!("/{name}/{index}"));

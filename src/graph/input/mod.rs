@@ -1,7 +1,7 @@
-//! What a flow takes: the schema of its inputs, and the reading of bodies and command lines against it.
+//! The inputs of a flow: their schema, and the reading of bodies and command lines against it.
 //!
-//! Nothing is guessed: a number is never taken for a text or the reverse, an unknown name is an error, and all that is
-//! wrong is told at once, each with its JSON pointer. No message repeats a value.
+//! Types are not converted: a number is never a text. An unknown name is an error. All problems are reported at once, each with
+//! its JSON pointer. No message repeats a value.
 
 mod json;
 mod schema;
@@ -30,11 +30,11 @@ pub struct InputSchema {
 pub struct InputField {
     /// Its name.
     pub name: FieldName,
-    /// What it is, or what its elements are.
+    /// Its type, or the type of its elements.
     pub scalar: Scalar,
-    /// Whether it is a list of those.
+    /// Whether it is a list.
     pub is_list: bool,
-    /// Whether it must be given. One that is not given is its default, or null.
+    /// Whether it must be given. If it is not given, it is its default, or null.
     pub required: bool,
     /// The most characters of a text.
     pub max_length: Option<usize>,
@@ -46,13 +46,13 @@ pub struct InputField {
     pub maximum: Option<Value>,
     /// The only values it may have.
     pub one_of: Option<Vec<Value>>,
-    /// What it is where it is not given.
+    /// Its value if it is not given.
     pub default: Option<Value>,
-    /// What its author says of it.
+    /// Its description.
     pub description: Option<String>,
 }
 
-/// What an input is.
+/// The type of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scalar {
     /// Text without NUL.
@@ -75,7 +75,7 @@ impl Scalar {
     const ALL: [Self; 7] =
         [Self::Text, Self::Integer, Self::Decimal, Self::Boolean, Self::Date, Self::Timestamp, Self::Uuid];
 
-    /// What the graph calls it.
+    /// Its name in the graph.
     pub fn name(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -111,7 +111,7 @@ impl InputField {
         anchored.strip_prefix("^(?:")?.strip_suffix(")$")
     }
 
-    /// What the graph calls its type: `text`, `list of text`.
+    /// The name of its type in the graph: `text`, `list of text`.
     pub fn type_name(&self) -> String {
         if self.is_list { format!("list of {}", self.scalar.name()) } else { self.scalar.name().to_owned() }
     }

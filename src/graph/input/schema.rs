@@ -157,8 +157,8 @@ fn default_value(field: &InputField, node: &Marked, found: &mut Diagnostics) -> 
         scalar_value(field.scalar, node, found)?
     };
     let misfit = match &value {
-        Value::List(items) => items.iter().find_map(|item| field.hold(item).err()),
-        value => field.hold(value).err(),
+        Value::List(items) => items.iter().find_map(|item| field.check(item).err()),
+        value => field.check(value).err(),
     };
     if let Some((_, message)) = misfit {
         found.push(Diagnostic::error(

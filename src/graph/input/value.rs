@@ -1,4 +1,4 @@
-//! One input's value: read, then held against its limits.
+//! Reads the value of an input, and checks it against its limits.
 
 use jiff::civil::Date;
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{InputField, Scalar};
 use crate::types::{Value, parse_moment};
 
-/// Why a value does not fit: a stable code and a sentence.
+/// Why a value does not fit: a stable code and a message.
 pub(super) type Misfit = (&'static str, String);
 
 impl Scalar {
@@ -36,7 +36,7 @@ impl Scalar {
         Err(self.misfit(found))
     }
 
-    /// Reads what stands in quotes, or on a command line.
+    /// Reads a value in quotes, or from a command line.
     pub(super) fn read_text(self, text: &str) -> Result<Value, Misfit> {
         match self {
             Self::Text if text.contains('\0') => {
@@ -78,8 +78,8 @@ impl Scalar {
 }
 
 impl InputField {
-    /// Holds one value (an element, where the input is a list) against the limits.
-    pub(super) fn hold(&self, value: &Value) -> Result<(), Misfit> {
+    /// Checks a value, or an element of a list, against the limits.
+    pub(super) fn check(&self, value: &Value) -> Result<(), Misfit> {
         if let (Value::Text(text), Some(most)) = (value, self.max_length) {
             let length = text.chars().count();
             if length > most {

@@ -1,19 +1,18 @@
 //! A picture as DOT, the language of Graphviz, which does the layout.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use super::{Box, Kind, Picture, State, colours, is_idle};
+use super::{Box, BoxKind, Picture, State, colours, is_idle};
 
 /// The document.
-pub(super) fn write(picture: &Picture) -> String {
-    let mut out = String::new();
-    put(&mut out, &format!("digraph {} {{", quoted(&picture.flow)));
-    put(
-        &mut out,
-        "  rankdir=LR; bgcolor=white; node [style=filled, fontname=\"sans-serif\", fontsize=12]; edge [color=\"#57606a\"];",
-    );
+pub(super) fn write(picture: &Picture, out: &mut String) -> fmt::Result {
+    writeln!(out, "digraph {} {{", quoted(&picture.flow))?;
+    writeln!(
+        out,
+        "  rankdir=LR; bgcolor=white; node [style=filled, fontname=\"sans-serif\", fontsize=12]; edge [color=\"#57606a\"];"
+    )?;
     for (number, known) in picture.boxes.iter().enumerate() {
-        put(&mut out, &format!("  n{number} [{}];", attributes(picture, known)));
+        writeln!(out, "  n{number} [{}];", attributes(picture, known))?;
     }
     for arrow in &picture.arrows {
         let mut attributes = Vec::new();
@@ -25,23 +24,22 @@ pub(super) fn write(picture: &Picture) -> String {
             Some(false) => attributes.push("color=\"#c6cbd1\"".to_owned()),
             None => {}
         }
-        put(&mut out, &format!("  n{} -> n{} [{}];", arrow.from, arrow.to, attributes.join(", ")));
+        writeln!(out, "  n{} -> n{} [{}];", arrow.from, arrow.to, attributes.join(", "))?;
     }
-    out.push_str("}\n");
-    out
+    writeln!(out, "}}")
 }
 
 fn attributes(picture: &Picture, known: &Box) -> String {
     let (fill, stroke) = colours(picture, known);
     let shape = match known.kind {
-        Kind::Input => "note",
-        Kind::Query => "cylinder",
-        Kind::Rules => "octagon",
-        Kind::Outcome => "box",
+        BoxKind::Input => "note",
+        BoxKind::Query => "cylinder",
+        BoxKind::Rules => "octagon",
+        BoxKind::Outcome => "box",
     };
     let style = match (known.kind, known.state) {
         (_, Some(State::Skipped)) => "filled,dashed",
-        (Kind::Outcome, _) => "filled,rounded",
+        (BoxKind::Outcome, _) => "filled,rounded",
         _ => "filled",
     };
     let label = std::iter::once(&known.title).chain(&known.lines).map(String::as_str).collect::<Vec<_>>().join("\n");
@@ -53,7 +51,7 @@ fn attributes(picture: &Picture, known: &Box) -> String {
     )
 }
 
-/// A quoted text: within quotes only quotes, backslashes and line ends mean anything.
+/// A quoted text. In quotes, only quotes, backslashes and line ends are special.
 fn quoted(text: &str) -> String {
     let mut out = String::from('"');
     for character in text.chars() {
@@ -67,9 +65,4 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-fn put(out: &mut String, line: &str) {
-    // Writing to a text cannot fail.
-    writeln!(out, "{line}").unwrap_or_default();
 }

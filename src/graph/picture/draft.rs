@@ -1,10 +1,10 @@
 //! Boxes and arrows of a flow, not yet placed.
 
-use super::{Arrow, Box, Domain, Kind, NodeRun, Overlay, Picture, State};
+use super::{Arrow, Box, BoxKind, Domain, NodeRun, Overlay, Picture, State};
 use crate::graph::plan::{Flow, Node, Outcome, Work};
 use crate::grl::{FactRef, Owner};
 
-/// Tints and their borders that people with any colour vision tell apart (after Okabe and Ito).
+/// Tints and borders that can be distinguished with any colour vision (after Okabe and Ito).
 const COLOURS: [(&str, &str); 8] = [
     ("#d6ecfa", "#0072b2"),
     ("#fde8c8", "#b86e00"),
@@ -15,9 +15,9 @@ const COLOURS: [(&str, &str); 8] = [
     ("#dfe9f7", "#3f6fb5"),
     ("#e4e4e4", "#444444"),
 ];
-/// Characters of a line; what is longer ends in an ellipsis.
+/// The most characters of a line; a longer line ends in an ellipsis.
 const LONGEST: usize = 42;
-/// Characters of a line of a condition, and its most lines.
+/// The most characters of a line of a condition, and its most lines.
 const CONDITION: (usize, usize) = (34, 3);
 
 /// The boxes and arrows.
@@ -34,7 +34,7 @@ pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
         boxes.push(one(node, run.as_ref()));
     }
     for (place, node) in flow.nodes.iter().enumerate() {
-        // Whoever waits for others has the inputs by then: arrows to all that read them would hide the rest.
+        // Only the first nodes have arrows from the inputs: arrows to all readers would hide the rest.
         let begins = node.depends_on.is_empty();
         if has_inputs && begins && reads(node).iter().any(|fact| fact.owner == Owner::Input) {
             arrows.push(arrow(0, first + place, None));
@@ -75,7 +75,7 @@ fn arrow(from: usize, to: usize, condition: Option<String>) -> Arrow {
     Arrow { from, to, condition, aside: false, ran: None, points: Vec::new() }
 }
 
-fn plain(id: String, kind: Kind, title: &str, lines: &[String]) -> Box {
+fn plain(id: String, kind: BoxKind, title: &str, lines: &[String]) -> Box {
     Box {
         id,
         kind,
@@ -94,7 +94,7 @@ fn plain(id: String, kind: Kind, title: &str, lines: &[String]) -> Box {
 fn inputs(flow: &Flow, is_drawn_over: bool) -> Box {
     let names: Vec<String> = flow.inputs.fields().iter().map(|field| field.name.to_string()).collect();
     let state = is_drawn_over.then_some(State::Done);
-    Box { state, ..plain("input".to_owned(), Kind::Input, "input", &names) }
+    Box { state, ..plain("input".to_owned(), BoxKind::Input, "input", &names) }
 }
 
 fn one(node: &Node, run: Option<&NodeRun>) -> Box {
@@ -103,13 +103,13 @@ fn one(node: &Node, run: Option<&NodeRun>) -> Box {
     let (kind, domain) = match &node.work {
         Work::Query(query) => {
             lines.push(query.domain.to_string());
-            (Kind::Query, Some(query.domain.to_string()))
+            (BoxKind::Query, Some(query.domain.to_string()))
         }
         Work::Rules(rules) => {
             let count = rules.ruleset.rules().len();
             let fired = run.and_then(|run| run.fired).map(|fired| format!("{fired} of ")).unwrap_or_default();
             lines.push(format!("{fired}{count} rule{}", if count == 1 { "" } else { "s" }));
-            (Kind::Rules, None)
+            (BoxKind::Rules, None)
         }
     };
     lines.extend(run.map(timing).unwrap_or_default());
@@ -117,7 +117,7 @@ fn one(node: &Node, run: Option<&NodeRun>) -> Box {
     Box { description, domain, state: run.map(|run| run.state), ..plain(id.clone(), kind, &id, &lines) }
 }
 
-/// What became of the node, where that is not plain, and "at 0.1 ms, took 3.4 ms, 1 row".
+/// The state of the node, if it is not plain, and "at 0.1 ms, took 3.4 ms, 1 row".
 fn timing(run: &NodeRun) -> Vec<String> {
     let state = match run.state {
         State::Skipped => Some("skipped".to_owned()),
@@ -141,19 +141,19 @@ fn ending(number: usize, outcome: &Outcome, overlay: Option<&Overlay>) -> Box {
     let state = overlay.map(|overlay| if overlay.outcome == Some(number) { State::Done } else { State::NotRun });
     let description = Some(format!("{}: {when}", outcome.status));
     // No node's name has a colon.
-    Box { description, state, ..plain(format!("outcome:{number}"), Kind::Outcome, &outcome.status, &wrapped(&when)) }
+    Box { description, state, ..plain(format!("outcome:{number}"), BoxKind::Outcome, &outcome.status, &wrapped(&when)) }
 }
 
-/// The nodes whose facts decide whether the flow ends so, and those that nobody but its answer reads; which of both.
+/// The nodes that decide whether the flow ends so (true), and those that only its answer reads (false).
 fn evidence(flow: &Flow, outcome: &Outcome) -> Vec<(usize, bool)> {
     let is_last = |place: &usize| flow.nodes.get(*place).is_some_and(|node| node.dependents.is_empty());
     let mut nodes: Vec<usize> = outcome.when.iter().flat_map(|when| when.reads().iter().filter_map(place)).collect();
     if outcome.when.is_none() {
         nodes.extend((0..flow.nodes.len()).filter(is_last));
     }
-    let told = outcome.reads();
-    let told = told.iter().filter_map(place).filter(is_last).filter(|place| !nodes.contains(place));
-    let mut all: Vec<(usize, bool)> = told.map(|place| (place, false)).collect();
+    let shown = outcome.reads();
+    let shown = shown.iter().filter_map(place).filter(is_last).filter(|place| !nodes.contains(place));
+    let mut all: Vec<(usize, bool)> = shown.map(|place| (place, false)).collect();
     all.extend(nodes.into_iter().map(|place| (place, true)));
     all.sort_unstable();
     all.dedup();

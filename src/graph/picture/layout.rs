@@ -1,12 +1,12 @@
 //! Places for boxes and arrows: in layers from left to right (Sugiyama, Tagawa and Toda, 1981).
 //!
-//! A box stands one layer behind the last of those it depends on, outcomes behind all. An arrow over several layers gets a
-//! place in each, so that it never runs through a box. The order in a layer follows the mean place of its neighbours, in
-//! sweeps to and fro; neighbours change places where that spares crossings (Gansner, Koutsofios, North and Vo, 1993), and
-//! the order with the fewest is kept. The boxes of a layer are equally wide. Heights follow the neighbours as far as the gaps allow
-//! (pooling those that would overlap).
+//! A box is one layer after the last box that it depends on; outcomes are in the last layer. An arrow over several layers has a
+//! place in each, so that it never crosses a box. The order in a layer follows the mean position of the neighbours, in
+//! alternating sweeps; adjacent boxes are swapped if that saves crossings (Gansner, Koutsofios, North and Vo, 1993), and the order
+//! with the fewest crossings is kept. The boxes of a layer have one width. Heights follow the neighbours as far as the gaps allow
+//! (pool adjacent violators).
 
-use super::{Kind, LABEL_CHARACTER, LEGEND_ROW, Picture, label, legend};
+use super::{BoxKind, LABEL_CHARACTER, LEGEND_ROW, Picture, label, legend};
 
 const MARGIN: f64 = 24.0;
 /// Between layers: room for arrows and their conditions.
@@ -15,13 +15,13 @@ const GAP_Y: f64 = 24.0;
 /// The height that an arrow needs in a layer it passes.
 const LANE: f64 = 12.0;
 const LINE: f64 = 17.0;
-/// A character of the title and of other lines is hardly ever wider.
+/// The width of a character of the title, and of other lines.
 const TITLE_CHARACTER: f64 = 8.4;
 const CHARACTER: f64 = 7.0;
 const PADDING: f64 = 30.0;
-/// What a box took may be written behind its last line.
+/// Room for a duration after the last line of a box.
 const TIMING: f64 = 58.0;
-/// The sign of a database stands beside the title, and as much room on its other side.
+/// Room for the sign of a database beside the title, on both sides.
 const SIGN: f64 = 36.0;
 const NARROWEST: f64 = 110.0;
 const SWEEPS: usize = 12;
@@ -48,10 +48,10 @@ struct Layout {
 /// Gives every box and arrow of the picture its place.
 pub(super) fn place(picture: &mut Picture) {
     for known in &mut picture.boxes {
-        let sign = if known.kind == Kind::Query { SIGN } else { 0.0 };
+        let sign = if known.kind == BoxKind::Query { SIGN } else { 0.0 };
         let title = wide(&known.title).mul_add(TITLE_CHARACTER, sign);
         let timing = |number: usize| match known.kind {
-            Kind::Query | Kind::Rules if number + 1 == known.lines.len() && known.state.is_none() => TIMING,
+            BoxKind::Query | BoxKind::Rules if number + 1 == known.lines.len() && known.state.is_none() => TIMING,
             _ => 0.0,
         };
         let lines = known.lines.iter().enumerate().map(|(number, line)| wide(line).mul_add(CHARACTER, timing(number)));
@@ -173,7 +173,7 @@ impl Layout {
         *slots = order.into_iter().filter_map(|at| slots.get(at).copied()).collect();
     }
 
-    /// Lets two that stand one above the other change places wherever that spares crossings.
+    /// Swaps adjacent slots if that saves crossings.
     fn swap_neighbours(&mut self, layer: usize) {
         let places = self.places();
         let at = |slot: &usize| places.get(*slot).copied().unwrap_or(0.0);
@@ -224,7 +224,7 @@ impl Layout {
         count
     }
 
-    /// Heights: first stacked, then drawn towards the neighbours.
+    /// Sets the heights: stacked first, then moved towards the neighbours.
     fn settle(&mut self) {
         for layer in 0..self.layers.len() {
             let mut y = 0.0;
@@ -256,7 +256,7 @@ impl Layout {
             }
             neighbours.iter().map(|other| y(*other)).sum::<f64>() / size(neighbours.len())
         };
-        // The distance of each middle from the first one where all stand as close as they may.
+        // The distance of each middle from the first one, if all are as close as possible.
         let mut offsets = Vec::with_capacity(slots.len());
         let mut offset = 0.0;
         for (number, slot) in slots.iter().enumerate() {
@@ -342,7 +342,7 @@ impl Layout {
         points
     }
 
-    /// Where on the side of a box an arrow ends, from 0 to 1: in the order of the other ends.
+    /// The position on the side of a box where an arrow ends, from 0 to 1, in the order of the other ends.
     fn port(&self, number: usize, of: usize, leaving: bool) -> f64 {
         let other = |route: &Vec<usize>| {
             let next = if leaving { route.get(1) } else { route.len().checked_sub(2).and_then(|at| route.get(at)) };
@@ -371,7 +371,7 @@ impl Slot {
 /// By box: its layer.
 fn ranks(picture: &Picture) -> Vec<usize> {
     let mut ranks = vec![0; picture.boxes.len()];
-    // Boxes stand behind those they depend on, so one pass in their order is enough.
+    // Boxes come after those that they depend on, so one pass is enough.
     for to in 0..ranks.len() {
         let before = picture.arrows.iter().filter(|arrow| arrow.to == to).map(|arrow| rank(&ranks, arrow.from) + 1);
         let layer = before.max().unwrap_or(0);
@@ -379,15 +379,15 @@ fn ranks(picture: &Picture) -> Vec<usize> {
             *known = layer;
         }
     }
-    let is_outcome = |place: usize| picture.boxes.get(place).is_some_and(|known| known.kind == Kind::Outcome);
+    let is_outcome = |place: usize| picture.boxes.get(place).is_some_and(|known| known.kind == BoxKind::Outcome);
     let last = ranks.iter().enumerate().filter(|(place, _)| !is_outcome(*place)).map(|(_, rank)| rank + 1).max();
     for (place, rank) in ranks.iter_mut().enumerate() {
         if is_outcome(place) {
             *rank = last.unwrap_or(0);
         }
     }
-    // A box without anything before it stands beside the first ones, not beside the inputs.
-    if picture.boxes.first().is_some_and(|first| first.kind == Kind::Input) {
+    // A box that depends on nothing is beside the first boxes, not beside the inputs.
+    if picture.boxes.first().is_some_and(|first| first.kind == BoxKind::Input) {
         ranks.iter_mut().skip(1).filter(|rank| **rank == 0).for_each(|rank| *rank = 1);
     }
     ranks

@@ -1,30 +1,30 @@
 //! A picture as a Mermaid flowchart, which Markdown viewers draw.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use super::{Box, CHOSEN, DEGRADED, FAILED, Kind, Picture, State};
+use super::{Box, BoxKind, CHOSEN, DEGRADED, FAILED, Picture, State};
 
 /// The document.
-pub(super) fn write(picture: &Picture) -> String {
-    let mut out = String::from("flowchart LR\n");
+pub(super) fn write(picture: &Picture, out: &mut String) -> fmt::Result {
+    writeln!(out, "flowchart LR")?;
     for (number, known) in picture.boxes.iter().enumerate() {
         let label = label(known);
         let shape = match known.kind {
-            Kind::Input => format!("[/{label}/]"),
-            Kind::Query => format!("[({label})]"),
-            Kind::Rules => format!("{{{{{label}}}}}"),
-            Kind::Outcome => format!("([{label}])"),
+            BoxKind::Input => format!("[/{label}/]"),
+            BoxKind::Query => format!("[({label})]"),
+            BoxKind::Rules => format!("{{{{{label}}}}}"),
+            BoxKind::Outcome => format!("([{label}])"),
         };
         let class = picture.domain(known).map(|(number, _)| format!(":::d{number}")).unwrap_or_default();
-        put(&mut out, &format!("  n{number}{shape}{class}"));
+        writeln!(out, "  n{number}{shape}{class}")?;
     }
     for arrow in &picture.arrows {
         let condition = arrow.condition.as_ref().map(|condition| format!("|{}|", quoted(condition)));
         let line = if condition.is_some() || arrow.ran == Some(false) { "-.->" } else { "-->" };
-        put(&mut out, &format!("  n{} {line}{} n{}", arrow.from, condition.unwrap_or_default(), arrow.to));
+        writeln!(out, "  n{} {line}{} n{}", arrow.from, condition.unwrap_or_default(), arrow.to)?;
     }
     for (number, domain) in picture.domains.iter().enumerate() {
-        put(&mut out, &format!("  classDef d{number} fill:{},stroke:{},color:#1f2328", domain.fill, domain.stroke));
+        writeln!(out, "  classDef d{number} fill:{},stroke:{},color:#1f2328", domain.fill, domain.stroke)?;
     }
     let style = |state| match state {
         State::Failed => Some(format!("stroke:{FAILED},stroke-width:3px")),
@@ -34,10 +34,10 @@ pub(super) fn write(picture: &Picture) -> String {
     };
     for (number, known) in picture.boxes.iter().enumerate() {
         if let Some(style) = known.state.and_then(style) {
-            put(&mut out, &format!("  style n{number} {style}"));
+            writeln!(out, "  style n{number} {style}")?;
         }
     }
-    out
+    Ok(())
 }
 
 fn label(known: &Box) -> String {
@@ -55,16 +55,11 @@ fn escaped(text: &str) -> String {
     for character in text.chars() {
         match character {
             '#' | '"' | '<' | '>' | '&' | '`' | ';' | '\\' => {
-                write!(out, "#{};", u32::from(character)).unwrap_or_default();
+                out.push_str(&format!("#{};", u32::from(character)));
             }
             c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }
     out
-}
-
-fn put(out: &mut String, line: &str) {
-    // Writing to a text cannot fail.
-    writeln!(out, "{line}").unwrap_or_default();
 }

@@ -1,8 +1,8 @@
-//! A flow as a picture: as JSON for programs that draw, as DOT and Mermaid for those that lay out, and as SVG for documents.
+//! Pictures of a flow: JSON with places for programs that draw, such as the console; DOT and Mermaid for programs that lay out
+//! the graph themselves; SVG for documents.
 //!
-//! `draft` makes boxes and arrows of a compiled flow, `layout` gives them places, and each writer says them in its language.
-//! An [`Overlay`] draws one decision over it: what ran, how long, which way it ended. Pure functions of floor 1: no file, no
-//! socket, and the same flow always gives the same picture, to the letter.
+//! `draft` makes boxes and arrows of a compiled flow, `layout` gives them places, and a writer for each language writes them.
+//! An [`Overlay`] adds one decision: what ran, for how long, and how it ended. The same flow always gives the same text.
 
 mod dot;
 mod draft;
@@ -11,6 +11,7 @@ mod mermaid;
 mod svg;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use super::plan::Flow;
 use crate::types::NodeId;
 
-/// One decision, to be drawn over its flow.
+/// One decision over its flow.
 #[derive(Debug, Clone, Default)]
 pub struct Overlay {
     /// What each node did.
@@ -61,10 +62,10 @@ pub enum State {
     Failed,
 }
 
-/// What a box stands for.
+/// The kind of a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum BoxKind {
     /// The flow's inputs.
     Input,
     /// A node that asks a database.
@@ -80,10 +81,10 @@ pub enum Kind {
 pub struct Picture {
     /// The flow.
     pub flow: String,
-    /// What its author says of it.
+    /// Its description.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// How the decision that is drawn over it ended.
+    /// How the decision ended, if one is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ending: Option<String>,
     /// Its width.
@@ -103,19 +104,19 @@ pub struct Picture {
 pub struct Box {
     /// A node's name; of inputs and outcomes, a name that no node has.
     pub id: String,
-    /// What it stands for.
-    pub kind: Kind,
+    /// Its kind.
+    pub kind: BoxKind,
     /// Its first line.
     pub title: String,
     /// What stands below.
     pub lines: Vec<String>,
-    /// What its author says of it, and what does not fit into it.
+    /// Its description, and what does not fit into it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The domain it asks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// What became of it in the decision that is drawn over the flow.
+    /// Its state in the decision, if one is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
     /// Its left side.
@@ -138,13 +139,13 @@ pub struct Arrow {
     /// The condition under which its target runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// Whether what it brings only fills the answer, and decides nothing.
+    /// Whether it only fills the answer, and decides nothing.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub aside: bool,
-    /// Whether the decision that is drawn over the flow went this way.
+    /// Whether the decision went this way, if one is drawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ran: Option<bool>,
-    /// Where it goes: its ends, and between them pairs that stand for level stretches.
+    /// Its ends and, between them, pairs of points for level stretches.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -175,17 +176,17 @@ impl Picture {
 
     /// As DOT, the language of Graphviz.
     pub fn dot(&self) -> String {
-        dot::write(self)
+        text(|out| dot::write(self, out))
     }
 
     /// As a Mermaid flowchart.
     pub fn mermaid(&self) -> String {
-        mermaid::write(self)
+        text(|out| mermaid::write(self, out))
     }
 
     /// As SVG.
     pub fn svg(&self) -> String {
-        svg::write(self)
+        text(|out| svg::write(self, out))
     }
 
     fn domain(&self, of: &Box) -> Option<(usize, &Domain)> {
@@ -194,7 +195,14 @@ impl Picture {
     }
 }
 
-/// A condition beside an arrow has at most so many characters.
+fn text(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut out = String::new();
+    // Writing to a `String` cannot fail.
+    write(&mut out).unwrap_or_default();
+    out
+}
+
+/// The most characters of a condition beside an arrow.
 const LABEL: usize = 26;
 /// The width of one, in pixels.
 const LABEL_CHARACTER: f64 = 6.4;
@@ -203,7 +211,7 @@ const LEGEND_ROW: f64 = 22.0;
 /// Where the legend begins, from the left.
 const LEGEND_LEFT: f64 = 24.0;
 
-/// By domain: where it stands in the legend of a picture of this width, and in which row.
+/// By domain: its position and row in the legend of a picture of this width.
 fn legend(domains: &[Domain], width: f64) -> Vec<(f64, usize)> {
     let (mut x, mut row) = (LEGEND_LEFT, 0);
     let mut places = Vec::with_capacity(domains.len());
@@ -218,7 +226,7 @@ fn legend(domains: &[Domain], width: f64) -> Vec<(f64, usize)> {
     places
 }
 
-/// A condition as it stands beside its arrow.
+/// A condition as shown beside its arrow.
 fn label(condition: &str) -> String {
     if condition.chars().count() <= LABEL {
         return condition.to_owned();
@@ -232,18 +240,18 @@ const FAILED: &str = "#b3261e";
 const DEGRADED: &str = "#6639ba";
 const CHOSEN: &str = "#1a7f37";
 
-/// The colours of a box: its own, and, where it went wrong, of what went wrong.
+/// The fill and border of a box, by its domain and state.
 fn colours(picture: &Picture, of: &Box) -> (&'static str, &'static str) {
     let (fill, stroke) = picture.domain(of).map_or(PLAIN, |(_, domain)| (domain.fill, domain.stroke));
     match (of.state, of.kind) {
         (Some(State::Failed), _) => (fill, FAILED),
         (Some(State::Degraded), _) => (fill, DEGRADED),
-        (Some(State::Done), Kind::Outcome) => ("#dafbe1", CHOSEN),
+        (Some(State::Done), BoxKind::Outcome) => ("#dafbe1", CHOSEN),
         _ => (fill, stroke),
     }
 }
 
-/// Whether a decision passed it by.
+/// Whether it did not run in the decision.
 fn is_idle(of: &Box) -> bool {
     matches!(of.state, Some(State::NotRun | State::Skipped))
 }

@@ -1,45 +1,39 @@
-//! A picture as SVG: black on white wherever it is shown, no script, no font of its own.
+//! A picture as SVG: black on white, without scripts and fonts.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use super::{Arrow, Box, Kind, LEGEND_ROW, PLAIN, Picture, State, colours, is_idle};
+use super::{Arrow, Box, BoxKind, LEGEND_ROW, PLAIN, Picture, State, colours, is_idle};
 
 const FONT: &str = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif";
 
 /// The document.
-pub(super) fn write(picture: &Picture) -> String {
-    let mut out = String::new();
+pub(super) fn write(picture: &Picture, out: &mut String) -> fmt::Result {
     let (width, height) = (picture.width, picture.height);
     let name = escaped(&picture.flow);
     let said = escaped(picture.ending.as_deref().or(picture.description.as_deref()).unwrap_or("a flow"));
-    put(
-        &mut out,
-        &format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FONT}\">"
-        ),
-    );
-    put(&mut out, &format!("<title>{name}</title>\n<desc>{said}</desc>"));
-    put(&mut out, "<defs>");
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FONT}\">"
+    )?;
+    writeln!(out, "<title>{name}</title>\n<desc>{said}</desc>")?;
+    writeln!(out, "<defs>")?;
     for (id, colour) in [("tip", "#57606a"), ("tip-ran", "#1f2328"), ("tip-idle", "#c6cbd1")] {
-        put(
-            &mut out,
-            &format!(
-                "<marker id=\"{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"{colour}\"/></marker>"
-            ),
-        );
+        writeln!(
+            out,
+            "<marker id=\"{id}\" viewBox=\"0 0 8 8\" refX=\"7.5\" refY=\"4\" markerUnits=\"userSpaceOnUse\" markerWidth=\"9\" markerHeight=\"9\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"{colour}\"/></marker>"
+        )?;
     }
-    put(&mut out, "</defs>");
-    put(&mut out, &format!("<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>"));
-    arrows(picture, &mut out);
-    picture.boxes.iter().for_each(|known| one(picture, known, &mut out));
-    picture.arrows.iter().for_each(|arrow| condition(arrow, &mut out));
-    legend(picture, &mut out);
-    out.push_str("</svg>\n");
-    out
+    writeln!(out, "</defs>")?;
+    writeln!(out, "<rect width=\"{width}\" height=\"{height}\" fill=\"#ffffff\"/>")?;
+    arrows(picture, out)?;
+    picture.boxes.iter().try_for_each(|known| one(picture, known, out))?;
+    picture.arrows.iter().try_for_each(|arrow| condition(arrow, out))?;
+    legend(picture, out)?;
+    writeln!(out, "</svg>")
 }
 
-fn arrows(picture: &Picture, out: &mut String) {
-    // What ran lies over what did not.
+fn arrows(picture: &Picture, out: &mut String) -> fmt::Result {
+    // Arrows that ran are drawn over the others.
     let mut arrows: Vec<_> = picture.arrows.iter().collect();
     arrows.sort_by_key(|arrow| arrow.ran == Some(true));
     for arrow in &arrows {
@@ -50,27 +44,24 @@ fn arrows(picture: &Picture, out: &mut String) {
             Some(false) => ("#c6cbd1", "tip-idle", 1.2),
         };
         let dashes = if arrow.condition.is_some() { " stroke-dasharray=\"6 4\"" } else { "" };
-        put(
+        writeln!(
             out,
-            &format!(
-                "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{stroke}\"{dashes} marker-end=\"url(#{tip})\"/>",
-                path(&arrow.points)
-            ),
-        );
+            "<path d=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{stroke}\"{dashes} marker-end=\"url(#{tip})\"/>",
+            path(&arrow.points)
+        )?;
     }
+    Ok(())
 }
 
 /// The condition of an arrow, over everything else.
-fn condition(arrow: &Arrow, out: &mut String) {
-    let (Some(condition), Some((x, y))) = (&arrow.condition, last_bend(&arrow.points)) else { return };
+fn condition(arrow: &Arrow, out: &mut String) -> fmt::Result {
+    let (Some(condition), Some((x, y))) = (&arrow.condition, last_bend(&arrow.points)) else { return Ok(()) };
     let (full, short, x, y) = (escaped(condition), escaped(&super::label(condition)), x + 8.0, y - 5.0);
     let halo = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"";
-    put(
+    writeln!(
         out,
-        &format!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"11\" fill=\"#1f2328\" {halo}><title>{full}</title>{short}</text>"
-        ),
-    );
+        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"11\" fill=\"#1f2328\" {halo}><title>{full}</title>{short}</text>"
+    )
 }
 
 /// Curves between layers, level through them.
@@ -90,78 +81,61 @@ fn path(points: &[(f64, f64)]) -> String {
     path
 }
 
-/// Where the last curve begins: there arrows to one box are still apart, and so are their conditions.
+/// The start of the last curve, where arrows to one box, and their conditions, are still apart.
 fn last_bend(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let [.., bend, _] = points else { return None };
     Some(*bend)
 }
 
-fn one(picture: &Picture, known: &Box, out: &mut String) {
+fn one(picture: &Picture, known: &Box, out: &mut String) -> fmt::Result {
     let Box { x, y, width, height, .. } = known;
     let (fill, stroke) = colours(picture, known);
     let dim = if is_idle(known) { " opacity=\"0.45\"" } else { "" };
     let dashes = if known.state == Some(State::Skipped) { " stroke-dasharray=\"5 4\"" } else { "" };
     let thick = if known.state.is_some() && !is_idle(known) { 2.2 } else { 1.4 };
     let style = format!("fill=\"{fill}\" stroke=\"{stroke}\" stroke-width=\"{thick}\"{dashes}");
-    put(out, &format!("<g{dim}>"));
-    let name = if known.kind == Kind::Outcome { &known.title } else { &known.id };
+    writeln!(out, "<g{dim}>")?;
+    let name = if known.kind == BoxKind::Outcome { &known.title } else { &known.id };
     let full = known.description.as_ref().map_or_else(|| name.clone(), |said| format!("{name}: {said}"));
-    put(out, &format!("<title>{}</title>", escaped(&full)));
+    writeln!(out, "<title>{}</title>", escaped(&full))?;
+    let rect = format!("<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"");
     match known.kind {
-        Kind::Query => {
-            put(
-                out,
-                &format!(
-                    "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\" {style}/>"
-                ),
-            );
-            cylinder(x + width - 20.0, y + 8.0, stroke, out);
+        BoxKind::Query => {
+            writeln!(out, "{rect} rx=\"3\" {style}/>")?;
+            cylinder(x + width - 20.0, y + 8.0, stroke, out)?;
         }
-        Kind::Rules => put(out, &format!("<path d=\"{}\" {style}/>", chamfered(known))),
-        Kind::Input => put(
-            out,
-            &format!(
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"3\" fill=\"#ffffff\" stroke=\"{stroke}\" stroke-width=\"{thick}\" stroke-dasharray=\"2 3\"/>"
-            ),
-        ),
-        Kind::Outcome => put(
-            out,
-            &format!(
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" rx=\"{:.1}\" {style}/>",
-                height / 2.0
-            ),
-        ),
+        BoxKind::Rules => writeln!(out, "<path d=\"{}\" {style}/>", chamfered(known))?,
+        BoxKind::Input => {
+            let style =
+                format!("fill=\"#ffffff\" stroke=\"{stroke}\" stroke-width=\"{thick}\" stroke-dasharray=\"2 3\"");
+            writeln!(out, "{rect} rx=\"3\" {style}/>")?;
+        }
+        BoxKind::Outcome => writeln!(out, "{rect} rx=\"{:.1}\" {style}/>", height / 2.0)?,
     }
     let (centre, mut line) = (x + width / 2.0, y + 24.0);
-    put(
+    writeln!(
         out,
-        &format!(
-            "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"14\" font-weight=\"600\" text-anchor=\"middle\" fill=\"#1f2328\">{}</text>",
-            escaped(&known.title)
-        ),
-    );
+        "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"14\" font-weight=\"600\" text-anchor=\"middle\" fill=\"#1f2328\">{}</text>",
+        escaped(&known.title)
+    )?;
     for text in &known.lines {
         line += 17.0;
-        put(
+        writeln!(
             out,
-            &format!(
-                "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"12\" text-anchor=\"middle\" fill=\"#424a53\">{}</text>",
-                escaped(text)
-            ),
-        );
+            "<text x=\"{centre:.1}\" y=\"{line:.1}\" font-size=\"12\" text-anchor=\"middle\" fill=\"#424a53\">{}</text>",
+            escaped(text)
+        )?;
     }
-    put(out, "</g>");
+    writeln!(out, "</g>")
 }
 
 /// The sign of a database.
-fn cylinder(x: f64, y: f64, stroke: &str, out: &mut String) {
-    put(
+fn cylinder(x: f64, y: f64, stroke: &str, out: &mut String) -> fmt::Result {
+    writeln!(
         out,
-        &format!(
-            "<path d=\"M{x:.1} {:.1}v8a6 2.5 0 0 0 12 0v-8a6 2.5 0 0 0 -12 0a6 2.5 0 0 0 12 0\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"1.2\"/>",
-            y + 2.5
-        ),
-    );
+        "<path d=\"M{x:.1} {:.1}v8a6 2.5 0 0 0 12 0v-8a6 2.5 0 0 0 -12 0a6 2.5 0 0 0 12 0\" fill=\"none\" stroke=\"{stroke}\" stroke-width=\"1.2\"/>",
+        y + 2.5
+    )
 }
 
 /// A box with its corners cut.
@@ -172,32 +146,29 @@ fn chamfered(known: &Box) -> String {
     format!("M{:.1} {y:.1}h{w:.1}l{cut} {cut}v{h:.1}l-{cut} {cut}h-{w:.1}l-{cut} -{cut}v-{h:.1}z", x + cut)
 }
 
-fn legend(picture: &Picture, out: &mut String) {
+fn legend(picture: &Picture, out: &mut String) -> fmt::Result {
     let places = super::legend(&picture.domains, picture.width);
     let rows = places.last().map_or(0, |(_, row)| row + 1);
     for (domain, (x, row)) in picture.domains.iter().zip(places) {
         #[expect(clippy::cast_precision_loss, reason = "rows of a legend")]
         let y = LEGEND_ROW.mul_add(-((rows - row) as f64), picture.height - 6.0);
-        put(
+        writeln!(
             out,
-            &format!(
-                "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{}\" stroke=\"{}\"/>",
-                domain.fill, domain.stroke
-            ),
-        );
+            "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"14\" height=\"14\" rx=\"3\" fill=\"{}\" stroke=\"{}\"/>",
+            domain.fill, domain.stroke
+        )?;
         let (x, y) = (x + 20.0, y + 11.5);
-        put(
+        writeln!(
             out,
-            &format!(
-                "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"12\" fill=\"{}\">{}</text>",
-                PLAIN.1,
-                escaped(&domain.name)
-            ),
-        );
+            "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"12\" fill=\"{}\">{}</text>",
+            PLAIN.1,
+            escaped(&domain.name)
+        )?;
     }
+    Ok(())
 }
 
-/// Text for XML; what XML cannot hold at all is a question mark.
+/// Text for XML; characters that XML does not allow become question marks.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -212,9 +183,4 @@ fn escaped(text: &str) -> String {
         }
     }
     out
-}
-
-fn put(out: &mut String, line: &str) {
-    // Writing to a text cannot fail.
-    writeln!(out, "{line}").unwrap_or_default();
 }

@@ -1,4 +1,4 @@
-//! Functions of dates and moments.
+//! Functions of dates and timestamps.
 
 use jiff::civil::Date;
 use jiff::{Span, Unit};
@@ -73,7 +73,7 @@ fn timestamp(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value
     }
 }
 
-/// Whether `text` is written as a day: the parser itself would take the day of a moment, whose zone then gets lost.
+/// Whether `text` is a day. The parser would also accept a timestamp, and lose its time zone.
 pub(in crate::grl) fn is_day(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
 }

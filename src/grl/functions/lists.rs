@@ -1,4 +1,4 @@
-//! Functions of lists, or of several arguments as if they were one.
+//! Functions of a list, or of several arguments in place of one.
 
 use super::{Function, Gives, MANY, Takes};
 use crate::grl::ast::{Arithmetic, Compare};
