@@ -1,29 +1,66 @@
-//! What a flow answers.
+//! What a run gives, and what a client receives of it.
 
-use serde::ser::SerializeMap;
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
 
+use super::error::FlowError;
 use super::explain::{Explanation, REDACTED, Redaction};
-use crate::graph::Outcome;
+use super::trace::Trace;
+use crate::graph::{Flow, Outcome};
 use crate::types::{FieldName, NodeId, Value};
 
-/// What a flow answers: `{"status", "message", ...body}`, and `"degraded"` where a node's default stood in for its
-/// database.
-#[derive(Debug, Clone, PartialEq)]
+/// A decision, or why there is none.
+#[derive(Debug)]
+pub struct Report {
+    /// The decision.
+    pub result: Result<Decision, FlowError>,
+    /// What the run did, where its options ask for that.
+    pub trace: Option<Arc<Trace>>,
+}
+
+impl Report {
+    /// What a client receives, with an explanation where it `explains`. `what_if` names the facts that were replaced.
+    ///
+    /// # Errors
+    /// Why there is no decision, with the explanation of the run.
+    pub fn answer(
+        self,
+        flow: &Flow,
+        explains: bool,
+        what_if: Vec<String>,
+    ) -> Result<Answer, (FlowError, Option<Box<Explanation>>)> {
+        let trace = self.trace.as_deref().filter(|_| explains);
+        let explain = trace.map(|trace| Box::new(Explanation::of(flow, trace, self.result.is_ok())));
+        match self.result {
+            Ok(decision) => Ok(Answer { decision, what_if, explain }),
+            Err(error) => Err((error, explain)),
+        }
+    }
+}
+
+/// A decision: `{"status", "message", ...body, "degraded"}`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Decision {
     /// The outcome's name, such as `success` or `no_order`.
     pub status: String,
     /// What it means, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The rest of the answer, in the order of the graph.
+    /// The other fields, in the order of the graph.
+    #[serde(flatten, serialize_with = "fields")]
     pub body: Vec<(FieldName, Value)>,
-    /// The nodes whose default stood in for an answer of their database.
+    /// The nodes whose default replaced an answer of their database.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<NodeId>,
 }
 
+fn fields<S: Serializer>(body: &[(FieldName, Value)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(body.iter().map(|(name, value)| (&**name, value)))
+}
+
 impl Decision {
-    /// The decision as a file may keep it: the answer shows what the author of `outcome`, from which it was made, wants told, and
-    /// the file nothing that the graph redacts.
+    /// The decision as records keep it: without the values that the graph redacts. `outcome` is the one that it was made from.
     #[must_use]
     pub fn redacted(&self, redaction: &Redaction, outcome: &Outcome) -> Self {
         let mut kept = self.clone();
@@ -47,60 +84,18 @@ impl Decision {
         let degraded = (!self.degraded.is_empty()).then(|| field("degraded", degraded()));
         Value::map(fields.chain(self.body.iter().cloned()).chain(degraded))
     }
-
-    /// Writes its fields into a map that may hold more.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("status", &self.status)?;
-        if let Some(message) = &self.message {
-            map.serialize_entry("message", message)?;
-        }
-        for (name, value) in &self.body {
-            map.serialize_entry(&**name, value)?;
-        }
-        if self.degraded.is_empty() { Ok(()) } else { map.serialize_entry("degraded", &self.degraded) }
-    }
 }
 
-impl Serialize for Decision {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.write_fields(&mut map)?;
-        map.end()
-    }
-}
-
-/// A decision with what explains it.
-#[derive(Debug, Clone)]
+/// What a client receives: a decision, and what explains it.
+#[derive(Debug, Clone, Serialize)]
 pub struct Answer {
     /// The decision.
+    #[serde(flatten)]
     pub decision: Decision,
-    /// Why, where somebody asked: `explain`.
-    pub explain: Option<Box<Explanation>>,
-    /// The facts that were replaced, where some were: `what_if`.
+    /// The facts that were replaced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub what_if: Vec<String>,
-}
-
-impl Answer {
-    /// Writes its fields into a map that may hold more.
-    ///
-    /// # Errors
-    /// Those of the serializer.
-    pub fn write_fields<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        self.decision.write_fields(map)?;
-        if !self.what_if.is_empty() {
-            map.serialize_entry("what_if", &self.what_if)?;
-        }
-        self.explain.as_ref().map_or(Ok(()), |explain| map.serialize_entry("explain", explain))
-    }
-}
-
-impl Serialize for Answer {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        self.write_fields(&mut map)?;
-        map.end()
-    }
+    /// The explanation, where the client asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Box<Explanation>>,
 }

@@ -11,26 +11,17 @@ use std::sync::Arc;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
-use super::decision::Decision;
+use super::decision::Report;
 use super::error::FlowError;
 use super::facts::Known;
 use super::node::{self, NodeResult, Task};
 use super::options::RunOptions;
 use super::outcome;
 use super::ports::Ports;
-use super::trace::{NodeEnd, NodeTrace, Notes, Skip, Trace};
+use super::trace::{NodeEnd, NodeTrace, Notes, Skip};
 use crate::graph::{Flow, Guard, Node, Outcome, QueryNode, Work};
 use crate::grl::{Facts, Lookup, Owner, Unknowns};
 use crate::types::{DomainName, NodeId, Value};
-
-/// What a run gives: a decision or why there is none, and what it did where it was asked to note that.
-#[derive(Debug)]
-pub struct Report {
-    /// The decision.
-    pub result: Result<Decision, FlowError>,
-    /// What the run did.
-    pub trace: Option<Arc<Trace>>,
-}
 
 /// Decides `flow` for `inputs` (a map with every input, as [`crate::graph::InputSchema`] makes it).
 ///

@@ -10,8 +10,8 @@ use num_bigint::BigInt;
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use super::decision::Report;
 use super::error::{FlowError, RulesError};
-use super::executor::Report;
 use super::offline::{self, Answers, OfflineEngines};
 use super::options::RunOptions;
 use super::overrides::Overrides;

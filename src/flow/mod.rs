@@ -22,9 +22,9 @@ mod ports;
 mod query;
 mod trace;
 
-pub use decision::{Answer, Decision};
+pub use decision::{Answer, Decision, Report};
 pub use error::{FlowError, RulesError, Undecided};
-pub use executor::{Report, run};
+pub use executor::run;
 pub use missing::{Missing, Waiting};
 pub use options::RunOptions;
 pub use overrides::Overrides;

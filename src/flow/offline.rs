@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decision::Report;
 use super::error::RulesError;
-use super::executor::{Report, run_at_once};
+use super::executor::run_at_once;
 use super::options::RunOptions;
 use super::ports::Ports;
 use super::query::{QueryAnswer, QueryError, QueryErrorKind};

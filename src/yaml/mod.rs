@@ -13,8 +13,6 @@ mod builder;
 mod check;
 mod deserialize;
 mod formats;
-#[cfg(test)]
-mod keys;
 mod limits;
 mod marked;
 mod merge;
@@ -27,8 +25,6 @@ mod tests;
 pub use check::schema_of;
 pub use deserialize::{Any, checked, deserialize};
 pub use formats::socket_address;
-#[cfg(test)]
-pub(crate) use keys::same_keys;
 pub use limits::Limits;
 pub use marked::{Entry, Kind, Marked};
 pub use parse::parse;

@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use tokio::time::{Instant, timeout_at};
 
 use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
 use crate::actors::coordinator::{BatchPlace, BoundFlow};
-use crate::flow::explain::Explanation;
-use crate::flow::{Answer, Detail, Report, RunOptions};
+use crate::flow::{Answer, Detail, RunOptions};
 use crate::http::{Label, Problem, Service, Settings};
 use crate::types::{Clock, Deadline};
 
@@ -46,14 +44,17 @@ pub struct Line {
 
 /// `{"index", ...decision}`, or `{"index", "error": problem}`.
 impl Serialize for Line {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("index", &self.index)?;
-        match &self.result {
-            Ok(answer) => answer.write_fields(&mut map)?,
-            Err(problem) => map.serialize_entry("error", problem)?,
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Fields<'a> {
+            index: usize,
+            #[serde(flatten)]
+            answer: Option<&'a Answer>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            error: Option<&'a Problem>,
         }
-        map.end()
+        let Self { index, result } = self;
+        Fields { index: *index, answer: result.as_ref().ok(), error: result.as_ref().err() }.serialize(serializer)
     }
 }
 
@@ -138,13 +139,9 @@ impl Batch {
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
         let label = Label { id: format!("{}/{index}", self.label.id), caller: self.label.caller.clone() };
         let place = BatchPlace { index, limit: self.settings.request_timeout };
-        let Report { result, trace } = self.service.decide_in_turn(&self.flow, inputs, run, (&label, place)).await;
-        let trace = trace.as_deref().filter(|_| self.explains);
-        let explain = trace.map(|trace| Box::new(Explanation::of(self.flow.flow(), trace, result.is_ok())));
-        match result {
-            Ok(decision) => Ok(Answer { decision, explain, what_if: Vec::new() }),
-            Err(error) => Err(Problem::flow(&self.flow.flow().name, &error).explained(explain)),
-        }
+        let report = self.service.decide_in_turn(&self.flow, inputs, run, (&label, place)).await;
+        let answer = report.answer(self.flow.flow(), self.explains, Vec::new());
+        answer.map_err(|(error, explain)| Problem::flow(&self.flow.flow().name, &error).explained(explain))
     }
 }
 

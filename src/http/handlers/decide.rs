@@ -7,8 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::body::{read_json, what_if};
 use super::options::DecisionOptions;
 use crate::actors::coordinator::BoundFlow;
-use crate::flow::explain::Explanation;
-use crate::flow::{Answer, Detail, FlowError, Report, RunOptions};
+use crate::flow::{Detail, FlowError, RunOptions};
 use crate::http::request::Label;
 use crate::http::{Problem, Service, Settings};
 use crate::types::{Deadline, FlowName};
@@ -35,21 +34,12 @@ pub(super) async fn decide(
     let replaced = run.overrides.facts().map(str::to_owned).collect();
     let label = Label::new(request, flow.flow(), options.asker.name());
     let report = service.decide(flow, inputs, run, &label).await;
-    finish(flow, report, options.explains, replaced).map(|answer| HttpResponse::Ok().json(answer))
-}
-
-fn finish(flow: &BoundFlow, report: Report, explains: bool, replaced: Vec<String>) -> Result<Answer, Problem> {
-    let Report { result, trace } = report;
-    let explain = |decided| {
-        let trace = trace.as_deref().filter(|_| explains)?;
-        Some(Box::new(Explanation::of(flow.flow(), trace, decided)))
-    };
-    match result {
-        Ok(decision) => Ok(Answer { decision, explain: explain(true), what_if: replaced }),
-        Err(error) => {
+    match report.answer(flow.flow(), options.explains, replaced) {
+        Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
+        Err((error, explain)) => {
             let name = &flow.flow().name;
             log(name, &error);
-            Err(Problem::flow(name, &error).explained(explain(false)))
+            Err(Problem::flow(name, &error).explained(explain))
         }
     }
 }

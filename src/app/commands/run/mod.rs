@@ -14,10 +14,9 @@ use crate::actors::coordinator::BoundFlow;
 use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
-use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flip, Search};
 use crate::flow::offline::OfflineEngines;
-use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, Report, RunOptions, Trace};
+use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, RunOptions, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
 use crate::http::{AdminSide, Label, Problem};
@@ -102,13 +101,11 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
     let run = run(core, arguments, overrides);
     let service = core.service_factory(None, AdminSide::default(), None).service();
     let label = Label { id: uuid::Uuid::new_v4().to_string(), caller: None };
-    let Report { result, trace } = service.decide(flow, inputs.clone(), run.clone(), &label).await;
-    let explain = trace.as_deref().filter(|_| arguments.explain);
-    let explain = explain.map(|trace| Box::new(Explanation::of(flow.flow(), trace, result.is_ok())));
-    if let (Some(file), Some(trace)) = (&arguments.record_test, trace.as_deref()) {
-        record_test(file, flow, &result, trace)?;
+    let report = service.decide(flow, inputs.clone(), run.clone(), &label).await;
+    if let (Some(file), Some(trace)) = (&arguments.record_test, report.trace.as_deref()) {
+        record_test(file, flow, &report.result, trace)?;
     }
-    let flip = match (&arguments.flip, trace.as_deref()) {
+    let flip = match (&arguments.flip, report.trace.as_deref()) {
         (Some(fact), Some(trace)) => {
             let engines = OfflineEngines::new(core.config().rules.limits.clone());
             let field = arguments.flip_field.as_deref();
@@ -125,9 +122,10 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
         _ => None,
     };
     let what_if = run.overrides.facts().map(str::to_owned).collect();
-    Ok(match result {
-        Ok(decision) => Ok(Decided { answer: Answer { decision, explain, what_if }, flip }),
-        Err(error) => Err(problem(&error).explained(explain)),
+    let answer = report.answer(flow.flow(), arguments.explain, what_if);
+    Ok(match answer {
+        Ok(answer) => Ok(Decided { answer, flip }),
+        Err((error, explain)) => Err(problem(&error).explained(explain)),
     })
 }
 
