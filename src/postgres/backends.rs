@@ -14,14 +14,14 @@ use tokio::time::sleep;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// The error for a pooler that gives each transaction another session.
-pub(super) const POOLED: &str = "a pooler gives each transaction another session, where prepared statements go astray: set \
+pub(super) const POOLED: &str = "a pooler gives each transaction another session, which has no prepared statements: set \
                                  `pool: { statements: unprepared }` for the domain";
 /// The error for a pooler that does not pass on the settings of the startup packet.
-pub(super) const SETTINGS_IGNORED: &str = "the session is not read only as it was asked to be: a pooler leaves out its settings. Where it \
-                                    gives each transaction another session, set `pool: { statements: unprepared }` for the \
-                                    domain; where it does not, `ALTER ROLE ... SET default_transaction_read_only = on`";
+pub(super) const SETTINGS_IGNORED: &str = "the session is not read only, because a pooler ignores its settings: in transaction mode set \
+                                           `pool: { statements: unprepared }` for the domain, in session mode `ALTER ROLE ... SET \
+                                           default_transaction_read_only = on`";
 /// The error for a pooler that rejects these settings.
-pub(super) const SETTINGS_REFUSED: &str = "the server refused the settings of a session, as PgBouncer does: set `pool: { statements: \
+pub(super) const SETTINGS_REFUSED: &str = "the server rejected the settings of a session, as PgBouncer does: set `pool: { statements: \
                                    unprepared }` for the domain, or in session mode `ignore_startup_parameters = options`";
 
 /// The process of a session and the start time of its server: processes of different servers may have the same number.

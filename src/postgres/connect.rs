@@ -138,12 +138,10 @@ impl Connector {
     }
 
     /// The roles to look for, one after the other. All hosts are tried for each of them.
-    fn role_order(&self) -> &'static [Role] {
-        match self.target.session_attrs {
-            SessionAttrs::Any => &[Role::Any],
-            SessionAttrs::Primary => &[Role::Primary],
-            SessionAttrs::Standby => &[Role::Standby],
-            SessionAttrs::PreferStandby => &[Role::Standby, Role::Any],
+    fn role_order(&self) -> &[SessionAttrs] {
+        match &self.target.session_attrs {
+            SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+            role => std::slice::from_ref(role),
         }
     }
 
@@ -198,7 +196,7 @@ impl Connector {
         settings: &Config,
         (host, port): &(String, u16),
         count: &AtomicUsize,
-        role: Role,
+        role: SessionAttrs,
     ) -> Result<ServerConnection, DialError> {
         let mut settings = settings.clone();
         settings.host(host).port(*port);
@@ -217,7 +215,12 @@ impl Connector {
     }
 
     /// Connects to one address of a host, and checks its session and its role.
-    async fn dial_host(&self, settings: &Config, host: &str, role: Role) -> Result<ServerConnection, DialError> {
+    async fn dial_host(
+        &self,
+        settings: &Config,
+        host: &str,
+        role: SessionAttrs,
+    ) -> Result<ServerConnection, DialError> {
         let connection = self.dial_with_sslmode(settings, host).await?;
         if self.owns_sessions {
             if !connection.is_read_only {
@@ -227,18 +230,17 @@ impl Connector {
                 return Err(POOLED.into());
             }
         }
-        if role == Role::Any {
+        if role == SessionAttrs::Any {
             return Ok(connection);
         }
         // A simple query, so that no statement is prepared on the session of a pooler.
         let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
-        let (is, found) =
-            if in_recovery.iter().any(is_true) { ("a standby", Role::Standby) } else { ("a primary", Role::Primary) };
+        let found = if in_recovery.iter().any(is_true) { SessionAttrs::Standby } else { SessionAttrs::Primary };
         if found == role {
             return Ok(connection);
         }
-        let asked = self.target.session_attrs.word();
-        Err(format!("it is {is}, and target_session_attrs asks for `{asked}`").into())
+        let (found, required) = (found.word(), self.target.session_attrs.word());
+        Err(format!("the server is a {found}, and target_session_attrs is `{required}`").into())
     }
 
     /// Connects with TLS or without, by `sslmode`. As in libpq, `prefer` retries without TLS where TLS or the login over it fails.
@@ -358,14 +360,6 @@ impl Connector {
 
 fn is_true(message: &SimpleQueryMessage) -> bool {
     matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
-}
-
-/// The role that a server must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Any,
-    Primary,
-    Standby,
 }
 
 /// Whether the same login may work without TLS: the handshake failed, or `pg_hba.conf` rejects logins over TLS.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use deadpool::Runtime;
-use deadpool::managed::{Metrics, PoolError, TimeoutType, Timeouts};
+use deadpool::managed::{BuildError, Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
@@ -73,16 +73,10 @@ pub struct PoolStatus {
     pub timeouts: u64,
 }
 
-/// Why a pool could not be made.
+/// The pool rejected its configuration.
 #[derive(Debug, thiserror::Error)]
-pub enum PoolSetupError {
-    /// The pool refused its configuration.
-    #[error("the connection pool refused its configuration: {why}")]
-    Refused {
-        /// Why.
-        why: String,
-    },
-}
+#[error("the connection pool rejected its configuration")]
+pub struct PoolSetupError(#[from] BuildError);
 
 impl Pool {
     /// A pool for the domain of `config`, without connections.
@@ -96,8 +90,7 @@ impl Pool {
         let inner = deadpool::managed::Pool::builder(manager)
             .max_size(query_connections(config.pool.max))
             .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| PoolSetupError::Refused { why: error.to_string() })?;
+            .build()?;
         let size = config.pool;
         let (contenders, epoch, timeouts) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
         let shared = Shared { connector, limits, size, epoch, contenders, timeouts, lifetime };

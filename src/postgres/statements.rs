@@ -94,7 +94,7 @@ impl Plan {
     /// [`QueryErrorKind::Column`] for a column whose type has no mapping, or for two columns of one name.
     pub(super) fn reader(&self) -> Result<Reader<'_>, QueryErrorKind> {
         let codecs = self.codecs.as_deref().map_err(Clone::clone)?;
-        Ok(Reader { names: &self.names, columns: &self.columns, codecs })
+        Ok(Reader { plan: self, codecs })
     }
 }
 
@@ -131,8 +131,7 @@ fn column_error(name: &str, ty: &PgType, reason: &str) -> QueryErrorKind {
 
 /// Reads rows.
 pub(super) struct Reader<'a> {
-    names: &'a Arc<[FieldName]>,
-    columns: &'a [PgType],
+    plan: &'a Plan,
     codecs: &'a [Codec],
 }
 
@@ -146,15 +145,12 @@ impl Reader<'_> {
             field(row, skipped + index, codec).map_err(|unreadable| self.unreadable(index, unreadable))
         });
         let values = values.collect::<Result<Box<[Value]>, _>>()?;
-        Ok(Value::Map(Arc::new(Record::new(Arc::clone(self.names), values))))
+        Ok(Value::Map(Arc::new(Record::new(Arc::clone(&self.plan.names), values))))
     }
 
     fn unreadable(&self, index: usize, unreadable: Unreadable) -> QueryErrorKind {
-        QueryErrorKind::Column {
-            column: self.names.get(index).map(ToString::to_string).unwrap_or_default(),
-            ty: self.columns.get(index).map(name_of).unwrap_or_default(),
-            reason: unreadable.to_string(),
-        }
+        let (name, ty) = self.plan.columns().nth(index).unwrap_or(("", &PgType::UNKNOWN));
+        column_error(name, ty, &unreadable.to_string())
     }
 }
 

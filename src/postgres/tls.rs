@@ -145,8 +145,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        usable_key(dss)?;
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(of_key)
+        check_key(dss)?;
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(key_error)
     }
 
     fn verify_tls13_signature(
@@ -155,8 +155,8 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        usable_key(dss)?;
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(of_key)
+        check_key(dss)?;
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms).map_err(key_error)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -178,7 +178,7 @@ enum UnusableKey {
     Other,
 }
 
-fn usable_key(signed: &DigitallySignedStruct) -> Result<(), Error> {
+fn check_key(signed: &DigitallySignedStruct) -> Result<(), Error> {
     match signed.scheme {
         SignatureScheme::ECDSA_NISTP521_SHA512 => Err(unusable(UnusableKey::P521)),
         _ => Ok(()),
@@ -187,7 +187,7 @@ fn usable_key(signed: &DigitallySignedStruct) -> Result<(), Error> {
 
 /// Maps the error of a signature that the server made with the key of its certificate. rustls reports the same error for an
 /// unsupported key and for a wrong signature.
-fn of_key(error: Error) -> Error {
+fn key_error(error: Error) -> Error {
     match error {
         Error::InvalidCertificate(CertificateError::BadSignature) => unusable(UnusableKey::Other),
         error => error,
@@ -198,53 +198,37 @@ fn unusable(key: UnusableKey) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(key))))
 }
 
-/// The defect of a certificate that its authority has signed and rustls rejects.
-fn defect(fault: &CertificateError) -> Option<String> {
+/// The defect of a certificate that its authority has signed and rustls rejects, and the certificate that the server needs instead.
+fn defect(fault: &CertificateError) -> Option<(String, &'static str)> {
     use CertificateError::{
         NotValidForNameContext, Other, UnsupportedSignatureAlgorithmContext,
         UnsupportedSignatureAlgorithmForPublicKeyContext,
     };
-    Some(match fault {
-        Other(OtherError(cause)) => match cause.downcast_ref::<UnusableKey>() {
-            Some(key) => format!("{key}: {KEYS}"),
+    let (defect, replacement) = match fault {
+        Other(OtherError(cause)) => match (cause.downcast_ref::<UnusableKey>(), cause.to_string().as_str()) {
+            (Some(key), _) => return Some((format!("{key}: {KEYS}"), "with a key that can be used, such as P-256")),
             // The error type belongs to a library that rustls does not expose.
-            None if cause.to_string() == "UnsupportedCertVersion" => {
-                "is of X.509 version 1: only version 3 can be used".to_owned()
-            }
-            None if cause.to_string() == "CaUsedAsEndEntity" => {
-                "is that of an authority (CA:TRUE), and not the one in sslrootcert".to_owned()
-            }
-            None => return None,
+            (None, "UnsupportedCertVersion") => (
+                "is of X.509 version 1: only version 3 can be used",
+                "of version 3: `openssl x509 -req` writes one where -extfile has extensions such as subjectAltName",
+            ),
+            (None, "CaUsedAsEndEntity") => (
+                "is that of an authority (CA:TRUE), and not the one in sslrootcert",
+                "that is not an authority itself, or set sslrootcert to this one",
+            ),
+            (None, _) => return None,
         },
         UnsupportedSignatureAlgorithmContext { .. } | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            format!("is signed with an algorithm or a key that cannot be used: {KEYS}")
+            let defect = format!("is signed with an algorithm or a key that cannot be used: {KEYS}");
+            return Some((defect, "that is signed with RSA, P-256 or P-384"));
         }
-        NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            "has no subjectAltName: its common name does not count as the name of the host (sslmode verify-full)"
-                .to_owned()
-        }
+        NotValidForNameContext { presented, .. } if presented.is_empty() => (
+            "has no subjectAltName: its common name does not count as the name of the host (sslmode verify-full)",
+            "with `subjectAltName=DNS:<host>` (openssl: -extfile or -addext)",
+        ),
         _ => return None,
-    })
-}
-
-/// The remedy for a certificate with a [`defect`].
-fn replacement(fault: &CertificateError) -> String {
-    let how = match fault {
-        CertificateError::NotValidForNameContext { .. } => {
-            "with `subjectAltName=DNS:<host>` (openssl: -extfile or -addext)"
-        }
-        CertificateError::Other(OtherError(cause)) if cause.is::<UnusableKey>() => {
-            "with a key that can be used, such as P-256"
-        }
-        CertificateError::Other(OtherError(cause)) if cause.to_string() == "CaUsedAsEndEntity" => {
-            "that is not an authority itself, or set sslrootcert to this one"
-        }
-        CertificateError::Other(_) => {
-            "of version 3: `openssl x509 -req` writes one where -extfile has extensions such as subjectAltName"
-        }
-        _ => "that is signed with RSA, P-256 or P-384",
     };
-    format!("give the server a certificate {how}")
+    Some((defect.to_owned(), replacement))
 }
 
 /// Whether a certificate is rejected because it has expired or is not valid yet.
@@ -271,8 +255,13 @@ pub(super) fn is_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
 pub(super) fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin) -> String {
     let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
     let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
-    match find_cause::<Error>(error) {
-        Some(Error::InvalidCertificate(fault)) if defect(fault).is_some() => replacement(fault),
+    let tls_error = find_cause::<Error>(error);
+    if let Some(Error::InvalidCertificate(fault)) = tls_error
+        && let Some((_, replacement)) = defect(fault)
+    {
+        return format!("give the server a certificate {replacement}");
+    }
+    match tls_error {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
             format!("set {root} to the certificate of the authority that signed the server's")
         }
@@ -310,24 +299,12 @@ pub(super) fn find_cause<'a, E: std::error::Error + 'static>(
     None
 }
 
-fn describe(fault: &Error) -> String {
-    let certificate = |what: &str| format!("the server's certificate {what}");
-    match fault {
-        Error::InvalidCertificate(fault) => match fault {
-            _ if defect(fault).is_some() => certificate(&defect(fault).unwrap_or_default()),
-            // BadSignature: an authority of the same name has another key.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                certificate("is not from an authority in sslrootcert")
-            }
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                certificate("is not for this host (sslmode verify-full)")
-            }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => certificate("has expired"),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                certificate("is not valid yet; is this machine's clock right?")
-            }
-            other => certificate(&format!("cannot be trusted: {other}")),
-        },
+fn describe(error: &Error) -> String {
+    match error {
+        Error::InvalidCertificate(fault) => {
+            let defect = defect(fault).map_or_else(|| distrust(fault), |(defect, _)| defect);
+            format!("the server's certificate {defect}")
+        }
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
             format!(
                 "the server found no common algorithm in the TLS handshake: its certificate may have a key that cannot be used ({KEYS})"
@@ -340,4 +317,21 @@ fn describe(fault: &Error) -> String {
         }
         other => format!("TLS: {other}"),
     }
+}
+
+/// Why a certificate without a [`defect`] is rejected.
+fn distrust(fault: &CertificateError) -> String {
+    use CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, UnknownIssuer,
+    };
+    let reason = match fault {
+        // BadSignature: an authority of the same name has another key.
+        UnknownIssuer | BadSignature => "is not from an authority in sslrootcert",
+        NotValidForName | NotValidForNameContext { .. } => "is not for this host (sslmode verify-full)",
+        Expired | ExpiredContext { .. } => "has expired",
+        NotValidYet | NotValidYetContext { .. } => "is not valid yet; is this machine's clock right?",
+        other => return format!("cannot be trusted: {other}"),
+    };
+    reason.to_owned()
 }

@@ -355,8 +355,11 @@ async fn the_host_with_the_requested_role_is_used() {
         assert_eq!(answers(asking(SessionAttrs::Any, &servers)).await, port(servers[0]));
     }
     assert_eq!(answers(asking(SessionAttrs::PreferStandby, &[&primary])).await, port(&primary));
-    refused(asking(SessionAttrs::Standby, &[&primary]), "it is a primary, and target_session_attrs asks for `standby`")
-        .await;
+    refused(
+        asking(SessionAttrs::Standby, &[&primary]),
+        "the server is a primary, and target_session_attrs is `standby`",
+    )
+    .await;
     refused(asking(SessionAttrs::Primary, &[&standby]), "it is a standby").await;
 }
 
@@ -408,7 +411,7 @@ async fn tls_settings_of_variables_and_urls_are_used() {
         assert_eq!(attempt(written(&words(&root, "primary", true))).await, Ok(true));
         refused(written(&words(&strange, "primary", true)), "not from an authority in sslrootcert").await;
         refused(written(&words(&root, "primary", false)), "refused the login").await;
-        refused(written(&words(&root, "standby", true)), "target_session_attrs asks for `standby`").await;
+        refused(written(&words(&root, "standby", true)), "target_session_attrs is `standby`").await;
     }
 
     // A URL as providers give it, in a file, with the other settings in variables.

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The permits for decisions of the whole service. Cheap to clone; clones share the permits.
@@ -42,9 +43,7 @@ impl Admission {
 
     /// A permit for a decision of a batch, if one is available.
     pub(super) fn of_batch(&self) -> Option<Permit> {
-        let batch = Arc::clone(&self.batches).try_acquire_owned().ok()?;
-        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        Some(Permit { _one_of_all: all, _one_of_batches: Some(batch) })
+        self.wait_of_batch().now_or_never().flatten()
     }
 
     /// Waits for a permit for a decision of a batch. Never `None`, because the semaphores are not closed.
@@ -57,8 +56,6 @@ impl Admission {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
-
     use super::*;
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
-use crate::actors::rules::{Pace, QuickRulesHandle, RulesHandle};
+use crate::actors::rules::{QuickPolicy, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, QueryAnswer, QueryError, QueryErrorKind, RulesError, RunOptions};
 use crate::graph::{Cause, Flow, Node, QueryNode, Work};
 use crate::grl::{Evaluation, Lookup, Ruleset};
@@ -19,7 +19,7 @@ pub struct BoundFlow {
     domains: HashMap<DomainName, DomainHandle>,
     rules: RulesHandle,
     /// How long the evaluations of each ruleset take, by the address of the ruleset.
-    paces: HashMap<usize, Pace>,
+    policies: HashMap<usize, QuickPolicy>,
     metrics: FlowMetrics,
 }
 
@@ -62,11 +62,11 @@ impl BoundFlow {
             bound.insert(query.domain.clone(), handle.clone());
         }
         let rulesets = flow.nodes.iter().filter_map(|node| match &node.work {
-            Work::Rules(rules) => Some((Arc::as_ptr(&rules.ruleset).addr(), Pace::default())),
+            Work::Rules(rules) => Some((Arc::as_ptr(&rules.ruleset).addr(), QuickPolicy::default())),
             Work::Query(_) => None,
         });
-        let paces = rulesets.collect();
-        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), paces, metrics })
+        let policies = rulesets.collect();
+        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), policies, metrics })
     }
 
     /// The flow.
@@ -127,9 +127,9 @@ impl Ports for OnWorker<'_> {
         run: &RunOptions,
     ) -> Result<Evaluation, RulesError> {
         let started = Instant::now();
-        let unknown = Pace::default();
-        let pace = self.bound.paces.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
-        let result = self.bound.rules.evaluate((self.quick, pace), ruleset, reads, run).await;
+        let unknown = QuickPolicy::default();
+        let policy = self.bound.policies.get(&Arc::as_ptr(ruleset).addr()).unwrap_or(&unknown);
+        let result = self.bound.rules.evaluate((self.quick, policy), ruleset, reads, run).await;
         if let Some(metrics) = self.bound.metrics.of_rules(ruleset) {
             metrics.ended(result.as_ref().map_or(&[], |evaluation| &evaluation.fired), started.elapsed());
         }

@@ -200,7 +200,7 @@ impl Core {
     }
 
     /// Waits until a probe is requested.
-    pub(super) async fn probe_requested(&self) {
+    pub(super) async fn wait_probe_request(&self) {
         self.probe_request.notified().await;
     }
 

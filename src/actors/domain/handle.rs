@@ -87,9 +87,8 @@ impl DomainHandle {
         name: DomainName,
         publication: watch::Receiver<Publication>,
         restarts: Arc<AtomicU64>,
-        tally: Arc<Tally>,
     ) -> Self {
-        Self { name, publication, restarts, tally }
+        Self { name, publication, restarts, tally: Arc::default() }
     }
 
     /// The domain's name.

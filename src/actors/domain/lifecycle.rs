@@ -20,7 +20,6 @@ use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::QueryError;
-use crate::metrics::Tally;
 use crate::postgres::PoolSetupError;
 use crate::types::{Deadline, DomainName};
 
@@ -56,10 +55,9 @@ pub(in crate::actors) type Threads = Arc<std::sync::Mutex<Vec<ArbiterHandle>>>;
 /// A domain, independent of the actor that serves it.
 #[derive(Debug)]
 pub(in crate::actors) struct Lifecycle {
-    name: DomainName,
+    handle: DomainHandle,
     publication: watch::Sender<Publication>,
     restarts: Arc<AtomicU64>,
-    tally: Arc<Tally>,
     deaths: mpsc::UnboundedSender<Died>,
     threads: Threads,
     generations: Mutex<Generations>,
@@ -81,11 +79,11 @@ impl Lifecycle {
     ) -> Result<Self, LifecycleError> {
         let (name, restarts) = (config.name.clone(), Arc::default());
         let instance = spawn(config, 0, &restarts, (&deaths, &threads))?;
+        let publication = watch::Sender::new(Publication { instance, retired: false });
         Ok(Self {
-            name,
-            publication: watch::Sender::new(Publication { instance, retired: false }),
+            handle: DomainHandle::new(name, publication.subscribe(), Arc::clone(&restarts)),
+            publication,
             restarts,
-            tally: Arc::default(),
             deaths,
             threads,
             generations: Mutex::new(Generations { last: 0, recent_deaths: VecDeque::new() }),
@@ -94,8 +92,7 @@ impl Lifecycle {
 
     /// A handle of the domain.
     pub(in crate::actors) fn handle(&self) -> DomainHandle {
-        let (restarts, tally) = (Arc::clone(&self.restarts), Arc::clone(&self.tally));
-        DomainHandle::new(self.name.clone(), self.publication.subscribe(), restarts, tally)
+        self.handle.clone()
     }
 
     /// Replaces an actor that died, unless it has been replaced or the domain is retired.
@@ -113,13 +110,13 @@ impl Lifecycle {
                 Ok(instance) => {
                     let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
                     let panicked = died.panicked;
-                    tracing::warn!(domain = %self.name, actor.restarts = restarts, panicked, "domain.actor.replaced");
+                    tracing::warn!(domain = %self.handle.name(), actor.restarts = restarts, panicked, "domain.actor.replaced");
                     self.publication.send_replace(Publication { instance, retired: false });
                     return;
                 }
                 Err(error) => {
                     let error: &dyn std::error::Error = &error;
-                    tracing::error!(domain = %self.name, error, "domain.actor.not_replaced");
+                    tracing::error!(domain = %self.handle.name(), error, "domain.actor.not_replaced");
                     sleep(backoff.next()).await;
                 }
             }
@@ -164,7 +161,7 @@ impl Lifecycle {
             new.workers.core().pool().connector().longest_connect() + new.workers.core().config().timeouts.probe;
         let deadline = Deadline::after(limit);
         let unpublished = watch::Sender::new(Publication { instance: new.clone(), retired: false });
-        let handle = DomainHandle::new(self.name.clone(), unpublished.subscribe(), Arc::default(), Arc::default());
+        let handle = DomainHandle::new(self.handle.name().clone(), unpublished.subscribe(), Arc::default());
         let mut status = new.workers.core().status();
         tokio::select! {
             ready = handle.wait_ready(deadline) => ready,

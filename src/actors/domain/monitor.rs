@@ -70,7 +70,7 @@ async fn wait_for_next_probe(core: &Core) {
             let soonest = Instant::now() + MIN_PROBE_SPACING;
             tokio::select! {
                 () = sleep(core.config().timeouts.probe_interval) => {}
-                () = core.probe_requested() => sleep_until(soonest).await,
+                () = core.wait_probe_request() => sleep_until(soonest).await,
             }
         }
     }

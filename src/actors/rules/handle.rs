@@ -30,14 +30,14 @@ pub struct RulesHandle {
 /// A thread that was preempted looks slow, too. A single slow evaluation therefore sends only the next one to the threads for rules,
 /// and each further slow one doubles that number.
 #[derive(Debug, Default)]
-pub struct Pace {
+pub struct QuickPolicy {
     /// The number of evaluations that still go directly to the threads for rules.
     remaining: AtomicU32,
     /// The number that the last slow evaluation sent there. 0 after a quick one.
     penalty: AtomicU32,
 }
 
-impl Pace {
+impl QuickPolicy {
     /// Whether to try the next evaluation on the thread of the worker. Without synchronisation between two workers, a try may come
     /// one evaluation early.
     fn tries_quick(&self) -> bool {
@@ -48,13 +48,13 @@ impl Pace {
         left == 0
     }
 
-    fn was_quick(&self) {
+    fn record_quick(&self) {
         if self.penalty.load(Ordering::Relaxed) > 0 {
             self.penalty.store(0, Ordering::Relaxed);
         }
     }
 
-    fn was_slow(&self) {
+    fn record_slow(&self) {
         let penalty = self.penalty.load(Ordering::Relaxed).saturating_mul(2).clamp(1, MAX_PENALTY);
         self.penalty.store(penalty, Ordering::Relaxed);
         self.remaining.store(penalty, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl RulesHandle {
     /// [`RulesError`].
     pub async fn evaluate(
         &self,
-        (quick, pace): (&QuickRulesHandle, &Pace),
+        (quick, policy): (&QuickRulesHandle, &QuickPolicy),
         ruleset: &Arc<Ruleset>,
         reads: Vec<Lookup>,
         run: &RunOptions,
@@ -103,14 +103,14 @@ impl RulesHandle {
             limits: Arc::clone(&self.limits),
             span: Span::current(),
         };
-        if pace.tries_quick() {
+        if policy.tries_quick() {
             match quick.0.send(EvaluateQuickly { task, within: QUICK_LIMIT }).await {
                 Ok(QuickOutcome::Done(result)) => {
-                    pace.was_quick();
+                    policy.record_quick();
                     return result;
                 }
                 Ok(QuickOutcome::Unfinished(unfinished)) => {
-                    pace.was_slow();
+                    policy.record_slow();
                     task = unfinished;
                 }
                 Err(_) => return Err(RulesError::Broken),
@@ -130,16 +130,16 @@ mod tests {
 
     #[test]
     fn each_consecutive_slow_evaluation_doubles_the_penalty_and_a_quick_one_resets_it() {
-        let pace = Pace::default();
-        let skipped = |pace: &Pace| (0..10_000).take_while(|_| !pace.tries_quick()).count();
-        assert_eq!(skipped(&pace), 0);
-        let after_slow = |pace: &Pace| {
-            pace.was_slow();
-            skipped(pace)
+        let policy = QuickPolicy::default();
+        let skipped = |policy: &QuickPolicy| (0..10_000).take_while(|_| !policy.tries_quick()).count();
+        assert_eq!(skipped(&policy), 0);
+        let after_slow = |policy: &QuickPolicy| {
+            policy.record_slow();
+            skipped(policy)
         };
-        let sent: Vec<usize> = (0..13).map(|_| after_slow(&pace)).collect();
+        let sent: Vec<usize> = (0..13).map(|_| after_slow(&policy)).collect();
         assert_eq!(sent, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 1_024, 1_024]);
-        pace.was_quick();
-        assert_eq!(after_slow(&pace), 1);
+        policy.record_quick();
+        assert_eq!(after_slow(&policy), 1);
     }
 }

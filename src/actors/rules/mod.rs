@@ -9,4 +9,4 @@
 mod actor;
 mod handle;
 
-pub use handle::{Pace, QuickRulesHandle, RulesHandle};
+pub use handle::{QuickPolicy, QuickRulesHandle, RulesHandle};

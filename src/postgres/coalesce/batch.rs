@@ -134,7 +134,7 @@ impl Session {
             Some((known, statement)) if Arc::ptr_eq(known, wrapped) => statement.clone(),
             _ => {
                 let statement = connection.prepare(&wrapped.text).await?;
-                if !wrapped.agrees(&statement) {
+                if !wrapped.matches_statement(&statement) {
                     return Ok(Err("its columns differ within the statement: a table has changed, or a parameter is \
                                    returned without a name (add AS)"));
                 }
@@ -169,7 +169,7 @@ impl Session {
                 return Ok(Err("its queries have more rows than their nodes take"));
             }
         }
-        Ok(batch.finish().ok_or("a row came that belongs to none of its queries"))
+        Ok(batch.finish().ok_or("a row belongs to none of its queries"))
     }
 }
 

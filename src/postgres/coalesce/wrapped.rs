@@ -17,7 +17,7 @@
 //! - The columns of the query keep their names. They are expanded by `*` and never renamed by position, so the columns of
 //!   both statements change together: PostgreSQL refuses to execute either one after a change of names, types or their order
 //!   (0A000, "cached plan must not change result type"). A list of names here would hide such a change.
-//! - Both statements are compared column by column after PREPARE, names and types ([`Wrapped::agrees`]). They differ where a
+//! - Both statements are compared column by column after PREPARE, names and types ([`Wrapped::matches_statement`]). They differ where a
 //!   table changed between the two, and both are then prepared again. They also differ where the query returns a parameter
 //!   without a name (`SELECT $1::int`), which takes its name from this statement.
 //! - LATERAL resolves a name that the query's own tables do not have in `tributary_batch`. All names there have the prefix
@@ -54,7 +54,7 @@ impl Wrapped {
     /// Wraps the query of `template`; `None` where its parameters cannot come from lists.
     pub(super) fn of(template: &Template, plan: &Arc<Plan>) -> Option<Self> {
         let types: Vec<&PgType> = plan.param_types().collect();
-        if template.params() != types.len() || !types.iter().all(|ty| unnests(ty)) {
+        if template.params() != types.len() || !types.iter().all(|ty| can_unnest(ty)) {
             return None;
         }
         let numbered = template.ordered;
@@ -86,7 +86,7 @@ impl Wrapped {
     }
 
     /// Whether `statement`, the wrapped query, has the same parameters, columns and names as the query itself.
-    pub(super) fn agrees(&self, statement: &Statement) -> bool {
+    pub(super) fn matches_statement(&self, statement: &Statement) -> bool {
         let lists = statement.params().iter().map(|ty| match ty.kind() {
             Kind::Array(element) => Some(element.oid()),
             _ => None,
@@ -124,7 +124,7 @@ fn list(oid: u32, keys: &[&[Bound]], index: usize) -> Option<Bound> {
 }
 
 /// Whether values of `ty` can be elements of a list. `unnest` would expand nested arrays.
-fn unnests(ty: &PgType) -> bool {
+fn can_unnest(ty: &PgType) -> bool {
     let plain = matches!(ty.kind(), Kind::Simple | Kind::Enum(_)) && *ty != PgType::UNKNOWN;
     plain && !matches!(Codec::of(ty), None | Some(Codec::Array { .. }))
 }

@@ -1,5 +1,7 @@
 //! Decodes columns to values.
 
+use std::fmt::LowerExp;
+
 use jiff::civil::{Date, date};
 use jiff::{Span, Timestamp};
 use uuid::Uuid;
@@ -62,32 +64,22 @@ pub(super) fn fixed<const N: usize>(raw: &[u8]) -> Result<[u8; N], Unreadable> {
 }
 
 fn single(float: f32) -> Result<Value, Unreadable> {
-    if !float.is_finite() {
-        return double(float.into());
-    }
-    // Formatted as f32: as f64 the shortest decimal of 0.1 would be 0.10000000149011612.
-    let neighbours = [float.next_down().into(), float.next_up().into()];
-    float::shortest(float.into(), float::SINGLE, neighbours, |digits| match digits {
-        None => format!("{float:e}"),
-        Some(digits) => format!("{float:.digits$e}"),
-    })
-    .map(Value::Decimal)
-    .ok_or(MALFORMED)
+    // Printed as f32: as f64 the shortest decimal of 0.1 would be 0.10000000149011612.
+    decimal(float.into(), float, float::SINGLE, [float.next_down().into(), float.next_up().into()])
 }
 
 fn double(float: f64) -> Result<Value, Unreadable> {
+    decimal(float, float, float::DOUBLE, [float.next_down(), float.next_up()])
+}
+
+fn decimal(float: f64, printed: impl LowerExp, least: f64, neighbours: [f64; 2]) -> Result<Value, Unreadable> {
     if float.is_nan() {
         return Err(NAN);
     }
     if float.is_infinite() {
         return Err(INFINITY);
     }
-    float::shortest(float, float::DOUBLE, [float.next_down(), float.next_up()], |digits| match digits {
-        None => format!("{float:e}"),
-        Some(digits) => format!("{float:.digits$e}"),
-    })
-    .map(Value::Decimal)
-    .ok_or(MALFORMED)
+    float::shortest(float, printed, least, neighbours).map(Value::Decimal).ok_or(MALFORMED)
 }
 
 fn text(raw: &[u8]) -> Result<&str, Unreadable> {

@@ -3,6 +3,8 @@
 //! Rust prints a decimal exactly between two floats where parsing rounds it to the right one; PostgreSQL does not
 //! (`1e23` is 9.999999999999999e+22 there). Source: `acceptBounds` in PostgreSQL's `src/common/d2s.c` and `f2s.c`.
 
+use std::fmt::LowerExp;
+
 use num_bigint::BigInt;
 use num_traits::FromPrimitive;
 
@@ -13,23 +15,18 @@ use crate::types::Decimal;
 pub(super) const SINGLE: f64 = 1e6;
 pub(super) const DOUBLE: f64 = 5e14;
 /// And up to this value: the midpoint is the digits times a power of five, which cannot have more bits than the midpoint.
-const MOST: f64 = 1e41;
+const MAX: f64 = 1e41;
 /// The most digits after the first that any float needs.
-const MOST_DIGITS: usize = 16;
+const MAX_DIGITS: usize = 16;
 
-/// The shortest decimal of `float` between its `neighbours`. `shown` formats it with the given number of digits after the first, or
-/// with the fewest that Rust needs. `least` is [`SINGLE`] or [`DOUBLE`].
-pub(super) fn shortest(
-    float: f64,
-    least: f64,
-    neighbours: [f64; 2],
-    shown: impl Fn(Option<usize>) -> String,
-) -> Option<Decimal> {
-    let fewest: Decimal = shown(None).parse().ok()?;
-    if !(least..MOST).contains(&float.abs()) || !is_midpoint(&fewest, float, neighbours) {
+/// The shortest decimal of `float` between its `neighbours`. `printed` is the float in its own type. `least` is [`SINGLE`] or
+/// [`DOUBLE`].
+pub(super) fn shortest(float: f64, printed: impl LowerExp, least: f64, neighbours: [f64; 2]) -> Option<Decimal> {
+    let fewest: Decimal = format!("{printed:e}").parse().ok()?;
+    if !(least..MAX).contains(&float.abs()) || !is_midpoint(&fewest, float, neighbours) {
         return Some(fewest);
     }
-    let mut longer = (0..=MOST_DIGITS).filter_map(|digits| shown(Some(digits)).parse::<Decimal>().ok());
+    let mut longer = (0..=MAX_DIGITS).filter_map(|digits| format!("{printed:.digits$e}").parse::<Decimal>().ok());
     longer.find(|decimal| is_within(decimal, float, neighbours)).or(Some(fewest))
 }
 

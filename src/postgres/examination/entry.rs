@@ -19,30 +19,7 @@ use crate::postgres::tls;
 const NO_ANSWER_REMEDY: &str = "check that PostgreSQL listens there, and that it is not overloaded";
 
 impl Examination<'_> {
-    /// Resolves the hosts. `true` if any has an address.
-    pub(super) async fn resolve(&mut self) -> bool {
-        let (mut any, config) = (false, self.config);
-        for (host, port) in &config.connection.hosts {
-            if host.starts_with('/') {
-                any = true;
-                continue;
-            }
-            match look_up(host, *port, config.timeouts.connect).await {
-                Ok(addresses) => {
-                    any = true;
-                    let addresses: Vec<String> = addresses.iter().map(|at| at.ip().to_string()).collect();
-                    self.find("resolve", Verdict::Ok, format!("{host} is {}", addresses.join(", ")), None);
-                }
-                Err(_) => {
-                    let remedy = format!("correct {} or the name service", self.setting("HOST", "host"));
-                    self.find("resolve", Verdict::Failure, format!("{host} has no address"), Some(&remedy));
-                }
-            }
-        }
-        any
-    }
-
-    /// Connects to every address of every host. `true` if any accepts a connection.
+    /// Resolves every host and connects to each of its addresses. `true` if any accepts a connection.
     pub(super) async fn reach(&mut self) -> bool {
         let (mut any, config) = (false, self.config);
         for (host, port) in &config.connection.hosts {
@@ -50,11 +27,16 @@ impl Examination<'_> {
                 any = true;
                 continue;
             }
-            let addresses = look_up(host, *port, config.timeouts.connect).await.unwrap_or_default();
-            let several = addresses.len() > 1;
-            for address in addresses {
-                let at = if several { format!("{host}:{port} at {}", address.ip()) } else { format!("{host}:{port}") };
-                any |= self.reach_address(address, &at).await;
+            let Ok(addresses) = look_up(host, *port, config.timeouts.connect).await else {
+                let remedy = format!("correct {} or the name service", self.setting("HOST", "host"));
+                self.find("resolve", Verdict::Failure, format!("{host} has no address"), Some(&remedy));
+                continue;
+            };
+            let listed: Vec<String> = addresses.iter().map(|at| at.ip().to_string()).collect();
+            self.find("resolve", Verdict::Ok, format!("{host} is {}", listed.join(", ")), None);
+            for address in &addresses {
+                let ip = if addresses.len() > 1 { format!(" at {}", address.ip()) } else { String::new() };
+                any |= self.reach_address(*address, &format!("{host}:{port}{ip}")).await;
             }
         }
         any

@@ -46,8 +46,7 @@ pub struct Finding {
 /// Examines the database of `config` and its queries. A failure ends the examination where later steps depend on it.
 pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {
     let mut examination = Examination { config, findings: Vec::new() };
-    if examination.resolve().await
-        && examination.reach().await
+    if examination.reach().await
         && let Some(client) = examination.log_in().await
     {
         let outcome = examination.examine_server(&client, queries).await;
@@ -78,6 +77,12 @@ struct Examination<'a> {
 impl Examination<'_> {
     fn find(&mut self, step: &'static str, verdict: Verdict, saw: String, remedy: Option<&str>) {
         self.findings.push(Finding { step, verdict, saw, remedy: remedy.map(str::to_owned) });
+    }
+
+    /// Reports whether the server is as it should be, and otherwise warns with a remedy.
+    fn check(&mut self, step: &'static str, is_ok: bool, saw: String, remedy: &str) {
+        let (verdict, remedy) = if is_ok { (Verdict::Ok, None) } else { (Verdict::Warning, Some(remedy)) };
+        self.find(step, verdict, saw, remedy);
     }
 
     /// Where a setting is written.

@@ -67,8 +67,7 @@ impl Examination<'_> {
                 "set {} to verify-full: the server's certificate is not verified",
                 self.setting("SSLMODE", "sslmode")
             );
-            let verdict = if verifies { Verdict::Ok } else { Verdict::Warning };
-            self.find("TLS", verdict, saw, Some(remedy.as_str()).filter(|_| !verifies));
+            self.check("TLS", verifies, saw, &remedy);
             return Ok(());
         }
         let local = self.config.connection.hosts.iter().all(|(host, _)| {
@@ -108,11 +107,7 @@ impl Examination<'_> {
         let middle = (before + now()) / 2;
         let skew = row.try_get::<_, f64>(0)? - middle.as_secs_f64();
         let saw = format!("{skew:+.3} s from this machine's");
-        if skew.abs() > MAX_SKEW {
-            self.find("clock", Verdict::Warning, saw, Some("synchronise the clocks of both machines (NTP)"));
-        } else {
-            self.find("clock", Verdict::Ok, saw, None);
-        }
+        self.check("clock", skew.abs() <= MAX_SKEW, saw, "synchronise the clocks of both machines (NTP)");
         Ok(())
     }
 
@@ -120,13 +115,10 @@ impl Examination<'_> {
     async fn zone(&mut self, client: &Client) -> Result<(), tokio_postgres::Error> {
         let row = client.query_typed_one("SELECT pg_catalog.current_setting('TimeZone')", &[]).await?;
         let (found, wanted) = (row.try_get::<_, String>(0)?, self.config.time_zone.iana_name().unwrap_or("UTC"));
-        if is_same_zone(&found, &self.config.time_zone) {
-            self.find("zone", Verdict::Ok, format!("days begin as in {found}"), None);
-        } else {
-            let saw = format!("days begin as in {found}, and the service's `time_zone` is {wanted}");
-            let remedy = format!("ALTER ROLE {} SET timezone = '{wanted}'", self.config.connection.user);
-            self.find("zone", Verdict::Warning, saw, Some(&remedy));
-        }
+        let is_same = is_same_zone(&found, &self.config.time_zone);
+        let other = if is_same { String::new() } else { format!(", and the service's `time_zone` is {wanted}") };
+        let remedy = format!("ALTER ROLE {} SET timezone = '{wanted}'", self.config.connection.user);
+        self.check("zone", is_same, format!("sessions have the time zone {found}{other}"), &remedy);
         Ok(())
     }
 
@@ -140,12 +132,8 @@ impl Examination<'_> {
         let (max, used): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
         let wanted = i64::try_from(self.config.pool.max).unwrap_or(i64::MAX);
         let saw = format!("{used} of {max} connections in use; this domain may take {wanted} for each replica");
-        if wanted > max.saturating_sub(used) {
-            let remedy = format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name);
-            self.find("room", Verdict::Warning, saw, Some(&remedy));
-        } else {
-            self.find("room", Verdict::Ok, saw, None);
-        }
+        let remedy = format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name);
+        self.check("room", wanted <= max.saturating_sub(used), saw, &remedy);
         Ok(())
     }
 
