@@ -1,4 +1,4 @@
-//! The configuration: what it reads, what wins, what it refuses and in which words, and that no secret ever shows.
+//! The configuration: what it reads, the precedence of sources, its errors, and that no secret is shown.
 
 #![expect(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not what they share")]
 
@@ -16,7 +16,7 @@ use tributary::diagnostics::{Diagnostics, Source};
 use tributary::types::DomainName;
 use tributary::yaml;
 
-/// Planted wherever a secret can stand; no message, `Debug` or `Display` may repeat it.
+/// A secret for every place that can have one; no message, `Debug` or `Display` may repeat it.
 const SECRET: &str = "hunter2";
 
 fn domain(name: &str) -> DomainName {
@@ -28,9 +28,9 @@ fn env(pairs: &[(&str, &str)]) -> Env {
 }
 
 fn env_with_dotenv(pairs: &[(&str, &str)], dotenv: &str) -> (Env, Diagnostics) {
-    let mut complaints = Diagnostics::new();
-    let env = env(pairs).with_dotenv_text(".env", dotenv, &mut complaints);
-    (env, complaints)
+    let mut errors = Diagnostics::new();
+    let env = env(pairs).with_dotenv_text(".env", dotenv, &mut errors);
+    (env, errors)
 }
 
 /// A configuration from a file of this text and this environment.
@@ -49,7 +49,7 @@ fn read_domain(pairs: &[(&str, &str)], name: &str) -> Result<DomainConfig, Diagn
     from_env(pairs).domain(&domain(name), None)
 }
 
-/// The complaints as a pipe sees them, without the directory of this run.
+/// The errors as they are printed to a pipe, without the directory of this run.
 fn plain(diagnostics: &Diagnostics) -> String {
     let text = diagnostics.to_string();
     assert!(!format!("{text}{diagnostics:?}").contains(SECRET), "a secret shows:\n{text}");
@@ -85,7 +85,7 @@ fn an_empty_file_and_no_file_mean_the_defaults() {
 }
 
 #[test]
-fn a_file_that_was_asked_for_must_be_there() {
+fn a_file_that_is_named_must_exist() {
     let arguments = Arguments { config: Some("no/such/file.yaml".into()), ..Arguments::default() };
     let refused = Config::load(&arguments, Env::default(), Diagnostics::new()).unwrap_err();
     assert!(plain(&refused).contains("argument --config: `no/such/file.yaml` cannot be read"), "{refused}");
@@ -95,13 +95,13 @@ fn a_file_that_was_asked_for_must_be_there() {
 }
 
 #[test]
-fn the_documented_file_says_what_the_defaults_are() {
+fn the_documented_file_has_the_defaults() {
     let config = load(&shipped("service.yaml"), Env::default()).unwrap();
     assert_eq!(format!("{config:?}"), format!("{:?}", Config::default()));
 }
 
 #[test]
-fn the_documented_file_has_every_key_there_is() {
+fn the_documented_file_has_every_key() {
     let root = yaml::parse(&Source::new("service.yaml", shipped("service.yaml")), yaml::Limits::default()).unwrap();
     for section in [
         "",
@@ -125,7 +125,7 @@ fn the_documented_file_has_every_key_there_is() {
         let help = refused.iter().next().unwrap().help.clone().unwrap();
         let known: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
         assert!(!known.is_empty(), "{section}: {help}");
-        // What has no effect any more is not documented.
+        // A key without effect is not documented.
         for key in known.into_iter().filter(|key| *key != "max_waiting") {
             assert!(node.get(key).is_some(), "`{key}` of `{section}` is not documented");
         }
@@ -134,8 +134,8 @@ fn the_documented_file_has_every_key_there_is() {
 
 #[test]
 fn the_example_environment_configures_the_four_domains() {
-    let (environment, complaints) = env_with_dotenv(&[], &shipped(".env.example"));
-    assert!(complaints.is_empty(), "{complaints}");
+    let (environment, errors) = env_with_dotenv(&[], &shipped(".env.example"));
+    assert!(errors.is_empty(), "{errors}");
     let config = load("", environment).unwrap();
     for name in ["oms_db", "inventory_db", "supplier_db", "uom_db"] {
         let domain = config.domain(&domain(name), None).unwrap();
@@ -146,7 +146,7 @@ fn the_example_environment_configures_the_four_domains() {
 }
 
 #[test]
-fn the_commented_sections_of_the_example_environment_work_too() {
+fn the_commented_sections_of_the_example_environment_are_valid() {
     let secrets = ["AWS_DB_PASSWORD", "GCP_DB_PASSWORD", "AZURE_DB_PASSWORD", "LOCAL_DB_PASSWORD", "INVENTORY_SECRET"];
     let secrets: Vec<(&str, &str)> = secrets.iter().map(|name| (*name, SECRET)).collect();
     let mut read = 0;
@@ -158,8 +158,8 @@ fn the_commented_sections_of_the_example_environment_work_too() {
         let lines: Vec<&str> =
             section.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_assignment).collect();
         let lines: Vec<&str> = lines.into_iter().filter(|line| !line.contains("/run/secrets")).collect();
-        let (environment, complaints) = env_with_dotenv(&secrets, &lines.join("\n"));
-        assert!(complaints.is_empty(), "{complaints}");
+        let (environment, errors) = env_with_dotenv(&secrets, &lines.join("\n"));
+        assert!(errors.is_empty(), "{errors}");
         for name in ["oms_db", "inventory_db", "supplier_db", "uom_db"] {
             let prefix = name.to_uppercase();
             if lines.iter().any(|line| line.starts_with(&prefix)) {
@@ -175,16 +175,16 @@ fn the_commented_sections_of_the_example_environment_work_too() {
 }
 
 #[test]
-fn the_command_line_wins_over_the_environment_over_dotenv_over_the_file() {
+fn the_command_line_replaces_the_environment_then_dotenv_then_the_file() {
     let file = "http: {bind: '127.0.0.1:1', workers: 1}\nlog: {format: json, filter: warn}\ntime_zone: Europe/Berlin\n";
     let dotenv = "TRIBUTARY_BIND=127.0.0.1:2\nTRIBUTARY_WORKERS=2\nTRIBUTARY_TIME_ZONE=Asia/Tokyo\nRUST_LOG=error\n";
     let process = [("TRIBUTARY_BIND", "127.0.0.1:3"), ("TRIBUTARY_WORKERS", "3")];
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("service.yaml");
     std::fs::write(&path, file).unwrap();
-    let (environment, complaints) = env_with_dotenv(&process, dotenv);
+    let (environment, errors) = env_with_dotenv(&process, dotenv);
     let arguments = Arguments { config: Some(path), bind: Some("localhost:4".to_owned()), log_format: None };
-    let config = Config::load(&arguments, environment, complaints).unwrap();
+    let config = Config::load(&arguments, environment, errors).unwrap();
     assert_eq!(config.http.bind.to_string(), "127.0.0.1:4");
     assert_eq!(config.http.workers.count(), 3);
     assert_eq!(config.time_zone.iana_name(), Some("Asia/Tokyo"));
@@ -250,10 +250,10 @@ fn faulty_variables_of_the_service_are_refused_at_once() {
         ("RUST_LOG", "a=b=c"),
         ("ADMIN_TOKEN_FILE", empty.to_str().unwrap()),
     ];
-    let (environment, complaints) =
+    let (environment, errors) =
         env_with_dotenv(&pairs, "TRIBUTARY_TIME_ZONE=${ZONE}\nTRIBUTARY_BODY_LIMIT_BYTES=1k\n-\n");
     let arguments = Arguments { bind: Some("x".to_owned()), ..Arguments::default() };
-    let refused = Config::load(&arguments, environment, complaints).unwrap_err();
+    let refused = Config::load(&arguments, environment, errors).unwrap_err();
     insta::assert_snapshot!(plain(&refused));
 }
 
@@ -351,7 +351,7 @@ fn pools_and_timeouts_come_from_the_file() {
 }
 
 #[test]
-fn the_bound_of_waiting_queries_is_accepted_and_said_to_have_no_effect() {
+fn the_obsolete_bound_of_waiting_queries_is_accepted_with_a_warning() {
     let config =
         load("domains:\n  defaults: {pool: {max_waiting: 5}}\n  oms_db: {pool: {max_waiting: 0}}\n", env(&[])).unwrap();
     let warnings = config.domain_warnings([&domain("oms_db")]);
@@ -361,11 +361,11 @@ fn the_bound_of_waiting_queries_is_accepted_and_said_to_have_no_effect() {
 }
 
 #[test]
-fn references_chain_and_secrets_of_the_platform_are_verbatim() {
+fn references_are_followed_and_variables_of_the_process_are_verbatim() {
     let process = [("AWS_SECRET", "a${b}$$"), ("A_DB_PASSWORD", "${B_DB_PASSWORD}"), ("B_DB_PASSWORD", "x$${y}")];
     let dotenv = "OMS_DB_PASSWORD=\"<${LINK}>\"\nLINK=${AWS_SECRET}\nUOM_DB_PASSWORD='${AWS_SECRET}'\n";
-    let (environment, complaints) = env_with_dotenv(&process, dotenv);
-    assert!(complaints.is_empty());
+    let (environment, errors) = env_with_dotenv(&process, dotenv);
+    assert!(errors.is_empty());
     let config = load("", environment).unwrap();
     for (name, password) in [("oms_db", "<a${b}$$>"), ("uom_db", "${AWS_SECRET}"), ("a_db", "x${y}"), ("b_db", "x${y}")]
     {
@@ -375,7 +375,7 @@ fn references_chain_and_secrets_of_the_platform_are_verbatim() {
 }
 
 #[test]
-fn a_variable_of_the_process_wins_over_dotenv_and_an_empty_one_unsets_it() {
+fn a_variable_of_the_process_replaces_dotenv_and_an_empty_one_unsets_it() {
     let dotenv = "OMS_DB_HOST=file\nOMS_DB_USER=file\nOMS_DB_PASSWORD=file\n";
     let (environment, _) = env_with_dotenv(&[("OMS_DB_HOST", "process"), ("OMS_DB_PASSWORD", "")], dotenv);
     let oms = load("", environment).unwrap().domain(&domain("oms_db"), None).unwrap();
@@ -448,8 +448,8 @@ fn faulty_variables_of_a_domain_are_refused_at_once_and_show_no_secret() {
 fn a_faulty_line_of_dotenv_is_pointed_at() {
     let dotenv = "OMS_DB_HOST=localhost\nOMS_DB_PORT=54x2\nOMS_DB_PASSWORD=${NO_SUCH}hunter2\nOMS_DB_PASWORD=hunter2\n\
                   A=${B}\nB=${C}\nC=${A}\nOMS_DB_USER=${A}\n";
-    let (environment, complaints) = env_with_dotenv(&[], dotenv);
-    assert!(complaints.is_empty());
+    let (environment, errors) = env_with_dotenv(&[], dotenv);
+    assert!(errors.is_empty());
     let refused = load("", environment).unwrap().domain(&domain("oms_db"), None).unwrap_err();
     insta::assert_snapshot!(plain(&refused));
 }
@@ -463,7 +463,7 @@ fn the_errors_of_several_domains_come_together() {
 }
 
 #[test]
-fn what_others_set_is_left_alone() {
+fn variables_of_other_programs_are_ignored() {
     let pairs = [
         ("OMS_DB_HOST", "h"),
         ("OMS_DB_SERVICE_HOST", "10.0.0.1"),
@@ -478,7 +478,7 @@ fn what_others_set_is_left_alone() {
     for name in ["oms_db", "app", "host"] {
         assert_eq!(hosts(&read_domain(&pairs, name).unwrap().connection), [("h", 5432)], "{name}");
     }
-    // envy alone would cut `PASSWORD_` off twice and miss the setting.
+    // `envy::prefixed` would cut `PASSWORD_` off twice and miss the setting.
     assert!(read_domain(&pairs, "password").is_err());
 }
 
@@ -557,9 +557,9 @@ fn faulty_urls_are_refused_without_repeating_them() {
 }
 
 proptest! {
-    /// Whatever surrounds a password, reading the URL ends, and no complaint repeats the password.
+    /// Whatever surrounds a password, no error repeats it.
     #[test]
-    fn no_url_makes_a_complaint_repeat_its_password(
+    fn no_error_of_a_url_repeats_its_password(
         before in "[a-z:/?#@%&=$\\[\\],. é{}]{0,8}",
         after in "[a-z:/?#%&=$\\[\\],. é{}]{0,8}",
         rest in "[a-z0-9:/?#%&=,._\\[\\]@]{0,20}",
@@ -577,7 +577,7 @@ proptest! {
 #[test]
 fn no_debug_shows_a_planted_secret() {
     let url = format!("postgres://u:{SECRET}@h/d?application_name=x");
-    let (environment, complaints) = env_with_dotenv(
+    let (environment, errors) = env_with_dotenv(
         &[("OMS_DB_PASSWORD", SECRET), ("UOM_DB_URL", &url), ("ADMIN_TOKEN", SECRET)],
         &format!("DB_PASSWORD={SECRET}\nX={SECRET}\n"),
     );
@@ -587,6 +587,6 @@ fn no_debug_shows_a_planted_secret() {
     assert_eq!(domains.iter().filter(|domain| given(&domain.connection.password) == Some(SECRET)).count(), 3);
     let inline = Connection::from_url(&url, &environment).unwrap();
     let inlined = config.inline_domain(domain("inline"), inline.clone());
-    let shown = format!("{environment:?}{complaints:?}{config:?}{domains:?}{inline:?}{inlined:?}");
+    let shown = format!("{environment:?}{errors:?}{config:?}{domains:?}{inline:?}{inlined:?}");
     assert!(!shown.contains(SECRET), "{shown}");
 }

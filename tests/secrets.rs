@@ -1,4 +1,4 @@
-//! Secrets come from files, are read again when they change, and show nowhere: not in logs, errors, health, metrics, answers.
+//! Secrets come from files, are read again when they change, and are shown nowhere: not in logs, errors, health, metrics, answers.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -20,7 +20,7 @@ use tributary::config::new_token;
 use tributary::demo::DATABASES;
 use tributary::types::DomainName;
 
-/// Every secret of these tests has this in it.
+/// A part of every secret of these tests.
 const PLANTED: &str = "xyzzy-planted";
 /// The connections that a pool keeps where nothing is configured.
 const KEPT: u64 = 5;
@@ -77,7 +77,7 @@ impl Guarded {
         })
     }
 
-    /// The real program, told to log all there is to be logged.
+    /// The program, at the log level `trace`.
     fn program(&self, subcommand: &str, environment: &[(&str, &str)]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.current_dir(env!("CARGO_MANIFEST_DIR")).arg(subcommand).arg("--config").arg(self.path("service.yaml"));
@@ -90,7 +90,7 @@ impl Guarded {
         command
     }
 
-    /// All of its output goes to a file.
+    /// Starts the service; its output goes to a file.
     fn serve(&self, environment: &[(&str, &str)]) -> Program {
         let output = File::create(self.path("output.log")).expect("a file");
         let mut command = self.program("serve", environment);
@@ -123,7 +123,7 @@ impl Program {
         std::fs::read_to_string(&self.output).expect("its output")
     }
 
-    /// Where it listens, as its log says.
+    /// The address in its log.
     async fn address(&self) -> String {
         let find = || {
             let said = self.said();
@@ -148,7 +148,7 @@ impl Program {
         request.send().await.expect("an answer").text().await.expect("text")
     }
 
-    /// What the stream of events begins with.
+    /// The first event of the stream.
     async fn events(&self, token: &str) -> String {
         let request = self.client.get(self.url("/events").await).bearer_auth(token);
         let mut answer = request.send().await.expect("an answer");
@@ -156,7 +156,7 @@ impl Program {
         String::from_utf8_lossy(&first).into_owned()
     }
 
-    /// Stops it as an operator would, and gives all that it has said.
+    /// Stops it by SIGTERM, and returns its output.
     fn stop(&mut self) -> String {
         let id = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
         kill(id, Signal::SIGTERM).expect("it is there");
@@ -165,7 +165,7 @@ impl Program {
         self.said()
     }
 
-    /// Waits until every pool has the connections it keeps, and none of them is in use: nothing is left to be connected then.
+    /// Waits until every pool has its idle connections, so that no connection is being made.
     async fn is_warm(&self) {
         for database in DATABASES {
             let path = format!("/health/{}", database.name);
@@ -188,7 +188,7 @@ impl Program {
 const PRODUCT: &str = r#"{"product_id": "PROD-001"}"#;
 
 #[actix_web::test]
-async fn a_password_that_is_rotated_is_used_without_a_restart_whichever_side_comes_first() {
+async fn a_rotated_password_is_used_without_a_restart_whichever_side_changes_first() {
     let (old, new, newest) = (format!("{PLANTED}-old"), format!("{PLANTED}-new"), format!("{PLANTED}-newest"));
     let guarded = Guarded::new(&old).await;
     guarded.write("service.yaml", "domains: { defaults: { timeouts: { probe_interval_ms: 200 } } }\n");
@@ -203,7 +203,7 @@ async fn a_password_that_is_rotated_is_used_without_a_restart_whichever_side_com
     program.is_warm().await;
     let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'clerk'";
 
-    // The server first: sessions that are open stay good, and new ones are made once the file says the same.
+    // The server first: open sessions remain usable, and new ones are made once the file has the new password.
     guarded.run(&format!("ALTER ROLE clerk PASSWORD '{new}'")).await;
     assert!(decides().await, "open sessions stay good");
     guarded.run(cut).await;
@@ -225,7 +225,7 @@ async fn a_password_that_is_rotated_is_used_without_a_restart_whichever_side_com
 }
 
 #[actix_web::test]
-async fn no_secret_shows_in_anything_that_a_run_says() {
+async fn no_output_of_a_run_shows_a_secret() {
     let secret = |what: &str| format!("{PLANTED}-{what}");
     let guarded = Guarded::new(&secret("password")).await;
     let (token, digest) = new_token();
@@ -234,7 +234,7 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
         &format!("tokens:\n- {{ name: erp, sha256: {digest}, flows: all, rights: [decide, explain] }}\n"),
     );
     let records = guarded.path("records.ndjson");
-    // Two pairs: the listener's, and one of its own that it shows to a database.
+    // Two pairs: the listener's, and the client certificate for a database.
     let pairs = ["server", "client"].map(|name| {
         let key = KeyPair::generate().expect("a key");
         let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
@@ -294,7 +294,7 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     let mut said = Vec::new();
     eventually_async("it decides", || async { program.post("/purchasing/flow", &token, PRODUCT).await.0 == 200 }).await;
 
-    // What goes well, and what does not.
+    // Requests that succeed and requests that fail.
     let admin = secret("admin");
     let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
     for (path, token, body) in [
@@ -342,12 +342,12 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     let whole = program.stop();
     assert!(
         whole.contains("stopping") && whole.contains("traces cannot be sent"),
-        "it stopped, and was told of the collector"
+        "it stopped, and logged that the collector is missing"
     );
     said.push(whole);
     said.push(std::fs::read_to_string(&records).expect("records"));
     let length: usize = said.iter().map(String::len).sum();
-    assert!(length > 50_000, "a run at the level `trace` says much: {length}");
+    assert!(length > 50_000, "a run at the level `trace` has a long log: {length}");
     for text in &said {
         for planted in [PLANTED, token.as_str(), digest.as_str(), pairs[0].as_str(), pairs[1].as_str()] {
             let around = text.find(planted).map(|at| &text[at.saturating_sub(300)..at]);
@@ -356,7 +356,7 @@ async fn no_secret_shows_in_anything_that_a_run_says() {
     }
 }
 
-/// All that is logged in this process, while it is wanted.
+/// The log of this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -372,8 +372,8 @@ impl Write for Log {
 }
 
 #[actix_web::test]
-async fn no_secret_shows_where_actors_panic() {
-    // Not what the other tests of this process plant, whose own connections are logged here, too.
+async fn no_panic_of_an_actor_shows_a_secret() {
+    // Not the secret of the other tests of this process, whose connections are logged here too.
     let planted = "plugh-planted";
     let guarded = Guarded::new(planted).await;
     let log = Log::default();
@@ -410,9 +410,9 @@ async fn no_secret_shows_where_actors_panic() {
     }
 }
 
-/// What the command line prints of files that are wrong.
+/// The output of the command line for files with errors.
 #[test]
-fn no_secret_shows_in_what_is_said_of_files_that_are_wrong() {
+fn no_error_in_a_file_shows_a_secret() {
     let directory = tempfile::tempdir().expect("a directory");
     let write = |name: &str, text: String| {
         std::fs::write(directory.path().join(name), text).expect("written");
@@ -439,7 +439,7 @@ fn check(env_file: &Path) -> String {
 }
 
 #[actix_web::test]
-async fn each_decision_is_logged_with_its_caller_and_never_its_token_where_that_is_asked_for() {
+async fn decisions_are_logged_with_their_callers_and_without_tokens() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |file: &str| directory.path().join(file);
     let write = |file: &str, text: &str| std::fs::write(path(file), text).expect("written");

@@ -1,4 +1,4 @@
-//! Who may ask which flow: the tokens of a file.
+//! Access to flows: the tokens of a file.
 //!
 //! ```yaml
 //! tokens:
@@ -9,8 +9,8 @@
 //!     expires: 2027-06-30T00:00:00Z
 //! ```
 //!
-//! The file holds digests, never tokens: whoever reads it can ask nothing. A token is long and random, so one round of SHA-256
-//! is enough, as it would not be for a password. Nothing here knows of HTTP.
+//! The file holds digests and no tokens: it gives no access. A token is long and random, so one round of SHA-256
+//! is enough, which it would not be for a password. Nothing here depends on HTTP.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -51,13 +51,13 @@ struct Token {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Right {
-    /// Make decisions, alone and in batches. The only right of a token that lists none.
+    /// Make decisions, single ones and batches. The only right of a token that lists none.
     Decide,
     /// Read explanations, which hold the rows that a decision was made from.
     Explain,
     /// Replace facts, and set the clock of a decision.
     WhatIf,
-    /// Approve what a decision does. Accepted, and without effect until decisions have effects.
+    /// Approve the effects of a decision. Accepted without effect, until decisions have effects.
     Approve,
 }
 
@@ -76,7 +76,7 @@ impl Right {
     }
 }
 
-/// The caller of a token that is valid now. Cheap to clone; its `Debug` is the name.
+/// The caller that a valid token belongs to. Cheap to clone; its `Debug` is the name.
 #[derive(Clone)]
 pub struct Caller(Arc<Token>);
 
@@ -103,7 +103,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// The keys whose values an excerpt may show: behind any other may stand a token.
+/// The keys whose values an excerpt may show: the value of any other may be a token.
 const SHOWN: [&str; 4] = ["name", "flows", "rights", "expires"];
 
 #[derive(Deserialize, JsonSchema)]
@@ -140,12 +140,13 @@ impl Access {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// Everything that is wrong with it; no message repeats a digest.
+    /// Every error in it; no message repeats a digest.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         let name = covered(&path.display().to_string());
         let text = std::fs::read_to_string(path).map_err(|error| {
             let message = format!("the tokens in `{name}` cannot be read: {error}");
-            let help = "make the file with `tributary token`, or leave `http.tokens` out to let everybody ask";
+            let help =
+                "make the file with `tributary token`, or leave `http.tokens` out to serve requests without tokens";
             Diagnostic::error("unreadable-file", Place::File(name.clone()), message).help(help)
         })?;
         Self::parse(&Source::guarded(name, text, SHOWN))
@@ -154,7 +155,7 @@ impl Access {
     /// Reads `source`.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every error in it.
     pub fn parse(source: &Arc<Source>) -> Result<Self, Diagnostics> {
         let root = yaml::parse(source, yaml::Limits::default())?;
         let mut found = Diagnostics::new();
@@ -175,12 +176,12 @@ impl Access {
         found.into_result(Self { tokens: tokens.into() }).map(|(access, _)| access)
     }
 
-    /// Whose token this is, at `now`. Takes the same time for every token of a length.
+    /// The caller that `token` belongs to, if it is valid at `now`. Takes the same time for every token of a length.
     pub fn caller(&self, token: &str, now: Timestamp) -> Option<Caller> {
         let digest = digest(token);
         let mut found = None;
         for known in self.tokens.iter() {
-            // All are compared, so that the time tells nothing of where one is.
+            // All are compared, so that the time does not depend on the position.
             if bool::from(known.digest.ct_eq(&digest)) {
                 found = Some(known);
             }
@@ -189,7 +190,7 @@ impl Access {
         Some(Caller(Arc::clone(known)))
     }
 
-    /// The flows that tokens name, each with the token's name: those that are not served are a mistake.
+    /// The flows that tokens name, each with the token's name.
     pub fn named_flows(&self) -> impl Iterator<Item = (&str, &FlowName)> {
         self.tokens.iter().flat_map(|token| token.flows.iter().flatten().map(|flow| (token.name.as_str(), flow)))
     }
@@ -286,7 +287,7 @@ fn ten_minutes() -> usize {
     600
 }
 
-/// What a token becomes in a file.
+/// The digest of a token, as the file has it.
 pub fn digest(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -363,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_file_of_tokens_is_told_with_its_place_and_without_the_digest() {
+    fn errors_in_a_file_of_tokens_do_not_repeat_the_digest() {
         let digest = hex(&digest("x"));
         for (text, expected) in [
             ("tokens:\n- { name: a, sha256: abc, flows: all }\n", "64 hexadecimal digits"),

@@ -1,4 +1,4 @@
-//! Where a database is and who asks.
+//! A connection to a database: its hosts, role, password and TLS.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::tls::{SessionAttrs, Tls};
 
-/// Where a database is and who asks. No password ever shows in its `Debug`.
+/// How to connect to a database. Its `Debug` shows no password.
 #[derive(Debug, Clone)]
 pub struct Connection {
     /// Host names, addresses, or directories of Unix sockets, each with its port, in the order to try them.
@@ -21,20 +21,20 @@ pub struct Connection {
     pub application_name: String,
     /// libpq's `options`, empty for none.
     pub options: String,
-    /// Whether and how it uses TLS. Over Unix sockets it does not.
+    /// TLS; Unix sockets do not use it.
     pub tls: Tls,
-    /// Which of several hosts is wanted.
+    /// Which of several hosts is accepted.
     pub session_attrs: SessionAttrs,
 }
 
 /// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.
 #[derive(Debug, Clone)]
 pub enum Password {
-    /// None is sent.
+    /// There is no password.
     None,
-    /// This one.
+    /// The password itself.
     Given(SecretString),
-    /// What this file holds: one line.
+    /// The file that has the password on one line.
     File(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! What a domain's actor needs to know of its database: where it is, who asks, how many connections, how long to wait.
+//! The configuration of a domain: its connection, its pool and its timeouts.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::types::{DomainName, Milliseconds};
 pub struct DomainConfig {
     /// Its name: `oms_db`, `default` for the `DB_*` connection, or made from the node for an inline `connection:`.
     pub name: DomainName,
-    /// Where its database is and who asks.
+    /// How to connect to its database.
     pub connection: Connection,
-    /// Where that is written.
+    /// Where the connection is configured.
     pub origin: Origin,
-    /// How many connections it may keep.
+    /// The size of its pool.
     pub pool: PoolConfig,
-    /// How long to wait for what.
+    /// Its timeouts.
     pub timeouts: Timeouts,
-    /// The service's time zone, which each session has too.
+    /// The time zone of the service and of each session.
     pub time_zone: TimeZone,
 }
 
@@ -33,7 +33,7 @@ pub struct DomainConfig {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Domains {
-    /// What every domain has, where its own section says nothing else.
+    /// What a domain has unless its own section replaces it.
     pub(super) defaults: DomainSettings,
     /// What single domains have.
     #[serde(flatten)]
@@ -50,7 +50,7 @@ pub(super) struct DomainSettings {
     pub(super) timeouts: Timeouts,
 }
 
-/// How many connections a domain may keep.
+/// The pool of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolConfig {
@@ -67,21 +67,21 @@ pub struct PoolConfig {
     #[serde(skip_serializing)]
     #[schemars(range(min = 0, max = MOST), extend("deprecated" = true))]
     pub max_waiting: Option<usize>,
-    /// Whether waiting queries of one node go together.
+    /// Whether waiting queries of one node are sent as one statement.
     pub coalesce: Coalescing,
-    /// Whether statements are prepared once a connection.
+    /// Whether statements are prepared once for each connection.
     pub statements: Statements,
 }
 
-/// Whether statements are prepared once a connection, which a pooler in transaction mode does not keep for one client.
+/// Whether statements are prepared. A pooler in transaction mode does not keep prepared statements for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Statements {
-    /// Once a connection.
+    /// Once for each connection.
     #[default]
     Prepared,
-    /// With each query, under no name, behind a pooler in transaction mode; sessions have no settings of their own, and
-    /// queries do not go together.
+    /// With each query, without a name, for a pooler in transaction mode. Sessions have no settings of their own, and
+    /// queries are not combined.
     Unprepared,
 }
 
@@ -96,7 +96,7 @@ pub enum Coalescing {
     Off,
 }
 
-/// How long to wait for what.
+/// The timeouts of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
@@ -143,7 +143,7 @@ impl Default for Timeouts {
 }
 
 impl DomainConfig {
-    /// Whether `other` says the same: an actor with this configuration need not be replaced for one with that.
+    /// Whether `other` is equal, so that the actor of the domain need not be replaced.
     pub fn is_same(&self, other: &Self) -> bool {
         let (a, b) = (&self.connection, &other.connection);
         let place = |c: &Connection| (c.hosts.clone(), c.user.clone(), c.database.clone());

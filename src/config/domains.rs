@@ -1,4 +1,4 @@
-//! What a domain's actor is given: its connection from the environment, its pool and timeouts from the file.
+//! Domains by name: the connection comes from the environment, the pool and the timeouts from the file.
 
 use super::domain::{DomainConfig, DomainSettings};
 use super::env::Env;
@@ -14,8 +14,8 @@ impl Config {
     /// The configuration of `domain`, which a flow names at `used_at`.
     ///
     /// # Errors
-    /// `unknown-domain` where nothing configures it, listing what is configured: no other database ever stands in. Else
-    /// everything that is wrong with its variables.
+    /// `unknown-domain` with the configured names where nothing configures it; no other database replaces it. Otherwise
+    /// every error in its variables.
     pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
         let configured = variables::read(domain, &self.env)?;
         let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
@@ -28,7 +28,7 @@ impl Config {
         Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts, time_zone })
     }
 
-    /// The configurations of several domains, or all that is wrong with any of them.
+    /// The configurations of several domains, or the errors of all of them.
     ///
     /// # Errors
     /// As [`Self::domain`].
@@ -36,14 +36,14 @@ impl Config {
         &self,
         domains: impl IntoIterator<Item = (&'a DomainName, Option<&'a Span>)>,
     ) -> Result<Vec<DomainConfig>, Diagnostics> {
-        let (mut configs, mut complaints) = (Vec::new(), Diagnostics::new());
+        let (mut configs, mut errors) = (Vec::new(), Diagnostics::new());
         for (domain, used_at) in domains {
             match self.domain(domain, used_at) {
                 Ok(config) => configs.push(config),
-                Err(diagnostics) => complaints.extend(diagnostics),
+                Err(diagnostics) => errors.extend(diagnostics),
             }
         }
-        complaints.into_result(configs).map(|(configs, _)| configs)
+        errors.into_result(configs).map(|(configs, _)| configs)
     }
 
     /// The configuration of a domain made for an inline `connection:`.
@@ -56,12 +56,12 @@ impl Config {
         DomainConfig { name, connection: url.connection, origin: Origin::Graph, pool, timeouts, time_zone }
     }
 
-    /// The domains that the environment configures, as far as names can tell.
+    /// The domains that the environment configures, judged by the names of variables.
     pub fn configured_domains(&self) -> Vec<DomainName> {
         variables::configured(&self.env)
     }
 
-    /// Warnings about settings without effect, and about sections for domains that no flow uses: most likely misspelt ones.
+    /// Warnings about settings without effect, and about sections for domains that no flow uses, which may be misspelt.
     pub fn domain_warnings<'a>(&self, used: impl IntoIterator<Item = &'a DomainName>) -> Diagnostics {
         let used: Vec<&DomainName> = used.into_iter().collect();
         let unused = self.sections.iter().filter(|(name, _)| !used.contains(&name));
@@ -76,7 +76,7 @@ impl Config {
             .collect()
     }
 
-    /// The environment that references (`${NAME}`) are replaced from.
+    /// The environment, whose variables replace references (`${NAME}`).
     pub fn env(&self) -> &Env {
         &self.env
     }

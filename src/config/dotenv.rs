@@ -1,15 +1,15 @@
-//! `.env` files: quoting, escapes and `export` as `dotenvy` reads them, with the line each variable stands on.
+//! `.env` files: quoting, escapes and `export` as `dotenvy` reads them, and the line of each variable.
 //!
-//! `dotenvy` would replace `$NAME` from the process environment, with nothing where it is not set. So every `$` is hidden
-//! from it, and [`super::interpolate`] does that work. The text that diagnostics show has no values in it.
+//! `dotenvy` would replace `$NAME` by a variable of the process, or by nothing where it is not set. Therefore every `$` is
+//! hidden from it, and [`super::interpolate`] replaces references. The text that diagnostics show has no values.
 
 use std::sync::Arc;
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span};
 
-/// Stands for a `$` that may start a reference while `dotenvy` reads.
+/// Replaces a `$` that may start a reference while `dotenvy` reads.
 const DOLLAR: char = '\u{E000}';
-/// Stands for a `$` that is only a `$`: escaped, or in single quotes.
+/// Replaces a literal `$`, which is escaped or in single quotes.
 const LITERAL_DOLLAR: char = '\u{E001}';
 /// The most lines a quoted value may have.
 const MAX_LINES: usize = 200;
@@ -42,20 +42,20 @@ pub(super) fn read(file: &str, text: &str) -> (Vec<Assignment>, Diagnostics) {
         }
     }
     let source = shown(file, &lines, &read);
-    let mut complaints: Diagnostics =
-        refused.into_iter().map(|(line, _, reason)| complaint(&source, line, reason)).collect();
+    let mut errors: Diagnostics =
+        refused.into_iter().map(|(line, _, reason)| syntax_error(&source, line, reason)).collect();
     let mut assignments: Vec<Assignment> = Vec::new();
     for (line, (name, value)) in read {
         let span = line_span(&source, line);
         if let Some(first) = assignments.iter().find(|assignment| assignment.name == name) {
             let message = format!("{name} is set twice in this file");
             let diagnostic = Diagnostic::error("duplicate-variable", &span, message);
-            complaints.push(diagnostic.label("again here").related(first.span.clone(), "first here"));
+            errors.push(diagnostic.label("again here").related(first.span.clone(), "first here"));
             continue;
         }
         assignments.push(Assignment { name, value, span });
     }
-    (assignments, complaints)
+    (assignments, errors)
 }
 
 /// Why a line is not an assignment.
@@ -137,12 +137,11 @@ fn line_span(source: &Arc<Source>, line: usize) -> Span {
     source.span(start..start + length)
 }
 
-fn complaint(source: &Arc<Source>, line: usize, reason: Reason) -> Diagnostic {
+fn syntax_error(source: &Arc<Source>, line: usize, reason: Reason) -> Diagnostic {
     let (message, help) = match reason {
-        Reason::Syntax => (
-            "this line does not set a variable",
-            "write NAME=value; a value with spaces, `#` or quotes stands in quotes",
-        ),
+        Reason::Syntax => {
+            ("this line does not set a variable", "write NAME=value, and a value with spaces, `#` or quotes in quotes")
+        }
         Reason::OpenQuote => ("a quote is opened here and not closed", "close it on the same line"),
     };
     Diagnostic::error("dotenv-syntax", line_span(source, line), message).help(help)
@@ -156,8 +155,8 @@ mod tests {
     fn values_are_read_as_dotenv_files_write_them() {
         let text = "\u{feff}# comment\nA=1\r\nexport B=\"two words\" # why\nC='${A} $x'\nD=\"${A} \\${A} $5\"\n\nE=\nF=$${A}\n\
                     G=\"-----BEGIN\nab==\n-----END\"\nH=it#s\nI=a\\ b\n";
-        let (assignments, complaints) = read(".env", text);
-        assert!(complaints.is_empty(), "{complaints}");
+        let (assignments, errors) = read(".env", text);
+        assert!(errors.is_empty(), "{errors}");
         let read: Vec<(&str, &str, usize)> = assignments
             .iter()
             .map(|assignment| (&*assignment.name, &*assignment.value, assignment.span.position().line))
@@ -179,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_named_without_what_stands_on_it() {
+    fn a_broken_line_is_reported_without_its_text() {
         let text =
             "A=1\nOMS_DB_PASSWORD=hunter2 hunter3\nhunter4\nB='hunter5\nC=2\nC=3\n=hunter6\nOMS_DB_PASWORD=hunter7\n";
-        let (assignments, complaints) = read(".env", text);
+        let (assignments, errors) = read(".env", text);
         assert_eq!(assignments.len(), 3);
-        let text = format!("{complaints}\n{complaints:?}");
+        let text = format!("{errors}\n{errors:?}");
         assert!(!text.contains("hunter"), "{text}");
-        insta::assert_snapshot!(complaints);
+        insta::assert_snapshot!(errors);
     }
 }

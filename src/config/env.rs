@@ -1,7 +1,7 @@
-//! The environment: the variables of the process, and below them those of a `.env` file.
+//! The environment: the variables of the process, which replace those of a `.env` file.
 //!
-//! It is read once, here, and handed down; nothing ever sets a variable of the process, and tests bring variables of
-//! their own ([`Env::from_pairs`]).
+//! It is read once, here, and passed on. Nothing sets a variable of the process; tests pass their own variables
+//! ([`Env::from_pairs`]).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,7 +24,7 @@ pub struct Env {
 struct Variable {
     /// `None` where it is not Unicode.
     value: Option<String>,
-    /// Where it stands in `.env`; `None` for a variable of the process.
+    /// Its place in `.env`; `None` for a variable of the process.
     written: Option<Span>,
 }
 
@@ -34,13 +34,13 @@ impl Env {
         std::env::vars_os().collect()
     }
 
-    /// These variables alone.
+    /// Only these variables.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let variable = |value: V| Variable { value: Some(value.into()), written: None };
         Self { variables: Arc::new(pairs.into_iter().map(|(name, value)| (name.into(), variable(value))).collect()) }
     }
 
-    /// With these variables in place of those of the same names.
+    /// Adds these variables, which replace those of the same names.
     #[must_use]
     pub fn with_pairs<N: Into<String>, V: Into<String>>(mut self, pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let variable = |value: V| Variable { value: Some(value.into()), written: None };
@@ -56,17 +56,17 @@ impl Env {
         self
     }
 
-    /// With the variables of the `.env` file at `path`, where there is one. What is set already stays. Complaints
-    /// (`dotenv-syntax`, `duplicate-variable`, `unreadable-file`) go to `complaints`; what can be read is kept.
+    /// Adds the variables of the `.env` file at `path`, if it exists. Variables that are set are kept. Errors
+    /// (`dotenv-syntax`, `duplicate-variable`, `unreadable-file`) go to `errors`; the other lines are read.
     #[must_use]
-    pub fn with_dotenv(self, path: &Path, complaints: &mut Diagnostics) -> Self {
+    pub fn with_dotenv(self, path: &Path, errors: &mut Diagnostics) -> Self {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
-            Ok(text) => return self.with_dotenv_text(&name, &text, complaints),
+            Ok(text) => return self.with_dotenv_text(&name, &text, errors),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
                 let message = format!("the file cannot be read: {error}");
-                complaints.push(Diagnostic::error("unreadable-file", Place::File(name), message));
+                errors.push(Diagnostic::error("unreadable-file", Place::File(name), message));
             }
         }
         self
@@ -74,9 +74,9 @@ impl Env {
 
     /// The same for a `.env` file of this name and text.
     #[must_use]
-    pub fn with_dotenv_text(mut self, file: &str, text: &str, complaints: &mut Diagnostics) -> Self {
+    pub fn with_dotenv_text(mut self, file: &str, text: &str, errors: &mut Diagnostics) -> Self {
         let (assignments, refused) = dotenv::read(file, text);
-        complaints.extend(refused);
+        errors.extend(refused);
         let variables = Arc::make_mut(&mut self.variables);
         for assignment in assignments {
             let variable = Variable { value: Some(assignment.value), written: Some(assignment.span) };
@@ -98,8 +98,8 @@ impl Env {
         }
     }
 
-    /// A complaint about a variable. Its name is part of the message only where the place does not say it.
-    pub(super) fn complaint(&self, name: &str, code: &'static str, message: &str) -> Diagnostic {
+    /// An error about a variable. The message has the name only where the place does not.
+    pub(super) fn error(&self, name: &str, code: &'static str, message: &str) -> Diagnostic {
         match self.place(name) {
             Place::Span(span) => Diagnostic::error(code, span, format!("{name}: {message}")),
             place => Diagnostic::error(code, place, message),
@@ -111,7 +111,7 @@ impl Env {
         self.variables.get(name).is_some_and(|variable| variable.written.is_some())
     }
 
-    /// Whether a variable is set and not empty, be it Unicode or not.
+    /// Whether a variable is set and not empty, whether or not it is Unicode.
     pub(super) fn is_set(&self, name: &str) -> bool {
         let value = self.variables.get(name).map(|variable| variable.value.as_deref());
         value.is_some_and(|value| value.is_none_or(|value| !value.is_empty()))
@@ -124,8 +124,8 @@ impl Env {
 
     /// The value with its references replaced; `None` where it is not set or empty.
     ///
-    /// Variables of `.env` and of domains may refer to others; every other variable of the process is taken verbatim, as
-    /// whoever injected it meant it.
+    /// Variables of `.env` and of domains may refer to others; every other variable of the process is taken verbatim,
+    /// because it may hold a generated secret.
     ///
     /// # Errors
     /// `bad-reference`, at the place of the variable.
@@ -135,14 +135,14 @@ impl Env {
         }
         match self.lookup(name, &mut Vec::new()) {
             Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-            Err(error) => Err(self.complaint(name, "bad-reference", &error.to_string()).help(error.help()).into()),
+            Err(error) => Err(self.error(name, "bad-reference", &error.to_string()).help(error.help()).into()),
         }
     }
 
     /// `text` with its references replaced.
     ///
     /// # Errors
-    /// [`ReferenceError`] where one leads nowhere.
+    /// [`ReferenceError`] where a reference cannot be replaced.
     pub fn expand(&self, text: &str) -> Result<String, ReferenceError> {
         self.expand_within(text, &mut Vec::new())
     }

@@ -13,13 +13,13 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, Span};
 use crate::types::DomainName;
 use crate::yaml::{self, Marked, schema_of};
 
-/// The key of `domains` that is no domain.
+/// The key of `domains` that is not a domain.
 const DEFAULTS: &str = "defaults";
 
-/// What a file says.
+/// The contents of the file.
 #[derive(Default)]
 pub(super) struct File {
-    /// Its settings, domains complete.
+    /// Its settings; each domain has the defaults that it does not replace.
     pub(super) value: Value,
     /// The sections of single domains.
     pub(super) sections: Vec<(DomainName, Span)>,
@@ -28,7 +28,7 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Reads `source`; what is wrong with it goes to `found`.
+    /// Reads `source`; errors go to `found`.
     pub(super) fn read(source: &Arc<Source>, env: &Env, found: &mut Diagnostics) -> Self {
         let root = match yaml::parse(source, yaml::Limits::default()) {
             Ok(root) => root,
@@ -40,7 +40,7 @@ impl File {
         let (root, unresolved) = expand(&root, env, found);
         let mut misread = Diagnostics::new();
         let value = yaml::checked::<Config>(&root, &mut misread);
-        // A value that could not be resolved is wrong once, not again for what it is without its variable.
+        // A value whose reference cannot be replaced is reported once.
         let resolved = |diagnostic: &Diagnostic| !unresolved.iter().any(|span| diagnostic.place == Place::from(span));
         found.extend(misread.into_iter().filter(resolved));
         let Some(mut value) = value else { return Self::default() };
@@ -116,7 +116,7 @@ fn check_pools(config: &Config, root: &Marked, found: &mut Diagnostics) {
             continue;
         }
         let key = |name| entry.value().get("pool").and_then(|pool| pool.get(name));
-        // What a section does not say is wrong with the defaults.
+        // Otherwise the section of the defaults has the error.
         let Some(place) = key("min").or_else(|| key("max")).map(Marked::head) else { continue };
         let message = format!("`pool.min` is {} and more than `pool.max`, which is {}", pool.min, pool.max);
         found.push(

@@ -6,13 +6,13 @@ const DEFAULT_PORT: u16 = 5432;
 /// The host where none is given.
 const DEFAULT_HOST: &str = "localhost";
 
-/// Why hosts and ports are none. No message repeats them: a misread URL may have a password there.
+/// Why hosts or ports are refused. No message repeats them: a malformed URL may have a password in their place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
-    /// A port is not one.
+    /// A port is not a number from 1 to 65,535.
     #[error("the port must be a whole number from 1 to 65,535")]
     Port,
-    /// There is neither one port nor as many as hosts.
+    /// There are several ports, and not one for each host.
     #[error("there are {ports} ports for {hosts} hosts; give one, or one for each host")]
     Count {
         /// How many hosts.
@@ -20,13 +20,13 @@ pub enum HostError {
         /// How many ports.
         ports: usize,
     },
-    /// A host has a character that no host has.
+    /// A host has a character that is not allowed.
     #[error("the host is a name, an address or the path of a directory; it may not have {found:?} in it")]
     Character {
         /// The character.
         found: char,
     },
-    /// A port is given with the host and once more.
+    /// A port is given with the host and as a parameter.
     #[error("the port is given twice")]
     Twice,
 }
@@ -36,7 +36,7 @@ pub(super) fn lists(hosts: &str, ports: Option<&str>) -> Result<Vec<(String, u16
     with_ports(hosts.split(',').map(|host| (host.trim().to_owned(), None)).collect(), ports)
 }
 
-/// From hosts that may have a port of their own, and the list of ports beside them.
+/// From hosts that may have a port of their own, and a separate list of ports.
 pub(super) fn with_ports(
     hosts: Vec<(String, Option<String>)>,
     ports: Option<&str>,

@@ -1,8 +1,8 @@
-//! `${NAME}` in values: the variable of that name, verbatim; `$${` stands for a literal `${`.
+//! References in values: `${NAME}` is replaced by the variable of that name, verbatim; `$${` is a literal `${`.
 //!
-//! A variable that is not set is an error, never an empty text: a password that turned empty would be tried.
+//! A variable that is not set is an error and not an empty text, which would be tried as a password.
 
-/// Why a reference leads nowhere. No message repeats a value.
+/// Why a reference cannot be replaced. No message repeats a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
     /// There is no such variable.
@@ -11,10 +11,10 @@ pub enum ReferenceError {
         /// The variable.
         name: String,
     },
-    /// Variables refer to each other in a circle.
-    #[error("variables refer to each other in a circle: {chain}")]
+    /// Variables refer to each other in a cycle.
+    #[error("variables refer to each other in a cycle: {chain}")]
     Cycle {
-        /// The circle: `A -> B -> A`.
+        /// The cycle: `A -> B -> A`.
         chain: String,
     },
     /// A `${` without a name and a `}` after it.
@@ -29,7 +29,7 @@ pub enum ReferenceError {
 }
 
 impl ReferenceError {
-    /// How to mend it.
+    /// The remedy.
     pub fn help(&self) -> String {
         match self {
             Self::Unset { name } | Self::NotUnicode { name } => {

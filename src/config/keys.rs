@@ -2,7 +2,7 @@
 
 use crate::types::DomainName;
 
-/// The domain of nodes that name none.
+/// The domain of nodes that do not name one.
 pub const DEFAULT_DOMAIN: &str = "default";
 
 /// The settings a domain may have.
@@ -31,7 +31,7 @@ pub(super) fn prefix(domain: &DomainName) -> String {
     if domain.as_str() == DEFAULT_DOMAIN { "DB_".to_owned() } else { format!("{}_", domain.as_str().to_uppercase()) }
 }
 
-/// Whether a variable is a setting of a domain by its name alone: `DB_HOST`, `OMS_DB_PASSWORD`, ...
+/// Whether the name of a variable makes it a setting of a domain: `DB_HOST`, `OMS_DB_PASSWORD`, ...
 pub(super) fn is_domain_variable(name: &str) -> bool {
     split(name).is_some_and(|(owner, _)| owner == "DB" || owner.ends_with("_DB"))
 }

@@ -14,21 +14,21 @@ use super::traces;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
 use crate::yaml::{self, Marked, schema_of};
 
-/// Where the file is looked for when nothing names one.
+/// The file that is read when nothing names one; it need not exist.
 const DEFAULT_FILE: &str = "config/service.yaml";
 /// The variable that names the file.
 const FILE_VARIABLE: &str = "TRIBUTARY_CONFIG";
 /// The `.env` file, in the directory the service is started in.
 const DOTENV_FILE: &str = ".env";
-/// Variables of the service start so.
+/// The prefix of the variables of the service.
 const PREFIX: &str = "TRIBUTARY_";
 /// Variables of this prefix that others read: the command line (`GRAPH`), `demo` and the scripts (`STATE`).
 const ELSEWHERE: [&str; 2] = ["TRIBUTARY_GRAPH", "TRIBUTARY_STATE"];
 
-/// What the command line says; it wins over everything else.
+/// The settings of the command line, which replace all others.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    /// `--config`: the file, which must then be there.
+    /// `--config`: the file, which must then exist.
     pub config: Option<PathBuf>,
     /// `--bind`: address and port.
     pub bind: Option<String>,
@@ -37,46 +37,46 @@ pub struct Arguments {
 }
 
 impl Config {
-    /// Reads all there is: the environment of the process, `.env` and `config/service.yaml` of the working directory.
+    /// Reads the environment of the process, and `.env` and `config/service.yaml` in the working directory.
     ///
     /// # Errors
-    /// Everything that is wrong with any of them.
+    /// Every error in any of them.
     pub fn read(arguments: &Arguments) -> Result<Self, Diagnostics> {
-        let mut complaints = Diagnostics::new();
-        let env = Env::of_process().with_dotenv(Path::new(DOTENV_FILE), &mut complaints);
-        Self::load(arguments, env, complaints)
+        let mut errors = Diagnostics::new();
+        let env = Env::of_process().with_dotenv(Path::new(DOTENV_FILE), &mut errors);
+        Self::load(arguments, env, errors)
     }
 
-    /// Reads the file and takes the environment from `env`; `complaints` are those of reading that.
+    /// Reads the file and the variables of `env`; `errors` are those of reading `env`.
     ///
     /// # Errors
-    /// Everything that is wrong.
-    pub fn load(arguments: &Arguments, env: Env, complaints: Diagnostics) -> Result<Self, Diagnostics> {
-        let mut loading = Loading { env, complaints };
+    /// Every error, `errors` included.
+    pub fn load(arguments: &Arguments, env: Env, errors: Diagnostics) -> Result<Self, Diagnostics> {
+        let mut loading = Loading { env, errors };
         loading.refuse_unknown();
         let file = loading.file(arguments);
         let mut value = file.value;
         loading.environment(&mut value);
         loading.bind(arguments, &mut value);
         let mut config: Self = serde_yaml::from_value(value).unwrap_or_else(|_| {
-            // Everything was checked before: there are errors.
+            // The value was checked: this happens only where there are errors.
             Self::default()
         });
         if let Some(format) = arguments.log_format {
             config.log.format = format;
         }
         (config.sections, config.warnings) = (file.sections, file.warnings);
-        let token = secret::read(&loading.env, "ADMIN_TOKEN", |name| loading.env.value(name), &mut loading.complaints);
+        let token = secret::read(&loading.env, "ADMIN_TOKEN", |name| loading.env.value(name), &mut loading.errors);
         if let Some(token) = token {
             (config.admin_token, config.admin_token_file) = (Some(token.text), token.file);
         }
-        config.traces = traces::read(&loading.env, &mut loading.complaints);
+        config.traces = traces::read(&loading.env, &mut loading.errors);
         config.env = loading.env;
-        loading.complaints.into_result(config).map(|(config, _)| config)
+        loading.errors.into_result(config).map(|(config, _)| config)
     }
 }
 
-/// The format of log lines, as far as it can be read although other settings may be wrong.
+/// The format of log lines, also where other settings have errors.
 pub fn log_format(arguments: &Arguments, env: &Env) -> Option<LogFormat> {
     if let Some(format) = env.value("TRIBUTARY_LOG_FORMAT").ok().flatten() {
         return named_format(&format);
@@ -92,7 +92,7 @@ fn named_format(text: &str) -> Option<LogFormat> {
     serde_yaml::from_value(text.into()).ok()
 }
 
-/// The setting at `path` as `text` says it outside the file, or what it must be.
+/// The setting at `path` from the text of a variable or argument, or what it must be.
 fn given(path: &[&str], text: &str, is_text: bool) -> Result<Value, String> {
     let mut found = Diagnostics::new();
     let value = yaml::checked::<Config>(&Marked::nested(path, text, is_text), &mut found);
@@ -104,7 +104,7 @@ fn given(path: &[&str], text: &str, is_text: bool) -> Result<Value, String> {
 
 struct Loading {
     env: Env,
-    complaints: Diagnostics,
+    errors: Diagnostics,
 }
 
 impl Loading {
@@ -121,13 +121,13 @@ impl Loading {
                 None => format!("known: {}", known.join(", ")),
             };
             let message = "this is not a setting of the service";
-            self.complaints.push(self.env.complaint(name, "unknown-variable", message).help(help));
+            self.errors.push(self.env.error(name, "unknown-variable", message).help(help));
         }
     }
 
     fn value(&mut self, name: &str) -> Option<String> {
         self.env.value(name).unwrap_or_else(|refused| {
-            self.complaints.extend(refused);
+            self.errors.extend(refused);
             None
         })
     }
@@ -142,25 +142,25 @@ impl Loading {
         match std::fs::read_to_string(&path) {
             Ok(text) => {
                 let source = Source::guarded(name, text, shown_keys(&schema_of::<Config>()));
-                return File::read(&source, &self.env, &mut self.complaints);
+                return File::read(&source, &self.env, &mut self.errors);
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named_by.is_none() => {}
             Err(error) => {
                 let message = format!("`{name}` cannot be read: {error}");
                 let place = named_by.unwrap_or(Place::File(name));
-                self.complaints.push(Diagnostic::error("unreadable-file", place, message));
+                self.errors.push(Diagnostic::error("unreadable-file", place, message));
             }
         }
         File::default()
     }
 
-    /// Puts the variables of settings over what the file says.
+    /// Replaces settings of the file by those of variables.
     fn environment(&mut self, value: &mut Value) {
         for (name, path, is_text) in variables(&schema_of::<Config>()) {
             let Some(text) = self.value(name) else { continue };
             match given(&path, &text, is_text) {
                 Ok(given) => merge(value, given),
-                Err(message) => self.complaints.push(self.env.complaint(name, "invalid-value", &message)),
+                Err(message) => self.errors.push(self.env.error(name, "invalid-value", &message)),
             }
         }
     }
@@ -171,7 +171,7 @@ impl Loading {
             Some(Ok(given)) => merge(value, given),
             Some(Err(message)) => {
                 let place = Place::Argument("--bind".to_owned());
-                self.complaints.push(Diagnostic::error("invalid-value", place, message));
+                self.errors.push(Diagnostic::error("invalid-value", place, message));
             }
         }
     }

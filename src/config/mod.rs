@@ -1,9 +1,9 @@
 //! Service configuration, environment and secrets.
 //!
 //! [`Config`] is read once at start, from the command line, the environment, `.env` and `config/service.yaml`, in this
-//! order of precedence; everything that is wrong is told at once. [`Config::domain`] says where the database of a domain
-//! is; it answers for no name that nothing configures, and never with another database. Secrets are held so that no
-//! `Debug`, message or log shows them. Nothing here sets a variable of the process or connects to anything.
+//! order of precedence; all errors are reported at once. [`Config::domain`] gives the connection of a domain: it never
+//! replaces a name that nothing configures by another database. No `Debug`, message or log shows a secret. Nothing here
+//! sets a variable of the process or opens a connection. `service.rs` declares the settings.
 
 mod access;
 mod connection;
@@ -45,7 +45,7 @@ pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};
 pub use values::Threads;
 
-/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It knows the shape and no names of domains.
+/// The JSON Schema (2020-12) of `config/service.yaml`, for editors. It does not know the names of domains.
 pub fn schema() -> String {
     format!("{:#}\n", crate::yaml::schema_of::<Config>())
 }

@@ -1,8 +1,8 @@
-//! Where the connection of a domain is written, so that whoever says what is wrong with it can say where to mend it.
+//! Where the connection of a domain is configured, so that an error message can name the place to correct.
 
 use super::connection::Password;
 
-/// Where the connection of a domain is written.
+/// Where the connection of a domain is configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// In a variable for each setting.
@@ -10,7 +10,7 @@ pub enum Origin {
         /// What their names begin with, such as `OMS_DB_`.
         prefix: String,
     },
-    /// In a URL; what that does not say may stand in variables.
+    /// In a URL; variables may have what the URL leaves out.
     Url {
         /// What the names of all its variables begin with.
         prefix: String,
@@ -22,7 +22,7 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// Where a setting is written. `key` is how its variable ends (`SSLMODE`), `part` what a URL calls it (`sslmode`).
+    /// Where a setting is configured. `key` is the end of its variable (`SSLMODE`), `part` its parameter in a URL (`sslmode`).
     pub fn of(&self, key: &str, part: &str) -> String {
         match self {
             Self::Variables { prefix } => format!("{prefix}{key}"),
@@ -31,7 +31,7 @@ impl Origin {
         }
     }
 
-    /// Where the password is written, or would best be.
+    /// Where the password is configured, or should be.
     pub fn of_password(&self, password: &Password) -> String {
         match (self, password) {
             (Self::Graph, _) => self.of("PASSWORD", "password"),

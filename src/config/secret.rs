@@ -46,14 +46,14 @@ pub(super) fn read(
             (file_variable.as_str(), "contradicting-variables", message)
         }
     };
-    found.push(env.complaint(name, code, &message));
+    found.push(env.error(name, code, &message));
     None
 }
 
 /// The secret that a file holds. The path is not repeated: it may be a secret that was set in the wrong variable.
 ///
 /// # Errors
-/// What is wrong with the file, in words.
+/// What is wrong with the file.
 pub fn read_secret(path: &Path) -> Result<SecretString, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("the file it names cannot be read: {error}"))?;
     secret_of_bytes(bytes)
@@ -62,7 +62,7 @@ pub fn read_secret(path: &Path) -> Result<SecretString, String> {
 /// The secret that the bytes of a file are.
 ///
 /// # Errors
-/// What is wrong with them, in words.
+/// What is wrong with them.
 pub fn secret_of_bytes(bytes: Vec<u8>) -> Result<SecretString, String> {
     let text = String::from_utf8(bytes).map(SecretString::from);
     let text = text

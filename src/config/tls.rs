@@ -1,35 +1,35 @@
-//! Which server a connection takes for the right one: libpq's `sslmode`, `sslrootcert`, `sslcert`, `sslkey`,
-//! `channel_binding` and `target_session_attrs`, with libpq's meanings. Nothing here opens a file but to see that it is there.
+//! How a connection authenticates the server: libpq's `sslmode`, `sslrootcert`, `sslcert`, `sslkey`,
+//! `channel_binding` and `target_session_attrs`, with libpq's meanings. Files are opened here only to check that they exist.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// Whether a connection uses TLS, and what it asks of the server's certificate.
+/// Whether a connection uses TLS, and how it verifies the server's certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SslMode {
     /// No TLS.
     Disable,
-    /// TLS where the server has it; its certificate is not looked at.
+    /// TLS where the server supports it; its certificate is not verified.
     #[default]
     Prefer,
-    /// TLS; the server's certificate is not looked at, unless authorities are given.
+    /// TLS; the server's certificate is not verified, unless there are root certificates.
     Require,
-    /// TLS, and a certificate of a known authority.
+    /// TLS, and a certificate of a trusted authority.
     VerifyCa,
-    /// TLS, and a certificate of a known authority for this host.
+    /// TLS, and a certificate of a trusted authority for this host.
     VerifyFull,
 }
 
-/// The authorities that may vouch for a server.
+/// The root certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootCert {
-    /// Those that this machine trusts.
+    /// Those of the operating system.
     System,
     /// Those of a file, in PEM.
     File(PathBuf),
 }
 
-/// A certificate of the client's own, and its private key, in PEM.
+/// The client's certificate and its private key, in PEM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The certificate and those that lead to its authority.
@@ -43,33 +43,33 @@ pub struct Identity {
 pub struct Tls {
     /// Default `prefer`, as in libpq.
     pub mode: SslMode,
-    /// Who may vouch for the server.
+    /// The root certificates.
     pub root: Option<RootCert>,
-    /// Who we are.
+    /// The client's certificate.
     pub identity: Option<Identity>,
     /// Default `prefer`, as in libpq.
     pub channel_binding: ChannelBinding,
 }
 
-/// Whether a password's login is bound to the TLS connection that it comes over, so that nobody in between can pass it on.
+/// Whether authentication by password is bound to the TLS connection, so that it cannot be relayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChannelBinding {
     /// Never.
     Disable,
-    /// Where the server can.
+    /// Where the server supports it.
     #[default]
     Prefer,
-    /// Always: a server that lets us in without is not the right one.
+    /// Always: a server that does not bind the channel is refused.
     Require,
 }
 
-/// Which of several servers is wanted.
+/// Which of several servers is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SessionAttrs {
     /// The first that answers.
     #[default]
     Any,
-    /// One that is not in recovery: `primary`, and `read-write`, since whether our own sessions may write says nothing.
+    /// One that is not in recovery: `primary` and `read-write`. Sessions of this service are always read only.
     Primary,
     /// One that is in recovery: `standby` and `read-only`.
     Standby,
@@ -77,45 +77,45 @@ pub enum SessionAttrs {
     PreferStandby,
 }
 
-/// What is wrong with these settings. No message repeats a value.
+/// An error in these settings. No message repeats a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsConfigError {
-    /// The mode is none.
+    /// The mode is not known.
     #[error("sslmode must be one of `disable`, `prefer`, `require`, `verify-ca`, `verify-full`")]
     Mode,
     /// `allow` tries without TLS first.
     #[error("sslmode `allow` would send the login without TLS first; `prefer` tries TLS first")]
     Allow,
-    /// There is nobody to vouch.
-    #[error("sslmode `{mode}` needs to know who may vouch for the server: set sslrootcert to a file, or to `system`")]
+    /// There are no root certificates.
+    #[error("sslmode `{mode}` needs root certificates: set sslrootcert to a file, or to `system`")]
     NoRoot {
         /// The mode.
         mode: &'static str,
     },
-    /// Public authorities vouch for anybody.
-    #[error("sslrootcert `system` needs sslmode `verify-full`: public authorities vouch for any host")]
+    /// Public authorities issue certificates for any host.
+    #[error("sslrootcert `system` needs sslmode `verify-full`: public authorities issue certificates for any host")]
     WeakSystem,
-    /// One of the two is missing.
+    /// The certificate or its key is missing.
     #[error("sslcert and sslkey belong together; {missing} is missing")]
     HalfIdentity {
-        /// Which.
+        /// The missing setting.
         missing: &'static str,
     },
     /// A file cannot be read.
     #[error("the file of {what} cannot be read: {why}")]
     File {
-        /// Of which setting.
+        /// The setting.
         what: &'static str,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// It is none of the words.
+    /// `channel_binding` has an unknown word.
     #[error("channel_binding must be one of `disable`, `prefer`, `require`")]
     ChannelBinding,
-    /// There would be no channel to bind to.
+    /// Channel binding needs TLS.
     #[error("channel_binding `require` needs TLS, and sslmode is `disable`")]
     NoChannel,
-    /// There is no such word.
+    /// `target_session_attrs` has an unknown word.
     #[error(
         "target_session_attrs must be one of `any`, `read-write`, `read-only`, `primary`, `standby`, `prefer-standby`"
     )]
@@ -191,41 +191,41 @@ impl SessionAttrs {
 }
 
 impl Tls {
-    /// Reads the settings; complains of all that is wrong. As in libpq, `require` with authorities means `verify-ca`.
-    pub(super) fn read(written: Written<'_>, complain: &mut impl FnMut(TlsConfigError)) -> Self {
+    /// Reads the settings and reports all errors. As in libpq, `require` with root certificates means `verify-ca`.
+    pub(super) fn read(written: Written<'_>, report: &mut impl FnMut(TlsConfigError)) -> Self {
         let mut tls = Self::default();
         match written.mode.map(SslMode::parse) {
             Some(Ok(mode)) => tls.mode = mode,
-            Some(Err(error)) => complain(error),
+            Some(Err(error)) => report(error),
             None => {}
         }
         tls.root = written.root.map(|text| match text {
             "system" => RootCert::System,
-            path => RootCert::File(existing("sslrootcert", path, complain)),
+            path => RootCert::File(existing("sslrootcert", path, report)),
         });
         match (written.certificate, written.key) {
             (Some(certificate), Some(key)) => {
-                let certificate = existing("sslcert", certificate, complain);
-                tls.identity = Some(Identity { certificate, key: existing("sslkey", key, complain) });
+                let certificate = existing("sslcert", certificate, report);
+                tls.identity = Some(Identity { certificate, key: existing("sslkey", key, report) });
             }
-            (Some(_), None) => complain(TlsConfigError::HalfIdentity { missing: "sslkey" }),
-            (None, Some(_)) => complain(TlsConfigError::HalfIdentity { missing: "sslcert" }),
+            (Some(_), None) => report(TlsConfigError::HalfIdentity { missing: "sslkey" }),
+            (None, Some(_)) => report(TlsConfigError::HalfIdentity { missing: "sslcert" }),
             (None, None) => {}
         }
         match written.channel_binding.map(ChannelBinding::parse) {
             Some(Ok(binding)) => tls.channel_binding = binding,
-            Some(Err(error)) => complain(error),
+            Some(Err(error)) => report(error),
             None => {}
         }
         if tls.channel_binding == ChannelBinding::Require && tls.mode == SslMode::Disable {
-            complain(TlsConfigError::NoChannel);
+            report(TlsConfigError::NoChannel);
         }
         match (tls.mode, &tls.root) {
             (SslMode::VerifyCa | SslMode::VerifyFull, None) => {
-                complain(TlsConfigError::NoRoot { mode: tls.mode.word() });
+                report(TlsConfigError::NoRoot { mode: tls.mode.word() });
             }
             (SslMode::VerifyFull | SslMode::Disable, Some(RootCert::System)) | (_, None) => {}
-            (_, Some(RootCert::System)) => complain(TlsConfigError::WeakSystem),
+            (_, Some(RootCert::System)) => report(TlsConfigError::WeakSystem),
             (SslMode::Require, Some(RootCert::File(_))) => tls.mode = SslMode::VerifyCa,
             (_, Some(RootCert::File(_))) => {}
         }
@@ -233,10 +233,10 @@ impl Tls {
     }
 }
 
-/// The path, after a look whether it can be read.
-fn existing(what: &'static str, path: &str, complain: &mut impl FnMut(TlsConfigError)) -> PathBuf {
+/// The path; reports a file that cannot be read.
+fn existing(what: &'static str, path: &str, report: &mut impl FnMut(TlsConfigError)) -> PathBuf {
     if let Err(error) = File::open(Path::new(path)) {
-        complain(TlsConfigError::File { what, why: error.to_string() });
+        report(TlsConfigError::File { what, why: error.to_string() });
     }
     PathBuf::from(path)
 }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_promise_more_than_it_keeps_is_refused() {
+    fn settings_that_do_not_verify_what_they_say_are_refused() {
         for (written, expected) in [
             (Written { mode: Some("verify-full"), ..Written::default() }, "sslrootcert"),
             (Written { mode: Some("verify-ca"), root: Some("system"), ..Written::default() }, "verify-full"),
@@ -273,7 +273,7 @@ mod tests {
             (Written { certificate: Some(file!()), ..Written::default() }, "sslkey is missing"),
             (Written { root: Some("/nowhere/root.crt"), ..Written::default() }, "cannot be read"),
         ] {
-            let found = read(written).expect_err("a complaint").join("\n");
+            let found = read(written).expect_err("a error").join("\n");
             assert!(found.contains(expected), "{written:?}: {found}");
             assert!(!found.contains("/nowhere"), "{found}");
         }

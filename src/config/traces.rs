@@ -1,7 +1,8 @@
-//! Where traces go: the variables of OpenTelemetry (`OTEL_*`), in the words of its specification.
+//! The export of traces: the variables of OpenTelemetry (`OTEL_*`), as its specification defines them.
 //!
-//! Traces are off unless an endpoint is named, or `OTEL_TRACES_EXPORTER=otlp` asks for the usual one. What this service cannot
-//! do (gRPC, compression) is refused rather than passed over. Nothing here connects to anything.
+//! Traces are off unless there is an endpoint, or `OTEL_TRACES_EXPORTER=otlp` selects the default one. Features that this
+//! service does not have (gRPC, compression) are errors. The SDK does not read these variables itself: it sees only those of
+//! the process, not those of `.env`, and ignores values that it cannot read.
 
 use std::time::Duration;
 
@@ -12,33 +13,33 @@ use super::env::Env;
 use super::secret;
 use crate::diagnostics::Diagnostics;
 
-/// The collector that runs beside the service, where nothing else is said.
+/// The default endpoint: a collector on this machine.
 const USUAL_ENDPOINT: &str = "http://localhost:4318";
-/// What OTLP over HTTP adds to an endpoint that is for all signals.
+/// The path that OTLP over HTTP adds to an endpoint for all signals.
 const PATH: &str = "v1/traces";
 
-/// Where traces go, and which. Its `Debug` shows no header.
+/// Which traces are exported, and where to. Its `Debug` shows no header.
 #[derive(Debug, Clone)]
 pub struct TracesConfig {
-    /// The URL that spans are posted to; it holds no credentials.
+    /// The URL that spans are posted to, without credentials.
     pub endpoint: String,
-    /// Headers of each such request, percent-encoded: where a collector wants a token, it is here.
+    /// Headers of each such request, percent-encoded, such as the token of a collector.
     pub headers: Vec<(String, SecretString)>,
     /// How long such a request may take. Default 10 s.
     pub timeout: Duration,
-    /// Which requests are traced, where their clients have not decided. Default: all.
+    /// Which requests are sampled, where the client has not decided. Default: all.
     pub share: Share,
-    /// Whether the `traceparent` of a request decides whether it is traced. Default: it does.
+    /// Whether the `traceparent` of a request decides whether it is sampled. Default: yes.
     pub parent_based: bool,
     /// The name of the service. Default `tributary`.
     pub service_name: String,
-    /// What else is said of it.
+    /// Other attributes of the resource.
     pub resource: Vec<(String, String)>,
     /// How spans are collected before they are sent.
     pub batch: SpanBatches,
 }
 
-/// Which part of requests is traced.
+/// The share of requests that are sampled.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
     /// Every one.
@@ -60,7 +61,7 @@ pub struct SpanBatches {
     pub delay: Duration,
 }
 
-/// What would have to be obeyed and cannot be: a variable and its remedy.
+/// Variables that are not supported, each with its remedy.
 const REFUSED: [(&str, &str); 8] = [
     ("OTEL_EXPORTER_OTLP_CERTIFICATE", "name the file of certificates in SSL_CERT_FILE instead"),
     ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "name the file of certificates in SSL_CERT_FILE instead"),
@@ -75,9 +76,9 @@ const REFUSED: [(&str, &str); 8] = [
     ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "unset it, or set it to none"),
 ];
 
-/// Reads the variables; `None` where traces are off. What is wrong goes to `complaints`.
-pub(super) fn read(env: &Env, complaints: &mut Diagnostics) -> Option<TracesConfig> {
-    let mut reading = Reading { env, complaints };
+/// Reads the variables; `None` where traces are off.
+pub(super) fn read(env: &Env, errors: &mut Diagnostics) -> Option<TracesConfig> {
+    let mut reading = Reading { env, errors };
     let is_true = |text: &str| text.eq_ignore_ascii_case("true");
     if reading.value("OTEL_SDK_DISABLED").is_some_and(|(_, text)| is_true(&text)) {
         return None;
@@ -87,7 +88,7 @@ pub(super) fn read(env: &Env, complaints: &mut Diagnostics) -> Option<TracesConf
         Some((_, text)) if text == "none" => return None,
         Some((_, text)) if text == "otlp" => true,
         Some((name, _)) => {
-            reading.complain(name, "this must be `otlp` or `none`", "unset it: an endpoint is enough");
+            reading.report(name, "this must be `otlp` or `none`", "unset it: an endpoint is enough");
             return None;
         }
     };
@@ -115,7 +116,7 @@ pub(super) fn read(env: &Env, complaints: &mut Diagnostics) -> Option<TracesConf
 
 struct Reading<'a> {
     env: &'a Env,
-    complaints: &'a mut Diagnostics,
+    errors: &'a mut Diagnostics,
 }
 
 impl Reading<'_> {
@@ -123,7 +124,7 @@ impl Reading<'_> {
         match self.env.value(name) {
             Ok(value) => value.map(|value| (name, value.trim().to_owned())),
             Err(refused) => {
-                self.complaints.extend(refused);
+                self.errors.extend(refused);
                 None
             }
         }
@@ -134,8 +135,8 @@ impl Reading<'_> {
         names.iter().find_map(|name| self.value(name))
     }
 
-    fn complain(&mut self, name: &str, message: &str, help: &str) {
-        self.complaints.push(self.env.complaint(name, "invalid-value", message).help(help));
+    fn report(&mut self, name: &str, message: &str, help: &str) {
+        self.errors.push(self.env.error(name, "invalid-value", message).help(help));
     }
 
     fn endpoint(&mut self, asked: bool) -> Option<String> {
@@ -151,13 +152,13 @@ impl Reading<'_> {
         let host = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
         let help = "write it as http://localhost:4318";
         match host {
-            None | Some("") => self.complain(name, "this must be a URL of http or https with a host", help),
+            None | Some("") => self.report(name, "this must be a URL of http or https with a host", help),
             Some(_) if endpoint.contains(['?', '#']) => {
-                self.complain(name, "this must be a URL without a query and fragment", help);
+                self.report(name, "this must be a URL without a query and fragment", help);
             }
             Some(host) if host.contains('@') => {
                 let help = "put them into OTEL_EXPORTER_OTLP_HEADERS or OTEL_EXPORTER_OTLP_HEADERS_FILE";
-                self.complain(name, "credentials have no place in this URL", help);
+                self.report(name, "this URL must not have credentials", help);
             }
             Some(_) => {}
         }
@@ -170,13 +171,13 @@ impl Reading<'_> {
             && protocol != "http/protobuf"
         {
             let help = "send to the collector's port for HTTP, usually 4318";
-            self.complain(name, "this service sends traces by `http/protobuf` alone", help);
+            self.report(name, "this service sends traces only by `http/protobuf`", help);
         }
         for (name, help) in REFUSED {
             if let Some((name, text)) = self.value(name)
                 && text != "none"
             {
-                self.complain(name, "this service cannot obey this variable", help);
+                self.report(name, "this service does not support this variable", help);
             }
         }
     }
@@ -195,7 +196,7 @@ impl Reading<'_> {
                 let help = "write it as parentbased_traceidratio, with OTEL_TRACES_SAMPLER_ARG=0.01";
                 let message =
                     "this must be `always_on`, `always_off` or `traceidratio`, or one of them after `parentbased_`";
-                self.complain(name, message, help);
+                self.report(name, message, help);
                 Share::All
             }
         };
@@ -207,13 +208,13 @@ impl Reading<'_> {
         match text.parse() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => ratio,
             _ => {
-                self.complain(name, "this must be a number from 0 to 1", "write one request in a hundred as 0.01");
+                self.report(name, "this must be a number from 0 to 1", "write one request in a hundred as 0.01");
                 1.0
             }
         }
     }
 
-    /// `key=value,key=value`; where a pair is none, `None`.
+    /// `key=value,key=value`; `None` where a part is not a pair.
     fn pairs(text: &str) -> Option<Vec<(String, String)>> {
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         let pair = |pair: &str| {
@@ -232,21 +233,21 @@ impl Reading<'_> {
             pairs.and_then(|pairs| pairs.into_iter().map(|(key, value)| Some((key, decoded(value)?))).collect());
         pairs.unwrap_or_else(|| {
             let help = "write it as deployment.environment.name=production,service.namespace=purchasing";
-            self.complain(name, "this must be pairs of a key and a percent-encoded value", help);
+            self.report(name, "this must be pairs of a key and a percent-encoded value", help);
             Vec::new()
         })
     }
 
     fn headers(&mut self) -> Vec<(String, SecretString)> {
         let names = ["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"];
-        let mut secret = |name| secret::read(self.env, name, |name| self.env.value(name), self.complaints);
+        let mut secret = |name| secret::read(self.env, name, |name| self.env.value(name), self.errors);
         let Some(given) = names.into_iter().find_map(&mut secret) else { return Vec::new() };
         let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         match Self::pairs(given.text.expose_secret()).filter(|pairs| pairs.iter().all(|(name, _)| is_name(name))) {
             Some(pairs) => pairs.into_iter().map(|(name, value)| (name, SecretString::from(value))).collect(),
             None => {
                 let help = "write them as api-key=...,tenant=...";
-                self.complain(&given.variable, "this must be pairs of a header and its percent-encoded value", help);
+                self.report(&given.variable, "this must be pairs of a header and its percent-encoded value", help);
                 Vec::new()
             }
         }
@@ -267,11 +268,7 @@ impl Reading<'_> {
         match text.parse() {
             Ok(number) if (1..=3_600_000).contains(&number) => number,
             _ => {
-                self.complain(
-                    name,
-                    "this must be a whole number from 1 to 3,600,000",
-                    &format!("unset it for {usual}"),
-                );
+                self.report(name, "this must be a whole number from 1 to 3,600,000", &format!("unset it for {usual}"));
                 usual
             }
         }
@@ -283,13 +280,13 @@ mod tests {
     use super::*;
 
     fn read_pairs(pairs: &[(&str, &str)]) -> (Option<TracesConfig>, Diagnostics) {
-        let mut complaints = Diagnostics::new();
+        let mut errors = Diagnostics::new();
         let env = Env::from_pairs(pairs.iter().map(|(name, value)| (*name, *value)));
-        (read(&env, &mut complaints), complaints)
+        (read(&env, &mut errors), errors)
     }
 
     #[test]
-    fn traces_are_off_unless_somebody_asks() {
+    fn traces_are_off_by_default() {
         for pairs in [
             &[][..],
             &[("OTEL_SERVICE_NAME", "x"), ("OTEL_TRACES_SAMPLER", "always_on")],
@@ -297,19 +294,19 @@ mod tests {
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_SDK_DISABLED", "TRUE")],
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_TRACES_EXPORTER", "none")],
         ] {
-            let (config, complaints) = read_pairs(pairs);
-            assert!(config.is_none() && complaints.is_empty(), "{pairs:?}: {config:?} {complaints}");
+            let (config, errors) = read_pairs(pairs);
+            assert!(config.is_none() && errors.is_empty(), "{pairs:?}: {config:?} {errors}");
         }
     }
 
     #[test]
-    fn the_words_of_the_specification_mean_what_it_says() {
+    fn variables_have_the_meaning_of_the_specification() {
         let endpoint = |pairs: &[(&str, &str)]| read_pairs(pairs).0.expect("traces").endpoint;
         assert_eq!(endpoint(&[("OTEL_TRACES_EXPORTER", "otlp")]), "http://localhost:4318/v1/traces");
         assert_eq!(endpoint(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://c/otlp/")]), "https://c/otlp/v1/traces");
         let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://own:1/x");
         assert_eq!(endpoint(&[own, ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c")]), "http://own:1/x");
-        let (config, complaints) = read_pairs(&[
+        let (config, errors) = read_pairs(&[
             own,
             ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=planted%20key, tenant=a"),
             ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,team=buy%2Csell"),
@@ -318,8 +315,8 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "700"),
             ("OTEL_BSP_SCHEDULE_DELAY", "50"),
         ]);
-        let config = config.unwrap_or_else(|| panic!("{complaints}"));
-        assert!(complaints.is_empty(), "{complaints}");
+        let config = config.unwrap_or_else(|| panic!("{errors}"));
+        assert!(errors.is_empty(), "{errors}");
         assert_eq!((config.share, config.parent_based), (Share::Ratio(0.25), true));
         assert_eq!((config.timeout.as_millis(), config.batch.delay.as_millis()), (700, 50));
         assert_eq!(config.service_name, "other");
@@ -331,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_obeyed_is_refused_with_a_remedy_and_without_its_value() {
+    fn unsupported_values_are_refused_without_repeating_them() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318");
         for (name, value) in [
             ("OTEL_TRACES_EXPORTER", "planted"),
@@ -347,13 +344,13 @@ mod tests {
             ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "planted"),
         ] {
-            let (_, complaints) = read_pairs(&[endpoint, (name, value)]);
-            let said = complaints.to_string();
-            assert_eq!(complaints.counts().0, 1, "{name}={value}: {said}");
+            let (_, errors) = read_pairs(&[endpoint, (name, value)]);
+            let said = errors.to_string();
+            assert_eq!(errors.counts().0, 1, "{name}={value}: {said}");
             assert!(said.contains(name) && !said.contains("planted"), "{said}");
         }
-        let (_, complaints) =
+        let (_, errors) =
             read_pairs(&[endpoint, ("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")]);
-        assert_eq!(complaints.counts().0, 1);
+        assert_eq!(errors.counts().0, 1);
     }
 }

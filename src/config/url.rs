@@ -2,8 +2,9 @@
 //! (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>):
 //! `postgres://user:password@host:5432,other/database?application_name=x`.
 //!
-//! The URL is taken apart first and its references (`${NAME}`) are replaced afterwards, part by part and verbatim: a
-//! password with `@` or `/` in it cannot become a host. No error repeats any of it but the names of parameters.
+//! The URL is split first, and its references (`${NAME}`) are replaced afterwards, part by part and verbatim: a
+//! password with `@` or `/` cannot become a host. An error repeats only the names of parameters. `tokio_postgres::Config`
+//! reads no references, knows few of these parameters, and does not say which part is wrong.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,12 +19,12 @@ use super::interpolate::{self, Piece, ReferenceError};
 use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
 use crate::diagnostics::nearest;
 
-/// The role where none is given, as the settings of a domain have it.
+/// The default role.
 pub(super) const DEFAULT_USER: &str = "postgres";
-/// How connections name themselves where nothing else is given.
+/// The default `application_name`.
 pub(super) const DEFAULT_APPLICATION_NAME: &str = "tributary";
 
-/// The parameters that are honoured.
+/// The supported parameters.
 const PARAMETERS: [&str; 14] = [
     "application_name",
     "channel_binding",
@@ -41,27 +42,27 @@ const PARAMETERS: [&str; 14] = [
     "user",
 ];
 
-/// What a URL says.
+/// The contents of a URL.
 #[derive(Debug, Clone)]
 pub struct UrlConnection {
-    /// The connection. Where the URL names no database, that of the role's name, as in libpq.
+    /// The connection. Without a database in the URL, it has the name of the role, as in libpq.
     pub connection: Connection,
     /// `connect_timeout`, where it is given and not 0.
     pub connect_timeout: Option<Duration>,
-    /// Whether a password stands in it literally, and not as `${NAME}`: worth a warning.
+    /// Whether it has a literal password instead of `${NAME}`.
     pub literal_password: bool,
     /// Whether it names a database.
     pub names_database: bool,
 }
 
-/// What is wrong with a URL. No message repeats a value of it.
+/// An error in a URL. No message repeats a value of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It does not start as one.
+    /// The scheme is not known.
     #[error("a connection URL starts with `postgres://` or `postgresql://`")]
     Scheme,
-    /// An `@` stands where none can be, so the password was cut in two.
-    #[error("an `@` stands after a `/`, `?` or `#`, so the role and password cannot be told from the host")]
+    /// An `@` is in the wrong place, so that the password was split.
+    #[error("an `@` follows a `/`, `?` or `#`, so that the role and password cannot be separated from the host")]
     Misplaced,
     /// A `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
     #[error("{part}: `%` must be followed by two hexadecimal digits that make valid UTF-8 text")]
@@ -69,7 +70,7 @@ pub enum UrlError {
         /// The part of the URL.
         part: &'static str,
     },
-    /// A host or a port is not one.
+    /// A host or a port is not valid.
     #[error(transparent)]
     Host(#[from] HostError),
     /// There is no such parameter.
@@ -80,31 +81,31 @@ pub enum UrlError {
         /// The known one that is nearest.
         meant: Option<&'static str>,
     },
-    /// Something is given twice.
+    /// A part is given twice.
     #[error("the {part} is given twice")]
     Twice {
-        /// What.
+        /// The part.
         part: String,
     },
-    /// A variable beside the URL says the same.
-    #[error("the URL says {part} too; give it once")]
+    /// A variable has the same setting.
+    #[error("the URL has {part} too; give it once")]
     SaidBeside {
         /// The parameter's name.
         part: &'static str,
     },
-    /// A `sslmode` that is not honoured.
+    /// A setting of TLS is not valid.
     #[error(transparent)]
     Tls(#[from] TlsConfigError),
     /// `connect_timeout` is not a number of seconds.
     #[error("connect_timeout must be a whole number of seconds from 0 to 3,600")]
     ConnectTimeout,
-    /// A reference leads nowhere.
+    /// A reference cannot be replaced.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
 }
 
 impl UrlError {
-    /// How to mend it, where that is not plain.
+    /// The remedy, where the message does not have it.
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Scheme => Some("for example postgres://user:${PASSWORD}@host:5432/database".to_owned()),
@@ -130,12 +131,12 @@ impl Connection {
     /// Reads a URL whose references are variables of `env`.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
+    /// Every error in it.
     pub fn from_url(url: &str, env: &Env) -> Result<UrlConnection, Vec<UrlError>> {
         Self::from_url_and(url, env, Beside::default())
     }
 
-    /// The same, where what the URL does not say may be said beside it.
+    /// The same, with the settings of variables for what the URL leaves out.
     pub(super) fn from_url_and(url: &str, env: &Env, beside: Beside<'_>) -> Result<UrlConnection, Vec<UrlError>> {
         let parts = Parts::split(url).map_err(|error| vec![error])?;
         let mut reading = Reading { env, beside, errors: Vec::new() };
@@ -144,13 +145,13 @@ impl Connection {
     }
 }
 
-/// The parameters that say which server is the right one.
+/// The parameters that authenticate or select the server.
 const SAFETY: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "target_session_attrs"];
 
-/// What is said of [`SAFETY`] beside the URL, in this order.
+/// The values of [`SAFETY`] in variables, in this order.
 pub(super) type Beside<'a> = [Option<&'a str>; SAFETY.len()];
 
-/// A URL taken apart, nothing decoded.
+/// The parts of a URL before decoding.
 struct Parts<'a> {
     user: Option<&'a str>,
     password: Option<&'a str>,
@@ -189,7 +190,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The parts of a URL become a connection, and all complaints on the way.
+/// Makes a connection of the parts of a URL, and collects all errors.
 struct Reading<'a> {
     env: &'a Env,
     beside: Beside<'a>,
@@ -240,7 +241,7 @@ impl Reading<'_> {
         }
     }
 
-    /// What is asked of the server, in the URL's own words or in those beside it.
+    /// How the server is authenticated and selected, by parameters or by variables.
     fn safety(&mut self, own: &[Option<String>; SAFETY.len()]) -> (Tls, SessionAttrs) {
         let mut words: Beside<'_> = self.beside;
         for ((part, own), word) in SAFETY.into_iter().zip(own).zip(&mut words) {
@@ -260,7 +261,7 @@ impl Reading<'_> {
         (tls, session_attrs.unwrap_or_default())
     }
 
-    /// The parameters by name, those that stand before the `?` among them.
+    /// The parameters by name, with those before the `?`.
     fn parameters<'a>(&mut self, parts: &Parts<'a>) -> BTreeMap<&'static str, &'a str> {
         let mut known: BTreeMap<&'static str, &'a str> = BTreeMap::new();
         known.extend(parts.user.map(|user| ("user", user)));
@@ -284,7 +285,7 @@ impl Reading<'_> {
         known
     }
 
-    /// Hosts with the ports that stand behind them.
+    /// Hosts, each with its port.
     fn authority(&mut self, authority: &str) -> Option<Vec<(String, Option<String>)>> {
         let mut pairs = Vec::new();
         for one in authority.split(',') {

@@ -17,7 +17,7 @@ use super::url::{Beside, DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
-/// Those that hold a secret, or name the file of one.
+/// The settings that hold a secret, or name the file of one.
 const SECRETS: [&str; 4] = ["PASSWORD", "PASSWORD_FILE", "URL", "URL_FILE"];
 
 /// The settings of a domain beside its secrets, as envy reads them. A type's error does not repeat the value.
@@ -45,7 +45,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 }
 
 impl Variables {
-    /// What they say of which server is the right one.
+    /// Those that authenticate or select the server.
     fn safety(&self) -> Beside<'_> {
         let words = [
             &self.sslmode,
@@ -59,7 +59,7 @@ impl Variables {
     }
 }
 
-/// What the environment says of a domain.
+/// The configuration of a domain in the environment.
 #[derive(Debug)]
 pub(super) struct Configured {
     pub(super) connection: Connection,
@@ -67,7 +67,7 @@ pub(super) struct Configured {
     pub(super) origin: Origin,
 }
 
-/// The domains for which something is set, as far as names can tell: whatever ends in `_DB`, and any other that has a
+/// The domains that have variables: names that end in `_DB`, and others that have a
 /// PostgreSQL URL, or a host and a database.
 pub(super) fn configured(env: &Env) -> Vec<DomainName> {
     let mut domains: Vec<DomainName> = Vec::new();
@@ -89,12 +89,12 @@ pub(super) fn configured(env: &Env) -> Vec<DomainName> {
     domains
 }
 
-/// What `env` says of `domain`; `None` where it says nothing.
+/// The configuration of `domain` in `env`; `None` where there is none.
 ///
 /// # Errors
-/// Everything that is wrong with it, at each variable.
+/// Every error, at its variable.
 pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>, Diagnostics> {
-    let mut reading = Reading { domain, env, prefix: prefix(domain), complaints: Diagnostics::new() };
+    let mut reading = Reading { domain, env, prefix: prefix(domain), errors: Diagnostics::new() };
     reading.refuse_unknown();
     let set: Vec<&str> = KEYS.into_iter().filter(|key| env.is_set(&reading.variable(key))).collect();
     let variables = reading.variables(&set);
@@ -102,9 +102,9 @@ pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>,
         Some(url) => reading.read_url(&url, &variables, &set),
         None => Some(reading.read_parts(&variables)),
     };
-    reading.complaints.sort();
-    if reading.complaints.has_errors() {
-        return Err(reading.complaints);
+    reading.errors.sort();
+    if reading.errors.has_errors() {
+        return Err(reading.errors);
     }
     Ok(configured.filter(|_| !set.is_empty()))
 }
@@ -113,7 +113,7 @@ struct Reading<'a> {
     domain: &'a DomainName,
     env: &'a Env,
     prefix: String,
-    complaints: Diagnostics,
+    errors: Diagnostics,
 }
 
 impl Reading<'_> {
@@ -121,9 +121,9 @@ impl Reading<'_> {
         format!("{}{key}", self.prefix)
     }
 
-    fn complain(&mut self, key: &str, code: &'static str, message: &str, help: Option<String>) {
+    fn report(&mut self, key: &str, code: &'static str, message: &str, help: Option<String>) {
         let name = self.variable(key);
-        self.complaints.push(self.env.complaint(&name, code, message).maybe_help(help));
+        self.errors.push(self.env.error(&name, code, message).maybe_help(help));
     }
 
     /// The settings, references replaced. `envy::prefixed` would cut a prefix off more than once where a name repeats it.
@@ -132,14 +132,14 @@ impl Reading<'_> {
         for key in set.iter().filter(|key| !SECRETS.contains(key)) {
             match self.env.value(&self.variable(key)) {
                 Ok(value) => pairs.extend(value.map(|value| ((*key).to_owned(), value))),
-                Err(refused) => self.complaints.extend(refused),
+                Err(refused) => self.errors.extend(refused),
             }
         }
         envy::from_iter(pairs.clone()).unwrap_or_else(|_| {
             // envy stops at the first error; here all are reported.
             for (key, value) in pairs {
                 if let Err(error) = envy::from_iter::<_, Variables>([(key.clone(), value)]) {
-                    self.complain(&key, "invalid-value", &error.to_string(), None);
+                    self.report(&key, "invalid-value", &error.to_string(), None);
                 }
             }
             Variables::default()
@@ -152,10 +152,10 @@ impl Reading<'_> {
             Some(raw) if key == "URL" && raw.contains("://") => Ok(Some(raw.to_owned())),
             _ => self.env.value(name),
         };
-        secret::read(self.env, &self.variable(key), value, &mut self.complaints)
+        secret::read(self.env, &self.variable(key), value, &mut self.errors)
     }
 
-    /// Variables with the domain's prefix that are no setting: most likely misspelt ones.
+    /// Refuses variables with the domain's prefix that are not settings and may be misspelt.
     fn refuse_unknown(&mut self) {
         let names: Vec<&str> = self.env.names().filter(|name| name.starts_with(&self.prefix)).collect();
         for name in names {
@@ -173,11 +173,11 @@ impl Reading<'_> {
                 None => format!("known: {}", KEYS.map(|key| format!("{}{key}", self.prefix)).join(", ")),
             };
             let message = format!("this is not a setting of the domain `{}`", self.domain);
-            self.complaints.push(self.env.complaint(name, "unknown-variable", &message).help(help));
+            self.errors.push(self.env.error(name, "unknown-variable", &message).help(help));
         }
     }
 
-    /// Whether a variable with this domain's prefix is another's: `OMS_DB_HOST` is not `oms`'s `DB_HOST`, and
+    /// Whether a variable with this domain's prefix has another owner: `OMS_DB_HOST` is not the `DB_HOST` of `oms`, and
     /// Kubernetes adds `OMS_DB_SERVICE_HOST` and `OMS_DB_PORT_5432_TCP` where a service is called `oms-db`.
     fn belongs_elsewhere(&self, name: &str, key: &str) -> bool {
         let other_domain =
@@ -189,17 +189,17 @@ impl Reading<'_> {
     fn read_url(&mut self, url: &Secret, variables: &Variables, set: &[&str]) -> Option<Configured> {
         let named = url.variable.strip_prefix(&self.prefix).unwrap_or("URL");
         for key in ["HOST", "PORT", "USER", "NAME"].into_iter().filter(|key| set.contains(key)) {
-            let message = format!("{} already says this; set one or the other", url.variable);
-            self.complain(key, "contradicting-variables", &message, None);
+            let message = format!("{} already has this; set one or the other", url.variable);
+            self.report(key, "contradicting-variables", &message, None);
         }
         let parsed = match Connection::from_url_and(url.text.expose_secret(), self.env, variables.safety()) {
             Ok(parsed) => parsed,
             Err(errors) => {
                 for error in errors {
-                    // What is said beside the URL is complained of where it is said.
+                    // An error in a variable beside the URL is reported there.
                     let beside = beside_key(&error).filter(|key| set.contains(&key.as_str()));
                     let key = beside.as_deref().unwrap_or(named);
-                    self.complain(key, url_code(&error), &error.to_string(), error.help());
+                    self.report(key, url_code(&error), &error.to_string(), error.help());
                 }
                 return None;
             }
@@ -214,7 +214,7 @@ impl Reading<'_> {
             _ => {
                 let message = format!("{} has a password too; give it once", url.variable);
                 let key = if set.contains(&"PASSWORD") { "PASSWORD" } else { "PASSWORD_FILE" };
-                self.complain(key, "contradicting-variables", &message, None);
+                self.report(key, "contradicting-variables", &message, None);
             }
         }
         if let Some(name) = &variables.application_name {
@@ -252,11 +252,11 @@ impl Reading<'_> {
         let [mode, root, certificate, key, channel_binding, _] = variables.safety();
         let written = Written { mode, root, certificate, key, channel_binding };
         let tls = Tls::read(written, &mut |error| {
-            self.complain(&tls_key(&error), tls_code(&error), &error.to_string(), None);
+            self.report(&tls_key(&error), tls_code(&error), &error.to_string(), None);
         });
         let attrs = variables.target_session_attrs.as_deref().map(SessionAttrs::parse);
         let attrs = attrs.transpose().unwrap_or_else(|error| {
-            self.complain("TARGET_SESSION_ATTRS", tls_code(&error), &error.to_string(), None);
+            self.report("TARGET_SESSION_ATTRS", tls_code(&error), &error.to_string(), None);
             None
         });
         (tls, attrs.unwrap_or_default())
@@ -278,10 +278,10 @@ impl Reading<'_> {
             }
             _ => ("PORT", "bad-port", None),
         };
-        self.complain(key, code, &error.to_string(), help);
+        self.report(key, code, &error.to_string(), help);
     }
 
-    /// The database where none is named: the domain's own name; for the default connection the role's, as in libpq.
+    /// The default database: the domain's name; for the default domain the role's name, as in libpq.
     fn database(&self, user: &str) -> String {
         if self.domain.as_str() == DEFAULT_DOMAIN { user.to_owned() } else { self.domain.to_string() }
     }
@@ -295,7 +295,7 @@ impl Reading<'_> {
     }
 }
 
-/// How the variable ends that an error is about.
+/// The end of the name of the variable that an error is about.
 fn tls_key(error: &TlsConfigError) -> String {
     let key = match error {
         TlsConfigError::NoRoot { .. } | TlsConfigError::WeakSystem => "SSLROOTCERT",
@@ -309,7 +309,7 @@ fn tls_key(error: &TlsConfigError) -> String {
     key.to_owned()
 }
 
-/// How the variable ends that stands beside a URL where this is wrong with both.
+/// The same for a variable that is combined with a URL.
 fn beside_key(error: &UrlError) -> Option<String> {
     match error {
         UrlError::SaidBeside { part } => Some(part.to_uppercase()),

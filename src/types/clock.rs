@@ -6,19 +6,19 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
-/// The moment a decision is made at, in the zone that says which day it is.
+/// The time of a decision, in the zone that determines its day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clock {
     now: Zoned,
 }
 
 impl Clock {
-    /// The machine's clock, read now, in `zone`.
+    /// The current time of the machine, in `zone`.
     pub fn system(zone: TimeZone) -> Self {
         Self { now: Timestamp::now().to_zoned(zone) }
     }
 
-    /// A clock that stands still at `now`: for replays and tests.
+    /// A fixed time, for replays and tests.
     pub fn fixed(now: Timestamp, zone: TimeZone) -> Self {
         Self { now: now.to_zoned(zone) }
     }
@@ -33,7 +33,7 @@ impl Clock {
         self.now.date()
     }
 
-    /// The zone that says which day it is.
+    /// The zone that determines the day.
     pub fn time_zone(&self) -> &TimeZone {
         self.now.time_zone()
     }
@@ -57,7 +57,7 @@ impl Deadline {
         Self { instant }
     }
 
-    /// One that does not pass while the service runs: for work whose parts have deadlines of their own.
+    /// A deadline a year from now, for work whose parts have deadlines of their own.
     pub fn never() -> Self {
         Self::after(Duration::from_secs(365 * 24 * 60 * 60))
     }

@@ -1,4 +1,4 @@
-//! Exact decimal numbers: money and quantities from a NUMERIC column to a JSON number without a binary fraction between.
+//! Exact decimal numbers: from a NUMERIC column to a JSON number without a binary fraction in between.
 //!
 //! Sums, differences, products, remainders and quotients that terminate are exact, whatever the number of digits up to
 //! [`Decimal::MAX_DIGITS`]; beyond that they are an error, never a rounded value. A quotient that does not terminate keeps its
@@ -76,7 +76,7 @@ impl Decimal {
         }
     }
 
-    /// The digits without the point, and how many of them stand after it.
+    /// The digits without the point, and how many of them follow it.
     pub fn unscaled(&self) -> (BigInt, i64) {
         match &self.0 {
             Repr::Small(small) => (BigInt::from(small.mantissa()), i64::from(small.scale())),
@@ -384,7 +384,7 @@ impl FromStr for Decimal {
         if !all_digits || whole.len() + fraction.len() == 0 {
             return Err(syntax());
         }
-        // A nought before the point is no digit of the number: what has the most there may be after it is written with one.
+        // Zeros before the point do not count: a number with the most digits after the point is written with one.
         let length = whole.trim_start_matches('0').len() + fraction.len();
         let length = u64::try_from(length).unwrap_or(u64::MAX);
         let is_zero = whole.bytes().chain(fraction.bytes()).all(|byte| byte == b'0');

@@ -1,4 +1,4 @@
-//! Short names for what files say: equal texts have equal digests.
+//! Short digests of texts.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest(Sha256);
 
 impl Digest {
-    /// Adds a text. Its length is added as well, so that where one text ends and the next begins counts.
+    /// Adds a text. Its length is added as well, so that the boundary between two texts counts.
     pub fn add(&mut self, text: &str) {
         self.0.update(text.len().to_le_bytes());
         self.0.update(text.as_bytes());

@@ -1,7 +1,7 @@
-//! Characters that make a file look other than it reads.
+//! Characters that make a file look different from what it contains.
 
-/// Whether nothing is seen of this character where it stands, or it changes how the text around it looks: control characters
-/// but for the tab and the line feed, line separators other than the line feed, zero-width characters, soft hyphens,
+/// Whether this character is invisible, or changes how the text around it looks: control characters
+/// except the tab and the line feed, line separators other than the line feed, zero-width characters, soft hyphens,
 /// fillers, bidirectional controls, variation selectors and tags (Unicode's `Default_Ignorable_Code_Point` and `Cc`).
 pub fn is_invisible(character: char) -> bool {
     (character.is_control() && !matches!(character, '\t' | '\n' | '\r'))

@@ -1,6 +1,6 @@
-//! The words every other floor speaks.
+//! The types that every other floor uses.
 //!
-//! Names that were checked once ([`NodeId`], [`DomainName`], [`FlowName`]), the values that travel from a column to a
+//! Checked names ([`NodeId`], [`DomainName`], [`FlowName`]), the values that pass from a column to a
 //! JSON answer ([`Value`], [`Decimal`]), the types they are checked against ([`Type`]) and the clock of one decision
 //! ([`Clock`]). Nothing here does I/O, knows YAML, SQL or HTTP, or imports another floor.
 

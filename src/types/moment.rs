@@ -8,10 +8,10 @@ use jiff::fmt::temporal::{Pieces, PiecesOffset};
 /// The offsets from UTC that zones have, in seconds: -12:00 to +14:00.
 const OFFSETS: RangeInclusive<i32> = -12 * 3_600..=14 * 3_600;
 
-/// Why a text is no moment.
+/// Why a text is not a moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MomentError {
-    /// It is written otherwise.
+    /// It has another form.
     #[error("another text")]
     Syntax,
     /// No zone is at this offset.
@@ -25,7 +25,7 @@ pub enum MomentError {
     },
 }
 
-/// Reads a moment such as `2026-01-31T08:00:00+02:00`. A zone in brackets behind the offset must have that offset then.
+/// Reads a moment such as `2026-01-31T08:00:00+02:00`. A zone in brackets after the offset must have that offset at that time.
 ///
 /// # Errors
 /// [`MomentError`]; its text completes "must be a timestamp, not ...".

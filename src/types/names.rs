@@ -1,4 +1,4 @@
-//! Names that are checked once, where they are read, and trusted afterwards. Rules, inputs, columns and mappings share one
+//! Names that are checked once, where they are read. Rules, inputs, columns and mappings share one
 //! definition of a name, [`check_name`].
 
 use std::fmt;
@@ -16,13 +16,13 @@ pub enum NameError {
     /// The text is empty.
     #[error("the name of the {kind} is empty")]
     Empty {
-        /// What was to be named.
+        /// What the name is for.
         kind: &'static str,
     },
     /// The text is longer than 63 bytes, PostgreSQL's own limit for identifiers.
     #[error("a name has at most 63 bytes; `{name}`, that of the {kind}, has {length}")]
     TooLong {
-        /// What was to be named.
+        /// What the name is for.
         kind: &'static str,
         /// The refused text.
         name: String,
@@ -34,7 +34,7 @@ pub enum NameError {
         "a name starts with a letter or `_` and continues with letters, digits{extra}: `{name}`, that of the {kind}, has {found:?}"
     )]
     Character {
-        /// What was to be named.
+        /// What the name is for.
         kind: &'static str,
         /// The refused text.
         name: String,
@@ -48,7 +48,7 @@ pub enum NameError {
         "`{name}`, the name of the {kind}, is written with separate accents; write `{composed}` (Unicode form NFC)"
     )]
     Decomposed {
-        /// What was to be named.
+        /// What the name is for.
         kind: &'static str,
         /// The refused text.
         name: String,
@@ -78,7 +78,7 @@ pub fn check_name(kind: &'static str, name: &str) -> Result<(), NameError> {
     check(kind, name, " and `_`", starts_name, continues_name)
 }
 
-/// As [`check_name`], for names that also stand in environment variables or in URLs: ASCII only.
+/// As [`check_name`], for names that are part of environment variables or URLs: ASCII only.
 fn check_ascii(kind: &'static str, name: &str, dashes: bool) -> Result<(), NameError> {
     let extra = if dashes { ", `_` and `-`, all ASCII" } else { " and `_`, all ASCII" };
     let starts = |c: char| c.is_ascii_alphabetic() || c == '_';

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The name of a column or a fact. Shared: one allocation a name, however many rows bear it.
+/// The name of a column or a fact. Shared: one allocation for all rows.
 pub type FieldName = Arc<str>;
 
 /// What is known of a value before it is read.
 ///
-/// `Any` is honest ignorance (a column before its query was prepared, a JSON document): nothing is checked against it
-/// at compile time, everything at run time. Null belongs to every type.
+/// `Any` is a type that is not known (a column before its query was prepared, a JSON document): it is not checked
+/// at compile time, but at run time. Null belongs to every type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Type {
     /// Not known before run time.

@@ -13,10 +13,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::decimal::Decimal;
 use super::ty::{Field, FieldName, Shape, Type};
 
-/// A value. Cheap to clone: whatever may be long is shared.
+/// A value. Cheap to clone: long values are shared.
 #[derive(Debug, Clone, Default)]
 pub enum Value {
-    /// No value: a NULL column, an absent optional input, the row of an optional node that found none.
+    /// No value: a NULL column, an absent optional input, the missing row of an optional node.
     #[default]
     Null,
     /// True or false.
@@ -29,7 +29,7 @@ pub enum Value {
     Text(Arc<str>),
     /// A calendar day.
     Date(Date),
-    /// A moment, at most microseconds fine where it came from PostgreSQL.
+    /// A moment, in microseconds where it came from PostgreSQL.
     Timestamp(Timestamp),
     /// A list: an array column, a list input, the rows of a `rows: many` node.
     List(Arc<[Value]>),
@@ -45,7 +45,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Pairs `names` with `values`. Were there fewer values than names, the rest reads as absent.
+    /// Pairs `names` with `values`. If there are fewer values than names, the other fields are absent.
     pub fn new(names: Arc<[FieldName]>, values: impl Into<Box<[Value]>>) -> Self {
         let values = values.into();
         debug_assert_eq!(names.len(), values.len());
@@ -107,7 +107,7 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// Follows `path` through maps. A field of null is null (an optional row that was not there has only null fields);
+    /// Follows `path` through maps. A field of null is null (a missing optional row has only null fields);
     /// a field of a list is the list of that field of its elements (`lines.qty`).
     /// `None` where there is no such field.
     pub fn at<'a>(&self, path: impl IntoIterator<Item = &'a str>) -> Option<Self> {
@@ -133,10 +133,10 @@ impl Value {
         }
     }
 
-    /// This value with what stands at `path` replaced by what `new` makes of it; in a list, that of every element.
+    /// This value with the value at `path` replaced by the result of `new`; in a list, in every element.
     ///
     /// # Errors
-    /// Whatever `new` says, and `None` where there is no such field.
+    /// The error of `new`; `None` where there is no such field.
     pub fn replaced<E>(
         &self,
         path: &[FieldName],
@@ -158,7 +158,7 @@ impl Value {
         }
     }
 
-    /// What this value's type is called, for messages.
+    /// The name of this value's type, for messages.
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -250,7 +250,7 @@ impl PartialEq for Value {
     }
 }
 
-/// The value as a reader would write it: text without quotes, numbers in full.
+/// The value for a reader: text without quotes, numbers in full.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! The parser's events become nodes. Works with a stack of its own, so that nesting costs no call stack.
+//! Makes nodes of the parser's events. It keeps its own stack, so that nesting does not use the call stack.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use super::merge;
 use super::scalar::{Scalar, ScalarKind, Style};
 use crate::diagnostics::{Diagnostic, Diagnostics, Source, Span};
 
-/// From the parser's positions, which count characters, to ours, which count bytes.
+/// Converts the parser's positions, which count characters, to offsets in bytes.
 pub(super) struct Offsets<'a> {
     pub(super) source: &'a Arc<Source>,
     /// The offset of every character; `None` where every character is one byte.
@@ -39,14 +39,14 @@ impl<'a> Offsets<'a> {
     }
 }
 
-/// Whether to read on.
+/// Whether to continue.
 type Flow = ControlFlow<()>;
 
 pub(super) struct Builder<'a> {
     source: &'a Arc<Source>,
     offsets: &'a Offsets<'a>,
     limits: Limits,
-    complaints: Diagnostics,
+    errors: Diagnostics,
     open: Vec<Open>,
     anchors: HashMap<usize, Marked>,
     documents: usize,
@@ -54,7 +54,7 @@ pub(super) struct Builder<'a> {
     nodes: usize,
 }
 
-/// A list or mapping whose end has not come yet.
+/// A list or mapping that has not ended.
 struct Open {
     start: Span,
     anchor: usize,
@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
             source,
             offsets,
             limits,
-            complaints: Diagnostics::new(),
+            errors: Diagnostics::new(),
             open: Vec::new(),
             anchors: HashMap::new(),
             documents: 0,
@@ -101,14 +101,14 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn complain(&mut self, diagnostic: Diagnostic) {
-        self.complaints.push(diagnostic);
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.errors.push(diagnostic);
     }
 
     pub(super) fn finish(self) -> Result<Marked, Diagnostics> {
         let empty = || Marked::from_scalar(self.source.span(0..0), Scalar::null());
         let root = self.root.unwrap_or_else(empty);
-        self.complaints.into_result(root).map(|(root, _)| root)
+        self.errors.into_result(root).map(|(root, _)| root)
     }
 
     pub(super) fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Flow {
@@ -136,9 +136,9 @@ impl<'a> Builder<'a> {
         if self.documents == 1 {
             return Flow::Continue(());
         }
-        let message = "the file has a second document; one is read";
+        let message = "the file has a second document; only one is allowed";
         let help = "remove the `---` and what follows it, or put it in a file of its own";
-        self.complain(Diagnostic::error("several-documents", span, message).help(help));
+        self.report(Diagnostic::error("several-documents", span, message).help(help));
         Flow::Break(())
     }
 
@@ -186,8 +186,8 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Flow {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            let message = "this alias stands inside the anchor it names";
-            self.complain(Diagnostic::error("recursive-alias", span, message));
+            let message = "this alias is inside the anchor that it names";
+            self.report(Diagnostic::error("recursive-alias", span, message));
             return Flow::Break(());
         };
         if self.open.len() + node.depth() > self.limits.depth + 1 {
@@ -200,7 +200,7 @@ impl<'a> Builder<'a> {
         self.complete(node, 0)
     }
 
-    /// Puts a finished node where it belongs.
+    /// Adds a finished node to the list or mapping that contains it.
     fn complete(&mut self, node: Marked, anchor: usize) -> Flow {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -212,7 +212,7 @@ impl<'a> Builder<'a> {
         match self.open.last_mut().map(|open| &mut open.content) {
             None => self.root = Some(node),
             Some(OpenContent::Sequence(items)) => items.push(node),
-            Some(OpenContent::Mapping(mapping)) => self.complaints.extend(mapping.add(node)),
+            Some(OpenContent::Mapping(mapping)) => self.errors.extend(mapping.add(node)),
         }
         Flow::Continue(())
     }
@@ -233,8 +233,8 @@ impl<'a> Builder<'a> {
             Some(tag) => Ok(self.tagged(text, style, &whole, tag)),
         };
         let scalar = scalar.unwrap_or_else(|_| {
-            let message = format!("`{text}` is not a number that can be computed with");
-            self.complain(
+            let message = format!("`{text}` is not a finite number");
+            self.report(
                 Diagnostic::error("not-finite", &span, message).help("if it is meant as text, write it in quotes"),
             );
             Scalar::text_as(text.into(), style)
@@ -274,18 +274,18 @@ impl<'a> Builder<'a> {
         let start = span.range().start;
         let span = span.source().span(start + word.start..start + word.end);
         let help = "remove it; `!!str`, `!!int`, `!!float`, `!!bool`, `!!null`, `!!seq` and `!!map` are known";
-        self.complain(Diagnostic::error("unknown-tag", span, message).help(help));
+        self.report(Diagnostic::error("unknown-tag", span, message).help(help));
     }
 
     fn too_deep(&mut self, span: Span) -> Flow {
         let message = format!("lists and mappings are nested more than {} levels deep", self.limits.depth);
-        self.complain(Diagnostic::error("too-deep", span, message));
+        self.report(Diagnostic::error("too-deep", span, message));
         Flow::Break(())
     }
 
     fn too_many_nodes(&mut self, span: Span) -> Flow {
         let message = format!("the document has more than {} nodes, counting what aliases repeat", self.limits.nodes);
-        self.complain(Diagnostic::error("too-many-nodes", span, message).label("the limit is crossed here"));
+        self.report(Diagnostic::error("too-many-nodes", span, message).label("the limit is crossed here"));
         Flow::Break(())
     }
 }
@@ -294,15 +294,15 @@ impl OpenMapping {
     fn add(&mut self, node: Marked) -> Option<Diagnostic> {
         match std::mem::take(&mut self.pending) {
             Pending::Key => {
-                let (pending, complaint) = self.key(&node);
+                let (pending, error) = self.key(&node);
                 self.pending = pending;
-                complaint
+                error
             }
             Pending::Refused => None,
             Pending::Merge(key) => {
-                let (mappings, complaint) = merge::sources(&node, &key);
+                let (mappings, error) = merge::sources(&node, &key);
                 self.merged.extend(mappings);
-                complaint
+                error
             }
             Pending::Value(key, span) => {
                 let value = if node.is_null() && node.span().text().trim().is_empty() {
@@ -323,15 +323,12 @@ impl OpenMapping {
             return (Pending::Refused, Some(Diagnostic::error("key-not-text", node.head(), message).maybe_help(help)));
         };
         if let Some(first) = self.seen.get(key) {
-            let complaint = Diagnostic::error(
-                "duplicate-key",
-                node.span(),
-                format!("the key `{key}` stands twice in this mapping"),
-            )
-            .label("again here")
-            .related(first.clone(), "first here")
-            .help("remove one of the two");
-            return (Pending::Refused, Some(complaint));
+            let error =
+                Diagnostic::error("duplicate-key", node.span(), format!("the key `{key}` is twice in this mapping"))
+                    .label("again here")
+                    .related(first.clone(), "first here")
+                    .help("remove one of the two");
+            return (Pending::Refused, Some(error));
         }
         let key: Arc<str> = key.into();
         self.seen.insert(Arc::clone(&key), node.span().clone());
@@ -341,7 +338,7 @@ impl OpenMapping {
     }
 }
 
-/// `!` alone: the value is text (YAML 1.2, section 6.9.1).
+/// A `!` without a name: the value is text (YAML 1.2, section 6.9.1).
 fn is_non_specific(tag: &Tag) -> bool {
     tag.handle.is_empty() && tag.suffix == "!" || tag.handle == "!" && tag.suffix.is_empty()
 }

@@ -33,7 +33,7 @@ pub(super) struct Place<'a> {
     pub(super) node: &'a Marked,
     /// The value.
     pub(super) value: Span,
-    /// What stands for it in a message about something it lacks: its key, or its first line.
+    /// Where a message about a missing key points: its own key, or its first line.
     pub(super) head: Span,
     /// Its key in backticks, or the number of the item; `None` for the whole.
     pub(super) name: Option<String>,
@@ -99,7 +99,7 @@ fn object(schema: &Schema, entries: &[Entry], place: &Place<'_>, found: &mut Dia
     }
 }
 
-/// Whether a node is what `schema` wants.
+/// Whether a node fits `schema`.
 fn fits(schema: &Schema, node: &Marked) -> bool {
     if let Some(words) = words(schema) {
         return node.as_text().is_some_and(|text| words.contains(&text));
@@ -181,7 +181,7 @@ fn bounds(schema: &Schema) -> Bounds {
     Bounds { least: schema["minimum"].as_i64(), most: most.or(of_type) }
 }
 
-/// What `schema` wants, in words.
+/// What `schema` allows, in words.
 fn expected(schema: &Schema) -> String {
     if let Some(words) = words(schema) {
         return in_words(&words);

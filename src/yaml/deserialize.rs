@@ -10,7 +10,7 @@ use super::marked::{Entry, Kind, Marked};
 use super::scalar::{Scalar, ScalarKind};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 
-/// A value that is read from the tree itself, with its places and digits.
+/// A value that the caller reads from the tree itself, with its places and digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Any;
 
@@ -44,7 +44,7 @@ pub fn deserialize<T: DeserializeOwned + JsonSchema + 'static>(
 ) -> Option<T> {
     let value = serde_yaml::from_value(checked::<T>(node, diagnostics)?);
     if value.is_err() {
-        // The schema of a type is to say all that its deserialization asks for. The error of that may repeat a value.
+        // A schema that does not describe its type. The error of serde may repeat a value.
         let message = format!("this cannot be read as a {}", T::schema_name());
         diagnostics.push(Diagnostic::error("invalid-value", node.head(), message));
     }

@@ -1,4 +1,4 @@
-//! The tree: nodes that know where they stand.
+//! The tree: nodes with their places in the file.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub struct Entry {
 /// What a node is.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind<'a> {
-    /// A text, number, truth value or nothing.
+    /// A text, number, boolean or null.
     Scalar(&'a Scalar),
     /// A list.
     Sequence(&'a [Marked]),
@@ -53,7 +53,7 @@ impl Entry {
         &self.key
     }
 
-    /// Where the key stands.
+    /// The place of the key.
     pub fn key_span(&self) -> &Span {
         &self.key_span
     }
@@ -69,7 +69,7 @@ impl Marked {
         Self { span, content: Content::Scalar(scalar), nodes: 1, depth: 1 }
     }
 
-    /// The mapping that has `text` at `path`, in no file: as text where `is_text`, else as what it looks like.
+    /// The mapping that has `text` at `path`, without a file. A scalar is resolved unless `is_text`.
     pub fn nested(path: &[&str], text: &str, is_text: bool) -> Self {
         let span = Source::new("", "").span(0..0);
         let style = if is_text { Style::DoubleQuoted } else { Style::Plain };
@@ -98,12 +98,12 @@ impl Marked {
         self.depth
     }
 
-    /// Where it stands. For what an alias repeats: where the anchor stands.
+    /// Its place. For an alias: the place of the anchor.
     pub fn span(&self) -> &Span {
         &self.span
     }
 
-    /// A short stretch to point at: a scalar or a one-line collection itself, else its first key or item.
+    /// A short span for a message: the node itself if it is on one line, otherwise its first key or item.
     pub fn head(&self) -> Span {
         if !self.span.text().contains('\n') {
             return self.span.clone();
@@ -182,8 +182,8 @@ impl Marked {
         self.scalar().is_some_and(|scalar| scalar.kind() == ScalarKind::Null)
     }
 
-    /// What a scalar of any kind says, each byte tied to its place in the file, also where quotes, escapes, folding or
-    /// indentation were taken away. `None` for a list or a mapping.
+    /// The text of a scalar of any kind; each byte keeps its place in the file, also where quotes, escapes, folding or
+    /// indentation were removed. `None` for a list or a mapping.
     pub fn snippet(&self) -> Option<Snippet> {
         let scalar = self.scalar()?;
         let range = self.span.range();
@@ -191,8 +191,8 @@ impl Marked {
         Some(Snippet::new(Arc::clone(self.span.source()), scalar.text(), pieces))
     }
 
-    /// The same tree with each text replaced by what `replace` makes of it (`None` keeps it). A plain text is looked at
-    /// anew, so that `${PORT}` may become a number.
+    /// The same tree with each text replaced by the result of `replace` (`None` keeps it). A plain scalar is resolved
+    /// again, so that `${PORT}` may become a number.
     #[must_use]
     pub fn map_text(&self, replace: &mut dyn FnMut(&Self, &str) -> Option<String>) -> Self {
         match self.kind() {

@@ -1,5 +1,5 @@
-//! Merge keys: `<<: *base`, `<<: [*first, *second]`. What is written out wins over what is merged, and an earlier
-//! mapping of a list over a later one (<https://yaml.org/type/merge.html>).
+//! Merge keys: `<<: *base`, `<<: [*first, *second]`. Written keys replace merged ones, and an earlier
+//! mapping of a list replaces a later one (<https://yaml.org/type/merge.html>).
 
 use std::collections::HashSet;
 
@@ -14,13 +14,13 @@ pub(super) fn sources(value: &Marked, key: &Span) -> (Vec<Marked>, Option<Diagno
         Kind::Sequence(items) if items.iter().all(is_mapping) => (items.to_vec(), None),
         _ => {
             let message = format!("`<<` merges a mapping or a list of mappings; this is {}", value.describe());
-            let help = "name an anchor: `<<: *base`; a key that is really called `<<` stands in quotes";
+            let help = "name an anchor: `<<: *base`; write a key that is called `<<` in quotes";
             (Vec::new(), Some(Diagnostic::error("bad-merge", key, message).help(help)))
         }
     }
 }
 
-/// Adds what `merged` has and `entries` has not.
+/// Adds the entries of `merged` whose keys `entries` does not have.
 pub(super) fn into(entries: &mut Vec<Entry>, merged: &[Marked]) {
     if merged.is_empty() {
         return;

@@ -1,13 +1,13 @@
-//! YAML with places.
+//! YAML with the place of every node.
 //!
-//! [`parse`] reads one document into a tree of [`Marked`] nodes that know where they stand in the file, refusing what
-//! YAML readers usually let pass: a key written twice, a second document, a key that is not text, an unknown tag, an
-//! alias bomb. [`deserialize`] makes a typed value of a node through `serde_yaml` and gives back every complaint with
-//! its place, not the first alone. An expression in a scalar stays tied to the file by [`Marked::snippet`].
+//! [`parse`] reads one document into a tree of [`Marked`] nodes with their places in the file. It refuses what
+//! YAML parsers usually accept: a duplicate key, a second document, a key that is not text, an unknown tag, an
+//! alias bomb. [`deserialize`] checks a node against the schema of a type, reports every error with its place, and makes
+//! the value by `serde_yaml`. An expression in a scalar keeps its place in the file ([`Marked::snippet`]).
 //!
 //! Plain scalars follow the core schema of YAML 1.2: `no` and `on` are text. Numbers keep the digits they were written
-//! with ([`Scalar::decimal`]); nothing here turns `0.1` into a binary fraction unless a type asks for one.
-//! This room knows no key of any file.
+//! with ([`Scalar::decimal`]): `0.1` becomes a binary fraction only where a type is a float.
+//! This room does not know the keys of any file.
 
 mod builder;
 mod check;

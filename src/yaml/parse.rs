@@ -1,4 +1,4 @@
-//! Text becomes a tree, or the complaints why not.
+//! Parses a text into a tree, or reports the errors.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source};
 /// Reads the one document of `source`. An empty file is a null.
 ///
 /// # Errors
-/// Everything that is wrong with it: `yaml-syntax` (the first alone: what follows it would be guesses), `duplicate-key`,
+/// Every error in it: `yaml-syntax` (only the first, because the parser cannot continue), `duplicate-key`,
 /// `key-not-text`, `several-documents`, `unknown-tag`, `not-finite`, `bad-merge`, `recursive-alias`,
 /// `control-character`, and the limits `file-too-large`, `too-many-nodes`, `too-deep`.
 pub fn parse(source: &Arc<Source>, limits: Limits) -> Result<Marked, Diagnostics> {
@@ -33,7 +33,7 @@ pub fn parse(source: &Arc<Source>, limits: Limits) -> Result<Marked, Diagnostics
                 }
             }
             Err(error) => {
-                builder.complain(syntax_error(&error, &offsets));
+                builder.report(syntax_error(&error, &offsets));
                 break;
             }
         }
@@ -54,7 +54,7 @@ fn syntax_error(error: &ScanError, offsets: &Offsets<'_>) -> Diagnostic {
     let at = offsets.byte(error.marker().index());
     let text = offsets.source.text();
     let width = text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| *c != '\n').map_or(0, char::len_utf8);
-    // At the end of the file the complaint is about the last character that is there.
+    // An error at the end of the file points at the last character.
     let (start, end) = if at >= text.len() {
         let last = text.trim_end();
         (last.char_indices().next_back().map_or(0, |(at, _)| at), last.len())
@@ -73,24 +73,24 @@ fn syntax_error(error: &ScanError, offsets: &Offsets<'_>) -> Diagnostic {
         .maybe_help(remedy(info).map(str::to_owned))
 }
 
-/// How to mend the mistakes that people make most.
+/// The remedy of the most common mistakes.
 fn remedy(info: &str) -> Option<&'static str> {
     let remedies = [
-        ("mapping values are not allowed", "a text with `: ` in it must stand in quotes"),
+        ("mapping values are not allowed", "write a text with `: ` in quotes"),
         ("tabs disallowed", "indent with spaces"),
         (
             "unknown anchor",
             "an alias `*name` needs an anchor `&name` before it; a text that starts with `*` needs quotes",
         ),
-        ("unexpected end of stream", "a quote is opened and never closed"),
+        ("unexpected end of stream", "a quote is not closed"),
         ("unknown escape", "in double quotes `\\` starts an escape: write `\\\\`, or use single quotes"),
-        ("unexpected character", "a text that starts with this character must stand in quotes"),
+        ("unexpected character", "write a text that starts with this character in quotes"),
         (
             "expected <document start>",
             "this line is indented less than the first; all keys of a mapping start in one column",
         ),
-        ("expected ',' or ']'", "a `[` is opened and never closed, or a comma is missing"),
-        ("expected ',' or '}'", "a `{` is opened and never closed, or a comma is missing"),
+        ("expected ',' or ']'", "a `[` is not closed, or a comma is missing"),
+        ("expected ',' or '}'", "a `{` is not closed, or a comma is missing"),
         ("block mapping", "keys of one mapping start in the same column"),
         ("could not find expected ':'", "a key is followed by `: ` and its value"),
     ];

@@ -1,13 +1,13 @@
-//! Where each stretch of a scalar's text stands in the file.
+//! The place in the file of each part of a scalar's text.
 //!
 //! A flow scalar loses its quotes, its escapes and the folding of its lines; a block scalar loses its indentation. Here
-//! the text and the file are walked side by side to find out what came from where. Where they should part (they do not,
-//! the tests say), the stretches found so far still hold, and the rest points near.
+//! the text and the file are compared to map one to the other. Should they differ (tests show that they do not), the parts
+//! found before are correct, and the rest is approximate.
 
 use super::scalar::Style;
 
-/// (offset in `text`, offset in the file) where each stretch that was copied unchanged starts. `raw` is the scalar as
-/// it stands in the file at `base`.
+/// (offset in `text`, offset in the file) of the start of each part that was copied unchanged. `raw` is the scalar as
+/// the file has it at `base`.
 pub(super) fn align(text: &str, raw: &str, base: usize, style: Style) -> Vec<(usize, usize)> {
     let mut walk = Walk { text, raw, base, at: 0, file: 0, pieces: Vec::new() };
     if matches!(style, Style::SingleQuoted | Style::DoubleQuoted) {
@@ -30,7 +30,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Starts a stretch here.
+    /// Starts a part here.
     fn mark(&mut self) {
         self.pieces.push((self.at, self.base + self.file));
     }
@@ -43,7 +43,7 @@ impl Walk<'_> {
         self.raw.get(self.file..).unwrap_or("")
     }
 
-    /// One character, escape, or run of white space. False where the two part.
+    /// One character, escape, or run of white space. False where the two differ.
     fn step(&mut self, style: Style) -> bool {
         let (Some(wanted), Some(found)) = (self.text_rest().chars().next(), self.raw_rest().chars().next()) else {
             return false;
@@ -67,7 +67,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `\n`, `\x41`, `\u00e9`, ..., or a line break that `\` takes away.
+    /// `\n`, `\x41`, `\u00e9`, ..., or a line break after a `\`.
     fn escape(&mut self, wanted: char) -> bool {
         let length = match self.raw_rest().as_bytes().get(1) {
             Some(b'\n' | b'\r') => {
@@ -89,12 +89,12 @@ impl Walk<'_> {
         true
     }
 
-    /// Whether the white space here holds a line break.
+    /// Whether the white space here has a line break.
     fn breaks_line(&self) -> bool {
         self.raw_rest().chars().take_while(|c| is_blank(*c)).any(|c| c == '\n' || c == '\r')
     }
 
-    /// A line break in a flow scalar: one is a space, more are one fewer.
+    /// Line breaks in a flow scalar: one becomes a space, several lose the first.
     fn fold(&mut self) -> bool {
         let rest = self.raw_rest();
         let run = rest.get(..rest.len() - rest.trim_start_matches(is_blank).len()).unwrap_or("");

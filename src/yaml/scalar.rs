@@ -1,10 +1,10 @@
-//! Scalars: what they say, how they were written, and what the core schema of YAML 1.2 (section 10.3) takes them for.
+//! Scalars: their text, their style, and their kind by the core schema of YAML 1.2 (section 10.3).
 
 use std::sync::Arc;
 
 use crate::types::Decimal;
 
-/// A text, number, truth value or nothing.
+/// A text, number, boolean or null.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scalar {
     text: Arc<str>,
@@ -38,22 +38,22 @@ pub enum ScalarKind {
     Integer,
     /// A number with a point or an exponent.
     Decimal,
-    /// Anything else, and whatever is in quotes or in a block.
+    /// Anything else, and everything in quotes or in a block.
     Text,
 }
 
-/// `.inf` or `.nan`: numbers in YAML, not here.
+/// `.inf` or `.nan`, which are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotFinite;
 
 impl Scalar {
-    /// What `text`, written in this style, is.
+    /// The scalar that `text` is in this style.
     pub(super) fn resolve(text: Arc<str>, style: Style) -> Result<Self, NotFinite> {
         let kind = if style == Style::Plain { resolve_plain(&text)? } else { ScalarKind::Text };
         Ok(Self { text, style, kind })
     }
 
-    /// This text, whatever it looks like.
+    /// This text, not resolved.
     pub(super) fn text_as(text: Arc<str>, style: Style) -> Self {
         Self { text, style, kind: ScalarKind::Text }
     }
@@ -63,7 +63,7 @@ impl Scalar {
         Self { text: Arc::from(""), style: Style::Plain, kind: ScalarKind::Null }
     }
 
-    /// What it says, escapes and folding undone. For a number, the digits as they were written.
+    /// The text, escapes and folding undone. For a number, the digits as they were written.
     pub fn text(&self) -> &str {
         &self.text
     }

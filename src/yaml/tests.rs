@@ -1,4 +1,4 @@
-//! What is read, what is refused and where, and that expressions lead back to the file.
+//! What is read, what is refused and where, and the places of snippets.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -34,8 +34,8 @@ fn show(node: &Marked) -> String {
     }
 }
 
-/// Each complaint as `code line:column [text it points at] message`.
-fn complaints(diagnostics: &Diagnostics) -> String {
+/// Each error as `code line:column [text it points at] message`.
+fn errors(diagnostics: &Diagnostics) -> String {
     let mut text = String::new();
     for diagnostic in diagnostics.iter() {
         let place = match &diagnostic.place {
@@ -77,7 +77,7 @@ fn documents_are_read_as_yaml_1_2_says() {
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_told_with_its_place() {
+fn every_error_of_a_document_has_its_place() {
     let cases = [
         "a: 1\na: 2\n",
         "nodes:\n  x: {k: 1, k: 2, k: 3}\n  y: 1\n  x: 2\n",
@@ -105,7 +105,7 @@ fn what_is_wrong_with_a_document_is_told_with_its_place() {
     let mut text = String::new();
     for case in cases {
         let diagnostics = read(case).expect_err(case);
-        writeln!(text, "{case:?}\n{}", complaints(&diagnostics)).unwrap();
+        writeln!(text, "{case:?}\n{}", errors(&diagnostics)).unwrap();
     }
     insta::assert_snapshot!(text);
 }
@@ -117,7 +117,7 @@ fn a_duplicate_key_shows_both_places() {
 }
 
 #[test]
-fn limits_are_errors_that_say_so() {
+fn limits_are_errors_that_name_them() {
     let bomb = (1..20).fold("a0: &a0 [x, x]\n".to_owned(), |text, n| {
         text + &format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}, *a{0}]\n", n - 1)
     });
@@ -139,7 +139,7 @@ fn limits_are_errors_that_say_so() {
 }
 
 #[test]
-fn nodes_know_where_they_stand() {
+fn nodes_have_their_places_in_the_file() {
     let root = read_ok(
         "\u{feff}größe: 7\r\nlist:\r\n  - &x {a: \"ü\"}\r\n  - *x\r\nempty:\r\nblock: |\r\n  one\r\n  two\r\n\r\nend: x\r\n",
     );
@@ -217,9 +217,9 @@ proptest! {
         }
     }
 
-    /// Whatever the text, reading it ends, and every complaint has a place.
+    /// Whatever the text, reading it ends, and every error has a place.
     #[test]
-    fn no_text_is_too_much(text in "([ab:\\-\\[\\]{}&*!|>'\"#%@\n\t ,?~<é]|: |- |\r\n){0,60}") {
+    fn every_text_is_read_or_refused(text in "([ab:\\-\\[\\]{}&*!|>'\"#%@\n\t ,?~<é]|: |- |\r\n){0,60}") {
         if let Err(diagnostics) = read(&text) {
             prop_assert!(diagnostics.has_errors());
         }
@@ -290,7 +290,7 @@ fn all_errors_of_a_section_come_at_once() {
 }
 
 #[test]
-fn texts_can_be_replaced_and_are_then_looked_at_anew() {
+fn replaced_texts_are_resolved_again() {
     let root = read_ok("a: ${PORT}\nb: '${PORT}'\nc: [x, 5]\n");
     let replaced = root.map_text(&mut |_, text| (text == "${PORT}").then(|| "80".to_owned()));
     assert_eq!(show(&replaced), "{a: 80, b: \"80\", c: [\"x\", 5]}");
