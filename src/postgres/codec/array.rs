@@ -4,33 +4,11 @@
 use bytes::{BufMut, BytesMut};
 
 use super::Codec;
-use super::decode::{MALFORMED, Unreadable};
-use super::encode::Unfit;
+use super::format::{Cursor, MALFORMED, Unfit, Unreadable};
 use crate::types::Value;
 
 /// PostgreSQL's own limit.
 const MAX_DIMENSIONS: usize = 6;
-
-/// Reads big-endian numbers and slices from the front of the remaining bytes.
-pub(super) struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Self {
-        Self(raw)
-    }
-
-    pub(super) fn take<const N: usize>(&mut self) -> Result<[u8; N], Unreadable> {
-        let (taken, rest) = self.0.split_first_chunk().ok_or(MALFORMED)?;
-        self.0 = rest;
-        Ok(*taken)
-    }
-
-    fn slice(&mut self, length: usize) -> Result<&'a [u8], Unreadable> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(MALFORMED)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-}
 
 /// Decodes an array as a list, and one of several dimensions as a list of lists.
 pub(super) fn decode(element: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
@@ -49,7 +27,7 @@ pub(super) fn decode(element: &Codec, raw: &[u8]) -> Result<Value, Unreadable> {
     match lengths.as_slice() {
         // `array_send` writes no dimension for an empty array. Vectors of the catalogue have one of length 0.
         [] | [0] => Ok(Value::list([])),
-        lengths if fit(lengths, cursor.0.len()) => list(element, lengths, &mut cursor),
+        lengths if fit(lengths, cursor.remaining()) => list(element, lengths, &mut cursor),
         _ => Err(MALFORMED),
     }
 }

@@ -1,14 +1,14 @@
-//! The binary format of NUMERIC: digits of base 10,000, the weight of the first, a sign, and the number of decimal digits after the
+//! Numbers, and the binary format of NUMERIC: digits of base 10,000, the weight of the first, a sign, and the number of decimal digits after the
 //! point. Source: `numeric_send` in PostgreSQL's `src/backend/utils/adt/numeric.c`.
+
+use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 use num_bigint::BigInt;
 use num_traits::Signed;
 
-use super::array::Cursor;
-use super::decode::{INFINITY, MALFORMED, NAN, TOO_LONG, Unreadable};
-use super::encode::Unfit;
-use crate::types::Decimal;
+use super::format::{Cursor, INFINITY, MALFORMED, NAN, TOO_LONG, Unfit, Unreadable};
+use crate::types::{Decimal, Value};
 
 const NEGATIVE: u16 = 0x4000;
 const NOT_A_NUMBER: u16 = 0xC000;
@@ -19,6 +19,27 @@ const GROUP: i64 = 4;
 /// The longest number that is read: [`Decimal`] has no more digits before and after the point.
 const MAX_GROUPS: usize = 600;
 const MAX_SHIFT: u32 = 2_400;
+
+/// A whole number that fits into the type.
+pub(super) fn whole<N: TryFrom<i64>>(value: &Value) -> Result<N, Unfit> {
+    let integer = match value {
+        Value::Integer(integer) => *integer,
+        Value::Decimal(decimal) => {
+            decimal.to_i64().ok_or(Unfit::because("a decimal that is not whole, or out of its range"))?
+        }
+        other => return Err(Unfit::kind(other)),
+    };
+    N::try_from(integer).map_err(|_| Unfit::because("an integer out of its range"))
+}
+
+/// A number as a decimal.
+pub(super) fn decimal(value: &Value) -> Result<Cow<'_, Decimal>, Unfit> {
+    match value {
+        Value::Integer(integer) => Ok(Cow::Owned(Decimal::from(*integer))),
+        Value::Decimal(decimal) => Ok(Cow::Borrowed(decimal)),
+        other => Err(Unfit::kind(other)),
+    }
+}
 
 /// Decodes a NUMERIC and keeps trailing zeros.
 pub(super) fn decode(raw: &[u8]) -> Result<Decimal, Unreadable> {

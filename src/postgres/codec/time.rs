@@ -1,11 +1,72 @@
-//! Times of day and intervals as ISO 8601 text, because [`Value`](crate::types::Value) has no variants for them.
+//! Dates, timestamps, and times of day and intervals as ISO 8601 text, because [`Value`] has no variants for them.
 
 use std::fmt::Write;
 
-use super::array::Cursor;
-use super::decode::{INFINITY, Unreadable};
+use jiff::civil::{Date, Time, date};
+use jiff::{Span, Timestamp};
+
+use super::format::{Cursor, INFINITY, Unfit, Unreadable};
+use super::text;
+use crate::types::{Value, parse_moment};
 
 const MICROSECONDS: u64 = 1_000_000;
+const OFF_CALENDAR: Unreadable = Unreadable("holds a date beyond the years -9999 to 9999");
+const OFF_TIMELINE: Unreadable = Unreadable(
+    "holds a timestamp beyond -9999-01-02 01:59:59 to 9999-12-30 22:00 UTC: cast it to date or text in the query",
+);
+
+/// PostgreSQL's epoch.
+const EPOCH: Date = date(2000, 1, 1);
+/// The same, in microseconds of Unix time.
+const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
+
+/// Decodes a date.
+pub(super) fn day(days: i32) -> Result<Date, Unreadable> {
+    if days == i32::MAX || days == i32::MIN {
+        return Err(INFINITY);
+    }
+    let since = Span::new().try_days(days).map_err(|_| OFF_CALENDAR)?;
+    EPOCH.checked_add(since).map_err(|_| OFF_CALENDAR)
+}
+
+/// Decodes a timestamp.
+pub(super) fn moment(microseconds: i64) -> Result<Timestamp, Unreadable> {
+    if microseconds == i64::MAX || microseconds == i64::MIN {
+        return Err(INFINITY);
+    }
+    let unix = microseconds.checked_add(EPOCH_MICROSECONDS).ok_or(OFF_TIMELINE)?;
+    Timestamp::from_microsecond(unix).map_err(|_| OFF_TIMELINE)
+}
+
+/// A date as days since the epoch.
+pub(super) fn days(value: &Value) -> Result<i32, Unfit> {
+    let day = match value {
+        Value::Date(day) => *day,
+        Value::Text(text) => text::parsed::<Date>(text, "text that is no date")?,
+        other => return Err(Unfit::kind(other)),
+    };
+    let since = day.since(EPOCH).map_err(|_| Unfit::because("a date out of its range"))?;
+    Ok(since.get_days())
+}
+
+/// A timestamp as microseconds since the epoch.
+pub(super) fn microseconds(value: &Value) -> Result<i64, Unfit> {
+    let moment = match value {
+        Value::Timestamp(moment) => *moment,
+        Value::Text(text) => {
+            parse_moment(text).map_err(|_| Unfit::because("text that is no timestamp with its offset from UTC"))?
+        }
+        other => return Err(Unfit::kind(other)),
+    };
+    Ok(moment.as_microsecond() - EPOCH_MICROSECONDS)
+}
+
+/// A time of day as microseconds.
+pub(super) fn time_of_day(text: &str) -> Result<i64, Unfit> {
+    let time: Time = text::parsed(text, "text that is no time of day")?;
+    let seconds = (i64::from(time.hour()) * 60 + i64::from(time.minute())) * 60 + i64::from(time.second());
+    Ok(seconds * 1_000_000 + i64::from(time.subsec_nanosecond()) / 1_000)
+}
 
 /// A `time`: `08:30:00`, with the fraction of a second that it has. PostgreSQL also has `24:00:00`.
 pub(super) fn of_day(microseconds: i64) -> String {
