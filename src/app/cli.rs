@@ -180,7 +180,7 @@ pub struct Replay {
     /// The files to decide by.
     #[command(flatten)]
     pub files: Files,
-    /// Print the sums alone, not every decision that changes.
+    /// Print only the sums, not every decision that changes.
     #[arg(long)]
     pub summary: bool,
     /// How to print what changes: text, or one JSON document.

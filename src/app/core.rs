@@ -67,7 +67,7 @@ pub(super) fn release(
 pub struct Core {
     domains: DomainSet,
     releases: Releases,
-    /// Bounds the decisions under way, of all workers together.
+    /// Bounds the decisions in flight, of all workers together.
     admission: Admission,
     recorder: Option<Recorder>,
     gate: Gate,

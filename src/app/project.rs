@@ -79,7 +79,7 @@ impl Project {
     /// kept idle.
     ///
     /// # Errors
-    /// The names of the flows, in a sentence, where there is none such.
+    /// The names of the flows, in a sentence, if the one that is asked for is not among them.
     pub fn narrow(mut self, name: Option<&str>) -> Result<Self, String> {
         let names = self.flows.iter().map(|flow| flow.name.to_string()).collect::<Vec<_>>().join(", ");
         let is_wanted = |flow: &Flow| name.is_none_or(|name| flow.name.as_str() == name);

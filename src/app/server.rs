@@ -25,7 +25,7 @@ use tracing_actix_web::TracingLogger;
 use super::core::{Core, CoreError, ServiceFactory};
 use super::operator::Operator;
 use super::project::{Project, Sources};
-use super::signals::{Asked, Signals};
+use super::signals::{Request, Signals};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
@@ -79,7 +79,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs, which heeds
+    /// Starts the actors and binds the address. Requests are answered once [`Self::run_until_stopped`] runs, which reacts to
     /// `signals`.
     ///
     /// Must be called inside an actix system.
@@ -152,8 +152,8 @@ impl App {
         &self.core
     }
 
-    /// Serves until SIGTERM or SIGINT. Then no new connection is accepted, and requests, queries and records that are under
-    /// way have `http.drain_timeout_ms` in all. What is left is cut off after that time, or at a second signal.
+    /// Serves until SIGTERM or SIGINT. Then no new connection is accepted, and requests, queries and records that are in
+    /// flight have `http.drain_timeout_ms` in all. What is left is cut off after that time, or at a second signal.
     ///
     /// # Errors
     /// What the server's sockets say.
@@ -175,7 +175,7 @@ impl App {
                 Some(result) => result,
                 None => {
                     tracing::info!("stopping: no new requests are accepted, those in flight are finished");
-                    // Nothing but the supervisor is told, so a failure changes nothing.
+                    // Only the supervisor of the process is notified, so a failure changes nothing.
                     drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
                     // The command is on its way; that it was carried out shows in the server itself.
                     drop(handle.stop(true));
@@ -263,7 +263,7 @@ fn most_connections(wanted: usize, database_connections: usize) -> usize {
 
 /// Reloads at each SIGHUP, and ends at the first signal that stops the service.
 async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder: Option<&Recorder>) {
-    while signals.next().await == Asked::Reload {
+    while signals.next().await == Request::Reload {
         let (operator, recorder) = (Arc::clone(operator), recorder.cloned());
         // A signal that stops the service does not wait for a reload.
         actix_web::rt::spawn(async move {
@@ -278,11 +278,11 @@ async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder
 
 /// Ends when the time to drain is over, or at another signal that stops the service.
 async fn cut_off(signals: &mut Signals, deadline: Deadline) {
-    let another = async { while signals.next().await == Asked::Reload {} };
+    let another = async { while signals.next().await == Request::Reload {} };
     tokio::select! {
         () = another => tracing::warn!("stopping at once"),
         () = tokio::time::sleep(deadline.remaining()) => {
-            tracing::warn!("stopping: what is still under way after `http.drain_timeout_ms` is cut off");
+            tracing::warn!("stopping: what is still in flight after `http.drain_timeout_ms` is cut off");
         }
     }
 }
@@ -295,7 +295,7 @@ async fn drop_requests(end_workers: watch::Sender<()>) {
     }
 }
 
-/// Ends the worker that this runs on once `ends` changes. (A worker that drains heeds the server only once a second.)
+/// Ends the worker that this runs on once `ends` changes. (A worker that drains checks for it only once a second.)
 async fn end_worker(mut ends: watch::Receiver<()>) {
     if ends.changed().await.is_ok() {
         Arbiter::current().stop();
@@ -304,7 +304,7 @@ async fn end_worker(mut ends: watch::Receiver<()>) {
     }
 }
 
-/// What browsers are told of pages of other origins.
+/// What browsers let pages of other origins do.
 fn cross_origin(cors: Option<&config::Cors>) -> Cors {
     let Some(config::Cors { origins, max_age_s }) = cors else { return Cors::default() };
     let rules = Cors::default()

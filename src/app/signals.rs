@@ -1,6 +1,6 @@
-//! The signals that stop the service or have it read its files again.
+//! The signals that stop the service or make it read its files again.
 //!
-//! They are listened for before anything else is done: until then SIGHUP would end the process.
+//! Listen for them before anything else: until then SIGHUP ends the process.
 
 use std::io;
 
@@ -25,7 +25,7 @@ pub struct Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Request {
     Stop,
     Reload,
 }
@@ -46,7 +46,7 @@ impl Signals {
     }
 
     /// The next signal.
-    pub(super) async fn next(&mut self) -> Asked {
+    pub(super) async fn next(&mut self) -> Request {
         let hangup = async {
             match &mut self.hangup {
                 Some(hangup) => hangup.recv().await,
@@ -54,11 +54,11 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
             _ = hangup => match self.meaning {
-                Hangup::Reloads => Asked::Reload,
-                Hangup::Stops => Asked::Stop,
+                Hangup::Reloads => Request::Reload,
+                Hangup::Stops => Request::Stop,
             },
         }
     }

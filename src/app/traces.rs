@@ -1,7 +1,7 @@
 //! Traces for OpenTelemetry: spans leave as OTLP over HTTP, from a thread of the exporter's own.
 //!
-//! Whoever decides never waits for a collector: a span that ended is put into a bounded queue, and where that is full it is
-//! dropped. A collector that is away is told in the log when that begins, once a minute while it lasts, and when it is over.
+//! A decision never waits for a collector: a span that has ended goes into a bounded queue, and is dropped if that is full.
+//! If the collector does not answer, the log says so at the beginning, once a minute, and at the end.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -29,9 +29,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{Share, TracesConfig};
 
-/// How often a trouble that lasts is told.
+/// How often a failure that lasts is logged.
 const REMINDER: Duration = Duration::from_secs(60);
-/// What is asked by machines that watch.
+/// The paths of probes and scrapes.
 const PROBES: [&str; 7] = ["/livez", "/live", "/healthz", "/readyz", "/ready", "/health", "/metrics"];
 /// Whose spans are sent.
 const OWN: &str = "tributary";
@@ -57,7 +57,7 @@ pub enum TracesError {
     },
 }
 
-/// What sends traces, until it is told to finish.
+/// The exporter of traces.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
@@ -84,7 +84,7 @@ impl Traces {
             .with_max_export_batch_size(config.batch.size.min(config.batch.queue))
             .with_scheduled_delay(config.batch.delay)
             .build();
-        let exporter = Told { exporter, trouble: Mutex::default() };
+        let exporter = Logged { exporter, outage: Mutex::default() };
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
             .with_sampler(sampler(config))
@@ -151,7 +151,7 @@ fn sampler(config: &TracesConfig) -> Box<dyn ShouldSample> {
     if config.parent_based { Box::new(Sampler::ParentBased(Box::new(own))) } else { Box::new(own) }
 }
 
-/// A sampler that lets probes and scrapes go: they come every few seconds, and tell nothing.
+/// A sampler that omits probes and scrapes, which come every few seconds.
 #[derive(Debug, Clone)]
 struct Unprobed(Sampler);
 
@@ -183,27 +183,27 @@ fn resource(config: &TracesConfig) -> Resource {
         .build()
 }
 
-/// An exporter whose troubles are told, but not each of them.
-struct Told<E> {
+/// An exporter whose failures are logged, but not each of them.
+struct Logged<E> {
     exporter: E,
-    trouble: Mutex<Trouble>,
+    outage: Mutex<Outage>,
 }
 
-/// No header of the exporter shows.
-impl<E> fmt::Debug for Told<E> {
+/// Shows no header of the exporter.
+impl<E> fmt::Debug for Logged<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Told").finish_non_exhaustive()
+        f.debug_struct("Logged").finish_non_exhaustive()
     }
 }
 
-/// What has gone wrong, and what has been told of it.
+/// The spans lost since sending began to fail, and when that was last logged.
 #[derive(Debug, Default)]
-struct Trouble {
-    told: Option<Instant>,
+struct Outage {
+    logged: Option<Instant>,
     lost: usize,
 }
 
-/// What is to be told.
+/// What is to be logged.
 #[derive(Debug, PartialEq, Eq)]
 enum News {
     Nothing,
@@ -211,28 +211,28 @@ enum News {
     Over(usize),
 }
 
-impl Trouble {
+impl Outage {
     fn after(&mut self, spans: usize, sent: bool, now: Instant) -> News {
         if sent {
-            let was = self.told.take();
+            let was = self.logged.take();
             let lost = std::mem::take(&mut self.lost);
             return if was.is_some() { News::Over(lost) } else { News::Nothing };
         }
         self.lost += spans;
-        if self.told.is_some_and(|told| now.duration_since(told) < REMINDER) {
+        if self.logged.is_some_and(|logged| now.duration_since(logged) < REMINDER) {
             return News::Nothing;
         }
-        self.told = Some(now);
+        self.logged = Some(now);
         News::Lost(self.lost)
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Told<E> {
+impl<E: SpanExporter> SpanExporter for Logged<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len();
         let result = self.exporter.export(batch).await;
         let news =
-            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).after(spans, result.is_ok(), Instant::now());
+            self.outage.lock().unwrap_or_else(PoisonError::into_inner).after(spans, result.is_ok(), Instant::now());
         match (news, &result) {
             (News::Lost(lost), Err(error)) => {
                 tracing::warn!(%error, spans.lost = lost, "traces cannot be sent; decisions are made as ever");
@@ -261,17 +261,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trouble_is_told_when_it_begins_once_a_minute_and_when_it_is_over() {
-        let (mut trouble, begun) = (Trouble::default(), Instant::now());
+    fn a_failure_is_logged_when_it_begins_once_a_minute_and_when_it_ends() {
+        let (mut outage, begun) = (Outage::default(), Instant::now());
         let at = |seconds| begun + Duration::from_secs(seconds);
-        assert_eq!(trouble.after(5, true, at(0)), News::Nothing);
-        assert_eq!(trouble.after(5, false, at(1)), News::Lost(5));
+        assert_eq!(outage.after(5, true, at(0)), News::Nothing);
+        assert_eq!(outage.after(5, false, at(1)), News::Lost(5));
         for second in 2..61 {
-            assert_eq!(trouble.after(5, false, at(second)), News::Nothing);
+            assert_eq!(outage.after(5, false, at(second)), News::Nothing);
         }
-        assert_eq!(trouble.after(5, false, at(61)), News::Lost(305));
-        assert_eq!(trouble.after(5, true, at(62)), News::Over(305));
-        assert_eq!(trouble.after(5, true, at(63)), News::Nothing);
-        assert_eq!(trouble.after(1, false, at(64)), News::Lost(1));
+        assert_eq!(outage.after(5, false, at(61)), News::Lost(305));
+        assert_eq!(outage.after(5, true, at(62)), News::Over(305));
+        assert_eq!(outage.after(5, true, at(63)), News::Nothing);
+        assert_eq!(outage.after(1, false, at(64)), News::Lost(1));
     }
 }

@@ -1,8 +1,8 @@
 //! Files that are read again when they change, without a reload: the tokens, the admin token, and the certificate of the
-//! listener. Which files those are is said by the configuration in service, and a reload may say it anew.
+//! listener. The configuration in service names them, and a reload may name others.
 //!
 //! They are looked at each second, by time, size and identity: it costs a few calls of the kernel, and works for whatever
-//! replaces them (an editor, `mv`, a volume of Kubernetes). A file that is wrong changes nothing, and is told of once. The
+//! replaces them (an editor, `mv`, a volume of Kubernetes). A file that is wrong changes nothing, and is logged once. The
 //! first look after a configuration was read always reads: nothing that happened in between is missed.
 
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use crate::http::{AdminKey, Certificate, Gate};
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// What is looked at, and who is told of it.
+/// The files, and who uses their contents.
 pub(super) struct Watch {
     gate: Gate,
     admin: AdminKey,
@@ -24,8 +24,8 @@ pub(super) struct Watch {
     files: Mutex<Files>,
 }
 
-/// The files of the configuration in service. Whoever holds them may tell the others: so nothing of a configuration that
-/// has been replaced is told after what replaced it.
+/// The files of the configuration in service. Their lock is held while their contents are published, so that nothing of a
+/// replaced configuration is published after its successor.
 struct Files {
     tokens: Option<Followed>,
     admin: Option<Followed>,

@@ -88,13 +88,13 @@ impl Binaries {
         let program = dir.join("postgres");
         let output =
             Command::new(&program).arg("--version").output().map_err(ServerError::io("run the program", &program))?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        if let Some(version) = Version::parse(&said) {
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if let Some(version) = Version::parse(&printed) {
             let dir = dir.canonicalize().map_err(ServerError::io("find the directory", dir))?;
             return Ok(Self { dir, version });
         }
-        let said = format!("{said}{}", String::from_utf8_lossy(&output.stderr));
-        Err(ServerError::ProgramFailed { program, status: output.status, output: said.trim().to_owned() })
+        let text = format!("{printed}{}", String::from_utf8_lossy(&output.stderr));
+        Err(ServerError::ProgramFailed { program, status: output.status, output: text.trim().to_owned() })
     }
 
     /// The directory, without symbolic links.
@@ -114,8 +114,8 @@ impl Binaries {
 
 impl Version {
     /// Reads what `postgres --version` prints, such as `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
-    fn parse(said: &str) -> Option<Self> {
-        let text = said.split_once("(PostgreSQL)")?.1.split_whitespace().next()?;
+    fn parse(printed: &str) -> Option<Self> {
+        let text = printed.split_once("(PostgreSQL)")?.1.split_whitespace().next()?;
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         Some(Self { major: text.get(..digits)?.parse().ok()?, text: text.to_owned() })
     }
@@ -224,15 +224,15 @@ mod tests {
 
     #[test]
     fn a_version_is_read_from_what_the_program_prints() {
-        for (said, expected) in [
+        for (printed, expected) in [
             ("postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n", Some((15, "15.18"))),
             ("postgres (PostgreSQL) 18beta1", Some((18, "18beta1"))),
             ("postgres (PostgreSQL) 17", Some((17, "17"))),
             ("postgres (PostgreSQL) devel", None),
             ("hello", None),
         ] {
-            let version = Version::parse(said);
-            assert_eq!(version.as_ref().map(|v| (v.major, v.text.as_str())), expected, "{said}");
+            let version = Version::parse(printed);
+            assert_eq!(version.as_ref().map(|v| (v.major, v.text.as_str())), expected, "{printed}");
         }
     }
 

@@ -1,5 +1,4 @@
-//! Who may ask which flow for what, and from which side: the tokens of the moment, and the listener that the admin endpoints
-//! keep to.
+//! Access: who may ask which flow for what, by the current tokens, and the listener that the admin endpoints keep to.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,11 +17,11 @@ use crate::types::FlowName;
 /// Who makes a request.
 #[derive(Debug, Clone)]
 pub enum Asker {
-    /// Anybody: no tokens are asked for.
+    /// Anybody: the service has no tokens.
     Anybody,
     /// The caller of a token.
     Caller(Caller),
-    /// Whoever has the admin token.
+    /// A client with the admin token.
     Admin,
 }
 
@@ -48,7 +47,7 @@ impl Asker {
     }
 }
 
-/// The tokens of the moment, shared by all workers; everybody may ask where there are none.
+/// The current tokens, shared by all workers. Without tokens everybody may ask.
 #[derive(Debug, Clone, Default)]
 pub struct Gate(Arc<ArcSwapOption<Access>>);
 
@@ -58,7 +57,7 @@ impl Gate {
         Self(Arc::new(ArcSwapOption::from_pointee(access)))
     }
 
-    /// From now on these tokens are good. Requests that are under way stay so. Whether they are others than before.
+    /// Replaces the tokens for requests that are yet to come. Returns whether they have changed.
     pub fn set(&self, access: Option<Access>) -> bool {
         let next = access.map(Arc::new);
         self.0.swap(next.clone()) != next
@@ -72,7 +71,7 @@ impl Gate {
     /// Lets a request for `flow` pass.
     ///
     /// # Errors
-    /// A [`Problem`] of status 401 without a token that is valid now, of 403 with one for other flows or without `right`.
+    /// A [`Problem`] of status 401 without a valid token, of 403 with one for other flows or without `right`.
     pub fn admit(&self, request: &HttpRequest, flow: &FlowName, right: Right) -> Result<Asker, Problem> {
         let Some(access) = self.0.load_full() else { return Ok(Asker::Anybody) };
         let caller = caller(&access, request).ok_or_else(Problem::no_token)?;
@@ -91,24 +90,16 @@ impl Gate {
     /// Those of `flows` that the request may ask.
     ///
     /// # Errors
-    /// A [`Problem`] of status 401 without a token that is good now.
+    /// A [`Problem`] of status 401 without a valid token.
     pub fn visible<'a, T>(
         &self,
         request: &HttpRequest,
         flows: Vec<T>,
         name: impl Fn(&T) -> &'a FlowName,
     ) -> Result<Vec<T>, Problem> {
-        self.check(request, |may| Ok(flows.into_iter().filter(|flow| may(name(flow))).collect()))
-    }
-
-    fn check<T>(
-        &self,
-        request: &HttpRequest,
-        pass: impl FnOnce(&dyn Fn(&FlowName) -> bool) -> Result<T, Problem>,
-    ) -> Result<T, Problem> {
-        let Some(access) = self.0.load_full() else { return pass(&|_| true) };
+        let Some(access) = self.0.load_full() else { return Ok(flows) };
         let caller = caller(&access, request).ok_or_else(Problem::no_token)?;
-        pass(&|flow| caller.may_ask(flow))
+        Ok(flows.into_iter().filter(|flow| caller.may_ask(name(flow))).collect())
     }
 }
 
@@ -126,14 +117,14 @@ pub(super) fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The listener that the admin endpoints keep to, once it is known; every listener where there is none of their own.
+/// The listener that the admin endpoints keep to, once it is known. Without one of their own they are at every listener.
 #[derive(Debug, Clone, Default)]
 pub struct AdminSide(Arc<OnceLock<SocketAddr>>);
 
 impl AdminSide {
     /// The admin endpoints keep to the listener at `address`.
     pub fn keep_to(&self, address: SocketAddr) {
-        // It is told once, before the first request.
+        // It is set once, before the first request.
         self.0.get_or_init(|| address);
     }
 

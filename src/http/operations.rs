@@ -1,5 +1,5 @@
-//! What may be done to the running service: restart a domain, read the files again. How it is done is the business of
-//! the floor above; here is only who may ask, and in which words.
+//! The operations on a running service: restart a domain, read the files again. The room above implements them; this file
+//! has their interface, and checks the admin token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct Version {
     pub rules: String,
 }
 
-/// Why an operation was not done.
+/// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationError {
     /// There is no such domain.
@@ -84,14 +84,14 @@ pub enum OperationError {
     },
 }
 
-/// The token of the moment, shared by all workers; nobody may ask while there is none.
+/// The current admin token, shared by all workers. The admin endpoints are off while there is none.
 ///
-/// What is kept is its digest: compared in constant time, and of no use to whoever sees it.
+/// Only its digest is kept, and compared in constant time.
 #[derive(Clone, Default)]
 pub struct AdminKey(Arc<ArcSwapOption<[u8; 32]>>);
 
 impl AdminKey {
-    /// From now on this token is good, and no other. Whether it is another than before.
+    /// Replaces the token. Returns whether it has changed.
     pub fn set(&self, token: Option<&SecretString>) -> bool {
         let next = token.map(|token| digest(token.expose_secret()));
         let before = self.0.swap(next.map(Arc::new));
@@ -107,7 +107,7 @@ impl AdminKey {
     }
 }
 
-/// Who may ask for operations, and who does them.
+/// The operations, and the token that they take.
 #[derive(Clone)]
 pub struct Admin {
     key: AdminKey,
@@ -115,17 +115,17 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Operations for whoever sends the token that `key` has at the moment.
+    /// Operations for clients that send the token in `key`.
     pub fn new(key: AdminKey, operations: Arc<dyn Operations>) -> Self {
         Self { key, operations }
     }
 
-    /// Whether there is a token that opens them.
+    /// Whether there is a token.
     pub fn is_on(&self) -> bool {
         self.key.is_set()
     }
 
-    /// The operations, where `token` is the one.
+    /// The operations, if `token` is the admin token.
     pub fn open(&self, token: Option<&str>) -> Option<&dyn Operations> {
         self.key.fits(token?).then_some(self.operations.as_ref())
     }

@@ -19,7 +19,7 @@ pub struct Settings {
     pub request_timeout: Duration,
     /// The longest body, in bytes.
     pub max_body_bytes: usize,
-    /// How many decisions of one batch are under way at once.
+    /// How many decisions of one batch are in flight at once.
     pub batch_window: usize,
     /// The zone that says which day it is.
     pub time_zone: TimeZone,

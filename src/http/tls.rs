@@ -44,7 +44,7 @@ pub enum TlsError {
     Setup(#[source] rustls::Error),
 }
 
-/// The certificate of the moment, shared by all listeners.
+/// The current certificate, shared by all listeners.
 #[derive(Debug, Clone)]
 pub struct Certificate(Arc<Current>);
 
@@ -66,7 +66,7 @@ impl Certificate {
         Ok(Self(Arc::new(Current(ArcSwap::from_pointee(read(files)?)))))
     }
 
-    /// Reads them again: connections that are made from now on get the new one. Whether it is another than before.
+    /// Reads them again, for new connections. Returns whether the certificate has changed.
     ///
     /// # Errors
     /// [`TlsError`]; then the one of before stays.

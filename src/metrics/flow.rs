@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter};
 
-use super::registry::{Families, Family, Labels};
+use super::families::{Families, Family, Labels};
 use crate::flow::{Decision, FlowError, QueryAnswer, QueryError, QueryErrorKind};
 use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::Ruleset;
@@ -39,13 +39,13 @@ pub struct FlowMetrics {
     degraded: IntCounter,
     seconds: Histogram,
     /// By the identity of the query.
-    queries: HashMap<usize, Asked>,
+    queries: HashMap<usize, QueryMetrics>,
     /// By the address of the ruleset.
-    rules: HashMap<usize, Ruled>,
+    rules: HashMap<usize, RulesMetrics>,
 }
 
 /// The counters of one query node.
-pub struct Asked {
+pub struct QueryMetrics {
     node: Histogram,
     query: Histogram,
     wait: Histogram,
@@ -53,7 +53,7 @@ pub struct Asked {
 }
 
 /// The counters of one rule node.
-pub struct Ruled {
+pub struct RulesMetrics {
     node: Histogram,
     fired: Vec<IntCounter>,
 }
@@ -82,7 +82,10 @@ impl FlowMetrics {
             let seconds = families.node_seconds.with_label_values(&[name, id]);
             match &node.work {
                 Work::Query(query) => {
-                    queries.insert(Arc::as_ptr(&query.query).addr(), Asked::of(query, seconds, families, &mut labels));
+                    queries.insert(
+                        Arc::as_ptr(&query.query).addr(),
+                        QueryMetrics::of(query, seconds, families, &mut labels),
+                    );
                 }
                 Work::Rules(work) => {
                     let fired = work.ruleset.rules().map(|rule| {
@@ -90,7 +93,7 @@ impl FlowMetrics {
                         families.fired.with_label_values(&[name, id, rule.name])
                     });
                     let fired = fired.collect();
-                    rules.insert(Arc::as_ptr(&work.ruleset).addr(), Ruled { node: seconds, fired });
+                    rules.insert(Arc::as_ptr(&work.ruleset).addr(), RulesMetrics { node: seconds, fired });
                 }
             }
         }
@@ -129,17 +132,17 @@ impl FlowMetrics {
     }
 
     /// The counters of a query node.
-    pub fn of_query(&self, query: &QueryNode) -> Option<&Asked> {
+    pub fn of_query(&self, query: &QueryNode) -> Option<&QueryMetrics> {
         self.queries.get(&Arc::as_ptr(&query.query).addr())
     }
 
     /// The counters of the node whose rules these are.
-    pub fn of_rules(&self, ruleset: &Arc<Ruleset>) -> Option<&Ruled> {
+    pub fn of_rules(&self, ruleset: &Arc<Ruleset>) -> Option<&RulesMetrics> {
         self.rules.get(&Arc::as_ptr(ruleset).addr())
     }
 }
 
-impl Asked {
+impl QueryMetrics {
     fn of(query: &QueryNode, node: Histogram, families: &Families, labels: &mut impl FnMut(Family, &[&str])) -> Self {
         let domain = query.domain.as_str();
         labels(Family::QuerySeconds, &[domain]);
@@ -162,7 +165,7 @@ impl Asked {
                 self.wait.observe(answer.waited.as_secs_f64());
             }
             Err(error) => {
-                // Of a query that failed the two times are not known apart: it has waited, or it was under way.
+                // Of a query that failed the two times are not known apart: it waited, or it was in flight.
                 match &error.kind {
                     QueryErrorKind::Overloaded { .. } => self.wait.observe(took.as_secs_f64()),
                     QueryErrorKind::Timeout { .. }
@@ -185,7 +188,7 @@ impl Asked {
     }
 }
 
-impl Ruled {
+impl RulesMetrics {
     /// The node has ended, after so long; these rules fired, by their position.
     pub fn ended(&self, fired: &[usize], took: Duration) {
         self.node.observe(took.as_secs_f64());

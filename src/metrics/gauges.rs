@@ -1,11 +1,11 @@
-//! What is read at the moment of a scrape, written as families.
+//! Gauges that are measured when a scrape is answered.
 
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
 use super::registry::MetricsError;
 
-/// One domain at the moment of a scrape.
+/// One domain, as a scrape finds it.
 #[derive(Debug, Clone)]
 pub struct DomainFigures<'a> {
     /// Its name.
@@ -24,7 +24,7 @@ pub struct DomainFigures<'a> {
     pub idle: usize,
     /// Queries that wait for one.
     pub waiting: usize,
-    /// Queries that have waited for one in vain.
+    /// Queries whose wait for one timed out.
     pub timeouts: u64,
     /// Requests with its actor.
     pub in_flight: usize,
@@ -37,7 +37,7 @@ pub struct DomainFigures<'a> {
     pub uncoalesced: u64,
 }
 
-/// How records go at the moment of a scrape.
+/// The recorder, as a scrape finds it.
 #[derive(Debug, Clone, Copy)]
 pub struct RecordFigures {
     /// Records written, dropped, that waited, and that failed.
@@ -49,7 +49,7 @@ pub struct RecordFigures {
 /// The states of a domain.
 const STATES: [&str; 6] = ["starting", "ready", "degraded", "down", "draining", "stopped"];
 
-/// What is read at the moment of a scrape.
+/// The gauges of one scrape.
 pub struct Gauges(Registry);
 
 impl Gauges {
@@ -68,15 +68,15 @@ impl Gauges {
         Ok(gauges)
     }
 
-    /// Adds the decisions under way, and the most there may be.
+    /// Adds the decisions in flight, and their limit.
     ///
     /// # Errors
     /// [`MetricsError`].
-    pub fn decisions(&self, under_way: usize, most: usize) -> Result<(), MetricsError> {
-        self.gauge("decisions_in_flight", "Decisions under way.", &[], [(vec![], count(under_way))])?;
+    pub fn decisions(&self, in_flight: usize, most: usize) -> Result<(), MetricsError> {
+        self.gauge("decisions_in_flight", "Decisions in flight.", &[], [(vec![], count(in_flight))])?;
         self.gauge(
             "decisions_in_flight_limit",
-            "Decisions that may be under way at once.",
+            "Decisions that may be in flight at once.",
             &[],
             [(vec![], count(most))],
         )
@@ -117,7 +117,7 @@ impl Gauges {
             each(|domain| count(domain.waiting)),
         )?;
         let timeouts = domains.iter().map(|domain| (vec![domain.domain], domain.timeouts));
-        let help = "Queries that waited for a connection in vain.";
+        let help = "Queries whose wait for a connection timed out.";
         self.counter("pool_timeouts_total", help, &["domain"], timeouts)?;
         let uncoalesced = domains.iter().map(|domain| (vec![domain.domain], domain.uncoalesced));
         let help = "Queries asked one by one because the statement that stands for several was refused.";

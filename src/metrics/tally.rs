@@ -46,7 +46,7 @@ impl Tally {
 
     /// A query ended.
     pub fn end(&self, took: Duration, answered: bool) {
-        // A database that is down refuses within microseconds: how long that takes says nothing of its speed.
+        // A database that is down refuses within microseconds: such times do not measure its speed.
         let counter = if answered { self.took.get(class(took)) } else { Some(&self.failed) };
         if let Some(counter) = counter {
             counter.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! `tributary check`: everything that can be known before a request comes, said at once.
+//! `tributary check`: everything that can be known before a request comes, reported at once.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -77,7 +77,7 @@ fn print(found: &Diagnostics, format: Format, summary: Option<String>) -> std::i
     }
 }
 
-/// What the databases said of the queries, by flow and node.
+/// The databases' descriptions of the queries, by flow and node.
 #[derive(Default)]
 struct Described(HashMap<(FlowName, NodeId), Description>);
 
@@ -87,7 +87,7 @@ impl Catalog for Described {
     }
 }
 
-/// Prepares every query on its database, and checks the files again with what they said. The second result: whether a
+/// Prepares every query on its database, and checks the files again with the descriptions. The second result: whether a
 /// database could not be reached.
 async fn check_databases(
     project: Project,

@@ -63,7 +63,7 @@ async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Res
         .await
 }
 
-/// Writes the variables by which other commands reach the sample databases, readable for their owner alone.
+/// Writes the variables by which other commands reach the sample databases, readable only for their owner.
 fn write_env(demo: &Demo, state_dir: &Path) -> std::io::Result<PathBuf> {
     let path = state_dir.join("env");
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;

@@ -58,11 +58,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What is logged where nothing says so: by a service, and by a command that ends by itself.
-const TALKATIVE: &str = "info";
-const QUIET: &str = "warn";
+/// The filters of the log unless one is set: of a service, and of a command that ends by itself.
+const SERVICE_FILTER: &str = "info";
+const COMMAND_FILTER: &str = "warn";
 
-/// Begins a run of the program: what is said from here on has the form that the environment asks for.
+/// Sets the format of everything that is printed to standard error, as the environment asks for it.
 pub fn begin() {
     let asked = log_format(&Arguments::default(), &Env::of_process());
     stderr::expect(asked.unwrap_or_default());
@@ -133,7 +133,7 @@ fn load(files: &Files, format: Format) -> anyhow::Result<Option<(Project, Diagno
         Project::load(&sources, None)
     });
     let Some((project, warnings)) = passed(loaded, format)? else { return Ok(None) };
-    super::telemetry::start(&project.config.log, QUIET, None)?;
+    super::telemetry::start(&project.config.log, COMMAND_FILTER, None)?;
     Ok(Some((project, warnings)))
 }
 
@@ -142,7 +142,7 @@ fn read_to_serve(sources: &Sources) -> anyhow::Result<Option<(Project, Option<Tr
     stderr::expect(sources.log_format());
     let Some((project, _)) = passed(Project::load(sources, None), Format::Text)? else { return Ok(None) };
     let traces = project.config.traces.as_ref().map(Traces::start).transpose()?;
-    super::telemetry::start(&project.config.log, TALKATIVE, traces.as_ref())?;
+    super::telemetry::start(&project.config.log, SERVICE_FILTER, traces.as_ref())?;
     if let Some(traces) = &project.config.traces {
         tracing::info!(endpoint = covered(&traces.endpoint), share = ?traces.share, "traces are sent");
     }

@@ -21,7 +21,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
             Work::Rules(_) => None,
         })
         .collect();
-    // Whether there will be an admin token is not known here: what there may be is told.
+    // Whether there will be an admin token is not known here, so the admin endpoints are included.
     let contract = Contract {
         flows: flows.iter().collect(),
         domains: domains.into_iter().collect(),

@@ -26,7 +26,7 @@ pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
     serve(project, sources, (traces, signals), |_| Ok(())).await
 }
 
-/// Serves `project` until it is stopped; `ready` is told the address once requests can come.
+/// Serves `project` until it is stopped; `ready` gets the address once requests can come.
 pub(super) async fn serve(
     project: Project,
     sources: Sources,

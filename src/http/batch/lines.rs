@@ -1,4 +1,4 @@
-//! A decision a line, in the order of the inputs, a window of them under way at once.
+//! A decision a line, in the order of the inputs, a window of them in flight at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,7 @@ pub struct Batch {
 pub struct Line {
     /// Its position, from 0.
     pub index: usize,
-    /// The decision, or why there is none.
+    /// The decision, or the problem.
     pub result: Result<Answer, Problem>,
 }
 
@@ -58,13 +58,13 @@ impl Serialize for Line {
     }
 }
 
-/// What is read and not yet decided.
+/// The body as far as it has been read.
 struct Reading<B> {
     body: Option<B>,
     splitter: Splitter,
     index: usize,
     broken: Option<Problem>,
-    patience: Duration,
+    time_limit: Duration,
     /// By when the element that is being read has to be there.
     due: Option<Instant>,
 }
@@ -108,8 +108,8 @@ impl Batch {
         T: AsRef<[u8]>,
     {
         let splitter = Splitter::new(form, self.settings.max_body_bytes);
-        let patience = self.settings.request_timeout;
-        elements(Reading { body: Some(body), splitter, index: 0, broken: None, patience, due: None })
+        let time_limit = self.settings.request_timeout;
+        elements(Reading { body: Some(body), splitter, index: 0, broken: None, time_limit, due: None })
     }
 
     fn decided<S: Stream<Item = (usize, Result<Element, Problem>)>>(
@@ -163,7 +163,7 @@ where
             if let Some(problem) = reading.broken.take() {
                 return Some(((reading.index, Err(problem)), reading));
             }
-            let due = *reading.due.get_or_insert_with(|| Instant::now() + reading.patience);
+            let due = *reading.due.get_or_insert_with(|| Instant::now() + reading.time_limit);
             match timeout_at(due, reading.body.as_mut()?.next()).await {
                 Ok(Some(Ok(bytes))) => reading.splitter.push(bytes.as_ref()),
                 Ok(Some(Err(_))) => {
@@ -172,7 +172,7 @@ where
                 }
                 Err(_) => {
                     reading.body = None;
-                    reading.broken = Some(Problem::slow_body(reading.patience));
+                    reading.broken = Some(Problem::slow_body(reading.time_limit));
                 }
                 Ok(None) => {
                     reading.body = None;

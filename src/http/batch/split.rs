@@ -1,6 +1,6 @@
 //! Cuts a stream of bytes into the elements of a JSON array, or into lines.
 //!
-//! The elements are found by their brackets and quotes alone; whether one is JSON is seen when it is read.
+//! Elements are found only by their brackets and quotes; whether one is valid JSON shows when it is parsed.
 
 use std::collections::VecDeque;
 
@@ -37,7 +37,7 @@ impl SplitError {
     }
 }
 
-/// An element, or why there is none.
+/// An element, or why it cannot be read.
 pub type Element = Result<Vec<u8>, SplitError>;
 
 /// Where the splitter is.

@@ -1,9 +1,9 @@
-//! A window of work under way, which is filled in groups.
+//! A window of work in flight, which is filled in groups.
 //!
 //! Decisions that begin at the same moment ask their databases together, and a statement for a hundred keys costs little more
 //! than one for ten. So the window is not topped up for each decision that has been given out, but when half of it is free: one
-//! half is with the databases while the other is decided. Whoever sends the inputs one by one is kept waiting for nothing: what
-//! is there is begun.
+//! half is with the databases while the other is decided. A client that sends inputs one by one does not wait for more: what has
+//! arrived begins.
 
 use std::pin::Pin;
 
@@ -12,16 +12,16 @@ use futures_util::stream::{self, Fuse, FuturesOrdered, Stream, StreamExt};
 
 struct Window<S: Stream<Item: Future>> {
     work: Pin<Box<Fuse<S>>>,
-    under_way: FuturesOrdered<S::Item>,
+    in_flight: FuturesOrdered<S::Item>,
     size: usize,
 }
 
-/// What each piece of `work` gives, in its order; at most `size` of them are under way at once.
+/// What each piece of `work` gives, in its order; at most `size` of them are in flight at once.
 pub(super) fn in_groups<S>(work: S, size: usize) -> impl Stream<Item = <S::Item as Future>::Output>
 where
     S: Stream<Item: Future>,
 {
-    let window = Window { work: Box::pin(work.fuse()), under_way: FuturesOrdered::new(), size: size.max(1) };
+    let window = Window { work: Box::pin(work.fuse()), in_flight: FuturesOrdered::new(), size: size.max(1) };
     stream::unfold(window, async |mut window| Some((window.next().await?, window)))
 }
 
@@ -31,16 +31,16 @@ impl<S: Stream<Item: Future>> Window<S> {
             if self.has_room() {
                 self.fill().await;
             }
-            if self.under_way.is_empty() {
+            if self.in_flight.is_empty() {
                 let work = self.work.next().await?;
-                self.under_way.push_back(work);
+                self.in_flight.push_back(work);
             } else if self.work.is_done() || !self.has_room() {
-                return self.under_way.next().await;
+                return self.in_flight.next().await;
             } else {
                 tokio::select! {
                     biased;
-                    output = self.under_way.next() => return output,
-                    work = self.work.next() => self.under_way.extend(work),
+                    output = self.in_flight.next() => return output,
+                    work = self.work.next() => self.in_flight.extend(work),
                 }
             }
         }
@@ -48,14 +48,14 @@ impl<S: Stream<Item: Future>> Window<S> {
 
     /// Half of the window is free.
     fn has_room(&self) -> bool {
-        self.under_way.len() <= self.size / 2
+        self.in_flight.len() <= self.size / 2
     }
 
     /// Begins what can be begun at once.
     async fn fill(&mut self) {
-        while self.under_way.len() < self.size {
+        while self.in_flight.len() < self.size {
             let Some(Some(work)) = poll_immediate(self.work.next()).await else { break };
-            self.under_way.push_back(work);
+            self.in_flight.push_back(work);
         }
     }
 }
@@ -74,18 +74,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn order_is_kept_and_no_more_are_under_way_than_the_window_has_room_for() {
+    async fn order_is_kept_and_no_more_are_in_flight_than_the_window_has_room_for() {
         for size in [0, 1, 2, 3, 8, 1_000] {
-            let (under_way, most) = (Cell::new(0), Cell::new(0));
+            let (in_flight, most) = (Cell::new(0), Cell::new(0));
             let work = stream::iter(0..100_u32).map(|number| {
-                let (under_way, most) = (&under_way, &most);
+                let (in_flight, most) = (&in_flight, &most);
                 async move {
-                    under_way.set(under_way.get() + 1);
-                    most.set(most.get().max(under_way.get()));
+                    in_flight.set(in_flight.get() + 1);
+                    most.set(most.get().max(in_flight.get()));
                     for _ in 0..number % 5 {
                         tokio::task::yield_now().await;
                     }
-                    under_way.set(under_way.get() - 1);
+                    in_flight.set(in_flight.get() - 1);
                     number
                 }
             });
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_comes_while_others_are_under_way_begins_at_once() {
+    async fn what_comes_while_others_are_in_flight_begins_at_once() {
         let (sender, receiver) = mpsc::unbounded_channel();
         let begun = Cell::new(0);
         let work = numbers(receiver).map(|number| {

@@ -26,7 +26,7 @@ pub struct ClientTimeouts {
     pub portion: Duration,
 }
 
-/// How long a client that has connected may be silent, whoever else needs room.
+/// How long a client that has connected may be silent, even if others need room.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// What the service waits for, in the order of eviction.
@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_millis(100);
 enum Stage {
     /// The rest of a head or a body, or that an answer is taken.
     Message,
-    /// The first byte of a connection. Whoever has just connected is not slower than those that have sent a part already.
+    /// The first byte of a connection. A new client is not slower than one that has sent a part.
     Silent,
     /// The next request.
     Idle,

@@ -82,7 +82,7 @@ impl ClientStream {
         address: SocketAddr,
         (timeouts, limit): (ClientTimeouts, usize),
     ) -> Self {
-        // Neither is needed for an answer; where the system has no such option, there is none.
+        // Both are optional, and missing on some systems.
         drop(stream.set_nodelay(true));
         drop(SockRef::from(&stream).set_tcp_user_timeout(Some(UNACKNOWLEDGED)));
         let client = Client::new(address, tls.is_some(), timeouts);
@@ -140,7 +140,7 @@ impl ClientStream {
         client.progressed();
     }
 
-    /// Says that the head took too long, where that can be said at once.
+    /// Answers that the head took too long, if the socket takes that at once.
     fn refuse_head(&mut self, cx: &mut Context<'_>) {
         let client = &self.registration.client;
         let in_head = client.phase.get() == Phase::Head && !client.is_evicted();

@@ -1,9 +1,8 @@
 //! `GET /events`: how the domains are, as server-sent events.
 //!
 //! The first event, `hello`, holds the samples of the last minutes; each `pulse` after it how every domain is, once a
-//! second and at once where a state changes. The timings of a flow's nodes go along where they are others than those told
-//! before. A comment goes out where nothing else does, so that both sides notice a
-//! connection that is gone.
+//! second and at once where a state changes. It has the timings of a flow's nodes if they are new. A comment is
+//! sent if nothing else is, so that both sides notice a broken connection.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -27,7 +26,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long browsers wait before they connect again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
 
-/// Tells how the domains are, for as long as the client listens and its token is good.
+/// Sends how the domains are, for as long as the client listens and its token is valid.
 pub(in crate::http) const STREAM: Endpoint =
     Endpoint { method: Method::Stream, ..Endpoint::get("/events", |route| route.to(stream)) };
 
@@ -52,31 +51,31 @@ async fn stream(
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         .insert_header((HeaderName::from_static("x-content-type-options"), "nosniff"))
-        .streaming(events(first, Ear { listener, gate, request, told: HashMap::new() })))
+        .streaming(events(first, Subscriber { listener, gate, request, sent: HashMap::new() })))
 }
 
-/// A listener, and what it may hear.
-struct Ear {
+/// A listener, and what it may hsubscriber.
+struct Subscriber {
     listener: Listener,
     gate: Gate,
     request: HttpRequest,
-    /// By flow: of which decision it was told last.
-    told: HashMap<FlowName, Timestamp>,
+    /// By flow: the decision whose timings were sent last.
+    sent: HashMap<FlowName, Timestamp>,
 }
 
-fn events(first: String, mut ear: Ear) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
-    // Whatever there is already is news to whoever has just come.
-    ear.listener.latest.mark_changed();
-    stream::unfold((Some(first), ear), |(first, mut ear)| async move {
+fn events(first: String, mut subscriber: Subscriber) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
+    // A new listener gets the latest event at once.
+    subscriber.listener.latest.mark_changed();
+    stream::unfold((Some(first), subscriber), |(first, mut subscriber)| async move {
         let text = match first {
             Some(first) => first,
-            None => ear.next().await?,
+            None => subscriber.next().await?,
         };
-        Some((Ok(web::Bytes::from(text)), (None, ear)))
+        Some((Ok(web::Bytes::from(text)), (None, subscriber)))
     })
 }
 
-impl Ear {
+impl Subscriber {
     /// The next event; `None` after the last.
     async fn next(&mut self) -> Option<String> {
         loop {
@@ -87,7 +86,7 @@ impl Ear {
                         return None;
                     }
                     if !latest.domains.is_null() {
-                        return self.tell(&latest);
+                        return self.event(&latest);
                     }
                 }
                 Ok(Err(_)) => return None,
@@ -97,13 +96,13 @@ impl Ear {
     }
 
     /// The event, with the flows that the listener may ask; `None` where its token is no longer good.
-    fn tell(&mut self, latest: &Latest) -> Option<String> {
+    fn event(&mut self, latest: &Latest) -> Option<String> {
         let visible = self.gate.visible(&self.request, latest.flows.iter().collect(), |flow| &flow.name).ok()?;
         let mut flows = serde_json::Map::new();
         for flow in visible {
             let mut answer = flow.versions.clone();
             if let (Json::Object(answer), Some((at, last))) = (&mut answer, &flow.last)
-                && self.told.insert(flow.name.clone(), *at) != Some(*at)
+                && self.sent.insert(flow.name.clone(), *at) != Some(*at)
             {
                 answer.insert("last".to_owned(), last.clone());
             }

@@ -1,4 +1,4 @@
-//! `GET /console/flows/{flow}`: what the nodes of a flow ask and apply, and how long they took of late.
+//! `GET /console/flows/{flow}`: the queries and rules of a flow's nodes, and their last timings.
 //!
 //! Queries and rules are configuration; no row, parameter or secret is here.
 

@@ -1,8 +1,8 @@
-//! One look at the domains for all who listen: once a second, and at once where a state changes.
+//! Samples of the domains for all listeners: once a second, and at once when a state changes.
 //!
 //! A single task takes the samples, whatever the number of listeners; they share its last line through a watch channel, so
-//! that a slow one misses samples and never holds up the rest. The samples of the last minutes are kept, so that charts
-//! begin with a past. While nobody listens it looks once a second and nothing more.
+//! that a slow one misses samples and never delays the others. The samples of the last minutes are kept, so that charts
+//! begin with a past. While nobody listens, it samples only once a second.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,7 +34,7 @@ pub(super) struct Pulse {
     /// The newest event, and whether there will be more.
     latest: watch::Sender<Latest>,
     past: Mutex<BTreeMap<DomainName, VecDeque<Point>>>,
-    seats: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
 }
 
 /// The newest event.
@@ -54,15 +54,15 @@ pub(super) struct FlowNow {
     pub(super) name: FlowName,
     /// Its versions.
     pub(super) versions: Json,
-    /// What was seen of it last, and when; told with a sample only, for it changes often.
+    /// Its last timings, and when they were taken. Sent only with a sample, because they change often.
     pub(super) last: Option<(Timestamp, Json)>,
 }
 
-/// Somebody who listens. Gives back the seat when dropped.
+/// A listener. Frees its slot when dropped.
 pub(super) struct Listener {
     pub(super) latest: watch::Receiver<Latest>,
     recent: Arc<Recent>,
-    _seat: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// A moment of a domain, for charts.
@@ -91,21 +91,21 @@ impl Pulse {
             recent,
             latest: watch::Sender::default(),
             past: Mutex::default(),
-            seats: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            slots: Arc::new(Semaphore::new(MOST_LISTENERS)),
         });
         // The task holds nothing that would keep the pulse alive, and ends with it.
         actix_web::rt::spawn(beat(Arc::downgrade(&pulse), releases));
         pulse
     }
 
-    /// Lets somebody listen, unless too many do.
+    /// Adds a listener, unless there are too many.
     pub(super) fn listen(&self) -> Option<Listener> {
-        let seat = Arc::clone(&self.seats).try_acquire_owned().ok()?;
-        self.recent.looks(true);
-        Some(Listener { latest: self.latest.subscribe(), recent: Arc::clone(&self.recent), _seat: seat })
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        self.recent.listener_joined();
+        Some(Listener { latest: self.latest.subscribe(), recent: Arc::clone(&self.recent), _slot: slot })
     }
 
-    /// Tells all who listen that there is no more.
+    /// Ends the streams of all listeners.
     pub(super) fn close(&self) {
         self.latest.send_modify(|latest| latest.closed = true);
     }
@@ -122,7 +122,7 @@ impl Pulse {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.recent.looks(false);
+        self.recent.listener_left();
     }
 }
 
@@ -133,7 +133,7 @@ async fn beat(pulse: Weak<Pulse>, releases: Releases) {
         let pause = {
             let Some(pulse) = pulse.upgrade() else { return };
             watcher.look(&pulse, &releases);
-            if pulse.recent.lookers() > 0 { GLANCE } else { SECOND }
+            if pulse.recent.listeners() > 0 { GLANCE } else { SECOND }
         };
         actix_web::rt::time::sleep(pause).await;
     }

@@ -1,6 +1,5 @@
-//! The last timings that were seen of each flow's nodes: of decisions that were explained, and, while somebody looks at the
-//! console, of one decision in a while. Each flow has a turn of its own, so that a quiet one is seen beside a busy one.
-//! Values are never kept.
+//! The last timings of each flow's nodes: of decisions that were explained and, while the console has listeners, of a sample
+//! of the others. Flows are sampled independently, so that a quiet one shows beside a busy one. Values are never kept.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,8 +20,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(in crate::http) struct Recent {
     flows: Mutex<HashMap<FlowName, Seen>>,
-    /// How many look on.
-    lookers: AtomicUsize,
+    /// How many listen to the events.
+    listeners: AtomicUsize,
 }
 
 /// What was seen of one decision. Times are in microseconds.
@@ -60,9 +59,9 @@ struct NodeSeen {
 }
 
 impl Recent {
-    /// Whether the next decision of `flow` should be traced for whoever looks on.
+    /// Whether the next decision of `flow` should be traced for the listeners.
     pub(in crate::http) fn wants(&self, flow: &FlowName) -> bool {
-        self.lookers() > 0 && self.is_due(flow)
+        self.listeners() > 0 && self.is_due(flow)
     }
 
     /// Takes note of a decision that was traced; at once where it was explained, for then somebody looks at that very one.
@@ -90,18 +89,19 @@ impl Recent {
         self.flows().get(flow).cloned()
     }
 
-    /// Somebody begins to look, or no longer does.
-    pub(super) fn looks(&self, begins: bool) {
-        if begins {
-            self.lookers.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.lookers.fetch_sub(1, Ordering::Relaxed);
-        }
+    /// Counts a new listener.
+    pub(super) fn listener_joined(&self) {
+        self.listeners.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many look on.
-    pub(super) fn lookers(&self) -> usize {
-        self.lookers.load(Ordering::Relaxed)
+    /// A listener has gone.
+    pub(super) fn listener_left(&self) {
+        self.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// How many listen to the events.
+    pub(super) fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
     }
 
     fn is_due(&self, flow: &FlowName) -> bool {

@@ -1,6 +1,6 @@
 //! `GET /flows/{flow}/graph`: a flow as a picture, in the language that the client asks for.
 
-use actix_web::http::header::{ACCEPT, VARY};
+use actix_web::http::header::{ACCEPT, Accept, Header, Quality, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
@@ -82,44 +82,31 @@ fn format(request: &HttpRequest) -> Result<(&'static str, &'static str), Problem
         let found = FORMATS.into_iter().find(|(known, _)| *known == word);
         return found.ok_or_else(|| Problem::bad_query(&format!("`format` is one of: {words}")));
     }
-    let accept =
-        request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok()).collect::<Vec<_>>().join(",");
-    if accept.trim().is_empty() {
-        return Ok(("json", "application/json"));
+    // Ranges that are malformed are ignored.
+    let Accept(wanted) = Accept::parse(request).unwrap_or_else(|_| Accept(Vec::new()));
+    if wanted.is_empty() && request.headers().get(ACCEPT).is_none_or(|sent| sent.as_bytes().trim_ascii().is_empty()) {
+        return Ok(FORMATS[0]);
     }
-    let wanted: Vec<(f32, String)> = accept.split(',').filter_map(weighted).collect();
     // Of each form the most specific range counts; of those that are wanted, the one wanted most, and first.
     let ranked = FORMATS.into_iter().filter_map(|(word, media_type)| {
-        let fitting = wanted
-            .iter()
-            .enumerate()
-            .filter_map(|(place, (weight, range))| Some((specificity(range, media_type)?, *weight, place)));
+        let fitting = wanted.iter().enumerate().filter_map(|(place, range)| {
+            Some((specificity(range.item.essence_str(), media_type)?, range.quality, place))
+        });
         let (_, weight, place) =
             fitting.max_by_key(|(specificity, _, place)| (*specificity, std::cmp::Reverse(*place)))?;
-        (weight > 0.0).then_some((weight, place, (word, media_type)))
+        (weight > Quality::ZERO).then_some((weight, place, (word, media_type)))
     });
     let best =
         ranked.reduce(|best, next| if next.0 > best.0 || (next.0 >= best.0 && next.1 < best.1) { next } else { best });
     best.map(|(_, _, format)| format).ok_or_else(|| Problem::not_acceptable(&FORMATS.map(|(_, media_type)| media_type)))
 }
 
-/// How closely a range names a media type; `None` where it does not.
+/// How closely a range names a media type; `None` if it does not.
 fn specificity(range: &str, media_type: &str) -> Option<u8> {
-    if range == media_type {
-        return Some(2);
+    match range.split_once('/') {
+        _ if range == media_type => Some(2),
+        Some(("*", "*")) => Some(0),
+        Some((kind, "*")) if media_type.split('/').next() == Some(kind) => Some(1),
+        _ => None,
     }
-    if range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind)) {
-        return Some(1);
-    }
-    (range == "*/*").then_some(0)
-}
-
-/// A range of `Accept` with its weight.
-fn weighted(part: &str) -> Option<(f32, String)> {
-    let part = part.to_ascii_lowercase();
-    let mut pieces = part.split(';').map(str::trim);
-    let range = pieces.next().filter(|range| !range.is_empty())?.to_owned();
-    let weight =
-        pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(Some(1.0), |text| text.parse::<f32>().ok())?;
-    Some((weight, range))
 }

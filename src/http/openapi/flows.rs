@@ -75,8 +75,8 @@ fn reference(name: &str) -> Json {
 fn outcome_names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(flow.outcomes.len());
     for outcome in &flow.outcomes {
-        let decent = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-        let status: String = outcome.status.chars().map(decent).collect();
+        let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+        let status: String = outcome.status.chars().map(valid).collect();
         let first = named(flow, &format!("outcome.{status}"));
         let mut name = first.clone();
         let mut number = 2;
@@ -157,7 +157,7 @@ impl Writer<'_, '_> {
     fn line(&mut self, outcomes: &[String]) -> Json {
         let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
         json!({
-            "description": "A line of the answer to a batch: a decision, or why there is none; the last may be the summary",
+            "description": "A line of the answer to a batch: a decision or a problem; the last may be the summary",
             "anyOf": [
                 self.answer(outcomes, &[("index", index.clone())]),
                 {

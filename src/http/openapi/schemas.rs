@@ -61,7 +61,7 @@ fn scalar(field: &InputField) -> Json {
             Some(value) if is_number => {
                 keys.insert(key.to_owned(), json!(value));
             }
-            // JSON Schema orders numbers alone.
+            // JSON Schema orders only numbers.
             Some(value) => limits.push(format!("{word} {value}")),
             None => {}
         }
@@ -75,13 +75,13 @@ fn scalar(field: &InputField) -> Json {
     schema
 }
 
-/// Whether a pattern means the same in the dialect of JSON Schema: classes are of Unicode here and of ASCII there, and some
-/// of what there is here is not there.
+/// Whether a pattern means the same in the dialect of JSON Schema, whose classes are of ASCII instead of Unicode, and which
+/// lacks some syntax.
 fn is_portable(pattern: &str) -> bool {
-    let odd = ["(?", "[[", "&&", "--", "~~", "\\A", "\\z", "\\p", "\\P", "\\x", "\\u", "\\U", "\\w", "\\W"];
-    let odder = ["\\d", "\\D", "\\s", "\\S", "\\b", "\\B", "\\a", "\\Q", "\\<", "\\>", "\\#", "\\&", "\\~"];
+    let other = ["(?", "[[", "&&", "--", "~~", "\\A", "\\z", "\\p", "\\P", "\\x", "\\u", "\\U", "\\w", "\\W"];
+    let also_other = ["\\d", "\\D", "\\s", "\\S", "\\b", "\\B", "\\a", "\\Q", "\\<", "\\>", "\\#", "\\&", "\\~"];
     let grouped = pattern.replace("(?:", "(");
-    !odd.iter().chain(&odder).any(|odd| grouped.contains(odd))
+    !other.iter().chain(&also_other).any(|syntax| grouped.contains(syntax))
 }
 
 /// The same, or null.
@@ -96,7 +96,7 @@ pub(super) fn nullable(mut schema: Json) -> Json {
     schema
 }
 
-/// What the body of an answer is.
+/// The schema of the body of an answer.
 pub(super) struct Body<'a> {
     /// The flow that answers.
     pub(super) flow: &'a Flow,
@@ -105,7 +105,7 @@ pub(super) struct Body<'a> {
 }
 
 impl Body<'_> {
-    /// What a part of it is.
+    /// The schema of a part of it.
     pub(super) fn part(&self, part: &Template) -> Json {
         match part {
             Template::Map(fields) => {
@@ -125,7 +125,7 @@ impl Body<'_> {
         }
     }
 
-    /// Whatever reads a column or a fact may be null; what is written out, or always given, is not.
+    /// A column or a fact may be null; a literal, or an input that always has a value, is not.
     fn may_be_null(&self, expression: &Expression) -> bool {
         match expression.reads() {
             [] => serde_json::from_str::<Json>(expression.text()).map_or(true, |literal| literal.is_null()),
@@ -161,7 +161,7 @@ fn object(shape: &Shape) -> Json {
     json!({ "type": "object", "properties": fields.collect::<Map<_, _>>() })
 }
 
-/// A whole row, as a request gives it: it has all columns, and what a value of another type comes to is seen by the rules.
+/// A whole row as a request gives it: it has all columns. A value of another type is left to the rules.
 pub(super) fn row(columns: &Shape) -> Json {
     let of = |field: &Field| (field.name.to_string(), json!({ "description": format!("of type {}", field.ty) }));
     let required: Vec<&str> = columns.fields.iter().map(|field| &*field.name).collect();

@@ -15,7 +15,7 @@ pub(in crate::http) const NO_SUCH_PATH: Kind =
 pub(in crate::http) const NO_SUCH_DOMAIN: Kind = ("no_such_domain", StatusCode::NOT_FOUND, "There is no such domain");
 pub(in crate::http) const NO_SUCH_FLOW: Kind = ("no_such_flow", StatusCode::NOT_FOUND, "There is no such flow");
 pub(in crate::http) const NOT_ACCEPTABLE: Kind =
-    ("not_acceptable", StatusCode::NOT_ACCEPTABLE, "It is not to be had in a form that the client accepts");
+    ("not_acceptable", StatusCode::NOT_ACCEPTABLE, "No acceptable representation");
 pub(in crate::http) const NOT_FOUND: Kind =
     ("not_found", StatusCode::NOT_FOUND, "A row that the decision needs does not exist");
 pub(in crate::http) const METHOD: Kind =

@@ -148,9 +148,9 @@ impl Problem {
         Self { retryable: Some(true), retry_after: Some(Duration::from_secs(5)), ..problem }
     }
 
-    /// None of the types that the client accepts is to be had; `offered` are those that are.
+    /// The client accepts none of the `offered` media types.
     pub fn not_acceptable(offered: &[&str]) -> Self {
-        Self::new(kinds::NOT_ACCEPTABLE, format!("this is to be had as {}", offered.join(", ")))
+        Self::new(kinds::NOT_ACCEPTABLE, format!("the available types are {}", offered.join(", ")))
     }
 
     /// The path takes only `allowed`.
