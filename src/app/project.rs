@@ -81,14 +81,8 @@ impl Project {
     /// # Errors
     /// The names of the flows, in a sentence, if the one that is asked for is not among them.
     pub fn narrow(mut self, name: Option<&str>) -> Result<Self, String> {
-        let names = self.flows.iter().map(|flow| flow.name.to_string()).collect::<Vec<_>>().join(", ");
-        let is_wanted = |flow: &Flow| name.is_none_or(|name| flow.name.as_str() == name);
-        self.flows.retain(is_wanted);
-        match (name, self.flows.len()) {
-            (_, 1) => {}
-            (Some(name), _) => return Err(format!("there is no flow `{name}`; the flows are: {names}")),
-            (None, _) => return Err(format!("the files hold several flows; choose one with --flow: {names}")),
-        }
+        let chosen = choose(&self.flows, name)?.name.clone();
+        self.flows.retain(|flow| flow.name == chosen);
         let asks = |domain: &DomainConfig| {
             let mut works = self.flows.iter().flat_map(|flow| &flow.nodes).map(|node| &node.work);
             works.any(|work| matches!(work, Work::Query(query) if query.domain == domain.name))
@@ -101,17 +95,13 @@ impl Project {
     /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.
     pub fn suites(sources: &Sources, paths: &[PathBuf], found: &mut Diagnostics) -> Option<(Vec<Suite>, grl::Limits)> {
         let env = sources.variables(found);
-        let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
-        let config = keep(loaded.map(|config| (config, Diagnostics::new())), found)?;
+        let config = keep(Config::load(&sources.arguments, env.clone(), Diagnostics::new()), found)?;
         let limits = config.rules.limits.clone();
         let context =
             graph::Context { rule_limits: limits.clone(), file_limits: config.graph.limits, env: &env, catalog: None };
         let mut suites = Vec::new();
         for path in paths {
-            match Suite::read(path, &context, &config.time_zone) {
-                Ok(suite) => suites.push(suite),
-                Err(complaints) => found.extend(complaints),
-            }
+            suites.extend(keep(Suite::read(path, &context, &config.time_zone), found));
         }
         Some((suites, limits))
     }
@@ -122,44 +112,46 @@ impl Project {
     /// Every error in the files, at once.
     pub fn load_offline(sources: &Sources) -> Result<(Vec<Flow>, grl::Limits, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
-        let read = read(sources, None, &mut found);
-        match read {
-            Some((config, flows)) => {
-                let ((flows, limits), warnings) = found.into_result((flows, config.rules.limits))?;
-                Ok((flows, limits, warnings))
-            }
-            None => {
-                found.sort();
-                Err(found)
-            }
-        }
+        let Some((config, flows)) = read(sources, None, &mut found) else {
+            found.sort();
+            return Err(found);
+        };
+        let (flows, warnings) = found.into_result(flows)?;
+        Ok((flows, config.rules.limits, warnings))
     }
 }
 
-/// The configuration and the flows, where both can be read.
+/// The flow of this name; the only one if there is no name.
+///
+/// # Errors
+/// The names of the flows, in a sentence.
+pub(super) fn choose<'a>(flows: &'a [Flow], name: Option<&str>) -> Result<&'a Flow, String> {
+    let names = || flows.iter().map(|flow| flow.name.to_string()).collect::<Vec<_>>().join(", ");
+    match (name, flows) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("the files hold several flows; choose one with --flow: {}", names())),
+        (Some(name), _) => flows
+            .iter()
+            .find(|flow| flow.name.as_str() == name)
+            .ok_or_else(|| format!("there is no flow `{name}`; the flows are: {}", names())),
+    }
+}
+
+/// The configuration and the flows, if both can be read.
 fn read(sources: &Sources, catalog: Option<&dyn Catalog>, found: &mut Diagnostics) -> Option<(Config, Vec<Flow>)> {
     let env = sources.variables(found);
-    let loaded = Config::load(&sources.arguments, env.clone(), Diagnostics::new());
-    let config = keep(loaded.map(|config| (config, Diagnostics::new())), found);
+    let config = keep(Config::load(&sources.arguments, env.clone(), Diagnostics::new()), found);
     let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
     let file_limits = config.as_ref().map(|config| config.graph.limits).unwrap_or_default();
     let context = graph::Context { rule_limits, file_limits, env: &env, catalog };
-    let flows = keep(graph::load(&sources.graphs, &context), found);
+    let (flows, warnings) = keep(graph::load(&sources.graphs, &context), found).unzip();
+    found.extend(warnings.unwrap_or_default());
     Some((config?, flows?))
 }
 
-/// The value, with its warnings put into `found`; or nothing, with its errors put there.
-fn keep<T>(result: Result<(T, Diagnostics), Diagnostics>, found: &mut Diagnostics) -> Option<T> {
-    match result {
-        Ok((value, warnings)) => {
-            found.extend(warnings);
-            Some(value)
-        }
-        Err(errors) => {
-            found.extend(errors);
-            None
-        }
-    }
+/// The value; or nothing, with its errors added to `found`.
+fn keep<T>(result: Result<T, Diagnostics>, found: &mut Diagnostics) -> Option<T> {
+    result.map_err(|errors| found.extend(errors)).ok()
 }
 
 fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
@@ -186,13 +178,13 @@ fn refuse_reserved_paths(flows: &[Flow], found: &mut Diagnostics) {
 /// The database of decision records, where they go to a table.
 fn records(config: &Config, found: &mut Diagnostics) -> Option<DomainConfig> {
     let database = config.records.database.as_ref().filter(|_| config.records.to == RecordsTo::Table)?;
-    keep(config.domain(database, None).map(|domain| (domain, Diagnostics::new())), found)
+    keep(config.domain(database, None), found)
 }
 
 /// The tokens, where they are asked for. A flow that they name and that is not served is more likely misspelt than to come.
 fn access(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Option<Access> {
     let path = config.http.tokens.as_ref()?;
-    let access = keep(Access::read(path).map(|access| (access, Diagnostics::new())), found)?;
+    let access = keep(Access::read(path), found)?;
     for (token, flow) in access.named_flows().filter(|(_, name)| !flows.iter().any(|flow| flow.name == **name)) {
         let message = format!("token `{token}` is for the flow `{flow}`, which is not served");
         found.push(Diagnostic::warning("unknown-flow", Place::File(path.display().to_string()), message));
@@ -217,10 +209,7 @@ fn domains(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Vec<Doma
     for (name, span) in named {
         match inline.get(name) {
             Some(connection) => domains.push(config.inline_domain(name.clone(), (*connection).clone())),
-            None => match config.domain(name, Some(span)) {
-                Ok(domain) => domains.push(domain),
-                Err(errors) => found.extend(errors),
-            },
+            None => domains.extend(keep(config.domain(name, Some(span)), found)),
         }
     }
     domains

@@ -10,12 +10,10 @@
 mod batches;
 mod families;
 mod flow;
-mod gauges;
 mod registry;
 mod tally;
 
 pub use batches::{BatchCounts, Batches};
 pub use flow::{FlowMetrics, QueryMetrics, RulesMetrics};
-pub use gauges::{DomainFigures, Gauges, RecordFigures};
 pub use registry::{Metrics, MetricsError};
 pub use tally::{Tally, Totals};

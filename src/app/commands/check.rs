@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
-use super::{Exit, counted, plural, refuse};
+use super::{Exit, counted, plural};
 use crate::actors::supervision::DomainSet;
 use crate::app::cli::{Check, Format};
 use crate::app::project::{Project, Sources};
@@ -15,12 +15,7 @@ use crate::graph::{Catalog, Description, Work};
 use crate::types::{Deadline, FlowName, NodeId};
 
 pub(super) async fn execute(arguments: Check) -> anyhow::Result<Exit> {
-    let sources = match arguments.files.sources(None) {
-        Ok(sources) => sources,
-        Err(found) => {
-            return Ok(refuse(&found, arguments.format)?);
-        }
-    };
+    let Some(sources) = super::sources(&arguments.files, None, arguments.format)? else { return Ok(Exit::Refused) };
     loop {
         let exit = check(&arguments, &sources).await?;
         // A database that is away for a while has not drifted.

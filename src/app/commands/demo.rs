@@ -10,7 +10,7 @@ use rand::distr::Alphanumeric;
 
 use super::Exit;
 use super::serve::serve;
-use crate::app::cli::Demo as Arguments;
+use crate::app::cli::{Demo as Arguments, Format};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
@@ -40,12 +40,8 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
 }
 
 async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Result<Exit> {
-    let sources = match arguments.files.sources(arguments.bind) {
-        Ok(sources) => sources,
-        Err(found) => {
-            super::report(&found)?;
-            return Ok(Exit::Refused);
-        }
+    let Some(sources) = super::sources(&arguments.files, arguments.bind, Format::Text)? else {
+        return Ok(Exit::Refused);
     };
     let mut found = Diagnostics::new();
     let (env, token) = with_admin(&on_private_server(&sources.variables(&mut found), demo));

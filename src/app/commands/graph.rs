@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Exit, offline_flows};
 use crate::app::cli::{Format, Graph as Arguments, PictureFormat};
-use crate::graph::Flow;
+use crate::app::project::choose;
 use crate::graph::picture::{Overlay, Picture};
 use crate::records::{Record, overlay};
 
@@ -15,7 +15,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let record = arguments.explain_of.as_deref().map(read).transpose()?;
     let name = arguments.flow.as_deref().or(record.as_ref().map(|record| record.flow.as_str()));
-    let flow = choose(&flows, name)?;
+    let flow = choose(&flows, name).map_err(anyhow::Error::msg)?;
     let overlay: Option<Overlay> = record.map(|record| overlay(flow, &record, &limits));
     let picture = Picture::of(flow, overlay.as_ref());
     let text = match arguments.format.unwrap_or_else(|| by_name(arguments.output.as_deref())) {
@@ -39,18 +39,6 @@ fn by_name(output: Option<&Path>) -> PictureFormat {
         Some("json") => PictureFormat::Json,
         Some("dot" | "gv") => PictureFormat::Dot,
         _ => PictureFormat::Mermaid,
-    }
-}
-
-fn choose<'a>(flows: &'a [Flow], name: Option<&str>) -> anyhow::Result<&'a Flow> {
-    let names = || flows.iter().map(|flow| flow.name.to_string()).collect::<Vec<_>>().join(", ");
-    match (name, flows) {
-        (Some(name), _) => match flows.iter().find(|flow| flow.name.as_str() == name) {
-            Some(flow) => Ok(flow),
-            None => anyhow::bail!("there is no flow `{name}`; the flows are: {}", names()),
-        },
-        (None, [only]) => Ok(only),
-        (None, _) => anyhow::bail!("the files hold several flows; choose one with --flow: {}", names()),
     }
 }
 

@@ -125,6 +125,11 @@ impl Files {
     }
 }
 
+/// The sources of a command; or nothing, with what is wrong with them printed.
+fn sources(files: &Files, bind: Option<SocketAddr>, format: Format) -> std::io::Result<Option<Sources>> {
+    files.sources(bind).map(Some).or_else(|found| refuse(&found, format).map(|_| None))
+}
+
 /// Reads the project and starts logging as it says. Prints what is wrong with it; the warnings are for the document of a command
 /// that prints JSON.
 fn load(files: &Files, format: Format) -> anyhow::Result<Option<(Project, Diagnostics)>> {

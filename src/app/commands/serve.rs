@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Exit, read_to_serve, report};
-use crate::app::cli::Serve;
+use super::{Exit, read_to_serve};
+use crate::app::cli::{Format, Serve};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
@@ -15,12 +15,8 @@ const LAST_TRACES: Duration = Duration::from_secs(2);
 
 pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
     let signals = Signals::listen(Hangup::Reloads)?;
-    let sources = match arguments.files.sources(arguments.bind) {
-        Ok(sources) => sources,
-        Err(found) => {
-            report(&found)?;
-            return Ok(Exit::Refused);
-        }
+    let Some(sources) = super::sources(&arguments.files, arguments.bind, Format::Text)? else {
+        return Ok(Exit::Refused);
     };
     let Some((project, traces)) = read_to_serve(&sources)? else { return Ok(Exit::Refused) };
     serve(project, sources, (traces, signals), |_| Ok(())).await

@@ -3,11 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use prometheus::{Encoder, TextEncoder};
 
-use crate::actors::domain::{Health, State};
+use super::gauges::Gauges;
+use crate::actors::domain::Health;
 use crate::http::endpoint::{Access, Endpoint, Operation, schema};
 use crate::http::problem::kinds;
 use crate::http::{Problem, Service};
-use crate::metrics::{DomainFigures, Gauges, MetricsError, RecordFigures};
+use crate::metrics::MetricsError;
 
 /// Everything that was counted, and gauges that are measured now.
 pub(in crate::http) const SCRAPE: Endpoint =
@@ -35,44 +36,17 @@ async fn scrape(request: HttpRequest, service: web::Data<Service>) -> Result<Htt
 
 fn text(service: &Service) -> Result<Vec<u8>, MetricsError> {
     let release = service.releases.current();
-    let healths: Vec<Health> = release.domains().values().map(|domain| domain.health()).collect();
-    let domains: Vec<DomainFigures<'_>> = healths.iter().map(figures).collect();
+    let domains: Vec<Health> = release.domains().values().map(|domain| domain.health()).collect();
     let gauges = Gauges::new()?;
     let most = service.max_in_flight;
     gauges.decisions(most.saturating_sub(service.coordinator.room()), most)?;
     gauges.domains(&domains)?;
     if let Some(recorder) = &service.recorder {
-        let status = recorder.status();
-        let counts = [
-            ("written", status.written),
-            ("dropped", status.dropped),
-            ("waited", status.waited),
-            ("failed", status.failed),
-        ];
-        gauges.records(&RecordFigures { counts, queued: status.queued })?;
+        gauges.records(&recorder.status())?;
     }
     let mut families = service.metrics.gather();
     families.extend(gauges.gather(&domains));
     let mut text = Vec::new();
     TextEncoder::new().encode(&families, &mut text)?;
     Ok(text)
-}
-
-fn figures(health: &Health) -> DomainFigures<'_> {
-    let is_down = matches!(health.state, State::Down { .. });
-    DomainFigures {
-        domain: health.domain.as_str(),
-        state: health.state.name(),
-        restarts: health.restarts,
-        retry_seconds: health.retry_in.filter(|_| is_down).unwrap_or_default().as_secs_f64(),
-        most: health.pool.max,
-        open: health.pool.size,
-        idle: health.pool.idle,
-        waiting: health.pool.waiting,
-        timeouts: health.pool.timeouts,
-        in_flight: health.in_flight,
-        batches: &health.batches.sizes,
-        batched: health.batches.queries,
-        uncoalesced: health.batches.uncoalesced,
-    }
 }

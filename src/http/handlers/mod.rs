@@ -6,6 +6,7 @@ pub(super) mod batch;
 pub(super) mod body;
 mod decide;
 pub(super) mod flows;
+mod gauges;
 pub(super) mod graph;
 pub(super) mod health;
 pub(super) mod metrics;

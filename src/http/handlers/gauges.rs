@@ -1,63 +1,21 @@
-//! Gauges that are measured when a scrape is answered.
+//! Gauges that are measured when a scrape is answered, from what the domains and the recorder published last.
 
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
-use super::registry::MetricsError;
-
-/// One domain, as a scrape finds it.
-#[derive(Debug, Clone)]
-pub struct DomainFigures<'a> {
-    /// Its name.
-    pub domain: &'a str,
-    /// The name of its state.
-    pub state: &'static str,
-    /// How often its actor was replaced.
-    pub restarts: u64,
-    /// Seconds until it is probed again; 0 while it is not down.
-    pub retry_seconds: f64,
-    /// The most connections it may have.
-    pub most: usize,
-    /// Connections it has.
-    pub open: usize,
-    /// Connections that nobody uses.
-    pub idle: usize,
-    /// Queries that wait for one.
-    pub waiting: usize,
-    /// Queries whose wait for one timed out.
-    pub timeouts: u64,
-    /// Requests with its actor.
-    pub in_flight: usize,
-    /// Statements that stood for several queries, by how many: the upper bound of each bucket, and how many statements were within
-    /// it and above the one before.
-    pub batches: &'a [(usize, u64)],
-    /// Queries in all of them together.
-    pub batched: u64,
-    /// Queries that were asked one by one because the statement for several had been refused.
-    pub uncoalesced: u64,
-}
-
-/// The recorder, as a scrape finds it.
-#[derive(Debug, Clone, Copy)]
-pub struct RecordFigures {
-    /// Records written, dropped, that waited, and that failed.
-    pub counts: [(&'static str, u64); 4],
-    /// Records in the queue.
-    pub queued: usize,
-}
+use crate::actors::domain::{Health, State};
+use crate::metrics::MetricsError;
+use crate::records::RecorderStatus;
 
 /// The states of a domain.
 const STATES: [&str; 6] = ["starting", "ready", "degraded", "down", "draining", "stopped"];
 
 /// The gauges of one scrape.
-pub struct Gauges(Registry);
+pub(super) struct Gauges(Registry);
 
 impl Gauges {
-    /// Nothing but the build.
-    ///
-    /// # Errors
-    /// [`MetricsError`].
-    pub fn new() -> Result<Self, MetricsError> {
+    /// Only the build.
+    pub(super) fn new() -> Result<Self, MetricsError> {
         let gauges = Self(Registry::new());
         gauges.gauge(
             "build_info",
@@ -69,10 +27,7 @@ impl Gauges {
     }
 
     /// Adds the decisions in flight, and their limit.
-    ///
-    /// # Errors
-    /// [`MetricsError`].
-    pub fn decisions(&self, in_flight: usize, most: usize) -> Result<(), MetricsError> {
+    pub(super) fn decisions(&self, in_flight: usize, most: usize) -> Result<(), MetricsError> {
         self.gauge("decisions_in_flight", "Decisions in flight.", &[], [(vec![], count(in_flight))])?;
         self.gauge(
             "decisions_in_flight_limit",
@@ -83,20 +38,19 @@ impl Gauges {
     }
 
     /// Adds the domains.
-    ///
-    /// # Errors
-    /// [`MetricsError`].
-    pub fn domains(&self, domains: &[DomainFigures<'_>]) -> Result<(), MetricsError> {
-        let each = |figure: fn(&DomainFigures<'_>) -> f64| {
-            domains.iter().map(move |domain| (vec![domain.domain], figure(domain))).collect::<Vec<_>>()
+    pub(super) fn domains(&self, domains: &[Health]) -> Result<(), MetricsError> {
+        let each = |figure: fn(&Health) -> f64| {
+            domains.iter().map(move |domain| (vec![domain.domain.as_str()], figure(domain))).collect::<Vec<_>>()
         };
         let states = domains.iter().flat_map(|domain| {
-            STATES.map(|state| (vec![domain.domain, state], if state == domain.state { 1.0 } else { 0.0 }))
+            STATES.map(|state| {
+                (vec![domain.domain.as_str(), state], if state == domain.state.name() { 1.0 } else { 0.0 })
+            })
         });
         let help = "1 for the state that the domain is in, 0 for the others.";
         self.gauge("domain_state", help, &["domain", "state"], states)?;
         let help = "How long until a domain that is down is probed again.";
-        self.gauge("domain_retry_seconds", help, &["domain"], each(|domain| domain.retry_seconds))?;
+        self.gauge("domain_retry_seconds", help, &["domain"], each(retry_seconds))?;
         self.gauge(
             "domain_in_flight",
             "Requests with the domain.",
@@ -104,40 +58,40 @@ impl Gauges {
             each(|domain| count(domain.in_flight)),
         )?;
         let connections = domains.iter().flat_map(|domain| {
-            let used = domain.open.saturating_sub(domain.idle);
-            [("idle", domain.idle), ("used", used)].map(|(state, number)| (vec![domain.domain, state], count(number)))
+            let used = domain.pool.size.saturating_sub(domain.pool.idle);
+            [("idle", domain.pool.idle), ("used", used)]
+                .map(|(state, number)| (vec![domain.domain.as_str(), state], count(number)))
         });
         self.gauge("pool_connections", "Open connections by use.", &["domain", "state"], connections)?;
         let help = "The most connections there may be.";
-        self.gauge("pool_connections_limit", help, &["domain"], each(|domain| count(domain.most)))?;
+        self.gauge("pool_connections_limit", help, &["domain"], each(|domain| count(domain.pool.max)))?;
         self.gauge(
             "pool_waiting",
             "Queries that wait for a connection.",
             &["domain"],
-            each(|domain| count(domain.waiting)),
+            each(|domain| count(domain.pool.waiting)),
         )?;
-        let timeouts = domains.iter().map(|domain| (vec![domain.domain], domain.timeouts));
+        let timeouts = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.pool.timeouts));
         let help = "Queries whose wait for a connection timed out.";
         self.counter("pool_timeouts_total", help, &["domain"], timeouts)?;
-        let uncoalesced = domains.iter().map(|domain| (vec![domain.domain], domain.uncoalesced));
+        let uncoalesced = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.batches.uncoalesced));
         let help = "Queries asked one by one because the statement that stands for several was refused.";
         self.counter("queries_uncoalesced_total", help, &["domain"], uncoalesced)?;
-        let restarts = domains.iter().map(|domain| (vec![domain.domain], domain.restarts));
+        let restarts = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.restarts));
         self.counter("domain_restarts_total", "How often the domain's actor was replaced.", &["domain"], restarts)
     }
 
-    /// Adds how records go.
-    ///
-    /// # Errors
-    /// [`MetricsError`].
-    pub fn records(&self, records: &RecordFigures) -> Result<(), MetricsError> {
-        let counts = records.counts.iter().map(|(what, number)| (vec![*what], *number));
+    /// Adds the recorder.
+    pub(super) fn records(&self, records: &RecorderStatus) -> Result<(), MetricsError> {
+        let RecorderStatus { written, dropped, waited, failed, queued, .. } = *records;
+        let counts = [("written", written), ("dropped", dropped), ("waited", waited), ("failed", failed)];
+        let counts = counts.map(|(what, number)| (vec![what], number));
         self.counter("records_total", "Decision records by what became of them.", &["result"], counts)?;
-        self.gauge("records_queued", "Records that wait to be written.", &[], [(vec![], count(records.queued))])
+        self.gauge("records_queued", "Records that wait to be written.", &[], [(vec![], count(queued))])
     }
 
-    /// All of it, and the sizes of the batches of these domains.
-    pub fn gather(&self, domains: &[DomainFigures<'_>]) -> Vec<MetricFamily> {
+    /// All gauges, and the batch sizes of these domains.
+    pub(super) fn gather(&self, domains: &[Health]) -> Vec<MetricFamily> {
         let mut families = self.0.gather();
         if !domains.is_empty() {
             families.push(batches(domains));
@@ -177,13 +131,13 @@ impl Gauges {
 }
 
 /// A histogram of what was counted elsewhere, which the crate has no constructor for.
-fn batches(domains: &[DomainFigures<'_>]) -> MetricFamily {
+fn batches(domains: &[Health]) -> MetricFamily {
     let metrics = domains.iter().map(|domain| {
         let mut label = LabelPair::default();
         label.set_name("domain".to_owned());
-        label.set_value(domain.domain.to_owned());
-        let (mut seen, mut buckets) = (0, Vec::with_capacity(domain.batches.len()));
-        for (bound, number) in domain.batches {
+        label.set_value(domain.domain.to_string());
+        let (mut seen, mut buckets) = (0, Vec::with_capacity(domain.batches.sizes.len()));
+        for (bound, number) in &domain.batches.sizes {
             seen += number;
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(count(*bound));
@@ -194,7 +148,7 @@ fn batches(domains: &[DomainFigures<'_>]) -> MetricFamily {
         histogram.set_bucket(buckets);
         histogram.set_sample_count(seen);
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-        histogram.set_sample_sum(domain.batched as f64);
+        histogram.set_sample_sum(domain.batches.queries as f64);
         let mut metric = Metric::from_label(vec![label]);
         metric.set_histogram(histogram);
         metric
@@ -205,6 +159,12 @@ fn batches(domains: &[DomainFigures<'_>]) -> MetricFamily {
     family.set_field_type(MetricType::HISTOGRAM);
     family.set_metric(metrics.collect());
     family
+}
+
+/// Seconds until a domain that is down is probed again; 0 for the others.
+fn retry_seconds(domain: &Health) -> f64 {
+    let is_down = matches!(domain.state, State::Down { .. });
+    domain.retry_in.filter(|_| is_down).unwrap_or_default().as_secs_f64()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
