@@ -360,7 +360,7 @@ async fn the_host_with_the_requested_role_is_used() {
         "the server is a primary, and target_session_attrs is `standby`",
     )
     .await;
-    refused(asking(SessionAttrs::Primary, &[&standby]), "it is a standby").await;
+    refused(asking(SessionAttrs::Primary, &[&standby]), "the server is a standby").await;
 }
 
 /// The domain as these variables configure it.

@@ -173,17 +173,8 @@ impl DomainHandle {
     /// # Errors
     /// `Unavailable` with the reason, where the deadline has passed or the domain was taken out of service.
     pub async fn wait_ready(&self, deadline: Deadline) -> Result<(), QueryError> {
-        let mut publication = self.publication.clone();
-        loop {
-            let Publication { instance, retired } = publication.borrow_and_update().clone();
-            let state = instance.workers.core().state();
-            let outcome = match state {
-                _ if retired => Err(unavailable(&State::Stopped)),
-                _ if state.serves() && instance.address.connected() => return Ok(()),
-                _ => wait_for_change(&mut publication, &state, deadline).await,
-            };
-            outcome.map_err(|kind| QueryError { domain: self.name.clone(), node: None, kind })?;
-        }
+        let ready = serving(&mut self.publication.clone(), WhileDown::Wait, deadline).await;
+        ready.map(drop).map_err(|kind| QueryError { domain: self.name.clone(), node: None, kind })
     }
 
     /// Probes the database now, and returns the health of the domain afterwards.
@@ -222,7 +213,7 @@ impl DomainHandle {
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(200));
         let mut attempts = 0;
         loop {
-            let instance = serving(&mut publication, deadline).await?;
+            let instance = serving(&mut publication, WhileDown::Fail, deadline).await?;
             attempts += 1;
             let failure = match ask(&instance).await {
                 Some(Ok(answer)) => return Ok(answer),
@@ -246,9 +237,17 @@ impl DomainHandle {
     }
 }
 
+/// What to do while the domain is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WhileDown {
+    Fail,
+    Wait,
+}
+
 /// Waits for an actor that serves.
 async fn serving(
     publication: &mut watch::Receiver<Publication>,
+    while_down: WhileDown,
     deadline: Deadline,
 ) -> Result<Instance, QueryErrorKind> {
     loop {
@@ -257,7 +256,7 @@ async fn serving(
         match state {
             _ if retired => return Err(unavailable(&State::Stopped)),
             _ if state.serves() && instance.address.connected() => return Ok(instance),
-            State::Down { .. } => return Err(unavailable(&state)),
+            State::Down { .. } if while_down == WhileDown::Fail => return Err(unavailable(&state)),
             _ => wait_for_change(publication, &state, deadline).await?,
         }
     }
