@@ -1,4 +1,4 @@
-//! Secrets and variables as people write them: pasted into a wrong place, with a line break too many, or in another encoding.
+//! Mistakes with secrets and variables: pasted into a wrong place, with an extra line break, or in another encoding.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
@@ -10,7 +10,7 @@ use tributary::config::new_token;
 /// The secret that is pasted.
 const PLANTED: &str = "xyzzy-planted";
 
-/// What the program says of the files of a directory, on both outputs and in both forms.
+/// The output of the program for the files of a directory, on both streams and in both formats.
 fn said_of(directory: &Path, environment: &[(&str, &std::ffi::OsStr)], arguments: &[&str]) -> (Option<i32>, String) {
     let mut said = String::new();
     let mut code = None;
@@ -112,7 +112,7 @@ fn a_secret_that_is_pasted_into_the_wrong_place_is_not_repeated() {
 }
 
 #[test]
-fn a_secret_loses_one_line_break_and_a_byte_order_mark_and_is_refused_for_anything_else() {
+fn a_secret_may_have_one_line_break_and_a_byte_order_mark_and_nothing_else() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = |file: &str| directory.path().join(file);
     std::fs::write(path("graph.yaml"), RULES).expect("written");

@@ -57,7 +57,7 @@ pub enum FlowError {
         node: NodeId,
         /// The parameter as the graph writes it.
         fact: String,
-        /// The document, or the part of it, as it is written.
+        /// The document or the part of it, as the graph names it.
         of: FieldName,
         /// The key.
         key: FieldName,
@@ -73,7 +73,7 @@ pub enum FlowError {
     /// An expression of the graph could not be evaluated.
     #[error("{place}: {source}")]
     Expression {
-        /// Where it stands: `edge a -> b`, `outcome success`.
+        /// Its place: `edge a -> b`, `outcome success`.
         place: String,
         /// Why.
         source: EvalError,
@@ -89,13 +89,13 @@ pub enum FlowError {
         /// How long the request was given.
         after: Duration,
     },
-    /// More requests are being decided than may be at once.
+    /// The limit of concurrent decisions is reached.
     #[error("the service is deciding as many requests as it can")]
     Overloaded {
-        /// When trying again may help.
+        /// When a retry may succeed.
         retry_after: Duration,
     },
-    /// A fact cannot be replaced as was asked.
+    /// A fact cannot be replaced as requested.
     #[error("`{fact}` cannot be replaced: {why}")]
     Override {
         /// The fact.
@@ -103,7 +103,7 @@ pub enum FlowError {
         /// Why not.
         why: String,
     },
-    /// The run broke. A fault of the program: it is logged with its cause.
+    /// The run failed through a fault of the program, which is logged.
     #[error("the decision broke off")]
     Broken,
 }
@@ -114,13 +114,13 @@ pub enum RulesError {
     /// A rule could not be evaluated.
     #[error(transparent)]
     Rule(#[from] RuleError),
-    /// More evaluations are waiting than may wait.
+    /// The queue of evaluations is full.
     #[error("all rule engines are busy")]
     Overloaded {
-        /// When trying again may help.
+        /// When a retry may succeed.
         retry_after: Duration,
     },
-    /// The engine broke; it has been replaced.
+    /// The engine panicked and has been replaced.
     #[error("the rule engine broke under this evaluation and was replaced")]
     Broken,
 }
@@ -179,7 +179,7 @@ impl fmt::Display for Undecided {
     }
 }
 
-/// The first of `items`, and how many more there are.
+/// The first five of `items`, and the number of the rest.
 fn listed(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<&str> = items.iter().take(SHOWN).map(String::as_str).collect();
@@ -216,7 +216,7 @@ impl FlowError {
         }
     }
 
-    /// What it is called wherever programs read it: in problems, records and tests. Never changes.
+    /// Its stable code, as programs read it in problems, records and tests.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
@@ -250,8 +250,8 @@ impl FlowError {
         }
     }
 
-    /// PostgreSQL's own words, where they can only name tables, columns and roles (class 42 of SQLSTATE): for logs. Those of
-    /// other classes may repeat values.
+    /// PostgreSQL's message, where it can only name tables, columns and roles (class 42 of SQLSTATE): for logs. Messages of other
+    /// classes may repeat values.
     pub fn schema_detail(&self) -> Option<&str> {
         match self {
             Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, detail }, .. }, .. }
@@ -263,7 +263,7 @@ impl FlowError {
         }
     }
 
-    /// When asking again may help; `None` where it would not, or nobody knows.
+    /// When a retry may succeed; `None` where it would not, or that is unknown.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded { retry_after } | Self::Rules { source: RulesError::Overloaded { retry_after }, .. } => {
@@ -280,7 +280,7 @@ impl FlowError {
         }
     }
 
-    /// Whether the same request may succeed later without anybody mending anything in the graph, rules or data.
+    /// Whether the same request may succeed later without a change of graph, rules or data.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Overloaded { .. } | Self::Deadline { .. } => true,

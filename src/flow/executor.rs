@@ -25,7 +25,7 @@ use crate::types::{DomainName, NodeId, Value};
 
 /// Decides `flow` for `inputs` (a map with every input, as [`crate::graph::InputSchema`] makes it).
 ///
-/// The result of the report is there by the deadline.
+/// The report is ready by the deadline.
 pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunOptions) -> Report {
     let given = options.deadline.remaining();
     let mut walk = match Walk::new(flow, inputs, options) {
@@ -43,8 +43,8 @@ pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunO
     walk.report(ended)
 }
 
-/// Decides `flow` over ports that answer at once or never: those of `offline`. There is no timer, and so no runtime is
-/// needed. `None` where the decision depends on an answer that never comes.
+/// Decides `flow` over ports that answer at once or never, as those of `offline`. It sets no timer and needs no runtime. `None`
+/// where the decision depends on an answer that never comes.
 pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunOptions) -> Option<Report> {
     match Walk::new(flow, inputs, options) {
         Ok(mut walk) => {
@@ -200,7 +200,7 @@ impl<'a> Walk<'a> {
                 Ok(Some(Value::Boolean(true))) => {}
                 Ok(None) if self.is_unknown(guard) => unknown = unknown.or_else(|| Some(skip())),
                 Ok(_) => return Ok(Some(Start::Skip(skip()))),
-                // As in a condition, an error counts only where what stands before it is known.
+                // As in a condition, an error counts only where everything before it is known.
                 Err(_) if unknown.is_some() => {}
                 Err(source) => {
                     let place = format!("edge `{}` -> `{}`", from(), node.id);

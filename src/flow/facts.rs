@@ -20,7 +20,7 @@ enum State {
     /// It has not ended, or it was skipped: its facts are unset.
     #[default]
     Unset,
-    /// It could not run, as something on the way to it is unknown: so are its facts.
+    /// It did not run because a condition or a parameter is unknown. So are its facts.
     Unknown,
     /// It has this value, in which these facts are unknown.
     Value(Value, Option<Arc<Unknowns>>),
@@ -53,13 +53,13 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Whether the node could not run, as something on the way to it is unknown.
+    /// Whether the node did not run because a condition or a parameter is unknown.
     pub(super) fn is_unknown(&self, node: usize) -> bool {
         matches!(self.nodes.get(node), Some(State::Unknown))
     }
 
-    /// A rule node's facts that no rule wrote are missing; a row's columns that are not there were never selected. Below both,
-    /// a JSON document may lack a key.
+    /// Why a fact has no value. A fact of a rule node may not have been written by any rule, a column may not have been selected,
+    /// and a JSON document may lack a key.
     fn absent(&self, fact: &FactRef, value: &Value) -> Lookup {
         let there = |length: usize| value.at(fact.path.iter().take(length).map(|name| &**name)).is_some();
         let length = (1..fact.path.len()).take_while(|length| there(*length)).last().unwrap_or(0);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_a_missing_column_and_an_unset_fact_are_told_apart() {
+    fn a_missing_key_a_missing_column_and_an_unset_fact_are_different_errors() {
         let text = "{ flow: f, nodes: { d: { type: DBNode, database: x_db, query: SELECT doc FROM t, params: [] },
             r: { type: RuleNode, rules: r.grl } }, outcomes: [ { status: ok, when: true } ] }";
         let env = Env::default();
@@ -145,14 +145,14 @@ mod tests {
         };
         assert_eq!(read("d.doc.a.b"), Ok(Some(1.into())));
         assert_eq!(read("r.order.qty"), Ok(None));
-        for (path, told) in [
+        for (path, expected) in [
             ("d.doc.extra", "the JSON of `d.doc` has no key `extra`"),
             ("d.doc.a.c.e", "the JSON of `d.doc.a` has no key `c`"),
             ("r.kept.extra", "the JSON of `r.kept` has no key `extra`"),
             ("d.other", "the query did not select `d.other`"),
         ] {
             let error = read(path).unwrap_err();
-            assert!(error.contains(told), "{path}: {error}");
+            assert!(error.contains(expected), "{path}: {error}");
         }
     }
 }

@@ -1,10 +1,10 @@
-//! At which value of one number the outcome becomes another.
+//! The value of one number at which the outcome changes.
 //!
-//! The search runs the flow again and again over the same answers, with nothing but that fact replaced: away from its
-//! value in steps that double, up and down, until the ending differs, then by halves down to the last digit the fact is
-//! kept in. Where a query depends on the fact the databases are asked. A value that cannot be tried, because it is no value of
-//! that input or a database does not answer, bounds the search, and the result says where and why. Where the ending changes
-//! more than once on the way, what is found is a change, and not always the nearest.
+//! The search repeats the run over the same answers and replaces only that fact. It moves away from the present value in
+//! steps that double, up and down, until the ending differs, and then halves the interval down to the last digit of the
+//! fact. Where a query depends on the fact, the databases are queried. A value that cannot be tried (the input does not allow it,
+//! or a database does not answer) bounds the search, and the result says where and why. Where the ending changes more than
+//! once, the search finds one of the changes, not always the nearest.
 
 use num_bigint::BigInt;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
 use crate::types::{Decimal, FieldName, Value};
 
-/// Steps double so often: from one unit to about 4.6 quintillion of them.
+/// How often the step doubles: from one unit to about 4.6 quintillion.
 const DOUBLINGS: u32 = 62;
 
 /// What the search found.
@@ -29,39 +29,39 @@ pub struct Flip {
     pub fact: String,
     /// Its value.
     pub value: Value,
-    /// How the run ends with that.
+    /// How the run ends with this value.
     pub ending: String,
     /// The change at lower values, where there is one.
     pub below: Option<Edge>,
     /// The change at higher values, where there is one.
     pub above: Option<Edge>,
-    /// Why lower values could not be searched, where that is so.
+    /// Where the search of lower values stopped, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub below_bound: Option<Bound>,
-    /// Why higher values could not be searched, where that is so.
+    /// Where the search of higher values stopped, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub above_bound: Option<Bound>,
 }
 
-/// Where a search had to end.
+/// The end of an incomplete search.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bound {
-    /// The last value that could be tried; it has the ending of today.
+    /// The last value that could be tried. Its ending is the present one.
     pub last: Value,
-    /// Why the next could not.
+    /// Why the next value could not be tried.
     pub why: String,
 }
 
 /// Two neighbouring values with different endings.
 #[derive(Debug, Clone, Serialize)]
 pub struct Edge {
-    /// The value farthest from that of today with its ending.
+    /// The farthest value with the present ending.
     pub last: Value,
-    /// The next one, whose ending differs.
+    /// The next value, whose ending differs.
     pub first: Value,
     /// How the run ends with that.
     pub ending: String,
-    /// What it says then: the decision, or nothing where there is none.
+    /// The decision that it makes; `None` where it makes none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<Json>,
 }
@@ -70,18 +70,18 @@ pub struct Edge {
 pub struct Search<'a> {
     /// The flow.
     pub flow: &'a Flow,
-    /// What the run did, with its answers.
+    /// What the run did.
     pub trace: &'a Trace,
-    /// The facts that are replaced already.
+    /// The options of the run, with the facts that it replaces.
     pub run: &'a RunOptions,
-    /// What evaluates its rules.
+    /// The engines that evaluate its rules.
     pub engines: &'a OfflineEngines,
     /// The field of the answer that must change; `None`: the outcome.
     pub field: Option<&'a str>,
 }
 
 impl Search<'_> {
-    /// Searches around the value that `fact` has. `ask` decides with databases, where the answers of the run are not enough.
+    /// Searches around the present value of `fact`. `ask` decides with databases, where the answers of the run are not enough.
     ///
     /// # Errors
     /// [`FlowError::Override`] where the fact is not a number.
@@ -126,7 +126,7 @@ impl Search<'_> {
 enum Side {
     Edge(Edge),
     Bound(Bound),
-    /// The same ending as far as the search goes.
+    /// No change within the range of the search.
     Nothing,
 }
 
@@ -140,10 +140,10 @@ impl Side {
     }
 }
 
-/// How the run ends with one value and what it says, or why that cannot be tried.
+/// The ending and the decision for one value, or why it cannot be tried.
 type Tried = Result<(String, Option<Json>), String>;
 
-/// The values of one fact, in units of its last digit.
+/// The values of one fact, counted in units of its last digit.
 struct Line<'a, A> {
     search: &'a Search<'a>,
     fact: &'a str,
@@ -199,7 +199,7 @@ impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
         Side::Nothing
     }
 
-    /// Halves the distance between `near`, where the ending is that of today, and `far`, where it is not or is not known.
+    /// Halves the interval between `near`, which has the present ending, and `far`, which has another or an unknown one.
     async fn narrow(
         &self,
         (from, here, sign): (&BigInt, &str, i32),
@@ -224,7 +224,7 @@ impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
     }
 }
 
-/// Whether an error says nothing of the value that was tried: a database that does not answer now.
+/// Whether an error has another cause than the value that was tried, such as a database that does not answer.
 fn is_no_ending(error: &FlowError) -> bool {
     match error {
         FlowError::Query { .. } | FlowError::Deadline { .. } | FlowError::Overloaded { .. } | FlowError::Broken => true,

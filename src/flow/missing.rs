@@ -1,7 +1,7 @@
 //! Why an outcome is undecided: the facts that are missing, and the rules that wait for them.
 //!
-//! An unknown fact is followed back through the rules that wait for it, and through edges and parameters, to the facts that no
-//! waiting rule would have set: those are missing. Names only; values never appear here.
+//! An unknown fact is followed back through waiting rules, edges and parameters to the facts that no waiting rule would have
+//! set. Those are missing. The result holds names only, never values.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -51,7 +51,7 @@ impl<'a> Roots<'a> {
         Self { flow, known, clock, seen: Vec::new(), missing: Vec::new(), waiting: Vec::new() }
     }
 
-    /// Follows `facts`. Where rules wait for each other only, the facts themselves are named.
+    /// Follows `facts`. Where rules only wait for each other, the facts themselves are missing.
     pub(super) fn follow(&mut self, facts: &[&FactRef]) {
         facts.iter().for_each(|fact| self.outside(fact));
         if self.missing.is_empty() {
@@ -71,7 +71,7 @@ impl<'a> Roots<'a> {
                 rules.ruleset.own_facts().map(|(name, _)| name.clone()).filter(|name| overlap(name, &path)).collect();
             let is_unknown =
                 |name: &FieldName| self.known.unknowns(place).is_some_and(|all| all.facts().any(|fact| fact == name));
-            // Of a group of facts those that are unknown.
+            // Of a group of facts, only the unknown ones count.
             if names.iter().any(is_unknown) {
                 names.retain(is_unknown);
             }
@@ -81,7 +81,7 @@ impl<'a> Roots<'a> {
         }
     }
 
-    /// The node did not run: what its edges and parameters lack.
+    /// Follows what the edges and parameters of a node that did not run lack.
     fn behind(&mut self, place: usize, node: &Node) {
         if self.is_seen(place, "") {
             return;
@@ -99,7 +99,7 @@ impl<'a> Roots<'a> {
         lacked.iter().for_each(|fact| self.outside(fact));
     }
 
-    /// A fact of a rule node that has no value to rely on.
+    /// Follows a fact of a rule node without a certain value.
     fn own(&mut self, place: usize, node: &Node, ruleset: &Ruleset, name: &FieldName) {
         if self.is_seen(place, name) {
             return;

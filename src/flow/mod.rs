@@ -1,10 +1,10 @@
 //! One run of a compiled flow, from inputs to a decision.
 //!
 //! [`run`] walks the graph as plain asynchronous code over two ports: databases that answer queries and engines that
-//! evaluate rules. A node starts the moment its own inputs are ready; independent ones run side by side. What comes out
-//! is a [`Decision`] whose outcome has its evidence, or a [`FlowError`] that says which node, domain, rule or fact is to
-//! blame. Asked to, a run notes what it did ([`Trace`]), which `explain` makes readable; `offline` runs the same walk over
-//! answers that were recorded or written down. This floor knows no actor, socket or HTTP status, and never turns an error into a decision.
+//! evaluate rules. A node starts as soon as its own inputs are ready, and independent nodes run concurrently. The result is a
+//! [`Decision`] whose outcome has its evidence, or a [`FlowError`] that names the node, domain, rule or fact. With
+//! [`Detail`], a run notes what it did ([`Trace`]), which `explain` makes readable. `offline` runs the same walk over recorded
+//! answers. This room knows no actor, socket or HTTP status, and never turns an error into a decision.
 
 mod decision;
 mod error;

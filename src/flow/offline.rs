@@ -1,8 +1,8 @@
-//! The same walk without databases: answers that were recorded, or written down for a test, stand in for them.
+//! The same walk without databases, over recorded answers or those of a test.
 //!
-//! [`decide`] is not another evaluator: it is the walk of `executor` over ports that answer at once, so what it says of a
-//! change of graph or rules is what the service would do. A node that was given no answer ends the run as
-//! [`Unanswered`]; it is never taken for an outage, which a default could hide.
+//! [`decide`] is the walk of `executor` over ports that answer at once, so it shows what the service would do after a change of
+//! graph or rules. A node without an answer ends the run as [`Unanswered`]. It is never treated as an outage, which a
+//! default could replace.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,29 +20,29 @@ use crate::graph::{Flow, InputError, QueryNode, Work};
 use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};
 use crate::types::{Clock, Deadline, NodeId, Value};
 
-/// How long a run without databases may take. Only rules that run wild come near it, and those have a limit of their own.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a run without databases may take. Rules have a shorter limit of their own.
+const RUN_LIMIT: Duration = Duration::from_secs(600);
 
-/// What a database would say to one node.
+/// What stands for the answer of a database to one node.
 #[derive(Debug, Clone)]
 pub enum StubResponse {
     /// These rows.
     Rows {
         /// The rows.
         rows: Vec<Value>,
-        /// The parameters they are the answer to, where that is known: to others they say nothing.
+        /// The only parameters that the rows answer, where they are known.
         params: Option<Vec<Value>>,
     },
-    /// No rows, for this reason.
+    /// This failure.
     Failed(QueryErrorKind),
-    /// Nothing: the run it was recorded from ended before.
+    /// No answer: the recorded run ended before it came.
     Never,
 }
 
-/// What the databases would say, by node.
+/// The answers of the databases, by node.
 pub type Answers = BTreeMap<NodeId, StubResponse>;
 
-/// What the databases answered in a run that took notes.
+/// What the databases answered in a traced run.
 pub fn answers(flow: &Flow, trace: &Trace) -> Answers {
     let nodes = flow.nodes.iter().zip(&trace.nodes);
     let answers = nodes.filter_map(|(node, trace)| {
@@ -103,43 +103,43 @@ impl Case {
     }
 }
 
-/// Why nothing can be said of a run.
+/// Why a run cannot be decided without databases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// A node asks, and no answer was given for it.
-    #[error("node `{node}` asks its database, and no answer is given for it")]
+    /// No answer is given for a query that runs.
+    #[error("node `{node}` runs its query, and no answer is given for it")]
     Node {
         /// The node.
         node: NodeId,
     },
-    /// A node asks with other parameters than its answer was for.
-    #[error("node `{node}` asks with other parameters than those its answer is for")]
+    /// A query runs with other parameters than those of its answer.
+    #[error("node `{node}` runs its query with other parameters than those of its answer")]
     Parameters {
         /// The node.
         node: NodeId,
     },
     /// The decision depends on an answer that was never recorded.
-    #[error("it was recorded from a run that ended before all that this decision needs was answered")]
+    #[error("the recorded run ended before every answer that this decision needs had come")]
     Never,
 }
 
-/// What evaluates rules without actors. One thread's.
+/// Rule engines without actors, for one thread.
 pub struct OfflineEngines {
     limits: Limits,
     engines: RefCell<Engines>,
 }
 
 impl OfflineEngines {
-    /// Rules may ask for so much.
+    /// Engines with these limits.
     pub fn new(limits: Limits) -> Self {
         Self { limits, engines: RefCell::default() }
     }
 }
 
-/// Decides `flow` for checked `inputs` over `answers`. The deadline of `run` is not looked at.
+/// Decides `flow` for checked `inputs` over `answers`. The deadline of the options is ignored.
 ///
 /// # Errors
-/// [`Unanswered`] where a node needed an answer that is not there.
+/// [`Unanswered`] where a node needs an answer that is not given.
 pub fn decide(
     flow: &Flow,
     inputs: Value,
@@ -148,7 +148,7 @@ pub fn decide(
     engines: &OfflineEngines,
 ) -> Result<Report, Unanswered> {
     let ports = Offline { answers, engines, unanswered: RefCell::new(None) };
-    let run = RunOptions { deadline: Deadline::after(PATIENCE), ..run.clone() };
+    let run = RunOptions { deadline: Deadline::after(RUN_LIMIT), ..run.clone() };
     let report = run_at_once(flow, inputs, &ports, &run);
     match ports.unanswered.into_inner() {
         Some(unanswered) => Err(unanswered),
@@ -163,7 +163,7 @@ struct Offline<'a> {
 }
 
 impl Offline<'_> {
-    /// Ends the run; what it says then is not looked at.
+    /// Ends the run. Its report is not used.
     fn end(&self, why: Unanswered) -> QueryErrorKind {
         self.unanswered.borrow_mut().get_or_insert(why);
         QueryErrorKind::ParameterCount { expected: 0, given: 0 }
@@ -184,7 +184,7 @@ impl Offline<'_> {
     }
 }
 
-/// Whether parameters that were written down are these: a date is written as a text.
+/// Whether written parameters are those of the query. A date is written as text.
 fn are_same(written: &[Value], asked: &[Value]) -> bool {
     let is_same = |(written, asked): (&Value, &Value)| written == asked || written.to_string() == asked.to_string();
     written.len() == asked.len() && written.iter().zip(asked).all(is_same)

@@ -1,4 +1,4 @@
-//! How a run ends: the first outcome whose evidence holds, filled with values.
+//! The end of a run: the first outcome whose condition holds, filled with values.
 
 use super::decision::Decision;
 use super::error::{FlowError, Undecided};
@@ -8,10 +8,10 @@ use crate::graph::{Flow, Message, MessagePart, Outcome, Template};
 use crate::grl::{EvalError, Expression, FactRef, Facts, Lookup};
 use crate::types::{Clock, FieldName, NodeId, Value};
 
-/// Picks the outcome and fills it; `tried` is told of each that is looked at.
+/// Picks the outcome and fills it. `tried` is called for each outcome that is evaluated.
 ///
-/// The outcomes are tried in order. One that is unknown ends the run, as one behind it would be an answer that the missing
-/// fact may contradict. Where only unset facts make it unknown (those of skipped nodes), it does not hold.
+/// The outcomes are tried in order. An unknown one ends the run: a missing fact may contradict any later one. Where only
+/// unset facts (those of skipped nodes) make an outcome unknown, it does not hold.
 pub(super) fn decide(
     flow: &Flow,
     known: &Known<'_>,
@@ -49,7 +49,7 @@ struct Filler<'a> {
 }
 
 impl<'a> Filler<'a> {
-    /// Whether the outcome's condition is true. Where only unset facts make it unknown, it is not, and they go to `unset`.
+    /// Whether the outcome's condition is true. Where only unset facts make it unknown, it is false, and they are added to `unset`.
     fn holds(&self, unset: &mut Vec<&'a FactRef>) -> Result<bool, FlowError> {
         let Some(when) = &self.outcome.when else { return Ok(true) };
         if let Some(value) = self.evaluate(when)? {
@@ -111,7 +111,7 @@ impl<'a> Filler<'a> {
         }
     }
 
-    /// The value of an expression that the outcome cannot do without.
+    /// The value of an expression that the outcome needs.
     fn value(&self, expression: &Expression) -> Result<Value, FlowError> {
         let value = self.evaluate(expression)?;
         value.ok_or_else(|| self.undecided(&expression.lacks(self.known, self.clock)))

@@ -1,7 +1,7 @@
-//! What if: facts that a run takes for something else than their owners say.
+//! What-if: facts that a run replaces.
 //!
-//! A fact of a query node or an input is replaced before anybody reads it. A fact of a rule node is replaced when the node
-//! has ended: who reads it then sees the new value, the node's own rules see what they computed.
+//! An input or a fact of a query node is replaced before it is read. A fact of a rule node is replaced once the node has
+//! ended: later readers see the new value, and the node's own rules see what they computed.
 
 use super::error::FlowError;
 use crate::diagnostics::suggest;
@@ -20,7 +20,7 @@ pub struct Override {
     path: Box<[FieldName]>,
     written: String,
     value: Value,
-    /// The value as it was typed, where it was: it may be meant as text.
+    /// The value as it was typed on a command line, where it may mean text.
     typed: Option<String>,
 }
 
@@ -43,7 +43,7 @@ impl Overrides {
         self.push(flow, fact, value, None)
     }
 
-    /// As [`Self::set`], with a value as it is typed: a number, `true`, `false`, `null`, JSON, or else text.
+    /// As [`Self::set`], with a typed value: a number, `true`, `false`, `null`, JSON, or else text.
     ///
     /// # Errors
     /// [`FlowError::Override`] where the flow has no such node, or the value is broken JSON.
@@ -82,12 +82,12 @@ impl Overrides {
         self.0.iter().map(|each| each.written.as_str())
     }
 
-    /// The value that stands in for all that a query node would answer; then its database is not asked.
+    /// The override of a node's whole value. Its work is then skipped.
     pub(super) fn whole(&self, node: usize) -> Option<&Override> {
         self.0.iter().rfind(|each| each.owner == Owner::Node(node) && each.path.is_empty())
     }
 
-    /// The inputs, with what is replaced in them: it has to be what a request may send.
+    /// The inputs with the replaced ones, which must be valid in a request.
     pub(super) fn inputs(&self, flow: &Flow, inputs: Value) -> Result<Value, FlowError> {
         let mut inputs = inputs;
         for each in self.0.iter().filter(|each| each.owner == Owner::Input) {
@@ -105,7 +105,7 @@ impl Overrides {
         self.0.iter().any(|each| each.owner == owner && covers(each))
     }
 
-    /// The value of a node, with what is replaced in it.
+    /// The value of a node with its replaced facts.
     pub(super) fn apply(&self, node: usize, value: Value) -> Result<Value, FlowError> {
         let mut value = value;
         for each in self.0.iter().filter(|each| each.owner == Owner::Node(node)) {
@@ -116,7 +116,7 @@ impl Overrides {
 }
 
 impl Override {
-    /// Whether it fits what the node hands on.
+    /// The value as the whole value of `node`, where it fits.
     pub(super) fn as_answer(&self, node: &Node) -> Result<Value, FlowError> {
         let Work::Query(query) = &node.work else { return Ok(self.value.clone()) };
         let fits = match (query.rows, &self.value) {
@@ -144,7 +144,7 @@ impl Override {
         self.with(value, &mut |old| self.fitted(old))
     }
 
-    /// `value` with what `new` makes of the field.
+    /// `value` with its field replaced by what `new` makes of it.
     fn with(&self, value: &Value, new: &mut dyn FnMut(&Value) -> Result<Value, FlowError>) -> Result<Value, FlowError> {
         value.replaced(&self.path, new).map_err(|error| {
             error.unwrap_or_else(|| {
@@ -156,7 +156,7 @@ impl Override {
         })
     }
 
-    /// The new value, as one of the type of the old.
+    /// The new value in the type of the old.
     fn fitted(&self, old: &Value) -> Result<Value, FlowError> {
         let text = match (&self.typed, &self.value) {
             (Some(typed), _) => Some(typed.as_str()),
@@ -186,8 +186,7 @@ impl Override {
     }
 }
 
-/// Where a row, or one of several, has not the columns that its query selects: who reads them would stumble later, and
-/// blame the query.
+/// The first column that a row lacks, or that its query does not select.
 fn other_columns(columns: &Shape, value: &Value) -> Option<String> {
     match value {
         Value::List(rows) => rows.iter().find_map(|row| other_columns(columns, row)),

@@ -1,4 +1,4 @@
-//! What a run needs from the floors above it, as traits: somebody who asks databases and somebody who evaluates rules.
+//! What a run needs from the floors above: queries of databases, and evaluations of rules.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use crate::graph::QueryNode;
 use crate::grl::{Evaluation, Lookup, Ruleset};
 use crate::types::{Deadline, Value};
 
-/// Answers what the nodes of one flow ask.
+/// Runs the queries and the rules of one flow.
 pub trait Ports {
-    /// Asks the database of `node` with these parameters, within the node's own time limit and the run's deadline.
+    /// Runs the query of `node` with these parameters, within the node's own timeout and the run's deadline.
     ///
     /// # Errors
     /// Why there are no rows: [`QueryError`], always by the deadline.

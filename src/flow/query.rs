@@ -12,9 +12,9 @@ pub struct QueryAnswer {
     pub rows: Vec<Value>,
     /// How long the query waited for a connection.
     pub waited: Duration,
-    /// How long the database took, the way there and back included.
+    /// How long the database took, with the round trip.
     pub took: Duration,
-    /// How many queries the statement stood for: 1, or more where some that waited went together.
+    /// How many queries the statement answered: more than 1 where waiting queries were coalesced.
     pub together: usize,
 }
 
@@ -39,19 +39,19 @@ pub enum QueryErrorKind {
     Unavailable {
         /// Why, redacted.
         why: String,
-        /// When it will be tried again.
+        /// When a retry may succeed.
         retry_after: Duration,
     },
     /// All connections were busy and the queue was full, or no connection came free in time: nothing was sent.
     #[error("the database has no free connection")]
     Overloaded {
-        /// When trying again may help.
+        /// When a retry may succeed.
         retry_after: Duration,
     },
     /// The deadline of the query passed; it was cancelled.
     #[error("no answer within {} ms", after.as_millis())]
     Timeout {
-        /// How long it was waited for.
+        /// How long the query waited.
         after: Duration,
     },
     /// The connection broke under the query.
@@ -123,7 +123,7 @@ impl QueryErrorKind {
         "bad_parameter",
     ];
 
-    /// What it is called wherever programs read it: in problems, records and tests. Never changes.
+    /// Its stable code, as programs read it in problems, records and tests.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Unavailable { .. } => "domain_unavailable",
@@ -137,9 +137,9 @@ impl QueryErrorKind {
         }
     }
 
-    /// A failure of this code, to happen again without a database: in replays and tests.
+    /// A failure of this code, for replays and flow tests.
     pub fn of_code(code: &str) -> Option<Self> {
-        let noted = || "as it was noted".to_owned();
+        let noted = || "as recorded".to_owned();
         let retry_after = Duration::from_secs(1);
         Some(match code {
             "domain_unavailable" => Self::Unavailable { why: noted(), retry_after },
@@ -154,7 +154,7 @@ impl QueryErrorKind {
         })
     }
 
-    /// PostgreSQL's code, where it answered with one.
+    /// The SQLSTATE of PostgreSQL's error.
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Aborted { sqlstate, .. } | Self::Sql { sqlstate, .. } => Some(sqlstate),

@@ -1,7 +1,7 @@
 //! What a run did: when each node started, how long it waited and asked, how it ended, which rules fired.
 //!
-//! Nothing is noted unless the run was asked to ([`Detail`]); a trace holds values that the run has anyway, shared. How it
-//! looks to people is the business of `explain`, how it is kept that of the rooms above.
+//! A run notes nothing unless its options ask for it ([`Detail`]). A trace shares the values of the run. `explain` makes it
+//! readable, and the rooms above record it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,9 +15,9 @@ pub enum Detail {
     /// Nothing.
     #[default]
     Decision,
-    /// What each node was asked and answered, and when: enough to decide again without databases.
+    /// What each node queried and received, and when: enough to decide again without databases.
     Answers,
-    /// That, and why each rule fired or did not.
+    /// Also why each rule fired or did not.
     Reasons,
 }
 
@@ -30,7 +30,7 @@ pub struct Trace {
     pub clock: Clock,
     /// Its nodes, in the order of the plan.
     pub nodes: Vec<NodeTrace>,
-    /// The outcomes that were tried: each but the last did not hold, and why. The last holds where there is a decision.
+    /// For each outcome that was tried: why it does not hold. The last one holds where there is a decision.
     pub outcomes: Vec<Option<Reason>>,
     /// From the first node's start to the decision.
     pub took: Duration,
@@ -39,7 +39,7 @@ pub struct Trace {
 /// What one node did.
 #[derive(Debug, Clone)]
 pub struct NodeTrace {
-    /// When it started, since the run began; `None` where it never did.
+    /// When it started, since the run began; `None` where it did not.
     pub began: Option<Duration>,
     /// From its start to its end.
     pub took: Duration,
@@ -53,26 +53,26 @@ pub struct NodeTrace {
     pub end: NodeEnd,
     /// The rules that fired, in order, by their position in the ruleset.
     pub fired: Vec<usize>,
-    /// What its rules did and why, where the run was asked for reasons.
+    /// What its rules did and why, with [`Detail::Reasons`].
     pub rules: Option<Box<RulesTrace>>,
-    /// Its facts that are unknown, as rules wait.
+    /// Its facts that are unknown because rules wait.
     pub unknown: Option<Arc<Unknowns>>,
 }
 
 /// How a node ended.
 #[derive(Debug, Clone)]
 pub enum NodeEnd {
-    /// It waited for others when the run ended.
+    /// It still waited for other nodes when the run ended.
     NotStarted,
-    /// It was under way when the run ended.
+    /// It was still running when the run ended.
     Unfinished,
-    /// It was not to run.
+    /// It did not run: the condition of an edge is false, or a parameter is unset.
     Skipped(Skip),
-    /// It did not run: a condition on the way to it, or a parameter, is unknown.
+    /// It did not run: the condition of an edge, or a parameter, is unknown.
     Unknown(Skip),
-    /// With this value.
+    /// It has this value.
     Value(Value),
-    /// Its database gave no answer, and its default stood in.
+    /// Its default replaced the answer of its database.
     Degraded {
         /// The default.
         value: Value,
@@ -86,7 +86,7 @@ pub enum NodeEnd {
 }
 
 impl NodeEnd {
-    /// What it is called wherever programs read it: in explanations and records. Never changes.
+    /// Its stable name, as programs read it in explanations and records.
     pub fn name(&self) -> &'static str {
         match self {
             Self::NotStarted => "not_started",
@@ -100,22 +100,22 @@ impl NodeEnd {
     }
 }
 
-/// A time as explanations and records write it, in microseconds.
+/// A time in microseconds, as explanations and records write it.
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Why a node was not to run.
+/// Why a node did not run.
 #[derive(Debug, Clone)]
 pub enum Skip {
-    /// The condition of an edge does not hold.
+    /// The condition of an edge does not hold or is unknown.
     Edge {
         /// The node the edge comes from.
         from: NodeId,
-        /// Why not.
+        /// Why it does not.
         because: Option<Reason>,
     },
-    /// A parameter of its query will never be set.
+    /// A parameter of its query is unset or unknown.
     Unset(FactRef),
 }
 

@@ -1,7 +1,7 @@
-//! Which rules and branches tests have seen, and on which sides.
+//! Which sides of rules and branches the tests have covered.
 //!
-//! A rule has two sides: it fired, and it was tried and did not. So has the condition of an edge: it let its node run, and
-//! it did not. An outcome has one: the flow ended in it. Nothing is counted that no test could see.
+//! A rule has two sides: it fired, or it was tried and did not fire. So has the condition of an edge: its node ran, or was
+//! skipped. An outcome has one: the flow ended in it. Only what a test can cover is counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,33 +21,33 @@ enum Side {
     Ended { number: usize },
 }
 
-/// What no test has seen.
+/// A side that no test has covered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Uncovered {
     /// The flow.
     pub flow: String,
     /// What: `rule`, `edge` or `outcome`.
     pub kind: &'static str,
-    /// What did not happen, in words.
+    /// What did not happen.
     pub what: String,
-    /// Where it stands: file, line and column.
+    /// Its file, line and column.
     pub place: String,
 }
 
-/// The sides that one flow has, and those that were seen.
+/// The sides of one flow, and the covered ones.
 type Sides = (Vec<(Side, Uncovered)>, BTreeSet<Side>);
 
-/// What tests have seen.
+/// What the tests have covered.
 #[derive(Debug, Clone)]
 pub struct Coverage {
-    /// By flow: the sides there are, and those that were seen.
+    /// By flow: its sides, and the covered ones.
     flows: BTreeMap<String, Sides>,
     /// By suite: its flow.
     suites: Vec<String>,
 }
 
 impl Coverage {
-    /// Nothing seen yet of the flows of `suites`.
+    /// The flows of `suites`, with nothing covered yet.
     pub(super) fn of(suites: &[Suite]) -> Self {
         let mut flows = BTreeMap::new();
         for suite in suites {
@@ -58,7 +58,7 @@ impl Coverage {
         Self { flows, suites }
     }
 
-    /// Notes what a run shows.
+    /// Adds what a run covers.
     pub(super) fn add(&mut self, suite: usize, run: &Explanation) {
         let Some((_, seen)) = self.suites.get(suite).and_then(|key| self.flows.get_mut(key)) else { return };
         for node in &run.nodes {
@@ -84,7 +84,7 @@ impl Coverage {
         }
     }
 
-    /// How many sides there are, and how many were seen.
+    /// The numbers of all sides and of the covered ones.
     pub fn counts(&self) -> (usize, usize) {
         let all = self.flows.values().map(|(sides, _)| sides.len()).sum();
         (all, self.covered())
@@ -94,13 +94,13 @@ impl Coverage {
         self.flows.values().map(|(sides, seen)| sides.iter().filter(|(side, _)| seen.contains(side)).count()).sum()
     }
 
-    /// How much was seen, in whole percent, rounded down; 100 where there is nothing to see.
+    /// The covered part in whole percent, rounded down; 100 where there are no sides.
     pub fn percent(&self) -> usize {
         let (all, covered) = self.counts();
         (covered * 100).checked_div(all).unwrap_or(100)
     }
 
-    /// By kind (rules, edges, outcomes): how many sides were seen, and how many there are.
+    /// By kind (rule, edge, outcome): the numbers of covered sides and of all.
     pub fn kinds(&self) -> BTreeMap<&'static str, (usize, usize)> {
         let mut kinds: BTreeMap<&'static str, (usize, usize)> = BTreeMap::new();
         for (sides, seen) in self.flows.values() {
@@ -113,7 +113,7 @@ impl Coverage {
         kinds
     }
 
-    /// What was not seen.
+    /// What is not covered.
     pub fn uncovered(&self) -> Vec<Uncovered> {
         let unseen = |(sides, seen): &Sides| {
             sides.iter().filter(|(side, _)| !seen.contains(side)).map(|(_, known)| known.clone()).collect::<Vec<_>>()

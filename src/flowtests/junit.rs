@@ -19,7 +19,7 @@ pub fn junit(suites: &[Suite], outcomes: &[Outcome]) -> Result<String, quick_jun
                 TestCaseStatus::success()
             } else {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                status.set_message(format!("{} things are not as expected", outcome.mismatches.len()));
+                status.set_message(format!("{} differences from the expected result", outcome.mismatches.len()));
                 status.set_description(description(outcome));
                 status
             };

@@ -43,10 +43,10 @@ pub(super) struct FileKeys {
     /// The flow, where the file or directory holds several.
     #[serde(default)]
     pub(super) flow: Option<String>,
-    /// What now() returns, and the day of today(), in all tests: RFC 3339 with its offset. 2026-01-01T12:00:00Z by default.
+    /// What `now()` returns, and the day of `today()`, in all tests: RFC 3339 with its offset. 2026-01-01T12:00:00Z by default.
     #[serde(default)]
     clock: Option<String>,
-    /// The zone of today(), by its IANA name, such as Europe/Berlin. The service's `time_zone` by default.
+    /// The zone of `today()`, by its IANA name, such as Europe/Berlin. The service's `time_zone` by default.
     #[serde(default)]
     time_zone: Option<String>,
     /// The input that all tests start from.
@@ -118,15 +118,22 @@ fn none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::
 
 /// The JSON Schema (2020-12) of flow tests, for editors.
 pub fn schema() -> String {
-    let mut file = Json::clone(&schema_of::<FileKeys>());
-    let mut test = Json::clone(&schema_of::<TestKeys>());
     let rows = json!({ "type": ["object", "array", "null"], "items": { "type": "object" } });
-    test["properties"]["fail"]["additionalProperties"] = json!({ "enum": FAILURES });
-    test["properties"]["rows"]["additionalProperties"] = rows.clone();
-    file["properties"]["rows"]["additionalProperties"] = rows;
-    file["properties"]["types"]["additionalProperties"]["additionalProperties"] = json!({ "enum": TYPES });
-    file["properties"]["tests"]["items"] = test;
+    let mut test = Json::clone(&schema_of::<TestKeys>());
+    refine(&mut test, "/properties/fail/additionalProperties", json!({ "enum": FAILURES }));
+    refine(&mut test, "/properties/rows/additionalProperties", rows.clone());
+    let mut file = Json::clone(&schema_of::<FileKeys>());
+    refine(&mut file, "/properties/rows/additionalProperties", rows);
+    refine(&mut file, "/properties/types/additionalProperties/additionalProperties", json!({ "enum": TYPES }));
+    refine(&mut file, "/properties/tests/items", test);
     format!("{file:#}\n")
+}
+
+/// Replaces the part of `schema` at `pointer`.
+fn refine(schema: &mut Json, pointer: &str, part: Json) {
+    if let Some(known) = schema.pointer_mut(pointer) {
+        *known = part;
+    }
 }
 
 #[cfg(test)]

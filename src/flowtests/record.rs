@@ -1,6 +1,6 @@
 //! A test file made of a real decision: its record, written as YAML.
 //!
-//! Values are written as JSON, which is YAML: every digit stays, and no text is taken for a number.
+//! Values are written as JSON, which is valid YAML: every digit is kept, and no text is read as a number.
 
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -40,7 +40,7 @@ pub fn record(flow: &Flow, result: &Result<Decision, FlowError>, trace: &Trace, 
     text
 }
 
-/// What the test is called: the message of its decision, or how it ended.
+/// The name of the test: the message of its decision, or how the run ended.
 fn name(record: &Record) -> String {
     let message = record.decision.as_ref().and_then(|decision| decision.at(["message"]));
     match (message.map(|message| message.to_string()), &record.error) {
@@ -51,7 +51,7 @@ fn name(record: &Record) -> String {
     }
 }
 
-/// The rows of a query node: one row as a mapping where it takes one.
+/// The rows of a query node: a mapping where the node takes one row.
 fn rows(flow: &Flow, name: &str, node: &RecordedNode) -> Option<String> {
     let rows = node.rows.as_ref()?;
     let work = flow.nodes.iter().find(|node| node.id.as_str() == name).map(|node| &node.work);
@@ -98,7 +98,7 @@ fn expectation(record: &Record, text: &mut String) {
     section(text, "      ", "fired", fired);
 }
 
-/// What is expected of a value of the body: without the parts that are redacted; a list with such parts not at all.
+/// What is expected of a value of the body: without redacted fields. A list with such fields is left out.
 fn expected(value: &Value) -> Option<Value> {
     match value {
         Value::Text(text) if &**text == REDACTED => None,
@@ -135,7 +135,7 @@ fn line(text: &mut String, line: &str) {
     writeln!(text, "{line}").unwrap_or_default();
 }
 
-/// `path` as it is named from `directory`, whatever links lead to either; in full where that cannot be found out.
+/// `path` relative to `directory`, with symbolic links resolved; absolute where that fails.
 fn relative(path: &Path, directory: &Path) -> PathBuf {
     let here = |directory: &Path| if directory == Path::new("") { Path::new(".") } else { directory }.canonicalize();
     let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else { return path.to_owned() };

@@ -1,4 +1,4 @@
-//! Runs tests side by side, a thread a core.
+//! Runs tests in parallel, one thread for each core.
 
 use std::num::NonZeroUsize;
 use std::sync::Mutex;
@@ -14,27 +14,27 @@ use crate::flow::explain::Explanation;
 use crate::flow::offline::{CaseError, OfflineEngines};
 use crate::grl::Limits;
 
-/// What came of one test.
+/// The result of one test.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The position of its file in what was run.
     pub suite: usize,
     /// The position of the test in its file.
     pub test: usize,
-    /// What is not as expected; nothing where it passed.
+    /// The differences from the expectation; empty where it passed.
     pub mismatches: Vec<Mismatch>,
     /// How long it took.
     pub took: Duration,
 }
 
 impl Outcome {
-    /// Whether everything is as expected.
+    /// Whether there is no difference.
     pub fn passed(&self) -> bool {
         self.mismatches.is_empty()
     }
 }
 
-/// Runs every test of `suites` whose name `wanted` takes. The outcomes come in the order of the files, with what they covered.
+/// Runs every test of `suites` whose name `wanted` accepts. The outcomes are in the order of the files.
 pub fn run(suites: &[Suite], limits: &Limits, wanted: impl Fn(&str) -> bool + Sync) -> (Vec<Outcome>, Coverage) {
     let tests: Vec<(usize, usize)> = suites
         .iter()

@@ -29,7 +29,7 @@ pub struct Suite {
 pub struct Test {
     /// Its name.
     pub name: String,
-    /// Where it stands.
+    /// Its place in the file.
     pub span: Span,
     /// What the decision is made from.
     pub case: Case,
@@ -98,7 +98,7 @@ fn choose(flows: Vec<Flow>, name: Option<&str>, place: &Span) -> Result<Flow, Di
         (Some(flow), None) if count == 1 => Ok(flow),
         (Some(_), None) => {
             let error = Diagnostic::error("several-flows", place, "the graph holds several flows");
-            Err(error.help(format!("say which, such as `flow: {}`", names.split(',').next().unwrap_or(""))))
+            Err(error.help(format!("name one, such as `flow: {}`", names.split(',').next().unwrap_or(""))))
         }
         (None, _) => {
             let message = format!("there is no flow `{}`", name.unwrap_or(""));
@@ -111,7 +111,7 @@ struct Reader<'a> {
     flow: &'a Flow,
     root: &'a Marked,
     types: &'a BTreeMap<String, BTreeMap<String, String>>,
-    /// That of the service.
+    /// The time zone of the service.
     zone: &'a TimeZone,
 }
 
@@ -161,14 +161,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The node a key names, where it asks a database.
+    /// The query node that a key names.
     fn query(&self, name: &str, place: &Span, found: &mut Diagnostics) -> Option<(&NodeId, &QueryNode)> {
         let node = self.flow.nodes.iter().find(|node| node.id.as_str() == name);
         match node.map(|node| (&node.id, &node.work)) {
             Some((id, Work::Query(query))) => Some((id, query)),
             Some((_, Work::Rules(_))) => {
-                let message = format!("`{name}` runs rules: it has no rows");
-                let help = "give rows to the nodes it reads; what it makes of them is what the test is about";
+                let message = format!("`{name}` is a rule node and has no rows");
+                let help = "give rows to the query nodes that it reads";
                 found.push(Diagnostic::error("no-query-node", place, message).help(help));
                 None
             }
@@ -249,12 +249,12 @@ impl Reader<'_> {
             return None;
         }
         if let Some((name, value)) = fields.iter().find(|(_, value)| value.as_text() == Some(REDACTED)) {
-            let message = format!("the value of `{name}` is redacted: it is not in the recording");
-            let help = "write a made-up value in its place, and what the test then expects";
+            let message = format!("the value of `{name}` is redacted, so the recording does not hold it");
+            let help = "write a value of your own, and adapt what the test expects";
             found.push(Diagnostic::error("redacted-value", value.head(), message).help(help));
             return None;
         }
-        // As the query orders its columns, where that is known.
+        // In the order of the query, where its columns are known.
         fields.sort_by_key(|(name, _)| known.iter().position(|known| known == name));
         let record = fields.into_iter().map(|(name, value)| Some((name.into(), graph::literal(value, found)?)));
         let record = record.collect::<Option<Record>>()?;
@@ -300,7 +300,7 @@ impl Reader<'_> {
         expect
     }
 
-    /// That the rules a test names exist.
+    /// Checks that the rules that a test names exist.
     fn check_rules(&self, entry: &Entry, rules: &BTreeMap<String, Vec<String>>, found: &mut Diagnostics) {
         let node = self.flow.nodes.iter().find(|node| node.id.as_str() == entry.key());
         let Some(Work::Rules(node)) = node.map(|node| &node.work) else {

@@ -1,4 +1,4 @@
-//! Whether what came of a test is what must come of it.
+//! Compares the result of a test with its expectation.
 
 use super::keys::Expectation;
 use crate::flow::explain::Explanation;
@@ -6,20 +6,20 @@ use crate::flow::{Decision, FlowError};
 use crate::records::{Change, unmet};
 use crate::types::{NodeId, Value};
 
-/// One thing that is not as expected.
+/// One difference from the expectation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mismatch {
-    /// What: `status`, `purchase_order.total_cost`, `rules of create_po`.
+    /// What differs: `status`, `purchase_order.total_cost`, `rules fired in create_po`.
     pub what: String,
     /// What was expected.
     pub expected: String,
     /// What was found.
     pub found: String,
-    /// Why that is so, as far as it is known.
+    /// Why, as far as it is known.
     pub because: Vec<String>,
 }
 
-/// Everything that is not as expected.
+/// All differences from the expectation.
 pub(super) fn compare(
     expect: &Expectation,
     result: &Result<Decision, FlowError>,

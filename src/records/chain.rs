@@ -1,11 +1,11 @@
 //! The hash chain of a file of records: each line holds a number and the SHA-256 of the line before it.
 //!
-//! A changed, removed or reordered line then contradicts the line after it, which `verify` finds. A file that is put aside
-//! ends in a *seal*: an Ed25519 signature (RFC 8032) of the digest of its last line, where a key is configured. Without a
-//! seal, whoever may write the file can compute a new chain, and lines removed from its end are not missed.
+//! A changed, removed or reordered line contradicts the line after it, and `verify` reports it. Where a key is configured, a
+//! rotated file ends in a *seal*: an Ed25519 signature (RFC 8032) of the digest of its last line. Without a seal, a user who may
+//! write the file can compute a new chain, and lines removed from its end are not noticed.
 //!
 //! A line that a crash cut off is not part of the chain. The line after it holds its digest as `torn`, so that no other line
-//! can pass for one that was cut off.
+//! can pass for one that a crash cut off.
 
 use std::fs::File;
 use std::io;
@@ -21,9 +21,9 @@ use sha2::{Digest as _, Sha256};
 use super::file::Tail;
 use crate::types::hex;
 
-/// What the first record of a chain holds instead of a digest.
+/// The digest in the first line of a chain.
 pub(super) const START: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// What stands before the 32 bytes of an Ed25519 public key in DER (RFC 8410).
+/// The DER prefix of the 32 bytes of an Ed25519 public key (RFC 8410).
 const PUBLIC_KEY_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The members of a line that link it to the line before.
@@ -33,12 +33,12 @@ pub struct Link {
     pub n: u64,
     /// The SHA-256 of the line before it, without its line break, in hexadecimal; zeros in the first line.
     pub prev: String,
-    /// The SHA-256 of what stands between the two, where a crash cut off a line.
+    /// The SHA-256 of the line that a crash cut off between the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub torn: Option<String>,
 }
 
-/// The last line of a file that was put aside: a signature of all that is before it.
+/// The last line of a rotated file: a signature of everything before it.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Seal {
     /// The version of the format.
@@ -51,13 +51,13 @@ pub(super) struct Seal {
 }
 
 impl Seal {
-    /// What is signed.
+    /// The signed text.
     pub(super) fn message(link: &Link) -> String {
         format!("tributary records\n{}\n{}\n{}", link.n, link.prev, link.torn.as_deref().unwrap_or(""))
     }
 }
 
-/// Why there is no chain.
+/// Why a file cannot be chained.
 #[derive(Debug, thiserror::Error)]
 pub enum ChainError {
     /// Another process writes the same file.
@@ -102,7 +102,7 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// Goes on with the chain whose records end in `tail`.
+    /// Continues the chain whose records end in `tail`.
     pub(super) fn open(path: &Path, tail: &Tail, key: Option<&Path>) -> Result<Self, ChainError> {
         let key = key.map(signing_key).transpose()?;
         let lock = lock(path)?;
@@ -110,17 +110,17 @@ impl Chain {
         Ok(Self { next, key, _lock: lock })
     }
 
-    /// What the next line holds.
+    /// The link of the next line.
     pub(super) fn link(&self) -> &Link {
         &self.next
     }
 
-    /// `line` was added.
+    /// Advances past `line`, which was added.
     pub(super) fn add(&mut self, line: &str) {
         self.next = Link { n: self.next.n.saturating_add(1), prev: digest(line.as_bytes()), torn: None };
     }
 
-    /// Goes on after what the file holds now: writing to it failed.
+    /// Continues after the present end of the file, once a write has failed.
     pub(super) fn resume(&mut self, tail: &Tail) {
         if let Some(next) = after(tail).filter(|_| *tail != Tail::default()) {
             self.next = next;
@@ -151,7 +151,7 @@ impl PublicKey {
         key.map(|key| Self(key.to_vec())).ok_or_else(|| bad("it is not an Ed25519 public key".to_owned()))
     }
 
-    /// Whether `seal` was made with the private key of this one.
+    /// Whether the private key of this one made `seal`.
     pub(super) fn verifies(&self, seal: &Seal) -> bool {
         let key = UnparsedPublicKey::new(&ED25519, &self.0);
         let signature = unhex(&seal.signature);
@@ -164,9 +164,9 @@ pub(super) fn digest(line: &[u8]) -> String {
     hex(&Sha256::digest(line))
 }
 
-/// What comes after `tail`; `None` where its last line is not part of a chain.
+/// The link of the line after `tail`; `None` where its last line is not part of a chain.
 fn after(tail: &Tail) -> Option<Link> {
-    // Only the line break was cut off from a line that is whole.
+    // The last line is complete except for its line break.
     let whole = serde_json::from_slice::<Link>(&tail.torn).ok().map(|link| (link, tail.torn.as_slice()));
     let torn = (whole.is_none() && !tail.torn.is_empty()).then(|| digest(&tail.torn));
     if whole.is_none() && tail.line.is_empty() {
@@ -179,7 +179,7 @@ fn after(tail: &Tail) -> Option<Link> {
     Some(Link { n: last.n.saturating_add(1), prev: digest(line), torn })
 }
 
-/// Locks the file beside the records by whose name a second process notices the first.
+/// Locks a file beside the records, so that no second process writes the same chain.
 fn lock(path: &Path) -> Result<Flock<File>, ChainError> {
     let mut name = path.to_owned().into_os_string();
     name.push(".lock");

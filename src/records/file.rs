@@ -1,15 +1,15 @@
-//! The file of records: `decisions.ndjson`, and beside it the files that were full, `decisions.ndjson.1` being the newest.
+//! The file of records, `decisions.ndjson`, and the rotated files beside it, of which `decisions.ndjson.1` is the newest.
 //!
 //! A write succeeds only if its lines can be read back from a file that still has a name. A file that was moved or deleted
-//! is recognised by its inode and opened again under the configured path. A line that a crash cut off is ended, so that
-//! it spoils no other line.
+//! is recognised by its inode and opened again under the configured path. A line that a crash cut off is ended before the
+//! next one.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Records hold rows: only their owner may read them.
+/// Records hold rows, so only their owner may read them.
 const MODE: u32 = 0o600;
 /// How many bytes are read at a time to find the end of a file's last line.
 const STEP: u64 = 1 << 16;
@@ -21,7 +21,7 @@ pub(super) struct RecordFile {
     keep: usize,
     open: File,
     length: u64,
-    /// Whether the last line has no line break, because writing it was interrupted.
+    /// Whether the last line has no line break because its write was interrupted.
     is_torn: bool,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct RecordFile {
 pub(super) struct Tail {
     /// The last line that has a line break.
     pub(super) line: Vec<u8>,
-    /// What follows that line: a line that was cut off.
+    /// The line after it, which was cut off.
     pub(super) torn: Vec<u8>,
 }
 
@@ -44,7 +44,7 @@ impl RecordFile {
         Ok(Self { path: path.to_owned(), max_bytes, keep, open, length, is_torn })
     }
 
-    /// Whether `more` bytes after those that are there make the file full.
+    /// Whether `more` bytes fill the file.
     pub(super) fn is_full_with(&self, more: usize) -> bool {
         self.length.saturating_add(more as u64) >= self.max_bytes
     }
@@ -52,7 +52,7 @@ impl RecordFile {
     /// Writes `lines`, each of which ends with a line break.
     ///
     /// # Errors
-    /// What the operating system says. Part of the lines may have been written.
+    /// Those of the operating system. Some of the lines may have been written.
     pub(super) fn write(&mut self, lines: &[u8]) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
@@ -61,7 +61,7 @@ impl RecordFile {
             self.reopen()?;
         }
         self.append(lines)?;
-        // What was deleted in the meantime cannot be read back.
+        // Lines in a file that has no name any more cannot be read back.
         if self.open.metadata().is_ok_and(|open| open.is_file() && open.nlink() == 0) {
             self.reopen()?;
             self.append(lines)?;
@@ -69,13 +69,13 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Opens the configured path again: the file may be another one, or none.
+    /// Opens the configured path again. The file may be another one, or new.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
         *self = Self::open(&self.path, self.max_bytes, self.keep)?;
         Ok(())
     }
 
-    /// Puts the file aside and begins a new one.
+    /// Rotates the file and starts a new one.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
         for number in (1..self.keep).rev() {
             rename(&aside(&self.path, number), &aside(&self.path, number + 1))?;
@@ -88,7 +88,7 @@ impl RecordFile {
         self.reopen()
     }
 
-    /// How the records end: the tail of the file, or of the newest one put aside where this one is empty.
+    /// The end of the records: the tail of the file, or of the newest rotated file where this one is empty.
     pub(super) fn tail(&self) -> io::Result<Tail> {
         match tail(&self.path)? {
             empty if empty == Tail::default() => match tail(&aside(&self.path, 1)) {
@@ -117,7 +117,7 @@ impl RecordFile {
     }
 }
 
-/// The file at `path` that was the `number`th to be put aside, counted from the newest.
+/// The rotated file of `path` with this number; 1 is the newest.
 pub(super) fn aside(path: &Path, number: usize) -> PathBuf {
     let mut name = path.to_owned().into_os_string();
     name.push(format!(".{number}"));
@@ -142,7 +142,7 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Reads the end of a file: as much of it as its last complete line takes.
+/// Reads the end of a file, as far back as its last complete line.
 fn tail(path: &Path) -> io::Result<Tail> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_file_is_put_aside_and_the_oldest_is_removed() {
+    fn a_full_file_is_rotated_and_the_oldest_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("deep/decisions.ndjson");
         let mut file = RecordFile::open(&path, 12, 2).unwrap();
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_cut_off_spoils_no_other_line() {
+    fn a_line_that_was_cut_off_leaves_the_next_line_intact() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("decisions.ndjson");
         std::fs::write(&path, "whole\ncut o").unwrap();

@@ -1,4 +1,4 @@
-//! A record as it is drawn over its flow.
+//! A record as an overlay of the picture of its flow.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::graph::picture::{NodeRun, Overlay, State};
 use crate::grl::Limits;
 use crate::types::NodeId;
 
-/// What `record` says of the nodes of `flow`, and the outcome that it ended in.
+/// The states of the nodes of `flow` in `record`, and its outcome.
 pub fn overlay(flow: &Flow, record: &Record, limits: &Limits) -> Overlay {
     let nodes = record.nodes.iter().filter_map(|(name, node)| Some((NodeId::parse(name).ok()?, run(node))));
     let status = record.status();
@@ -18,7 +18,7 @@ pub fn overlay(flow: &Flow, record: &Record, limits: &Limits) -> Overlay {
     Overlay { nodes: nodes.collect(), outcome, ending: status.or_else(error).unwrap_or_default() }
 }
 
-/// Several outcomes may have one status: which it was, deciding again tells; else it is the first of that status.
+/// Several outcomes may have one status. Deciding again shows which it was; else it is the first of that status.
 fn outcome(flow: &Flow, record: &Record, status: &str, limits: &Limits) -> Option<usize> {
     let has_status = |number: &usize| flow.outcomes.get(*number).is_some_and(|outcome| outcome.status == status);
     let again = Replay::new(std::slice::from_ref(flow), limits.clone()).decide(record).ok();

@@ -1,4 +1,4 @@
-//! From the threads that decide to the one that writes.
+//! Takes records from the threads that decide to the thread that writes.
 
 use std::io;
 use std::sync::Arc;
@@ -14,29 +14,29 @@ use super::entry::Entry;
 use super::sink::{RecorderError, Sink};
 use crate::config::{DomainConfig, RecordsConfig, WhenFull};
 
-/// The same trouble is logged at most this often.
-const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(1);
-/// A queue is never longer, whatever the configuration says.
-const MOST_QUEUED: usize = 1_000_000;
-/// The most records that are written together.
-const MOST_AT_ONCE: usize = 1_000;
+/// The shortest time between two log lines about the same problem.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest queue that can be configured.
+const MAX_QUEUE: usize = 1_000_000;
+/// The most records that are written at once.
+const MAX_BATCH: usize = 1_000;
 /// How long to wait before a file that could not be written is opened again.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// How recording goes.
+/// The state of the recorder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecorderStatus {
     /// Records written.
     pub written: u64,
     /// Records that were dropped because the queue was full.
     pub dropped: u64,
-    /// Decisions that waited for a place in the queue.
+    /// Decisions that waited because the queue was full.
     pub waited: u64,
     /// Records that could not be written.
     pub failed: u64,
     /// Records in the queue.
     pub queued: usize,
-    /// The last thing that went wrong.
+    /// The last error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
 }
@@ -48,8 +48,8 @@ struct Counts {
     waited: AtomicU64,
     failed: AtomicU64,
     last_error: ArcSwapOption<String>,
-    /// When something was last complained of, in milliseconds since `began`, plus one.
-    last_complaint: AtomicU64,
+    /// When a problem was last logged, in milliseconds since `began`, plus one.
+    last_logged: AtomicU64,
 }
 
 impl Counts {
@@ -61,23 +61,23 @@ impl Counts {
             waited: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             last_error: ArcSwapOption::empty(),
-            last_complaint: AtomicU64::new(0),
+            last_logged: AtomicU64::new(0),
         }
     }
 
-    /// Whether it is time to complain again.
-    fn may_complain(&self) -> bool {
+    /// Whether a problem may be logged again.
+    fn may_log(&self) -> bool {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        let last = self.last_complaint.load(Ordering::Relaxed);
-        let due = last == 0 || Duration::from_millis(now.saturating_sub(last)) >= BETWEEN_COMPLAINTS;
-        due && self.last_complaint.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let last = self.last_logged.load(Ordering::Relaxed);
+        let due = last == 0 || Duration::from_millis(now.saturating_sub(last)) >= LOG_INTERVAL;
+        due && self.last_logged.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 }
 
-/// What goes to the thread that writes.
+/// A message to the thread that writes.
 enum Message {
     Write(Box<Entry>),
-    /// End once everything before this is written.
+    /// End once every earlier message is written.
     Finish(oneshot::Sender<()>),
     /// Open the file again.
     Reopen,
@@ -92,13 +92,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Starts to record as `config` says, to a table of `database` where it names one; `None` where it says that nothing is recorded.
+    /// Starts to record as `config` says, to a table of `database` where it names one; `None` where recording is off.
     ///
     /// # Errors
     /// [`RecorderError`].
     pub fn start(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         let Some(sink) = Sink::open(config, database)? else { return Ok(None) };
-        let (queue, entries) = mpsc::channel(config.queue.clamp(1, MOST_QUEUED));
+        let (queue, entries) = mpsc::channel(config.queue.clamp(1, MAX_QUEUE));
         let counts = Arc::new(Counts::new());
         let writer = Writer { sink, redact: config.redact, counts: Arc::clone(&counts) };
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(entries));
@@ -106,7 +106,7 @@ impl Recorder {
         Ok(Some(Self { queue, when_full: config.when_full, counts }))
     }
 
-    /// Puts a run on record. Where the queue is full it drops it or waits, as configured, and counts and tells that.
+    /// Records a run. Where the queue is full, it drops the record or waits, as configured, and counts and logs that.
     pub async fn record(&self, entry: Entry) {
         let message = match self.queue.try_send(Message::Write(Box::new(entry))) {
             Ok(()) => return,
@@ -119,7 +119,7 @@ impl Recorder {
         match self.when_full {
             WhenFull::Drop => {
                 let dropped = self.counts.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-                if self.counts.may_complain() {
+                if self.counts.may_log() {
                     tracing::error!(
                         records.dropped = dropped,
                         "decision records are dropped: they cannot be written fast enough"
@@ -128,7 +128,7 @@ impl Recorder {
             }
             WhenFull::Wait => {
                 let waited = self.counts.waited.fetch_add(1, Ordering::Relaxed) + 1;
-                if self.counts.may_complain() {
+                if self.counts.may_log() {
                     tracing::warn!(records.waited = waited, "decisions wait for their records to be written");
                 }
                 if self.queue.send(message).await.is_err() {
@@ -138,7 +138,7 @@ impl Recorder {
         }
     }
 
-    /// How it goes.
+    /// The present state.
     pub fn status(&self) -> RecorderStatus {
         let counts = &self.counts;
         RecorderStatus {
@@ -151,13 +151,13 @@ impl Recorder {
         }
     }
 
-    /// Opens the file again, as log rotation asks for after it has moved the file. A moved file is noticed without this, too.
+    /// Opens the file again, after log rotation has moved it. A moved file is also noticed without this.
     pub async fn reopen(&self) {
         // The thread that writes ends only with the service.
         drop(self.queue.send(Message::Reopen).await);
     }
 
-    /// Waits, for at most `limit`, until everything that is in the queue has been written. Nothing is recorded after that.
+    /// Waits for at most `limit` until the queue has been written, and stops recording.
     pub async fn finish(&self, limit: Duration) {
         let (sender, done) = oneshot::channel();
         let all = async { self.queue.send(Message::Finish(sender)).await.is_ok() && done.await.is_ok() };
@@ -185,11 +185,11 @@ impl Writer {
                     Message::Finish(sender) => finished.push(sender),
                     Message::Reopen => self.reopen(),
                 }
-                next = if entries.len() < MOST_AT_ONCE { messages.try_recv().ok() } else { None };
+                next = if entries.len() < MAX_BATCH { messages.try_recv().ok() } else { None };
             }
             self.write(&entries);
             if !finished.is_empty() {
-                // The file is closed and unlocked before anybody goes on.
+                // The file is closed and unlocked before `finish` returns.
                 drop(self.sink);
                 finished.into_iter().for_each(|sender| sender.send(()).unwrap_or_default());
                 return;
@@ -197,29 +197,29 @@ impl Writer {
         }
     }
 
-    /// Counts as written what can be read back, and as failed what cannot.
+    /// Counts records that can be read back as written, and others as failed.
     fn write(&mut self, entries: &[Entry]) {
         let (written, outcome) = self.sink.write(entries, self.redact);
         self.counts.written.fetch_add(written as u64, Ordering::Relaxed);
         let Err(error) = outcome else { return };
         let failed = entries.len().saturating_sub(written) as u64;
         let failed = self.counts.failed.fetch_add(failed, Ordering::Relaxed) + failed;
-        self.complain(&error, failed);
-        std::thread::sleep(PAUSE);
+        self.report_error(&error, failed);
+        std::thread::sleep(RETRY_DELAY);
         if let Err(error) = self.sink.recover() {
-            self.complain(&error, failed);
+            self.report_error(&error, failed);
         }
     }
 
     fn reopen(&mut self) {
         if let Err(error) = self.sink.recover() {
-            self.complain(&error, self.counts.failed.load(Ordering::Relaxed));
+            self.report_error(&error, self.counts.failed.load(Ordering::Relaxed));
         }
     }
 
-    fn complain(&self, error: &io::Error, failed: u64) {
+    fn report_error(&self, error: &io::Error, failed: u64) {
         self.counts.last_error.store(Some(Arc::new(error.to_string())));
-        if self.counts.may_complain() {
+        if self.counts.may_log() {
             tracing::error!(records.failed = failed, %error, "decision records could not be written");
         }
     }

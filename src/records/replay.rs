@@ -1,4 +1,4 @@
-//! A record decided again.
+//! Records decided again.
 
 use super::compare::{Change, changes};
 use super::record::Record;
@@ -8,30 +8,30 @@ use crate::graph::Flow;
 use crate::grl::Limits;
 use crate::types::Value;
 
-/// What a record has become.
+/// What a replay of a record shows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Replayed {
-    /// The same, to the letter.
+    /// The same answer, to the letter.
     Same,
-    /// Something else, in these fields.
+    /// An answer that differs in these fields.
     Changed(Vec<Change>),
-    /// Nothing can be said, for this reason.
+    /// The record cannot be replayed, for this reason.
     Impossible(String),
 }
 
-/// Decides records again with the flows of today. One thread's.
+/// Decides records again with the present flows, on one thread.
 pub struct Replay<'a> {
     flows: &'a [Flow],
     engines: OfflineEngines,
 }
 
 impl<'a> Replay<'a> {
-    /// Replays with these flows, found by the names in the records.
+    /// Replays with these flows, which records name.
     pub fn new(flows: &'a [Flow], limits: Limits) -> Self {
         Self { flows, engines: OfflineEngines::new(limits) }
     }
 
-    /// Decides `record` again.
+    /// Decides `record` again and compares the answers.
     pub fn replay(&self, record: &Record) -> Replayed {
         match self.decide(record) {
             Ok(report) => compare(record, &report),
@@ -39,10 +39,10 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// The run of `record` with the flows of today.
+    /// Decides `record` again.
     ///
     /// # Errors
-    /// Why there can be none.
+    /// Why it cannot be decided.
     pub fn decide(&self, record: &Record) -> Result<Report, String> {
         if !record.redacted.is_empty() {
             return Err(format!("redacted columns are not in the record: {}", record.redacted.join(", ")));
@@ -50,10 +50,10 @@ impl<'a> Replay<'a> {
         if let Some(error) = &record.error
             && matches!(error.code.as_str(), "overloaded" | "internal_error" | "invalid_override")
         {
-            return Err(format!("it ended as `{}`, which the record does not explain", error.code));
+            return Err(format!("it ended as `{}`, whose cause is not in the record", error.code));
         }
         let flow = self.flows.iter().find(|flow| flow.name.as_str() == record.flow);
-        let flow = flow.ok_or_else(|| format!("there is no flow `{}` any more", record.flow))?;
+        let flow = flow.ok_or_else(|| format!("there is no flow `{}` now", record.flow))?;
         let case = record.case().map_err(|error| error.to_string())?;
         case.decide(flow, Detail::Answers, &self.engines).map_err(|error| error.to_string())
     }

@@ -1,4 +1,4 @@
-//! Where records are written to.
+//! The destinations of records: a file, standard output or a table.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub enum RecorderError {
     },
 }
 
-/// Where records are written to.
+/// The destination of records.
 pub(super) enum Sink {
     Stdout,
     File(Box<ChainedFile>),
@@ -41,7 +41,7 @@ pub(super) enum Sink {
 }
 
 impl Sink {
-    /// Opens what `config` names; `None` where nothing is recorded.
+    /// Opens the destination that `config` names; `None` where recording is off.
     pub(super) fn open(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         Ok(match config.to {
             RecordsTo::Table => {
@@ -54,7 +54,7 @@ impl Sink {
         })
     }
 
-    /// Writes `entries` and gives how many of them, from the first on, are certain to be readable.
+    /// Writes `entries`. The number is how many of them, from the first on, can be read back.
     pub(super) fn write(&mut self, entries: &[Entry], redact: bool) -> (usize, io::Result<()>) {
         let mut written = 0;
         let outcome = match self {
@@ -65,7 +65,7 @@ impl Sink {
         (written, outcome)
     }
 
-    /// Opens again what could not be written to, or what was moved.
+    /// Opens a file again that could not be written or was moved.
     pub(super) fn recover(&mut self) -> io::Result<()> {
         match self {
             Self::Stdout | Self::Table(_) => Ok(()),
@@ -87,7 +87,7 @@ fn to_stdout(entries: &[Entry], redact: bool, written: &mut usize) -> io::Result
     Ok(())
 }
 
-/// A file of records, and the chain through its lines where one is configured.
+/// A file of records, with a hash chain where one is configured.
 pub(super) struct ChainedFile {
     file: RecordFile,
     chain: Option<Chain>,
@@ -127,7 +127,7 @@ impl ChainedFile {
         Ok(())
     }
 
-    /// Puts the full file aside, under a seal where there is a key.
+    /// Rotates the full file, with a seal where a key is configured.
     fn rotate(&mut self) -> io::Result<()> {
         if let Some(chain) = &mut self.chain
             && let Some(seal) = chain.seal()

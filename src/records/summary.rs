@@ -1,4 +1,4 @@
-//! What a replay comes to: how many decisions change, from which outcome to which, and by what amounts.
+//! The summary of a replay: how many decisions change, from which outcome to which, and by what amounts.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use super::record::Record;
 use super::replay::Replayed;
 use crate::types::{Decimal, Value};
 
-/// What a replay comes to.
+/// The summary of a replay.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Summary {
     /// Records that were read.
     pub records: usize,
-    /// Decided as before, to the letter.
+    /// Records with the same answer.
     pub same: usize,
-    /// Decided otherwise.
+    /// Records with another answer.
     pub changed: usize,
-    /// Not decided: what was recorded is not enough.
+    /// Records that cannot be replayed.
     pub impossible: usize,
-    /// Why not, and how often.
+    /// By reason: how many cannot be replayed.
     pub reasons: BTreeMap<String, usize>,
-    /// By `before -> after`: how often an outcome became another.
+    /// By `before -> after`: how often the outcome changes.
     pub outcomes: BTreeMap<String, usize>,
     /// By field: what changes.
     pub fields: BTreeMap<String, FieldSummary>,
@@ -31,12 +31,12 @@ pub struct Summary {
 /// What changes in one field.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct FieldSummary {
-    /// In how many decisions.
+    /// In how many decisions it changes.
     pub changed: usize,
-    /// The sum of the numbers that were there, over the decisions that change.
+    /// The sum of the numbers before, over the decisions that change.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// The sum of those that are there now.
+    /// The sum of the numbers now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
     /// The difference of the two.
@@ -102,7 +102,7 @@ fn number(value: &Value) -> Option<Decimal> {
     }
 }
 
-/// Adds to a sum, or takes away from it. A sum of too many digits stays what it was.
+/// Adds to a sum, or subtracts from it. A sum that would have too many digits stays as it is.
 fn sum(total: &mut Option<Value>, number: Option<&Decimal>, taken: bool) {
     let Some(number) = number else { return };
     let before = match total {

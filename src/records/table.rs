@@ -1,7 +1,7 @@
 //! Records in a table of a PostgreSQL database.
 //!
-//! A batch is one transaction, and counts as written once it is committed. A batch whose COMMIT was lost is written again:
-//! the ids of its rows stay the same, so that no record is there twice.
+//! A batch is one transaction and counts as written once it is committed. A batch whose COMMIT was lost is written again under
+//! the same row ids, so that no record is stored twice.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ CREATE INDEX ON decision_records (flow, at);
 -- GRANT INSERT, SELECT (id) ON decision_records TO tributary_records;
 ";
 
-/// How long a database that is away is tried again before its records count as failed.
+/// How long writes to an unavailable database are retried before its records count as failed.
 const RETRY_FOR: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

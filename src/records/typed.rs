@@ -1,13 +1,13 @@
-//! What JSON alone would confuse: a date and a text, a decimal without fraction and an integer.
+//! The types that JSON loses: a date becomes text, a decimal without fraction an integer.
 //!
 //! The rows of a node are kept as plain JSON, and beside them a hint for each column that needs one: `date`, `timestamp`
-//! or `decimal`, with `[]` behind it where the column holds lists.
+//! or `decimal`, followed by `[]` where the column holds lists.
 
 use std::collections::BTreeMap;
 
 use crate::types::{Decimal, FieldName, Record, Value, parse_moment};
 
-/// By column: what its JSON does not tell.
+/// By column: the type that its JSON loses.
 pub fn hints(rows: &[Value]) -> BTreeMap<String, String> {
     let mut hints: BTreeMap<String, String> = BTreeMap::new();
     for row in rows {
@@ -31,10 +31,10 @@ fn hint(value: &Value) -> Option<String> {
     }
 }
 
-/// A row as its database gave it, from its JSON and the hints of its columns.
+/// A row with the types of its database, from its JSON and the hints of its columns.
 ///
 /// # Errors
-/// The column whose value is not what its hint says, and what it is.
+/// The column whose value is not of its hinted type, and the value.
 pub fn restore(row: &Value, hints: &BTreeMap<String, String>) -> Result<Value, String> {
     let Value::Map(record) = row else { return Ok(row.clone()) };
     let field = |(name, value): (&FieldName, &Value)| {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_json_confuses_comes_back_as_it_was() {
+    fn types_that_json_loses_are_restored() {
         let date = |text: &str| Value::Date(text.parse().unwrap());
         let row = Value::map([
             (FieldName::from("due"), date("2026-02-28")),

@@ -1,4 +1,4 @@
-//! Whether files of records are complete and unchanged, by their hash chain.
+//! Verifies by their hash chain that files of records are complete and unchanged.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -14,13 +14,13 @@ use super::file::aside;
 pub struct Verified {
     /// Files read.
     pub files: usize,
-    /// Records that are as they were written.
+    /// Unchanged records.
     pub records: u64,
     /// Lines that a crash cut off.
     pub torn: u64,
-    /// Seals whose signature is right, or that were not held against a key.
+    /// Seals whose signature is valid, or that were not checked because no key was given.
     pub seals: u64,
-    /// The number of the first record: above 1 where older files are not there.
+    /// The number of the first record: above 1 where older files were removed.
     pub first: u64,
     /// The number of the last line.
     pub last: u64,
@@ -48,13 +48,13 @@ pub enum Broken {
     },
 }
 
-/// Verifies the records at `path`, together with the older files that were put aside beside it.
+/// Verifies the records at `path` and in the rotated files beside it.
 ///
 /// # Errors
 /// [`Broken`] with the first line that was changed, removed, added or moved.
 pub fn verify(path: &Path, key: Option<&PublicKey>) -> Result<Verified, Broken> {
     let mut files: Vec<PathBuf> =
-        (1..MOST_FILES).map(|number| aside(path, number)).take_while(|file| file.exists()).collect();
+        (1..MAX_FILES).map(|number| aside(path, number)).take_while(|file| file.exists()).collect();
     files.reverse();
     files.push(path.to_owned());
     let mut walk = Walk { key, verified: Verified::default(), before: None, torn: None };
@@ -62,7 +62,7 @@ pub fn verify(path: &Path, key: Option<&PublicKey>) -> Result<Verified, Broken> 
         walk.file(file)?;
     }
     match walk.torn {
-        // The last line is cut off while the service writes it, or was by a crash.
+        // The last line may be incomplete: the service is writing it, or a crash cut it off.
         Some((place, _)) if !place.starts_with(&path.display().to_string()) => {
             Err(Broken::Line { place, what: CHANGED.to_owned() })
         }
@@ -70,8 +70,8 @@ pub fn verify(path: &Path, key: Option<&PublicKey>) -> Result<Verified, Broken> 
     }
 }
 
-/// More files than any setting keeps.
-const MOST_FILES: usize = 1 << 30;
+/// More files than any configuration keeps.
+const MAX_FILES: usize = 1 << 30;
 const CHANGED: &str = "this line was changed: it does not have the digest that the line after it holds";
 
 struct Walk<'a> {
@@ -128,7 +128,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Whether a line comes right after the one before.
+    /// Checks that a line follows the one before.
     fn follows(&mut self, link: &Link, place: &str) -> Result<(), Broken> {
         let Some((before, n, digest)) = &self.before else {
             self.verified.first = link.n;

@@ -1,6 +1,6 @@
-//! Generated rules, decided by us and by rust-rule-engine's own parser and evaluator, on the part of the language where
-//! that one can be trusted: whole numbers and truths, spaced operators, conditions of one kind of joint, literal assignments,
-//! one rule a fact, every rule once.
+//! Generated rules, decided by our evaluator and by rust-rule-engine's own parser and evaluator, in the part of the language
+//! that the latter evaluates correctly: integers and booleans, operators between spaces, conditions with only `&&` or only `||`,
+//! literal assignments, one rule for each fact, each rule once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -53,7 +53,7 @@ impl Case {
         [Value::Integer(alpha), Value::Integer(beta), Value::Integer(gamma), Value::Boolean(self.truth)]
     }
 
-    /// What we make of it.
+    /// The facts by our evaluator.
     fn ours(&self) -> BTreeMap<String, i64> {
         let types = [Type::Integer, Type::Integer, Type::Integer, Type::Boolean];
         let fields = FIELDS.iter().zip(types).map(|(name, ty)| (FieldName::from(*name), ty));
@@ -72,7 +72,7 @@ impl Case {
         facts.iter().map(|(name, value)| (name.to_string(), value.to_string().parse().unwrap())).collect()
     }
 
-    /// What rust-rule-engine makes of it.
+    /// The facts by rust-rule-engine's.
     fn theirs(&self) -> BTreeMap<String, i64> {
         let knowledge = KnowledgeBase::new("generated");
         for rule in GRLParser::parse_rules(&self.text("Out.")).unwrap() {

@@ -1,4 +1,4 @@
-//! The same from the command line: `run --explain/--set/--flip/--record-test`, `replay`, `test`.
+//! Explanations, replays and flow tests on the command line: `run --explain/--set/--flip/--record-test`, `replay`, `test`.
 
 use serde_json::Value as Json;
 
@@ -13,7 +13,7 @@ fn run(environment: &[(String, String)], arguments: &[&str]) -> (i32, String, St
 const PRODUCT: [&str; 3] = ["run", "--input", "product_id=PROD-001"];
 
 #[actix_web::test]
-async fn run_explains_asks_what_if_and_finds_the_turning_point() {
+async fn run_explains_replaces_facts_and_finds_where_the_outcome_changes() {
     let databases = SampleDatabases::create().await;
     let environment = databases.environment();
     let decide = |more: &[&str]| run(&environment, &[&PRODUCT, more].concat());
@@ -72,7 +72,7 @@ async fn a_decision_becomes_a_test_that_passes_and_fails_once_the_rules_change()
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
     let (code, _, errors) = run(&environment, &[&PRODUCT[..], &["--record-test", &path]].concat());
     assert!(code == 1 && errors.contains("is there already"), "{errors}");
-    // A failure is a decision worth keeping, too.
+    // A failure can be recorded as a test, too.
     let missing = directory.path().join("missing.test.yaml").display().to_string();
     run(&environment, &["run", "--input", "product_id=NOPE", "--record-test", &missing]);
     assert_eq!(run(&[], &["test", &missing]).0, 0, "{}", std::fs::read_to_string(&missing).expect("the test"));
@@ -106,7 +106,7 @@ fn the_shipped_flow_is_tested_on_both_sides_of_every_rule() {
 }
 
 #[test]
-fn a_test_that_could_not_mean_anything_is_refused_with_its_place() {
+fn errors_in_a_test_file_are_all_reported_with_their_places() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("faulty.test.yaml");
     let graph = repository().join("graph.yaml");
@@ -120,7 +120,7 @@ fn a_test_that_could_not_mean_anything_is_refused_with_its_place() {
 }
 
 #[actix_web::test]
-async fn a_rule_change_is_replayed_over_what_was_decided() {
+async fn a_changed_rule_is_replayed_over_recorded_decisions() {
     let databases = SampleDatabases::create().await;
     let environment = databases.environment();
     let directory = tempfile::tempdir().expect("a directory");
@@ -167,7 +167,7 @@ async fn a_rule_change_is_replayed_over_what_was_decided() {
 }
 
 #[actix_web::test]
-async fn a_decision_on_record_is_drawn() {
+async fn a_recorded_decision_is_drawn_over_its_graph() {
     let databases = SampleDatabases::create().await;
     let environment = databases.environment();
     let directory = tempfile::tempdir().expect("a directory");

@@ -108,7 +108,7 @@ async fn the_three_products_are_explained() {
 }
 
 #[actix_web::test]
-async fn a_comparison_that_failed_is_told_with_its_operands_and_the_difference() {
+async fn a_false_comparison_is_explained_with_its_operands_and_the_difference() {
     let (_databases, app) = TestApp::shipped().await;
     let answer = explained(&app, "PROD-001").await;
     let node = answer["explain"]["nodes"].as_array().expect("nodes").iter().find(|node| node["node"] == "create_po");
@@ -118,7 +118,7 @@ async fn a_comparison_that_failed_is_told_with_its_operands_and_the_difference()
 }
 
 #[actix_web::test]
-async fn failures_are_explained_as_far_as_they_came() {
+async fn a_failed_run_is_explained_up_to_its_failure() {
     let (databases, app) = TestApp::shipped().await;
     let inventory = databases.database("inventory_db");
     inventory.run("ALTER TABLE inventory DROP CONSTRAINT inventory_available_qty_check").await;
@@ -148,7 +148,7 @@ async fn failures_are_explained_as_far_as_they_came() {
 }
 
 #[actix_web::test]
-async fn redacted_columns_and_what_rules_make_of_them_are_not_shown() {
+async fn redacted_columns_and_facts_made_of_them_are_not_shown() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = copy_shipped(directory.path(), str::to_owned);
     let graph = std::fs::read_to_string(repository().join("graph.yaml")).expect("the graph");
@@ -158,7 +158,7 @@ async fn redacted_columns_and_what_rules_make_of_them_are_not_shown() {
     std::fs::write(&path, redacting).expect("written");
     let (_databases, app) = TestApp::shipped_with(|setup| Setup { graphs: vec![path], ..setup }).await;
     let answer = explained(&app, "PROD-002").await;
-    // What the outcome's body says is the author's choice; the explanation shows nothing of it.
+    // The author chooses the outcome's body. The explanation does not show its redacted values.
     assert_eq!(answer["purchase_order"]["total_cost"].to_string(), "20675.00");
     let mut explain = answer["explain"].clone();
     for node in explain["nodes"].as_array_mut().expect("nodes") {

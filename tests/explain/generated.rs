@@ -1,4 +1,4 @@
-//! Generated flows: two query nodes, one node of rules, an outcome that tells all its facts.
+//! Generated flows: two query nodes, one node of rules, an outcome that shows all its facts.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Replay, flip, replaced facts and recorded tests say what is so, and what they cannot say.
+//! Replays, searches, replaced facts and recorded tests are correct, and report what they cannot determine.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,7 +49,7 @@ outcomes: [{ status: ok, when: 'a.x == b.y' }]
         let answer: Json = serde_json::from_str(&answer).unwrap_or_else(|_| panic!("{errors}"));
         assert_eq!(answer["degraded"], serde_json::json!(["b", "a"]));
     }
-    // An earlier version recorded them as they failed.
+    // An earlier version recorded them in the order in which they failed.
     let records = std::fs::read_to_string(directory.path().join("rec.ndjson")).expect("records");
     let earlier = records.replace(r#""degraded":["b","a"]"#, r#""degraded":["a","b"]"#);
     assert_ne!(records, earlier);
@@ -59,7 +59,7 @@ outcomes: [{ status: ok, when: 'a.x == b.y' }]
 }
 
 #[actix_web::test]
-async fn a_recorded_not_found_replays_although_other_nodes_never_began() {
+async fn a_recorded_not_found_replays_although_other_nodes_did_not_start() {
     let graph = "
 flow: gone
 input: { n: { type: integer } }
@@ -114,7 +114,7 @@ async fn flip_asks_the_databases_where_a_query_depends_on_the_fact() {
 }
 
 #[actix_web::test]
-async fn flip_says_from_where_it_could_not_search_and_because_of_which_node() {
+async fn flip_reports_where_the_search_stopped_and_at_which_node() {
     let database = Database::empty().await;
     let graph = FLIP.replace("QUERY", "SELECT ARRAY[1 / $1::text::int] AS list");
     let directory = files(&[("graph.yaml", &graph), ("r.grl", FLIP_RULES)]);
@@ -123,13 +123,13 @@ async fn flip_says_from_where_it_could_not_search_and_because_of_which_node() {
     let flip = &serde_json::from_str::<Json>(&text).unwrap_or_else(|_| panic!("{errors}"))["flip"];
     assert_eq!((&flip["below"], &flip["below_bound"]["last"]), (&Json::Null, &Json::from(600)), "{flip}");
     let why = flip["below_bound"]["why"].as_str().expect("a reason");
-    assert!(why.contains("node `words` asks with other parameters") && why.contains("22012"), "{why}");
+    assert!(why.contains("node `words` runs its query with other parameters") && why.contains("22012"), "{why}");
     let (_, text, _) = run(directory.path(), Some(&database), arguments.get(..5).expect("without a format"));
     assert!(text.contains("down from there it could not be searched: node `words`"), "{text}");
 }
 
 #[actix_web::test]
-async fn replaced_inputs_are_held_against_the_limits_of_requests() {
+async fn replaced_inputs_have_the_limits_of_requests() {
     let graph = r#"
 flow: limits
 input:
@@ -206,7 +206,7 @@ outcomes: [{ status: ok, when: 'r.m >= 0' }]
 }
 
 #[actix_web::test]
-async fn what_a_graph_redacts_is_in_no_record_and_in_no_recorded_test() {
+async fn redacted_values_are_in_no_record_and_in_no_recorded_test() {
     let graph = "
 flow: salary
 input: { n: { type: integer } }
@@ -235,7 +235,7 @@ outcomes:
     let (_, text, _) = run(directory.path(), None, &["replay", "rec.ndjson"]);
     assert!(text.contains("cannot be replayed: redacted columns are not in the record: person.salary"), "{text}");
     let (code, _, errors) = run(directory.path(), None, &["test", "it.test.yaml"]);
-    assert!(code == 1 && errors.contains("redacted-value") && errors.contains("write a made-up value"), "{errors}");
+    assert!(code == 1 && errors.contains("redacted-value") && errors.contains("write a value of your own"), "{errors}");
     let filled = read("it.test.yaml").replace("\"(redacted)\"", "4000");
     std::fs::write(directory.path().join("it.test.yaml"), filled).expect("written");
     let (code, text, errors) = run(directory.path(), None, &["test", "it.test.yaml"]);

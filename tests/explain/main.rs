@@ -1,4 +1,4 @@
-//! Decisions that say why, are put on record, decided again, and tested without databases.
+//! Decisions are explained, recorded, replayed, and tested without databases.
 
 #![allow(
     clippy::expect_used,

@@ -59,7 +59,7 @@ proptest! {
     }
 }
 
-/// What is said of the rules is consistent with what they did.
+/// The explanation is consistent with what the rules did.
 fn check(case: &Case, explanation: &Explanation) -> Result<(), TestCaseError> {
     let node = explanation.nodes.iter().find(|node| node.node.as_str() == "r").unwrap();
     let (Some(fired), Some(not_fired)) = (&node.fired, &node.not_fired) else { return Ok(()) };
@@ -73,7 +73,7 @@ fn check(case: &Case, explanation: &Explanation) -> Result<(), TestCaseError> {
     for rule in not_fired {
         prop_assert!(!rule.because.is_empty(), "{} has no reason\n{}", rule.rule, case.rules);
     }
-    // What a rule found before is what the last one left behind.
+    // The value before a rule is the value after the last one.
     let mut facts: std::collections::HashMap<String, String> =
         [("total".to_owned(), "0".to_owned()), ("note".to_owned(), String::new())].into();
     for change in fired.iter().flat_map(|rule| &rule.facts) {

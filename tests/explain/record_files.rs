@@ -1,4 +1,4 @@
-//! Files of records: every record that counts as written can be read back, and a changed file does not pass for a complete one.
+//! Files of records: every record that counts as written can be read back, and changed files are detected.
 
 use std::path::{Path, PathBuf};
 
@@ -126,7 +126,7 @@ async fn a_torn_last_line_loses_only_that_line() {
     }
 }
 
-/// The lines of a chain through several files, and what `verify` says after `change`.
+/// Verifies the lines of a chain through several files after `change`.
 async fn verified(change: impl FnOnce(&Path)) -> Result<Verified, String> {
     let recording = Recording::with(", chain: true, max_bytes: 1000");
     recording.decide(0, 6).await;
@@ -143,14 +143,14 @@ fn edit(path: &Path, change: impl FnOnce(&mut Vec<String>)) {
     std::fs::write(path, lines.into_iter().map(|line| line + "\n").collect::<String>()).unwrap();
 }
 
-/// The file that was put aside first.
+/// The first rotated file.
 fn oldest(path: &Path) -> PathBuf {
     let aside = |number: usize| PathBuf::from(format!("{}.{number}", path.display()));
     (1..100).map(aside).take_while(|file| file.exists()).last().unwrap()
 }
 
 #[actix_web::test]
-async fn a_chain_holds_over_rotations_and_restarts_and_names_the_first_line_that_was_tampered_with() {
+async fn a_chain_continues_over_rotations_and_restarts_and_shows_the_first_changed_line() {
     let complete = verified(|_| {}).await.unwrap();
     assert_eq!((complete.records, complete.first, complete.last), (9, 1, 9));
     assert!(complete.files > 1);
@@ -178,7 +178,7 @@ fn program(arguments: &[&str]) -> (i32, String, String) {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_put_aside_is_signed_and_only_the_right_key_verifies_it() {
+async fn a_rotated_file_is_signed_and_only_its_key_verifies_it() {
     let recording = Recording::with(", chain: true, max_bytes: 1000, signing_key: records.key");
     let directory = recording.directory.path();
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
@@ -200,14 +200,14 @@ async fn a_file_that_is_put_aside_is_signed_and_only_the_right_key_verifies_it()
     assert!(text.contains("was not made with the private key"), "{text}");
     let key = PublicKey::read(&directory.join("records.key")).err().map(|error| error.to_string());
     assert!(key.is_some_and(|error| error.contains("records.key")));
-    // Replay passes over seals.
+    // Replay skips seals.
     let graph = directory.join("graph.yaml").display().to_string();
     let (code, text, errors) = program(&["replay", &format!("{path}.1"), "--graph", &graph]);
     assert_eq!((code, errors.as_str()), (0, ""), "{text}");
 }
 
 #[actix_web::test]
-async fn two_processes_do_not_write_one_chain_and_records_without_a_chain_do_not_begin_one() {
+async fn a_chain_has_one_writer_and_does_not_continue_records_without_a_chain() {
     let recording = Recording::with(", chain: true");
     let app = recording.start();
     let serve = || {
@@ -227,7 +227,7 @@ async fn two_processes_do_not_write_one_chain_and_records_without_a_chain_do_not
 }
 
 #[actix_web::test]
-async fn records_in_a_table_are_complete_and_there_once_while_the_database_ends_its_sessions() {
+async fn each_record_is_in_its_table_exactly_once_while_the_database_ends_its_sessions() {
     let database = Database::with(tributary::records::TABLE).await;
     let recording = Recording::with(", to: table, when_full: wait, queue: 8");
     let app = recording.start_with(&[("RECORDS_DB_URL", &database.url())]);
@@ -259,7 +259,7 @@ async fn records_in_a_table_are_complete_and_there_once_while_the_database_ends_
 }
 
 #[actix_web::test]
-async fn a_table_that_is_missing_costs_no_decision_and_the_remedy_shows_in_health() {
+async fn a_missing_table_fails_no_decision_and_health_shows_the_remedy() {
     let database = Database::empty().await;
     let app = Recording::with(", to: table").start_with(&[("RECORDS_DB_URL", &database.url())]);
     decide(&app, 1).await;

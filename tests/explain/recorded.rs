@@ -1,4 +1,4 @@
-//! Decisions on record: what is in a record, that it can be decided again, and what happens where the disk does not keep up.
+//! Recorded decisions: what a record holds, that it can be replayed, and what happens where the disk is too slow.
 
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ fn flows(graph: &Path) -> Vec<Flow> {
 }
 
 #[actix_web::test]
-async fn every_decision_and_every_failure_is_on_record_and_replays_to_the_letter() {
+async fn every_decision_and_every_failure_is_recorded_and_replays_to_the_letter() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("records/decisions.ndjson");
     let config = configuration(directory.path(), &format!("{{ to: file, path: {} }}", file.display()));
@@ -85,7 +85,7 @@ async fn every_decision_and_every_failure_is_on_record_and_replays_to_the_letter
 }
 
 #[actix_web::test]
-async fn what_was_not_recorded_is_never_guessed() {
+async fn an_incomplete_record_is_not_replayed() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("decisions.ndjson");
     let config = configuration(directory.path(), &format!("{{ to: file, path: {} }}", file.display()));
@@ -115,7 +115,7 @@ async fn what_was_not_recorded_is_never_guessed() {
     assert!(impossible(&shipped, &inputs).contains("inputs"));
 }
 
-/// A named pipe whose reader reads nothing yet: the slowest of disks.
+/// A named pipe that is not read yet, in place of a slow disk.
 struct SlowDisk {
     path: PathBuf,
     reader: std::fs::File,
@@ -131,7 +131,7 @@ impl SlowDisk {
         Self { path, reader }
     }
 
-    /// Reads all that has come so far.
+    /// Reads everything that was written so far, and counts its lines.
     fn drain(&mut self) -> usize {
         use std::io::Read;
         let mut all = Vec::new();
@@ -144,7 +144,7 @@ impl SlowDisk {
 }
 
 #[actix_web::test]
-async fn a_disk_that_is_too_slow_loses_records_and_not_unnoticed() {
+async fn records_that_a_slow_disk_drops_are_counted() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut disk = SlowDisk::make(directory.path());
     let config = configuration(directory.path(), &format!("{{ to: file, path: {}, queue: 4 }}", disk.path.display()));
@@ -163,7 +163,7 @@ async fn a_disk_that_is_too_slow_loses_records_and_not_unnoticed() {
 }
 
 #[actix_web::test]
-async fn a_decision_can_be_told_to_wait_for_its_record_and_that_shows() {
+async fn with_when_full_wait_decisions_wait_and_are_counted() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut disk = SlowDisk::make(directory.path());
     let config = configuration(
@@ -190,7 +190,7 @@ async fn a_decision_can_be_told_to_wait_for_its_record_and_that_shows() {
 }
 
 #[actix_web::test]
-async fn a_full_disk_is_told_and_costs_no_decision() {
+async fn a_full_disk_fails_no_decision_and_shows_in_health() {
     let directory = tempfile::tempdir().expect("a directory");
     let config = configuration(directory.path(), "{ to: file, path: /dev/full }");
     let (_databases, app) = TestApp::shipped_with(|setup| Setup { config: Some(config), ..setup }).await;

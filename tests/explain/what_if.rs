@@ -1,4 +1,4 @@
-//! `POST {path}/what-if`: the same decision with facts replaced, for whoever has the token.
+//! `POST {path}/what-if`: the same decision with facts replaced, for callers with the admin token.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ async fn ask(app: &TestApp, token: Option<&str>, body: &serde_json::Value) -> cr
 }
 
 #[actix_web::test]
-async fn facts_are_replaced_for_whoever_has_the_token() {
+async fn facts_are_replaced_for_callers_with_the_admin_token() {
     let (_databases, app) = TestApp::shipped_with(|setup| setup.set("ADMIN_TOKEN", TOKEN)).await;
     let input = json!({ "product_id": "PROD-001" });
     let set = |set: serde_json::Value| json!({ "input": input, "set": set });
@@ -23,7 +23,7 @@ async fn facts_are_replaced_for_whoever_has_the_token() {
     assert_eq!((answer["status"].as_str(), answer["reason"].as_str()), (Some("no_order"), Some("sufficient_stock")));
     assert_eq!(answer["what_if"], json!(["inventory_levels.available_qty"]));
 
-    // A whole row, an input, and what a rule node hands on.
+    // A whole row, an input, and a fact of a rule node.
     let gone = set(json!({ "supplier_info": {
         "product_id": "PROD-001", "supplier_name": "Other", "unit_price": 1, "moq": 1, "lead_time": 7, "is_active": true } }));
     assert_eq!(ask(&app, Some(TOKEN), &gone).await.json()["purchase_order"]["total_cost"].to_string(), "550.00");
@@ -58,7 +58,7 @@ async fn facts_are_replaced_for_whoever_has_the_token() {
 }
 
 #[actix_web::test]
-async fn without_an_admin_token_there_is_no_what_if() {
+async fn without_an_admin_token_facts_cannot_be_replaced() {
     let (_databases, app) = TestApp::shipped().await;
     let answer = ask(&app, Some(TOKEN), &json!({ "input": {}, "set": { "a.b": 1 } })).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "admin_off"));

@@ -1,9 +1,8 @@
 //! Where each field of an answer comes from: its expression, the facts in it, the rules that wrote those, and so on down
 //! to columns and inputs.
 //!
-//! A fact that a rule wrote depends on what the assignment reads and on what the rule's condition reads: were that
-//! otherwise, the rule would not have fired. Of several rules that wrote it the last counts, and, where that one added to
-//! what was there (`+=`), those before it.
+//! A fact that a rule wrote depends on what the assignment reads and on what the rule's condition reads. Of several rules that
+//! wrote it, the last counts; where that one added to the value (`+=`), those before it count too.
 
 use serde::Serialize;
 
@@ -43,11 +42,11 @@ pub struct RuleRef {
 /// A column of a query.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct ColumnRef {
-    /// The node that asked.
+    /// The node of the query.
     pub node: String,
-    /// The column; empty where the whole row is meant.
+    /// The column; empty for the whole row.
     pub column: String,
-    /// The domain that answered.
+    /// The domain of the node.
     pub domain: String,
 }
 
@@ -88,7 +87,7 @@ struct Tracer<'a> {
 }
 
 impl<'a> Tracer<'a> {
-    /// A fact as somebody outside its node reads it.
+    /// Follows a fact that is read outside its node.
     fn outside(&mut self, fact: &FactRef) {
         let path = fact.path.join(".");
         let Owner::Node(place) = fact.owner else {
@@ -112,7 +111,7 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// A fact of a rule node.
+    /// Follows a fact of a rule node.
     fn own(&mut self, place: usize, ruleset: &'a Ruleset, name: &FieldName, beginning: &Beginning) {
         let key = (place, name.clone());
         if self.seen.contains(&key) {
@@ -146,8 +145,8 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// The assignments that made a fact what it is: the rule, what each reads, and the statement. The second result: whether
-/// what it was before any of them counts, too.
+/// The assignments that made the value of a fact: the rule, what each reads, and the statement. The second result is whether
+/// the starting value counts, too.
 fn writers(ruleset: &Ruleset, trace: &RulesTrace, name: &FieldName) -> (Vec<(usize, Vec<Origin>, String)>, bool) {
     let mut writers = Vec::new();
     for firing in trace.fired.iter().rev().filter(|firing| firing.writes.iter().any(|write| write.fact == *name)) {

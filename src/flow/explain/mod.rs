@@ -1,4 +1,4 @@
-//! A decision's anatomy, for people and for programs that draw it.
+//! Explanations of runs, for people and for programs.
 //!
 //! An [`Explanation`] is made from a finished run's [`Trace`]: what each node asked, answered and took (`nodes`), which
 //! rules fired with what they changed and what kept the others from firing (`rules`), where each field of the body comes
@@ -32,13 +32,13 @@ pub struct Explanation {
     pub flow: FlowName,
     /// The hashes of what decided.
     pub versions: Versions,
-    /// The moment the decision was made at.
+    /// The clock of the decision.
     pub clock: ClockShown,
     /// How long the run took.
     pub took_us: u64,
-    /// The outcomes that were tried, in order; the last is the one that holds, where one does.
+    /// The outcomes that were tried, in order. Only the last may hold.
     pub outcomes: Vec<Tried>,
-    /// The nodes, in an order in which each stands behind those it depends on.
+    /// The nodes, each after those that it depends on.
     #[schemars(with = "Vec<Map<String, Json>>")]
     pub nodes: Vec<NodeExplanation>,
     /// By field of the body: where its value comes from.
@@ -61,13 +61,13 @@ pub struct Versions {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ClockShown {
-    /// The moment.
+    /// The time that `now()` gave.
     #[schemars(extend("format" = "date-time"))]
     pub now: String,
     /// The day that `today()` gave.
     #[schemars(extend("format" = "date"))]
     pub today: String,
-    /// The zone that says so.
+    /// The time zone of that day.
     pub time_zone: String,
 }
 
@@ -77,7 +77,7 @@ pub struct ClockShown {
 pub struct Tried {
     /// Its status.
     pub status: String,
-    /// Where the graph says so: file, line and column.
+    /// Its place in the graph: file, line and column.
     pub place: String,
     /// Its condition.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,7 @@ impl Explanation {
         }
     }
 
-    /// What is said of one node.
+    /// The explanation of one node.
     pub fn node(&self, id: &NodeId) -> Option<&NodeExplanation> {
         self.nodes.iter().find(|node| node.node == *id)
     }

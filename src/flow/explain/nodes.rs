@@ -15,7 +15,7 @@ pub struct NodeExplanation {
     pub node: NodeId,
     /// `query` or `rules`.
     pub kind: &'static str,
-    /// The domain it asked.
+    /// The domain of its query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<DomainName>,
     /// `done`, `degraded`, `skipped`, `unknown` (whether it was to run, or a parameter, is unknown), `failed`, `unfinished`
@@ -30,10 +30,10 @@ pub struct NodeExplanation {
     /// How long it took.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_us: Option<u64>,
-    /// How long its query waited for a connection; also where that was in vain.
+    /// How long its query waited for a connection, whether it got one or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_us: Option<u64>,
-    /// How long its database took, or kept it waiting in vain.
+    /// How long its database took, whether it answered or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_us: Option<u64>,
     /// The parameters of its query.
@@ -45,13 +45,13 @@ pub struct NodeExplanation {
     /// Its value: the row, the rows, or the facts of its rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<Value>,
-    /// Its facts that are unknown as rules wait; a value that `value` has for one says nothing.
+    /// Its facts that are unknown because rules wait. Their values in `value` are not final.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<FieldName>,
     /// The rules that fired, in order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fired: Option<Vec<Fired>>,
-    /// The rules that did not, in the order they are tried.
+    /// The rules that did not fire, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_fired: Option<Vec<NotFired>>,
 }
@@ -118,7 +118,7 @@ fn rows(end: &NodeEnd) -> Option<usize> {
     }
 }
 
-/// Why a node is not simply done.
+/// Why a node is not `done`.
 fn because(end: &NodeEnd, redaction: &Redaction) -> Vec<String> {
     match end {
         NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Value(_) => Vec::new(),

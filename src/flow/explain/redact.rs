@@ -1,8 +1,8 @@
 //! What no explanation shows: columns the graph names in `redact:`, and facts that rules compute from those.
 //!
-//! Found by the plan alone: a fact is redacted where some rule may assign it something made from a redacted one. That a
-//! condition looks at a redacted column hides nothing of what the rule assigns. The answer itself is never changed: what stands
-//! in an outcome's body is what its author wants told. Records and recorded tests keep nothing of it.
+//! The plan determines it: a fact is redacted where a rule may assign it a value made from a redacted one. A condition that reads
+//! a redacted column does not hide what its rule assigns. The answer to the client is never changed: the author of an
+//! outcome chooses its body. Records and recorded tests keep no redacted value.
 
 use std::collections::HashSet;
 
@@ -10,10 +10,10 @@ use crate::graph::{Flow, Message, MessagePart, Template, Work};
 use crate::grl::{Beginning, Expression, FactRef, Failed, Operand, Origin, Owner, Reason, overlap};
 use crate::types::{FieldName, Value};
 
-/// What stands where a value is not shown.
+/// The text in place of a redacted value.
 pub const REDACTED: &str = "(redacted)";
 
-/// What is not shown.
+/// What a flow does not show.
 pub struct Redaction {
     /// By node: the columns or facts.
     hidden: HashSet<(usize, FieldName)>,
@@ -33,7 +33,7 @@ impl Redaction {
         redaction
     }
 
-    /// The facts of a rule node that are made from hidden ones; nodes stand behind those they read.
+    /// Hides the facts of a rule node that are made from hidden ones. The nodes that it reads come before it.
     fn follow(&mut self, place: usize, flow: &Flow) {
         let Some(Work::Rules(rules)) = flow.nodes.get(place).map(|node| &node.work) else { return };
         let ruleset = &rules.ruleset;
@@ -69,7 +69,7 @@ impl Redaction {
         self.hidden.iter().any(|(owner, name)| *owner == node && overlap(name, path))
     }
 
-    /// Whether what `origin` stands for is hidden; `node` is the rule node whose own facts it may be.
+    /// Whether the fact of `origin` is hidden. `node` is the rule node whose own fact it may be.
     pub(super) fn hides(&self, node: Option<usize>, origin: &Origin) -> bool {
         match (origin, node) {
             _ if self.hidden.is_empty() => false,
@@ -79,7 +79,7 @@ impl Redaction {
         }
     }
 
-    /// A value of a node as it may be shown: a row, rows, or facts.
+    /// A value of a node without its hidden parts: a row, rows, or facts.
     pub fn value(&self, node: usize, value: &Value) -> Value {
         if !self.hidden.iter().any(|(owner, _)| *owner == node) {
             return value.clone();
@@ -100,28 +100,28 @@ impl Redaction {
         }
     }
 
-    /// Parameters as they may be shown.
+    /// A parameter, unless it is hidden.
     pub fn parameter(&self, fact: &FactRef, value: &Value) -> Value {
         if self.hides_fact(fact) { Value::text(REDACTED) } else { value.clone() }
     }
 
-    /// Whether everything is shown.
+    /// Whether nothing is hidden.
     pub fn is_empty(&self) -> bool {
         self.hidden.is_empty()
     }
 
-    /// Whether the expression reads something that is not shown.
+    /// Whether the expression reads a hidden fact.
     pub fn hides_expression(&self, expression: &Expression) -> bool {
         expression.reads().iter().any(|fact| self.hides_fact(fact))
     }
 
-    /// Whether the message holds something that is not shown.
+    /// Whether the message shows a hidden fact.
     pub fn hides_message(&self, message: &Message) -> bool {
         let hides = |part: &MessagePart| matches!(part, MessagePart::Expression(part) if self.hides_expression(part));
         message.parts.iter().any(hides)
     }
 
-    /// What an outcome made of `template` as it may be kept.
+    /// A value that an outcome made of `template`, without its hidden parts.
     pub fn answer(&self, template: &Template, value: &Value) -> Value {
         match (template, value) {
             (Template::Leaf(expression), _) if self.hides_expression(expression) => Value::text(REDACTED),
@@ -138,7 +138,7 @@ impl Redaction {
         }
     }
 
-    /// A reason in sentences; `node` is the rule node it is about, if it is about one.
+    /// A reason in sentences. `node` is the rule node that it is about, if any.
     pub(super) fn sentences(&self, node: Option<usize>, reason: &Reason) -> Vec<String> {
         match reason {
             Reason::NotYet => vec!["its date-effective has not come".to_owned()],

@@ -11,7 +11,7 @@ use crate::types::{FieldName, Value};
 pub struct Fired {
     /// Its name.
     pub rule: String,
-    /// What its author says of it.
+    /// Its description in the rule file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its file, line and column.
@@ -28,14 +28,14 @@ pub struct Fired {
 pub struct Change {
     /// The fact.
     pub fact: FieldName,
-    /// Its value before; not there where it was unset.
+    /// Its value before; `None` where it was unset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Shown>,
-    /// Its value since.
+    /// Its value after.
     pub after: Shown,
 }
 
-/// A value, or that it is not shown.
+/// A value, or the text that replaces a redacted one.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Shown(pub Value);
@@ -45,17 +45,17 @@ pub struct Shown(pub Value);
 pub struct NotFired {
     /// Its name.
     pub rule: String,
-    /// What its author says of it.
+    /// Its description in the rule file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Its file, line and column.
     pub place: String,
-    /// `condition_false`, `waiting` (its condition needs a fact that is unset), `incomplete` (what it would assign does),
+    /// `condition_false`, `waiting` (its condition needs an unset fact), `incomplete` (a value that it would assign needs one),
     /// `not_yet_effective` or `expired`.
     pub why: &'static str,
     /// In words: the comparisons that are false with their operands, the facts that are unset.
     pub because: Vec<String>,
-    /// The facts it would have set, where it waits for one.
+    /// The facts that a waiting rule would have set.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub would_set: Vec<FieldName>,
 }
