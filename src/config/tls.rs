@@ -122,15 +122,27 @@ pub enum TlsConfigError {
     SessionAttrs,
 }
 
-/// The settings as they were written.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Written<'a> {
-    pub(super) mode: Option<&'a str>,
-    pub(super) root: Option<&'a str>,
-    pub(super) certificate: Option<&'a str>,
-    pub(super) key: Option<&'a str>,
-    pub(super) channel_binding: Option<&'a str>,
+impl TlsConfigError {
+    /// The parameter that it is about.
+    pub(super) fn parameter(&self) -> &'static str {
+        match self {
+            Self::NoRoot { .. } | Self::WeakSystem => "sslrootcert",
+            Self::HalfIdentity { missing: "sslkey" } => "sslcert",
+            Self::HalfIdentity { .. } => "sslkey",
+            Self::File { what, .. } => what,
+            Self::Mode | Self::Allow => "sslmode",
+            Self::ChannelBinding | Self::NoChannel => "channel_binding",
+            Self::SessionAttrs => "target_session_attrs",
+        }
+    }
 }
+
+/// The parameters that authenticate or select the server.
+pub(super) const PARAMETERS: [&str; 6] =
+    ["sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "target_session_attrs"];
+
+/// The values of [`PARAMETERS`] as they were written.
+pub(super) type Written<'a> = [Option<&'a str>; PARAMETERS.len()];
 
 impl SslMode {
     fn parse(text: &str) -> Result<Self, TlsConfigError> {
@@ -169,7 +181,7 @@ impl ChannelBinding {
 }
 
 impl SessionAttrs {
-    pub(super) fn parse(text: &str) -> Result<Self, TlsConfigError> {
+    fn parse(text: &str) -> Result<Self, TlsConfigError> {
         Ok(match text {
             "any" => Self::Any,
             "read-write" | "primary" => Self::Primary,
@@ -192,18 +204,14 @@ impl SessionAttrs {
 
 impl Tls {
     /// Reads the settings and reports all errors. As in libpq, `require` with root certificates means `verify-ca`.
-    pub(super) fn read(written: Written<'_>, report: &mut impl FnMut(TlsConfigError)) -> Self {
-        let mut tls = Self::default();
-        match written.mode.map(SslMode::parse) {
-            Some(Ok(mode)) => tls.mode = mode,
-            Some(Err(error)) => report(error),
-            None => {}
-        }
-        tls.root = written.root.map(|text| match text {
+    pub(super) fn read(written: Written<'_>, report: &mut impl FnMut(TlsConfigError)) -> (Self, SessionAttrs) {
+        let [mode, root, certificate, key, channel_binding, session_attrs] = written;
+        let mut tls = Self { mode: parsed(mode, SslMode::parse, report), ..Self::default() };
+        tls.root = root.map(|text| match text {
             "system" => RootCert::System,
             path => RootCert::File(existing("sslrootcert", path, report)),
         });
-        match (written.certificate, written.key) {
+        match (certificate, key) {
             (Some(certificate), Some(key)) => {
                 let certificate = existing("sslcert", certificate, report);
                 tls.identity = Some(Identity { certificate, key: existing("sslkey", key, report) });
@@ -212,11 +220,7 @@ impl Tls {
             (None, Some(_)) => report(TlsConfigError::HalfIdentity { missing: "sslcert" }),
             (None, None) => {}
         }
-        match written.channel_binding.map(ChannelBinding::parse) {
-            Some(Ok(binding)) => tls.channel_binding = binding,
-            Some(Err(error)) => report(error),
-            None => {}
-        }
+        tls.channel_binding = parsed(channel_binding, ChannelBinding::parse, report);
         if tls.channel_binding == ChannelBinding::Require && tls.mode == SslMode::Disable {
             report(TlsConfigError::NoChannel);
         }
@@ -229,8 +233,17 @@ impl Tls {
             (SslMode::Require, Some(RootCert::File(_))) => tls.mode = SslMode::VerifyCa,
             (_, Some(RootCert::File(_))) => {}
         }
-        tls
+        (tls, parsed(session_attrs, SessionAttrs::parse, report))
     }
+}
+
+/// The value of a word; the default where there is none, or a wrong one.
+fn parsed<T: Default>(
+    word: Option<&str>,
+    parse: impl Fn(&str) -> Result<T, TlsConfigError>,
+    report: &mut impl FnMut(TlsConfigError),
+) -> T {
+    word.map(parse).transpose().map_err(report).ok().flatten().unwrap_or_default()
 }
 
 /// The path; reports a file that cannot be read.
@@ -245,35 +258,35 @@ fn existing(what: &'static str, path: &str, report: &mut impl FnMut(TlsConfigErr
 mod tests {
     use super::*;
 
-    fn read(written: Written<'_>) -> Result<Tls, Vec<String>> {
+    fn read(written: &[(&str, &str)]) -> Result<Tls, Vec<String>> {
         let mut found = Vec::new();
-        let tls = Tls::read(written, &mut |error: TlsConfigError| found.push(error.to_string()));
+        let value = |parameter| written.iter().find(|(name, _)| *name == parameter).map(|(_, value)| *value);
+        let (tls, _) = Tls::read(PARAMETERS.map(value), &mut |error: TlsConfigError| found.push(error.to_string()));
         if found.is_empty() { Ok(tls) } else { Err(found) }
     }
 
     #[test]
-    fn require_with_authorities_verifies_them_as_in_libpq() {
-        let here = Some(file!());
-        let tls = read(Written { mode: Some("require"), root: here, ..Written::default() }).expect("settings");
+    fn require_with_root_certificates_verifies_them_as_in_libpq() {
+        let tls = read(&[("sslmode", "require"), ("sslrootcert", file!())]).expect("settings");
         assert_eq!(tls.mode, SslMode::VerifyCa);
-        assert_eq!(read(Written::default()).expect("settings").mode, SslMode::Prefer);
-        let full = Written { mode: Some("verify-full"), root: Some("system"), ..Written::default() };
-        assert_eq!(read(full).expect("settings").root, Some(RootCert::System));
+        assert_eq!(read(&[]).expect("settings").mode, SslMode::Prefer);
+        let full = read(&[("sslmode", "verify-full"), ("sslrootcert", "system")]).expect("settings");
+        assert_eq!(full.root, Some(RootCert::System));
     }
 
     #[test]
     fn settings_that_do_not_verify_what_they_say_are_refused() {
         for (written, expected) in [
-            (Written { mode: Some("verify-full"), ..Written::default() }, "sslrootcert"),
-            (Written { mode: Some("verify-ca"), root: Some("system"), ..Written::default() }, "verify-full"),
-            (Written { mode: Some("allow"), ..Written::default() }, "prefer"),
-            (Written { channel_binding: Some("yes"), ..Written::default() }, "one of"),
-            (Written { channel_binding: Some("require"), mode: Some("disable"), ..Written::default() }, "needs TLS"),
-            (Written { mode: Some("on"), ..Written::default() }, "one of"),
-            (Written { certificate: Some(file!()), ..Written::default() }, "sslkey is missing"),
-            (Written { root: Some("/nowhere/root.crt"), ..Written::default() }, "cannot be read"),
+            (&[("sslmode", "verify-full")][..], "sslrootcert"),
+            (&[("sslmode", "verify-ca"), ("sslrootcert", "system")], "verify-full"),
+            (&[("sslmode", "allow")], "prefer"),
+            (&[("channel_binding", "yes")], "one of"),
+            (&[("channel_binding", "require"), ("sslmode", "disable")], "needs TLS"),
+            (&[("sslmode", "on")], "one of"),
+            (&[("sslcert", file!())], "sslkey is missing"),
+            (&[("sslrootcert", "/nowhere/root.crt")], "cannot be read"),
         ] {
-            let found = read(written).expect_err("a error").join("\n");
+            let found = read(written).expect_err("an error").join("\n");
             assert!(found.contains(expected), "{written:?}: {found}");
             assert!(!found.contains("/nowhere"), "{found}");
         }

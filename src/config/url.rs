@@ -16,7 +16,7 @@ use super::connection::{Connection, Password};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::interpolate::{self, Piece, ReferenceError};
-use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
+use super::tls::{self, SessionAttrs, Tls, TlsConfigError, Written};
 use crate::diagnostics::nearest;
 
 /// The default role.
@@ -133,23 +133,17 @@ impl Connection {
     /// # Errors
     /// Every error in it.
     pub fn from_url(url: &str, env: &Env) -> Result<UrlConnection, Vec<UrlError>> {
-        Self::from_url_and(url, env, Beside::default())
+        Self::from_url_and(url, env, Written::default())
     }
 
     /// The same, with the settings of variables for what the URL leaves out.
-    pub(super) fn from_url_and(url: &str, env: &Env, beside: Beside<'_>) -> Result<UrlConnection, Vec<UrlError>> {
+    pub(super) fn from_url_and(url: &str, env: &Env, beside: Written<'_>) -> Result<UrlConnection, Vec<UrlError>> {
         let parts = Parts::split(url).map_err(|error| vec![error])?;
         let mut reading = Reading { env, beside, errors: Vec::new() };
         let read = reading.read(&parts);
         if reading.errors.is_empty() { Ok(read) } else { Err(reading.errors) }
     }
 }
-
-/// The parameters that authenticate or select the server.
-const SAFETY: [&str; 6] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "channel_binding", "target_session_attrs"];
-
-/// The values of [`SAFETY`] in variables, in this order.
-pub(super) type Beside<'a> = [Option<&'a str>; SAFETY.len()];
 
 /// The parts of a URL before decoding.
 struct Parts<'a> {
@@ -193,7 +187,7 @@ impl<'a> Parts<'a> {
 /// Makes a connection of the parts of a URL, and collects all errors.
 struct Reading<'a> {
     env: &'a Env,
-    beside: Beside<'a>,
+    beside: Written<'a>,
     errors: Vec<UrlError>,
 }
 
@@ -205,7 +199,7 @@ impl Reading<'_> {
         let (user, password, database) = (value("user"), value("password"), value("dbname"));
         let (hosts, port) = (value("host"), value("port"));
         let timeout = value("connect_timeout");
-        let words = SAFETY.map(value);
+        let words = tls::PARAMETERS.map(value);
         let (tls, session_attrs) = self.safety(&words);
         let connect_timeout = timeout.and_then(|timeout| self.seconds(&timeout));
         let hosts = match (hosts, parts.hosts) {
@@ -242,23 +236,16 @@ impl Reading<'_> {
     }
 
     /// How the server is authenticated and selected, by parameters or by variables.
-    fn safety(&mut self, own: &[Option<String>; SAFETY.len()]) -> (Tls, SessionAttrs) {
-        let mut words: Beside<'_> = self.beside;
-        for ((part, own), word) in SAFETY.into_iter().zip(own).zip(&mut words) {
+    fn safety(&mut self, own: &[Option<String>; tls::PARAMETERS.len()]) -> (Tls, SessionAttrs) {
+        let mut words = self.beside;
+        for ((part, own), word) in tls::PARAMETERS.into_iter().zip(own).zip(&mut words) {
             match (own, &word) {
                 (Some(_), Some(_)) => self.errors.push(UrlError::SaidBeside { part }),
                 (Some(own), None) => *word = Some(own),
                 (None, _) => {}
             }
         }
-        let [mode, root, certificate, key, channel_binding, session_attrs] = words;
-        let written = Written { mode, root, certificate, key, channel_binding };
-        let tls = Tls::read(written, &mut |error| self.errors.push(error.into()));
-        let session_attrs = session_attrs.map(SessionAttrs::parse).transpose().unwrap_or_else(|error| {
-            self.errors.push(error.into());
-            None
-        });
-        (tls, session_attrs.unwrap_or_default())
+        Tls::read(words, &mut |error| self.errors.push(error.into()))
     }
 
     /// The parameters by name, with those before the `?`.

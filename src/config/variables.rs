@@ -12,8 +12,8 @@ use super::hosts::{self, HostError};
 use super::keys::{DEFAULT_DOMAIN, KEYS, is_domain_variable, prefix, split};
 use super::origin::Origin;
 use super::secret::{self, Secret};
-use super::tls::{SessionAttrs, Tls, TlsConfigError, Written};
-use super::url::{Beside, DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
+use super::tls::{Tls, TlsConfigError, Written};
+use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
@@ -46,7 +46,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 
 impl Variables {
     /// Those that authenticate or select the server.
-    fn safety(&self) -> Beside<'_> {
+    fn safety(&self) -> Written<'_> {
         let words = [
             &self.sslmode,
             &self.sslrootcert,
@@ -229,7 +229,9 @@ impl Reading<'_> {
     }
 
     fn read_parts(&mut self, variables: &Variables) -> Configured {
-        let (tls, session_attrs) = self.tls(variables);
+        let (tls, session_attrs) = Tls::read(variables.safety(), &mut |error| {
+            self.report(&error.parameter().to_uppercase(), tls_code(&error), &error.to_string(), None);
+        });
         let host = variables.host.as_deref().unwrap_or("");
         let hosts = hosts::lists(host, variables.port.as_deref()).map_err(|error| self.host_error(&error, variables));
         let user = variables.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
@@ -246,20 +248,6 @@ impl Reading<'_> {
             session_attrs,
         };
         Configured { connection, connect_timeout, origin: Origin::Variables { prefix: self.prefix.clone() } }
-    }
-
-    fn tls(&mut self, variables: &Variables) -> (Tls, SessionAttrs) {
-        let [mode, root, certificate, key, channel_binding, _] = variables.safety();
-        let written = Written { mode, root, certificate, key, channel_binding };
-        let tls = Tls::read(written, &mut |error| {
-            self.report(&tls_key(&error), tls_code(&error), &error.to_string(), None);
-        });
-        let attrs = variables.target_session_attrs.as_deref().map(SessionAttrs::parse);
-        let attrs = attrs.transpose().unwrap_or_else(|error| {
-            self.report("TARGET_SESSION_ATTRS", tls_code(&error), &error.to_string(), None);
-            None
-        });
-        (tls, attrs.unwrap_or_default())
     }
 
     fn host_error(&mut self, error: &HostError, variables: &Variables) {
@@ -295,25 +283,11 @@ impl Reading<'_> {
     }
 }
 
-/// The end of the name of the variable that an error is about.
-fn tls_key(error: &TlsConfigError) -> String {
-    let key = match error {
-        TlsConfigError::NoRoot { .. } | TlsConfigError::WeakSystem => "SSLROOTCERT",
-        TlsConfigError::HalfIdentity { missing: "sslkey" } => "SSLCERT",
-        TlsConfigError::HalfIdentity { .. } => "SSLKEY",
-        TlsConfigError::File { what, .. } => return what.to_uppercase(),
-        TlsConfigError::Mode | TlsConfigError::Allow => "SSLMODE",
-        TlsConfigError::ChannelBinding | TlsConfigError::NoChannel => "CHANNEL_BINDING",
-        TlsConfigError::SessionAttrs => "TARGET_SESSION_ATTRS",
-    };
-    key.to_owned()
-}
-
-/// The same for a variable that is combined with a URL.
+/// The end of the name of the variable that has a setting beside the URL, where that is wrong.
 fn beside_key(error: &UrlError) -> Option<String> {
     match error {
         UrlError::SaidBeside { part } => Some(part.to_uppercase()),
-        UrlError::Tls(error) => Some(tls_key(error)),
+        UrlError::Tls(error) => Some(error.parameter().to_uppercase()),
         _ => None,
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Place<'a> {
         Self { node, value: node.head(), head: node.head(), name: None }
     }
 
-    pub(super) fn at_key(&self, entry: &'a Entry) -> Self {
+    pub(super) fn at_key(entry: &'a Entry) -> Self {
         let node = entry.value();
         Self { node, value: node.head(), head: entry.key_span().clone(), name: Some(format!("`{}`", entry.key())) }
     }
@@ -85,7 +85,7 @@ fn object(schema: &Schema, entries: &[Entry], place: &Place<'_>, found: &mut Dia
         let is_default = own.is_some() && entry.value().is_null() && !required.contains(&entry.key());
         match own.or(others) {
             Some(_) if is_default => {}
-            Some(of) => check(of, &place.at_key(entry), found),
+            Some(of) => check(of, &Place::at_key(entry), found),
             None => {
                 let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
                 found.push(unknown_key(place, entry, &known));
