@@ -3,11 +3,11 @@
 use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet as Excerpt};
-use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use super::diagnostic::{Diagnostic, Diagnostics, Place, Severity};
 use super::secrets::covered;
-use super::source::{Position, Span};
+use super::source::Span;
 
 /// Whether the text has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,83 +89,44 @@ fn describe(place: &Place) -> String {
     }
 }
 
-/// A diagnostic for editors: lines and columns from 1, columns in characters, ends exclusive.
-#[derive(Serialize)]
-struct Json<'a> {
-    severity: Severity,
-    code: &'a str,
-    message: String,
-    #[serde(flatten)]
-    place: JsonPlace<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    help: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    related: Vec<JsonRelated<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum JsonPlace<'a> {
-    Span(JsonSpan<'a>),
-    File { file: String },
-    Variable { variable: &'a str },
-    Argument { argument: &'a str },
-    Database { database: &'a str },
-}
-
-#[derive(Serialize)]
-struct JsonSpan<'a> {
-    file: &'a str,
-    start: Position,
-    end: Position,
-}
-
-#[derive(Serialize)]
-struct JsonRelated<'a> {
-    #[serde(flatten)]
-    span: JsonSpan<'a>,
-    message: &'a str,
-}
-
 /// All of them as one JSON document: `{"errors": n, "warnings": n, "diagnostics": [..]}`.
 pub fn render_json(diagnostics: &Diagnostics) -> String {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        errors: usize,
-        warnings: usize,
-        diagnostics: Vec<Json<'a>>,
-    }
     let (errors, warnings) = diagnostics.counts();
-    let diagnostics = diagnostics.iter().map(json).collect();
-    serde_json::to_string_pretty(&Document { errors, warnings, diagnostics }).unwrap_or_default()
+    let diagnostics: Vec<Json> = diagnostics.iter().map(for_editors).collect();
+    format!("{:#}", json!({ "errors": errors, "warnings": warnings, "diagnostics": diagnostics }))
 }
 
-fn json(diagnostic: &Diagnostic) -> Json<'_> {
-    let place = match &diagnostic.place {
-        Place::Span(span) => JsonPlace::Span(json_span(span)),
-        Place::File(file) => JsonPlace::File { file: covered(file) },
-        Place::Variable(variable) => JsonPlace::Variable { variable },
-        Place::Argument(argument) => JsonPlace::Argument { argument },
-        Place::Database(database) => JsonPlace::Database { database },
+/// A diagnostic for editors: lines and columns from 1, columns in characters, ends exclusive.
+fn for_editors(diagnostic: &Diagnostic) -> Json {
+    let Diagnostic { severity, code, message, place, label, help, related, .. } = diagnostic;
+    let place = match place {
+        Place::Span(span) => json_span(span),
+        Place::File(file) => json!({ "file": covered(file) }),
+        Place::Variable(variable) => json!({ "variable": variable }),
+        Place::Argument(argument) => json!({ "argument": argument }),
+        Place::Database(database) => json!({ "database": database }),
     };
-    let related = diagnostic.related.iter();
-    Json {
-        severity: diagnostic.severity,
-        code: diagnostic.code,
-        message: covered(&diagnostic.message),
-        place,
-        label: diagnostic.label.as_deref(),
-        help: diagnostic.help.as_deref().map(covered),
-        related: related.map(|(span, message)| JsonRelated { span: json_span(span), message }).collect(),
-    }
+    let label = label.as_ref().map(|label| json!({ "label": label }));
+    let help = help.as_ref().map(|help| json!({ "help": covered(help) }));
+    let related = related.iter().map(|(span, message)| merged([json_span(span), json!({ "message": message })]));
+    let related: Vec<Json> = related.collect();
+    let related = (!related.is_empty()).then(|| json!({ "related": related }));
+    let head = json!({ "severity": severity, "code": code, "message": covered(message) });
+    merged([head, place].into_iter().chain(label).chain(help).chain(related))
 }
 
-fn json_span(span: &Span) -> JsonSpan<'_> {
-    let source = span.source();
-    let range = span.range();
-    JsonSpan { file: source.name(), start: source.position(range.start), end: source.position(range.end) }
+fn json_span(span: &Span) -> Json {
+    let (source, range) = (span.source(), span.range());
+    json!({ "file": source.name(), "start": source.position(range.start), "end": source.position(range.end) })
+}
+
+/// One object with the fields of all.
+fn merged(objects: impl IntoIterator<Item = Json>) -> Json {
+    let fields = objects.into_iter().filter_map(|object| match object {
+        Json::Object(fields) => Some(fields),
+        _ => None,
+    });
+    Json::Object(fields.flatten().collect())
 }
 
 /// Plain text with source lines and carets.

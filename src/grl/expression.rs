@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::check::Checker;
 use super::error::{EvalError, EvalErrorKind};
-use super::facts::{FactRef, Facts, Names};
+use super::facts::{FactRef, Facts, Lookup, Names};
 use super::limits::Limits;
 use super::names::{Locals, Reads};
-use super::program::{Env, Node, Outside, TimeLimit};
+use super::program::{Env, Node, TimeLimit};
 use super::scope::Scope;
 use super::trace::{Explainer, Reason};
 use super::{proof, read};
@@ -91,11 +91,14 @@ impl Expression {
     /// # Errors
     /// [`EvalError`], which names the part and its place.
     pub fn evaluate(&self, facts: &dyn Facts, clock: &Clock) -> Result<Option<Value>, EvalError> {
-        self.node.value(&self.env(facts, clock)).map_err(|fault| fault.in_snippet(&self.snippet))
+        self.node.value(&self.env(&self.read(facts), clock)).map_err(|fault| fault.in_snippet(&self.snippet))
     }
 
-    fn env<'a>(&'a self, facts: &'a dyn Facts, clock: &'a Clock) -> Env<'a> {
-        let reads = Outside::Unread(facts, &self.reads);
+    fn read(&self, facts: &dyn Facts) -> Vec<Lookup> {
+        self.reads.iter().map(|fact| facts.read(fact)).collect()
+    }
+
+    fn env<'a>(&'a self, reads: &'a [Lookup], clock: &'a Clock) -> Env<'a> {
         let limit = TimeLimit::AfterFirstLook(self.max_evaluation, OnceCell::new());
         Env { reads, read_names: &self.read_names, locals: &[], local_names: &[], clock, limit }
     }
@@ -123,14 +126,15 @@ impl Expression {
 
     /// Why it is not true; `None` if it is true or an error.
     pub fn why_not(&self, facts: &dyn Facts, clock: &Clock) -> Option<Reason> {
-        let explainer = Explainer { names: self.names(), env: self.env(facts, clock) };
+        let reads = self.read(facts);
+        let explainer = Explainer { names: self.names(), env: self.env(&reads, clock) };
         explainer.why_not(&self.node, &(0..self.snippet.text().len()), &self.snippet)
     }
 
     /// The facts without a value that make it unknown.
     pub fn lacks(&self, facts: &dyn Facts, clock: &Clock) -> Vec<&FactRef> {
         let mut slots = Vec::new();
-        self.node.lacks(&self.env(facts, clock), &mut slots);
+        self.node.lacks(&self.env(&self.read(facts), clock), &mut slots);
         slots.sort_unstable();
         slots.dedup();
         slots.into_iter().filter_map(|slot| self.reads.get(slot)).collect()

@@ -8,7 +8,7 @@ use jiff::tz::{TimeZone, offset};
 
 use super::error::Fault;
 use super::functions::Function;
-use super::program::{Env, Node, Outside, TimeLimit};
+use super::program::{Env, Node, TimeLimit};
 use crate::types::{Clock, Value};
 
 /// Longer constant chains are computed at run time: they may take long.
@@ -91,5 +91,5 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
 
 fn env(clock: &Clock) -> Env<'_> {
     let limit = TimeLimit::AfterFirstLook(LONGEST, OnceCell::new());
-    Env { reads: Outside::Read(&[]), read_names: &[], locals: &[], local_names: &[], clock, limit }
+    Env { reads: &[], read_names: &[], locals: &[], local_names: &[], clock, limit }
 }

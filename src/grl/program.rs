@@ -11,7 +11,7 @@ use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
-use super::facts::{FactRef, Facts, LOCAL, Lookup};
+use super::facts::{LOCAL, Lookup};
 use super::functions::{Function, Takes};
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
@@ -64,7 +64,7 @@ pub(super) enum Node {
 /// The environment of an evaluation.
 pub(super) struct Env<'a> {
     /// The facts from outside, by slot.
-    pub(super) reads: Outside<'a>,
+    pub(super) reads: &'a [Lookup],
     /// How each is written.
     pub(super) read_names: &'a [FieldName],
     /// The rule node's own facts: slot [`LOCAL`] is the first.
@@ -73,15 +73,6 @@ pub(super) struct Env<'a> {
     pub(super) local_names: &'a [FieldName],
     pub(super) clock: &'a Clock,
     pub(super) limit: TimeLimit,
-}
-
-/// The facts from outside.
-#[derive(Clone, Copy)]
-pub(super) enum Outside<'a> {
-    /// They have been read.
-    Read(&'a [Lookup]),
-    /// Each is read when it is needed.
-    Unread(&'a dyn Facts, &'a [FactRef]),
 }
 
 /// When an evaluation is stopped.
@@ -274,37 +265,34 @@ impl Env<'_> {
         name.map_or("", |name| name)
     }
 
-    fn lookup(&self, slot: usize) -> Option<Cow<'_, Lookup>> {
-        match (slot.checked_sub(LOCAL), self.reads) {
-            (Some(local), _) => self.locals.get(local).map(Cow::Borrowed),
-            (None, Outside::Read(reads)) => reads.get(slot).map(Cow::Borrowed),
-            (None, Outside::Unread(facts, reads)) => reads.get(slot).map(|fact| Cow::Owned(facts.read(fact))),
+    fn lookup(&self, slot: usize) -> Option<&Lookup> {
+        match slot.checked_sub(LOCAL) {
+            Some(local) => self.locals.get(local),
+            None => self.reads.get(slot),
         }
     }
 
     /// Whether the fact has no value.
     pub(super) fn is_unset(&self, slot: usize) -> bool {
-        matches!(self.lookup(slot).as_deref(), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
+        matches!(self.lookup(slot), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
     }
 
     /// The value of a fact, if it has one.
-    pub(super) fn known(&self, slot: usize) -> Option<Value> {
-        match self.lookup(slot)?.into_owned() {
+    pub(super) fn known(&self, slot: usize) -> Option<&Value> {
+        match self.lookup(slot)? {
             Lookup::Value(value) => Some(value),
             Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
         }
     }
 
     fn read(&self, slot: usize, at: &At) -> Outcome<'_> {
-        let lookup = match self.lookup(slot) {
-            Some(Cow::Borrowed(Lookup::Value(value))) => return Ok(Some(Cow::Borrowed(value))),
-            lookup => lookup.map(Cow::into_owned),
-        };
-        match lookup {
-            Some(Lookup::Value(value)) => Ok(Some(Cow::Owned(value))),
+        match self.lookup(slot) {
+            Some(Lookup::Value(value)) => Ok(Some(Cow::Borrowed(value))),
             Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
             Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
-            Some(Lookup::NoKey { of, key }) => Err(Fault::new(at, EvalErrorKind::NoKey { of, key })),
+            Some(Lookup::NoKey { of, key }) => {
+                Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
+            }
         }
     }
 
@@ -427,8 +415,7 @@ fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) ->
 /// The truth of a comparison whose left side is an unknown fact with a lower bound, if the bound decides it.
 fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<bool> {
     let Node::Slot { slot, .. } = unknown else { return None };
-    let lookup = env.lookup(*slot)?;
-    let Lookup::Unknown { at_least: Some(least) } = &*lookup else { return None };
+    let Lookup::Unknown { at_least: Some(least) } = env.lookup(*slot)? else { return None };
     let other = other.evaluate(env).ok().flatten()?;
     let is = |operator| compare(operator, least, &other).unwrap_or(false);
     match operator {

@@ -309,7 +309,7 @@ fn write_key(node: &Node, name: Name<'_>, out: &mut String) {
         Node::Not(of, _) => all("!", &[of], out),
         Node::Negate(of, _) => all("-", &[of], out),
         Node::Compare { operator, left, right, each, .. } => {
-            all(&format!("{} {each}", operator.text()), &[left, right], out)
+            all(&format!("{} {each}", operator.text()), &[left, right], out);
         }
         Node::Matches { of, pattern, each, .. } => all(&format!("matches {pattern:?} {each}"), &[of], out),
         Node::Call { function, arguments, .. } => all(function.name, &arguments.iter().collect::<Vec<_>>(), out),

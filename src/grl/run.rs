@@ -11,7 +11,7 @@ use super::ast::{Arithmetic, Assign, At};
 use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
 use super::operators::arithmetic;
-use super::program::{Env, Node, Outside, TimeLimit};
+use super::program::{Env, Node, TimeLimit};
 use super::rule::{Action, CompiledAssignment, CompiledRule};
 use super::ruleset::Ruleset;
 use super::trace::{Explainer, Firing, Idle, RulesTrace, Write};
@@ -351,7 +351,7 @@ impl Run {
 
     fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
         Env {
-            reads: Outside::Read(&self.reads),
+            reads: &self.reads,
             read_names: &ruleset.read_names,
             locals: &self.locals,
             local_names: &ruleset.local_names,

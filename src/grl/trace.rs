@@ -294,7 +294,7 @@ impl Explainer<'_> {
     /// A false part that is no comparison: its text and the facts it depends on.
     fn plain(&self, node: &Node, at: &At, snippet: &Snippet) -> Failed {
         let operands = slots(node).into_iter().filter_map(|slot| {
-            let (value, origin) = (self.env.known(slot)?, self.names.origin(slot)?);
+            let (value, origin) = (self.env.known(slot)?.clone(), self.names.origin(slot)?);
             Some(Operand { text: origin.written().to_owned(), value, origins: vec![origin] })
         });
         Failed { text: written(snippet, at), operands: operands.collect(), operator: None, short_by: None }

@@ -18,7 +18,7 @@ use super::error::RuleError;
 use super::facts::{FactRef, LOCAL, Lookup, Origin, overlap};
 use super::links::{Changes, RuleLinks, has_value};
 use super::operators::arithmetic;
-use super::program::{Env, Outside, TimeLimit};
+use super::program::{Env, TimeLimit};
 use super::rule::{CompiledAssignment, CompiledRule};
 use super::ruleset::Ruleset;
 use crate::types::{Clock, FieldName, Value};
@@ -167,7 +167,7 @@ impl<'a> Search<'a> {
     fn env(&self) -> Env<'_> {
         let ruleset = self.over.ruleset;
         Env {
-            reads: Outside::Read(self.over.reads),
+            reads: self.over.reads,
             read_names: &ruleset.read_names,
             locals: &self.locals,
             local_names: &ruleset.local_names,
