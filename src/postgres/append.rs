@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 use super::connect::Connector;
+use super::connection::ServerConnection;
 use super::failure::{ConnectError, of_query};
-use super::manager::ServerConnection;
 use super::sqlstate::keeps_session;
 use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;

@@ -25,8 +25,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::addresses::{look_up, try_in_order};
 use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED};
+use super::connection::ServerConnection;
 use super::failure::{ConnectError, DialError};
-use super::manager::ServerConnection;
 use super::notices::drive;
 use super::sqlstate::is_shutdown_notice;
 use super::tls;

@@ -18,12 +18,13 @@ use deadpool::managed::{BuildError, Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
 use super::connect::Connector;
+use super::connection::{ServerConnection, ping};
 use super::failure::{ConnectError, RETRY_AFTER};
 use super::lifetime::Lifetime;
-use super::manager::{Manager, Object, ServerConnection, verified_after};
-use super::probe::ping;
+use super::manager::{Manager, Object, discard, verified_after};
 use super::session::Session;
-use crate::config::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts as Limits};
+use super::shared::Shared;
+use crate::config::{Coalescing, DomainConfig, Timeouts as Limits};
 use crate::flow::QueryErrorKind;
 use crate::types::Deadline;
 
@@ -41,21 +42,6 @@ const CONNECT_GRACE: Duration = Duration::from_millis(10);
 pub struct Pool {
     inner: deadpool::managed::Pool<Manager>,
     shared: Arc<Shared>,
-}
-
-/// The parts of a pool that its sessions use, too.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) connector: Connector,
-    pub(super) limits: Limits,
-    size: PoolConfig,
-    /// Counts calls of [`Pool::recycle`]. A connection of an earlier epoch is not used again.
-    epoch: AtomicU64,
-    /// The number of leases that wait because every connection is in use.
-    contenders: AtomicUsize,
-    /// Counts acquire timeouts.
-    timeouts: AtomicU64,
-    pub(super) lifetime: Lifetime,
 }
 
 /// The state of a pool.
@@ -128,7 +114,7 @@ impl Pool {
             if connection.is_on_current_thread() || self.is_contended() {
                 return Ok(self.session(connection));
             }
-            Self::discard(connection);
+            discard(connection);
         }
     }
 
@@ -237,7 +223,7 @@ impl Pool {
         for _ in 0..FILL_ATTEMPTS {
             match self.get_available().await {
                 Ok(connection) if connection.is_on_current_thread() => return Ok(Some(self.session(connection))),
-                Ok(other) => Self::discard(other),
+                Ok(other) => discard(other),
                 Err(error) => match connect_error(error, self.shared.connector.longest_connect()) {
                     None => return Ok(None),
                     // A session that was just closed keeps its slot until the server has ended it.
@@ -260,11 +246,6 @@ impl Pool {
         self.inner.close();
     }
 
-    /// Removes a connection from its pool and closes it.
-    pub(super) fn discard(connection: Object) {
-        drop(Object::take(connection));
-    }
-
     /// Pings the database over an idle connection of the pool. Returns the latency, or `None` where all connections are in use.
     ///
     /// # Errors
@@ -279,7 +260,7 @@ impl Pool {
         };
         let latency = ping(&connection, self.shared.limits.probe).await;
         if latency.is_err() {
-            Self::discard(connection);
+            discard(connection);
         }
         latency.map(Some)
     }
@@ -292,18 +273,6 @@ impl Pool {
             recycle: None,
         };
         self.inner.timeout_get(&limits).await
-    }
-}
-
-impl Shared {
-    /// Whether statements are prepared, once for each connection.
-    pub(super) fn prepares(&self) -> bool {
-        self.size.statements == Statements::Prepared
-    }
-
-    /// The number of calls of [`Pool::recycle`].
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
     }
 }
 

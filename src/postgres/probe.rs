@@ -6,13 +6,11 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{interval, sleep_until, timeout};
-use tokio_postgres::Client;
 
 use super::backends::keep_their_sessions;
+use super::connection::{ServerConnection, ping};
 use super::failure::ConnectError;
-use super::manager::ServerConnection;
 use super::pool::Pool;
-use super::sqlstate::keeps_session;
 
 /// The interval at which the probe starts a further connection attempt beside those that have not ended.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
@@ -105,16 +103,5 @@ impl Probe {
                 _ = another.tick() => attempts.push(connector.connect()),
             }
         }
-    }
-}
-
-/// Pings over `client` and returns the latency. An error that keeps the session is an answer, too.
-pub(super) async fn ping(client: &Client, limit: Duration) -> Result<Duration, ConnectError> {
-    let sent = Instant::now();
-    match timeout(limit, client.batch_execute("SELECT 1")).await {
-        Ok(Ok(())) => Ok(sent.elapsed()),
-        Ok(Err(error)) if keeps_session(&error) => Ok(sent.elapsed()),
-        Ok(Err(error)) => Err(ConnectError::of(&error)),
-        Err(_) => Err(ConnectError::timed_out(limit)),
     }
 }

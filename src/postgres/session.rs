@@ -18,9 +18,10 @@ use tokio_postgres::{CancelToken, Client, Row, RowStream, SimpleQueryMessage, St
 
 use super::coalesce::QueryState;
 use super::connect::Connector;
+use super::connection::Prepared;
 use super::failure::{ConnectError, of_query};
-use super::manager::{Object, Prepared};
-use super::pool::{Pool, Shared};
+use super::manager::{Object, discard};
+use super::shared::Shared;
 use super::sql;
 use super::sqlstate::{is_cancelled, is_shutdown_notice, is_stale_statement, is_statement_mismatch};
 use super::statements::{Bound, Plan, Reader};
@@ -443,7 +444,7 @@ impl Drop for Session {
         let is_busy = self.pending.get() > 0 || self.must_close.get();
         if is_outdated || connection.is_closed() {
             let token = connection.cancel_token();
-            Pool::discard(connection);
+            discard(connection);
             if is_busy {
                 let connector = self.pool.connector.clone();
                 in_background(async move { stop(&connector, &token).await });
@@ -453,7 +454,7 @@ impl Drop for Session {
         } else if is_busy {
             in_background(finish_or_abandon(connection, Arc::clone(&self.pool), self.epoch));
         } else if std::time::Instant::now() >= self.expiry {
-            Pool::discard(connection);
+            discard(connection);
         }
     }
 }
@@ -464,7 +465,7 @@ async fn finish_or_abandon(connection: Object, pool: Arc<Shared>, epoch: u64) {
     let client: &Client = &connection;
     match timeout(FINISH_TIMEOUT, client.check_connection()).await {
         Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
-        Ok(Ok(())) => Pool::discard(connection),
+        Ok(Ok(())) => discard(connection),
         Ok(Err(_)) | Err(_) => abandon(connection, pool.connector.clone()).await,
     }
 }
@@ -489,7 +490,7 @@ async fn abandon(connection: Object, connector: Connector) {
         Ok(_) => tracing::debug!("postgres.query.cancelled"),
         Err(_) => tracing::debug!("postgres.cancel.unanswered"),
     }
-    Pool::discard(connection);
+    discard(connection);
 }
 
 /// Requests that the server cancel the statement of the session of `token`.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::core::Core;
-use super::state::State;
+use super::state::{LastError, LastProbe, State};
 use crate::metrics::BatchCounts;
 use crate::postgres::PoolStatus;
 use crate::types::DomainName;
@@ -50,29 +50,6 @@ pub struct Health {
     pub server_version: Option<Arc<String>>,
 }
 
-/// The last error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct LastError {
-    /// When.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub at: Timestamp,
-    /// The message. It contains no SQL and no secret.
-    pub message: Arc<str>,
-}
-
-/// The last probe that was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct LastProbe {
-    /// When.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub at: Timestamp,
-    /// How long the answer took, serialized in microseconds.
-    #[serde(rename = "latency_us", serialize_with = "microseconds")]
-    pub latency: Duration,
-}
-
 impl Health {
     pub(super) fn of(core: &Core, restarts: u64) -> Self {
         let status = core.status().borrow().clone();
@@ -103,9 +80,4 @@ fn name<S: Serializer>(state: &State, serializer: S) -> Result<S::Ok, S::Error> 
 #[expect(clippy::ref_option, reason = "serde hands over a reference to the field")]
 fn milliseconds<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     duration.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
-fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
 }

@@ -23,7 +23,7 @@ pub(super) use actor::Died;
 #[doc(hidden)]
 pub use handle::Fault;
 pub use handle::{DomainHandle, QueryRequest};
-pub use health::{Health, LastError, LastProbe};
+pub use health::Health;
 pub use lifecycle::LifecycleError;
 pub(super) use lifecycle::{Lifecycle, Threads};
-pub use state::State;
+pub use state::{LastError, LastProbe, State};

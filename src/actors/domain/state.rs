@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-
-use super::health::{LastError, LastProbe};
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
 /// The state of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,6 +165,34 @@ impl DomainStatus {
         }
         self.state = state;
     }
+}
+
+/// The last error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LastError {
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// The message. It contains no SQL and no secret.
+    pub message: Arc<str>,
+}
+
+/// The last probe that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct LastProbe {
+    /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// How long the answer took, serialized in microseconds.
+    #[serde(rename = "latency_us", serialize_with = "microseconds")]
+    pub latency: Duration,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
+fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 
-use super::{QueryState, Wrapped};
+use super::state::QueryState;
+use super::wrapped::Wrapped;
 use crate::flow::QueryErrorKind;
 use crate::graph::Query;
-use crate::postgres::manager::{Object, Prepared};
+use crate::postgres::connection::Prepared;
+use crate::postgres::manager::Object;
 use crate::postgres::session::{RowCounter, Session, StatementError};
 use crate::postgres::sqlstate::{is_stale_statement, keeps_session};
 use crate::postgres::statements::Bound;

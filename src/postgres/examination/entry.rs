@@ -11,8 +11,8 @@ use super::{Examination, Verdict};
 use crate::config::{Password, SslMode};
 use crate::postgres::addresses::look_up;
 use crate::postgres::connect::Connector;
+use crate::postgres::connection::ServerConnection;
 use crate::postgres::failure::ConnectError;
-use crate::postgres::manager::ServerConnection;
 use crate::postgres::tls;
 
 /// The remedy for a server that accepts a connection and does not answer.
