@@ -180,7 +180,11 @@ fn rules_fire_by_salience_and_see_what_others_wrote() {
         rule "Early" salience 10 no-loop { when row.a > 0 then total = row.a * 4; order.qty = total + 1; order.unit = "box"; }
     "#;
     assert_eq!(facts(rules, r#"{"a":3}"#), r#"{"verdict":"big","total":12,"order":{"qty":13,"unit":"box"}}"#);
-    assert_eq!(facts(rules, r#"{"a":0}"#), "{}", "what nobody wrote is unset, and the rule that needs it waits");
+    assert_eq!(
+        facts(rules, r#"{"a":0}"#),
+        "{}",
+        "a fact that no rule wrote is unset, and the rule that needs it waits"
+    );
 }
 
 #[test]
@@ -474,7 +478,7 @@ fn a_rule_that_errs_halfway_has_done_nothing() {
 }
 
 #[test]
-fn a_condition_alone_is_a_node_whose_fact_is_its_result() {
+fn a_condition_without_rules_is_a_node_whose_fact_is_its_result() {
     let result = |condition: &str, row: &str, locals: &[LocalFact]| {
         let row = json(row);
         let compiled = Ruleset::from_condition("node", &snippet(condition), &scope(&row), locals, &Limits::default());

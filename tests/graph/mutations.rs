@@ -1,6 +1,6 @@
 //! One-character mutants of the shipped graph: each is refused with a place, or the plan says what the mutated text says.
 //!
-//! The text is read a second time by `serde_yaml` alone, which knows nothing of our reading; nodes, queries, domains,
+//! The text is read a second time by `serde_yaml`, independently of our parser; nodes, queries, domains,
 //! outcomes and conditions must agree with it. Nothing is lost, merged or renamed.
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ pub fn here() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/graph"))
 }
 
-/// Rule files of one directory, named by their file names alone, so that no snapshot holds a path of this machine.
+/// Rule files of one directory, named by their file names, so that no snapshot holds a path of this machine.
 pub struct Beside<'a>(pub &'a Path);
 
 impl RuleFiles for Beside<'_> {

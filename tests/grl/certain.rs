@@ -151,11 +151,11 @@ proptest! {
 fn the_generated_rules_are_warned_of_in_every_way() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
-    let (mut runner, mut told) = (TestRunner::deterministic(), std::collections::BTreeSet::new());
+    let (mut runner, mut seen) = (TestRunner::deterministic(), std::collections::BTreeSet::new());
     for _ in 0..600 {
         let rules = proptest::collection::vec(rule(), 1..5).new_tree(&mut runner).unwrap().current();
-        told.extend(hold(&rules).unwrap());
+        seen.extend(hold(&rules).unwrap());
     }
     let expected = ["always-fires", "never-equal", "never-fires", "never-settles"];
-    assert!(expected.iter().all(|code| told.contains(code)), "{told:?}");
+    assert!(expected.iter().all(|code| seen.contains(code)), "{seen:?}");
 }

@@ -163,7 +163,7 @@ fn a_condition_of_a_hundred_thousand_terms_is_checked_in_linear_time() {
 }
 
 #[test]
-fn rules_that_never_rest_and_rules_that_take_too_long_are_told_apart() {
+fn rules_that_never_settle_and_rules_that_take_too_long_are_different_errors() {
     let endless = "rule Start salience 9 no-loop { when moq > 0 then a = 1; } rule Up { when a > 0 then a += 1; }";
     let error = decide(endless, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "after 100 passes these rules still fire: Up");

@@ -1,4 +1,4 @@
-//! Rules that load and cannot mean what they say are told about, and the shipped rules are told nothing.
+//! Rules that load and cannot mean what they say get a warning.
 
 use tributary::diagnostics::Diagnostics;
 use tributary::grl::{Limits, LocalFact, Ruleset};
@@ -25,7 +25,7 @@ fn codes(found: &Diagnostics) -> Vec<&'static str> {
 }
 
 #[test]
-fn rules_that_never_fire_are_told_with_the_reason() {
+fn rules_that_never_fire_are_warned_of_with_the_reason() {
     for (condition, reason) in [
         ("false", "never true"),
         ("moq > 0 && false", "never true"),
@@ -45,17 +45,17 @@ fn rules_that_never_fire_are_told_with_the_reason() {
              rule Late no-loop {{ when late > 1 then late = 1; later = 2; }}"
         );
         let found = warnings(&rules, &[], &["x", "late", "later"]);
-        let told = found.iter().any(|warning| {
+        let is_warned = found.iter().any(|warning| {
             warning.code == "never-fires"
                 && warning.message.contains("`A`")
                 && warning.label.as_deref().is_some_and(|label| label.contains(reason))
         });
-        assert!(told, "{condition}: {found}");
+        assert!(is_warned, "{condition}: {found}");
     }
 }
 
 #[test]
-fn what_may_well_fire_is_not_told() {
+fn rules_that_may_fire_get_no_warning() {
     for (condition, then) in [
         ("moq > 5 && moq < 10", "x = 1;"),
         ("moq >= 5 && moq <= 5", "x = 1;"),
@@ -84,7 +84,7 @@ fn what_may_well_fire_is_not_told() {
 }
 
 #[test]
-fn a_comparison_with_what_no_rule_assigns_is_told() {
+fn a_comparison_with_a_value_that_no_rule_assigns_is_warned_of() {
     let rules = "rule Small no-loop { when moq < 10 then status = \"small\"; big = false; }
                  rule Large no-loop { when moq >= 10 then status = \"large\"; }
                  rule Act no-loop { when status == \"lagre\" || status in [\"small\", \"medium\"] || big then x = 1; }";
@@ -98,7 +98,7 @@ fn a_comparison_with_what_no_rule_assigns_is_told() {
 }
 
 #[test]
-fn a_rule_that_nothing_stops_is_told() {
+fn a_rule_that_never_settles_is_warned_of() {
     let facts = [("x", Value::Integer(0))];
     let found = warnings("rule Up { when moq > 0 then x += 1; }", &facts, &["x"]);
     assert_eq!(codes(&found), ["never-settles"]);
@@ -111,7 +111,7 @@ fn a_rule_that_nothing_stops_is_told() {
 }
 
 #[test]
-fn facts_that_nobody_reads_are_told() {
+fn facts_that_nothing_reads_are_warned_of() {
     let rules = "rule A no-loop { when moq > 0 then used = 1; order.qty = used; order.qyt = 2; typo = 3; }";
     let facts = [("shortage", Value::Integer(0)), ("moved", Value::Integer(0))];
     let found = warnings(rules, &facts, &["order.qty", "moved"]);
@@ -122,13 +122,13 @@ fn facts_that_nobody_reads_are_told() {
 }
 
 #[test]
-fn a_rule_that_expires_before_it_begins_is_told() {
+fn a_rule_that_expires_before_it_takes_effect_is_warned_of() {
     let rules = "rule A date-effective \"2027-01-01\" date-expires \"2026-01-01\" no-loop { when moq > 0 then x = 1; }";
     assert_eq!(codes(&warnings(rules, &[], &["x"])), ["never-fires"]);
 }
 
-/// Rules, starting facts, and whether the code is told of them.
-fn told(code: &str, rules: &str, facts: &[(&str, Value)]) -> bool {
+/// Whether the rules with these starting facts get a warning of this code.
+fn is_warned_of(code: &str, rules: &str, facts: &[(&str, Value)]) -> bool {
     let found = warnings(rules, facts, &["x", "y", "n", "late"]);
     for warning in found.iter().filter(|warning| warning.code == code) {
         assert!(warning.help.is_some(), "{warning:?}");
@@ -137,7 +137,7 @@ fn told(code: &str, rules: &str, facts: &[(&str, Value)]) -> bool {
 }
 
 #[test]
-fn rules_that_always_fire_are_told_and_others_are_not() {
+fn rules_that_always_fire_are_warned_of_and_others_are_not() {
     for (condition, always) in [
         ("true", true),
         ("1 < 2", true),
@@ -151,13 +151,13 @@ fn rules_that_always_fire_are_told_and_others_are_not() {
         ("moq > 3 || moq <= 3", false),
     ] {
         let rules = format!("rule A no-loop {{ when {condition} then x = 1; }}");
-        assert_eq!(told("always-fires", &rules, &[("n", Value::Integer(1))]), always, "{condition}");
+        assert_eq!(is_warned_of("always-fires", &rules, &[("n", Value::Integer(1))]), always, "{condition}");
     }
-    assert!(!told("always-fires", "rule A no-loop { when true then x = moq; }", &[]));
+    assert!(!is_warned_of("always-fires", "rule A no-loop { when true then x = moq; }", &[]));
 }
 
 #[test]
-fn conditions_without_any_values_are_told_through_alternatives() {
+fn conditions_that_no_values_make_true_are_warned_of_through_alternatives() {
     for (condition, never) in [
         ("(moq > 3 && moq < 2) || (moq == 1 && moq == 2)", true),
         ("moq in [1, 2] && moq > 5", true),
@@ -167,7 +167,7 @@ fn conditions_without_any_values_are_told_through_alternatives() {
         ("moq == null && moq > 1", true),
     ] {
         let rules = format!("rule A no-loop {{ when {condition} then x = 1; }}");
-        assert_eq!(told("never-fires", &rules, &[]), never, "{condition}");
+        assert_eq!(is_warned_of("never-fires", &rules, &[]), never, "{condition}");
     }
 }
 
@@ -182,7 +182,7 @@ fn ends_of_a_rule_are_compared_as_the_times_they_are() {
     ] {
         let rule =
             format!("rule A date-effective \"{from}\" date-expires \"{until}\" no-loop {{ when moq > 0 then x = 1; }}");
-        assert_eq!(told("never-fires", &rule, &[]), never, "{from} {until}");
+        assert_eq!(is_warned_of("never-fires", &rule, &[]), never, "{from} {until}");
     }
 }
 
@@ -190,5 +190,5 @@ fn ends_of_a_rule_are_compared_as_the_times_they_are() {
 fn a_list_of_very_many_values_is_looked_at_in_no_time() {
     let values = (0..50_000).map(|number| number.to_string()).collect::<Vec<_>>().join(", ");
     let rules = format!("rule A no-loop {{ when moq in [{values}] then x = 1; }}");
-    assert!(!told("always-fires", &rules, &[]));
+    assert!(!is_warned_of("always-fires", &rules, &[]));
 }

@@ -64,12 +64,12 @@ fn judge_one(name: &str, mutant: &str, scope: &Scope, meant: &str, known: &BTree
             assert_eq!(ruleset.rules().len(), count_rules(&says), "{mutant}");
             tally.same += usize::from(says == meant);
             tally.changed += usize::from(says != meant);
-            let mut told = warnings;
-            told.extend(ruleset.unused(|fact| known.contains(fact)));
-            tally.warned += usize::from(!told.is_empty());
-            // A misspelt target is a fact that nobody reads.
+            let mut found = warnings;
+            found.extend(ruleset.unused(|fact| known.contains(fact)));
+            tally.warned += usize::from(!found.is_empty());
+            // A misspelt target is a fact that nothing reads.
             if facts(&ruleset).difference(known).next().is_some() {
-                assert!(told.iter().any(|warning| warning.code == "unused-fact"), "{told}\n{mutant}");
+                assert!(found.iter().any(|warning| warning.code == "unused-fact"), "{found}\n{mutant}");
             }
         }
     }
