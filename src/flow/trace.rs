@@ -37,7 +37,7 @@ pub struct Trace {
 }
 
 /// What one node did.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NodeTrace {
     /// When it started, since the run began; `None` where it did not.
     pub began: Option<Duration>,
@@ -60,9 +60,10 @@ pub struct NodeTrace {
 }
 
 /// How a node ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum NodeEnd {
     /// It still waited for other nodes when the run ended.
+    #[default]
     NotStarted,
     /// It was still running when the run ended.
     Unfinished,
@@ -119,20 +120,6 @@ pub enum Skip {
     Unset(FactRef),
 }
 
-impl NodeTrace {
-    const NOTHING: Self = Self {
-        began: None,
-        took: Duration::ZERO,
-        waited: Duration::ZERO,
-        asked: Duration::ZERO,
-        params: Vec::new(),
-        end: NodeEnd::NotStarted,
-        fired: Vec::new(),
-        rules: None,
-        unknown: None,
-    };
-}
-
 /// Takes the notes of a run.
 pub(super) struct Notes {
     began: Instant,
@@ -147,7 +134,7 @@ impl Notes {
         let trace = Trace {
             inputs: inputs.clone(),
             clock: clock.clone(),
-            nodes: vec![NodeTrace::NOTHING; nodes],
+            nodes: vec![NodeTrace::default(); nodes],
             outcomes: Vec::new(),
             took: Duration::ZERO,
         };

@@ -105,7 +105,7 @@ fn rules(expect: &Expectation, explanation: &Explanation, into: &mut Vec<Mismatc
         let Some(node) = node(name) else { continue };
         for rule in node.fired.iter().flatten().filter(|rule| expected.contains(&rule.rule)) {
             let changes: Vec<String> =
-                rule.facts.iter().map(|change| format!("{} = {}", change.fact, change.after.0)).collect();
+                rule.facts.iter().map(|change| format!("{} = {}", change.fact, change.after)).collect();
             let mut mismatch = mismatch(&format!("rule `{}` of {name}", rule.rule), "does not fire", "fired");
             mismatch.because.push(format!("it set {}", changes.join(", ")));
             into.push(mismatch);

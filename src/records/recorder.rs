@@ -1,8 +1,8 @@
 //! Takes records from the threads that decide to the thread that writes.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -41,36 +41,25 @@ pub struct RecorderStatus {
     pub last_error: Option<String>,
 }
 
+#[derive(Default)]
 struct Counts {
-    began: Instant,
     written: AtomicU64,
     dropped: AtomicU64,
     waited: AtomicU64,
     failed: AtomicU64,
     last_error: ArcSwapOption<String>,
-    /// When a problem was last logged, in milliseconds since `began`, plus one.
-    last_logged: AtomicU64,
+    last_logged: Mutex<Option<Instant>>,
 }
 
 impl Counts {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            written: AtomicU64::new(0),
-            dropped: AtomicU64::new(0),
-            waited: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            last_error: ArcSwapOption::empty(),
-            last_logged: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether a problem may be logged again.
+    /// Whether a problem may be logged again. Where another thread asks at the same time, that one logs.
     fn may_log(&self) -> bool {
-        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
-        let last = self.last_logged.load(Ordering::Relaxed);
-        let due = last == 0 || Duration::from_millis(now.saturating_sub(last)) >= LOG_INTERVAL;
-        due && self.last_logged.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let Ok(mut last) = self.last_logged.try_lock() else { return false };
+        let is_due = last.is_none_or(|last| last.elapsed() >= LOG_INTERVAL);
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
     }
 }
 
@@ -99,7 +88,7 @@ impl Recorder {
     pub fn start(config: &RecordsConfig, database: Option<&DomainConfig>) -> Result<Option<Self>, RecorderError> {
         let Some(sink) = Sink::open(config, database)? else { return Ok(None) };
         let (queue, entries) = mpsc::channel(config.queue.clamp(1, MAX_QUEUE));
-        let counts = Arc::new(Counts::new());
+        let counts = Arc::new(Counts::default());
         let writer = Writer { sink, redact: config.redact, counts: Arc::clone(&counts) };
         let thread = std::thread::Builder::new().name("records".to_owned()).spawn(move || writer.run(entries));
         thread.map_err(|source| RecorderError::Thread { source })?;

@@ -77,9 +77,9 @@ fn check(case: &Case, explanation: &Explanation) -> Result<(), TestCaseError> {
     let mut facts: std::collections::HashMap<String, String> =
         [("total".to_owned(), "0".to_owned()), ("note".to_owned(), String::new())].into();
     for change in fired.iter().flat_map(|rule| &rule.facts) {
-        let before = change.before.as_ref().map(|value| value.0.to_string());
+        let before = change.before.as_ref().map(Value::to_string);
         prop_assert_eq!(before.as_ref(), facts.get(&*change.fact), "{} in\n{}", change.fact, case.rules);
-        facts.insert(change.fact.to_string(), change.after.0.to_string());
+        facts.insert(change.fact.to_string(), change.after.to_string());
     }
     if let Some(Value::Map(record)) = &node.value {
         for (name, value) in record.iter() {

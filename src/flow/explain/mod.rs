@@ -22,7 +22,7 @@ use crate::types::{FlowName, NodeId};
 pub use self::lineage::Lineage;
 pub use self::nodes::NodeExplanation;
 pub use self::redact::{REDACTED, Redaction};
-pub use self::rules::{Change, Fired, NotFired, Shown};
+pub use self::rules::{FactChange, Fired, NotFired};
 
 /// Why a run ended as it did. Times are in microseconds since the run began.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

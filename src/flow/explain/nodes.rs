@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::redact::Redaction;
 use super::rules::{self, Fired, NotFired};
 use crate::flow::trace::{NodeEnd, NodeTrace, Skip, Trace, micros};
-use crate::graph::{Flow, Node, Work};
+use crate::graph::{Flow, Node, QueryNode, Work};
 use crate::types::{DomainName, FieldName, NodeId, Value};
 
 /// What one node did.
@@ -84,20 +84,7 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         not_fired: None,
     };
     match &node.work {
-        Work::Query(query) => {
-            let has_ended = !matches!(
-                trace.end,
-                NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_)
-            );
-            let asked = has_ended && trace.began.is_some();
-            explanation.kind = "query";
-            explanation.domain = Some(query.domain.clone());
-            explanation.wait_us = asked.then(|| micros(trace.waited));
-            explanation.query_us = asked.then(|| micros(trace.asked));
-            let params = query.params.iter().zip(&trace.params);
-            explanation.params = params.map(|(fact, value)| redaction.parameter(fact, value)).collect();
-            explanation.rows = rows(&trace.end);
-        }
+        Work::Query(query) => add_query(&mut explanation, query, trace, redaction),
         Work::Rules(rules) => {
             if let Some(trace) = &trace.rules {
                 let (fired, not_fired) = rules::explain(place, &rules.ruleset, trace, redaction);
@@ -106,6 +93,19 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         }
     }
     explanation
+}
+
+fn add_query(explanation: &mut NodeExplanation, query: &QueryNode, trace: &NodeTrace, redaction: &Redaction) {
+    let has_ended =
+        !matches!(trace.end, NodeEnd::NotStarted | NodeEnd::Unfinished | NodeEnd::Skipped(_) | NodeEnd::Unknown(_));
+    let asked = has_ended && trace.began.is_some();
+    explanation.kind = "query";
+    explanation.domain = Some(query.domain.clone());
+    explanation.wait_us = asked.then(|| micros(trace.waited));
+    explanation.query_us = asked.then(|| micros(trace.asked));
+    let params = query.params.iter().zip(&trace.params);
+    explanation.params = params.map(|(fact, value)| redaction.parameter(fact, value)).collect();
+    explanation.rows = rows(&trace.end);
 }
 
 fn rows(end: &NodeEnd) -> Option<usize> {

@@ -17,7 +17,7 @@ pub struct Fired {
     /// Its file, line and column.
     pub place: String,
     /// What it changed, in order.
-    pub facts: Vec<Change>,
+    pub facts: Vec<FactChange>,
     /// What it logged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
@@ -25,20 +25,15 @@ pub struct Fired {
 
 /// A fact that a rule changed.
 #[derive(Debug, Clone, Serialize)]
-pub struct Change {
+pub struct FactChange {
     /// The fact.
     pub fact: FieldName,
     /// Its value before; `None` where it was unset.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<Shown>,
+    pub before: Option<Value>,
     /// Its value after.
-    pub after: Shown,
+    pub after: Value,
 }
-
-/// A value, or the text that replaces a redacted one.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct Shown(pub Value);
 
 /// A rule that did not fire.
 #[derive(Debug, Clone, Serialize)]
@@ -96,10 +91,10 @@ impl Explainer<'_> {
         }
     }
 
-    fn change(&self, write: &Write) -> Change {
+    fn change(&self, write: &Write) -> FactChange {
         let hidden = self.redaction.hides(Some(self.node), &Origin::Own(write.fact.clone()));
-        let shown = |value: &Value| Shown(if hidden { Value::text(REDACTED) } else { value.clone() });
-        Change { fact: write.fact.clone(), before: write.before.as_ref().map(shown), after: shown(&write.after) }
+        let shown = |value: &Value| if hidden { Value::text(REDACTED) } else { value.clone() };
+        FactChange { fact: write.fact.clone(), before: write.before.as_ref().map(shown), after: shown(&write.after) }
     }
 
     fn targets(&self, rule: usize) -> Vec<FieldName> {

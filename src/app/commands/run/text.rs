@@ -67,8 +67,8 @@ fn fired(rule: &Fired, text: &mut String) {
         .facts
         .iter()
         .map(|change| match &change.before {
-            Some(before) => format!("{} {} -> {}", change.fact, before.0, change.after.0),
-            None => format!("{} = {}", change.fact, change.after.0),
+            Some(before) => format!("{} {} -> {}", change.fact, before, change.after),
+            None => format!("{} = {}", change.fact, change.after),
         })
         .collect();
     line(text, &format!("  + {}: {}  ({})", rule.rule, facts.join(", "), rule.place));
