@@ -187,6 +187,7 @@ pub struct LastProbe {
     pub at: Timestamp,
     /// How long the answer took, serialized in microseconds.
     #[serde(rename = "latency_us", serialize_with = "microseconds")]
+    #[schemars(with = "u64")]
     pub latency: Duration,
 }
 
