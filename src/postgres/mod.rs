@@ -8,6 +8,7 @@
 mod addresses;
 mod append;
 mod backends;
+mod cancel;
 mod coalesce;
 mod codec;
 mod connect;

@@ -14,10 +14,10 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{CancelToken, Client, Row, RowStream, SimpleQueryMessage, Statement};
+use tokio_postgres::{Row, RowStream, SimpleQueryMessage, Statement};
 
+use super::cancel::{abandon, cancel, finish_or_abandon, in_background};
 use super::coalesce::QueryState;
-use super::connect::Connector;
 use super::connection::Prepared;
 use super::failure::{ConnectError, of_query};
 use super::manager::{Object, discard};
@@ -28,11 +28,6 @@ use super::statements::{Bound, Plan, Reader};
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::types::{Deadline, Value};
-
-/// How long an abandoned session may take to stop after a cancel request.
-const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a session may take to finish statements whose answers are not needed, before they are cancelled.
-const FINISH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A connection that one thread uses.
 #[derive(Debug)]
@@ -447,7 +442,7 @@ impl Drop for Session {
             discard(connection);
             if is_busy {
                 let connector = self.pool.connector.clone();
-                in_background(async move { stop(&connector, &token).await });
+                in_background(async move { cancel(&connector, &token).await });
             }
         } else if self.has_altered_limit.get() {
             in_background(abandon(connection, self.pool.connector.clone()));
@@ -456,48 +451,5 @@ impl Drop for Session {
         } else if std::time::Instant::now() >= self.expiry {
             discard(connection);
         }
-    }
-}
-
-/// Waits until pending statements and unread rows have come to their end, and returns the connection to the pool. Abandons it where
-/// that takes too long.
-async fn finish_or_abandon(connection: Object, pool: Arc<Shared>, epoch: u64) {
-    let client: &Client = &connection;
-    match timeout(FINISH_TIMEOUT, client.check_connection()).await {
-        Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
-        Ok(Ok(())) => discard(connection),
-        Ok(Err(_)) | Err(_) => abandon(connection, pool.connector.clone()).await,
-    }
-}
-
-/// Spawns `work`. Without a runtime the process is ending, and `work` is not needed.
-fn in_background(work: impl Future<Output = ()> + Send + 'static) {
-    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-        runtime.spawn(work);
-    }
-}
-
-/// Cancels the statement of the connection's session and closes the connection. It counts towards the size of the pool until the
-/// server has stopped, so that the server never has more sessions than the pool may have.
-async fn abandon(connection: Object, connector: Connector) {
-    let client: &Client = &connection;
-    let token = client.cancel_token();
-    let stopped = async {
-        stop(&connector, &token).await;
-        client.check_connection().await
-    };
-    match timeout(CANCEL_TIMEOUT, stopped).await {
-        Ok(_) => tracing::debug!("postgres.query.cancelled"),
-        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
-    }
-    discard(connection);
-}
-
-/// Requests that the server cancel the statement of the session of `token`.
-async fn stop(connector: &Connector, token: &CancelToken) {
-    match timeout(CANCEL_TIMEOUT, connector.cancel(token)).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(error = &error as &dyn std::error::Error, "postgres.cancel.failed"),
-        Err(_) => tracing::debug!("postgres.cancel.unanswered"),
     }
 }

@@ -191,7 +191,6 @@ pub struct LastProbe {
     pub latency: Duration,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference to the field")]
 fn microseconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).serialize(serializer)
 }

@@ -178,7 +178,7 @@ pub(super) fn encode(codec: &Codec, value: &Value, out: &mut BytesMut) -> Result
         (Codec::Text | Codec::Padded, Value::Text(text)) => out.put_slice(text::without_nul(text)?.as_bytes()),
         (Codec::Char, Value::Text(text)) => out.put_u8(text::byte(text)?),
         (Codec::Uuid, Value::Text(text)) => {
-            out.put_slice(text::parsed::<Uuid>(text, "text that is no UUID")?.as_bytes())
+            out.put_slice(text::parsed::<Uuid>(text, "text that is no UUID")?.as_bytes());
         }
         (Codec::Date, _) => out.put_i32(time::days(value)?),
         (Codec::Time, Value::Text(text)) => out.put_i64(time::time_of_day(text)?),
