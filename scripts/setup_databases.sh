@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 #
 # Creates the four databases of the shipped flow, their tables and their sample rows on your own PostgreSQL server or
-# servers. Running it again changes nothing that is there.
+# servers. Running it again changes nothing that exists.
 #
 # Usage: scripts/setup_databases.sh [--env-file FILE] [domain...]
 #
@@ -24,7 +24,7 @@ readonly sql=${here%/*}/sql
 readonly all_domains=(oms_db inventory_db supplier_db uom_db)
 readonly keys=(HOST PORT USER PASSWORD PASSWORD_FILE NAME URL APPLICATION_NAME CONNECT_TIMEOUT OPTIONS SSLMODE)
 
-# Set while a domain is worked on, so that every complaint names it.
+# The current domain, which every error names.
 domain=
 die() {
     printf 'setup_databases: %s%s\n' "${domain:+$domain: }" "$*" >&2
@@ -33,10 +33,10 @@ die() {
 usage() { sed -n '3,/^set /{/^set /d;s/^# \{0,1\}//p;}' "$0"; }
 
 # --- The environment --------------------------------------------------------------------------------------------------
-# Functions below leave their result in REPLY. Variables of the .env file are kept as dotenv_NAME. No message repeats a
-# value, for it may be a password.
+# Functions below return their result in REPLY. Variables of the .env file are kept as dotenv_NAME. No message repeats a
+# value, because it may be a password.
 
-# shellcheck disable=SC2016 # not to be expanded
+# shellcheck disable=SC2016 # literal text
 readonly reference='${' literal='$${'
 
 is_name() { [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]]; }
@@ -75,7 +75,7 @@ is_read() {
     [[ -n ${!variable+x} ]]
 }
 
-# Undoes the quoting of a value; fails where it is not closed. In single quotes nothing is replaced.
+# Removes the quotes of a value; fails if they are not closed. In single quotes nothing is replaced.
 unquote() {
     local value=$1 two_backslashes=$'\\\\' backslash=$'\001' newline=$'\\n'
     local single="^'([^']*)'[[:space:]]*(#.*)?\$"
@@ -96,12 +96,12 @@ unquote() {
     REPLY=${REPLY//$backslash/\\}
 }
 
-# The value of a variable, references replaced; fails where it is not set. $2 is the chain of variables that led here.
+# The value of a variable with references replaced; fails if it is not set. $2 is the chain of variables that led here.
 lookup() {
     local name=$1 chain=${2:-} variable=dotenv_$1 value
     [[ " $chain " != *" $name "* ]] || die "variables refer to each other in a circle: ${chain// / -> } -> $name"
     if value=$(printenv "$name"); then
-        # Whoever put another variable into the environment meant it verbatim.
+        # Other variables of the environment are used verbatim.
         [[ $name == *_DB_* || $name == DB_* ]] || {
             REPLY=$value
             return
@@ -116,7 +116,7 @@ lookup() {
 
 verbatim() { REPLY=$1; }
 
-# Replaces ${NAME} in $1 by the variable, and what stands between by what the function $2 makes of it.
+# Replaces ${NAME} in $1 by the variable, and passes the text between references through the function $2.
 expand() {
     local rest=$1 transform=$2 chain=${3:-} out='' before name
     while [[ $rest == *"$reference"* ]]; do
@@ -147,20 +147,20 @@ percent_decoded() {
 }
 
 # --- Where a domain's database is -------------------------------------------------------------------------------------
-# Everything goes to psql by the environment: what stands on a command line is seen by everybody on the machine.
+# psql gets everything through the environment, because every user of the machine can see command lines.
 
 # Sets PGHOST and so on for the domain $1 with the variables that start with $2.
 read_parts() {
     local prefix=$2 pair
     PGHOST=localhost PGPORT=5432 PGUSER=postgres PGDATABASE=$1
     for pair in HOST=PGHOST PORT=PGPORT USER=PGUSER NAME=PGDATABASE SSLMODE=PGSSLMODE; do
-        # The default connection's own database is not the place for a domain's table.
+        # A domain's table does not belong into the database of the default connection.
         [[ $prefix$pair != DB_NAME=* ]] || continue
         if lookup "$prefix${pair%=*}" && [[ -n $REPLY ]]; then printf -v "${pair#*=}" '%s' "$REPLY"; fi
     done
 }
 
-# Sets them from a URL, as libpq reads one.
+# Sets them from a URL, as libpq does.
 read_url() {
     local url=$1 rest before query='' authority userinfo='' hosts path='' one pair
     [[ $url == postgres://* || $url == postgresql://* ]] || die "a connection URL starts with postgres://"
@@ -201,7 +201,7 @@ read_parameter() {
     sslrootcert) set_part PGSSLROOTCERT "$2" ;;
     sslcert) set_part PGSSLCERT "$2" ;;
     sslkey) set_part PGSSLKEY "$2" ;;
-    # Tables can be made only where writing is allowed, whatever the service needs.
+    # Creating tables needs a server that accepts writes, whatever the service needs.
     target_session_attrs) ;;
     *) die "URL: unknown parameter" ;;
     esac
@@ -212,7 +212,7 @@ set_part() {
     printf -v "$1" '%s' "$REPLY"
 }
 
-# Sets what can be given beside parts and URL alike.
+# Sets what may accompany both single variables and a URL.
 read_extras() {
     local prefix=$1
     if lookup "${prefix}PASSWORD_FILE" && [[ -n $REPLY ]]; then
@@ -238,7 +238,7 @@ is_configured() {
     return 1
 }
 
-# The value as it is written: a URL is taken apart before its references are replaced.
+# The value as written: a URL is split before its references are replaced.
 raw() {
     local variable=dotenv_$1
     REPLY=$(printenv "$1") || { is_read "$1" && REPLY=${!variable}; }
@@ -248,7 +248,7 @@ raw() {
 configure() {
     local prefix url
     prefix=$(tr '[:lower:]' '[:upper:]' <<<"$1")_
-    # Nothing of the caller's psql settings may leak in.
+    # The caller's psql settings have no effect.
     unset PGSERVICE PGSERVICEFILE PGPASSFILE PGHOSTADDR PGSSLMODE PGOPTIONS PGPASSWORD PGTARGETSESSIONATTRS
     PGPASSWORD='' PGCONNECT_TIMEOUT=10 PGAPPNAME=setup_databases
     is_configured "$prefix" || prefix=DB_
@@ -269,7 +269,7 @@ configure() {
 
 # --- The work ---------------------------------------------------------------------------------------------------------
 
-# Asks with psql, which reads its statements from standard input unless told otherwise.
+# Runs psql, which reads its statements from standard input by default.
 query() { psql --no-psqlrc --no-password --quiet --tuples-only --no-align --set=ON_ERROR_STOP=1 "$@"; }
 
 # As `query`, in the database `postgres`, where `createdb` goes too; :name is the domain's database.
@@ -331,7 +331,7 @@ main() {
     fi
     [[ -z $env_file ]] || read_dotenv "$env_file"
     for domain in "${domains[@]}"; do
-        # A shell of its own, so that one domain's failure and settings are not the next one's.
+        # A subshell, so that a failure and settings of one domain do not affect the next.
         (setup) || failed=1
     done
     return "$failed"

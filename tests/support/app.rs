@@ -1,4 +1,4 @@
-//! The service under test: the real thing on a thread of its own, at a free port.
+//! The service under test, on its own thread and a free port.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub struct Setup {
     pub graphs: Vec<PathBuf>,
     /// The configuration file.
     pub config: Option<PathBuf>,
-    /// A file of variables, read anew at each reload.
+    /// A file of variables, read again at each reload.
     pub env_file: Option<PathBuf>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
@@ -62,11 +62,11 @@ pub struct TestApp {
     pub address: SocketAddr,
     /// Where its admin endpoints are, where they have an address of their own.
     pub admin: Option<SocketAddr>,
-    /// Asks it.
+    /// Sends requests to it.
     pub client: reqwest::Client,
-    /// Its domain actors, to make them go wrong.
+    /// Its domain actors, for tests that break them.
     pub domains: DomainSet,
-    /// What stops it.
+    /// Stops it.
     pub server: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -78,7 +78,7 @@ pub struct Answer {
     pub status: u16,
     /// Its headers.
     pub headers: reqwest::header::HeaderMap,
-    /// Its body as it came.
+    /// Its body.
     pub text: String,
 }
 
@@ -95,7 +95,7 @@ impl Answer {
 }
 
 impl TestApp {
-    /// Starts the service; panics with its complaints where it refuses its files.
+    /// Starts the service; panics with the diagnostics if it refuses its files.
     pub fn start(setup: Setup) -> Self {
         let (sender, receiver) = mpsc::channel();
         let thread = std::thread::spawn(move || {

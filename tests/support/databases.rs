@@ -1,4 +1,4 @@
-//! One server for each test process, and databases of its own for each test.
+//! One server for each test process, and separate databases for each test.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,8 +11,8 @@ use tributary::demo::DATABASES;
 use super::DOMAINS;
 use super::server::{Server, sql};
 
-/// The server of this test process, for tests that do it no harm. (A static is never dropped; the server's watchdog
-/// sees this process end.)
+/// The server of this test process, for tests that do not break it. (A static is never dropped; the server's watchdog
+/// stops it when this process ends.)
 pub fn shared_server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| {
@@ -21,14 +21,14 @@ pub fn shared_server() -> &'static Server {
     })
 }
 
-/// A connection of the test itself.
+/// A connection for the test itself.
 pub async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database takes connections");
     tokio::spawn(connection);
     client
 }
 
-/// A database on the shared server that goes with this value.
+/// A database on the shared server. It is dropped with this value.
 #[derive(Debug)]
 pub struct Database {
     name: String,
@@ -74,7 +74,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let name = std::mem::take(&mut self.name);
-        // A thread of its own, because the test's runtime cannot be waited for here, and may be gone.
+        // A separate thread, because the test's runtime cannot be blocked here, and may have ended.
         let dropped = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(sql::drop_database(&shared_server().url("postgres"), &name)).map_err(std::io::Error::other)
@@ -86,14 +86,14 @@ impl Drop for Database {
     }
 }
 
-/// The four databases of the shipped flow with their sample rows, of a test's own, on the shared server.
+/// The four databases of the shipped flow with their sample rows, on the shared server, for one test.
 #[derive(Debug)]
 pub struct SampleDatabases {
     databases: [Database; 4],
 }
 
 impl SampleDatabases {
-    /// Copies of templates that the first test makes.
+    /// Copies the templates, which the first test creates.
     pub async fn create() -> Self {
         static TEMPLATES: OnceCell<()> = OnceCell::const_new();
         TEMPLATES.get_or_init(create_templates).await;

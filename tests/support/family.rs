@@ -1,4 +1,4 @@
-//! Four servers of a test's own, one for each domain, so that each can be killed, frozen and restarted.
+//! Four private servers for one test, one for each domain, so that each can be killed, frozen and restarted.
 
 use tributary::demo::DATABASES;
 
@@ -7,7 +7,7 @@ use super::databases::environment;
 use super::proxy::Proxy;
 use super::server::{Server, sql};
 
-/// A server for each domain of the shipped flow, with its sample rows, and a proxy before each.
+/// A server for each domain of the shipped flow, with its sample rows, and a proxy in front of each.
 #[derive(Debug)]
 pub struct PrivateFamily {
     members: Vec<(&'static str, Server, Proxy)>,
@@ -48,7 +48,7 @@ impl PrivateFamily {
         self.members.iter().map(|(_, server, _)| server)
     }
 
-    /// The proxy before a domain's server.
+    /// The proxy in front of a domain's server.
     pub fn proxy(&self, domain: &str) -> &Proxy {
         &self.member(domain).2
     }

@@ -1,8 +1,8 @@
-//! What the integration tests stand on: real PostgreSQL servers, databases of a test's own, and a network that fails on
-//! demand. Every integration test that needs some of it says `mod support;`.
+//! Helpers of the integration tests: real PostgreSQL servers, a database for each test, the service under test, and a network that
+//! fails on demand.
 //!
-//! Nothing here is shared with a server that somebody runs by hand, and nothing stays behind: servers and their
-//! directories go with the test process, however that ends. Without PostgreSQL's programs everything here panics.
+//! The servers are private, and they and their directories are removed with the test process, however it ends. Without
+//! PostgreSQL's programs the helpers panic.
 
 #![allow(dead_code, reason = "every test program compiles all of this and uses some of it")]
 #![allow(unused_imports, reason = "every test program compiles all of this and uses some of it")]

@@ -1,6 +1,6 @@
-//! A TCP proxy that passes bytes on until it is told to fail.
+//! A TCP proxy that forwards bytes and fails on demand.
 //!
-//! It runs on a thread and runtime of its own, so a test that blocks (while it kills a server, say) does not stall it.
+//! It has its own thread and runtime, so a test that blocks (for example while it kills a server) does not stall it.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use tokio::sync::watch;
 pub enum Fault {
     /// It does not fail.
     None,
-    /// Nothing gets through in either direction, and nobody is told; what was sent arrives when this is over.
+    /// Nothing gets through in either direction, without an error; what was sent arrives when the fault ends.
     Stall,
-    /// As [`Fault::Stall`], but what was sent is lost for ever: the other end has forgotten the connection.
+    /// As [`Fault::Stall`], but what was sent is lost: the other end has forgotten the connection.
     DropSilently,
-    /// Everything arrives this much later, in each direction.
+    /// Everything is delayed by this much, in each direction.
     Delay(Duration),
-    /// New connections are reset at once; existing ones go on.
+    /// New connections are reset at once; existing ones continue.
     Refuse,
 }
 
@@ -122,7 +122,7 @@ async fn accept(listener: std::net::TcpListener, port: u16, orders: Orders, open
             continue;
         }
         let (mut orders, open) = (orders.clone(), Arc::clone(&open));
-        // Only orders from now on concern this connection.
+        // Earlier orders do not apply to this connection.
         orders.cuts.mark_unchanged();
         orders.half_closes.mark_unchanged();
         open.fetch_add(1, Ordering::SeqCst);
@@ -161,7 +161,7 @@ async fn relay(mut client: TcpStream, port: u16, mut orders: Orders) {
     }
 }
 
-/// Passes bytes on until their source ends, or it is told to half-close.
+/// Forwards bytes until their source ends, or until a half-close is requested.
 async fn pump(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
@@ -178,7 +178,7 @@ async fn pump(
                 read = from.read(&mut bytes) => read.unwrap_or(0),
                 _ = fault.changed() => continue,
             };
-            // A fault that was set while we waited for these bytes holds for them too.
+            // A fault that was set while these bytes were awaited applies to them too.
             let Ok(now) = fault.wait_for(|fault| *fault != Fault::Stall).await.map(|fault| *fault) else { return };
             match now {
                 Fault::DropSilently if count == 0 => std::future::pending().await,
@@ -207,11 +207,11 @@ async fn pump(
 }
 
 async fn finish(to: &mut WriteHalf<'_>) {
-    // The other end may have closed first; then there is nothing to finish.
+    // The other end may have closed first.
     to.shutdown().await.unwrap_or(());
 }
 
-/// Has the socket send RST when it is dropped.
+/// Makes the socket send RST when it is dropped.
 fn reset(stream: &TcpStream) {
     stream.set_zero_linger().expect("the option is known");
 }

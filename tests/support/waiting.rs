@@ -1,11 +1,11 @@
-//! Waiting for a condition instead of sleeping a guess.
+//! Waits for conditions instead of fixed times.
 
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Returns as soon as `condition` holds; panics with `what` when it does not within 20 seconds.
+/// Returns as soon as `condition` holds; panics with `what` if it does not within 20 seconds.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
@@ -14,7 +14,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// As [`eventually`], for conditions that have to be awaited.
+/// As [`eventually`], for asynchronous conditions.
 pub async fn eventually_async(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !condition().await {
