@@ -42,8 +42,12 @@ async fn repeated_panics_of_actors_cause_no_wrong_answer_and_few_errors() {
     let answers = trial.end().await;
     assert_eq!(wrong(&answers), [""; 0]);
     let problems = problems(&answers);
+    // The connections of an actor that died keep their places until they are closed, so on a slow machine all may be taken.
     for (code, _) in problems.keys() {
-        assert!(["domain_unavailable", "connection_lost", "timeout"].contains(&code.as_str()), "{problems:?}");
+        assert!(
+            ["domain_unavailable", "domain_overloaded", "connection_lost", "timeout"].contains(&code.as_str()),
+            "{problems:?}"
+        );
     }
     // Every request reaches an actor that has just died, and waits for its replacement. The number of timeouts depends on the
     // machine, but most requests succeed on any.
