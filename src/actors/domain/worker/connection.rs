@@ -1,12 +1,15 @@
 //! A connection as the scheduler sees it, and the queries in flight on it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// Identifies a query for as long as its state is kept.
 pub(super) type Key = usize;
 /// Identifies a connection or a statement of one scheduler.
 pub(super) type Id = u64;
+
+/// A map by numbers that the service gives itself, which need no protection against chosen keys.
+pub(super) type NumberMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// What the scheduler asks a request.
 pub(super) trait Request {

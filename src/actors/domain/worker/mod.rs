@@ -9,7 +9,6 @@ mod connection;
 mod latency;
 mod scheduler;
 
-use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -25,7 +24,7 @@ use futures_util::future::join_all;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
 
-use self::connection::{Dispatch, Id, Key, Pending, Request, Statement};
+use self::connection::{Dispatch, Id, Key, NumberMap, Pending, Request, Statement};
 use self::scheduler::{Scheduler, Step, Supply};
 use super::core::{Core, InFlight, Notice, SlowPlace, unavailable};
 use super::state::State;
@@ -101,10 +100,10 @@ pub(super) struct DomainWorker {
     core: Arc<Core>,
     number: usize,
     scheduler: Scheduler<Waiting>,
-    sessions: HashMap<Id, Rc<Session>>,
+    sessions: NumberMap<Id, Rc<Session>>,
     /// What is known of each query, and when it was asked last.
-    queries: HashMap<Key, (Rc<QueryState>, Instant)>,
-    running: HashMap<Id, (SpawnHandle, Option<SlowPlace>)>,
+    queries: NumberMap<Key, (Rc<QueryState>, Instant)>,
+    running: NumberMap<Id, (SpawnHandle, Option<SlowPlace>)>,
     /// Whether queries have come since the last dispatch.
     has_news: bool,
     is_leaving: bool,
@@ -126,7 +125,7 @@ impl DomainWorker {
     /// Starts the worker `number` of `core` on this thread, which must be one of an actix system.
     pub(super) fn start_here(core: &Arc<Core>, number: usize) -> Addr<Self> {
         let scheduler = Scheduler::new(core.config().timeouts.query);
-        let (sessions, queries, running) = (HashMap::new(), HashMap::new(), HashMap::new());
+        let (sessions, queries, running) = (NumberMap::default(), NumberMap::default(), NumberMap::default());
         let core = Arc::clone(core);
         Self { core, number, scheduler, sessions, queries, running, has_news: false, is_leaving: false }.start()
     }

@@ -15,10 +15,10 @@
 //! Every query is handed back exactly once: with the statement that was answered ([`Scheduler::answered`]), as expired
 //! ([`Scheduler::tick`]), or by [`Scheduler::clear`].
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Dispatch, Id, Key, Pending, Request, Statement};
+use super::connection::{Connection, Dispatch, Id, Key, NumberMap, Pending, Request, Statement};
 use super::latency::{Latency, is_quick, most_together, stall_limit};
 
 /// Statements of one coalescible query in flight on one connection.
@@ -92,7 +92,7 @@ pub(super) struct Scheduler<R> {
     connections: Vec<Connection<R>>,
     opening: usize,
     /// By query: how long its statements take for each query that they answer.
-    latencies: HashMap<Key, Latency>,
+    latencies: NumberMap<Key, Latency>,
     /// How long the statements of the domain take.
     usual: Latency,
     /// The latest time of sending among the statements that have been answered.
@@ -110,7 +110,7 @@ impl<R: Request> Scheduler<R> {
             queue: VecDeque::new(),
             connections: Vec::new(),
             opening: 0,
-            latencies: HashMap::new(),
+            latencies: NumberMap::default(),
             usual: Latency::default(),
             answered_up_to: None,
             last_id: 0,
