@@ -32,14 +32,23 @@ const FAIR_SHARE: Duration = Duration::from_millis(10);
 /// A stalled connection is waited for so many times the stall limit while no other connection answers either.
 const STANDSTILL: u32 = 4;
 
-/// Waiting queries that can go as one statement.
+/// The waiting queries of one node that are sent in the same way, so that the queue is no longer than there are nodes.
 #[derive(Debug)]
 struct Group<R> {
     key: Key,
     dispatch: Dispatch,
-    members: Vec<Pending<R>>,
-    since: Instant,
     in_bulk: bool,
+    members: Vec<Pending<R>>,
+    /// When it came to this place in the queue.
+    since: Instant,
+}
+
+impl<R: Request> Group<R> {
+    /// Takes out up to `most` queries, the oldest first, without those that are abandoned.
+    fn take(&mut self, most: usize) -> Vec<Pending<R>> {
+        self.members.retain(|member| !member.request.is_abandoned());
+        self.members.drain(..most.min(self.members.len())).collect()
+    }
 }
 
 /// What the pool and the domain can give at the moment.
@@ -70,6 +79,32 @@ enum Way {
     Over(usize),
     Open,
     Wait,
+}
+
+/// What queries that need connections for themselves find at one look.
+#[derive(Debug)]
+struct Alone {
+    /// A connection without a statement in flight: its place and its id.
+    idle: Option<(usize, Id)>,
+    /// Connections that quick statements may share.
+    shared: usize,
+    /// How many connections are wanted by those looked at so far.
+    wanted: usize,
+    /// The connection that takes no more until the oldest of them has had it.
+    reserved: Option<Id>,
+}
+
+impl Alone {
+    fn of<R>(connections: &[Connection<R>]) -> Self {
+        let usable = || connections.iter().enumerate().filter(|(_, connection)| !connection.is_retired);
+        let idle = usable().find(|(_, connection)| connection.in_flight.is_empty());
+        Self {
+            idle: idle.map(|(index, connection)| (index, connection.id)),
+            shared: usable().filter(|(_, connection)| !connection.is_exclusive()).count(),
+            wanted: 0,
+            reserved: None,
+        }
+    }
 }
 
 /// What [`Scheduler::tick`] found.
@@ -144,14 +179,10 @@ impl<R: Request> Scheduler<R> {
         self.ring_at(pending.latest());
         let in_bulk = pending.in_bulk;
         let dispatch = if pending.work > self.session_limit { Dispatch::Exclusively } else { pending.dispatch };
-        let most = self.most(key, dispatch);
-        let like = |group: &&mut Group<R>| group.key == key && group.dispatch == dispatch && group.members.len() < most;
-        match self.queue.iter_mut().rev().find(like).filter(|_| most > 1) {
-            Some(group) => {
-                group.members.push(pending);
-                group.in_bulk &= in_bulk;
-            }
-            None => self.queue.push_back(Group { key, dispatch, members: vec![pending], since: now, in_bulk }),
+        let like = |group: &&mut Group<R>| (group.key, group.dispatch, group.in_bulk) == (key, dispatch, in_bulk);
+        match self.queue.iter_mut().rev().find(like) {
+            Some(group) => group.members.push(pending),
+            None => self.queue.push_back(Group { key, dispatch, in_bulk, members: vec![pending], since: now }),
         }
     }
 
@@ -188,10 +219,10 @@ impl<R: Request> Scheduler<R> {
         }
     }
 
-    /// The first group that can go. At every other statement those of single requests come before those of batches only.
+    /// The first group that can go. At every other statement those of single requests come before those of batches.
     fn choose(&self, now: Instant, supply: Supply) -> Option<(usize, Way)> {
-        let (mut reserved, mut wanted) = (None, 0);
         let quick = self.quick_way(supply, now);
+        let mut alone = Alone::of(&self.connections);
         let passes: &[Option<bool>] = if self.by_age { &[None] } else { &[Some(false), Some(true)] };
         for pass in passes {
             for (index, group) in self.queue.iter().enumerate() {
@@ -199,10 +230,9 @@ impl<R: Request> Scheduler<R> {
                     continue;
                 }
                 let way = if self.is_exclusive(group) {
-                    wanted += 1;
-                    self.way_alone(group, wanted, supply, now, &mut reserved)
+                    self.way_alone(group, &mut alone, supply, now)
                 } else {
-                    quick.unwrap_or_else(|| self.way(group, supply, now, reserved))
+                    quick.unwrap_or_else(|| self.way(group, supply, now, alone.reserved))
                 };
                 if !matches!(way, Way::Wait) {
                     return Some((index, way));
@@ -273,39 +303,30 @@ impl<R: Request> Scheduler<R> {
         }
     }
 
-    /// The way of a query that needs a connection for itself: the `wanted`th of them.
-    fn way_alone(
-        &self,
-        group: &Group<R>,
-        wanted: usize,
-        supply: Supply,
-        now: Instant,
-        reserved: &mut Option<Id>,
-    ) -> Way {
-        let is_untimed = self.mean(group.key).is_none() && group.dispatch != Dispatch::Exclusively;
-        let usable = || self.connections.iter().enumerate().filter(|(_, connection)| !connection.is_retired);
-        if is_untimed
-            && usable().any(|(_, connection)| {
-                connection.carried(group.key) > 0 && connection.silence(now) < stall_limit(self.usual.mean())
-            })
-        {
-            // How long it takes is known in a moment.
+    /// The way of a query that needs a connection for itself.
+    fn way_alone(&self, group: &Group<R>, alone: &mut Alone, supply: Supply, now: Instant) -> Way {
+        let mean = self.mean(group.key);
+        let is_untimed = mean.is_none() && group.dispatch != Dispatch::Exclusively;
+        let usable = || self.connections.iter().filter(|connection| !connection.is_retired);
+        // One query is timed, and the others like it wait for that, unless it stalls.
+        let timing = || usable().filter(|connection| is_untimed && connection.carried(group.key) > 0);
+        if timing().any(|connection| connection.silence(now) < stall_limit(self.usual.mean())) {
             return Way::Wait;
         }
+        let is_first = is_untimed && timing().next().is_none();
+        alone.wanted += if is_first { 1 } else { group.members.len() };
         if self.is_slow(group.key) && !supply.has_slow_place {
             return Way::Wait;
         }
-        let idle = usable().find(|(_, connection)| connection.in_flight.is_empty() && Some(connection.id) != *reserved);
-        let others = usable().filter(|(_, connection)| !connection.is_exclusive()).count() > 1;
-        match idle {
-            Some((index, _)) if is_untimed || others || !supply.has_room => Way::Over(index),
-            _ if supply.has_room && self.opening < wanted => Way::Open,
+        match alone.idle.filter(|(_, id)| Some(*id) != alone.reserved) {
+            Some((index, _)) if is_untimed || alone.shared > 1 || !supply.has_room => Way::Over(index),
+            _ if supply.has_room && self.opening < alone.wanted => Way::Open,
             _ if self.connections() == 0 => Way::Open,
             _ => {
                 // One connection takes no more until this query has had it.
-                if now.saturating_duration_since(group.since) >= FAIR_SHARE && reserved.is_none() {
-                    let fewest = usable().filter(|(_, connection)| !connection.is_exclusive());
-                    *reserved = fewest.min_by_key(|(_, c)| (c.in_flight.len(), c.id)).map(|(_, c)| c.id);
+                if alone.reserved.is_none() && now.saturating_duration_since(group.since) >= FAIR_SHARE {
+                    let fewest = usable().filter(|connection| !connection.is_exclusive());
+                    alone.reserved = fewest.min_by_key(|c| (c.in_flight.len(), c.id)).map(|connection| connection.id);
                 }
                 Way::Wait
             }
@@ -313,27 +334,30 @@ impl<R: Request> Scheduler<R> {
     }
 
     fn send(&mut self, group: usize, connection: usize, now: Instant) -> Option<Step> {
-        let group = self.queue.remove(group)?;
-        let is_slow = self.is_slow(group.key);
-        let is_exclusive = self.is_exclusive(&group);
-        let Group { key, dispatch, mut members, .. } = group;
+        let mut group = self.queue.remove(group)?;
+        let (key, dispatch) = (group.key, group.dispatch);
+        let (is_slow, is_exclusive) = (self.is_slow(key), self.is_exclusive(&group));
         let most = self.most(key, dispatch);
-        while let Some(like) = self.queue.iter().position(|other| {
-            most > 1 && other.key == key && other.dispatch == dispatch && members.len() + other.members.len() <= most
-        }) {
-            members.extend(self.queue.remove(like)?.members);
-        }
-        members.retain(|member| !member.request.is_abandoned());
-        if members.is_empty() {
-            return None;
+        let mut members = group.take(most);
+        if !group.members.is_empty() {
+            self.queue.push_back(Group { since: now, ..group });
+        } else if members.len() < most
+            && let Some(like) = self.queue.iter().position(|other| (other.key, other.dispatch) == (key, dispatch))
+            && let Some(other) = self.queue.get_mut(like)
+        {
+            // Queries of batches fill up the statement of single requests, and the other way round.
+            members.extend(other.take(most - members.len()));
+            if other.members.is_empty() {
+                self.queue.remove(like);
+            }
         }
         for (place, member) in members.iter_mut().enumerate() {
             member.place = place;
         }
+        let due = members.iter().map(|member| member.due(now)).min()?;
         self.by_age = !self.by_age;
         self.last_id += 1;
         let (id, size) = (self.last_id, members.len());
-        let due = members.iter().map(|member| member.due(now)).min()?;
         self.ring_at(due.min(now + stall_limit(self.usual.mean())));
         let cost = self.cost(key).saturating_mul(u32::try_from(size).unwrap_or(u32::MAX));
         let connection = self.connections.get_mut(connection)?;

@@ -107,6 +107,21 @@ fn a_query_is_timed_once_before_others_like_it_are_sent() {
 }
 
 #[test]
+fn the_queue_holds_each_node_once_however_many_queries_wait_and_nodes_take_turns() {
+    let now = Instant::now();
+    let (mut scheduler, _) = warm(now, &[(1, ms(1)), (2, ms(1))]);
+    for number in 0..100 {
+        scheduler.push(1 + number as usize % 2, plain(number, now), now);
+    }
+    assert_eq!(scheduler.queue.len(), 2);
+    let sent = steps(&mut scheduler, now, Supply::default());
+    let sent: Vec<Vec<u32>> = sent.iter().map(|step| members(&scheduler, step)).collect();
+    // Twenty queries of 1 ms each go together.
+    let of_node = |node, from: u32| (from..from + 20).map(|place| place * 2 + node).collect::<Vec<_>>();
+    assert_eq!(sent[..4], [of_node(0, 0), of_node(1, 0), of_node(0, 20), of_node(1, 20)]);
+}
+
+#[test]
 fn slow_statements_have_connections_of_their_own_and_leave_one_to_quick_ones() {
     let now = Instant::now();
     let (mut scheduler, first) = warm(now, &[(1, ms(1)), (2, ms(500))]);
