@@ -196,7 +196,7 @@ async fn a_server_without_free_slots_degrades_the_domain_which_uses_its_connecti
     let served: Vec<_> = outcomes.collect().await;
     assert!(served.len() == 2 && served.iter().all(Result::is_ok), "{served:?}");
     run(&server, &database, "ALTER ROLE few CONNECTION LIMIT 1").await;
-    domain.handle.recycle().await;
+    domain.handle.recycle();
     eventually("the domain is degraded", async || {
         let health = domain.handle.health();
         matches!(&health.state, State::Degraded { why } if why.contains("slots"))

@@ -13,9 +13,7 @@ use super::core::Core;
 use super::monitor;
 use super::state::Event;
 use super::workers::Workers;
-use crate::flow::QueryErrorKind;
-use crate::graph::{Description, Query};
-use crate::types::{Deadline, DomainName};
+use crate::types::DomainName;
 
 /// Owns the pool, the probe and the state of one database. Its workers hold the connections.
 ///
@@ -41,22 +39,6 @@ impl Actor for Domain {
     }
 }
 
-/// Describe a query's parameters and columns by PREPARE.
-#[derive(Debug, Message)]
-#[rtype(result = "Result<Description, QueryErrorKind>")]
-pub(in crate::actors) struct Describe {
-    pub(in crate::actors) query: Arc<Query>,
-    pub(in crate::actors) deadline: Deadline,
-}
-
-impl Handler<Describe> for Domain {
-    type Result = ResponseFuture<Result<Description, QueryErrorKind>>;
-
-    fn handle(&mut self, Describe { query, deadline }: Describe, _: &mut Context<Self>) -> Self::Result {
-        Box::pin(Arc::clone(self.workers.core()).describe(query, deadline))
-    }
-}
-
 /// Probe now. Answered when a later probe has ended. While the domain is down, that is the next one due.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -74,21 +56,6 @@ impl Handler<Probe> for Domain {
             // The sender is in `core`, so waiting cannot fail.
             drop(status.wait_for(|now| now.probes > before || now.state.is_leaving()).await);
         })
-    }
-}
-
-/// Close every connection, those in use once they are free. Later queries make new ones, for example to a host that took over or
-/// with a changed password.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub(in crate::actors) struct Recycle;
-
-impl Handler<Recycle> for Domain {
-    type Result = ();
-
-    fn handle(&mut self, _: Recycle, _: &mut Context<Self>) {
-        self.workers.core().recycle();
-        self.workers.core().request_probe();
     }
 }
 

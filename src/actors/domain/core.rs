@@ -248,12 +248,12 @@ impl Core {
 
     /// Describes a query by PREPARE.
     pub(super) async fn describe(
-        self: Arc<Self>,
-        query: Arc<Query>,
+        self: &Arc<Self>,
+        query: &Query,
         deadline: Deadline,
     ) -> Result<Description, QueryErrorKind> {
-        let _in_flight = InFlight::begin(&self);
-        let described = async { self.pool.acquire(deadline).await?.describe(&query, deadline).await };
+        let _in_flight = InFlight::begin(self);
+        let described = async { self.pool.acquire(deadline).await?.describe(query, deadline).await };
         described.await.inspect_err(|kind| self.probe_after(kind))
     }
 

@@ -12,7 +12,7 @@ use actix::Addr;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout_at};
 
-use super::actor::{Describe, Domain, Panic, Probe, Recycle};
+use super::actor::{Domain, Panic, Probe};
 use super::core::{Notice, unavailable};
 use super::health::Health;
 use super::state::State;
@@ -157,9 +157,7 @@ impl DomainHandle {
     /// # Errors
     /// [`QueryError`] with domain and node.
     pub async fn describe(&self, query: &Arc<Query>, deadline: Deadline) -> Result<Description, QueryError> {
-        let describe = async |instance: &Instance| {
-            instance.address.send(Describe { query: Arc::clone(query), deadline }).await.ok()
-        };
+        let describe = async |instance: &Instance| Some(instance.workers.core().describe(query, deadline).await);
         self.retry(deadline, describe).await.map_err(|kind| self.error(query, kind))
     }
 
@@ -186,10 +184,10 @@ impl DomainHandle {
     }
 
     /// Closes every connection, those in use once they are free. Later queries use new connections.
-    pub async fn recycle(&self) {
-        let address = self.publication.borrow().instance.address.clone();
-        // An actor that has ended has no connections.
-        address.send(Recycle).await.unwrap_or_default();
+    pub fn recycle(&self) {
+        let workers = Arc::clone(&self.publication.borrow().instance.workers);
+        workers.core().recycle();
+        workers.core().request_probe();
     }
 
     /// Injects a fault, for tests.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use actix::ArbiterHandle;
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::actor::{DeathWatch, Died, Domain, Drain};
-use super::core::Core;
+use super::core::{Core, unavailable};
 use super::handle::{DomainHandle, Instance, Publication};
 use super::state::State;
 use super::workers::Workers;
@@ -21,7 +21,7 @@ use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::QueryError;
 use crate::postgres::PoolSetupError;
-use crate::types::{Deadline, DomainName};
+use crate::types::DomainName;
 
 /// Deaths within this time delay the next respawn.
 const DEATH_WINDOW: Duration = Duration::from_secs(5);
@@ -157,16 +157,15 @@ impl Lifecycle {
 
     /// Waits until `new` is ready or down.
     async fn wait_ready(&self, new: &Instance) -> Result<(), QueryError> {
-        let limit =
-            new.workers.core().pool().connector().longest_connect() + new.workers.core().config().timeouts.probe;
-        let deadline = Deadline::after(limit);
-        let unpublished = watch::Sender::new(Publication { instance: new.clone(), retired: false });
-        let handle = DomainHandle::new(self.handle.name().clone(), unpublished.subscribe(), Arc::default());
-        let mut status = new.workers.core().status();
-        tokio::select! {
-            ready = handle.wait_ready(deadline) => ready,
-            _ = status.wait_for(|now| matches!(now.state, State::Down { .. })) => handle.wait_ready(Deadline::after(Duration::ZERO)).await,
-        }
+        let core = new.workers.core();
+        let limit = core.pool().connector().longest_connect() + core.config().timeouts.probe;
+        let mut status = core.status();
+        let settled = status.wait_for(|now| now.state.serves() || matches!(now.state, State::Down { .. }));
+        // The state says whether it is ready in time.
+        drop(timeout(limit, settled).await);
+        let state = core.state();
+        let failure = || QueryError { domain: self.handle.name().clone(), node: None, kind: unavailable(&state) };
+        if state.serves() { Ok(()) } else { Err(failure()) }
     }
 }
 

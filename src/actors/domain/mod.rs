@@ -3,7 +3,7 @@
 //! ```text
 //! DomainHandle --Ask, on this thread--> DomainWorker (connections, queue, scheduler) --> PostgreSQL
 //!      |                                      | holds connections of
-//!      +--Describe, Probe, Drain--> Domain (pool, state, probe) --Notice, Fill--> every DomainWorker
+//!      +--Probe, Drain-----------> Domain (pool, state, probe) --Notice, Fill--> every DomainWorker
 //!      +-- follows the published actor; Lifecycle publishes
 //! ```
 //!

@@ -90,7 +90,7 @@ async fn migrate(domain: &Domain, oracle: &Oracle, load: &Load, histories: &mut 
         if FAMILIES[family].keeps {
             oracle.change(&format!("SET search_path = {path}")).await;
             // The setting applies to new sessions.
-            domain.handle.recycle().await;
+            domain.handle.recycle();
         }
         histories.changed(oracle, &load.questions, family, sent).await;
         // Some changes follow immediately, most after answers of the new version.
