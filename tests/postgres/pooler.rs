@@ -328,7 +328,7 @@ async fn in_session_mode_statements_are_prepared_and_sessions_are_read_only() {
             assert_eq!(answer.rows[0].to_string(), format!(r#"{{"n":{n},"twice":{}}}"#, 2 * n));
         }
         // New connections get the sessions of closed ones, which is not detected as transaction mode.
-        domain.handle.recycle().await;
+        domain.handle.recycle();
     }
     let prepared = domain.value("SELECT count(*) FROM pg_prepared_statements", &[]).await;
     assert_ne!(prepared, Value::Integer(0));
@@ -364,7 +364,7 @@ async fn a_pooler_that_is_switched_to_session_mode_is_used_without_a_restart() {
         assert_eq!(domain.handle.health().state, State::Ready);
         pooler.reload(&server, &settings("transaction"));
         // Open connections keep their sessions. New ones do not.
-        domain.handle.recycle().await;
+        domain.handle.recycle();
     }
     domain.drain().await;
 }
