@@ -80,7 +80,8 @@ async fn loaded(service: &Process, time: Duration) -> String {
     for _ in 0..rounds() {
         for ((_, path), samples) in FLOWS.iter().zip(&mut samples) {
             let target = Target::new(service.address, path, PRODUCTS);
-            ask(&target, CLIENTS, Duration::from_millis(300)).await;
+            // Each connection first prepares the queries of every node.
+            ask(&target, CLIENTS, time).await;
             samples.push(Sample::take(service, &target, CLIENTS, time).await);
         }
     }
