@@ -1,4 +1,4 @@
-//! What the schema of the settings says beside their shape: which variables they have, which of them need a restart.
+//! What the schema of the settings says in addition to their shape: which variables they have, which of them need a restart.
 
 use std::path::Path;
 

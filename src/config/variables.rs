@@ -20,7 +20,7 @@ use crate::types::DomainName;
 /// The settings that hold a secret, or name the file of one.
 const SECRETS: [&str; 4] = ["PASSWORD", "PASSWORD_FILE", "URL", "URL_FILE"];
 
-/// The settings of a domain beside its secrets, as envy reads them. A type's error does not repeat the value.
+/// The settings of a domain except its secrets, as envy reads them. A type's error does not repeat the value.
 #[derive(Default, Deserialize)]
 struct Variables {
     host: Option<String>,
