@@ -4,6 +4,7 @@
 //! on this machine may connect as `postgres`, and the directory goes with the test process, however that ends. Benchmarks
 //! include this module without the rest of `support`.
 
+#![allow(clippy::print_stderr, reason = "what goes wrong beside a test or a measurement is shown with its output")]
 #![allow(dead_code, reason = "every test program compiles all of this and uses some of it")]
 #![allow(unused_imports, reason = "every test program compiles all of this and uses some of it")]
 #![allow(unreachable_pub, reason = "a test program exports nothing; `pub` says what tests may use")]
