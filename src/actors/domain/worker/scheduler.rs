@@ -27,6 +27,8 @@ pub(super) const IN_FLIGHT: usize = 3;
 const DEPTH: usize = 16;
 /// Where a statement would wait for longer than this behind others, another connection is opened.
 const PIPELINED: Duration = Duration::from_millis(2);
+/// Connections that are opened at once: each costs the server a process, and more work than it saves if the server is busy.
+const OPENING: usize = 2;
 /// A connection that has been held for so long is given up where others wait for one.
 const FAIR_SHARE: Duration = Duration::from_millis(10);
 /// A stalled connection is waited for so many times the stall limit while no other connection answers either.
@@ -320,7 +322,7 @@ impl<R: Request> Scheduler<R> {
         }
         match alone.idle.filter(|(_, id)| Some(*id) != alone.reserved) {
             Some((index, _)) if is_untimed || alone.shared > 1 || !supply.has_room => Way::Over(index),
-            _ if supply.has_room && self.opening < alone.wanted => Way::Open,
+            _ if supply.has_room && self.opening < alone.wanted.min(OPENING) => Way::Open,
             _ if self.connections() == 0 => Way::Open,
             _ => {
                 // One connection takes no more until this query has had it.

@@ -96,9 +96,9 @@ fn a_query_is_timed_once_before_others_like_it_are_sent() {
     assert_eq!(sent.len(), 1);
     assert_eq!(members(&scheduler, &sent[0]), [0]);
     // It takes longer than a moment: it may be slow, and the others have connections of their own.
-    let later = now + ms(40);
+    let later = now + ms(200);
     let opened: Vec<_> = steps(&mut scheduler, later, ROOM).into_iter().filter(|step| *step == Step::Open).collect();
-    assert_eq!(opened.len(), 4);
+    assert_eq!(opened.len(), OPENING);
     // It was quick: they go together.
     let Step::Send { statement, .. } = sent[0] else { panic!("{sent:?}") };
     assert!(scheduler.answered(statement, true, now + ms(1)).is_some());
@@ -128,10 +128,10 @@ fn slow_statements_have_connections_of_their_own_and_leave_one_to_quick_ones() {
     for number in 0..3 {
         scheduler.push(2, plain(number, now), now);
     }
-    assert_eq!(steps(&mut scheduler, now, ROOM), [Step::Open, Step::Open, Step::Open]);
+    assert_eq!(steps(&mut scheduler, now, ROOM), [Step::Open; OPENING]);
     let second = scheduler.opened(now);
-    assert!(matches!(steps(&mut scheduler, now, ROOM)[..], [Step::Send { connection, .. }] if connection != first
-        || connection != second));
+    let sent = steps(&mut scheduler, now, ROOM);
+    assert!(matches!(sent[..], [Step::Send { connection, .. }, Step::Open] if [first, second].contains(&connection)));
     scheduler.push(1, plain(9, now), now);
     let sent = steps(&mut scheduler, now, Supply::default());
     assert_eq!(members(&scheduler, &sent[0]), [9]);
@@ -148,8 +148,8 @@ fn a_statement_behind_a_stalled_one_is_sent_again_once_others_are_answered() {
     scheduler.push(2, plain(1, now), now);
     assert_eq!(steps(&mut scheduler, now, Supply::default()).len(), 2);
     let second = scheduler.opened(now);
-    let later = now + ms(50);
-    assert!(scheduler.tick(later).abandoned.is_empty(), "nobody is answered: it is the server that is slow");
+    let later = now + ms(100);
+    assert!(scheduler.tick(later).abandoned.is_empty(), "no connection is answered: the server is slow");
     scheduler.push(1, plain(2, later), later);
     let sent = steps(&mut scheduler, later, Supply::default());
     assert!(matches!(sent[..], [Step::Send { connection, .. }] if connection == second), "{sent:?}");
