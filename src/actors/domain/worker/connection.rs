@@ -13,7 +13,7 @@ pub(super) type NumberMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// What the scheduler asks a request.
 pub(super) trait Request {
-    /// Whether nobody waits for the answer any more.
+    /// Whether the caller no longer waits for the answer.
     fn is_abandoned(&self) -> bool;
 }
 

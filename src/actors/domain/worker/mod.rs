@@ -33,7 +33,7 @@ use crate::graph::Query;
 use crate::postgres::{BatchOutcome, ConnectError, IDLE_TIMEOUT, QueryState, Rows, Session};
 use crate::types::Value;
 
-/// A query that nobody has asked for so long is forgotten when a new one comes.
+/// The state of a query that was not asked for this long is dropped when a new query comes.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// What is asked of a domain's worker.
@@ -62,7 +62,7 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    /// Where nobody waits for the answer any more it is dropped.
+    /// Replies. The answer is dropped if the caller no longer waits.
     fn answer(self, outcome: Result<QueryAnswer, QueryErrorKind>) {
         drop(self.reply.send(outcome));
     }
@@ -81,7 +81,7 @@ impl Request for Waiting {
     }
 }
 
-/// Look after idle connections, and make new ones until there are so many.
+/// Close or verify idle connections, and open new ones until there are `to`.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<(), ConnectError>")]
 pub(super) struct Fill {
@@ -147,7 +147,7 @@ impl DomainWorker {
         state
     }
 
-    /// Sends what can be sent.
+    /// Carries out the steps of the scheduler.
     fn dispatch(&mut self, context: &mut Context<Self>) {
         let now = Instant::now();
         self.has_news = false;
@@ -180,7 +180,7 @@ impl DomainWorker {
         context.spawn(Arc::clone(&self.core).lease().into_actor(self).map(|opened, worker, context| {
             match opened {
                 Ok(session) => worker.hold(session),
-                // Those that have waited for too long are found by the next tick.
+                // The next tick finds the queries that have waited too long.
                 Err(QueryErrorKind::Overloaded { .. }) => drop(worker.scheduler.not_opened(true)),
                 Err(kind) => {
                     let refused = worker.scheduler.not_opened(false);
@@ -252,7 +252,7 @@ impl DomainWorker {
         self.scheduler.again(sent.key, sent.members, dispatch, now);
     }
 
-    /// Answers what is overdue, and drops the statements that nobody waits for.
+    /// Answers overdue queries, and drops statements whose callers no longer wait.
     fn tick(&mut self, context: &mut Context<Self>) {
         let overdue = self.scheduler.tick(Instant::now());
         for late in overdue.unsent {
@@ -267,7 +267,7 @@ impl DomainWorker {
 
     fn abandon(&mut self, statements: Vec<Id>, context: &mut Context<Self>) {
         for statement in statements {
-            // The session sees that its answer is not waited for, and is closed after the others.
+            // The session notices that its answer was not read, and is closed after its other statements.
             if let Some((running, _)) = self.running.remove(&statement) {
                 context.cancel_future(running);
             }
@@ -278,7 +278,7 @@ impl DomainWorker {
     fn maintain_idle(&mut self, minimum: usize, context: &mut Context<Self>) {
         let now = Instant::now();
         let mut excess = self.scheduler.connections().saturating_sub(minimum);
-        // With one connection for everything the probe has to have its turn.
+        // The probe must be able to use the only connection.
         let is_shared_with_probe = self.core.config().pool.max == 1;
         let idle: Vec<(Id, Instant)> = self.scheduler.idle().collect();
         for (id, unused) in idle {
@@ -301,7 +301,7 @@ impl DomainWorker {
     fn verified(&mut self, connection: Id, verified: &Result<(), QueryErrorKind>, context: &mut Context<Self>) {
         match verified {
             Ok(()) => self.scheduler.used(connection, Instant::now()),
-            // Whatever happened to this connection happened to the others too, and each would cost the same wait.
+            // The other connections have probably failed too, and each would take as long to verify.
             Err(QueryErrorKind::Timeout { .. }) => self.core.recycle(),
             Err(_) => self.scheduler.retire(connection),
         }
@@ -309,7 +309,7 @@ impl DomainWorker {
     }
 }
 
-/// Answers each query that still waits with the rows of its own place. Where there are none it is dropped, and asked again.
+/// Answers each waiting query with the rows of its own place. A query without rows is dropped, and asked again.
 fn answer(sent: Statement<Waiting>, rows: Vec<Rows>, now: Instant) {
     let (together, took) = (sent.size, now.saturating_duration_since(sent.sent));
     let mut rows: Vec<Option<Rows>> = rows.into_iter().map(Some).collect();
@@ -345,7 +345,7 @@ impl Handler<Ask> for DomainWorker {
         let Question { wait, deadline, work, in_bulk, .. } = ask.question;
         let (key, latest) = (state.key(), deadline.min(now + wait));
         let pending = Pending { request: Waiting { ask, state }, dispatch, latest, deadline, work, in_bulk, place: 0 };
-        // Whatever is ready on this thread asks before the statements are made: see `Turn`.
+        // Every task that is ready on this thread asks before statements are made: see `Turn`.
         self.has_news = true;
         self.scheduler.push(key, pending, now);
     }
@@ -398,7 +398,7 @@ impl Handler<Fill> for DomainWorker {
     }
 }
 
-/// Ends each turn of the worker: sends what came in messages meanwhile, and keeps the time.
+/// Ends each turn of the worker: dispatches the queries that arrived in messages, and runs the timer.
 struct Turn {
     alarm: Option<Instant>,
     sleep: Pin<Box<Sleep>>,
@@ -417,7 +417,7 @@ impl ActorFuture<DomainWorker> for Turn {
             worker.dispatch(context);
         }
         while let Some(alarm) = worker.scheduler.alarm() {
-            // An alarm that was put off is found out when it rings.
+            // A later alarm is noticed when the earlier one rings.
             if self.alarm.is_none_or(|set| alarm < set) {
                 self.alarm = Some(alarm);
                 self.sleep.as_mut().reset(alarm.into());

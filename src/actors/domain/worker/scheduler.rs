@@ -4,13 +4,13 @@
 //! a slow one. Waiting queries of one node go as one statement. The rules:
 //! - A query that is known to be quick goes over the connection with the least work in flight. Where a node can be coalesced,
 //!   at most [`IN_FLIGHT`] of its statements are in flight on a connection; what waits meanwhile goes together.
-//! - A statement that is slow on average, that nobody has timed yet, or that may take longer than the session allows has a
+//! - A statement that is slow on average, that has not been timed yet, or that may take longer than the session allows has a
 //!   connection for itself. Slow statements never take all connections of a domain.
 //! - Another connection is opened where quick statements would wait for longer than [`PIPELINED`].
 //! - A connection whose oldest statement takes a multiple of what is usual is stalled and takes no more. Queries behind that
 //!   statement are sent again over a connection of their own (sessions are read only), unless no other connection answers
 //!   either: then the server or this machine is slow.
-//! - A connection on which somebody no longer waits for an answer is retired: the other statements finish, then it is closed.
+//! - A connection with an abandoned statement is retired: its other statements finish, then it is closed.
 //!
 //! Every query is handed back exactly once: with the statement that was answered ([`Scheduler::answered`]), as expired
 //! ([`Scheduler::tick`]), or by [`Scheduler::clear`].
@@ -58,7 +58,7 @@ impl<R: Request> Group<R> {
 pub(super) struct Supply {
     /// A connection is free, or can be made.
     pub(super) has_room: bool,
-    /// Somebody else waits for a connection.
+    /// Another worker waits for a connection.
     pub(super) is_contended: bool,
     /// A place for a slow statement is free.
     pub(super) has_slow_place: bool,
@@ -83,16 +83,16 @@ enum Way {
     Wait,
 }
 
-/// What queries that need connections for themselves find at one look.
+/// What one dispatch knows about connections for queries that do not share one.
 #[derive(Debug)]
 struct Alone {
     /// A connection without a statement in flight: its place and its id.
     idle: Option<(usize, Id)>,
     /// Connections that quick statements may share.
     shared: usize,
-    /// How many connections are wanted by those looked at so far.
+    /// How many connections the queries considered so far want.
     wanted: usize,
-    /// The connection that takes no more until the oldest of them has had it.
+    /// The connection that takes no other statement until the oldest of these queries has used it.
     reserved: Option<Id>,
 }
 
@@ -116,7 +116,7 @@ pub(super) struct Overdue<R> {
     pub(super) unsent: Vec<R>,
     /// Queries that were sent and not answered in time, and how long they had.
     pub(super) unanswered: Vec<(R, Duration)>,
-    /// Statements that nobody waits for any more.
+    /// Statements whose callers no longer wait.
     pub(super) abandoned: Vec<Id>,
 }
 
@@ -211,7 +211,7 @@ impl<R: Request> Scheduler<R> {
                     return Some(Step::Open);
                 }
                 (group, Way::Over(connection)) => {
-                    // Perhaps nobody waits for that group any more.
+                    // All callers of the group may have left.
                     if let Some(step) = self.send(group, connection, now) {
                         return Some(step);
                     }
@@ -424,7 +424,7 @@ impl<R: Request> Scheduler<R> {
         self.connections.iter().flat_map(|connection| &connection.in_flight).find(|sent| sent.id == statement)
     }
 
-    /// The statement ended; `is_timed` where its time says how long the query takes. `None` where nobody waits for it any more.
+    /// The statement ended; `is_timed` where its time says how long the query takes. `None` where its callers no longer wait.
     pub(super) fn answered(&mut self, statement: Id, is_timed: bool, now: Instant) -> Option<Statement<R>> {
         let mut found = None;
         for connection in &mut self.connections {
