@@ -149,6 +149,18 @@ pub enum ServerError {
 }
 
 impl ServerError {
+    /// Makes the error of `action` from that of one of its statements.
+    pub fn sql(action: &str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        let action = action.to_owned();
+        move |source| {
+            let detail = match source.as_db_error() {
+                Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
+                None => source.to_string(),
+            };
+            Self::Sql { action, detail, source }
+        }
+    }
+
     /// For `map_err`: a call of the operating system that failed.
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();

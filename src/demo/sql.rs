@@ -9,35 +9,24 @@ pub(super) async fn create_database(url: &str, database: &str) -> Result<(), Ser
     let action = format!("create the database `{database}`");
     let client = connect(url, &action).await?;
     let known = "SELECT 1 FROM pg_database WHERE datname = $1";
-    if client.query_opt(known, &[&database]).await.map_err(refused(&action))?.is_some() {
+    if client.query_opt(known, &[&database]).await.map_err(ServerError::sql(&action))?.is_some() {
         return Ok(());
     }
-    client.batch_execute(&format!("CREATE DATABASE {database}")).await.map_err(refused(&action))
+    client.batch_execute(&format!("CREATE DATABASE {database}")).await.map_err(ServerError::sql(&action))
 }
 
 /// Runs statements on the database of `url`. `file` names them in errors.
 pub(super) async fn run(url: &str, file: &str, statements: &str) -> Result<(), ServerError> {
     let action = format!("run `{file}`");
-    connect(url, &action).await?.batch_execute(statements).await.map_err(refused(&action))
+    connect(url, &action).await?.batch_execute(statements).await.map_err(ServerError::sql(&action))
 }
 
 async fn connect(url: &str, action: &str) -> Result<Client, ServerError> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(refused(action))?;
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(ServerError::sql(action))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "a connection to the demo's server broke");
         }
     });
     Ok(client)
-}
-
-fn refused(action: &str) -> impl FnOnce(tokio_postgres::Error) -> ServerError {
-    let action = action.to_owned();
-    move |source| {
-        let detail = match source.as_db_error() {
-            Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
-            None => source.to_string(),
-        };
-        ServerError::Sql { action, detail, source }
-    }
 }

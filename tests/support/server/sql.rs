@@ -11,7 +11,7 @@ pub async fn create_database(url: &str, database: &str) -> Result<bool, ServerEr
     let action = format!("create the database `{database}`");
     let session = Session::open(url, &action).await?;
     let known = "SELECT 1 FROM pg_database WHERE datname = $1";
-    if session.client.query_opt(known, &[&database]).await.map_err(refused(&action))?.is_some() {
+    if session.client.query_opt(known, &[&database]).await.map_err(ServerError::sql(&action))?.is_some() {
         return Ok(false);
     }
     session.run(&format!("CREATE DATABASE {}", quoted(database)), &action).await?;
@@ -55,7 +55,7 @@ struct Session {
 
 impl Session {
     async fn open(url: &str, action: &str) -> Result<Self, ServerError> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(refused(action))?;
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(ServerError::sql(action))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 eprintln!("a connection to a private server broke: {error}");
@@ -65,18 +65,7 @@ impl Session {
     }
 
     async fn run(&self, statements: &str, action: &str) -> Result<(), ServerError> {
-        self.client.batch_execute(statements).await.map_err(refused(action))
-    }
-}
-
-fn refused(action: &str) -> impl FnOnce(tokio_postgres::Error) -> ServerError {
-    let action = action.to_owned();
-    move |source| {
-        let detail = match source.as_db_error() {
-            Some(error) => format!("{} (SQLSTATE {})", error.message(), error.code().code()),
-            None => source.to_string(),
-        };
-        ServerError::Sql { action, detail, source }
+        self.client.batch_execute(statements).await.map_err(ServerError::sql(action))
     }
 }
 
