@@ -97,6 +97,14 @@ fn example_calls(project: &Project) -> Vec<(String, String)> {
     project.flows.iter().map(|flow| (flow.path.clone(), body(flow))).collect()
 }
 
+/// How this program is called from the current directory. It need not be on the search path.
+fn program() -> String {
+    let found = std::env::current_exe().ok();
+    let current = std::env::current_dir().unwrap_or_default();
+    let path = found.as_deref().map(|path| path.strip_prefix(current).unwrap_or(path));
+    path.map_or_else(|| "tributary".to_owned(), |path| path.display().to_string())
+}
+
 fn announce(
     demo: &Demo,
     app: &App,
@@ -116,9 +124,10 @@ fn announce(
         writeln!(stdout, "  curl -s {base}{path} -H 'Content-Type: application/json' -d '{body}'")?;
     }
     writeln!(stdout, "  curl -s {base}/health")?;
-    writeln!(stdout, "  tributary run --env-file {} --input product_id=PROD-001 --explain\n", env_file.display())?;
-    writeln!(stdout, "Decisions are put on record: {}", records.display())?;
-    let state = if demo.is_fresh() { "made now" } else { "as it was left" };
+    let (program, env_file) = (program(), env_file.display());
+    writeln!(stdout, "  {program} run --env-file {env_file} --input product_id=PROD-001 --explain\n")?;
+    writeln!(stdout, "Decisions are recorded in {}", records.display())?;
+    let state = if demo.is_fresh() { "new" } else { "of an earlier run" };
     writeln!(stdout, "Data ({state}): {}", demo.options().data_dir.display())?;
     writeln!(stdout, "PostgreSQL's log: {}", demo.options().log_file.display())?;
     writeln!(
