@@ -141,9 +141,9 @@ async fn run_document(document: &str) {
             continue;
         }
         // The service answers while the command waits for it.
-        let (place, address, told) = (place.clone(), app.address.to_string(), command.clone());
+        let (place, address, line) = (place.clone(), app.address.to_string(), command.clone());
         let (code, printed) =
-            actix_web::web::block(move || place.run(&told, Some(&address))).await.expect("the command ends");
+            actix_web::web::block(move || place.run(&line, Some(&address))).await.expect("the command ends");
         // A replay that finds changes says so by its exit code.
         let expected = if printed.contains(" 1 changed, ") { 5 } else { 0 };
         assert_eq!(code, Some(expected), "{document}: {command}\n{printed}");

@@ -237,7 +237,7 @@ impl Tls {
     }
 }
 
-/// The value of a word; the default where there is none, or a wrong one.
+/// The value of a word. The default if the word is absent or wrong.
 fn parsed<T: Default>(
     word: Option<&str>,
     parse: impl Fn(&str) -> Result<T, TlsConfigError>,

@@ -89,7 +89,7 @@ pub(super) fn configured(env: &Env) -> Vec<DomainName> {
     domains
 }
 
-/// The configuration of `domain` in `env`; `None` where there is none.
+/// The configuration of `domain` in `env`. `None` if it is not configured.
 ///
 /// # Errors
 /// Every error, at its variable.

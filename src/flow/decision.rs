@@ -10,7 +10,7 @@ use super::trace::Trace;
 use crate::graph::{Flow, Outcome};
 use crate::types::{FieldName, NodeId, Value};
 
-/// A decision, or why there is none.
+/// A decision, or the error of the run.
 #[derive(Debug)]
 pub struct Report {
     /// The decision.
@@ -23,7 +23,7 @@ impl Report {
     /// What a client receives, with an explanation where it `explains`. `what_if` names the facts that were replaced.
     ///
     /// # Errors
-    /// Why there is no decision, with the explanation of the run.
+    /// The error of the run, with the explanation of the run.
     pub fn answer(
         self,
         flow: &Flow,

@@ -1,4 +1,4 @@
-//! The keys of a flow file, each declared once: its type, what it means, and what editors are told of it.
+//! The keys of a flow file, each declared once: its type, its meaning, and its schema for editors.
 //!
 //! A section is checked and read when its turn comes; what must keep its place or its digits (queries, expressions, values) is
 //! read from the tree itself ([`Apart`]).

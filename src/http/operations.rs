@@ -84,7 +84,7 @@ pub enum OperationError {
     },
 }
 
-/// The current admin token, shared by all workers. The admin endpoints are off while there is none.
+/// The current admin token, shared by all workers. Without a token the admin endpoints are off.
 ///
 /// Only its digest is kept, and compared in constant time.
 #[derive(Clone, Default)]

@@ -31,7 +31,7 @@ pub struct Release {
     /// By path.
     flows: HashMap<String, Arc<BoundFlow>>,
     domains: BTreeMap<DomainName, DomainHandle>,
-    /// Made once it is asked for. Tables that change under a release are described anew after the next reload.
+    /// Made on first use. Tables that change during a release are described again after the next reload.
     typed: RwLock<HashMap<FlowName, Arc<TypedFlow>>>,
 }
 

@@ -101,7 +101,7 @@ impl BackendClaim {
         Ok(true)
     }
 
-    /// Releases the session. To be called before the server is told to end it, so that the next connection to get it can claim it.
+    /// Releases the session. Call this before the session ends on the server, so that the next connection that gets it can claim it.
     pub(super) fn release(&self) {
         if let Some(backend) = self.backend.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.backends.claimed.lock().unwrap_or_else(PoisonError::into_inner).remove(&backend);

@@ -10,10 +10,10 @@ use crate::types::Value;
 pub struct Change {
     /// Its path: `status`, `purchase_order.total_cost`, `lines[0].qty`; `error` where there was or is no decision.
     pub field: String,
-    /// The value before, or the expected one; `None` where there is none.
+    /// The value before, or the expected one. `None` if the field is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// The value now; `None` where there is none.
+    /// The value now. `None` if the field is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
 }

@@ -82,7 +82,7 @@ pub struct Record {
     /// The decision, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Value>,
-    /// Why there is none.
+    /// The error of the run otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RecordedError>,
 }

@@ -196,7 +196,7 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// The position of a node; reports an error if there is none.
+    /// The position of a node. An unknown node is reported.
     fn find(&mut self, name: &str, place: Span) -> Option<usize> {
         let position = self.nodes.iter().position(|node| node.id.as_str() == name);
         if position.is_none() {

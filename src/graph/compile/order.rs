@@ -4,7 +4,7 @@ use super::Compiler;
 use crate::diagnostics::{Diagnostic, Span};
 
 impl Compiler<'_> {
-    /// The positions of the nodes in an order that can run; reports the cycle if there is none.
+    /// The positions of the nodes in an order that can run. A cycle is reported.
     pub(super) fn order(&mut self) -> Option<Vec<usize>> {
         let mut order: Vec<usize> = Vec::with_capacity(self.nodes.len());
         let mut done = vec![false; self.nodes.len()];

@@ -193,7 +193,7 @@ impl<R: Request> Scheduler<R> {
         if dispatch == Dispatch::Together { self.mean(key).map_or(1, most_together) } else { 1 }
     }
 
-    /// The next thing to do. To be called until it is `None`.
+    /// The next step. Call it until it returns `None`.
     pub(super) fn next(&mut self, now: Instant, supply: Supply) -> Option<Step> {
         for connection in &mut self.connections {
             let is_needed = !connection.in_flight.is_empty() || !self.queue.is_empty();
@@ -307,8 +307,7 @@ impl<R: Request> Scheduler<R> {
 
     /// The way of a query that needs a connection for itself.
     fn way_alone(&self, group: &Group<R>, alone: &mut Alone, supply: Supply, now: Instant) -> Way {
-        let mean = self.mean(group.key);
-        let is_untimed = mean.is_none() && group.dispatch != Dispatch::Exclusively;
+        let is_untimed = self.mean(group.key).is_none() && group.dispatch != Dispatch::Exclusively;
         let usable = || self.connections.iter().filter(|connection| !connection.is_retired);
         // One query is timed, and the others like it wait for that, unless it stalls.
         let timing = || usable().filter(|connection| is_untimed && connection.carried(group.key) > 0);
