@@ -156,6 +156,116 @@ async fn run_decides_the_inputs_of_a_file() {
     assert_eq!(lines(&found)[1]["error"]["code"], "malformed_body");
 }
 
+/// Inputs of every kind: right, unknown, doubled, differently written, not JSON, of the wrong type, too long.
+fn mixed_inputs() -> Vec<String> {
+    let kinds = (0..60).map(|number| match number % 10 {
+        0 => json!({ "product_id": "PROD-001" }).to_string(),
+        1 => "{ \"product_id\" :\t\"PROD-001\" }".to_owned(),
+        2 => json!({ "product_id": format!("PROD-00{}", number % 3 + 1) }).to_string(),
+        3 => json!({ "product_id": format!("NOPE-{number}") }).to_string(),
+        4 => json!({ "product_id": number }).to_string(),
+        5 => format!("{{\"product_id\": nonsense {number}}}"),
+        6 => format!("{{\"product_id\": \"{}\"}}", "x".repeat(300_000)),
+        7 => number.to_string(),
+        8 => json!({ "product_id": "PROD-003", "unknown": number }).to_string(),
+        _ => json!({ "product_id": "PROD-002" }).to_string(),
+    });
+    kinds.collect()
+}
+
+/// The lines of several outputs by their index, by the command that the documents show.
+fn merged(outputs: &[std::path::PathBuf]) -> String {
+    let mut command = Command::new("sort");
+    command.env("LC_ALL", "C").args(["--merge", "--field-separator=:", "--key=2n"]).args(outputs);
+    let (code, merged, errors) = support::read(command.output().expect("sort runs"));
+    assert_eq!((code, errors.as_str()), (0, ""));
+    merged
+}
+
+#[actix_web::test]
+async fn the_shards_of_any_count_are_together_the_whole_run() {
+    let databases = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let (file, graph) = (directory.path().join("inputs"), repository().join("graph.yaml"));
+    let environment = databases.environment();
+    let run = |more: &[&str]| {
+        let arguments = ["run", "--graph", graph.to_str().expect("text"), "--batch", "inputs"];
+        support::run(directory.path(), &environment, &[&arguments, more].concat())
+    };
+    let inputs = mixed_inputs();
+    let broken_off = format!("[{}", inputs.join(", "));
+    for text in [format!("{}\n", inputs.join("\r\n\n")), format!("{broken_off}]"), broken_off] {
+        std::fs::write(&file, &text).expect("written");
+        let (code, whole, counted) = run(&[]);
+        assert_eq!((code, whole.lines().count() >= 60), (1, true), "{counted}");
+        for count in [1, 2, 3, 8] {
+            let mut outputs = Vec::new();
+            let mut holders = Vec::new();
+            for index in 0..count {
+                let (shard, output) = (format!("{index}/{count}"), directory.path().join(format!("{index}.ndjson")));
+                let (_, printed, counted) = run(&["--shard", &shard, "--output", output.to_str().expect("text")]);
+                let found = std::fs::read_to_string(&output).expect("the output");
+                let number = found.lines().count();
+                assert_eq!(printed, "");
+                assert!(counted.starts_with(&format!("{number} input")), "{shard}: {number} lines, {counted}");
+                // Those that have the same content.
+                let indexes: Vec<Json> = lines(&found).iter().map(|line| line["index"].clone()).collect();
+                let same = indexes.iter().filter_map(Json::as_u64).filter(|index| matches!(index % 10, 0 | 1)).count();
+                holders.push(same);
+                outputs.push(output);
+            }
+            assert_eq!(merged(&outputs), whole, "{count} shards");
+            assert_eq!(holders.iter().filter(|same| **same > 0).count(), 1, "{holders:?}");
+        }
+    }
+    let left = std::fs::read_dir(directory.path()).expect("a directory").filter_map(Result::ok);
+    assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().ends_with(".part")));
+}
+
+#[test]
+fn an_input_is_in_the_same_shard_however_it_is_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = "flow: f\ninput: { a: { type: integer }, b: { type: text, default: x } }\n\
+                 nodes: { n: { type: RuleNode, condition: \"a > 0\" } }\noutcomes: [{ status: yes, when: n.result }]\n";
+    std::fs::write(directory.path().join("graph.yaml"), graph).expect("written");
+    let written = ["{\"a\":7,\"b\":\"x\"}", "{ \"b\": \"\\u0078\", \"a\": 7 }", "{\"a\":7}"];
+    std::fs::write(directory.path().join("inputs"), written.join("\n")).expect("written");
+    let sizes = (0..16).map(|index| {
+        let shard = format!("{index}/16");
+        let (code, found, _) = support::run(directory.path(), &[], &["run", "--batch", "inputs", "--shard", &shard]);
+        assert_eq!(code, 0);
+        found.lines().count()
+    });
+    let mut sizes: Vec<usize> = sizes.collect();
+    sizes.sort_unstable();
+    assert_eq!((sizes[15], sizes[14]), (3, 0));
+}
+
+#[test]
+fn what_is_no_shard_is_refused_before_anything_is_decided() {
+    let refused = |arguments: &[&str]| {
+        let (code, printed, errors) = support::run(repository(), &[], &[&["run"], arguments].concat());
+        assert_eq!((code, printed.as_str()), (2, ""));
+        errors
+    };
+    let counted = "shards are counted from 0: the first of 8 is 0/8 and the last 7/8";
+    for (shard, why) in [
+        ("8/8", counted),
+        ("9/8", counted),
+        ("0/0", "a batch has at least one shard: 0/1"),
+        ("-1/8", "a shard is written K/N, such as 0/8 for the first of eight"),
+        ("third", "a shard is written K/N, such as 0/8 for the first of eight"),
+        ("$(JOB_COMPLETION_INDEX)/8", "a shard is written K/N, such as 0/8 for the first of eight"),
+    ] {
+        let errors = refused(&["--batch", "inputs", &format!("--shard={shard}")]);
+        assert!(errors.contains(why) && errors.contains(shard), "{errors}");
+    }
+    for option in [["--shard", "0/8"], ["--output", "lines"]] {
+        let errors = refused(&option);
+        assert!(errors.contains("--batch <FILE>"), "{errors}");
+    }
+}
+
 /// A flow whose one query takes `seconds` and has a default, over a pool of two connections that are waited for briefly.
 fn tight(directory: &std::path::Path, query: &str, more: &str) -> Setup {
     let (graph, config) = (directory.join("graph.yaml"), directory.join("service.yaml"));

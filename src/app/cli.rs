@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Right;
+use crate::http::batch::Shard;
 
 /// One decision from many PostgreSQL databases.
 #[derive(Debug, Parser)]
@@ -150,6 +151,13 @@ pub struct Run {
     /// Decide every input of a file (a JSON array, or a JSON object a line; `-` reads standard input) and print a line each.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["inputs", "json", "set", "flip", "record_test", "format"])]
     pub batch: Option<PathBuf>,
+    /// With --batch: decide only the inputs of this shard, 0/8 to 7/8 for eight processes. An input belongs to one shard by its
+    /// content. Lines keep their index, by which the outputs of all shards can be merged.
+    #[arg(long, value_name = "K/N", requires = "batch")]
+    pub shard: Option<Shard>,
+    /// With --batch: write the lines to a file, which is there once the batch has ended, instead of standard output.
+    #[arg(long, short, value_name = "FILE", requires = "batch")]
+    pub output: Option<PathBuf>,
     /// Also print why: what each node did, which rules fired and why the others did not, where each field comes from.
     #[arg(long)]
     pub explain: bool,

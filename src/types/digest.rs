@@ -10,14 +10,20 @@ pub struct Digest(Sha256);
 
 impl Digest {
     /// Adds a text. Its length is added as well, so that the boundary between two texts counts.
-    pub fn add(&mut self, text: &str) {
-        self.0.update(text.len().to_le_bytes());
-        self.0.update(text.as_bytes());
+    pub fn add(&mut self, text: impl AsRef<[u8]>) {
+        let bytes = text.as_ref();
+        self.0.update(bytes.len().to_le_bytes());
+        self.0.update(bytes);
     }
 
     /// The first 16 hexadecimal digits.
     pub fn short(self) -> String {
-        hex(self.0.finalize().get(..8).unwrap_or_default())
+        format!("{:016x}", self.number())
+    }
+
+    /// The first 64 bits, as a number.
+    pub fn number(self) -> u64 {
+        self.0.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
     }
 
     /// The digest of one text.

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::ready;
 use futures_util::stream::{self, Stream, StreamExt};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use tokio::time::{Instant, timeout_at};
 
+use super::shard::Shard;
 use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
 use crate::actors::coordinator::{BatchPlace, BoundFlow};
 use crate::flow::{Answer, Detail, RunOptions};
 use crate::http::{Label, Problem, Service, Settings};
-use crate::types::{Clock, Deadline};
+use crate::types::{Clock, Deadline, Value};
 
 /// Many decisions of one flow.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct Batch {
     pub explains: bool,
     /// The moment that its decisions are made at, where it is not that of each.
     pub as_of: Option<Timestamp>,
+    /// The shard whose inputs are decided, where not all are.
+    pub shard: Option<Shard>,
 }
 
 /// What came of one input.
@@ -117,19 +121,45 @@ impl Batch {
         elements: S,
     ) -> impl Stream<Item = Line> + use<S> {
         let window = self.settings.batch_window;
-        let decisions = elements.map(move |(index, element)| {
+        let reader = self.clone();
+        let inputs = elements.filter_map(move |(index, element)| {
+            ready(reader.inputs(index, element).map(|inputs| (index, inputs)))
+        });
+        let decisions = inputs.map(move |(index, inputs)| {
             let batch = self.clone();
             async move {
-                let result = batch.decide(index, element).await;
+                let result = match inputs {
+                    Ok(inputs) => batch.decide(index, inputs).await,
+                    Err(problem) => Err(problem),
+                };
                 Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
             }
         });
         in_groups(decisions, window)
     }
 
-    async fn decide(&self, index: usize, element: Result<Element, Problem>) -> Result<Answer, Problem> {
-        let element = element?.map_err(|error| Problem::malformed(error.to_string()))?;
-        let inputs = self.flow.flow().inputs.parse_json(&element).map_err(Problem::input)?;
+    /// The inputs of the element at `index`, or why there are none; `None` where it belongs to another shard.
+    fn inputs(&self, index: usize, element: Result<Element, Problem>) -> Option<Result<Value, Problem>> {
+        let element = match element {
+            Ok(element) => element,
+            // The file could not be read on. This happens to a process, and to the others only if they say so.
+            Err(problem) => return Some(Err(problem)),
+        };
+        let inputs = match &element {
+            Ok(bytes) => self.flow.flow().inputs.parse_json(bytes).map_err(Problem::input),
+            Err(error) => Err(Problem::malformed(error.to_string())),
+        };
+        let is_ours = self.shard.is_none_or(|shard| match (&inputs, element) {
+            // Every value serializes.
+            (Ok(inputs), _) => shard.contains(serde_json::to_vec(inputs).unwrap_or_default()),
+            (Err(_), Ok(bytes)) => shard.contains(bytes),
+            // What is too long was not kept.
+            (Err(_), Err(_)) => shard.contains(index.to_string()),
+        });
+        is_ours.then_some(inputs)
+    }
+
+    async fn decide(&self, index: usize, inputs: Value) -> Result<Answer, Problem> {
         let zone = self.settings.time_zone.clone();
         let clock = match self.as_of {
             Some(moment) => Clock::fixed(moment, zone),

@@ -6,10 +6,12 @@
 //! command line uses the same for files.
 
 mod lines;
+mod shard;
 mod split;
 mod summary;
 mod window;
 
 pub use lines::{Batch, Line};
+pub use shard::Shard;
 pub use split::{Form, SplitError, Splitter};
 pub use summary::Summary;

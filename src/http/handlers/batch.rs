@@ -43,6 +43,7 @@ pub(super) async fn decide(
         trace_id: TraceId::of(request),
         explains: options.explains,
         as_of: options.as_of,
+        shard: None,
     };
     let sums_up = flag(request.query_string(), SUMMARY)?;
     let lines = texts(batch.begin(payload, form).await?, sums_up).map(Ok::<_, Infallible>);

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::actors::coordinator::BoundFlow;
+use crate::app::cli::Run as Arguments;
 use crate::app::commands::{Exit, plural};
 use crate::app::core::Core;
 use crate::graph::without_bom;
@@ -19,17 +20,24 @@ use crate::http::{AdminSide, Label};
 const PART: usize = 1 << 16;
 const BAR: &str = "{elapsed_precise} [{bar:40}] {percent} %  {msg} decisions, {eta} left";
 
-/// Decides every input of the file and prints the lines; the exit tells whether each gave a decision.
-pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, explains: bool) -> anyhow::Result<Exit> {
+/// Decides every input of the file, or of a shard of it, and prints the lines; the exit tells whether each gave a decision.
+pub(super) async fn execute(
+    core: &Core,
+    flow: Arc<BoundFlow>,
+    path: &Path,
+    arguments: &Arguments,
+) -> anyhow::Result<Exit> {
     let release = core.releases().current();
+    let id = uuid::Uuid::new_v4().to_string();
     let batch = Batch {
         service: core.service_factory(None, AdminSide::default(), None).service(),
         flow,
         settings: release.settings().clone(),
         trace_id: None,
-        label: Label { id: uuid::Uuid::new_v4().to_string(), caller: None },
-        explains,
+        label: Label { id: id.clone(), caller: None },
+        explains: arguments.explain,
         as_of: None,
+        shard: arguments.shard,
     };
     let (mut reader, size) = open(path)?;
     let mut first = vec![0; PART];
@@ -40,18 +48,47 @@ pub(super) async fn execute(core: &Core, flow: Arc<BoundFlow>, path: &Path, expl
     let progress = progress(size);
     let body = Box::pin(parts(first, reader, progress.clone()));
     let mut lines = Box::pin(batch.lines(body, form));
-    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let mut output = Output::open(arguments.output.as_deref(), &id)?;
     let mut summary = Summary::default();
     while let Some(line) = lines.next().await {
         summary.add(&line);
         progress.set_message(summary.inputs.to_string());
-        serde_json::to_writer(&mut stdout, &line)?;
-        stdout.write_all(b"\n")?;
+        serde_json::to_writer(&mut output.writer, &line)?;
+        output.writer.write_all(b"\n")?;
     }
-    stdout.flush()?;
+    output.complete()?;
     progress.finish_and_clear();
     write!(std::io::stderr(), "{}", summed_up(&summary))?;
     Ok(if summary.failed() == 0 { Exit::Success } else { Exit::Refused })
+}
+
+/// Where the lines go: standard output, or a file that gets its name once it is complete.
+struct Output<'a> {
+    writer: BufWriter<Box<dyn Write>>,
+    /// The file as it is called before it is complete, and its name.
+    file: Option<(PathBuf, &'a Path)>,
+}
+
+impl<'a> Output<'a> {
+    /// `id` tells apart what processes write that have the same `path`, such as the pods of a job that is tried again.
+    fn open(path: Option<&'a Path>, id: &str) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            return Ok(Self { writer: BufWriter::new(Box::new(std::io::stdout().lock())), file: None });
+        };
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(format!(".{id}.part"));
+        let unfinished = PathBuf::from(unfinished);
+        let file = File::create(&unfinished)
+            .map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", unfinished.display()))?;
+        Ok(Self { writer: BufWriter::new(Box::new(file)), file: Some((unfinished, path)) })
+    }
+
+    fn complete(mut self) -> std::io::Result<()> {
+        self.writer.flush()?;
+        let Some((unfinished, path)) = self.file else { return Ok(()) };
+        File::open(&unfinished)?.sync_all()?;
+        std::fs::rename(&unfinished, path)
+    }
 }
 
 /// "3 inputs", and below how they ended.

@@ -34,7 +34,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         anyhow::bail!("there is no flow");
     };
     if let Some(file) = &arguments.batch {
-        let exit = batch::execute(&core, flow, file, arguments.explain).await;
+        let exit = batch::execute(&core, flow, file, &arguments).await;
         core.drain(Deadline::after(core.config().http.drain_timeout)).await;
         return exit;
     }
