@@ -122,9 +122,8 @@ impl Batch {
     ) -> impl Stream<Item = Line> + use<S> {
         let window = self.settings.batch_window;
         let reader = self.clone();
-        let inputs = elements.filter_map(move |(index, element)| {
-            ready(reader.inputs(index, element).map(|inputs| (index, inputs)))
-        });
+        let inputs = elements
+            .filter_map(move |(index, element)| ready(reader.inputs(index, element).map(|inputs| (index, inputs))));
         let decisions = inputs.map(move |(index, inputs)| {
             let batch = self.clone();
             async move {
