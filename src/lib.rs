@@ -4,11 +4,12 @@
 //!
 //! | floor | rooms | purpose |
 //! |---|---|---|
-//! | 9 | [`app`] | the composition root: commands; configuration and flows become actors and a server |
-//! | 8 | [`http`], [`demo`] | routes, handlers, problems; the private PostgreSQL of `tributary demo` |
-//! | 7 | [`flowtests`] | flows tested without databases |
-//! | 6 | [`actors`], [`records`] | one supervised actor per database, the coordinator, the rule actors; decisions on record |
-//! | 5 | [`postgres`], [`metrics`] | adapters: queries on real databases; counters and histograms |
+//! | 10 | [`app`] | the composition root: commands; configuration and flows become actors and a server |
+//! | 9 | [`http`], [`demo`] | routes, handlers, problems; the private PostgreSQL of `tributary demo` |
+//! | 8 | [`flowtests`] | flows tested without databases |
+//! | 7 | [`actors`], [`records`] | one supervised actor per domain, the coordinator, the rule actors; decisions on record |
+//! | 6 | [`postgres`] | adapter: queries on real databases |
+//! | 5 | [`pool`], [`metrics`] | bounded connections and TLS; counters and histograms |
 //! | 4 | [`flow`] | one run of a compiled graph; the ports through which it asks databases and rule engines |
 //! | 3 | [`graph`] | flow files, from YAML to a checked plan |
 //! | 2 | [`config`] | the service's settings, environment and secrets |
@@ -26,6 +27,7 @@ pub mod graph;
 pub mod grl;
 pub mod http;
 pub mod metrics;
+pub mod pool;
 pub mod postgres;
 pub mod records;
 pub mod types;

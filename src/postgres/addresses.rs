@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::failure::{ConnectError, DialError};
+use crate::pool::{ConnectError, DialError};
 
 /// The most addresses of one host that are tried.
 pub(super) const MAX_ADDRESSES: usize = 8;

@@ -9,10 +9,11 @@ use tokio_postgres::error::SqlState;
 
 use super::connect::Connector;
 use super::connection::ServerConnection;
-use super::failure::{ConnectError, of_query};
+use super::failure::of_query;
 use super::sqlstate::keeps_session;
 use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;
+use crate::pool::{Connect, ConnectError};
 
 /// A row to append.
 #[derive(Debug, Clone)]

@@ -7,8 +7,7 @@ use tokio::time::timeout;
 use tokio_postgres::{CancelToken, Client};
 
 use super::connect::Connector;
-use super::manager::{Object, discard};
-use super::shared::Shared;
+use crate::pool::{Object, Shared, discard};
 
 /// How long an abandoned session may take to stop after a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -17,7 +16,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Waits until pending statements and unread rows have come to their end, and returns the connection to the pool. Abandons it where
 /// that takes too long.
-pub(super) async fn finish_or_abandon(connection: Object, pool: Arc<Shared>, epoch: u64) {
+pub(super) async fn finish_or_abandon(connection: Object<Connector>, pool: Arc<Shared<Connector>>, epoch: u64) {
     let client: &Client = &connection;
     match timeout(FINISH_TIMEOUT, client.check_connection()).await {
         Ok(Ok(())) if pool.epoch() == epoch => drop(connection),
@@ -35,7 +34,7 @@ pub(super) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
 
 /// Cancels the statement of the connection's session and closes the connection. It counts towards the size of the pool until the
 /// server has stopped, so that the server never has more sessions than the pool may have.
-pub(super) async fn abandon(connection: Object, connector: Connector) {
+pub(super) async fn abandon(connection: Object<Connector>, connector: Connector) {
     let client: &Client = &connection;
     let token = client.cancel_token();
     let stopped = async {

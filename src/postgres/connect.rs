@@ -16,7 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding as PgChannelBinding, SslMode as PgSslMode};
 use tokio_postgres::error::SqlState;
@@ -26,13 +26,14 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::addresses::{look_up, try_in_order};
 use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED};
 use super::connection::ServerConnection;
-use super::failure::{ConnectError, DialError};
+use super::failure;
 use super::notices::drive;
+use super::session::Session;
 use super::sqlstate::is_shutdown_notice;
-use super::tls;
 use crate::config::{
     ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
 };
+use crate::pool::{Connect, ConnectError, DialError, OpenConnections, tls};
 use crate::types::DomainName;
 
 /// How long a connection may take to close after its client was dropped.
@@ -61,7 +62,7 @@ pub struct Connector {
 #[derive(Debug)]
 struct Shared {
     server_version: ArcSwapOption<String>,
-    open: watch::Sender<usize>,
+    open: OpenConnections,
     shutdown_notices: AtomicU64,
     backends: Arc<Backends>,
     /// The number of addresses of each host at its last lookup.
@@ -88,7 +89,7 @@ impl Connector {
             owns_sessions: config.pool.statements == Statements::Prepared,
             shared: Arc::new(Shared {
                 server_version: ArcSwapOption::empty(),
-                open: watch::Sender::new(0),
+                open: OpenConnections::default(),
                 shutdown_notices: AtomicU64::new(0),
                 backends: Arc::default(),
                 addresses: config.connection.hosts.iter().map(|_| AtomicUsize::new(1)).collect(),
@@ -101,11 +102,6 @@ impl Connector {
     /// The version of the server of the newest connection.
     pub fn server_version(&self) -> Option<Arc<String>> {
         self.shared.server_version.load_full()
-    }
-
-    /// The number of open connections, including those that are closing.
-    pub fn open(&self) -> usize {
-        *self.shared.open.borrow()
     }
 
     /// The number of shutdown notices so far: errors by which the server ended a session (57P01 and others).
@@ -123,34 +119,12 @@ impl Connector {
         &self.shared.backends
     }
 
-    /// Waits until every connection has been closed.
-    pub async fn closed(&self) {
-        // The sender is in `self`, so waiting cannot fail.
-        drop(self.shared.open.subscribe().wait_for(|open| *open == 0).await);
-    }
-
-    /// The longest that a connection attempt can take: the timeout of every known address, as often as it is tried. It grows
-    /// when a lookup finds more addresses.
-    pub fn longest_connect(&self) -> Duration {
-        let addresses: usize = self.shared.addresses.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let attempts = addresses.saturating_mul(self.role_order().len());
-        self.timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX).max(1))
-    }
-
     /// The roles to look for, one after the other. All hosts are tried for each of them.
     fn role_order(&self) -> &[SessionAttrs] {
         match &self.target.session_attrs {
             SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
             role => std::slice::from_ref(role),
         }
-    }
-
-    /// Makes a connection.
-    ///
-    /// # Errors
-    /// The error of the last attempt.
-    pub(super) async fn connect(&self) -> Result<ServerConnection, ConnectError> {
-        self.dial().await.map_err(|error| ConnectError::of(&*error))
     }
 
     /// Makes a connection.
@@ -270,7 +244,7 @@ impl Connector {
     /// Warns, once until TLS works again, that `prefer` uses no TLS although the server offers it.
     fn warn_of_fallback(&self, error: &tokio_postgres::Error) {
         if !self.shared.fell_back.swap(true, Ordering::Relaxed) {
-            let why = ConnectError::of(error).to_string();
+            let why = failure::of_attempt(error).to_string();
             tracing::warn!(
                 domain = %self.domain,
                 why,
@@ -298,10 +272,11 @@ impl Connector {
     /// The TLS connector. Its files are read on a thread for blocking work.
     async fn tls(&self) -> io::Result<MakeRustlsConnect> {
         if self.target.tls.root.is_none() && self.target.tls.identity.is_none() {
-            return tls::connector(&self.target.tls);
+            return tls::client(&self.target.tls).map(MakeRustlsConnect::new);
         }
         let target = Arc::clone(&self.target);
-        tokio::task::spawn_blocking(move || tls::connector(&target.tls)).await.map_err(io::Error::other)?
+        let read = tokio::task::spawn_blocking(move || tls::client(&target.tls)).await;
+        read.map_err(io::Error::other)?.map(MakeRustlsConnect::new)
     }
 
     /// Spawns the task that drives the connection. It ends after the client is dropped.
@@ -316,7 +291,7 @@ impl Connector {
         let claim = Arc::new(BackendClaim::new(&self.shared.backends));
         let (drop_signal, client_dropped) = oneshot::channel();
         let made = ServerConnection::new(client, Arc::clone(&claim), is_read_only, drop_signal);
-        let open = OpenConnection::count(Arc::clone(&self.shared));
+        let (open, shared) = (self.shared.open.count(), Arc::clone(&self.shared));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(drive(connection));
             let ended = tokio::select! {
@@ -326,10 +301,11 @@ impl Connector {
             claim.release();
             if let Ok(Err(error)) = ended {
                 if is_shutdown_notice(&error) {
-                    open.0.shutdown_notices.fetch_add(1, Ordering::Relaxed);
+                    shared.shutdown_notices.fetch_add(1, Ordering::Relaxed);
                 }
                 tracing::debug!(error = &error as &dyn std::error::Error, "postgres.connection.broke");
             }
+            drop(open);
         });
         made
     }
@@ -358,6 +334,26 @@ impl Connector {
     }
 }
 
+impl Connect for Connector {
+    type Connection = ServerConnection;
+    type Session = Session;
+
+    async fn connect(&self) -> Result<ServerConnection, ConnectError> {
+        self.dial().await.map_err(|error| failure::of_attempt(&*error))
+    }
+
+    /// The timeout of every known address, as often as it is tried. It grows when a lookup finds more addresses.
+    fn longest_connect(&self) -> Duration {
+        let addresses: usize = self.shared.addresses.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let attempts = addresses.saturating_mul(self.role_order().len());
+        self.timeout.saturating_mul(u32::try_from(attempts).unwrap_or(u32::MAX).max(1))
+    }
+
+    fn open(&self) -> &OpenConnections {
+        &self.shared.open
+    }
+}
+
 fn is_true(message: &SimpleQueryMessage) -> bool {
     matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("t"))
 }
@@ -379,20 +375,4 @@ fn session_options(config: &DomainConfig) -> String {
     let zone = config.time_zone.iana_name().unwrap_or("UTC");
     let required = format!("-c default_transaction_read_only=on -c statement_timeout={limit} -c TimeZone={zone}");
     [SERVER_KEEPALIVES, configured, &required].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// Counts a connection as open until it is dropped.
-struct OpenConnection(Arc<Shared>);
-
-impl OpenConnection {
-    fn count(shared: Arc<Shared>) -> Self {
-        shared.open.send_modify(|open| *open += 1);
-        Self(shared)
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.0.open.send_modify(|open| *open = open.saturating_sub(1));
-    }
 }

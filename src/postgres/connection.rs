@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
-use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use deadpool_postgres::ClientWrapper;
@@ -17,10 +16,11 @@ use tokio_postgres::{Client, Statement};
 
 use super::backends::BackendClaim;
 use super::coalesce::Wrapped;
-use super::failure::ConnectError;
+use super::failure::of_attempt;
 use super::sqlstate::keeps_session;
 use super::statements::Plan;
 use crate::graph::Query;
+use crate::pool::{Birth, ConnectError, Connected};
 
 /// What is prepared on a connection for one query.
 #[derive(Debug, Clone)]
@@ -35,11 +35,10 @@ pub(super) struct Prepared {
 
 /// An open connection. The task that drives it ends after this value is dropped.
 #[derive(Debug)]
-pub(super) struct ServerConnection {
+pub struct ServerConnection {
     pub(super) client: ClientWrapper,
-    pub(super) created_at: Instant,
-    /// The thread of the task that drives it.
-    thread: ThreadId,
+    /// When and where it was made. The task that drives it runs on that thread.
+    birth: Birth,
     /// What is prepared for each query, by the address of the query.
     pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
     pub(super) claim: Arc<BackendClaim>,
@@ -61,18 +60,26 @@ impl ServerConnection {
         let client = ClientWrapper::new(client, tokio::spawn(std::future::ready(())));
         Self {
             client,
-            created_at: Instant::now(),
-            thread: std::thread::current().id(),
+            birth: Birth::now(),
             prepared: RefCell::default(),
             claim,
             is_read_only,
             _drop_signal: drop_signal,
         }
     }
+}
 
-    /// Whether the task that drives it runs on the current thread.
-    pub(super) fn is_on_current_thread(&self) -> bool {
-        self.thread == std::thread::current().id()
+impl Connected for ServerConnection {
+    fn birth(&self) -> Birth {
+        self.birth
+    }
+
+    fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    async fn check(&mut self, limit: Duration) -> Result<Duration, ConnectError> {
+        ping(&self.client, limit).await
     }
 }
 
@@ -97,7 +104,7 @@ pub(super) async fn ping(client: &Client, limit: Duration) -> Result<Duration, C
     match timeout(limit, client.batch_execute("SELECT 1")).await {
         Ok(Ok(())) => Ok(sent.elapsed()),
         Ok(Err(error)) if keeps_session(&error) => Ok(sent.elapsed()),
-        Ok(Err(error)) => Err(ConnectError::of(&error)),
+        Ok(Err(error)) => Err(of_attempt(&error)),
         Err(_) => Err(ConnectError::timed_out(limit)),
     }
 }

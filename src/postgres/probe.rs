@@ -8,9 +8,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{interval, sleep_until, timeout};
 
 use super::backends::keep_their_sessions;
+use super::connect::Connector;
 use super::connection::{ServerConnection, ping};
-use super::failure::ConnectError;
-use super::pool::Pool;
+use super::failure::{of_attempt, pooled};
+use crate::pool::{Connect, ConnectError, Connected, Pool};
 
 /// The interval at which the probe starts a further connection attempt beside those that have not ended.
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
@@ -18,13 +19,13 @@ const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
 /// Probes one database. Keeps its connection between probes, unless it is the only one that the pool may have.
 #[derive(Debug)]
 pub struct Probe {
-    pool: Pool,
+    pool: Pool<Connector>,
     connection: Option<ServerConnection>,
 }
 
 impl Probe {
     /// A probe of the database of `pool`. Each probe takes at most the probe timeout.
-    pub fn new(pool: Pool) -> Self {
+    pub fn new(pool: Pool<Connector>) -> Self {
         Self { pool, connection: None }
     }
 
@@ -53,7 +54,7 @@ impl Probe {
     /// Pings over the probe's own connection.
     async fn run_on_own_connection(&mut self) -> Result<Duration, ConnectError> {
         let lifetime = &self.pool.shared().lifetime;
-        let is_usable = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_expired(kept.created_at);
+        let is_usable = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_expired(kept.birth().at);
         let connection = match self.connection.take().filter(is_usable) {
             Some(connection) => connection,
             None => self.connect().await?,
@@ -69,7 +70,7 @@ impl Probe {
         let kept = async {
             // One after the other: the second detects whether the first has kept its session.
             let (first, second) = (connector.connect().await?, connector.connect().await?);
-            keep_their_sessions([&first, &second]).await.map_err(|error| ConnectError::of(&error))
+            keep_their_sessions([&first, &second]).await.map_err(|error| of_attempt(&error))
         };
         let limit = connector.longest_connect();
         match timeout(limit, kept).await {
@@ -77,7 +78,7 @@ impl Probe {
                 connector.backends().set_pooled(false);
                 Ok(())
             }
-            Ok(Ok(false)) => Err(ConnectError::Pooled),
+            Ok(Ok(false)) => Err(pooled()),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ConnectError::timed_out(limit)),
         }

@@ -18,22 +18,22 @@ use tokio_postgres::{Row, RowStream, SimpleQueryMessage, Statement};
 
 use super::cancel::{abandon, cancel, finish_or_abandon, in_background};
 use super::coalesce::QueryState;
+use super::connect::Connector;
 use super::connection::Prepared;
-use super::failure::{ConnectError, of_query};
-use super::manager::{Object, discard};
-use super::shared::Shared;
+use super::failure::{of_query, pooled};
 use super::sql;
 use super::sqlstate::{is_cancelled, is_shutdown_notice, is_stale_statement, is_statement_mismatch};
 use super::statements::{Bound, Plan, Reader};
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
+use crate::pool::{Connected, Lease, Object, Shared, discard};
 use crate::types::{Deadline, Value};
 
 /// A connection that one thread uses.
 #[derive(Debug)]
 pub struct Session {
-    connection: Option<Object>,
-    pool: Arc<Shared>,
+    connection: Option<Object<Connector>>,
+    pool: Arc<Shared<Connector>>,
     epoch: u64,
     /// When the connection becomes too old for further queries.
     expiry: std::time::Instant,
@@ -70,13 +70,15 @@ impl From<QueryErrorKind> for StatementError {
     }
 }
 
-impl Session {
-    pub(super) fn new(connection: Object, pool: Arc<Shared>) -> Self {
-        let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.created_at));
+impl From<Lease<Connector>> for Session {
+    fn from(Lease { connection, pool }: Lease<Connector>) -> Self {
+        let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.birth().at));
         let (pending, must_close, has_altered_limit) = (Cell::new(0), Cell::new(false), Cell::new(false));
         Self { connection: Some(connection), epoch, expiry, pool, pending, must_close, has_altered_limit }
     }
+}
 
+impl Session {
     /// Whether further queries may be sent at `now`: the connection is open, not too old, and of the current epoch.
     pub fn is_usable(&self, now: std::time::Instant) -> bool {
         let is_open = self.connection.as_ref().is_some_and(|connection| !connection.is_closed());
@@ -219,7 +221,7 @@ impl Session {
         let backends = self.pool.connector.backends();
         if is_statement_mismatch(error) && !backends.contains_backend_of(self.connection()?).await? {
             backends.set_pooled(true);
-            return Err(ConnectError::Pooled.into_query_error().into());
+            return Err(pooled().into_query_error().into());
         }
         Ok(())
     }
@@ -396,9 +398,9 @@ impl Session {
     }
 
     /// The connection. An error where a pooler was detected, which may give it another session at any time.
-    pub(super) fn connection(&self) -> Result<&Object, QueryErrorKind> {
+    pub(super) fn connection(&self) -> Result<&Object<Connector>, QueryErrorKind> {
         if self.pool.connector.backends().is_pooled() {
-            return Err(ConnectError::Pooled.into_query_error());
+            return Err(pooled().into_query_error());
         }
         // Only `drop` takes the connection.
         self.connection.as_ref().ok_or_else(session_ended)

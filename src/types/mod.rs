@@ -12,6 +12,7 @@ mod milliseconds;
 mod moment;
 mod names;
 mod ty;
+mod typed;
 mod value;
 
 pub use clock::{Clock, Deadline};

@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use reading::{module_of, read};
 
 /// The floors of `src/README.md`, from the lowest. A room may import rooms of lower floors, and itself.
-const FLOORS: [&[&str]; 10] = [
+const FLOORS: [&[&str]; 11] = [
     &["types", "diagnostics"],
     &["grl", "yaml"],
     &["config"],
     &["graph"],
     &["flow"],
-    &["postgres", "metrics"],
+    &["pool", "metrics"],
+    &["postgres"],
     &["actors", "records"],
     &["flowtests"],
     &["http", "demo"],

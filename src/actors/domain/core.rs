@@ -14,7 +14,8 @@ use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::postgres::{Pool, PoolSetupError, PoolStatus, Session};
+use crate::pool::{Connect, PoolSetupError, PoolStatus};
+use crate::postgres::{Connector, Pool, Session};
 use crate::types::Deadline;
 
 /// How long the last connections may take to close.
@@ -106,7 +107,7 @@ impl Drop for SlowPlace {
 impl Core {
     /// The parts of a domain that has no connections yet.
     pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
-        let (pool, max) = (Pool::new(&config)?, config.pool.max);
+        let (pool, max) = (Pool::new(Connector::new(&config), &config)?, config.pool.max);
         let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
             workers: (0..pool.capacity()).map(|_| WorkerEntry::default()).collect(),
@@ -276,8 +277,8 @@ impl Core {
         }
         self.notify(Notice::End);
         self.pool.close();
-        if timeout(CLOSE_TIMEOUT, self.pool.connector().closed()).await.is_err() {
-            let open = self.pool.connector().open();
+        if timeout(CLOSE_TIMEOUT, self.pool.connector().open().closed()).await.is_err() {
+            let open = self.pool.connector().open().number();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
         self.record(Event::Stop);

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::core::Core;
 use super::state::{LastError, LastProbe, State};
 use crate::metrics::BatchCounts;
-use crate::postgres::PoolStatus;
+use crate::pool::PoolStatus;
 use crate::types::DomainName;
 
 /// The health of a domain.

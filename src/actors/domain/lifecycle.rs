@@ -20,7 +20,7 @@ use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::QueryError;
-use crate::postgres::PoolSetupError;
+use crate::pool::{Connect, PoolSetupError};
 use crate::types::DomainName;
 
 /// Deaths within this time delay the next respawn.

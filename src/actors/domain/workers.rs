@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::core::{Core, InFlight, Notice};
 use super::worker::{Ask, DomainWorker, Fill, Question};
 use crate::flow::{QueryAnswer, QueryErrorKind};
-use crate::postgres::ConnectError;
+use crate::pool::ConnectError;
 
 type Slot = ArcSwapOption<Addr<DomainWorker>>;
 

@@ -10,8 +10,9 @@ use super::state::QueryState;
 use super::wrapped::Wrapped;
 use crate::flow::QueryErrorKind;
 use crate::graph::Query;
+use crate::pool::Object;
+use crate::postgres::connect::Connector;
 use crate::postgres::connection::Prepared;
-use crate::postgres::manager::Object;
 use crate::postgres::session::{RowCounter, Session, StatementError};
 use crate::postgres::sqlstate::{is_stale_statement, keeps_session};
 use crate::postgres::statements::Bound;
@@ -151,7 +152,7 @@ impl Session {
 
     async fn read_batch(
         &self,
-        connection: &Object,
+        connection: &Object<Connector>,
         query: &Query,
         statement: &tokio_postgres::Statement,
         wrapped: &Wrapped,

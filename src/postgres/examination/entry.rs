@@ -9,11 +9,11 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use super::{Examination, Verdict};
 use crate::config::{Password, SslMode};
+use crate::pool::{ConnectError, tls};
 use crate::postgres::addresses::look_up;
 use crate::postgres::connect::Connector;
 use crate::postgres::connection::ServerConnection;
-use crate::postgres::failure::ConnectError;
-use crate::postgres::tls;
+use crate::postgres::failure::of_attempt;
 
 /// The remedy for a server that accepts a connection and does not answer.
 const NO_ANSWER_REMEDY: &str = "check that PostgreSQL listens there, and that it is not overloaded";
@@ -74,7 +74,7 @@ impl Examination<'_> {
 
     /// Reports why there is no session: TLS failed, or the login after it.
     fn report_login_error(&mut self, error: &(dyn Error + 'static)) {
-        let why = ConnectError::of(error).to_string();
+        let why = of_attempt(error).to_string();
         if tls::is_tls_error(error) {
             let remedy = tls::remedy(error, &self.config.origin);
             self.find("TLS", Verdict::Failure, why, Some(&remedy));

@@ -13,9 +13,10 @@ use serde::Serialize;
 
 use super::addresses::MAX_ADDRESSES;
 use super::connect::Connector;
-use super::failure::ConnectError;
+use super::failure::of_attempt;
 use crate::config::DomainConfig;
 use crate::graph::Query;
+use crate::pool::Connect;
 
 /// The verdict of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -51,7 +52,7 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
     {
         let outcome = examination.examine_server(&client, queries).await;
         if let Err(error) = outcome {
-            let why = ConnectError::of(&error).to_string();
+            let why = of_attempt(&error).to_string();
             examination.find("catalogues", Verdict::Failure, why, Some("try again: the connection broke off"));
         }
     }

@@ -11,7 +11,7 @@ use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
 use tributary::graph::Query;
-use tributary::postgres::{Pool, QueryState};
+use tributary::postgres::{Connector, Pool, QueryState};
 use tributary::types::{Deadline, DomainName, NodeId};
 
 /// Rows of an answer.
@@ -46,7 +46,8 @@ pub fn measure(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(sql::run(&server.url("postgres"), "the rows", &tables())).expect("the tables");
     let client = driver(&runtime, &server.url("postgres"));
-    let pool = runtime.block_on(async { Pool::new(&config(&server)).expect("a pool") });
+    let config = config(&server);
+    let pool = runtime.block_on(async { Pool::new(Connector::new(&config), &config).expect("a pool") });
     let session = runtime.block_on(pool.acquire(Deadline::after(LIMIT))).expect("a session");
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(ROWS));

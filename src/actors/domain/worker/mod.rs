@@ -30,7 +30,8 @@ use super::core::{Core, InFlight, Notice, SlowPlace, unavailable};
 use super::state::State;
 use crate::flow::{QueryAnswer, QueryErrorKind};
 use crate::graph::Query;
-use crate::postgres::{BatchOutcome, ConnectError, IDLE_TIMEOUT, QueryState, Rows, Session};
+use crate::pool::{ConnectError, IDLE_TIMEOUT};
+use crate::postgres::{BatchOutcome, QueryState, Rows, Session};
 use crate::types::Value;
 
 /// The state of a query that was not asked for this long is dropped when a new query comes.

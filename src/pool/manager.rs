@@ -4,19 +4,17 @@ use std::time::Duration;
 
 use deadpool::managed::{Metrics, RecycleError, RecycleResult};
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
-use super::connect::Connector;
-use super::connection::ServerConnection;
-use super::failure::ConnectError;
+use super::error::ConnectError;
 use super::lifetime::Lifetime;
+use super::ports::{Connect, Connected};
 use crate::config::Timeouts;
 
 /// A connection of the pool while a session uses it.
-pub(super) type Object = deadpool::managed::Object<Manager>;
+pub type Object<C> = deadpool::managed::Object<Manager<C>>;
 
 /// Removes a connection from its pool and closes it.
-pub(super) fn discard(connection: Object) {
+pub fn discard<C: Connect>(connection: Object<C>) {
     drop(Object::take(connection));
 }
 
@@ -30,22 +28,22 @@ pub(super) fn verified_after(limits: &Timeouts) -> Duration {
 
 /// Makes and checks the connections of one pool.
 #[derive(Debug)]
-pub(super) struct Manager {
-    pub(super) connector: Connector,
+pub struct Manager<C> {
+    pub(super) connector: C,
     pub(super) lifetime: Lifetime,
     pub(super) limits: Timeouts,
 }
 
-impl deadpool::managed::Manager for Manager {
-    type Type = ServerConnection;
+impl<C: Connect> deadpool::managed::Manager for Manager<C> {
+    type Type = C::Connection;
     type Error = ConnectError;
 
-    async fn create(&self) -> Result<ServerConnection, ConnectError> {
+    async fn create(&self) -> Result<C::Connection, ConnectError> {
         self.connector.connect().await
     }
 
-    async fn recycle(&self, connection: &mut ServerConnection, metrics: &Metrics) -> RecycleResult<ConnectError> {
-        if self.lifetime.is_expired(connection.created_at) {
+    async fn recycle(&self, connection: &mut C::Connection, metrics: &Metrics) -> RecycleResult<ConnectError> {
+        if self.lifetime.is_expired(connection.birth().at) {
             return Err(RecycleError::message("too old"));
         }
         // Lets the tasks of connections run, so that a connection which the server has just closed is seen as closed.
@@ -56,9 +54,7 @@ impl deadpool::managed::Manager for Manager {
         if metrics.last_used() <= verified_after(&self.limits) {
             return Ok(());
         }
-        let limit = self.limits.probe;
-        let answered =
-            timeout(limit, connection.check_connection()).await.map_err(|_| ConnectError::timed_out(limit))?;
-        Ok(answered.map_err(|error| ConnectError::of(&error))?)
+        connection.check(self.limits.probe).await?;
+        Ok(())
     }
 }

@@ -21,15 +21,14 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore,
     SignatureScheme,
 };
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::config::{Identity, Origin, RootCert, SslMode, Tls};
 
-/// A TLS connector for these settings.
+/// The configuration of TLS for these settings.
 ///
 /// # Errors
 /// A file cannot be read or used. The error names its setting.
-pub(super) fn connector(tls: &Tls) -> io::Result<MakeRustlsConnect> {
+pub fn client(tls: &Tls) -> io::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Verifier::new(tls, Arc::clone(&provider))?;
     let config = ClientConfig::builder_with_provider(provider)
@@ -37,15 +36,14 @@ pub(super) fn connector(tls: &Tls) -> io::Result<MakeRustlsConnect> {
         .map_err(io::Error::other)?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let config = match &tls.identity {
+    Ok(match &tls.identity {
         None => config.with_no_client_auth(),
         Some(identity) => {
             let (chain, key) = read_identity(identity)?;
             let refused = |error| invalid(format!("sslcert and sslkey cannot be used together: {error}"));
             config.with_client_auth_cert(chain, key).map_err(refused)?
         }
-    };
-    Ok(MakeRustlsConnect::new(config))
+    })
 }
 
 fn read_identity(identity: &Identity) -> io::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
@@ -241,18 +239,18 @@ fn is_outside_validity(error: &Error) -> bool {
 }
 
 /// Describes an error of TLS. `None` where the error is not one.
-pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+pub fn explain(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     find_cause::<Error>(error).map(describe).or_else(|| find_cause::<UnfitFile>(error).map(ToString::to_string))
 }
 
 /// Whether `error` is an error of TLS.
-pub(super) fn is_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
+pub fn is_tls_error(error: &(dyn std::error::Error + 'static)) -> bool {
     // The driver reports a server without TLS only in this text.
     explain(error).is_some() || error.to_string().starts_with("error performing TLS handshake")
 }
 
 /// The remedy for an error of TLS. `origin` knows where the settings are.
-pub(super) fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin) -> String {
+pub fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin) -> String {
     let (root, mode) = (origin.of("SSLROOTCERT", "sslrootcert"), origin.of("SSLMODE", "sslmode"));
     let (certificate, key) = (origin.of("SSLCERT", "sslcert"), origin.of("SSLKEY", "sslkey"));
     let tls_error = find_cause::<Error>(error);
@@ -285,9 +283,7 @@ pub(super) fn remedy(error: &(dyn std::error::Error + 'static), origin: &Origin)
 }
 
 /// The first cause of type `E`.
-pub(super) fn find_cause<'a, E: std::error::Error + 'static>(
-    error: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a E> {
+pub fn find_cause<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

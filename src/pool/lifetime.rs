@@ -10,7 +10,7 @@ const JITTER_STEPS: u32 = 1_000;
 
 /// The maximum age of connections.
 #[derive(Debug, Clone)]
-pub(super) struct Lifetime {
+pub struct Lifetime {
     max: Duration,
     jitter: RandomState,
 }
@@ -22,12 +22,12 @@ impl Lifetime {
     }
 
     /// Whether a connection that was made at `created` is too old.
-    pub(super) fn is_expired(&self, created: Instant) -> bool {
+    pub fn is_expired(&self, created: Instant) -> bool {
         Instant::now() >= self.expiry(created)
     }
 
     /// When a connection that was made at `created` becomes too old.
-    pub(super) fn expiry(&self, created: Instant) -> Instant {
+    pub fn expiry(&self, created: Instant) -> Instant {
         created + self.jittered(created)
     }
 

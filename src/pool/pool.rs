@@ -1,5 +1,5 @@
-//! The connections of one domain: a deadpool pool whose waits are bounded. It never hands out a connection that the server
-//! has closed, and does not need a round trip at every checkout for that.
+//! The pool itself. It never hands out a connection that the server has closed, and does not need a round trip at every checkout
+//! for that.
 //!
 //! Workers hold their connections for as long as they need them, so most connections are counted by the pool but not idle in it. A
 //! worker takes a connection of its own thread, or makes one. It takes a connection of another thread only while the pool
@@ -17,13 +17,11 @@ use deadpool::Runtime;
 use deadpool::managed::{BuildError, Metrics, PoolError, TimeoutType, Timeouts};
 use tokio::time::{sleep, timeout};
 
-use super::connect::Connector;
-use super::connection::{ServerConnection, ping};
-use super::failure::{ConnectError, RETRY_AFTER};
+use super::error::{ConnectError, RETRY_AFTER};
 use super::lifetime::Lifetime;
 use super::manager::{Manager, Object, discard, verified_after};
-use super::session::Session;
-use super::shared::Shared;
+use super::ports::{Connect, Connected};
+use super::shared::{Lease, Shared};
 use crate::config::{Coalescing, DomainConfig, Timeouts as Limits};
 use crate::flow::QueryErrorKind;
 use crate::types::Deadline;
@@ -38,10 +36,16 @@ const FILL_ATTEMPTS: u32 = 10;
 const CONNECT_GRACE: Duration = Duration::from_millis(10);
 
 /// The connections of one domain. Cheap to clone; clones share the pool.
-#[derive(Debug, Clone)]
-pub struct Pool {
-    inner: deadpool::managed::Pool<Manager>,
-    shared: Arc<Shared>,
+#[derive(Debug)]
+pub struct Pool<C: Connect> {
+    inner: deadpool::managed::Pool<Manager<C>>,
+    shared: Arc<Shared<C>>,
+}
+
+impl<C: Connect> Clone for Pool<C> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
 }
 
 /// The state of a pool.
@@ -64,13 +68,12 @@ pub struct PoolStatus {
 #[error("the connection pool rejected its configuration")]
 pub struct PoolSetupError(#[from] BuildError);
 
-impl Pool {
-    /// A pool for the domain of `config`, without connections.
+impl<C: Connect> Pool<C> {
+    /// A pool of the connections that `connector` makes for the domain of `config`. It has none yet.
     ///
     /// # Errors
     /// [`PoolSetupError`].
-    pub fn new(config: &DomainConfig) -> Result<Self, PoolSetupError> {
-        let connector = Connector::new(config);
+    pub fn new(connector: C, config: &DomainConfig) -> Result<Self, PoolSetupError> {
         let (lifetime, limits) = (Lifetime::new(config.pool.max_lifetime), config.timeouts);
         let manager = Manager { connector: connector.clone(), lifetime: lifetime.clone(), limits };
         let inner = deadpool::managed::Pool::builder(manager)
@@ -84,7 +87,7 @@ impl Pool {
     }
 
     /// Makes the pool's connections.
-    pub fn connector(&self) -> &Connector {
+    pub fn connector(&self) -> &C {
         &self.shared.connector
     }
 
@@ -94,7 +97,7 @@ impl Pool {
     }
 
     /// The parts that its sessions use, too.
-    pub(super) fn shared(&self) -> &Shared {
+    pub fn shared(&self) -> &Shared<C> {
         &self.shared
     }
 
@@ -108,10 +111,10 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Self::acquire`].
-    pub async fn lease(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
+    pub async fn lease(&self, deadline: Deadline) -> Result<C::Session, QueryErrorKind> {
         loop {
             let connection = self.get(deadline).await?;
-            if connection.is_on_current_thread() || self.is_contended() {
+            if connection.birth().is_on_current_thread() || self.is_contended() {
                 return Ok(self.session(connection));
             }
             discard(connection);
@@ -123,15 +126,15 @@ impl Pool {
     /// # Errors
     /// `Overloaded` where none became free in time, `Unavailable` where the server rejects the login, `ConnectionLost` where the
     /// server cannot be reached.
-    pub async fn acquire(&self, deadline: Deadline) -> Result<Session, QueryErrorKind> {
+    pub async fn acquire(&self, deadline: Deadline) -> Result<C::Session, QueryErrorKind> {
         Ok(self.session(self.get(deadline).await?))
     }
 
-    fn session(&self, connection: Object) -> Session {
-        Session::new(connection, Arc::clone(&self.shared))
+    fn session(&self, connection: Object<C>) -> C::Session {
+        Lease { connection, pool: Arc::clone(&self.shared) }.into()
     }
 
-    async fn get(&self, deadline: Deadline) -> Result<Object, QueryErrorKind> {
+    async fn get(&self, deadline: Deadline) -> Result<Object<C>, QueryErrorKind> {
         let waits_until = Instant::now() + self.shared.limits.acquire;
         loop {
             let remaining = deadline.remaining();
@@ -164,7 +167,7 @@ impl Pool {
     }
 
     /// Marks the pool as contended until the returned value is dropped: a worker waits for a connection, and all are in use.
-    pub fn contend(&self) -> Contention {
+    pub fn contend(&self) -> Contention<C> {
         self.shared.contenders.fetch_add(1, Ordering::Relaxed);
         Contention(Arc::clone(&self.shared))
     }
@@ -199,8 +202,8 @@ impl Pool {
 
     /// Closes connections that are too old or were idle for [`IDLE_TIMEOUT`].
     pub fn shrink(&self) {
-        let is_kept = |connection: &ServerConnection, metrics: Metrics| {
-            !self.shared.lifetime.is_expired(connection.created_at) && metrics.last_used() < IDLE_TIMEOUT
+        let is_kept = |connection: &C::Connection, metrics: Metrics| {
+            !self.shared.lifetime.is_expired(connection.birth().at) && metrics.last_used() < IDLE_TIMEOUT
         };
         drop(self.inner.retain(is_kept));
     }
@@ -219,10 +222,12 @@ impl Pool {
     ///
     /// # Errors
     /// [`ConnectError`] of the last attempt.
-    pub async fn fill(&self) -> Result<Option<Session>, ConnectError> {
+    pub async fn fill(&self) -> Result<Option<C::Session>, ConnectError> {
         for _ in 0..FILL_ATTEMPTS {
             match self.get_available().await {
-                Ok(connection) if connection.is_on_current_thread() => return Ok(Some(self.session(connection))),
+                Ok(connection) if connection.birth().is_on_current_thread() => {
+                    return Ok(Some(self.session(connection)));
+                }
                 Ok(other) => discard(other),
                 Err(error) => match connect_error(error, self.shared.connector.longest_connect()) {
                     None => return Ok(None),
@@ -246,19 +251,19 @@ impl Pool {
         self.inner.close();
     }
 
-    /// Pings the database over an idle connection of the pool. Returns the latency, or `None` where all connections are in use.
+    /// Checks an idle connection of the pool by a round trip. Returns the latency, or `None` where all connections are in use.
     ///
     /// # Errors
     /// [`ConnectError`] where there was no answer.
-    pub(super) async fn probe_idle(&self) -> Result<Option<Duration>, ConnectError> {
-        let connection = match self.get_available().await {
+    pub async fn probe_idle(&self) -> Result<Option<Duration>, ConnectError> {
+        let mut connection = match self.get_available().await {
             Ok(connection) => connection,
             Err(error) => {
                 let error = connect_error(error, self.shared.connector.longest_connect());
                 return error.filter(|error| *error != ConnectError::Full).map_or(Ok(None), Err);
             }
         };
-        let latency = ping(&connection, self.shared.limits.probe).await;
+        let latency = connection.check(self.shared.limits.probe).await;
         if latency.is_err() {
             discard(connection);
         }
@@ -266,7 +271,7 @@ impl Pool {
     }
 
     /// An idle or new connection, without waiting for one in use.
-    async fn get_available(&self) -> Result<Object, PoolError<ConnectError>> {
+    async fn get_available(&self) -> Result<Object<C>, PoolError<ConnectError>> {
         let limits = Timeouts {
             wait: Some(Duration::ZERO),
             create: Some(self.shared.connector.longest_connect()),
@@ -278,9 +283,9 @@ impl Pool {
 
 /// See [`Pool::contend`].
 #[derive(Debug)]
-pub struct Contention(Arc<Shared>);
+pub struct Contention<C: Connect>(Arc<Shared<C>>);
 
-impl Drop for Contention {
+impl<C: Connect> Drop for Contention<C> {
     fn drop(&mut self) {
         self.0.contenders.fetch_sub(1, Ordering::Relaxed);
     }
