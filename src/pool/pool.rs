@@ -111,11 +111,11 @@ impl<C: Connect> Pool<C> {
     ///
     /// # Errors
     /// As [`Self::acquire`].
-    pub async fn lease(&self, deadline: Deadline) -> Result<C::Session, QueryErrorKind> {
+    pub async fn lease(&self, deadline: Deadline) -> Result<Lease<C>, QueryErrorKind> {
         loop {
             let connection = self.get(deadline).await?;
             if connection.birth().is_on_current_thread() || self.is_contended() {
-                return Ok(self.session(connection));
+                return Ok(self.lease_of(connection));
             }
             discard(connection);
         }
@@ -126,12 +126,12 @@ impl<C: Connect> Pool<C> {
     /// # Errors
     /// `Overloaded` where none became free in time, `Unavailable` where the server rejects the login, `ConnectionLost` where the
     /// server cannot be reached.
-    pub async fn acquire(&self, deadline: Deadline) -> Result<C::Session, QueryErrorKind> {
-        Ok(self.session(self.get(deadline).await?))
+    pub async fn acquire(&self, deadline: Deadline) -> Result<Lease<C>, QueryErrorKind> {
+        Ok(self.lease_of(self.get(deadline).await?))
     }
 
-    fn session(&self, connection: Object<C>) -> C::Session {
-        Lease { connection, pool: Arc::clone(&self.shared) }.into()
+    fn lease_of(&self, connection: Object<C>) -> Lease<C> {
+        Lease { connection, pool: Arc::clone(&self.shared) }
     }
 
     async fn get(&self, deadline: Deadline) -> Result<Object<C>, QueryErrorKind> {
@@ -222,11 +222,11 @@ impl<C: Connect> Pool<C> {
     ///
     /// # Errors
     /// [`ConnectError`] of the last attempt.
-    pub async fn fill(&self) -> Result<Option<C::Session>, ConnectError> {
+    pub async fn fill(&self) -> Result<Option<Lease<C>>, ConnectError> {
         for _ in 0..FILL_ATTEMPTS {
             match self.get_available().await {
                 Ok(connection) if connection.birth().is_on_current_thread() => {
-                    return Ok(Some(self.session(connection)));
+                    return Ok(Some(self.lease_of(connection)));
                 }
                 Ok(other) => discard(other),
                 Err(error) => match connect_error(error, self.shared.connector.longest_connect()) {

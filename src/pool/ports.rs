@@ -6,14 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::error::ConnectError;
 use super::open::OpenConnections;
-use super::shared::Lease;
 
 /// Makes the connections of one domain.
 pub trait Connect: Debug + Clone + Send + Sync + 'static {
     /// A connection.
     type Connection: Connected;
-    /// A connection while a thread uses it.
-    type Session: From<Lease<Self>>;
 
     /// Makes a connection.
     ///

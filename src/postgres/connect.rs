@@ -28,7 +28,6 @@ use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED};
 use super::connection::ServerConnection;
 use super::failure;
 use super::notices::drive;
-use super::session::Session;
 use super::sqlstate::is_shutdown_notice;
 use crate::config::{
     ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
@@ -336,7 +335,6 @@ impl Connector {
 
 impl Connect for Connector {
     type Connection = ServerConnection;
-    type Session = Session;
 
     async fn connect(&self) -> Result<ServerConnection, ConnectError> {
         self.dial().await.map_err(|error| failure::of_attempt(&*error))

@@ -238,7 +238,7 @@ impl Core {
         if contention.is_some() {
             self.notify(Notice::Dispatch);
         }
-        self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
+        self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await.map(Session::from)
     }
 
     /// Closes every connection, those in use once they are free.
@@ -254,7 +254,7 @@ impl Core {
         deadline: Deadline,
     ) -> Result<Description, QueryErrorKind> {
         let _in_flight = InFlight::begin(self);
-        let described = async { self.pool.acquire(deadline).await?.describe(query, deadline).await };
+        let described = async { Session::from(self.pool.acquire(deadline).await?).describe(query, deadline).await };
         described.await.inspect_err(|kind| self.probe_after(kind))
     }
 

@@ -11,7 +11,7 @@ use tributary::config::{
     Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
 };
 use tributary::graph::Query;
-use tributary::postgres::{Connector, Pool, QueryState};
+use tributary::postgres::{Connector, Pool, QueryState, Session};
 use tributary::types::{Deadline, DomainName, NodeId};
 
 /// Rows of an answer.
@@ -49,6 +49,7 @@ pub fn measure(criterion: &mut Criterion) {
     let config = config(&server);
     let pool = runtime.block_on(async { Pool::new(Connector::new(&config), &config).expect("a pool") });
     let session = runtime.block_on(pool.acquire(Deadline::after(LIMIT))).expect("a session");
+    let session = Session::from(session);
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(ROWS));
     for (number, (ty, _)) in TYPES.iter().enumerate() {

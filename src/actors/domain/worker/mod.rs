@@ -385,7 +385,7 @@ impl Handler<Fill> for DomainWorker {
             let mut outcome = Ok(());
             for made in filled {
                 match made {
-                    Ok(Some(session)) => worker.hold(session),
+                    Ok(Some(lease)) => worker.hold(lease.into()),
                     Ok(None) => drop(worker.scheduler.not_opened(true)),
                     Err(error) => {
                         drop(worker.scheduler.not_opened(true));
