@@ -2,7 +2,7 @@
 //!
 //! The files of passwords and TLS are read for each connection. Hosts are tried in the configured order, and the addresses of a
 //! host in the order of the name service, at most eight of them (`addresses`). As in libpq, the connect timeout applies to each
-//! address and includes the login. An address that did not answer is tried last until it answers. Sessions are read only and have
+//! address and includes the login. An address or host that did not answer is tried last until it answers. Sessions are read only and have
 //! a `statement_timeout` from their first message on: the settings are part of the startup packet, which costs no
 //! round trip. (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 reject it, and abandoned
 //! queries are cancelled.) This module never builds a connection string.
@@ -68,6 +68,8 @@ struct Shared {
     addresses: Box<[AtomicUsize]>,
     /// The last address that did not answer.
     unresponsive: ArcSwapOption<SocketAddr>,
+    /// The place of the last host that did not answer; that of no host where all answer.
+    unresponsive_host: AtomicUsize,
     /// Whether the last connection has no TLS although the server offers it.
     fell_back: AtomicBool,
 }
@@ -93,6 +95,7 @@ impl Connector {
                 backends: Arc::default(),
                 addresses: config.connection.hosts.iter().map(|_| AtomicUsize::new(1)).collect(),
                 unresponsive: ArcSwapOption::empty(),
+                unresponsive_host: AtomicUsize::new(usize::MAX),
                 fell_back: AtomicBool::new(false),
             }),
         }
@@ -149,12 +152,22 @@ impl Connector {
         Box::pin(self.dial_in_order(&settings)).await
     }
 
-    /// Tries the hosts in their order, for each role.
+    /// Tries the hosts in their order, for each role. One that did not answer is tried last.
     async fn dial_in_order(&self, settings: &Config) -> Result<ServerConnection, DialError> {
+        let last = self.shared.unresponsive_host.load(Ordering::Relaxed);
+        let mut hosts: Vec<_> = self.target.hosts.iter().zip(&self.shared.addresses).enumerate().collect();
+        hosts.sort_by_key(|(place, _)| *place == last);
         let mut failure = DialError::from("no host is configured");
         for role in self.role_order() {
-            for (host, count) in self.target.hosts.iter().zip(&self.shared.addresses) {
-                match self.dial_addresses(settings, host, count, *role).await {
+            for (place, (host, count)) in &hosts {
+                let dialled = self.dial_addresses(settings, host, count, *role).await;
+                let is_silent = dialled.as_ref().is_err_and(|error| is_timeout(&**error, self.timeout));
+                if is_silent {
+                    self.shared.unresponsive_host.store(*place, Ordering::Relaxed);
+                } else if *place == last {
+                    self.shared.unresponsive_host.store(usize::MAX, Ordering::Relaxed);
+                }
+                match dialled {
                     Ok(connection) => return Ok(connection),
                     Err(error) => failure = error,
                 }
@@ -350,6 +363,11 @@ impl Connect for Connector {
     fn open(&self) -> &OpenConnections {
         &self.shared.open
     }
+}
+
+/// Whether `error` says that there was no answer within `limit`.
+fn is_timeout(error: &(dyn std::error::Error + Send + Sync + 'static), limit: Duration) -> bool {
+    error.downcast_ref::<ConnectError>() == Some(&ConnectError::timed_out(limit))
 }
 
 fn is_true(message: &SimpleQueryMessage) -> bool {

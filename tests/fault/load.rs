@@ -127,17 +127,16 @@ impl Load {
     }
 
     /// `clients` that send the requests of `ask`, and check each answer with its function.
-    #[allow(clippy::type_complexity, reason = "a request with its check")]
     pub fn start(
         clients: usize,
         client: &reqwest::Client,
         address: SocketAddr,
         path: &str,
-        ask: fn(usize) -> (Json, Box<dyn Fn(u16, &str) -> Verdict + Send>),
+        ask: impl Fn(usize) -> (Json, Box<dyn Fn(u16, &str) -> Verdict + Send>) + Clone + Send + 'static,
     ) -> Self {
         let (answers, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let one = |first: usize| {
-            let (answers, stop, client) = (Arc::clone(&answers), Arc::clone(&stop), client.clone());
+            let (answers, stop, client, ask) = (Arc::clone(&answers), Arc::clone(&stop), client.clone(), ask.clone());
             let url = format!("http://{address}{path}");
             tokio::spawn(async move {
                 for turn in first.. {

@@ -52,6 +52,23 @@ async fn a_host_that_does_not_answer_does_not_use_up_the_time_of_the_next() {
     }
 }
 
+#[actix::test]
+async fn a_host_that_does_not_answer_delays_only_the_first_connection() {
+    let (proxy, mut config) = behind_a_proxy("after_a_silent_host").await;
+    proxy.set(Fault::DropSilently);
+    let server = shared_server();
+    config.connection.hosts.push((server.host().to_owned(), server.port()));
+    let connect = config.timeouts.connect;
+    let domain = Domain::ready(config).await;
+    for _ in 0..3 {
+        domain.handle.recycle();
+        let start = Instant::now();
+        assert_eq!(domain.value("SELECT 1::int8", &[]).await, Value::Integer(1));
+        assert!(start.elapsed() < connect, "{:?}", start.elapsed());
+    }
+    domain.drain().await;
+}
+
 fn only_outages(tally: &Tally) {
     assert!(tally.answers > 0, "{tally:?}");
     for error in &tally.errors {
