@@ -24,8 +24,12 @@ fn text<'a>(json: &'a Json, key: &str) -> &'a str {
     json[key].as_str().unwrap_or_else(|| panic!("no text `{key}` in {json}"))
 }
 
-fn deployment() -> (Json, Json) {
-    let spec = manifest("deployment.yaml")["spec"]["template"].clone();
+/// The manifests of pods, with the command that each runs.
+const PODS: [(&str, &str); 2] = [("deployment.yaml", "serve"), ("batch/job.yaml", "run")];
+
+/// The pods of a manifest, and their only container.
+fn template(name: &str) -> (Json, Json) {
+    let spec = manifest(name)["spec"]["template"].clone();
     let containers = list(&spec, "/spec/containers");
     assert_eq!(containers.len(), 1);
     let container = containers[0].clone();
@@ -34,11 +38,11 @@ fn deployment() -> (Json, Json) {
 
 /// The files of each `ConfigMap` that the kustomization makes: by their keys, where they are in the repository.
 fn config_maps() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
-    let kustomization = manifest("kustomization.yaml");
+    let kustomization = manifest("flow/kustomization.yaml");
     let files = |map: &Json| {
         let entry = |file: &Json| {
             let (key, path) = file.as_str().and_then(|file| file.split_once('=')).expect("key=path");
-            (key.to_owned(), repository().join(MANIFESTS).join(path))
+            (key.to_owned(), repository().join(MANIFESTS).join("flow").join(path))
         };
         list(map, "/files").iter().map(entry).collect()
     };
@@ -49,14 +53,15 @@ fn config_maps() -> BTreeMap<String, BTreeMap<String, PathBuf>> {
 struct Pod {
     root: tempfile::TempDir,
     container: Json,
+    command: &'static str,
     files: BTreeSet<PathBuf>,
 }
 
 impl Pod {
-    fn laid_out() -> Self {
-        let (spec, container) = deployment();
+    fn laid_out((manifest, command): (&str, &'static str)) -> Self {
+        let (spec, container) = template(manifest);
         let root = tempfile::tempdir().expect("a directory");
-        let mut pod = Self { root, container, files: BTreeSet::new() };
+        let mut pod = Self { root, container, command, files: BTreeSet::new() };
         let (maps, mut unused) = (config_maps(), BTreeSet::new());
         for (map, files) in &maps {
             unused.extend(files.keys().map(|key| (map.clone(), key.clone())));
@@ -98,8 +103,11 @@ impl Pod {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
         command.current_dir(self.root.path()).env_clear().arg("check");
         let arguments: Vec<&str> = list(&self.container, "/args").iter().filter_map(Json::as_str).collect();
-        assert_eq!(arguments[0], "serve");
-        command.args(arguments[1..].iter().map(|argument| here(argument)));
+        assert_eq!(arguments[0], self.command);
+        let files: Vec<_> = arguments.iter().filter_map(|argument| argument.split_once('=')).collect();
+        let files: Vec<_> = files.into_iter().filter(|(option, _)| matches!(*option, "--graph" | "--config")).collect();
+        assert_eq!(files.len(), 2, "{arguments:?}");
+        command.args(files.into_iter().map(|(option, path)| format!("{option}={}", here(path))));
         for variable in list(&self.container, "/env") {
             let (name, value) = (text(variable, "name"), here(text(variable, "value")));
             if name.ends_with("_FILE") {
@@ -116,28 +124,53 @@ impl Pod {
 
 #[test]
 fn a_pod_has_every_file_and_every_variable_that_the_flow_needs() {
-    let (content, said) = Pod::laid_out().check();
-    assert!(content && said.starts_with("ok: ") && said.lines().count() == 1, "{said}");
+    for pod in PODS {
+        let (content, said) = Pod::laid_out(pod).check();
+        assert!(content && said.starts_with("ok: ") && said.lines().count() == 1, "{said}");
+    }
 }
 
 /// So that the check above is one: a file that were not mounted would be missed.
 #[test]
 fn a_pod_without_any_one_of_its_files_is_refused() {
-    let pod = Pod::laid_out();
-    assert!(pod.files.len() >= 4, "{:?}", pod.files);
-    for file in &pod.files {
-        let bytes = std::fs::read(file).expect("readable");
-        std::fs::remove_file(file).expect("removed");
-        let (content, said) = pod.check();
-        assert!(!content, "{}: {said}", file.display());
-        std::fs::write(file, bytes).expect("written");
+    for pod in PODS.map(Pod::laid_out) {
+        assert!(pod.files.len() >= 4, "{:?}", pod.files);
+        for file in &pod.files {
+            let bytes = std::fs::read(file).expect("readable");
+            std::fs::remove_file(file).expect("removed");
+            let (content, said) = pod.check();
+            assert!(!content, "{}: {said}", file.display());
+            std::fs::write(file, bytes).expect("written");
+        }
+        assert!(pod.check().0);
     }
-    assert!(pod.check().0);
+}
+
+#[test]
+fn the_pods_of_a_batch_are_its_shards_and_get_no_requests() {
+    let job = manifest("batch/job.yaml");
+    let (pods, container) = template("batch/job.yaml");
+    assert_eq!(job["spec"]["completionMode"], "Indexed");
+    let shard = format!("--shard=$(JOB_COMPLETION_INDEX)/{}", job["spec"]["completions"]);
+    assert!(list(&container, "/args").contains(&json!(shard)), "{shard}: {container}");
+    assert!(list(&container, "/args").contains(&json!("--output=/data/decisions-$(JOB_COMPLETION_INDEX).ndjson")));
+    // What Kubernetes makes of it is a shard, as are all others.
+    for index in 0..8 {
+        let shard = shard.replace("$(JOB_COMPLETION_INDEX)", &index.to_string());
+        let arguments = ["run", "--graph", "/nowhere", "--batch", "/nowhere", &shard];
+        assert_eq!(crate::support::run(repository(), &[], &arguments).0, 1, "{shard}: only the files are missing");
+    }
+    let label = &pods["metadata"]["labels"]["app.kubernetes.io/name"];
+    assert_ne!(*label, manifest("service.yaml")["spec"]["selector"]["app.kubernetes.io/name"]);
+    let (policy, service) = (manifest("network.yaml"), &template("deployment.yaml").0["metadata"]["labels"]);
+    let restricted = json!([{ "key": "app.kubernetes.io/name", "operator": "In",
+        "values": [service["app.kubernetes.io/name"], label] }]);
+    assert_eq!(policy["spec"]["podSelector"]["matchExpressions"], restricted);
 }
 
 #[test]
 fn ports_have_one_number_wherever_the_manifests_name_them() {
-    let (template, container) = deployment();
+    let (template, container) = template("deployment.yaml");
     let port = |name: &str| {
         let ports = list(&container, "/ports");
         let port = ports.iter().find(|port| port["name"] == name).unwrap_or_else(|| panic!("no port {name}"));
@@ -196,6 +229,13 @@ async fn metrics_are_scraped_at_the_admin_port_of_the_pods_and_nowhere_else() {
     let port = app.admin.expect("an address of its own").port();
     let scrape = TestApp::answer(app.client.get(format!("http://127.0.0.1:{port}/metrics"))).await;
     assert!(scrape.status == 200 && scrape.text.contains("tributary_decisions_total"), "{}", scrape.text);
+    // What the autoscaler asks for is there, under the name by which the adapter finds it.
+    let scaled = manifest("autoscaler.yaml")["spec"]["metrics"][0]["pods"]["metric"]["name"].clone();
+    let name = scaled.as_str().expect("a name");
+    assert!(scrape.text.lines().any(|line| line.starts_with(&format!("{name} "))), "{name}: {}", scrape.text);
+    let rules = manifest("prometheus-adapter.yaml")["data"]["config.yaml"].clone();
+    let rules: Json = serde_yaml::from_str(rules.as_str().expect("text")).expect("YAML");
+    assert!(text(&rules["rules"][0], "seriesQuery").starts_with(&format!("{name}{{")), "{rules}");
     // Whoever may scrape may not command.
     let restart = app.client.post(format!("http://127.0.0.1:{port}/admin/domains/oms_db/restart"));
     assert_eq!(TestApp::answer(restart).await.code(), "unauthorized");
