@@ -197,3 +197,48 @@ async fn what_is_in_flight_is_cut_off_exactly_when_the_drain_timeout_is_over() {
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(1_250) && took < Duration::from_secs(3), "it took {took:?}");
 }
+
+/// The service at a free port, with this section `http` of its settings, once it is ready.
+fn serving(directory: &Path, http: &str) -> (Program, support::Port) {
+    flow(directory, "one");
+    std::fs::write(directory.join("service.cfg"), format!("http: {http}\n")).unwrap();
+    let port = support::Port::any();
+    let mut serve = tributary();
+    serve.args(["serve", "--bind", &format!("127.0.0.1:{}", port.number()), "--graph"]).arg(directory);
+    (Program::start(serve.arg("--config").arg(directory.join("service.cfg")).stdout(Stdio::null())), port)
+}
+
+#[actix_web::test]
+async fn a_service_that_stops_is_not_ready_before_it_closes() {
+    let directory = TempDir::new().unwrap();
+    let (mut program, port) = serving(directory.path(), "{ drain_delay_ms: 1500 }");
+    let url = |path: &str| format!("http://127.0.0.1:{}{path}", port.number());
+    let status = async |path: &str| reqwest::get(url(path)).await.map_or(0, |answer| answer.status().as_u16());
+    support::eventually_async("it is ready", async || status("/readyz").await == 200).await;
+    program.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    support::eventually_async("it is not ready", async || status("/readyz").await == 503).await;
+    // Each of these is a new connection.
+    while begun.elapsed() < Duration::from_millis(1_200) {
+        let answer = reqwest::Client::new().post(url("/flows/one")).json(&json!({ "a": 1 })).send().await;
+        assert_eq!(answer.unwrap().status(), 200, "after {:?}", begun.elapsed());
+        assert_eq!((status("/readyz").await, status("/livez").await), (503, 200));
+    }
+    assert_eq!(program.ended().code(), Some(0));
+    assert!(begun.elapsed() >= Duration::from_millis(1_500) && status("/livez").await == 0);
+}
+
+#[actix_web::test]
+async fn a_second_signal_does_not_wait_until_balancers_have_left() {
+    let directory = TempDir::new().unwrap();
+    let (mut program, port) = serving(directory.path(), "{ drain_delay_ms: 60000 }");
+    let url = format!("http://127.0.0.1:{}/readyz", port.number());
+    let status = async || reqwest::get(&url).await.map_or(0, |answer| answer.status().as_u16());
+    support::eventually_async("it is ready", async || status().await == 200).await;
+    program.signal(Signal::SIGTERM);
+    support::eventually_async("it is not ready", async || status().await == 503).await;
+    program.signal(Signal::SIGTERM);
+    let begun = Instant::now();
+    program.ended();
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}

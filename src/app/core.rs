@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{
     Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, RequestSettings, Service, Settings, Shared,
+    Stopping,
 };
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
@@ -72,6 +73,7 @@ pub struct Core {
     recorder: Option<Recorder>,
     gate: Gate,
     metrics: Metrics,
+    stopping: Stopping,
     config: Config,
 }
 
@@ -91,7 +93,8 @@ impl Core {
         let release = release(&config, flows, &domains, &metrics)?;
         let admission = Admission::new(config.http.max_in_flight);
         let (releases, gate) = (Releases::new(release), Gate::new(access));
-        Ok(Self { domains, releases, admission, recorder, gate, metrics, config })
+        let stopping = Stopping::default();
+        Ok(Self { domains, releases, admission, recorder, gate, metrics, stopping, config })
     }
 
     /// What is served.
@@ -119,6 +122,11 @@ impl Core {
         &self.gate
     }
 
+    /// Whether the service is about to stop.
+    pub fn stopping(&self) -> &Stopping {
+        &self.stopping
+    }
+
     /// The domain actors.
     pub fn domains(&self) -> &DomainSet {
         &self.domains
@@ -141,6 +149,7 @@ impl Core {
             console,
             admin_side,
             gate: self.gate.clone(),
+            stopping: self.stopping.clone(),
             log_decisions: self.config.log.decisions,
         };
         let settings = RequestSettings {

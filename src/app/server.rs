@@ -152,8 +152,9 @@ impl App {
         &self.core
     }
 
-    /// Serves until SIGTERM or SIGINT. Then no new connection is accepted, and requests, queries and records that are in
-    /// flight have `http.drain_timeout_ms` in all. What is left is cut off after that time, or at a second signal.
+    /// Serves until SIGTERM or SIGINT. Then the service is not ready for `http.drain_delay_ms`. After that no new connection is
+    /// accepted, and requests, queries and records that are in flight have `http.drain_timeout_ms` in all. What is left is cut
+    /// off after that time, or at a second signal.
     ///
     /// # Errors
     /// What the server's sockets say.
@@ -161,22 +162,27 @@ impl App {
         let Self { core, operator, mut server, console, mut signals, watch, end_workers, .. } = self;
         let handle = server.handle();
         let watcher = actix_web::rt::spawn(async move { watch.run().await });
-        let drain_timeout = core.config().http.drain_timeout;
+        let (delay, timeout) = (core.config().http.drain_delay, core.config().http.drain_timeout);
         let ended = tokio::select! {
             result = &mut server => Some(result),
             () = serve_signals(&mut signals, &operator, core.recorder()) => None,
         };
-        let deadline = Deadline::after(drain_timeout);
-        if let Some(console) = console {
-            console.close();
-        }
+        let deadline = Deadline::after(delay + timeout);
         let in_order = async {
+            if ended.is_none() {
+                // Only the supervisor of the process is notified, so a failure changes nothing.
+                drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+                core.stopping().begin();
+                tracing::info!(delay_ms = delay.as_millis(), "stopping: not ready any more");
+                tokio::time::sleep(delay).await;
+            }
+            if let Some(console) = console {
+                console.close();
+            }
             let result = match ended {
                 Some(result) => result,
                 None => {
                     tracing::info!("stopping: no new requests are accepted, those in flight are finished");
-                    // Only the supervisor of the process is notified, so a failure changes nothing.
-                    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
                     // The command is on its way; that it was carried out shows in the server itself.
                     drop(handle.stop(true));
                     server.await

@@ -94,6 +94,10 @@ pub struct HttpConfig {
     /// Decisions of one batch under way at once.
     #[schemars(range(min = 1, max = MOST))]
     pub batch_window: usize,
+    /// How long the service is not ready before it stops, but answers, so that load balancers leave it first.
+    #[serde(rename = "drain_delay_ms", with = "Milliseconds")]
+    #[schemars(range(min = 0), extend("x-restart" = true))]
+    pub drain_delay: Duration,
     /// How long to finish what is in flight when the service stops.
     #[serde(rename = "drain_timeout_ms", with = "Milliseconds")]
     #[schemars(extend("x-restart" = true))]
@@ -281,6 +285,7 @@ impl Default for HttpConfig {
             body_limit: 256 * 1024,
             max_in_flight: 1_024,
             batch_window: 256,
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(10),
             admin_bind: None,
             tokens: None,

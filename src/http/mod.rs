@@ -32,6 +32,6 @@ pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request::{DECISION_ID, GRAPH_VERSION, Label, RULES_VERSION};
 pub use routes::{RESERVED_ENDINGS, configure, document, is_reserved};
-pub use service::{Service, Shared};
+pub use service::{Service, Shared, Stopping};
 pub use span::RequestSpan;
 pub use tls::{Certificate, TlsError};

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
@@ -38,8 +39,26 @@ pub struct Shared {
     pub admin_side: AdminSide,
     /// Who may ask which flow.
     pub gate: Gate,
+    /// Whether the service is about to stop.
+    pub stopping: Stopping,
     /// Whether each decision is logged.
     pub log_decisions: bool,
+}
+
+/// Whether the service is about to stop. It is then not ready, but answers.
+#[derive(Debug, Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// The service is about to stop.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is.
+    pub(super) fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What the handlers of one worker have.

@@ -13,6 +13,7 @@ mod faults;
 mod leaks;
 mod load;
 mod overload;
+mod replicas;
 
 mod rig;
 mod stalled;

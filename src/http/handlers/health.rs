@@ -33,7 +33,7 @@ pub(in crate::http) const LIVE: Endpoint =
         },
     );
 
-/// Whether any flow can be served.
+/// Whether any flow can be served, and the service is not about to stop.
 pub(in crate::http) const READY: Endpoint =
     Endpoint { aliases: &["/ready"], ..Endpoint::get("/readyz", |route| route.to(ready)) }.documented(Operation {
         id: "ready",
@@ -159,6 +159,7 @@ async fn ready(request: HttpRequest, service: web::Data<Service>) -> Result<Http
     let flows: Vec<ReadyFlow<'_>> = flows.iter().map(|flow| ReadyFlow::of(flow)).collect();
     let flows_ready = flows.iter().filter(|flow| flow.ready).count();
     let status = match flows_ready {
+        _ if service.stopping.has_begun() => Status::Fail,
         0 => Status::Fail,
         all if all == flows.len() => Status::Pass,
         _ => Status::Warn,
