@@ -95,6 +95,8 @@ pub struct PgbenchFigures {
     pub rate: f64,
     /// The mean of the latencies, in milliseconds.
     pub latency: f64,
+    /// Statements in all.
+    pub statements: f64,
 }
 
 /// A pgbench that runs.
@@ -125,7 +127,8 @@ impl Pgbench {
             let line = text.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse::<f64>().ok()
         };
-        Some(PgbenchFigures { rate: figure("tps = ")?, latency: figure("latency average = ")? })
+        let statements = figure("number of transactions actually processed: ")?;
+        Some(PgbenchFigures { rate: figure("tps = ")?, latency: figure("latency average = ")?, statements })
     }
 }
 

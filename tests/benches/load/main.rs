@@ -8,7 +8,7 @@
 //! (default 2), `LOAD_ROUNDS` measurements of each line, of which the report has the median (default 3),
 //! `LOAD_PRODUCTS` products (default 100,000). With the defaults a run takes about five minutes.
 //!
-//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- domains` and `-- tls` measure
+//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- keys`, `-- domains` and `-- tls` measure
 //! something else, with the same clients: see the modules of these names; the last two are in `ratios`.
 
 #![allow(
@@ -23,6 +23,7 @@
 mod clients;
 mod databases;
 mod growth;
+mod keys;
 mod mixed;
 mod nodes;
 mod pinned;
@@ -75,6 +76,8 @@ fn main() {
             mixed::measure().await;
         } else if wanted("nodes") {
             nodes::measure().await;
+        } else if wanted("keys") {
+            keys::measure().await;
         } else if wanted("domains") {
             ratios::domains().await;
         } else if wanted("tls") {
