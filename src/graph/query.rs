@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::request::Request;
 use crate::config::Coalescing;
 use crate::types::{NodeId, Type};
 
@@ -12,12 +13,19 @@ pub struct Query {
     text: Box<str>,
     coalescing: Coalescing,
     max_rows: usize,
+    request: Option<Request>,
 }
 
 impl Query {
     /// The query `text` of `node`, whether it may be coalesced, and how many rows the node takes.
     pub fn new(node: NodeId, text: impl Into<Box<str>>, coalescing: Coalescing, max_rows: usize) -> Arc<Self> {
-        Arc::new(Self { node, text: text.into(), coalescing, max_rows })
+        Arc::new(Self { node, text: text.into(), coalescing, max_rows, request: None })
+    }
+
+    /// What `node` asks of a REST interface. Requests are not coalesced.
+    pub fn of_request(node: NodeId, request: Request) -> Arc<Self> {
+        let (text, max_rows) = (request.written().into(), request.max_rows());
+        Arc::new(Self { node, text, coalescing: Coalescing::Off, max_rows, request: Some(request) })
     }
 
     /// Its node.
@@ -25,7 +33,7 @@ impl Query {
         &self.node
     }
 
-    /// Its SQL, with `$1`, `$2`, ... for parameters.
+    /// Its SQL, with `$1`, `$2`, ... for parameters; or its request as the graph wrote it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -38,6 +46,16 @@ impl Query {
     /// The most rows that its node takes.
     pub fn max_rows(&self) -> usize {
         self.max_rows
+    }
+
+    /// The request of a node that asks a REST interface.
+    pub fn request(&self) -> Option<&Request> {
+        self.request.as_ref()
+    }
+
+    /// Whether it may be asked again where it is not known if it was carried out. SQL only reads.
+    pub fn is_idempotent(&self) -> bool {
+        self.request.as_ref().is_none_or(Request::is_idempotent)
     }
 }
 

@@ -19,6 +19,8 @@ use crate::yaml::{self, Any};
 
 /// Names of nodes, inputs and facts.
 const NAME: &str = r"^[\p{L}_][\p{L}\p{M}\p{N}_]{0,62}$";
+/// Members of JSON objects with points between them.
+const PATH: &str = r"^[^.]+(\.[^.]+)*$";
 const DOTTED_NAME: &str = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$";
 
 /// The fields of an answer that are not the body's to set.
@@ -82,15 +84,38 @@ pub(super) struct FlowSpec {
 /// The kind of a node.
 #[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NodeKind {
-    /// Asks a database.
+    /// Asks a database or a REST interface.
     DBNode,
     /// Runs rules.
     RuleNode,
 }
 
 /// The keys of a `DBNode` only.
-pub(super) const QUERY_KEYS: [&str; 10] =
-    ["database", "connection", "query", "params", "rows", "max_rows", "timeout_ms", "coalesce", "on_error", "redact"];
+pub(super) const QUERY_KEYS: [&str; 17] = [
+    "database",
+    "connection",
+    "query",
+    "get",
+    "post",
+    "params",
+    "headers",
+    "body",
+    "answer",
+    "columns",
+    "not_found",
+    "rows",
+    "max_rows",
+    "timeout_ms",
+    "coalesce",
+    "on_error",
+    "redact",
+];
+
+/// The keys of a `DBNode` with a `query` only.
+pub(super) const SQL_KEYS: [&str; 3] = ["connection", "params", "coalesce"];
+
+/// The keys of a `DBNode` with a `get` or a `post` only.
+pub(super) const REQUEST_KEYS: [&str; 5] = ["headers", "body", "answer", "columns", "not_found"];
 
 /// The keys of a `RuleNode` only.
 pub(super) const RULE_KEYS: [&str; 6] = ["rules", "condition", "inputs", "field_mappings", "facts", "waiting"];
@@ -117,6 +142,25 @@ pub(super) struct NodeSpec {
     pub(super) query: Option<String>,
     /// The facts that become `$1`, `$2`, ...; the flow's inputs in order if left out.
     pub(super) params: Option<Vec<String>>,
+    /// In place of `query`: a GET request. Path and query below the URL of the domain, with facts in braces; `{{` is a brace.
+    #[schemars(regex(pattern = "^/"), extend("examples" = ["/scores/{customer_id}?as_of={input.day}"]))]
+    pub(super) get: Option<String>,
+    /// In place of `query`: a POST request, as `get`. It is never repeated.
+    #[schemars(regex(pattern = "^/"), extend("examples" = ["/scores"]))]
+    pub(super) post: Option<String>,
+    /// The headers of the request, with facts in braces.
+    #[schemars(extend("propertyNames" = { "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" }))]
+    pub(super) headers: Option<BTreeMap<String, String>>,
+    /// The body of a `post`, sent as JSON: its leaves are facts, numbers, true, false, null, or text in quotes of its own.
+    pub(super) body: Option<Any>,
+    /// The members of the answer that lead to the row or rows, such as `data.scores`; the whole answer if left out.
+    #[schemars(regex(pattern = PATH), extend("examples" = ["data.scores"]))]
+    pub(super) answer: Option<String>,
+    /// The members of a row that are read: names and types.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": NAME }))]
+    pub(super) columns: Option<BTreeMap<String, Apart<ColumnSpec>>>,
+    /// What status 404 of a `get` means. Default `no_row`.
+    pub(super) not_found: Option<NotFoundSpec>,
     /// How many rows the query finds. Default `one`.
     pub(super) rows: Option<RowsSpec>,
     /// The most rows of a node with `rows: many`; more are the error `too_many_rows`. Default 10,000.
@@ -159,9 +203,17 @@ fn by_kind() -> Json {
         {
             "if": is("DBNode"),
             "then": {
-                "properties": none(&RULE_KEYS), "required": ["query"], "not": { "required": ["database", "connection"] },
+                "properties": none(&RULE_KEYS), "not": { "required": ["database", "connection"] },
+                "oneOf": [{ "required": ["query"] }, { "required": ["get"] }, { "required": ["post"] }],
             },
         },
+        { "if": { "required": ["query"] }, "then": { "properties": none(&REQUEST_KEYS) } },
+        {
+            "if": { "anyOf": [{ "required": ["get"] }, { "required": ["post"] }] },
+            "then": { "properties": none(&SQL_KEYS), "required": ["columns"] },
+        },
+        { "if": { "required": ["get"] }, "then": { "properties": { "body": false } } },
+        { "if": { "required": ["post"] }, "then": { "properties": { "not_found": false } } },
         {
             "if": is("RuleNode"),
             "then": {
@@ -191,6 +243,42 @@ pub(super) enum RowsSpec {
     Optional,
     /// A list of rows.
     Many,
+}
+
+/// `not_found:`
+#[derive(Deserialize, JsonSchema, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum NotFoundSpec {
+    /// There is no row.
+    NoRow,
+    /// It is an error.
+    Error,
+}
+
+/// Names of types of columns.
+const TYPE: &str = "^(list of )*(any|boolean|integer|decimal|text|date|timestamp)$";
+
+/// A column of an answer: a type, or a type and where its value is.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read from the tree, with its places")]
+pub(super) enum ColumnSpec {
+    Type(#[schemars(regex(pattern = TYPE))] String),
+    Placed(ColumnKeys),
+}
+
+/// The keys of one column.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ColumnKeys {
+    /// Boolean, integer, decimal, text, date, timestamp, any, or `list of` one of them.
+    #[schemars(regex(pattern = TYPE), extend("examples" = ["decimal", "list of text"]))]
+    pub(super) r#type: String,
+    /// The members of a row that lead to it, such as `price.amount`; the column's own name if left out.
+    #[schemars(regex(pattern = PATH), extend("examples" = ["price.amount"]))]
+    pub(super) at: Option<String>,
+    /// Whether it may be absent or null, which it then is in the row, too.
+    pub(super) optional: Option<bool>,
 }
 
 /// `on_error:`

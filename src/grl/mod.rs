@@ -44,7 +44,7 @@ pub use expression::{Expression, ExpressionKind};
 pub use facts::{FactRef, Facts, Lookup, Origin, Owner, overlap};
 pub use lexer::refuse_invisible;
 pub use limits::Limits;
-pub use read::heads;
+pub use read::{Term, heads, term};
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Reason, RulesTrace, Write};

@@ -9,6 +9,7 @@ use super::limits::Limits;
 use super::token::{Symbol, TokenKind};
 use super::{parse_expression, parse_rule};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Span};
+use crate::types::Value;
 
 /// A rule and its file.
 pub(super) struct ParsedRule<'a> {
@@ -91,6 +92,29 @@ pub(super) fn expression(text: &Snippet, limits: &Limits, found: &mut Diagnostic
         return None;
     }
     Some(expr)
+}
+
+/// An expression without operators.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Term {
+    /// A literal.
+    Value(Value),
+    /// The names of a dotted path.
+    Fact(Vec<String>),
+}
+
+/// Reads `text` as a literal or the name of a fact; `None` if it is another expression.
+///
+/// # Errors
+/// All errors, if it is no expression.
+pub fn term(text: &Snippet, limits: &Limits) -> Result<Option<Term>, Diagnostics> {
+    let mut found = Diagnostics::new();
+    match expression(text, limits, &mut found) {
+        Some(Expr::Literal { value, .. }) => Ok(Some(Term::Value(value))),
+        Some(Expr::Path(path)) => Ok(Some(Term::Fact(path.names))),
+        Some(_) => Ok(None),
+        None => Err(found),
+    }
 }
 
 fn too_long(text: &Snippet, limits: &Limits) -> Diagnostic {

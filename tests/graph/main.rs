@@ -16,3 +16,4 @@ mod mutations;
 mod pictures;
 mod reading;
 mod refused;
+mod requests;

@@ -5,10 +5,12 @@
 //! check reports as many errors as possible.
 
 mod again;
+mod braces;
 mod node;
 mod order;
 mod outcome;
 mod query;
+mod request;
 mod rules;
 
 use std::collections::BTreeMap;

@@ -1,8 +1,8 @@
 //! Reads the nodes of the file: their keys, and the nodes that each names.
 
-use super::Compiler;
+use super::{Compiler, request};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
-use crate::graph::spec::{NodeKind, NodeSpec, QUERY_KEYS, RULE_KEYS};
+use crate::graph::spec::{NodeKind, NodeSpec, QUERY_KEYS, REQUEST_KEYS, RULE_KEYS, SQL_KEYS};
 use crate::grl;
 use crate::types::NodeId;
 use crate::yaml::{self, Entry, Marked};
@@ -93,7 +93,7 @@ impl Compiler<'_> {
         }
     }
 
-    /// Finds the nodes named in `dependencies`, `inputs`, `field_mappings`, `params`, rules and conditions.
+    /// Finds the nodes named in `dependencies`, `inputs`, `field_mappings`, `params`, requests, rules and conditions.
     fn name_needs(&mut self) {
         for index in 0..self.nodes.len() {
             let Some(draft) = self.nodes.get(index) else { continue };
@@ -111,7 +111,7 @@ impl Compiler<'_> {
             for item in draft.yaml.get("params").map(Marked::items).unwrap_or_default() {
                 heads.extend(item.as_text().and_then(|text| head(text, item)));
             }
-            for text in &draft.texts {
+            for text in draft.texts.iter().chain(&request::facts(draft.yaml)) {
                 heads.extend(grl::heads(text));
             }
             for (name, place) in named {
@@ -202,14 +202,14 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
             found.push(Diagnostic::error("wrong-key", stray.key_span(), message));
         }
     }
+    if spec.r#type == NodeKind::DBNode {
+        refuse_other_asks(entry, found);
+    }
     let mut refuse = |code, message: &str, help: &str| {
         found.push(Diagnostic::error(code, entry.key_span(), message.to_owned()).help(help));
     };
     match spec.r#type {
         NodeKind::DBNode => {
-            if spec.query.is_none() {
-                refuse("missing-key", "a DBNode needs a `query`", "write `query: \"SELECT ...\"`");
-            }
             if spec.database.is_some() && spec.connection.is_some() {
                 refuse("wrong-key", "a DBNode has a `database` or a `connection`, not both", "delete one of them");
             }
@@ -223,6 +223,35 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
             }
             _ => {}
         },
+    }
+}
+
+/// What a DBNode asks: one of `query`, `get` and `post`, with the keys that go with it.
+fn refuse_other_asks(entry: &Entry, found: &mut Diagnostics) {
+    let node = entry.value();
+    let is_there = |key: &&str| node.get(key).is_some_and(|value| !value.is_null());
+    let asks: Vec<&str> = ["query", "get", "post"].into_iter().filter(is_there).collect();
+    let unfit: &[(&[&str], &str)] = match asks.as_slice() {
+        ["query"] => &[(&REQUEST_KEYS, "a request (`get`, `post`)")],
+        ["get"] => &[(&SQL_KEYS, "a `query`"), (&["body"], "a `post`")],
+        ["post"] => &[(&SQL_KEYS, "a `query`"), (&["not_found"], "a `get`")],
+        _ => {
+            let (code, message, help) = if asks.is_empty() {
+                let help = "write `query: \"SELECT ...\"`, or `get: /path` for a REST interface";
+                ("missing-key", "a DBNode needs a `query`, a `get` or a `post`".to_owned(), help)
+            } else {
+                let message = format!("a DBNode asks for one thing, and this has `{}`", asks.join("` and `"));
+                ("wrong-key", message, "delete all but one of them, or make a node of each")
+            };
+            found.push(Diagnostic::error(code, entry.key_span(), message).help(help));
+            return;
+        }
+    };
+    for (keys, of) in unfit {
+        for stray in keys.iter().filter_map(|key| node.entry(key)) {
+            let message = format!("`{}` belongs to {of}; this node has a `{}`", stray.key(), asks.join(""));
+            found.push(Diagnostic::error("wrong-key", stray.key_span(), message).help("delete it"));
+        }
     }
 }
 

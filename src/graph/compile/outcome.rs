@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Compiler;
+use super::braces::{self, Part};
 use super::node::expression_text;
 use crate::diagnostics::{Diagnostic, Snippet};
 use crate::graph::plan::{Message, MessagePart, Outcome, Template};
@@ -111,39 +112,19 @@ impl Compiler<'_> {
 
     /// Text with `{expression}` in it; `{{` and `}}` are braces.
     fn message(&mut self, text: &Snippet, scope: &Scope) -> Option<Message> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let source = text.text();
-        let mut rest = source.char_indices().peekable();
-        while let Some((at, character)) = rest.next() {
-            match character {
-                '{' | '}' if rest.next_if(|(_, next)| *next == character).is_some() => literal.push(character),
-                '{' => {
-                    let Some(length) = source.get(at..).and_then(|rest| rest.find('}')) else {
-                        return self.unbalanced(text, at, "`{` is not closed");
-                    };
-                    if !literal.is_empty() {
-                        parts.push(MessagePart::Text(std::mem::take(&mut literal)));
-                    }
-                    let inner = cut(text, at + 1..at + length);
-                    let compiled = Expression::compile(&inner, scope, ExpressionKind::Value, &self.context.rule_limits);
-                    parts.push(MessagePart::Expression(self.keep(compiled)?));
-                    while rest.next_if(|(next, _)| *next <= at + length).is_some() {}
+        let found = braces::parts(text).map_err(|error| self.found.push(error)).ok()?;
+        let mut parts = Vec::with_capacity(found.len());
+        for part in found {
+            parts.push(match part {
+                Part::Text(text) => MessagePart::Text(text),
+                Part::Inner(inner) => {
+                    let kind = ExpressionKind::Value;
+                    let compiled = Expression::compile(&inner, scope, kind, &self.context.rule_limits);
+                    MessagePart::Expression(self.keep(compiled)?)
                 }
-                '}' => return self.unbalanced(text, at, "`}` closes nothing"),
-                other => literal.push(other),
-            }
-        }
-        if !literal.is_empty() {
-            parts.push(MessagePart::Text(literal));
+            });
         }
         Some(Message { parts })
-    }
-
-    fn unbalanced(&mut self, text: &Snippet, at: usize, message: &str) -> Option<Message> {
-        let error = Diagnostic::error("unbalanced-brace", text.span(at..at + 1), message);
-        self.found.push(error.help("write `{expression}`, and `{{` or `}}` for a brace"));
-        None
     }
 }
 
@@ -169,15 +150,4 @@ fn hidden(outcome: &Outcome, when: &Expression, before: &[Outcome]) -> Option<Di
     let warning = Diagnostic::warning("overlapping-outcomes", when.span(), message);
     let warning = warning.related(first.span.clone(), "this one is tried before");
     Some(warning.help("make their conditions exclude each other; or write `# allow: overlapping-outcomes` above it"))
-}
-
-/// A part of a snippet, with its place.
-fn cut(text: &Snippet, range: std::ops::Range<usize>) -> Snippet {
-    let part = text.text().get(range.clone()).unwrap_or("");
-    let pieces: Vec<(usize, usize)> = part
-        .char_indices()
-        .map(|(at, _)| (at, text.span(range.start + at..range.start + at + 1).range().start))
-        .collect();
-    let pieces = if pieces.is_empty() { vec![(0, text.span(range).range().start)] } else { pieces };
-    Snippet::new(Arc::clone(text.source()), part, pieces)
 }

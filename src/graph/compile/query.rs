@@ -1,4 +1,4 @@
-//! Query nodes: the statement, its parameters, its domain, its row.
+//! Query nodes: the statement or the request, its parameters, its domain, its row.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,23 +25,24 @@ impl Compiler<'_> {
     pub(super) fn query(&mut self, index: usize, scope: &Scope) -> Option<(QueryNode, Type)> {
         let domain = self.domain(index)?;
         let draft = self.nodes.get(index)?;
-        let text = draft.spec.query.clone()?;
-        let query_span = draft.place("query");
-        let facts = sql::examine(&text);
-        if let Some((code, message)) = &facts.problem {
-            let help = "a node runs one SELECT (or WITH); a decision never writes";
-            self.found.push(Diagnostic::error(code, &query_span, message.clone()).help(help));
-            return None;
-        }
-        let description =
-            self.context.catalog.and_then(|catalog| catalog.description(&self.head.name, &draft.id)).cloned();
-        let params = self.params(index, scope, &facts, &query_span, description.as_ref());
-        let draft = self.nodes.get(index)?;
         let rows = match draft.spec.rows {
             Some(RowsSpec::One) | None => Rows::One,
             Some(RowsSpec::Optional) => Rows::Optional,
             Some(RowsSpec::Many) => Rows::Many,
         };
+        let query_span = match (&draft.spec.query, &draft.spec.get) {
+            (Some(_), _) => draft.place("query"),
+            (None, Some(_)) => draft.place("get"),
+            (None, None) => draft.place("post"),
+        };
+        let (query, params, row) = match draft.spec.query.clone() {
+            Some(text) => self.statement(index, scope, text, rows)?,
+            None => {
+                let max_rows = self.max_rows(index, rows);
+                self.request(index, scope, rows, max_rows)?
+            }
+        };
+        let draft = self.nodes.get(index)?;
         let timeout = draft.spec.timeout_ms.map(Duration::from_millis);
         if timeout.is_some_and(|timeout| timeout.is_zero()) {
             self.found.push(Diagnostic::error(
@@ -50,15 +51,36 @@ impl Compiler<'_> {
                 "a timeout of 0 ms leaves no time to answer",
             ));
         }
-        let (id, coalescing) = (draft.id.clone(), draft.spec.coalesce.unwrap_or_default());
-        let query = Query::new(id, text, coalescing, self.max_rows(index, rows));
-        let row = self.row(&facts, description.as_ref(), &query_span);
         let on_error = self.on_error(index, rows, &row);
         let redact = self.redact(index, &row);
         let columns = row.clone();
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
         Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, columns, redact }, ty))
+    }
+
+    /// The SQL query of the node at `index`, its parameters, and its columns.
+    fn statement(
+        &mut self,
+        index: usize,
+        scope: &Scope,
+        text: String,
+        rows: Rows,
+    ) -> Option<(Arc<Query>, Option<Vec<FactRef>>, Shape)> {
+        let draft = self.nodes.get(index)?;
+        let (id, coalescing) = (draft.id.clone(), draft.spec.coalesce.unwrap_or_default());
+        let place = draft.place("query");
+        let facts = sql::examine(&text);
+        if let Some((code, message)) = &facts.problem {
+            let help = "a node runs one SELECT (or WITH); a decision never writes";
+            self.found.push(Diagnostic::error(code, &place, message.clone()).help(help));
+            return None;
+        }
+        let description = self.context.catalog.and_then(|catalog| catalog.description(&self.head.name, &id)).cloned();
+        let params = self.params(index, scope, &facts, &place, description.as_ref());
+        let query = Query::new(id, text, coalescing, self.max_rows(index, rows));
+        let row = self.row(&facts, description.as_ref(), &place);
+        Some((query, params, row))
     }
 
     /// The most rows that the node takes.
@@ -211,7 +233,7 @@ impl Compiler<'_> {
     }
 
     /// A parameter: `input.name`, `node.field`, or a bare name, which is an input's before it is a column's.
-    fn param(&mut self, scope: &Scope, path: &[String], place: &Span) -> Option<(FactRef, Type)> {
+    pub(super) fn param(&mut self, scope: &Scope, path: &[String], place: &Span) -> Option<(FactRef, Type)> {
         let names: Vec<&str> = path.iter().map(String::as_str).collect();
         if let [name] = names.as_slice()
             && let Ok(resolved) = scope.resolve(&["input", name])

@@ -1,16 +1,14 @@
 //! Reads a request's body, or the arguments of a command line, against the schema.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::value::Misfit;
 use super::{InputField, InputSchema};
 use crate::diagnostics::nearest;
+use crate::graph::json::{Members, Name};
 use crate::types::{Record, Value};
 
 /// Why a body is refused.
@@ -47,35 +45,6 @@ pub struct FieldProblem {
     pub message: String,
 }
 
-/// The body's fields as they were sent, duplicates included.
-struct Body<'a>(Vec<(Name<'a>, serde_json::Value)>);
-
-/// The name of a field; borrowed from the body unless it has escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Body<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Body<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Body<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Body(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
 /// `body` without a leading byte order mark.
 pub fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
@@ -87,7 +56,7 @@ impl InputSchema {
     /// # Errors
     /// [`InputError`], with all problems.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
-        let Body(fields) = read(without_bom(body))?;
+        let Members(fields) = read(without_bom(body))?;
         let mut given = Given::of(self);
         for (Name(name), json) in fields {
             given.add(&name, |field, problems| value(field, &json, problems));
@@ -226,7 +195,7 @@ fn problem(name: &str, index: Option<usize>, (code, message): Misfit) -> FieldPr
     FieldProblem { pointer, code, message }
 }
 
-fn read(body: &[u8]) -> Result<Body<'_>, InputError> {
+fn read(body: &[u8]) -> Result<Members<'_, serde_json::Value>, InputError> {
     let malformed = |line, column, message: String| InputError::Malformed { line, column, message };
     let text = std::str::from_utf8(body).map_err(|error| {
         let before = body.get(..error.valid_up_to()).unwrap_or_default();
