@@ -63,7 +63,7 @@ fn cost(server: &Server, statement: &str, time: Duration) -> f64 {
     let statements = run.finish().expect("its figures").statements;
     // The time of a session counts once it has ended.
     std::thread::sleep(Duration::from_millis(300));
-    (processor_time(server) - before).as_secs_f64() * 1e6 / statements
+    processor_time(server).saturating_sub(before).as_secs_f64() * 1e6 / statements
 }
 
 /// What the sessions that have ended have used (proc(5): `cutime` and `cstime` of their parent).
