@@ -25,6 +25,8 @@ pub struct DomainConfig {
     pub pool: PoolConfig,
     /// Its timeouts.
     pub timeouts: Timeouts,
+    /// The largest age of rows, `None` for any. Older ones are not answered.
+    pub max_staleness: Option<Duration>,
     /// The time zone of the service and of each session.
     pub time_zone: TimeZone,
 }
@@ -48,6 +50,10 @@ pub(super) struct DomainSettings {
     pub(super) pool: PoolConfig,
     /// How long to wait.
     pub(super) timeouts: Timeouts,
+    /// By how much the rows of a replica may be older than a query; a replica that may be further behind is not asked.
+    #[serde(rename = "max_staleness_ms")]
+    #[schemars(range(min = 1, max = 86_400_000))]
+    pub(super) max_staleness: Option<u64>,
 }
 
 /// The pool of a domain.
@@ -154,6 +160,7 @@ impl DomainConfig {
             && a.password.is_same(&b.password)
             && self.pool == other.pool
             && self.timeouts == other.timeouts
+            && self.max_staleness == other.max_staleness
             && self.time_zone == other.time_zone
     }
 }

@@ -1,5 +1,7 @@
 //! Domains by name: the connection comes from the environment, the pool and the timeouts from the file.
 
+use std::time::Duration;
+
 use super::domain::{DomainConfig, DomainSettings};
 use super::env::Env;
 use super::keys;
@@ -19,13 +21,14 @@ impl Config {
     pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
         let configured = variables::read(domain, &self.env)?;
         let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
-        let DomainSettings { pool, mut timeouts } = self.settings(domain);
+        let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(domain);
         if let Some(connect) = configured.connect_timeout {
             timeouts.connect = connect;
         }
         let (connection, origin) = (configured.connection, configured.origin);
         let time_zone = self.time_zone.clone();
-        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts, time_zone })
+        let max_staleness = max_staleness.map(Duration::from_millis);
+        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts, max_staleness, time_zone })
     }
 
     /// The configurations of several domains, or the errors of all of them.
@@ -48,12 +51,13 @@ impl Config {
 
     /// The configuration of a domain made for an inline `connection:`.
     pub fn inline_domain(&self, name: DomainName, url: UrlConnection) -> DomainConfig {
-        let DomainSettings { pool, mut timeouts } = self.settings(&name);
+        let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(&name);
         if let Some(connect) = url.connect_timeout {
             timeouts.connect = connect;
         }
         let time_zone = self.time_zone.clone();
-        DomainConfig { name, connection: url.connection, origin: Origin::Graph, pool, timeouts, time_zone }
+        let (connection, max_staleness) = (url.connection, max_staleness.map(Duration::from_millis));
+        DomainConfig { name, connection, origin: Origin::Graph, pool, timeouts, max_staleness, time_zone }
     }
 
     /// The domains that the environment configures, judged by the names of variables.

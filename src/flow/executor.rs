@@ -259,7 +259,7 @@ impl<'a> Walk<'a> {
 
     fn note_result(&mut self, index: usize, result: &mut NodeResult) {
         self.note_end(index, |node| {
-            (node.waited, node.asked) = (result.waited, result.asked);
+            (node.waited, node.asked, node.staleness) = (result.waited, result.asked, result.staleness);
             (node.fired, node.rules) = (std::mem::take(&mut result.fired), result.rules.take());
             node.unknown.clone_from(&result.unknown);
             node.end = match (&result.value, result.degraded) {

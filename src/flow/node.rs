@@ -38,6 +38,8 @@ pub(super) struct NodeResult {
     pub(super) waited: Duration,
     /// How long its database took.
     pub(super) asked: Duration,
+    /// By how much its rows may be older than its query.
+    pub(super) staleness: Option<Duration>,
     /// The rules that fired.
     pub(super) fired: Vec<usize>,
     /// Why rules fired or did not.
@@ -47,7 +49,7 @@ pub(super) struct NodeResult {
 impl NodeResult {
     fn of(value: Result<Value, FlowError>) -> Self {
         let (waited, asked) = (Duration::ZERO, Duration::ZERO);
-        Self { value, degraded: None, unknown: None, waited, asked, fired: Vec::new(), rules: None }
+        Self { value, degraded: None, unknown: None, waited, asked, staleness: None, fired: Vec::new(), rules: None }
     }
 }
 
@@ -112,8 +114,8 @@ async fn ask<P: Ports>(
     let begun = (options.detail > Detail::Decision).then(Instant::now);
     match ports.query(query, params, options.deadline).await {
         Ok(answer) => {
-            let (waited, asked) = (answer.waited, answer.took);
-            NodeResult { waited, asked, ..NodeResult::of(value_of(node, query, answer)) }
+            let (waited, asked, staleness) = (answer.waited, answer.took, answer.staleness);
+            NodeResult { waited, asked, staleness, ..NodeResult::of(value_of(node, query, answer)) }
         }
         Err(error) => {
             let took = begun.map_or(Duration::ZERO, |begun| begun.elapsed());

@@ -178,7 +178,8 @@ impl Offline<'_> {
                 Err(self.end(Unanswered::Parameters { node: node.clone() }))
             }
             Some(StubResponse::Rows { rows, .. }) => {
-                Ok(QueryAnswer { rows: rows.clone(), waited: Duration::ZERO, took: Duration::ZERO, together: 1 })
+                let (rows, waited, took) = (rows.clone(), Duration::ZERO, Duration::ZERO);
+                Ok(QueryAnswer { rows, waited, took, together: 1, staleness: None })
             }
         }
     }

@@ -16,6 +16,8 @@ pub struct QueryAnswer {
     pub took: Duration,
     /// How many queries the statement answered: more than 1 where waiting queries were coalesced.
     pub together: usize,
+    /// By how much the rows may be older than the query, at most. `None` where the domain does not limit that.
+    pub staleness: Option<Duration>,
 }
 
 /// Why a query gave no rows. The messages name domain and node and hold no SQL text, parameter or secret: what

@@ -47,6 +47,8 @@ pub struct NodeTrace {
     pub waited: Duration,
     /// How long its database took.
     pub asked: Duration,
+    /// By how much the rows of its query may be older than the query.
+    pub staleness: Option<Duration>,
     /// The parameters of its query.
     pub params: Vec<Value>,
     /// How it ended.

@@ -27,6 +27,12 @@ pub enum ConnectError {
         /// What it answered.
         why: String,
     },
+    /// The server's rows may be older than the domain allows.
+    #[error("{why}")]
+    Stale {
+        /// How old they may be.
+        why: String,
+    },
     /// All connection slots of the server, the database or the role are in use.
     #[error("the server has no free connection slots")]
     Full,
@@ -57,7 +63,7 @@ impl ConnectError {
             Self::Unreachable { why } | Self::NotAccepting { why } => {
                 QueryErrorKind::ConnectionLost { sent: false, detail: why }
             }
-            Self::Refused { why } => QueryErrorKind::Unavailable { why, retry_after },
+            Self::Refused { why } | Self::Stale { why } => QueryErrorKind::Unavailable { why, retry_after },
         }
     }
 }

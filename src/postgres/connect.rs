@@ -16,7 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding as PgChannelBinding, SslMode as PgSslMode};
 use tokio_postgres::error::SqlState;
@@ -29,6 +29,7 @@ use super::connection::ServerConnection;
 use super::failure;
 use super::notices::drive;
 use super::sqlstate::is_shutdown_notice;
+use super::staleness::Staleness;
 use crate::config::{
     ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
 };
@@ -70,6 +71,10 @@ struct Shared {
     unresponsive: ArcSwapOption<SocketAddr>,
     /// The place of the last host that did not answer; that of no host where all answer.
     unresponsive_host: AtomicUsize,
+    /// `None` where the domain does not limit the age of rows.
+    staleness: Option<Staleness>,
+    /// The connection over which the primary is sampled for it.
+    primary: Mutex<Option<ServerConnection>>,
     /// Whether the last connection has no TLS although the server offers it.
     fell_back: AtomicBool,
 }
@@ -96,6 +101,8 @@ impl Connector {
                 addresses: config.connection.hosts.iter().map(|_| AtomicUsize::new(1)).collect(),
                 unresponsive: ArcSwapOption::empty(),
                 unresponsive_host: AtomicUsize::new(usize::MAX),
+                staleness: Staleness::new(config),
+                primary: Mutex::default(),
                 fell_back: AtomicBool::new(false),
             }),
         }
@@ -116,6 +123,16 @@ impl Connector {
         self.shared.shutdown_notices.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// How old rows may be, where the domain limits that.
+    pub(super) fn staleness(&self) -> Option<&Staleness> {
+        self.shared.staleness.as_ref()
+    }
+
+    /// The connection over which the primary is sampled.
+    pub(super) fn primary(&self) -> &Mutex<Option<ServerConnection>> {
+        &self.shared.primary
+    }
+
     /// The sessions behind the connections.
     pub(super) fn backends(&self) -> &Backends {
         &self.shared.backends
@@ -124,6 +141,10 @@ impl Connector {
     /// The roles to look for, one after the other. All hosts are tried for each of them.
     fn role_order(&self) -> &[SessionAttrs] {
         match &self.target.session_attrs {
+            // Every replica has been refused because it is not a replica, or is too old.
+            SessionAttrs::PreferStandby if self.staleness().is_some() => {
+                &[SessionAttrs::Standby, SessionAttrs::Primary]
+            }
             SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
             role => std::slice::from_ref(role),
         }
@@ -134,6 +155,16 @@ impl Connector {
     /// # Errors
     /// The unclassified error of the last attempt.
     pub(super) async fn dial(&self) -> Result<ServerConnection, DialError> {
+        if self.staleness().is_some() && !self.owns_sessions {
+            return Err(
+                "max_staleness_ms needs sessions of its own: a pooler may ask another server with each query".into()
+            );
+        }
+        self.dial_as(self.role_order()).await
+    }
+
+    /// Makes a connection to a server that has one of these roles. All hosts are tried for each of them.
+    pub(super) async fn dial_as(&self, roles: &[SessionAttrs]) -> Result<ServerConnection, DialError> {
         let mut settings = self.settings();
         match &self.target.password {
             Password::None => {}
@@ -149,16 +180,16 @@ impl Connector {
             }
         }
         // Boxed because the state of a TLS handshake is large, and most callers wait for a connection that exists.
-        Box::pin(self.dial_in_order(&settings)).await
+        Box::pin(self.dial_in_order(&settings, roles)).await
     }
 
     /// Tries the hosts in their order, for each role. One that did not answer is tried last.
-    async fn dial_in_order(&self, settings: &Config) -> Result<ServerConnection, DialError> {
+    async fn dial_in_order(&self, settings: &Config, roles: &[SessionAttrs]) -> Result<ServerConnection, DialError> {
         let last = self.shared.unresponsive_host.load(Ordering::Relaxed);
         let mut hosts: Vec<_> = self.target.hosts.iter().zip(&self.shared.addresses).enumerate().collect();
         hosts.sort_by_key(|(place, _)| *place == last);
         let mut failure = DialError::from("no host is configured");
-        for role in self.role_order() {
+        for role in roles {
             for (place, (host, count)) in &hosts {
                 let dialled = self.dial_addresses(settings, host, count, *role).await;
                 let is_silent = dialled.as_ref().is_err_and(|error| is_timeout(&**error, self.timeout));
@@ -169,7 +200,9 @@ impl Connector {
                 }
                 match dialled {
                     Ok(connection) => return Ok(connection),
-                    Err(error) => failure = error,
+                    // The error of a replica that is too old tells more than that the other host is none.
+                    Err(error) if !is_stale(&*failure) => failure = error,
+                    Err(_) => {}
                 }
             }
         }
@@ -216,17 +249,18 @@ impl Connector {
                 return Err(POOLED.into());
             }
         }
-        if role == SessionAttrs::Any {
-            return Ok(connection);
+        if role != SessionAttrs::Any {
+            // A simple query, so that no statement is prepared on the session of a pooler.
+            let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
+            let found = if in_recovery.iter().any(is_true) { SessionAttrs::Standby } else { SessionAttrs::Primary };
+            if found != role {
+                let (found, required) = (found.word(), self.target.session_attrs.word());
+                return Err(format!("the server is a {found}, and target_session_attrs is `{required}`").into());
+            }
         }
-        // A simple query, so that no statement is prepared on the session of a pooler.
-        let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
-        let found = if in_recovery.iter().any(is_true) { SessionAttrs::Standby } else { SessionAttrs::Primary };
-        if found == role {
-            return Ok(connection);
-        }
-        let (found, required) = (found.word(), self.target.session_attrs.word());
-        Err(format!("the server is a {found}, and target_session_attrs is `{required}`").into())
+        let proof = self.prove(&connection).await?;
+        connection.proof.set(proof);
+        Ok(connection)
     }
 
     /// Connects with TLS or without, by `sslmode`. As in libpq, `prefer` retries without TLS where TLS or the login over it fails.
@@ -363,6 +397,11 @@ impl Connect for Connector {
     fn open(&self) -> &OpenConnections {
         &self.shared.open
     }
+}
+
+/// Whether `error` says that the rows of a server are too old.
+fn is_stale(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(ConnectError::Stale { .. }))
 }
 
 /// Whether `error` says that there was no answer within `limit`.

@@ -2,7 +2,7 @@
 //!
 //! The task that drives a connection runs on the thread that made it. A query that is sent from that thread wakes no other thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::ops::Deref;
@@ -18,6 +18,7 @@ use super::backends::BackendClaim;
 use super::coalesce::Wrapped;
 use super::failure::of_attempt;
 use super::sqlstate::keeps_session;
+use super::staleness::Proof;
 use super::statements::Plan;
 use crate::graph::Query;
 use crate::pool::{Birth, ConnectError, Connected};
@@ -44,6 +45,8 @@ pub struct ServerConnection {
     pub(super) claim: Arc<BackendClaim>,
     /// Whether the session is read only, as its startup packet requested. `true` where the server does not report it.
     pub(super) is_read_only: bool,
+    /// What its server was last known to have, where the domain limits the age of rows.
+    pub(super) proof: Cell<Option<Proof>>,
     /// Closes when this value is dropped.
     _drop_signal: oneshot::Sender<Infallible>,
 }
@@ -64,6 +67,7 @@ impl ServerConnection {
             prepared: RefCell::default(),
             claim,
             is_read_only,
+            proof: Cell::new(None),
             _drop_signal: drop_signal,
         }
     }

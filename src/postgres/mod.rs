@@ -16,10 +16,12 @@ mod connection;
 pub mod examination;
 mod failure;
 mod notices;
+mod primary;
 mod probe;
 mod session;
 mod sql;
 mod sqlstate;
+mod staleness;
 mod statements;
 
 pub use append::{AppendError, AppendedRow, Appender};
@@ -31,6 +33,7 @@ pub use examination::{Finding, Verdict};
 pub use notices::NOTICES;
 pub use probe::Probe;
 pub use session::Session;
+pub use staleness::StalenessHealth;
 
 /// The connections of one database.
 pub type Pool = crate::pool::Pool<Connector>;

@@ -55,7 +55,15 @@ impl Probe {
     async fn run_on_own_connection(&mut self) -> Result<Duration, ConnectError> {
         let lifetime = &self.pool.shared().lifetime;
         let is_usable = |kept: &ServerConnection| !kept.is_closed() && !lifetime.is_expired(kept.birth().at);
-        let connection = match self.connection.take().filter(is_usable) {
+        let kept = match self.connection.take().filter(is_usable) {
+            // Its server may have fallen behind.
+            Some(kept) => {
+                let proved = timeout(self.pool.limits().probe, self.pool.connector().prove(&kept)).await;
+                proved.is_ok_and(|proved| proved.is_ok()).then_some(kept)
+            }
+            None => None,
+        };
+        let connection = match kept {
             Some(connection) => connection,
             None => self.connect().await?,
         };

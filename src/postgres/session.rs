@@ -20,9 +20,10 @@ use super::cancel::{abandon, cancel, finish_or_abandon, in_background};
 use super::coalesce::QueryState;
 use super::connect::Connector;
 use super::connection::Prepared;
-use super::failure::{of_query, pooled};
+use super::failure::{of_attempt, of_query, pooled};
 use super::sql;
 use super::sqlstate::{is_cancelled, is_shutdown_notice, is_stale_statement, is_statement_mismatch};
+use super::staleness::Proof;
 use super::statements::{Bound, Plan, Reader};
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
@@ -124,6 +125,25 @@ impl Session {
             rows.and_then(|rows| restored.map(|()| rows))
         })
         .await
+    }
+
+    /// By how much the rows of a query that is sent now may be older than it. `None` where the domain does not limit that.
+    ///
+    /// # Errors
+    /// `ConnectionLost` where they may be too old, or the server gave no answer. The session is closed.
+    pub async fn staleness(&self) -> Result<Option<Duration>, QueryErrorKind> {
+        let connector = &self.pool.connector;
+        let Some(staleness) = connector.staleness() else { return Ok(None) };
+        let connection = self.connection()?;
+        if let Some(age) = staleness.known(connection.proof.get()) {
+            return Ok(Some(age));
+        }
+        let proof = self.track(async || Ok(connector.prove(connection).await)).await?.map_err(|error| {
+            self.must_close.set(true);
+            QueryErrorKind::ConnectionLost { sent: false, detail: of_attempt(&*error).to_string() }
+        })?;
+        connection.proof.set(proof);
+        Ok(proof.map(Proof::age))
     }
 
     /// Runs `work` and counts it as pending. It stays pending where this future is dropped before it ends.

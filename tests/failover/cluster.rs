@@ -228,13 +228,16 @@ postgresql:
 
     /// The URL of each server, which takes only a primary.
     pub fn primary_urls(&self) -> [String; 2] {
-        let port = |member: &Member| member.postgres.number();
-        let url = |port| format!("postgres://postgres@127.0.0.1:{port}/postgres?target_session_attrs=read-write");
-        self.members.each_ref().map(port).map(url)
+        self.members.each_ref().map(|member| format!("{}?target_session_attrs=read-write", member.url()))
     }
 }
 
 impl Member {
+    /// The superuser's URL.
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.postgres.number())
+    }
+
     fn patroni(&self) -> u32 {
         self.patroni.lock().expect("the lock").expect("Patroni was started")
     }

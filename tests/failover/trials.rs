@@ -36,7 +36,9 @@ const CLIENTS: usize = 6;
 const SETTLE: Duration = Duration::from_secs(2);
 /// The longest outage that a trial may cause: the lock expires, the other server is promoted, and a slow machine.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(4 * TTL);
-const WAYS: [&str; 2] = ["haproxy", "direct"];
+/// Through HAProxy, directly to the primary, and directly to a replica whose rows may be [`MAX_STALENESS`] old.
+const WAYS: [&str; 3] = ["haproxy", "direct", "replica"];
+const MAX_STALENESS: Duration = Duration::from_secs(1);
 
 const UNRELATED: &str = r#"
 flow: unrelated
@@ -46,7 +48,8 @@ nodes:
   thing: { type: DBNode, database: calm_db, query: "SELECT name FROM things WHERE id = $1" }
 outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
 "#;
-const SETTINGS: &str = "domains: { defaults: { timeouts: { query_ms: 1000, acquire_ms: 500 } } }\n";
+const SETTINGS: &str = "domains: { defaults: { timeouts: { query_ms: 1000, acquire_ms: 500 } }, \
+                        replica_db: { max_staleness_ms: 1000 } }\n";
 
 fn flow(way: &str) -> String {
     format!(
@@ -90,15 +93,14 @@ impl Trials {
         graphs.extend(WAYS.map(|way| file(&format!("{way}.yaml"), &flow(way))));
         let setup = Setup { graphs, config: Some(file("service.yaml", SETTINGS)), ..Setup::default() };
         let [a, b] = &cluster.members;
+        let url = |hosts: &str| format!("postgres://postgres@{hosts}/postgres");
+        let both = url(&format!("127.0.0.1:{},127.0.0.1:{}", a.postgres.number(), b.postgres.number()));
         let app = TestApp::start(
             setup
                 .domain("calm_db", &calm.url("postgres"))
-                .domain("haproxy_db", &format!("postgres://postgres@127.0.0.1:{}/postgres", cluster.haproxy.number()))
-                .set("DIRECT_DB_HOST", "127.0.0.1,127.0.0.1")
-                .set("DIRECT_DB_PORT", &format!("{},{}", a.postgres.number(), b.postgres.number()))
-                .set("DIRECT_DB_USER", "postgres")
-                .set("DIRECT_DB_NAME", "postgres")
-                .set("DIRECT_DB_TARGET_SESSION_ATTRS", "primary"),
+                .domain("haproxy_db", &url(&format!("127.0.0.1:{}", cluster.haproxy.number())))
+                .domain("direct_db", &format!("{both}?target_session_attrs=primary"))
+                .domain("replica_db", &format!("{both}?target_session_attrs=prefer-standby")),
         );
         app.wait_for("/readyz", 200).await;
 
@@ -106,7 +108,7 @@ impl Trials {
         tokio::spawn(history.clone().write(cluster.primary_urls()));
         let loads = WAYS.map(|way| {
             let history = history.clone();
-            Load::start(CLIENTS, &app.client, app.address, &format!("/{way}"), move |_| {
+            Load::start(CLIENTS, &app.client, app.address, &format!("/{way}?explain=true"), move |_| {
                 let (history, sent) = (history.clone(), Instant::now());
                 (json!({ "id": 1 }), Box::new(move |status, text| judge(&history, sent, status, text)))
             })
@@ -168,6 +170,21 @@ impl Trials {
         self.cluster.wait_for_role(from, "synchronous").await;
     }
 
+    /// Keeps the replica from replaying what it receives.
+    async fn lag(&self) {
+        let (_, replica) = self.cluster.roles().await;
+        let client = support::connect(&replica.url()).await;
+        self.run("replica does not replay", async {
+            client.batch_execute("SELECT pg_wal_replay_pause()").await.expect("it pauses");
+            tokio::time::sleep(4 * MAX_STALENESS).await;
+        })
+        .await;
+        self.run("replays again", async {
+            client.batch_execute("SELECT pg_wal_replay_resume()").await.expect("it continues");
+        })
+        .await;
+    }
+
     /// Breaks the primary until the other server is the primary, and then undoes it.
     async fn fail_over(&self, names: [&str; 2], breaks: impl FnOnce(&Member), undoes: impl FnOnce(&Member)) {
         let (from, to) = self.cluster.roles().await;
@@ -194,7 +211,13 @@ fn judge(history: &History, sent: Instant, status: u16, text: &str) -> Verdict {
         return problem.map_or_else(wrong, |(code, blames)| Verdict::Problem { code, blames });
     }
     let version = answer["version"].as_u64().and_then(|version| usize::try_from(version).ok());
-    version.map_or_else(wrong, |version| history.judge(version, sent, Duration::ZERO))
+    // Without a limit, the rows are the primary's.
+    let staleness =
+        answer["explain"]["nodes"][0]["staleness_us"].as_u64().map_or(Duration::ZERO, Duration::from_micros);
+    match version {
+        Some(version) if staleness <= MAX_STALENESS => history.judge(version, sent, staleness),
+        _ => wrong(),
+    }
 }
 
 /// The longest time without a right answer.
@@ -213,6 +236,7 @@ async fn main() -> ExitCode {
     let trials = Trials::start(programs.into()).await;
     println!("Patroni with ttl {TTL} s and loop_wait {LOOP_WAIT} s");
     println!("{:<28} {:<10} {:>8} {:>6} {:>9}  errors by code", "trial", "way", "requests", "wrong", "outage ms");
+    trials.lag().await;
     trials.switch_over().await;
     let restart = |member: &Member| trials.cluster.start_patroni(member);
     trials.fail_over(["primary killed", "back as a replica"], Member::kill, restart).await;

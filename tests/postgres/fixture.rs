@@ -55,6 +55,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
         },
         pool: PoolConfig { min: 2, max: 4, coalesce: coalescing(), ..PoolConfig::default() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
+        max_staleness: None,
         time_zone: jiff::tz::TimeZone::UTC,
     }
 }

@@ -21,6 +21,7 @@ mod psql;
 mod reevaluated;
 mod sessions;
 mod sqlstate;
+mod staleness;
 mod supervision;
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,6 +11,7 @@ use super::core::Core;
 use super::state::{LastError, LastProbe, State};
 use crate::metrics::BatchCounts;
 use crate::pool::PoolStatus;
+use crate::postgres::StalenessHealth;
 use crate::types::DomainName;
 
 /// The health of a domain.
@@ -45,6 +46,9 @@ pub struct Health {
     /// The last probe that was answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_probe: Option<LastProbe>,
+    /// How old its rows may be. Only where the domain limits that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness: Option<StalenessHealth>,
     /// The version of its server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_version: Option<Arc<String>>,
@@ -68,6 +72,7 @@ impl Health {
             batches: core.batches.counts(),
             in_flight: core.in_flight(),
             last_probe: status.last_probe,
+            staleness: core.pool().connector().staleness_health(),
             server_version: core.pool().connector().server_version(),
         }
     }

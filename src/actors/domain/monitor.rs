@@ -3,6 +3,7 @@
 //! It probes at each interval, and at once when a query lost its connection or timed out. A failed probe is repeated at once over a new
 //! connection. Two consecutive failures make the domain down. It is then probed with growing pauses of at most 0.3 s, so that it
 //! recovers soon after the server. After an answered probe the connections are maintained. Queries never change the state.
+//! Where the domain limits the age of rows, the primary is sampled beside it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,8 +27,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 pub(super) async fn run(workers: Arc<Workers>) {
     tokio::select! {
         () = probe_loop(&workers) => {}
+        () = workers.core().pool().connector().watch_primary() => {}
         () = workers.core().leaving() => {}
     }
+    workers.core().pool().connector().forget_primary().await;
 }
 
 async fn probe_loop(workers: &Workers) {

@@ -36,6 +36,9 @@ pub struct NodeExplanation {
     /// How long its database took, whether it answered or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query_us: Option<u64>,
+    /// By how much its rows may be older than its query, at most. Only where `max_staleness_ms` of the domain limits that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub staleness_us: Option<u64>,
     /// The parameters of its query.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<Value>,
@@ -76,6 +79,7 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         took_us: trace.began.map(|_| micros(trace.took)),
         wait_us: None,
         query_us: None,
+        staleness_us: None,
         params: Vec::new(),
         rows: None,
         value,
@@ -103,6 +107,7 @@ fn add_query(explanation: &mut NodeExplanation, query: &QueryNode, trace: &NodeT
     explanation.domain = Some(query.domain.clone());
     explanation.wait_us = asked.then(|| micros(trace.waited));
     explanation.query_us = asked.then(|| micros(trace.asked));
+    explanation.staleness_us = trace.staleness.map(micros);
     let params = query.params.iter().zip(&trace.params);
     explanation.params = params.map(|(fact, value)| redaction.parameter(fact, value)).collect();
     explanation.rows = rows(&trace.end);

@@ -110,6 +110,7 @@ fn config(server: &Server) -> DomainConfig {
         },
         pool: PoolConfig { min: 1, max: 1, ..PoolConfig::default() },
         timeouts: Timeouts::default(),
+        max_staleness: None,
         time_zone: jiff::tz::TimeZone::UTC,
     }
 }

@@ -46,6 +46,9 @@ const SETTINGS: [(&str, &str); 12] = [
     ("timezone", "UTC"),
 ];
 
+/// The settings of a server that has replicas.
+pub const PRIMARY: [(&str, &str); 3] = [("wal_level", "replica"), ("max_wal_senders", "5"), ("wal_keep_size", "64MB")];
+
 /// A server that belongs to this process. Its methods block for some tens of milliseconds, and panic where the server
 /// does not do what it should; errors are for tests that expect one.
 pub struct Server {
@@ -64,6 +67,31 @@ impl Server {
     /// # Errors
     /// PostgreSQL's programs are missing, or the server does not start.
     pub fn disposable(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
+        let server = Self::prepared(settings)?;
+        template::copy(&server.binaries, &server.account, server.data_dir())?;
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Starts a server that streams from this one, which it reaches at `port`. This one is restarted; its settings are
+    /// [`PRIMARY`].
+    ///
+    /// # Errors
+    /// One of the two does not start.
+    pub fn replica(&self, port: u16) -> Result<Self, ServerError> {
+        let conninfo = format!("host={HOST} port={port} user={SUPERUSER}");
+        let settings = [("primary_conninfo", &*conninfo), ("wal_retrieve_retry_interval", "100ms")];
+        let replica = Self::prepared(&[&PRIMARY[..], &settings].concat())?;
+        self.stop()?;
+        template::copy_tree(self.data_dir(), replica.data_dir(), &replica.account)?;
+        self.restart()?;
+        replica.put_file("standby.signal", "").expect("the file is written");
+        replica.restart()?;
+        Ok(replica)
+    }
+
+    /// A server without data.
+    fn prepared(settings: &[(&str, &str)]) -> Result<Self, ServerError> {
         let binaries = Binaries::find()?;
         let account = Account::choose()?;
         let home = TemporaryHome::create(&account)?;
@@ -74,10 +102,7 @@ impl Server {
             port: port.number(),
             settings: SETTINGS.iter().chain(settings).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
         };
-        template::copy(&binaries, &account, &options.data_dir)?;
-        let server = Self { binaries, account, options, running: Mutex::new(None), _port: port, _home: home };
-        server.restart()?;
-        Ok(server)
+        Ok(Self { binaries, account, options, running: Mutex::new(None), _port: port, _home: home })
     }
 
     /// The address it listens on.

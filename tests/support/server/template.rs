@@ -58,7 +58,7 @@ pub fn template(binaries: &Binaries, account: &Account, cache: &Path) -> Result<
 }
 
 /// Copies directories and files, and gives the copies to `owner`. A fresh data directory holds nothing else.
-fn copy_tree(from: &Path, to: &Path, owner: &Account) -> Result<(), ServerError> {
+pub fn copy_tree(from: &Path, to: &Path, owner: &Account) -> Result<(), ServerError> {
     owner.create_private_dir(to)?;
     for entry in fs::read_dir(from).expect("the template") {
         let entry = entry.expect("an entry of the template");

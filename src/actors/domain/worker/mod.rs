@@ -91,6 +91,8 @@ pub(super) struct Fill {
 
 /// What came of a statement.
 enum Outcome {
+    /// The rows of the connection may be too old, or its server gave no answer: nothing was asked.
+    TooOld(QueryErrorKind),
     Single(Rows),
     Several(Result<BatchOutcome, QueryErrorKind>),
 }
@@ -207,37 +209,48 @@ impl DomainWorker {
             sent.members.iter().map(|member| Arc::clone(&member.request.ask.question.params)).collect();
         let known = Rc::clone(&state);
         let asked = async move {
-            match asks.as_slice() {
+            let staleness = match session.staleness().await {
+                Ok(staleness) => staleness,
+                Err(kind) => return (Outcome::TooOld(kind), None),
+            };
+            let outcome = match asks.as_slice() {
                 [params] => Outcome::Single(session.query(&state, params, limit).await),
                 several => Outcome::Several(session.query_batch(&state, several).await),
-            }
+            };
+            (outcome, staleness)
         };
-        let ended = asked.into_actor(self).map(move |outcome, worker, context| {
-            worker.ended(statement, &known, outcome);
+        let ended = asked.into_actor(self).map(move |(outcome, staleness), worker, context| {
+            worker.ended(statement, &known, outcome, staleness);
             worker.dispatch(context);
         });
         self.running.insert(statement, (context.spawn(ended), place));
     }
 
     /// The statement ended: its queries are answered, or sent again.
-    fn ended(&mut self, statement: Id, state: &QueryState, outcome: Outcome) {
+    fn ended(&mut self, statement: Id, state: &QueryState, outcome: Outcome, staleness: Option<Duration>) {
         self.running.remove(&statement);
         let now = Instant::now();
         let is_timed = match &outcome {
             Outcome::Single(rows) => matches!(rows, Ok(_) | Err(QueryErrorKind::Timeout { .. })),
+            Outcome::TooOld(_) => false,
             Outcome::Several(together) => matches!(together, Ok(BatchOutcome::Answered(_))),
         };
         let Some(sent) = self.scheduler.answered(statement, is_timed, now) else { return };
         let size = sent.size;
         let dispatch = match outcome {
-            Outcome::Single(rows) => return answer(sent, vec![rows], now),
+            Outcome::TooOld(kind) => {
+                // The other connections have probably the same server.
+                self.core.recycle();
+                return answer(sent, vec![Err(kind); size], now, None);
+            }
+            Outcome::Single(rows) => return answer(sent, vec![rows], now, staleness),
             Outcome::Several(Ok(BatchOutcome::Answered(rows))) => {
                 self.core.batches.add(size);
                 state.succeeded();
-                return answer(sent, rows, now);
+                return answer(sent, rows, now, staleness);
             }
             Outcome::Several(Err(kind @ QueryErrorKind::ConnectionLost { .. })) => {
-                return answer(sent, vec![Err(kind); size], now);
+                return answer(sent, vec![Err(kind); size], now, None);
             }
             Outcome::Several(Ok(BatchOutcome::Unsuitable)) => Dispatch::Singly,
             Outcome::Several(Ok(BatchOutcome::Refused)) => {
@@ -311,14 +324,14 @@ impl DomainWorker {
 }
 
 /// Answers each waiting query with the rows of its own place. A query without rows is dropped, and asked again.
-fn answer(sent: Statement<Waiting>, rows: Vec<Rows>, now: Instant) {
+fn answer(sent: Statement<Waiting>, rows: Vec<Rows>, now: Instant, staleness: Option<Duration>) {
     let (together, took) = (sent.size, now.saturating_duration_since(sent.sent));
     let mut rows: Vec<Option<Rows>> = rows.into_iter().map(Some).collect();
     for member in sent.members {
         let Some(rows) = rows.get_mut(member.place).and_then(Option::take) else { continue };
         let ask = member.request.ask;
         let waited = sent.sent.saturating_duration_since(ask.asked);
-        ask.answer(rows.map(|rows| QueryAnswer { rows, waited, took, together }));
+        ask.answer(rows.map(|rows| QueryAnswer { rows, waited, took, together, staleness }));
     }
 }
 

@@ -53,7 +53,13 @@ fn node(node: &NodeExplanation, text: &mut String) {
     let domain = node.domain.as_ref().map(|domain| format!(" on {domain}")).unwrap_or_default();
     let rows = node.rows.map(|rows| format!("  rows {rows}")).unwrap_or_default();
     let because = if node.because.is_empty() { String::new() } else { format!("  {}", node.because.join("; ")) };
-    let times = [("at", node.start_us), ("waited", node.wait_us), ("query", node.query_us), ("took", node.took_us)];
+    let times = [
+        ("at", node.start_us),
+        ("waited", node.wait_us),
+        ("query", node.query_us),
+        ("rows older by at most", node.staleness_us),
+        ("took", node.took_us),
+    ];
     let times: String = times.into_iter().map(|(name, value)| shown(name, value)).collect();
     line(text, &format!("  {}{domain}  {}{because}{times}{rows}", node.node, node.state));
     if !node.unknown.is_empty() {
