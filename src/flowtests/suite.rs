@@ -257,11 +257,12 @@ impl Reader<'_> {
         // In the order of the query, where its columns are known.
         fields.sort_by_key(|(name, _)| known.iter().position(|known| known == name));
         let record = fields.into_iter().map(|(name, value)| Some((name.into(), graph::literal(value, found)?)));
-        let record = record.collect::<Option<Record>>()?;
-        let types = self.types.get(node);
-        restore(&Value::Map(record.into()), types.unwrap_or(&BTreeMap::new()))
-            .map_err(|problem| found.push(Diagnostic::error("bad-value", row.head(), problem)))
-            .ok()
+        let written = Value::Map(record.collect::<Option<Record>>()?.into());
+        let restored = match query.query.request() {
+            Some(request) => request.declared(&written).map_err(|problem| format!("the row of `{node}` {problem}")),
+            None => restore(&written, self.types.get(node).unwrap_or(&BTreeMap::new())),
+        };
+        restored.map_err(|problem| found.push(Diagnostic::error("bad-value", row.head(), problem))).ok()
     }
 
     fn fail(&self, node: &str, failure: &str, test: &Marked, answers: &mut Answers, found: &mut Diagnostics) {

@@ -19,4 +19,5 @@ mod honest;
 mod properties;
 mod record_files;
 mod recorded;
+mod requests;
 mod what_if;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
-use tributary::graph::{Flow, Method, QueryNode, Rendered, Request, Rows, Unfit, Work};
+use tributary::graph::{Flow, Method, OnError, QueryNode, Rendered, Request, Rows, Unfit, Work};
 use tributary::types::Value;
 
 use crate::reading::{here, read};
@@ -67,6 +67,28 @@ fn requests_are_parts_of_the_plan() {
     assert!(score.query.text().starts_with("POST /scores\n\n{\"customer\": {\"id\": input.customer_id, "));
     let depends_on: Vec<usize> = flow.nodes.iter().map(|node| node.depends_on.len()).collect();
     assert_eq!(depends_on, [0, 1, 2], "facts in paths and bodies make the order");
+}
+
+#[test]
+fn the_example_of_the_documentation_compiles_without_a_warning_and_its_default_has_the_declared_types() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("config/README.md")).expect("readable");
+    let example = text.split("```yaml\n").find(|block| block.starts_with("flow: credit")).expect("an example");
+    let example = example.split("```").next().expect("an end");
+    let (flow, warnings) = read(root, "graph.yaml", example).unwrap_or_else(|found| panic!("{found}"));
+    assert!(warnings.is_empty(), "{warnings}");
+    let OnError::Default { value, .. } = &node(&flow, "score").on_error else { panic!("no default") };
+    assert_eq!(
+        value.at(["limit"]).map(|limit| (limit.type_name(), limit.to_string())),
+        Some(("decimal", "0.00".to_owned()))
+    );
+}
+
+#[test]
+fn a_default_has_the_types_of_the_columns() {
+    let keys = "get: /a, rows: optional, on_error: { default: { n: 7.0 } }";
+    let OnError::Default { value, .. } = node(&flow(keys), "a").on_error.clone() else { panic!("no default") };
+    assert_eq!(value.at(["n"]).map(|n| n.type_name()), Some("integer"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Span, nearest};
 use crate::graph::plan::{Cause, OnError, QueryNode, Rows};
 use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
-use crate::graph::{Description, Query, values};
+use crate::graph::{Description, Query, Request, values};
 use crate::grl::{FactRef, Owner, Scope};
 use crate::types::{DomainName, FieldName, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
@@ -51,7 +51,7 @@ impl Compiler<'_> {
                 "a timeout of 0 ms leaves no time to answer",
             ));
         }
-        let on_error = self.on_error(index, rows, &row);
+        let on_error = self.on_error(index, rows, &row, query.request());
         let redact = self.redact(index, &row);
         let columns = row.clone();
         let row = Type::Map(Arc::new(row));
@@ -289,7 +289,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn on_error(&mut self, index: usize, rows: Rows, row: &Shape) -> OnError {
+    fn on_error(&mut self, index: usize, rows: Rows, row: &Shape, request: Option<&Request>) -> OnError {
         let Some(draft) = self.nodes.get(index) else { return OnError::Fail };
         let Some(node) = draft.yaml.get("on_error") else { return OnError::Fail };
         if node.as_text() == Some("fail") {
@@ -301,8 +301,16 @@ impl Compiler<'_> {
         };
         let causes = node.get("for").map_or_else(|| Cause::ALL.to_vec(), |list| causes(list, &mut self.found));
         let Some(value) = values::literal(default, &mut self.found) else { return OnError::Fail };
+        let declared = request.map_or_else(|| Ok(value.clone()), |request| request.declared(&value));
+        let misfit = || declared.as_ref().err().map(|reason| format!("the default {reason}"));
+        let refuse = |message: String| {
+            let help = "a default stands in for a row: it has the same columns";
+            self.found.push(Diagnostic::error("bad-default", default.head(), message).help(help));
+        };
         match (rows, &value) {
-            (Rows::Many, Value::List(_)) | (Rows::Optional, Value::Null) => {}
+            (Rows::Many, Value::List(_)) | (Rows::Optional, Value::Null) => {
+                misfit().into_iter().for_each(refuse);
+            }
             (Rows::One | Rows::Optional, Value::Map(record)) => {
                 let given: Vec<&str> = record.names().iter().map(|name| &**name).collect();
                 let missing = row.fields.iter().map(|field| &*field.name).find(|name| !given.contains(name));
@@ -310,12 +318,9 @@ impl Compiler<'_> {
                 let problem = match (missing, stray) {
                     (Some(name), _) => Some(format!("the default has no value for column `{name}`")),
                     (None, Some(name)) => Some(format!("the default has `{name}`, which is not a column of the query")),
-                    (None, None) => None,
+                    (None, None) => misfit(),
                 };
-                if let Some(message) = problem {
-                    let help = "a default stands in for a row: it has the same columns";
-                    self.found.push(Diagnostic::error("bad-default", default.head(), message).help(help));
-                }
+                problem.into_iter().for_each(refuse);
             }
             _ => {
                 let expected = if rows == Rows::Many { "a list of rows" } else { "a mapping of columns to values" };
@@ -323,7 +328,7 @@ impl Compiler<'_> {
                 self.found.push(Diagnostic::error("bad-default", default.head(), message));
             }
         }
-        OnError::Default { value, causes }
+        OnError::Default { value: declared.unwrap_or(value), causes }
     }
 
     fn bad_on_error(&mut self, place: Span) -> OnError {

@@ -198,7 +198,7 @@ impl Template<'_, '_, '_> {
         if let Some((range, message)) = problem {
             let help = "write the path below the URL of the domain, such as `/scores/{customer_id}?as_of={input.day}`; \
                         the host is in the variables of the domain";
-            self.refuse("bad-path", text.span(range), message, help);
+            self.refuse("bad-target", text.span(range), message, help);
             return None;
         }
         let end = source.find('?').unwrap_or(source.len());
@@ -222,7 +222,7 @@ impl Template<'_, '_, '_> {
         } else {
             return Some(segment);
         };
-        self.refuse("bad-path", place, message, "write the path as the service has it");
+        self.refuse("bad-target", place, message, "write the path as the service has it");
         None
     }
 
@@ -243,7 +243,7 @@ impl Template<'_, '_, '_> {
             _ => "the name of a parameter is written, and not a fact",
         };
         let help = "write `?name={fact}`, with `&` before each further parameter";
-        self.refuse("bad-path", pair.span(0..pair.text().len().max(1)), message, help);
+        self.refuse("bad-target", pair.span(0..pair.text().len().max(1)), message, help);
         None
     }
 
@@ -302,7 +302,7 @@ impl Template<'_, '_, '_> {
         if written.match_indices('%').all(|(at, _)| is_encoded(at)) {
             return Some(escaped(&written));
         }
-        self.refuse("bad-path", place, "`%` begins no encoded character", "write `%25` for a percent sign");
+        self.refuse("bad-target", place, "`%` begins no encoded character", "write `%25` for a percent sign");
         None
     }
 

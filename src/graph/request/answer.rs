@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::{Expected, Member, Misfit, Request};
 use crate::graph::input::without_bom;
 use crate::graph::json::{Members, Name};
-use crate::types::{Record, Type, Value};
+use crate::types::{FieldName, Record, Type, Value};
 
 impl Request {
     /// The rows in `answer`, which is a whole JSON text: maps of the declared columns, and at most one row more than the node
@@ -46,6 +46,28 @@ impl Request {
             (other, Expected::AtMost(_)) => {
                 Err(Misfit::at(place(), format!("must be a list of objects, not {}", other.name())))
             }
+        }
+    }
+
+    /// Rows that a file gives in place of an answer, with the types of the columns.
+    ///
+    /// # Errors
+    /// The column that is missing, unknown, or not of its type.
+    pub fn declared(&self, rows: &Value) -> Result<Value, String> {
+        match rows {
+            Value::List(rows) => rows.iter().map(|row| self.declared(row)).collect::<Result<_, _>>().map(Value::List),
+            Value::Map(row) => {
+                if let Some((stray, _)) = row.iter().find(|(name, _)| !self.names.contains(name)) {
+                    return Err(format!("has `{stray}`, which is not a column of the request"));
+                }
+                let value = |(name, column): (&FieldName, &Member)| {
+                    let value = row.get(name).ok_or_else(|| format!("has no value for column `{name}`"))?;
+                    column.declared(value).map_err(|reason| format!("has `{name}`, which {reason}"))
+                };
+                let values = self.names.iter().zip(&self.columns).map(value).collect::<Result<Vec<_>, _>>()?;
+                Ok(Value::Map(Arc::new(Record::new(Arc::clone(&self.names), values))))
+            }
+            other => Ok(other.clone()),
         }
     }
 
@@ -89,10 +111,21 @@ impl Member {
         if self.ty == Type::Any {
             refuse_twins(json)?;
         }
-        if !self.is_optional && matches!(self.ty, Type::List(_)) && has_null(&parsed) {
+        self.of_type(&parsed)
+    }
+
+    fn of_type(&self, json: &serde_json::Value) -> Result<Value, String> {
+        if !self.is_optional && matches!(self.ty, Type::List(_)) && has_null(json) {
             return Err(format!("must be of type {}, without null", self.ty));
         }
-        self.ty.read(&parsed)
+        self.ty.read(json)
+    }
+
+    fn declared(&self, value: &Value) -> Result<Value, String> {
+        match value {
+            Value::Null if !self.is_optional => Err("must not be null".to_owned()),
+            value => self.of_type(&serde_json::to_value(value).map_err(|error| error.to_string())?),
+        }
     }
 }
 

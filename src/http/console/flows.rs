@@ -1,6 +1,6 @@
-//! `GET /console/flows/{flow}`: the queries and rules of a flow's nodes, and their last timings.
+//! `GET /console/flows/{flow}`: the queries, requests and rules of a flow's nodes, and their last timings.
 //!
-//! Queries and rules are configuration; no row, parameter or secret is here.
+//! Queries, requests and rules are configuration; no row, parameter or secret is here.
 
 use std::collections::BTreeMap;
 
@@ -81,6 +81,7 @@ fn of_query(query: &QueryNode) -> Json {
         "kind": "query",
         "domain": query.domain,
         "query": query.query.text(),
+        "method": query.query.request().map(|request| request.method().to_string()),
         "params": params,
         "rows": match query.rows {
             Rows::One => "one",

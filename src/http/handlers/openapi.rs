@@ -51,6 +51,9 @@ async fn typed(release: &Release, flow: &Flow) -> Arc<TypedFlow> {
     let deadline = Deadline::after(DESCRIPTION_LIMIT);
     let asked = flow.nodes.iter().filter(|node| !known.describes(&node.id)).filter_map(|node| {
         let Work::Query(query) = &node.work else { return None };
+        if query.query.request().is_some() {
+            return None;
+        }
         let domain = release.domains().get(&query.domain)?;
         Some(async move { Some((node.id.clone(), domain.describe(&query.query, deadline).await.ok()?)) })
     });

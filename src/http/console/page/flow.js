@@ -120,7 +120,7 @@ export class FlowView {
     const node = this.details.nodes.find((known) => known.id === box.id);
     const feeds = this.details.nodes.filter((known) => known.depends_on.includes(node.id)).map((known) => known.id);
     return [
-      this.#head(node.id, node.kind === "query" ? "query" : plural(node.rules.length, "rule"), node.domain),
+      this.#head(node.id, node.kind === "query" ? (node.method ? "request" : "query") : plural(node.rules.length, "rule"), node.domain),
       node.description && h("p.description", node.description),
       this.timings,
       node.guards.map((guard) => section("Runs if", h("p.from", "coming from ", this.#link(guard.from)), block(guard.rule, "grl", "The condition"))),
@@ -137,8 +137,11 @@ export class FlowView {
   #links(ids) { return ids.map((id, index) => [index > 0 && ", ", this.#link(id)]); }
 
   #query(node) {
+    const text = node.method
+      ? section("Request", h("div.copied", wrapping(node.query, "json", `The request of ${node.id}`), copyButton("Copy", node.query)))
+      : section("Query", h("div.copied", wrapping(laidOut(node.query), "sql", `The query of ${node.id}`), copyButton("Copy", node.query)));
     return [
-      section("Query", h("div.copied", wrapping(laidOut(node.query), "sql", `The query of ${node.id}`), copyButton("Copy", node.query))),
+      text,
       node.params.length > 0 && section("Parameters", table(["parameter", "from"], node.params.map((from, index) => [h("code.param", `$${index + 1}`), h("code", from)]))),
       columns("Columns", node.columns, node.redact),
       section("Answer", h("dl.pairs",
