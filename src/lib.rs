@@ -8,7 +8,7 @@
 //! | 9 | [`http`], [`demo`] | routes, handlers, problems; the private PostgreSQL of `tributary demo` |
 //! | 8 | [`flowtests`] | flows tested without databases |
 //! | 7 | [`actors`], [`records`] | one supervised actor per domain, the coordinator, the rule actors; decisions on record |
-//! | 6 | [`postgres`] | adapter: queries on real databases |
+//! | 6 | [`postgres`], [`service`] | adapters: queries on databases; requests to domains that are services |
 //! | 5 | [`pool`], [`metrics`] | bounded connections and TLS; counters and histograms |
 //! | 4 | [`flow`] | one run of a compiled graph; the ports through which it asks databases and rule engines |
 //! | 3 | [`graph`] | flow files, from YAML to a checked plan |
@@ -30,5 +30,6 @@ pub mod metrics;
 pub mod pool;
 pub mod postgres;
 pub mod records;
+pub mod service;
 pub mod types;
 pub mod yaml;

@@ -1,4 +1,4 @@
-//! A connection to a database: its hosts, role, password and TLS.
+//! A connection to the server of a domain: its protocol, hosts, role, password and TLS.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,11 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::tls::{SessionAttrs, Tls};
 
-/// How to connect to a database. Its `Debug` shows no password.
+/// How to connect to the server of a domain. Its `Debug` shows no password.
 #[derive(Debug, Clone)]
 pub struct Connection {
+    /// The protocol. For HTTP, `user`, `database` and `options` are empty, and `password` is the token.
+    pub protocol: Protocol,
     /// Host names, addresses, or directories of Unix sockets, each with its port, in the order to try them.
     pub hosts: Vec<(String, u16)>,
     /// The role.
@@ -25,6 +27,19 @@ pub struct Connection {
     pub tls: Tls,
     /// Which of several hosts is accepted.
     pub session_attrs: SessionAttrs,
+}
+
+/// The protocol of a domain's server.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Protocol {
+    /// The domain is a PostgreSQL database.
+    #[default]
+    Postgres,
+    /// The domain is a service.
+    Http {
+        /// What its paths begin with, without a `/` at the end.
+        base: String,
+    },
 }
 
 /// Where a password comes from. A file is read at each connect, so that a rotated password takes effect.

@@ -17,7 +17,7 @@ use crate::types::{DomainName, Milliseconds};
 pub struct DomainConfig {
     /// Its name: `oms_db`, `default` for the `DB_*` connection, or made from the node for an inline `connection:`.
     pub name: DomainName,
-    /// How to connect to its database.
+    /// How to connect to its database or service.
     pub connection: Connection,
     /// Where the connection is configured.
     pub origin: Origin,
@@ -152,7 +152,7 @@ impl DomainConfig {
     /// Whether `other` is equal, so that the actor of the domain need not be replaced.
     pub fn is_same(&self, other: &Self) -> bool {
         let (a, b) = (&self.connection, &other.connection);
-        let place = |c: &Connection| (c.hosts.clone(), c.user.clone(), c.database.clone());
+        let place = |c: &Connection| (c.protocol.clone(), c.hosts.clone(), c.user.clone(), c.database.clone());
         let manner = |c: &Connection| (c.application_name.clone(), c.options.clone(), c.tls.clone(), c.session_attrs);
         self.name == other.name
             && place(a) == place(b)

@@ -6,7 +6,7 @@ use crate::types::DomainName;
 pub const DEFAULT_DOMAIN: &str = "default";
 
 /// The settings a domain may have.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 19] = [
     "HOST",
     "PORT",
     "USER",
@@ -15,6 +15,8 @@ pub(super) const KEYS: [&str; 17] = [
     "NAME",
     "URL",
     "URL_FILE",
+    "TOKEN",
+    "TOKEN_FILE",
     "APPLICATION_NAME",
     "CONNECT_TIMEOUT",
     "OPTIONS",

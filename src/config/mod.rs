@@ -19,6 +19,7 @@ mod load;
 mod origin;
 mod secret;
 mod service;
+mod service_url;
 mod settings;
 mod tls;
 mod traces;
@@ -27,7 +28,7 @@ mod values;
 mod variables;
 
 pub use access::{Access, Caller, Cors, Right, TlsFiles, digest, new_token};
-pub use connection::{Connection, Password};
+pub use connection::{Connection, Password, Protocol};
 pub use domain::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;

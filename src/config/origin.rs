@@ -31,6 +31,14 @@ impl Origin {
         }
     }
 
+    /// Where the token of a service is configured.
+    pub fn of_token(&self) -> String {
+        match self {
+            Self::Variables { prefix } | Self::Url { prefix, .. } => format!("{prefix}TOKEN_FILE"),
+            Self::Graph => "the token".to_owned(),
+        }
+    }
+
     /// Where the password is configured, or should be.
     pub fn of_password(&self, password: &Password) -> String {
         match (self, password) {

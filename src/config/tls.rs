@@ -203,6 +203,11 @@ impl SessionAttrs {
 }
 
 impl Tls {
+    /// No TLS.
+    pub(super) fn plain() -> Self {
+        Self { mode: SslMode::Disable, ..Self::default() }
+    }
+
     /// Reads the settings and reports all errors. As in libpq, `require` with root certificates means `verify-ca`.
     pub(super) fn read(written: Written<'_>, report: &mut impl FnMut(TlsConfigError)) -> (Self, SessionAttrs) {
         let [mode, root, certificate, key, channel_binding, session_attrs] = written;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 
-use super::connection::{Connection, Password};
+use super::connection::{Connection, Password, Protocol};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::interpolate::{self, Piece, ReferenceError};
@@ -223,6 +223,7 @@ impl Reading<'_> {
             literal_password: raw.get("password").is_some_and(literal),
             names_database: database.is_some(),
             connection: Connection {
+                protocol: Protocol::Postgres,
                 hosts,
                 database: database.unwrap_or_else(|| user.clone()),
                 user,

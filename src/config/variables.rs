@@ -6,19 +6,20 @@ use secrecy::ExposeSecret;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::connection::{Connection, Password};
+use super::connection::{Connection, Password, Protocol};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::keys::{DEFAULT_DOMAIN, KEYS, is_domain_variable, prefix, split};
 use super::origin::Origin;
 use super::secret::{self, Secret};
+use super::service_url::{self, ServiceUrlError};
 use super::tls::{Tls, TlsConfigError, Written};
 use super::url::{DEFAULT_APPLICATION_NAME, DEFAULT_USER, UrlError, parse_seconds};
 use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
 /// The settings that hold a secret, or name the file of one.
-const SECRETS: [&str; 4] = ["PASSWORD", "PASSWORD_FILE", "URL", "URL_FILE"];
+const SECRETS: [&str; 6] = ["PASSWORD", "PASSWORD_FILE", "TOKEN", "TOKEN_FILE", "URL", "URL_FILE"];
 
 /// The settings of a domain except its secrets, as envy reads them. A type's error does not repeat the value.
 #[derive(Default, Deserialize)]
@@ -99,6 +100,7 @@ pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>,
     let set: Vec<&str> = KEYS.into_iter().filter(|key| env.is_set(&reading.variable(key))).collect();
     let variables = reading.variables(&set);
     let configured = match reading.secret("URL") {
+        Some(url) if service_url::is_service(url.text.expose_secret()) => reading.read_service(&url, &variables),
         Some(url) => reading.read_url(&url, &variables, &set),
         None => Some(reading.read_parts(&variables)),
     };
@@ -149,7 +151,9 @@ impl Reading<'_> {
     fn secret(&mut self, key: &str) -> Option<Secret> {
         // A URL is taken apart before its references are replaced.
         let value = |name: &str| match self.env.raw(name) {
-            Some(raw) if key == "URL" && raw.contains("://") => Ok(Some(raw.to_owned())),
+            Some(raw) if key == "URL" && raw.contains("://") && !service_url::is_service(raw) => {
+                Ok(Some(raw.to_owned()))
+            }
             _ => self.env.value(name),
         };
         secret::read(self.env, &self.variable(key), value, &mut self.errors)
@@ -186,6 +190,29 @@ impl Reading<'_> {
         other_domain || service_link && !self.env.is_from_dotenv(name)
     }
 
+    /// A domain that is a service. Settings of a database that are set beside it have no effect, so that a domain moves by its URL.
+    fn read_service(&mut self, url: &Secret, variables: &Variables) -> Option<Configured> {
+        let token = self.password("TOKEN");
+        match service_url::read(url.text.expose_secret(), token, variables.safety()) {
+            Ok(connection) => {
+                let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero());
+                let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
+                Some(Configured { connection, connect_timeout, origin })
+            }
+            Err(errors) => {
+                for error in errors {
+                    let key = match &error {
+                        ServiceUrlError::Tls(error) => error.parameter().to_uppercase(),
+                        _ => url.variable.strip_prefix(&self.prefix).unwrap_or("URL").to_owned(),
+                    };
+                    let help = error.help(&self.prefix);
+                    self.report(&key, "bad-url", &error.to_string(), help);
+                }
+                None
+            }
+        }
+    }
+
     fn read_url(&mut self, url: &Secret, variables: &Variables, set: &[&str]) -> Option<Configured> {
         let named = url.variable.strip_prefix(&self.prefix).unwrap_or("URL");
         for key in ["HOST", "PORT", "USER", "NAME"].into_iter().filter(|key| set.contains(key)) {
@@ -208,7 +235,7 @@ impl Reading<'_> {
         if !parsed.names_database {
             connection.database = self.database(&connection.user);
         }
-        match (&connection.password, self.password()) {
+        match (&connection.password, self.password("PASSWORD")) {
             (Password::None, password) => connection.password = password,
             (_, Password::None) => {}
             _ => {
@@ -238,9 +265,10 @@ impl Reading<'_> {
         let database = variables.name.clone().unwrap_or_else(|| self.database(&user));
         let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero());
         let connection = Connection {
+            protocol: Protocol::Postgres,
             hosts: hosts.unwrap_or_default(),
             user,
-            password: self.password(),
+            password: self.password("PASSWORD"),
             database,
             application_name: variables.application_name.clone().unwrap_or_else(|| DEFAULT_APPLICATION_NAME.to_owned()),
             options: variables.options.clone().unwrap_or_default(),
@@ -274,8 +302,9 @@ impl Reading<'_> {
         if self.domain.as_str() == DEFAULT_DOMAIN { user.to_owned() } else { self.domain.to_string() }
     }
 
-    fn password(&mut self) -> Password {
-        match self.secret("PASSWORD") {
+    /// The password, or the token of a service.
+    fn password(&mut self, key: &str) -> Password {
+        match self.secret(key) {
             None => Password::None,
             Some(Secret { file: Some(path), .. }) => Password::File(path),
             Some(Secret { text, .. }) => Password::Given(text),

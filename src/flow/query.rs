@@ -82,6 +82,20 @@ pub enum QueryErrorKind {
         /// PostgreSQL's message: for logs and checks, never for an HTTP body.
         detail: String,
     },
+    /// The service of the domain refused the request, or answered with a status that has no other meaning.
+    #[error("{why}")]
+    Request {
+        /// What it answered.
+        why: String,
+    },
+    /// The answer of the domain's service is not as it was declared.
+    #[error("the answer at {place} {reason}")]
+    Answer {
+        /// Where: a JSON pointer, `/` for the whole answer.
+        place: String,
+        /// What is wrong there; never the value.
+        reason: String,
+    },
     /// A parameter's value does not fit the type that PREPARE found.
     #[error("parameter ${number} takes {expected}, not {found}")]
     Parameter {
@@ -114,7 +128,7 @@ pub enum QueryErrorKind {
 
 impl QueryErrorKind {
     /// Every code that [`Self::code`] gives.
-    pub const CODES: [&str; 8] = [
+    pub const CODES: [&str; 10] = [
         "domain_unavailable",
         "domain_overloaded",
         "timeout",
@@ -123,6 +137,8 @@ impl QueryErrorKind {
         "query_failed",
         "unmappable_column",
         "bad_parameter",
+        "request_failed",
+        "bad_answer",
     ];
 
     /// Its stable code, as programs read it in problems, records and tests.
@@ -135,6 +151,8 @@ impl QueryErrorKind {
             Self::Aborted { .. } => "query_aborted",
             Self::Sql { .. } => "query_failed",
             Self::Column { .. } => "unmappable_column",
+            Self::Request { .. } => "request_failed",
+            Self::Answer { .. } => "bad_answer",
             Self::Parameter { .. } | Self::ParameterCount { .. } => "bad_parameter",
         }
     }
@@ -151,6 +169,8 @@ impl QueryErrorKind {
             "query_aborted" => Self::Aborted { sqlstate: "57014".to_owned(), detail: noted() },
             "query_failed" => Self::Sql { sqlstate: "XX000".to_owned(), detail: noted() },
             "unmappable_column" => Self::Column { column: noted(), ty: noted(), reason: "cannot be mapped".to_owned() },
+            "request_failed" => Self::Request { why: noted() },
+            "bad_answer" => Self::Answer { place: "/".to_owned(), reason: noted() },
             "bad_parameter" => Self::ParameterCount { expected: 0, given: 0 },
             _ => return None,
         })
@@ -187,6 +207,8 @@ impl QueryErrorKind {
             | Self::Sql { .. }
             | Self::Parameter { .. }
             | Self::Column { .. }
+            | Self::Request { .. }
+            | Self::Answer { .. }
             | Self::ParameterCount { .. } => false,
         }
     }

@@ -172,6 +172,8 @@ impl QueryMetrics {
                     | QueryErrorKind::ConnectionLost { sent: true, .. }
                     | QueryErrorKind::Aborted { .. }
                     | QueryErrorKind::Sql { .. }
+                    | QueryErrorKind::Request { .. }
+                    | QueryErrorKind::Answer { .. }
                     | QueryErrorKind::Column { .. } => self.query.observe(took.as_secs_f64()),
                     // Nothing was sent.
                     QueryErrorKind::Unavailable { .. }

@@ -81,7 +81,7 @@ impl<C: Connect> Pool<C> {
             .runtime(Runtime::Tokio1)
             .build()?;
         let size = config.pool;
-        let (contenders, epoch, timeouts) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let (contenders, epoch, timeouts) = (Arc::default(), AtomicU64::new(0), AtomicU64::new(0));
         let shared = Shared { connector, limits, size, epoch, contenders, timeouts, lifetime };
         Ok(Self { inner, shared: Arc::new(shared) })
     }
@@ -167,9 +167,9 @@ impl<C: Connect> Pool<C> {
     }
 
     /// Marks the pool as contended until the returned value is dropped: a worker waits for a connection, and all are in use.
-    pub fn contend(&self) -> Contention<C> {
+    pub fn contend(&self) -> Contention {
         self.shared.contenders.fetch_add(1, Ordering::Relaxed);
-        Contention(Arc::clone(&self.shared))
+        Contention(Arc::clone(&self.shared.contenders))
     }
 
     /// Whether a worker waits for a connection because all are in use.
@@ -283,11 +283,11 @@ impl<C: Connect> Pool<C> {
 
 /// See [`Pool::contend`].
 #[derive(Debug)]
-pub struct Contention<C: Connect>(Arc<Shared<C>>);
+pub struct Contention(Arc<AtomicUsize>);
 
-impl<C: Connect> Drop for Contention<C> {
+impl Drop for Contention {
     fn drop(&mut self) {
-        self.0.contenders.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

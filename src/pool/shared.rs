@@ -19,7 +19,7 @@ pub struct Shared<C> {
     /// Counts calls of `Pool::recycle`. A connection of an earlier epoch is not used again.
     pub(super) epoch: AtomicU64,
     /// The number of leases that wait because every connection is in use.
-    pub(super) contenders: AtomicUsize,
+    pub(super) contenders: Arc<AtomicUsize>,
     /// Counts acquire timeouts.
     pub(super) timeouts: AtomicU64,
     /// The maximum age of connections.

@@ -30,10 +30,8 @@ use super::failure;
 use super::notices::drive;
 use super::sqlstate::is_shutdown_notice;
 use super::staleness::Staleness;
-use crate::config::{
-    ChannelBinding, Connection, DomainConfig, Password, SessionAttrs, SslMode, Statements, secret_of_bytes,
-};
-use crate::pool::{Connect, ConnectError, DialError, OpenConnections, tls};
+use crate::config::{ChannelBinding, Connection, DomainConfig, SessionAttrs, SslMode, Statements};
+use crate::pool::{Connect, ConnectError, DialError, OpenConnections, read_password, tls};
 use crate::types::DomainName;
 
 /// How long a connection may take to close after its client was dropped.
@@ -166,18 +164,8 @@ impl Connector {
     /// Makes a connection to a server that has one of these roles. All hosts are tried for each of them.
     pub(super) async fn dial_as(&self, roles: &[SessionAttrs]) -> Result<ServerConnection, DialError> {
         let mut settings = self.settings();
-        match &self.target.password {
-            Password::None => {}
-            Password::Given(secret) => drop(settings.password(secret.expose_secret())),
-            Password::File(path) => {
-                let read = tokio::fs::read(path).await;
-                // The error names the setting: the path is visible only to those who can see the variables.
-                let secret = read
-                    .map_err(|error| format!("the password file cannot be read: {error}"))
-                    .and_then(|bytes| secret_of_bytes(bytes).map_err(|why| format!("the password: {why}")))
-                    .map_err(|why| format!("{why}; see {}", self.password_source))?;
-                settings.password(secret.expose_secret());
-            }
+        if let Some(secret) = read_password(&self.target.password, &self.password_source).await? {
+            settings.password(secret.expose_secret());
         }
         // Boxed because the state of a TLS handshake is large, and most callers wait for a connection that exists.
         Box::pin(self.dial_in_order(&settings, roles)).await

@@ -20,7 +20,7 @@ const FLOORS: [&[&str]; 11] = [
     &["graph"],
     &["flow"],
     &["pool", "metrics"],
-    &["postgres"],
+    &["postgres", "service"],
     &["actors", "records"],
     &["flowtests"],
     &["http", "demo"],

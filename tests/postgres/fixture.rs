@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAttrs, Timeouts, Tls,
 };
 use tributary::flow::{QueryAnswer, QueryError, QueryErrorKind};
 use tributary::graph::Query;
@@ -44,6 +44,7 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
         name: DomainName::parse("oms_db").expect("a name"),
         origin: Origin::Variables { prefix: "OMS_DB_".to_owned() },
         connection: Connection {
+            protocol: Protocol::Postgres,
             hosts: vec![(server.host().to_owned(), server.port())],
             user: "postgres".to_owned(),
             password: Password::None,

@@ -9,13 +9,13 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
+use super::access::{Pool, Session};
 use super::state::{DomainStatus, Event, Moment, State};
 use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::pool::{Connect, PoolSetupError, PoolStatus};
-use crate::postgres::{Connector, Pool, Session};
+use crate::pool::{PoolSetupError, PoolStatus};
 use crate::types::Deadline;
 
 /// How long the last connections may take to close.
@@ -107,7 +107,7 @@ impl Drop for SlowPlace {
 impl Core {
     /// The parts of a domain that has no connections yet.
     pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
-        let (pool, max) = (Pool::new(Connector::new(&config), &config)?, config.pool.max);
+        let (pool, max) = (Pool::new(&config)?, config.pool.max);
         let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
             workers: (0..pool.capacity()).map(|_| WorkerEntry::default()).collect(),
@@ -238,7 +238,7 @@ impl Core {
         if contention.is_some() {
             self.notify(Notice::Dispatch);
         }
-        self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await.map(Session::from)
+        self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
     }
 
     /// Closes every connection, those in use once they are free.
@@ -254,8 +254,7 @@ impl Core {
         deadline: Deadline,
     ) -> Result<Description, QueryErrorKind> {
         let _in_flight = InFlight::begin(self);
-        let described = async { Session::from(self.pool.acquire(deadline).await?).describe(query, deadline).await };
-        described.await.inspect_err(|kind| self.probe_after(kind))
+        self.pool.describe(query, deadline).await.inspect_err(|kind| self.probe_after(kind))
     }
 
     /// Waits until the domain drains or has stopped.
@@ -277,8 +276,8 @@ impl Core {
         }
         self.notify(Notice::End);
         self.pool.close();
-        if timeout(CLOSE_TIMEOUT, self.pool.connector().open().closed()).await.is_err() {
-            let open = self.pool.connector().open().number();
+        if timeout(CLOSE_TIMEOUT, self.pool.open().closed()).await.is_err() {
+            let open = self.pool.open().number();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
         self.record(Event::Stop);

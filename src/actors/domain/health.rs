@@ -72,8 +72,8 @@ impl Health {
             batches: core.batches.counts(),
             in_flight: core.in_flight(),
             last_probe: status.last_probe,
-            staleness: core.pool().connector().staleness_health(),
-            server_version: core.pool().connector().server_version(),
+            staleness: core.pool().staleness_health(),
+            server_version: core.pool().server_version(),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::workers::Workers;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::QueryError;
-use crate::pool::{Connect, PoolSetupError};
+use crate::pool::PoolSetupError;
 use crate::types::DomainName;
 
 /// Deaths within this time delay the next respawn.
@@ -158,7 +158,7 @@ impl Lifecycle {
     /// Waits until `new` is ready or down.
     async fn wait_ready(&self, new: &Instance) -> Result<(), QueryError> {
         let core = new.workers.core();
-        let limit = core.pool().connector().longest_connect() + core.config().timeouts.probe;
+        let limit = core.pool().longest_connect() + core.config().timeouts.probe;
         let mut status = core.status();
         let settled = status.wait_for(|now| now.state.serves() || matches!(now.state, State::Down { .. }));
         // The state says whether it is ready in time.

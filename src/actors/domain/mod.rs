@@ -9,6 +9,7 @@
 //!
 //! Other modules use a [`DomainHandle`], never an address. This module does not depend on flows, rules or HTTP.
 
+mod access;
 mod actor;
 mod core;
 mod handle;

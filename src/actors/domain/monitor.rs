@@ -14,7 +14,6 @@ use super::core::Core;
 use super::state::{Event, State};
 use super::workers::Workers;
 use crate::actors::backoff::Backoff;
-use crate::postgres::Probe;
 
 /// The pause between a failed probe and the one that confirms it.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -35,7 +34,7 @@ pub(super) async fn run(workers: Arc<Workers>) {
 
 async fn probe_loop(workers: &Workers) {
     let core = workers.core();
-    let mut probe = Probe::new(core.pool().clone());
+    let mut probe = core.pool().probe();
     let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
     loop {
         match probe.run().await {

@@ -142,6 +142,9 @@ fn refusal(error: &QueryError, query: &crate::diagnostics::Span) -> Diagnostic {
         QueryErrorKind::Column { .. } | QueryErrorKind::Parameter { .. } | QueryErrorKind::ParameterCount { .. } => {
             Diagnostic::error("unmappable-query", query, error.to_string())
         }
+        QueryErrorKind::Request { .. } | QueryErrorKind::Answer { .. } => {
+            Diagnostic::error("service-disagrees", query, error.to_string())
+        }
         QueryErrorKind::Unavailable { .. }
         | QueryErrorKind::Overloaded { .. }
         | QueryErrorKind::Timeout { .. }

@@ -8,7 +8,7 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, SessionAttrs, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAttrs, Timeouts, Tls,
 };
 use tributary::graph::Query;
 use tributary::postgres::{Connector, Pool, QueryState, Session};
@@ -99,6 +99,7 @@ fn config(server: &Server) -> DomainConfig {
         name: DomainName::parse("rows_db").expect("a name"),
         origin: Origin::Graph,
         connection: Connection {
+            protocol: Protocol::Postgres,
             hosts: vec![(server.host().to_owned(), server.port())],
             user: "postgres".to_owned(),
             password: Password::None,

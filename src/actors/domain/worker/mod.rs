@@ -26,12 +26,13 @@ use tokio::time::{Sleep, sleep_until};
 
 use self::connection::{Dispatch, Id, Key, NumberMap, Pending, Request, Statement};
 use self::scheduler::{Scheduler, Step, Supply};
+use super::access::{QueryState, Session};
 use super::core::{Core, InFlight, Notice, SlowPlace, unavailable};
 use super::state::State;
 use crate::flow::{QueryAnswer, QueryErrorKind};
 use crate::graph::Query;
 use crate::pool::{ConnectError, IDLE_TIMEOUT};
-use crate::postgres::{BatchOutcome, QueryState, Rows, Session};
+use crate::postgres::{BatchOutcome, Rows};
 use crate::types::Value;
 
 /// The state of a query that was not asked for this long is dropped when a new query comes.
@@ -127,7 +128,7 @@ impl Actor for DomainWorker {
 impl DomainWorker {
     /// Starts the worker `number` of `core` on this thread, which must be one of an actix system.
     pub(super) fn start_here(core: &Arc<Core>, number: usize) -> Addr<Self> {
-        let scheduler = Scheduler::new(core.config().timeouts.query);
+        let scheduler = Scheduler::new(core.config().timeouts.query, core.pool().depth());
         let (sessions, queries, running) = (NumberMap::default(), NumberMap::default(), NumberMap::default());
         let core = Arc::clone(core);
         Self { core, number, scheduler, sessions, queries, running, has_news: false, is_leaving: false }.start()
@@ -145,7 +146,7 @@ impl DomainWorker {
             Rc::strong_count(known) > 1 || now.saturating_duration_since(*asked) < REMEMBERED
         });
         self.scheduler.forget(|key| self.queries.contains_key(&key));
-        let state = Rc::new(QueryState::new(Arc::clone(query)));
+        let state = Rc::new(self.core.pool().state(Arc::clone(query)));
         self.queries.insert(key, (Rc::clone(&state), now));
         state
     }
@@ -215,7 +216,7 @@ impl DomainWorker {
             };
             let outcome = match asks.as_slice() {
                 [params] => Outcome::Single(session.query(&state, params, limit).await),
-                several => Outcome::Several(session.query_batch(&state, several).await),
+                several => Outcome::Several(session.query_batch(&state, several, limit).await),
             };
             (outcome, staleness)
         };
@@ -398,7 +399,7 @@ impl Handler<Fill> for DomainWorker {
             let mut outcome = Ok(());
             for made in filled {
                 match made {
-                    Ok(Some(lease)) => worker.hold(lease.into()),
+                    Ok(Some(lease)) => worker.hold(lease),
                     Ok(None) => drop(worker.scheduler.not_opened(true)),
                     Err(error) => {
                         drop(worker.scheduler.not_opened(true));

@@ -23,8 +23,6 @@ use super::latency::{Latency, is_quick, most_together, stall_limit};
 
 /// Statements of one coalescible query in flight on one connection.
 pub(super) const IN_FLIGHT: usize = 3;
-/// Statements in flight on one connection.
-const DEPTH: usize = 16;
 /// Where a statement would wait for longer than this behind others, another connection is opened.
 const PIPELINED: Duration = Duration::from_millis(2);
 /// Connections that are opened at once: each costs the server a process, and more work than it saves if the server is busy.
@@ -125,6 +123,8 @@ pub(super) struct Overdue<R> {
 pub(super) struct Scheduler<R> {
     /// A statement that may take longer than this needs a connection of its own.
     session_limit: Duration,
+    /// Statements in flight on one connection.
+    depth: usize,
     queue: VecDeque<Group<R>>,
     connections: Vec<Connection<R>>,
     opening: usize,
@@ -141,9 +141,10 @@ pub(super) struct Scheduler<R> {
 }
 
 impl<R: Request> Scheduler<R> {
-    pub(super) fn new(session_limit: Duration) -> Self {
+    pub(super) fn new(session_limit: Duration, depth: usize) -> Self {
         Self {
             session_limit,
+            depth,
             queue: VecDeque::new(),
             connections: Vec::new(),
             opening: 0,
@@ -270,7 +271,7 @@ impl<R: Request> Scheduler<R> {
     fn quick_way(&self, supply: Supply, now: Instant) -> Option<Way> {
         let mut backlog = None;
         for connection in self.connections.iter().filter(|connection| self.is_flowing(connection, now)) {
-            if connection.in_flight.len() < DEPTH {
+            if connection.in_flight.len() < self.depth {
                 return None;
             }
             backlog = backlog.max(Some(connection.backlog()));
@@ -286,7 +287,7 @@ impl<R: Request> Scheduler<R> {
     fn way(&self, group: &Group<R>, supply: Supply, now: Instant, reserved: Option<Id>) -> Way {
         let has_room = |connection: &Connection<R>| {
             Some(connection.id) != reserved
-                && connection.in_flight.len() < DEPTH
+                && connection.in_flight.len() < self.depth
                 && (group.dispatch != Dispatch::Together || connection.carried(group.key) < IN_FLIGHT)
         };
         let best = self

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use super::*;
 
 const LIMIT: Duration = ms(5_000);
+const DEPTH: usize = 16;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -44,7 +45,7 @@ fn plain(number: u32, now: Instant) -> Pending<Numbered> {
 
 /// A scheduler with one connection, for which the queries of `keys` have taken so long.
 fn warm(now: Instant, keys: &[(Key, Duration)]) -> (Scheduler<Numbered>, Id) {
-    let mut scheduler = Scheduler::new(LIMIT);
+    let mut scheduler = Scheduler::new(LIMIT, DEPTH);
     scheduler.usual.observe(ms(1));
     for (key, took) in keys {
         scheduler.latencies.entry(*key).or_default().observe(*took);
@@ -236,7 +237,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let (scheduler, now) = (Scheduler::new(LIMIT), Instant::now());
+        let (scheduler, now) = (Scheduler::new(LIMIT, DEPTH), Instant::now());
         let (asked, sent, back) = (HashMap::new(), HashMap::new(), HashMap::new());
         Self {
             scheduler,

@@ -1,0 +1,210 @@
+//! One connection of HTTP/1.1, which has one request in flight at a time.
+//!
+//! An answer is read up to a bound. A connection whose answer was not read to its end is not used again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::time::timeout;
+
+use super::connect::Connector;
+use super::contract::Description;
+use super::status::refused_token;
+use crate::flow::QueryErrorKind;
+use crate::pool::{Birth, ConnectError, Connected, with_causes};
+
+/// The longest answer that is read, in bytes.
+const MOST_BYTES: usize = 64 << 20;
+/// The longest description of nodes that is read, in bytes.
+const MOST_DESCRIBED: usize = 4 << 20;
+
+/// One connection.
+pub struct HttpConnection {
+    /// Taken while a request is in flight. It does not come back if the answer is not read to its end.
+    sender: Mutex<Option<SendRequest<Full<Bytes>>>>,
+    /// Whether a request is in flight.
+    is_busy: AtomicBool,
+    /// Whether a request has been answered.
+    is_used: AtomicBool,
+    /// The headers of every request.
+    headers: HeaderMap,
+    connector: Connector,
+    birth: Birth,
+}
+
+/// What is sent.
+pub(super) struct Outgoing {
+    pub(super) method: Method,
+    /// Path and query, without the base of the service.
+    pub(super) target: String,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// JSON.
+    pub(super) body: Option<Vec<u8>>,
+    /// Whether it may be sent again.
+    pub(super) is_idempotent: bool,
+}
+
+impl Outgoing {
+    /// `GET` of what describes the nodes.
+    pub(super) fn describe() -> Self {
+        Self { method: Method::GET, target: "/".to_owned(), headers: Vec::new(), body: None, is_idempotent: true }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The request was not sent, or may be sent again.
+    NotSent(String),
+    /// The connection broke after the request was sent.
+    Broken(String),
+    /// The answer is longer than it may be.
+    TooLong,
+}
+
+impl From<Failure> for QueryErrorKind {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotSent(detail) => Self::ConnectionLost { sent: false, detail },
+            Failure::Broken(detail) => Self::ConnectionLost { sent: true, detail },
+            Failure::TooLong => {
+                let reason = format!("is longer than {} MiB", MOST_BYTES >> 20);
+                Self::Answer { place: "/".to_owned(), reason }
+            }
+        }
+    }
+}
+
+impl HttpConnection {
+    pub(super) fn new(sender: SendRequest<Full<Bytes>>, headers: HeaderMap, connector: Connector) -> Self {
+        let (is_busy, is_used) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { sender: Mutex::new(Some(sender)), is_busy, is_used, headers, connector, birth: Birth::now() }
+    }
+
+    /// Makes the connections of its service.
+    pub(super) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Whether another request may be sent, or one is in flight.
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_busy() || !self.is_closed()
+    }
+
+    /// Whether a request is in flight.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_busy.load(Ordering::Relaxed)
+    }
+
+    fn sender(&self) -> std::sync::MutexGuard<'_, Option<SendRequest<Full<Bytes>>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a request and reads its whole answer.
+    pub(super) async fn exchange(&self, outgoing: Outgoing) -> Result<Response<Bytes>, Failure> {
+        self.exchange_within(outgoing, MOST_BYTES).await
+    }
+
+    async fn exchange_within(&self, outgoing: Outgoing, most_bytes: usize) -> Result<Response<Bytes>, Failure> {
+        let closed = || Failure::NotSent("the service closed the connection".to_owned());
+        let mut sender = self.sender().take().ok_or_else(closed)?;
+        self.is_busy.store(true, Ordering::Relaxed);
+        let outcome = self.send(&mut sender, outgoing, most_bytes).await;
+        self.is_busy.store(false, Ordering::Relaxed);
+        if outcome.is_ok() {
+            self.is_used.store(true, Ordering::Relaxed);
+            *self.sender() = Some(sender);
+        }
+        outcome
+    }
+
+    async fn send(
+        &self,
+        sender: &mut SendRequest<Full<Bytes>>,
+        outgoing: Outgoing,
+        most_bytes: usize,
+    ) -> Result<Response<Bytes>, Failure> {
+        let is_idempotent = outgoing.is_idempotent;
+        let request = self.request(outgoing)?;
+        // A service closes connections that it finds idle for too long, and may do so just now.
+        sender.ready().await.map_err(|error| Failure::NotSent(with_causes(&error)))?;
+        let answer: Response<Incoming> = sender.send_request(request).await.map_err(|error| {
+            let may_be_late = self.is_used.load(Ordering::Relaxed) && is_idempotent && error.is_incomplete_message();
+            let detail = with_causes(&error);
+            if error.is_canceled() || may_be_late { Failure::NotSent(detail) } else { Failure::Broken(detail) }
+        })?;
+        let (parts, body) = answer.into_parts();
+        match Limited::new(body, most_bytes).collect().await {
+            Ok(body) => Ok(Response::from_parts(parts, body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLong),
+            Err(error) => Err(Failure::Broken(with_causes(&*error))),
+        }
+    }
+
+    fn request(&self, outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::new(Full::from(outgoing.body.unwrap_or_default()));
+        let target = format!("{}{}", self.connector.base(), outgoing.target);
+        *request.uri_mut() = target.parse().map_err(|_| Failure::NotSent("the path is not valid".to_owned()))?;
+        *request.headers_mut() = self.headers.clone();
+        if outgoing.method != Method::GET {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        request.headers_mut().extend(outgoing.headers);
+        *request.method_mut() = outgoing.method;
+        Ok(request)
+    }
+
+    /// Asks the service what its nodes are, and stores the answer. A service that does not speak the contract describes none.
+    pub(super) async fn describe(&self) -> Result<(), ConnectError> {
+        let answer = match self.exchange_within(Outgoing::describe(), MOST_DESCRIBED).await {
+            Ok(answer) => answer,
+            Err(Failure::TooLong) => {
+                self.connector.describe(None);
+                return Ok(());
+            }
+            Err(Failure::NotSent(why) | Failure::Broken(why)) => return Err(ConnectError::Unreachable { why }),
+        };
+        match answer.status() {
+            StatusCode::UNAUTHORIZED => Err(ConnectError::Refused { why: refused_token(answer.status()) }),
+            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+                let why = format!("the service answers with status {}", status.as_u16());
+                Err(ConnectError::NotAccepting { why })
+            }
+            status => {
+                let described = status.is_success().then(|| serde_json::from_slice::<Description>(answer.body()).ok());
+                self.connector.describe(described.flatten());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Connected for HttpConnection {
+    fn birth(&self) -> Birth {
+        self.birth
+    }
+
+    fn is_closed(&self) -> bool {
+        self.sender().as_ref().is_none_or(SendRequest::is_closed)
+    }
+
+    async fn check(&mut self, limit: Duration) -> Result<Duration, ConnectError> {
+        let sent = Instant::now();
+        match timeout(limit, self.describe()).await {
+            Ok(outcome) => outcome.map(|()| sent.elapsed()),
+            Err(_) => Err(ConnectError::timed_out(limit)),
+        }
+    }
+}
+
+impl std::fmt::Debug for HttpConnection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpConnection").field("is_busy", &self.is_busy).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,333 @@
+//! The messages of the contract by which a service answers for a domain, as both sides read and write them.
+//!
+//! `GET /` describes the nodes ([`Description`]). `POST /{node}` has [`Asks`], and its answer is [`Answers`]. Types have the names
+//! that graphs give them. Decimals and integers may be written as text, so that no language loses a digit.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
+
+use crate::flow::QueryErrorKind;
+use crate::graph;
+use crate::types::{FieldName, Record, Type, Value};
+
+/// What a service answers to `GET /`: the nodes for which it answers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Description {
+    /// Changes whenever anything else in this description changes. Each answer repeats it.
+    pub version: String,
+    /// The nodes by name.
+    pub nodes: BTreeMap<String, NodeDescription>,
+}
+
+/// What a node takes and gives.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeDescription {
+    /// The types of its parameters, in order.
+    pub params: Vec<TypeName>,
+    /// The columns of its rows. Each row has exactly these.
+    pub columns: Vec<Column>,
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type. Null is a value of every type.
+    pub r#type: TypeName,
+}
+
+/// A type by its name: `any`, `boolean`, `integer`, `decimal`, `text`, `date`, `timestamp`, or `list of` one of these.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeName(pub Type);
+
+/// The body of `POST /{node}`.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Asks {
+    /// The parameters of each ask.
+    #[schemars(length(min = 1))]
+    pub asks: Vec<Vec<Json>>,
+    /// After this nobody waits for the answer any more, in milliseconds.
+    pub timeout_ms: u64,
+    /// The rows that the node takes of each ask. Of more, one is enough to show that there are too many.
+    pub max_rows: usize,
+}
+
+/// The answer to [`Asks`].
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Answers {
+    /// The version of the description by which this answer was made.
+    pub version: String,
+    /// The node that was asked.
+    pub node: String,
+    /// One for each ask, in the order of the asks.
+    pub answers: Vec<Answer>,
+}
+
+/// The answer to one ask: its rows, or the error instead of them.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    /// The rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Vec<Row>>,
+    /// Why there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+}
+
+/// Why an ask has no rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `domain_unavailable`, `domain_overloaded`, `timeout`, `connection_lost`, `query_aborted`, `query_failed`,
+    /// `unmappable_column`, `bad_parameter`, `request_failed` or `bad_answer`.
+    pub code: String,
+    /// What happened, without values.
+    pub detail: String,
+    /// The SQLSTATE of a database's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// When a retry may succeed, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What in an answer is not as the contract says. Neither text repeats a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where: a JSON pointer into the answer.
+    pub place: String,
+    /// What it is: "is not JSON", "has no column `score`".
+    pub reason: String,
+}
+
+impl Misfit {
+    pub(super) fn new(place: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { place: place.into(), reason: reason.into() }
+    }
+}
+
+impl Answers {
+    /// Reads the rows of each ask.
+    ///
+    /// # Errors
+    /// The first [`Misfit`]: the rows of another node, another number of answers, or a row that the description does not allow.
+    pub(super) fn read(
+        self,
+        node: &str,
+        asks: usize,
+        described: &NodeDescription,
+    ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, Misfit> {
+        if self.node != node {
+            return Err(Misfit::new("/node", "names another node than the one that was asked"));
+        }
+        if self.answers.len() != asks {
+            return Err(Misfit::new("/answers", format!("has {} answers to {asks} asks", self.answers.len())));
+        }
+        let names: Arc<[FieldName]> =
+            described.columns.iter().map(|column| FieldName::from(column.name.as_str())).collect();
+        let answers = self.answers.into_iter().enumerate();
+        answers.map(|(at, answer)| answer.read(at, described, &names)).collect()
+    }
+}
+
+impl Answer {
+    fn read(
+        self,
+        at: usize,
+        described: &NodeDescription,
+        names: &Arc<[FieldName]>,
+    ) -> Result<Result<Vec<Value>, QueryErrorKind>, Misfit> {
+        let rows = match (self.rows, self.error) {
+            (Some(rows), None) => rows,
+            (None, Some(problem)) => return Ok(Err(problem.into_kind())),
+            _ => return Err(Misfit::new(format!("/answers/{at}"), "has neither rows nor an error, or both")),
+        };
+        let read = |(number, row): (usize, Row)| {
+            let values = row.values(&described.columns);
+            let values = values
+                .map_err(|misfit| Misfit::new(format!("/answers/{at}/rows/{number}{}", misfit.place), misfit.reason))?;
+            Ok(Value::Map(Arc::new(Record::new(Arc::clone(names), values))))
+        };
+        rows.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Ok)
+    }
+}
+
+/// A row: its columns by name, duplicates included, so that none is dropped unseen.
+#[derive(Debug)]
+pub struct Row(Vec<(String, Json)>);
+
+impl Row {
+    /// The row of `record`, with its decimals as text.
+    pub fn of(record: &Record) -> Self {
+        Self(record.iter().map(|(name, value)| (name.to_string(), write(value))).collect())
+    }
+
+    fn values(self, columns: &[Column]) -> Result<Vec<Value>, Misfit> {
+        let Self(mut fields) = self;
+        let column = |(at, column): (usize, &Column)| {
+            // Most services keep the order of the description.
+            let found = match fields.get(at) {
+                Some((name, _)) if *name == column.name => Some(at),
+                _ => fields.iter().position(|(name, _)| *name == column.name),
+            };
+            let Some((_, json)) = found.and_then(|at| fields.get_mut(at)) else {
+                return Err(Misfit::new("", format!("has no column `{}`", column.name)));
+            };
+            column.r#type.0.read(json).map_err(|reason| Misfit::new(format!("/{}", column.name), reason))
+        };
+        let values = columns.iter().enumerate().map(column).collect::<Result<Vec<Value>, _>>()?;
+        if fields.len() == columns.len() {
+            Ok(values)
+        } else {
+            Err(Misfit::new("", format!("has {} members, and the node has {} columns", fields.len(), columns.len())))
+        }
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Row;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row: an object of columns")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
+                let mut fields = Vec::with_capacity(map.size_hint().unwrap_or(8));
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Row(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl JsonSchema for Row {
+    fn schema_name() -> Cow<'static, str> {
+        "Row".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "description": "The columns of a row, by name.", "type": "object" })
+    }
+}
+
+/// A value as the messages have it: decimals are text, all others as in the answers of flows.
+pub fn write(value: &Value) -> Json {
+    match value {
+        Value::Decimal(decimal) => Json::String(decimal.to_string()),
+        Value::List(items) => Json::Array(items.iter().map(write).collect()),
+        other => serde_json::to_value(other).unwrap_or_default(),
+    }
+}
+
+impl Problem {
+    /// The problem of a query that failed in this way. It has no message of a database.
+    pub fn of(kind: &QueryErrorKind) -> Self {
+        let retry_after = match kind {
+            QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
+                Some(*retry_after)
+            }
+            _ => None,
+        };
+        Self {
+            code: kind.code().to_owned(),
+            detail: kind.to_string(),
+            sqlstate: kind.sqlstate().map(str::to_owned),
+            retry_after_ms: retry_after.map(|after| u64::try_from(after.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// What it means for the query that was asked.
+    pub(super) fn into_kind(self) -> QueryErrorKind {
+        let Self { code, detail, sqlstate, retry_after_ms } = self;
+        let retry_after = retry_after_ms.map_or(crate::pool::RETRY_AFTER, Duration::from_millis);
+        let sqlstate = sqlstate.unwrap_or_else(|| "XX000".to_owned());
+        match code.as_str() {
+            "domain_unavailable" => QueryErrorKind::Unavailable { why: detail, retry_after },
+            "domain_overloaded" => QueryErrorKind::Overloaded { retry_after },
+            "timeout" => QueryErrorKind::Timeout { after: Duration::ZERO },
+            "connection_lost" => QueryErrorKind::ConnectionLost { sent: true, detail },
+            "query_aborted" => QueryErrorKind::Aborted { sqlstate, detail },
+            "query_failed" => QueryErrorKind::Sql { sqlstate, detail },
+            _ => QueryErrorKind::Request { why: format!("the service reports `{code}`: {detail}") },
+        }
+    }
+}
+
+impl NodeDescription {
+    /// What the database says of a query; `None` where a type has no mapping.
+    pub fn of(description: &graph::Description) -> Option<Self> {
+        let name = |ty: &graph::ColumnType| ty.ty.clone().map(TypeName);
+        let columns = description.columns.iter();
+        Some(Self {
+            params: description.params.iter().map(name).collect::<Option<_>>()?,
+            columns: columns
+                .map(|column| Some(Column { name: column.name.clone(), r#type: name(&column.ty)? }))
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    /// The same as a database would say it.
+    pub(super) fn to_graph(&self) -> graph::Description {
+        let ty = |TypeName(ty): &TypeName| graph::ColumnType { name: ty.to_string(), ty: Some(ty.clone()) };
+        let columns = self.columns.iter();
+        graph::Description {
+            params: self.params.iter().map(ty).collect(),
+            columns: columns
+                .map(|column| graph::Column { name: column.name.clone(), ty: ty(&column.r#type) })
+                .collect(),
+        }
+    }
+}
+
+impl Serialize for TypeName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for TypeName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Type::named(&name).map(Self).ok_or_else(|| D::Error::custom("this is not the name of a type"))
+    }
+}
+
+impl JsonSchema for TypeName {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "TypeName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^(list of )*(any|boolean|integer|decimal|text|date|timestamp)$" })
+    }
+}

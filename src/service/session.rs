@@ -1,0 +1,156 @@
+//! One connection of a pool while a thread uses it: queries of a node become one request.
+//!
+//! A session whose request has no complete answer does not return to the pool: its connection is closed, by which the service
+//! notices that nobody waits any more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hyper::Method;
+
+use super::connect::Connector;
+use super::connection::Outgoing;
+use super::contract::{Answers, Asks, Description, Misfit, write};
+use super::status;
+use crate::flow::QueryErrorKind;
+use crate::graph::{self, Query};
+use crate::pool::{Connected, Lease, Object, Shared, discard};
+use crate::types::Value;
+
+/// A connection that one thread uses.
+#[derive(Debug)]
+pub struct Session {
+    connection: Option<Object<Connector>>,
+    pool: Arc<Shared<Connector>>,
+    epoch: u64,
+    /// When the connection becomes too old for further requests.
+    expiry: Instant,
+}
+
+impl From<Lease<Connector>> for Session {
+    fn from(Lease { connection, pool }: Lease<Connector>) -> Self {
+        let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.birth().at));
+        Self { connection: Some(connection), pool, epoch, expiry }
+    }
+}
+
+impl From<Misfit> for QueryErrorKind {
+    fn from(Misfit { place, reason }: Misfit) -> Self {
+        Self::Answer { place, reason }
+    }
+}
+
+impl Session {
+    /// Whether further requests may be sent at `now`: the connection is open, not too old, and of the current epoch.
+    pub fn is_usable(&self, now: Instant) -> bool {
+        let is_open = self.connection.as_ref().is_some_and(|connection| connection.is_usable());
+        is_open && self.epoch == self.pool.epoch() && now < self.expiry
+    }
+
+    /// Checks by a round trip that the service answers.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind::Timeout`] without an answer within the probe timeout.
+    pub async fn verify(&self) -> Result<(), QueryErrorKind> {
+        let limit = self.pool.limits.probe;
+        let checked = async { self.connection()?.describe().await.map_err(|error| error.into_query_error()) };
+        tokio::time::timeout(limit, checked).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
+    }
+
+    /// What the service says of the node of `query`.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`], such as that it has no such node.
+    pub async fn describe(&self, query: &Query) -> Result<graph::Description, QueryErrorKind> {
+        let connection = self.connection()?;
+        connection.describe().await.map_err(|error| error.into_query_error())?;
+        let description = connection.connector().description();
+        let node = description.as_ref().and_then(|description| description.nodes.get(query.node().as_str()));
+        Ok(node.ok_or_else(|| unknown_node(description.as_deref(), query))?.to_graph())
+    }
+
+    /// Asks the node of `query` once for each set of parameters, in one request. At most one row more than the node takes is asked
+    /// for.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`] for all of them. The caller has to enforce `limit`.
+    pub async fn query(
+        &self,
+        query: &Query,
+        parameter_sets: &[Arc<[Value]>],
+        limit: Duration,
+    ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, QueryErrorKind> {
+        let connection = self.connection()?;
+        let described = match connection.connector().description() {
+            Some(description) => description,
+            None => self.described(query).await?,
+        };
+        let asks = Asks {
+            asks: parameter_sets.iter().map(|params| params.iter().map(write).collect()).collect(),
+            timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+            max_rows: query.max_rows(),
+        };
+        let body = serde_json::to_vec(&asks).map_err(|error| QueryErrorKind::Request { why: error.to_string() })?;
+        let outgoing = Outgoing {
+            method: Method::POST,
+            target: format!("/{}", query.node()),
+            headers: Vec::new(),
+            body: Some(body),
+            is_idempotent: true,
+        };
+        let answer = connection.exchange(outgoing).await?;
+        if let Some(kind) = status::error(answer.status(), answer.headers(), limit) {
+            return Err(kind);
+        }
+        let answers: Answers = serde_json::from_slice(answer.body()).map_err(|error| not_the_contract(&error))?;
+        let described = if answers.version == described.version { described } else { self.described(query).await? };
+        if answers.version != described.version {
+            let detail = "the service has changed since the query was asked".to_owned();
+            return Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
+        }
+        let node = query.node().as_str();
+        let Some(columns) = described.nodes.get(node) else { return Err(unknown_node(Some(&*described), query)) };
+        Ok(answers.read(node, parameter_sets.len(), columns)?)
+    }
+
+    /// Asks the service for its description.
+    async fn described(&self, query: &Query) -> Result<Arc<Description>, QueryErrorKind> {
+        let connection = self.connection()?;
+        connection.describe().await.map_err(|error| error.into_query_error())?;
+        connection.connector().description().ok_or_else(|| unknown_node(None, query))
+    }
+
+    fn connection(&self) -> Result<&Object<Connector>, QueryErrorKind> {
+        // Only `drop` takes the connection.
+        let closed = || QueryErrorKind::ConnectionLost { sent: false, detail: "the session has ended".to_owned() };
+        self.connection.as_ref().ok_or_else(closed)
+    }
+}
+
+fn unknown_node(description: Option<&Description>, query: &Query) -> QueryErrorKind {
+    let why = match description {
+        Some(_) => format!("the service has no node `{}`", query.node()),
+        None => "the service does not describe its nodes: its `GET /` is not that of the contract".to_owned(),
+    };
+    QueryErrorKind::Request { why }
+}
+
+/// The error of an answer that is not JSON, or has other members. serde's message may repeat a value, so only its place is kept.
+fn not_the_contract(error: &serde_json::Error) -> QueryErrorKind {
+    let (line, column) = (error.line(), error.column());
+    let reason = match error.classify() {
+        serde_json::error::Category::Data => format!("is not as the contract says at line {line}, column {column}"),
+        _ => format!("is not JSON at line {line}, column {column}, or ends too early"),
+    };
+    QueryErrorKind::Answer { place: "/".to_owned(), reason }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let is_outdated = self.epoch != self.pool.epoch() || Instant::now() >= self.expiry;
+        if is_outdated || connection.is_busy() || connection.is_closed() {
+            discard(connection);
+        }
+    }
+}
