@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Right;
 use crate::http::batch::Shard;
+use crate::types::DomainName;
 
 /// One decision from many PostgreSQL databases.
 #[derive(Debug, Parser)]
@@ -34,6 +35,8 @@ Exit codes:
 pub enum Command {
     /// Serve the flows over HTTP, on your own databases.
     Serve(Serve),
+    /// Answer for the nodes of one domain over HTTP, for services that decide (config/README.md, "Domains that are services").
+    Domain(Domain),
     /// Serve the shipped purchasing flow on a private PostgreSQL server with sample data.
     Demo(Demo),
     /// Check graph, rules and configuration; with --db also against the databases.
@@ -100,6 +103,17 @@ pub struct Serve {
     /// The address to listen at, such as 0.0.0.0:8080; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<SocketAddr>,
+}
+
+/// `tributary domain`.
+#[derive(Debug, Args)]
+pub struct Domain {
+    /// The domain, as the graph names it.
+    #[arg(value_name = "DOMAIN", value_parser = DomainName::parse)]
+    pub domain: DomainName,
+    /// How to serve it.
+    #[command(flatten)]
+    pub serve: Serve,
 }
 
 /// `tributary demo`.
@@ -293,6 +307,8 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+    /// The contract by which a service answers for a domain, as an OpenAPI document.
+    Contract,
     /// The table of `records: { to: table }`, as SQL.
     Records,
 }

@@ -14,8 +14,8 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{
-    Admin, AdminSide, Console, Gate, HeadLimits, Release, Releases, RequestSettings, Service, Settings, Shared,
-    Stopping,
+    Admin, AdminSide, Console, Gate, HeadLimits, Nodes, NodesOf, Release, Releases, RequestSettings, Service, Settings,
+    Shared, Stopping,
 };
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
@@ -44,7 +44,7 @@ pub enum CoreError {
 /// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
 pub(super) fn release(
     config: &Config,
-    flows: Vec<Flow>,
+    (flows, nodes): (Vec<Flow>, Option<NodesOf>),
     domains: &DomainSet,
     metrics: &Metrics,
 ) -> Result<Release, UnknownDomain> {
@@ -54,14 +54,17 @@ pub(super) fn release(
     let bound = flows.into_iter().zip(counters).map(|(flow, metrics)| BoundFlow::bind(flow, &handles, &rules, metrics));
     let bound = bound.collect::<Result<Vec<_>, _>>()?;
     // Those that drain because nothing names them any more are no part of what is served.
-    handles.retain(|name, _| bound.iter().any(|flow| flow.uses(name)));
+    let answers_for = |name: &DomainName| nodes.as_ref().is_some_and(|nodes| nodes.domain == *name);
+    handles.retain(|name, _| answers_for(name) || bound.iter().any(|flow| flow.uses(name)));
+    let nodes = nodes.and_then(|nodes| Some((handles.get(&nodes.domain)?.clone(), nodes)));
+    let nodes = nodes.map(|(handle, nodes)| Nodes::new(nodes, handle));
     let settings = Settings {
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,
         batch_window: config.http.batch_window,
         time_zone: config.time_zone.clone(),
     };
-    Ok(Release::new(settings, bound, handles))
+    Ok(Release::new(settings, bound, handles).with_nodes(nodes))
 }
 
 /// The living part of the service.
@@ -86,11 +89,11 @@ impl Core {
     /// # Errors
     /// [`CoreError`].
     pub fn start(project: Project) -> Result<Self, CoreError> {
-        let Project { config, flows, domains, access, records } = project;
+        let Project { config, flows, nodes, domains, access, records } = project;
         let recorder = Recorder::start(&config.records, records.as_ref())?;
         let domains = DomainSet::start(domains)?;
         let metrics = Metrics::new()?;
-        let release = release(&config, flows, &domains, &metrics)?;
+        let release = release(&config, (flows, nodes), &domains, &metrics)?;
         let admission = Admission::new(config.http.max_in_flight);
         let (releases, gate) = (Releases::new(release), Gate::new(access));
         let stopping = Stopping::default();

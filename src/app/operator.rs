@@ -91,7 +91,7 @@ impl Operator {
             })
             .collect();
         let needs_restart = self.started.needs_restart(&project.config);
-        let release = core::release(&project.config, project.flows, &self.domains, &self.metrics)
+        let release = core::release(&project.config, (project.flows, project.nodes), &self.domains, &self.metrics)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
         let before = self.releases.publish(release);
         let names = before.flows().into_iter().map(|flow| flow.flow().name.clone());

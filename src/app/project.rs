@@ -8,7 +8,7 @@ use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
 use crate::grl;
-use crate::http::{Certificate, RESERVED_ENDINGS, is_reserved};
+use crate::http::{Certificate, NodesOf, RESERVED_ENDINGS, is_reserved};
 use crate::types::DomainName;
 
 /// Which files to read, and what the command line says over them.
@@ -22,6 +22,8 @@ pub struct Sources {
     pub env: Env,
     /// A file of variables for those that `env` does not set; read anew each time, where it is there.
     pub env_file: Option<PathBuf>,
+    /// The domain that `tributary domain` answers for, without the flows.
+    pub domain: Option<DomainName>,
 }
 
 impl Sources {
@@ -46,6 +48,8 @@ pub struct Project {
     pub config: Config,
     /// The compiled flows.
     pub flows: Vec<Flow>,
+    /// The nodes that are answered for, in place of the flows.
+    pub nodes: Option<NodesOf>,
     /// The database of each domain the flows name.
     pub domains: Vec<DomainConfig>,
     /// Who may ask, where that is bounded.
@@ -66,13 +70,15 @@ impl Project {
             return Err(found);
         };
         refuse_reserved_paths(&flows, &mut found);
-        let domains = domains(&config, &flows, &mut found);
+        let nodes = sources.domain.as_ref().and_then(|domain| nodes(domain, &flows, &mut found));
+        let domains = domains(&config, &flows, sources.domain.as_ref(), &mut found);
         let access = access(&config, &flows, &mut found);
-        let records = records(&config, &mut found);
+        let records = records(&config, &mut found).filter(|_| sources.domain.is_none());
+        let flows = if sources.domain.is_some() { Vec::new() } else { flows };
         if let Some(Err(error)) = config.http.tls.as_ref().map(Certificate::read) {
             found.push(Diagnostic::error("bad-certificate", Place::File("http.tls".to_owned()), error.to_string()));
         }
-        found.into_result(Self { config, flows, domains, access, records })
+        found.into_result(Self { config, flows, nodes, domains, access, records })
     }
 
     /// Leaves only the flow of this name, or the only one there is, and the domains that it asks; without connections that are
@@ -192,19 +198,46 @@ fn access(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Option<Ac
     Some(access)
 }
 
-/// The configuration of each domain that any flow names; each asked for once, at the place that names it first.
-fn domains(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Vec<DomainConfig> {
+/// The nodes of `domain`.
+fn nodes(domain: &DomainName, flows: &[Flow], found: &mut Diagnostics) -> Option<NodesOf> {
+    let mut refuse = |code, message: String, help: &str| {
+        found.push(Diagnostic::error(code, Place::Argument("DOMAIN".to_owned()), message).help(help));
+        None
+    };
+    let nodes = match NodesOf::find(domain, flows) {
+        Ok(nodes) => nodes,
+        Err(node) => {
+            let message = format!("two flows have a node `{node}` that asks `{domain}` in different ways");
+            return refuse("ambiguous-node", message, "rename one of them, or name the file of one flow with --graph");
+        }
+    };
+    if let Some(node) = nodes.names().find(|node| is_reserved(node)) {
+        let message = format!("the node `{node}` cannot be served: the service itself answers at `/{node}`");
+        return refuse("reserved-path", message, "rename the node");
+    }
+    if nodes.names().next().is_none() {
+        return refuse("unknown-domain", format!("no node asks the domain `{domain}`"), "name a domain of the graph");
+    }
+    Some(nodes)
+}
+
+/// The configuration of each domain that any flow names, or only of one; each asked for once, at the place that names it first.
+fn domains(config: &Config, flows: &[Flow], only: Option<&DomainName>, found: &mut Diagnostics) -> Vec<DomainConfig> {
     let mut named: BTreeMap<&DomainName, &Span> = BTreeMap::new();
     let mut inline = BTreeMap::new();
     for flow in flows {
         inline.extend(flow.connections.iter().map(|(name, connection)| (name, connection)));
         for node in &flow.nodes {
-            if let Work::Query(query) = &node.work {
+            if let Work::Query(query) = &node.work
+                && only.is_none_or(|only| *only == query.domain)
+            {
                 named.entry(&query.domain).or_insert(&node.span);
             }
         }
     }
-    found.extend(config.domain_warnings(named.keys().copied()));
+    if only.is_none() {
+        found.extend(config.domain_warnings(named.keys().copied()));
+    }
     let mut domains = Vec::new();
     for (name, span) in named {
         match inline.get(name) {

@@ -269,13 +269,7 @@ impl FlowError {
             Self::Overloaded { retry_after } | Self::Rules { source: RulesError::Overloaded { retry_after }, .. } => {
                 Some(*retry_after)
             }
-            Self::Query { source, .. } => match &source.kind {
-                QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
-                    Some(*retry_after)
-                }
-                QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Aborted { .. } => Some(Duration::from_secs(1)),
-                _ => None,
-            },
+            Self::Query { source, .. } => source.kind.retry_after(),
             _ => None,
         }
     }

@@ -195,6 +195,27 @@ impl QueryErrorKind {
         }
     }
 
+    /// When a retry may succeed, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } | Self::Overloaded { retry_after } => Some(*retry_after),
+            Self::ConnectionLost { .. } | Self::Aborted { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    /// Whether the domain could not be asked, which says nothing about the query.
+    pub fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. }
+                | Self::Overloaded { .. }
+                | Self::Timeout { .. }
+                | Self::ConnectionLost { .. }
+                | Self::Aborted { .. }
+        )
+    }
+
     /// Whether the same query may succeed if it is asked again at once: nothing was sent, or the database gave it up for a
     /// reason that passes.
     pub fn is_retryable(&self) -> bool {

@@ -43,6 +43,11 @@ impl Query {
         self.coalescing
     }
 
+    /// Whether `other` asks the same in the same way.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.text == other.text && self.coalescing == other.coalescing && self.max_rows == other.max_rows
+    }
+
     /// The most rows that its node takes.
     pub fn max_rows(&self) -> usize {
         self.max_rows

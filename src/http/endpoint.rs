@@ -46,6 +46,8 @@ pub(super) struct Operation {
     pub(super) access: Access,
     /// The parameters of its path and query string.
     pub(super) parameters: &'static [Parameter],
+    /// The schema of the body of the request, which is JSON.
+    pub(super) body: Option<SchemaOf>,
     /// The statuses other than those of problems, with their meaning.
     pub(super) statuses: &'static [(u16, &'static str)],
     /// Headers of the response that have one value.
@@ -89,6 +91,8 @@ pub(super) enum Values {
     Flow,
     /// In the path: the name of a domain.
     Domain,
+    /// In the path: the name of a node.
+    Node,
 }
 
 /// Makes the schema of a body.
@@ -106,6 +110,7 @@ impl Operation {
         summary: "",
         access: Access::Open,
         parameters: &[],
+        body: None,
         statuses: &[(200, "The answer")],
         headers: &[],
         content: &[],

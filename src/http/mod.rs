@@ -13,6 +13,7 @@ mod endpoint;
 mod gate;
 mod handlers;
 mod middleware;
+mod nodes;
 pub mod openapi;
 mod operations;
 mod problem;
@@ -27,11 +28,17 @@ pub use connection::{Acceptor, ClientTimeouts, share_client, track_request};
 pub use console::Console;
 pub use gate::{AdminSide, Asker, Gate};
 pub use middleware::{HeadLimits, RequestSettings, limit_head, tag_request};
+pub use nodes::{Nodes, NodesOf};
 pub use operations::{Admin, AdminKey, OperationError, Operations, Reloaded, Version};
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request::{DECISION_ID, GRAPH_VERSION, Label, RULES_VERSION};
+<<<<<<< HEAD
 pub use routes::{RESERVED_ENDINGS, configure, document, is_reserved};
 pub use service::{Service, Shared, Stopping};
+=======
+pub use routes::{RESERVED_ENDINGS, configure, document, document_of_domain, is_reserved};
+pub use service::{Service, Shared};
+>>>>>>> 85abc37 (Answer for the nodes of one domain by a contract over HTTP)
 pub use span::RequestSpan;
 pub use tls::{Certificate, TlsError};

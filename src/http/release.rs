@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
 
+use super::nodes::Nodes;
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
 use crate::graph::{Catalog, Description, Flow};
@@ -31,6 +32,8 @@ pub struct Release {
     /// By path.
     flows: HashMap<String, Arc<BoundFlow>>,
     domains: BTreeMap<DomainName, DomainHandle>,
+    /// The nodes for which `tributary domain` answers.
+    nodes: Option<Arc<Nodes>>,
     /// Made on first use. Tables that change during a release are described again after the next reload.
     typed: RwLock<HashMap<FlowName, Arc<TypedFlow>>>,
 }
@@ -63,7 +66,18 @@ impl Release {
         domains: BTreeMap<DomainName, DomainHandle>,
     ) -> Self {
         let flows = flows.into_iter().map(|flow| (flow.flow().path.clone(), Arc::new(flow))).collect();
-        Self { settings, flows, domains, typed: RwLock::default() }
+        Self { settings, flows, domains, nodes: None, typed: RwLock::default() }
+    }
+
+    /// The same, which also answers for these nodes.
+    #[must_use]
+    pub fn with_nodes(self, nodes: Option<Nodes>) -> Self {
+        Self { nodes: nodes.map(Arc::new), ..self }
+    }
+
+    /// The nodes for which it answers.
+    pub(super) fn nodes(&self) -> Option<&Arc<Nodes>> {
+        self.nodes.as_ref()
     }
 
     /// How its decisions are made.

@@ -6,7 +6,7 @@ use actix_web::web;
 
 use super::console;
 use super::endpoint::Endpoint;
-use super::handlers::{admin, flows, graph, health, metrics, openapi, path};
+use super::handlers::{admin, flows, graph, health, metrics, nodes, openapi, path};
 use super::middleware::RequestSettings;
 use super::openapi::Contract;
 use super::problem::Problem;
@@ -26,14 +26,26 @@ const ENDPOINTS: &[Endpoint] = &[
     metrics::SCRAPE,
 ];
 
-/// The endpoints of the console.
-const CONSOLE: &[Endpoint] = &[
-    console::assets::PAGE,
-    console::assets::PART,
-    console::flows::ONE,
-    console::record::TEST,
-    console::events::STREAM,
+/// The endpoints of `tributary domain`.
+const OF_DOMAIN: &[Endpoint] = &[
+    nodes::DESCRIBE,
+    health::LIVE,
+    health::READY,
+    health::ALL,
+    health::ONE,
+    openapi::CONTRACT,
+    admin::RESTART,
+    admin::RELOAD,
+    metrics::SCRAPE,
+    nodes::ASK,
 ];
+
+/// The page of the console. `tributary domain` serves it beside the description.
+const PAGE: &[Endpoint] = &[console::assets::PAGE];
+
+/// The other endpoints of the console.
+const CONSOLE: &[Endpoint] =
+    &[console::assets::PART, console::flows::ONE, console::record::TEST, console::events::STREAM];
 
 /// What follows a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
@@ -44,6 +56,11 @@ pub fn is_reserved(segment: &str) -> bool {
     paths.map(first_segment).any(|reserved| reserved == segment && !reserved.is_empty())
 }
 
+/// The OpenAPI document of the contract by which a service answers for a domain.
+pub fn document_of_domain(contract: &Contract<'_>) -> serde_json::Value {
+    contract.document(OF_DOMAIN)
+}
+
 /// The OpenAPI document of `contract`.
 pub fn document(contract: &Contract<'_>) -> serde_json::Value {
     contract.document(ENDPOINTS)
@@ -52,17 +69,23 @@ pub fn document(contract: &Contract<'_>) -> serde_json::Value {
 /// Puts the routes into an application of `service`.
 pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        register(config, ENDPOINTS);
+        let is_of_domain = service.releases.current().nodes().is_some();
+        let endpoints = if is_of_domain { OF_DOMAIN } else { ENDPOINTS };
         if let Some(console) = &service.console {
             config.app_data(web::Data::new(console.clone()));
             register(config, CONSOLE);
+            if !is_of_domain {
+                register(config, PAGE);
+            }
         }
+        // Last, because the path of a node is any path of one segment.
+        register(config, endpoints);
         // A parameter that is not UTF-8 names nothing.
         let no_such_path = |_, request: &actix_web::HttpRequest| Problem::no_such_path(request.path()).into();
         config
             .app_data(web::Data::new(service))
             .app_data(web::Data::new(settings))
-            .app_data(web::Data::new(ENDPOINTS))
+            .app_data(web::Data::new(endpoints))
             .app_data(web::PathConfig::default().error_handler(no_such_path))
             .default_service(web::to(path::any));
     }

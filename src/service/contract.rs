@@ -35,6 +35,9 @@ pub struct NodeDescription {
     pub params: Vec<TypeName>,
     /// The columns of its rows. Each row has exactly these.
     pub columns: Vec<Column>,
+    /// Why it cannot be described, such as a table that is missing. It has then no parameters and columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
 }
 
 /// A column.
@@ -141,6 +144,16 @@ impl Answers {
 }
 
 impl Answer {
+    /// The rows of an ask.
+    pub fn rows(rows: impl Iterator<Item = Row>) -> Self {
+        Self { rows: Some(rows.collect()), error: None }
+    }
+
+    /// Why an ask has no rows.
+    pub fn error(kind: &QueryErrorKind) -> Self {
+        Self { rows: None, error: Some(Problem::of(kind)) }
+    }
+
     fn read(
         self,
         at: usize,
@@ -245,15 +258,20 @@ pub fn write(value: &Value) -> Json {
     }
 }
 
+/// Whether a value that was read from a database is of this type.
+fn is_of(value: &Value, ty: &Type) -> bool {
+    match (value, ty) {
+        (Value::Null, _) | (_, Type::Any) => true,
+        (Value::List(items), Type::List(element)) => items.iter().all(|item| is_of(item, element)),
+        (Value::Map(_), Type::Map(_)) => true,
+        (value, ty) => value.ty() == *ty,
+    }
+}
+
 impl Problem {
     /// The problem of a query that failed in this way. It has no message of a database.
     pub fn of(kind: &QueryErrorKind) -> Self {
-        let retry_after = match kind {
-            QueryErrorKind::Unavailable { retry_after, .. } | QueryErrorKind::Overloaded { retry_after } => {
-                Some(*retry_after)
-            }
-            _ => None,
-        };
+        let retry_after = kind.retry_after();
         Self {
             code: kind.code().to_owned(),
             detail: kind.to_string(),
@@ -280,16 +298,39 @@ impl Problem {
 }
 
 impl NodeDescription {
-    /// What the database says of a query; `None` where a type has no mapping.
-    pub fn of(description: &graph::Description) -> Option<Self> {
+    /// What the database says of a query.
+    pub fn of(description: &graph::Description) -> Self {
         let name = |ty: &graph::ColumnType| ty.ty.clone().map(TypeName);
-        let columns = description.columns.iter();
-        Some(Self {
-            params: description.params.iter().map(name).collect::<Option<_>>()?,
-            columns: columns
-                .map(|column| Some(Column { name: column.name.clone(), r#type: name(&column.ty)? }))
-                .collect::<Option<_>>()?,
-        })
+        let params = description.params.iter().enumerate().map(|(index, ty)| {
+            let unfit = QueryErrorKind::Parameter {
+                number: index + 1,
+                expected: ty.name.clone(),
+                found: "a value: the type has no mapping".to_owned(),
+            };
+            name(ty).ok_or(unfit)
+        });
+        let columns = description.columns.iter().map(|column| {
+            let (ty, reason) = (column.ty.name.clone(), "has no mapping: cast it in the query".to_owned());
+            let unfit = QueryErrorKind::Column { column: column.name.clone(), ty, reason };
+            Ok(Column { name: column.name.clone(), r#type: name(&column.ty).ok_or(unfit)? })
+        });
+        match (params.collect(), columns.collect()) {
+            (Ok(params), Ok(columns)) => Self { params, columns, error: None },
+            (Err(kind), _) | (_, Err(kind)) => Self::failed(&kind),
+        }
+    }
+
+    /// A node that cannot be described.
+    pub fn failed(kind: &QueryErrorKind) -> Self {
+        Self { error: Some(Problem::of(kind)), ..Self::default() }
+    }
+
+    /// Whether it describes `row`: its columns, and values of their types.
+    pub fn allows(&self, row: &Value) -> bool {
+        let Value::Map(record) = row else { return false };
+        let columns = self.columns.iter().map(|column| (column.name.as_str(), &column.r#type.0));
+        record.len() == self.columns.len()
+            && record.iter().zip(columns).all(|((name, value), (known, ty))| **name == *known && is_of(value, ty))
     }
 
     /// The same as a database would say it.

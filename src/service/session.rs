@@ -10,7 +10,7 @@ use hyper::Method;
 
 use super::connect::Connector;
 use super::connection::Outgoing;
-use super::contract::{Answers, Asks, Description, Misfit, write};
+use super::contract::{Answers, Asks, Description, Misfit, NodeDescription, write};
 use super::status;
 use crate::flow::QueryErrorKind;
 use crate::graph::{self, Query};
@@ -65,8 +65,7 @@ impl Session {
         let connection = self.connection()?;
         connection.describe().await.map_err(|error| error.into_query_error())?;
         let description = connection.connector().description();
-        let node = description.as_ref().and_then(|description| description.nodes.get(query.node().as_str()));
-        Ok(node.ok_or_else(|| unknown_node(description.as_deref(), query))?.to_graph())
+        Ok(described(description.as_deref(), query)?.to_graph())
     }
 
     /// Asks the node of `query` once for each set of parameters, in one request. At most one row more than the node takes is asked
@@ -108,16 +107,15 @@ impl Session {
             let detail = "the service has changed since the query was asked".to_owned();
             return Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
         }
-        let node = query.node().as_str();
-        let Some(columns) = described.nodes.get(node) else { return Err(unknown_node(Some(&*described), query)) };
-        Ok(answers.read(node, parameter_sets.len(), columns)?)
+        let node = self::described(Some(&*described), query)?;
+        Ok(answers.read(query.node().as_str(), parameter_sets.len(), node)?)
     }
 
     /// Asks the service for its description.
     async fn described(&self, query: &Query) -> Result<Arc<Description>, QueryErrorKind> {
         let connection = self.connection()?;
         connection.describe().await.map_err(|error| error.into_query_error())?;
-        connection.connector().description().ok_or_else(|| unknown_node(None, query))
+        connection.connector().description().ok_or_else(|| undescribed(None, query))
     }
 
     fn connection(&self) -> Result<&Object<Connector>, QueryErrorKind> {
@@ -127,7 +125,14 @@ impl Session {
     }
 }
 
-fn unknown_node(description: Option<&Description>, query: &Query) -> QueryErrorKind {
+/// What `description` says of the node of `query`.
+fn described<'a>(description: Option<&'a Description>, query: &Query) -> Result<&'a NodeDescription, QueryErrorKind> {
+    let node = description.and_then(|description| description.nodes.get(query.node().as_str()));
+    let node = node.ok_or_else(|| undescribed(description, query))?;
+    node.error.clone().map_or(Ok(node), |problem| Err(problem.into_kind()))
+}
+
+fn undescribed(description: Option<&Description>, query: &Query) -> QueryErrorKind {
     let why = match description {
         Some(_) => format!("the service has no node `{}`", query.node()),
         None => "the service does not describe its nodes: its `GET /` is not that of the contract".to_owned(),

@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_and_bounded() {
-        let pause = |text: &str| super::pause(&headers(text));
-        assert_eq!(pause("7"), Some(Duration::from_secs(7)));
-        assert_eq!(pause("99999999"), Some(LONGEST_PAUSE));
-        assert_eq!(pause("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(pause("soon"), None);
+        let found = |text: &str| pause(&headers(text));
+        assert_eq!(found("7"), Some(Duration::from_secs(7)));
+        assert_eq!(found("99999999"), Some(LONGEST_PAUSE));
+        assert_eq!(found("Wed, 21 Oct 2015 07:28:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(found("soon"), None);
     }
 }

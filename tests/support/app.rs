@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use tributary::actors::supervision::DomainSet;
 use tributary::app::{App, Hangup, Project, Signals, Sources};
 use tributary::config::{Arguments, Env};
+use tributary::types::DomainName;
 
 use super::SampleDatabases;
 
@@ -24,6 +25,8 @@ pub struct Setup {
     pub config: Option<PathBuf>,
     /// A file of variables, read again at each reload.
     pub env_file: Option<PathBuf>,
+    /// The domain that it answers for, in place of the flows.
+    pub domain: Option<DomainName>,
     /// The environment.
     pub environment: BTreeMap<String, String>,
 }
@@ -109,6 +112,7 @@ impl TestApp {
                     },
                     env: Env::from_pairs(setup.environment),
                     env_file: setup.env_file,
+                    domain: setup.domain,
                 };
                 let (project, _) = Project::load(&sources, None).unwrap_or_else(|found| panic!("refused:\n{found}"));
                 let signals = Signals::listen(Hangup::Reloads).expect("signals");

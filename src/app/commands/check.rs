@@ -145,12 +145,8 @@ fn refusal(error: &QueryError, query: &crate::diagnostics::Span) -> Diagnostic {
         QueryErrorKind::Request { .. } | QueryErrorKind::Answer { .. } => {
             Diagnostic::error("service-disagrees", query, error.to_string())
         }
-        QueryErrorKind::Unavailable { .. }
-        | QueryErrorKind::Overloaded { .. }
-        | QueryErrorKind::Timeout { .. }
-        | QueryErrorKind::Aborted { .. }
-        | QueryErrorKind::ConnectionLost { .. } => {
-            let message = format!("the database could not be asked: {}", error.kind);
+        outage => {
+            let message = format!("the database could not be asked: {outage}");
             Diagnostic::error(UNREACHABLE, Place::Database(domain.to_owned()), message)
                 .help("this says nothing about the graph; check again when the database answers")
         }

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value as Json, json};
 
-use super::cli::{Cli, Command, Files, Format};
+use super::cli::{self, Cli, Command, Files, Format};
 use super::project::{Project, Sources};
 use super::stderr;
 use super::traces::Traces;
@@ -89,7 +89,8 @@ pub async fn execute(cli: Cli) -> anyhow::Result<Exit> {
 
 async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
-        Command::Serve(arguments) => serve::execute(arguments).await,
+        Command::Serve(arguments) => serve::execute(arguments, None).await,
+        Command::Domain(cli::Domain { domain, serve }) => serve::execute(serve, Some(domain)).await,
         Command::Demo(arguments) => demo::execute(arguments).await,
         Command::Check(arguments) => check::execute(arguments).await,
         Command::Doctor(arguments) => doctor::execute(arguments).await,
@@ -120,7 +121,7 @@ impl Files {
         let env = Env::of_process();
         let bind = bind.map(|bind| bind.to_string());
         let arguments = Arguments { config: self.config.clone(), bind, log_format: None };
-        let sources = Sources { graphs: self.graphs.clone(), arguments, env, env_file };
+        let sources = Sources { graphs: self.graphs.clone(), arguments, env, env_file, domain: None };
         found.into_result(sources).map(|(sources, _)| sources)
     }
 }

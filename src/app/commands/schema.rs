@@ -4,6 +4,8 @@ use std::io::Write;
 
 use super::Exit;
 use crate::app::cli::{Schema as Arguments, SchemaOf};
+use crate::http::document_of_domain;
+use crate::http::openapi::Contract;
 use crate::{config, flowtests, graph, records};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
@@ -11,6 +13,11 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         SchemaOf::Graph => graph::schema(),
         SchemaOf::Service => config::schema(),
         SchemaOf::Tests => flowtests::schema(),
+        SchemaOf::Contract => {
+            let (flows, domains) = (Vec::new(), Vec::new());
+            let parts = Contract { flows, domains, with_admin: true, with_metrics: true, with_tokens: true };
+            format!("{:#}\n", document_of_domain(&parts))
+        }
         SchemaOf::Records => records::TABLE.to_owned(),
     };
     std::io::stdout().write_all(schema.as_bytes())?;

@@ -1,4 +1,4 @@
-//! `tributary serve`: the flows over HTTP, on the user's own databases.
+//! `tributary serve`: the flows over HTTP, on the user's own databases. `tributary domain`: the nodes of one domain.
 
 use std::time::Duration;
 
@@ -9,15 +9,18 @@ use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
 use crate::app::stderr;
 use crate::app::traces::Traces;
+use crate::types::DomainName;
 
 /// How long the last traces may take to be sent.
 const LAST_TRACES: Duration = Duration::from_secs(2);
 
-pub(super) async fn execute(arguments: Serve) -> anyhow::Result<Exit> {
+/// Serves the flows, or answers for the nodes of `domain`.
+pub(super) async fn execute(arguments: Serve, domain: Option<DomainName>) -> anyhow::Result<Exit> {
     let signals = Signals::listen(Hangup::Reloads)?;
     let Some(sources) = super::sources(&arguments.files, arguments.bind, Format::Text)? else {
         return Ok(Exit::Refused);
     };
+    let sources = Sources { domain, ..sources };
     let Some((project, traces)) = read_to_serve(&sources)? else { return Ok(Exit::Refused) };
     serve(project, sources, (traces, signals), |_| Ok(())).await
 }

@@ -106,7 +106,7 @@ impl Asset {
 pub(in crate::http) const PAGE: Endpoint =
     Endpoint { path: "/", aliases: &[], method: Method::Get, handler: |route| route.to(page), operation: None };
 
-async fn page(request: HttpRequest) -> HttpResponse {
+pub(in crate::http) async fn page(request: HttpRequest) -> HttpResponse {
     let tag = format!("\"{}\"", SITE.version);
     let known = request.headers().get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or("");
     let is_known = known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag);

@@ -10,6 +10,7 @@ mod gauges;
 pub(super) mod graph;
 pub(super) mod health;
 pub(super) mod metrics;
+pub(super) mod nodes;
 pub(super) mod openapi;
 mod options;
 pub(super) mod path;

@@ -66,7 +66,10 @@ pub(super) fn operation(operation: &Operation, contract: &Contract<'_>, generato
         responses.insert(status.to_string(), response);
     }
     let parameters: Vec<Json> = operation.parameters.iter().map(|each| parameter(each, contract)).collect();
-    json!({
+    let body = operation
+        .body
+        .map(|schema| json!({ "required": true, "content": { "application/json": { "schema": schema(generator) } } }));
+    let mut entry = json!({
         "operationId": operation.id,
         "tags": [if operation.access == Access::Admin { "admin" } else { "service" }],
         "summary": operation.summary,
@@ -77,7 +80,11 @@ pub(super) fn operation(operation: &Operation, contract: &Contract<'_>, generato
         },
         "parameters": parameters,
         "responses": responses
-    })
+    });
+    if let (Some(body), Json::Object(entry)) = (body, &mut entry) {
+        entry.insert("requestBody".to_owned(), body);
+    }
+    entry
 }
 
 fn parameter(parameter: &Parameter, contract: &Contract<'_>) -> Json {
@@ -87,12 +94,13 @@ fn parameter(parameter: &Parameter, contract: &Contract<'_>) -> Json {
         Values::OneOf(words) => words,
         Values::Flow => &flows,
         Values::Domain => &*contract.domains,
+        Values::Node => &[],
     };
     let mut schema = json!({ "type": "string" });
     if let (false, Json::Object(schema)) = (words.is_empty(), &mut schema) {
         schema.insert("enum".to_owned(), json!(words));
     }
-    let is_of_path = matches!(parameter.values, Values::Flow | Values::Domain);
+    let is_of_path = matches!(parameter.values, Values::Flow | Values::Domain | Values::Node);
     json!({
         "name": parameter.name, "in": if is_of_path { "path" } else { "query" }, "required": is_of_path,
         "description": parameter.description, "schema": schema

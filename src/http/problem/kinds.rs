@@ -36,6 +36,11 @@ pub(in crate::http) const QUERY_FAILED: Kind =
     ("query_failed", StatusCode::INTERNAL_SERVER_ERROR, "A database refused a query");
 pub(in crate::http) const BAD_COLUMN: Kind =
     ("unmappable_column", StatusCode::INTERNAL_SERVER_ERROR, "A column cannot be represented");
+pub(in crate::http) const REQUEST_FAILED: Kind =
+    ("request_failed", StatusCode::INTERNAL_SERVER_ERROR, "A domain's service refused a request");
+pub(in crate::http) const BAD_ANSWER: Kind =
+    ("bad_answer", StatusCode::INTERNAL_SERVER_ERROR, "The answer of a domain's service is not as declared");
+pub(in crate::http) const NO_SUCH_NODE: Kind = ("no_such_node", StatusCode::NOT_FOUND, "There is no such node");
 pub(in crate::http) const BAD_PARAMETER: Kind =
     ("bad_parameter", StatusCode::INTERNAL_SERVER_ERROR, "A parameter does not fit its query");
 pub(in crate::http) const INTERNAL: Kind =
@@ -68,7 +73,7 @@ pub(in crate::http) const QUERY_ABORTED: Kind =
 pub(in crate::http) const TIMEOUT: Kind = ("timeout", StatusCode::GATEWAY_TIMEOUT, "The deadline passed");
 
 /// The kinds of problem that a flow can end in.
-pub(in crate::http) const OF_FLOWS: [Kind; 14] = [
+pub(in crate::http) const OF_FLOWS: [Kind; 16] = [
     NOT_FOUND,
     TOO_MANY_ROWS,
     BAD_PARAMETER,
@@ -83,6 +88,8 @@ pub(in crate::http) const OF_FLOWS: [Kind; 14] = [
     QUERY_ABORTED,
     QUERY_FAILED,
     BAD_COLUMN,
+    REQUEST_FAILED,
+    BAD_ANSWER,
 ];
 
 /// What may be wrong with a body before its fields are read.
@@ -93,6 +100,10 @@ pub(in crate::http) const OF_HEADS: [Kind; 2] = [URL_TOO_LONG, HEADERS_TOO_LARGE
 
 /// The kind of a flow's error, by its code.
 pub(super) fn of(error: &FlowError) -> Kind {
-    let code = error.code();
+    of_code(error.code())
+}
+
+/// The kind of this code.
+pub(super) fn of_code(code: &str) -> Kind {
     OF_FLOWS.into_iter().chain([BAD_OVERRIDE]).find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
 }

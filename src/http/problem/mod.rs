@@ -20,7 +20,7 @@ use super::request::{RequestId, TraceId};
 use crate::config::Right;
 use crate::diagnostics::render_json;
 use crate::flow::explain::Explanation;
-use crate::flow::{FlowError, Undecided};
+use crate::flow::{FlowError, QueryError, Undecided};
 use crate::graph::{FieldProblem, InputError};
 use crate::types::{DomainName, FlowName, NodeId};
 
@@ -235,6 +235,24 @@ impl Problem {
             retry_after: error.retry_after(),
             undecided,
             ..Self::new(kind, error.to_string())
+        }
+    }
+
+    /// There is no node of this name; `known` are those there are.
+    pub fn no_such_node(name: &str, known: &[&str]) -> Self {
+        let name: String = name.chars().take(200).collect();
+        Self::new(kinds::NO_SUCH_NODE, format!("there is no node `{name}`; the nodes are: {}", known.join(", ")))
+    }
+
+    /// The database of a domain could not be asked.
+    pub fn domain(error: &QueryError) -> Self {
+        Self {
+            node: error.node.clone(),
+            domain: Some(error.domain.clone()),
+            sqlstate: error.kind.sqlstate().map(str::to_owned),
+            retryable: Some(error.kind.is_outage()),
+            retry_after: error.kind.retry_after(),
+            ..Self::new(kinds::of_code(error.kind.code()), error.to_string())
         }
     }
 
