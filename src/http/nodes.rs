@@ -1,12 +1,15 @@
 //! The nodes of one domain, for which `tributary domain` answers by the contract of `service/contract.rs`.
 //!
-//! The description is made by PREPARE and kept for a moment, because every client asks for it at every probe. Rows are compared
-//! with it before they are sent: where a table has changed, the description is made again, and answers have its new version.
+//! The description is made by PREPARE. Every client asks for it at every probe, so the last one is the answer while a new one
+//! is being made. Rows are compared with it before they are sent: where a table has changed, the description is made again, and
+//! answers have its new version.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use futures_util::future::join_all;
 use tokio::sync::Mutex;
 
@@ -16,7 +19,7 @@ use crate::graph::{Flow, Query, Work};
 use crate::service::contract::{Answer, Answers, Asks, Description, NodeDescription, Row, TypeName};
 use crate::types::{Deadline, Digest, DomainName, FlowName, Value};
 
-/// How long a description is kept.
+/// The age at which a description is made again.
 const KEPT: Duration = Duration::from_secs(2);
 /// How long the database may take to describe its nodes.
 const DESCRIPTION_LIMIT: Duration = Duration::from_secs(5);
@@ -42,7 +45,12 @@ struct Node {
 pub struct Nodes {
     of: NodesOf,
     handle: DomainHandle,
-    described: Mutex<Option<(Instant, Arc<Description>)>>,
+    /// The last description, and when it was begun.
+    described: ArcSwapOption<(Instant, Arc<Description>)>,
+    /// Held while one is made.
+    describing: Mutex<()>,
+    /// Whether one is being made because the last is too old.
+    is_describing: AtomicBool,
 }
 
 impl NodesOf {
@@ -80,7 +88,8 @@ impl NodesOf {
 impl Nodes {
     /// The nodes, and the actor that serves them.
     pub fn new(of: NodesOf, handle: DomainHandle) -> Self {
-        Self { of, handle, described: Mutex::default() }
+        let (describing, is_describing) = (Mutex::default(), AtomicBool::new(false));
+        Self { of, handle, described: ArcSwapOption::empty(), describing, is_describing }
     }
 
     /// The flows that `node` belongs to. `None` where there is no such node.
@@ -96,18 +105,31 @@ impl Nodes {
     /// Describes all nodes.
     ///
     /// # Errors
-    /// Where the database cannot be asked.
-    pub(super) async fn describe(&self) -> Result<Arc<Description>, QueryError> {
-        self.described_since(Instant::now().checked_sub(KEPT)).await
+    /// Where the database does not serve, or cannot be asked for the first description.
+    pub(super) async fn describe(self: &Arc<Self>) -> Result<Arc<Description>, QueryError> {
+        self.handle.available()?;
+        let Some((made, known)) = self.known() else { return self.described_since(Instant::now()).await };
+        if made.elapsed() >= KEPT && !self.is_describing.swap(true, Ordering::Relaxed) {
+            let nodes = Arc::clone(self);
+            actix_web::rt::spawn(async move {
+                if let Err(error) = nodes.described_since(made + KEPT).await {
+                    tracing::warn!(domain = %nodes.of.domain, %error, "http.nodes.not_described");
+                }
+                nodes.is_describing.store(false, Ordering::Relaxed);
+            });
+        }
+        Ok(known)
+    }
+
+    fn known(&self) -> Option<(Instant, Arc<Description>)> {
+        self.described.load().as_deref().cloned()
     }
 
     /// The description that was made after `earliest`, or a new one.
-    async fn described_since(&self, earliest: Option<Instant>) -> Result<Arc<Description>, QueryError> {
-        let mut described = self.described.lock().await;
-        if let Some((made, description)) = &*described
-            && earliest.is_none_or(|earliest| *made >= earliest)
-        {
-            return Ok(Arc::clone(description));
+    async fn described_since(&self, earliest: Instant) -> Result<Arc<Description>, QueryError> {
+        let _describing = self.describing.lock().await;
+        if let Some((_, known)) = self.known().filter(|(made, _)| *made >= earliest) {
+            return Ok(known);
         }
         let deadline = Deadline::after(DESCRIPTION_LIMIT);
         let began = Instant::now();
@@ -126,7 +148,7 @@ impl Nodes {
         }
         let version = Digest::of(&serde_json::to_string(&nodes).unwrap_or_default());
         let description = Arc::new(Description { version, nodes });
-        *described = Some((began, Arc::clone(&description)));
+        self.described.store(Some(Arc::new((began, Arc::clone(&description)))));
         Ok(description)
     }
 
@@ -136,28 +158,28 @@ impl Nodes {
     /// Where the database cannot be asked. Errors of single asks are among the answers.
     pub(super) async fn answer(&self, name: &str, asks: Asks, most: Duration) -> Result<Option<Answers>, QueryError> {
         let Some(node) = self.of.nodes.get(name) else { return Ok(None) };
-        let known = self.described.lock().await.as_ref().map(|(_, description)| Arc::clone(description));
-        let mut description = match known {
-            Some(known) => known,
-            None => self.describe().await?,
-        };
         let began = Instant::now();
+        let mut description = match self.known() {
+            Some((_, known)) => known,
+            None => self.described_since(began).await?,
+        };
         let deadline = Deadline::after(Duration::from_millis(asks.timeout_ms).min(most));
         let params = description.nodes.get(name).map(|node| node.params.as_slice()).unwrap_or_default();
         let asked = asks.asks.iter().map(async |ask| {
             let params = read(ask, params).map_err(|kind| self.error(node, kind))?;
             let (query, timeout) = (Arc::clone(&node.query), node.timeout);
-            let answer = self.handle.query(QueryRequest { query, params, deadline, timeout, in_bulk: None }).await?;
-            Ok(answer.rows)
+            let request = QueryRequest { query, params, deadline, timeout, in_bulk: None, traceparent: None };
+            Ok(self.handle.query(request).await?.rows)
         });
         let found: Vec<Result<Vec<Value>, QueryError>> = join_all(asked).await;
         let fits = |description: &Description| {
             let described = description.nodes.get(name);
-            let rows = found.iter().flatten().flatten();
-            described.is_some_and(|described| rows.into_iter().all(|row| described.allows(row)))
+            let mut rows = found.iter().flatten().flatten();
+            described.is_some_and(|described| rows.all(|row| described.allows(row)))
         };
-        if !fits(&description) {
-            description = self.described_since(Some(began)).await?;
+        // A parameter that does not fit was perhaps read by the types of before.
+        if !fits(&description) || found.iter().any(is_misfit) {
+            description = self.described_since(began).await?;
         }
         let has_changed = !fits(&description);
         let answers = found.into_iter().map(|rows| match rows {
@@ -175,6 +197,11 @@ impl Nodes {
     fn error(&self, node: &Node, kind: QueryErrorKind) -> QueryError {
         QueryError { domain: self.of.domain.clone(), node: Some(node.query.node().clone()), kind }
     }
+}
+
+/// Whether a parameter did not fit its type.
+fn is_misfit(rows: &Result<Vec<Value>, QueryError>) -> bool {
+    matches!(rows, Err(QueryError { kind: QueryErrorKind::Parameter { .. }, .. }))
 }
 
 fn row(row: &Value) -> Option<Row> {

@@ -4,6 +4,7 @@
 //! thread. TLS and the errors of connection attempts are here as well, because every protocol needs them.
 
 mod error;
+mod finding;
 mod lifetime;
 mod manager;
 mod open;
@@ -14,6 +15,7 @@ mod shared;
 pub mod tls;
 
 pub use error::{ConnectError, DialError, RETRY_AFTER, with_causes};
+pub use finding::{Finding, Verdict};
 pub use manager::{Object, discard};
 pub use open::{OpenConnection, OpenConnections};
 pub use password::read_password;

@@ -29,7 +29,6 @@ pub use coalesce::{BatchOutcome, QueryState, Rows};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
-pub use examination::{Finding, Verdict};
 pub use notices::NOTICES;
 pub use probe::Probe;
 pub use session::Session;

@@ -74,6 +74,15 @@ impl Connector {
         description
     }
 
+    /// Makes a connection.
+    ///
+    /// # Errors
+    /// The unclassified error.
+    pub(super) async fn dial_in_time(&self) -> Result<HttpConnection, DialError> {
+        let dialled = timeout(self.timeout, self.dial()).await;
+        dialled.unwrap_or_else(|_| Err(ConnectError::timed_out(self.timeout).into()))
+    }
+
     async fn dial(&self) -> Result<HttpConnection, DialError> {
         let headers = self.headers().await?;
         let stream = self.stream().await?;
@@ -136,10 +145,7 @@ impl Connect for Connector {
     type Connection = HttpConnection;
 
     async fn connect(&self) -> Result<HttpConnection, ConnectError> {
-        match timeout(self.timeout, self.dial()).await {
-            Ok(dialled) => dialled.map_err(|error| ConnectError::unreachable(&*error)),
-            Err(_) => Err(ConnectError::timed_out(self.timeout)),
-        }
+        self.dial_in_time().await.map_err(|error| ConnectError::unreachable(&*error))
     }
 
     fn longest_connect(&self) -> Duration {

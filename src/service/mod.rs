@@ -6,6 +6,7 @@
 //! | `connect` | makes connections: sockets, TLS, the token |
 //! | `connection` | one HTTP/1.1 connection: a request and its bounded answer |
 //! | `session` | a connection while a thread uses it: several queries of a node as one request |
+//! | `examine` | the service step by step, for `tributary doctor` |
 //! | `status` | what a status means |
 //! | `probe` | whether the service answers |
 //!
@@ -14,11 +15,13 @@
 mod connect;
 mod connection;
 pub mod contract;
+mod examine;
 mod probe;
 mod session;
 mod status;
 
 pub use connect::Connector;
+pub use examine::examine;
 pub use probe::Probe;
 pub use session::Session;
 

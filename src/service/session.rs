@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::Method;
+use hyper::header::{HeaderName, HeaderValue};
 
 use super::connect::Connector;
 use super::connection::Outgoing;
@@ -16,6 +17,9 @@ use crate::flow::QueryErrorKind;
 use crate::graph::{self, Query};
 use crate::pool::{Connected, Lease, Object, Shared, discard};
 use crate::types::Value;
+
+/// The header of W3C trace context.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A connection that one thread uses.
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl Session {
         query: &Query,
         parameter_sets: &[Arc<[Value]>],
         limit: Duration,
+        traceparent: Option<Arc<str>>,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, QueryErrorKind> {
         let connection = self.connection()?;
         let described = match connection.connector().description() {
@@ -93,7 +98,7 @@ impl Session {
         let outgoing = Outgoing {
             method: Method::POST,
             target: format!("/{}", query.node()),
-            headers: Vec::new(),
+            headers: traceparent.and_then(|trace| header(TRACEPARENT, &trace)).into_iter().collect(),
             body: Some(body),
             is_idempotent: true,
         };
@@ -123,6 +128,11 @@ impl Session {
         let closed = || QueryErrorKind::ConnectionLost { sent: false, detail: "the session has ended".to_owned() };
         self.connection.as_ref().ok_or_else(closed)
     }
+}
+
+/// The header, unless the value may not be one.
+fn header(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((name, HeaderValue::from_str(value).ok()?))
 }
 
 /// What `description` says of the node of `query`.

@@ -3,7 +3,8 @@
 use futures_util::future::join_all;
 use tributary::config::{ChannelBinding, DomainConfig, SslMode, Statements, Tls};
 use tributary::graph::Query;
-use tributary::postgres::{Finding, Verdict, examination::examine};
+use tributary::pool::{Finding, Verdict};
+use tributary::postgres::examination::examine;
 
 use crate::fixture::{config, database, query, run, shared_server};
 use crate::pooler::Pooler;

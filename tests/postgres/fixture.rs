@@ -143,7 +143,14 @@ pub(crate) async fn ask_in_bulk(
 
 fn request(query: &Arc<Query>, params: &[Value], limit: Duration, timeout: Option<Duration>) -> QueryRequest {
     let deadline = Deadline::after(limit);
-    QueryRequest { query: Arc::clone(query), params: params.to_vec(), deadline, timeout, in_bulk: None }
+    QueryRequest {
+        query: Arc::clone(query),
+        params: params.to_vec(),
+        deadline,
+        timeout,
+        in_bulk: None,
+        traceparent: None,
+    }
 }
 
 pub(crate) fn first(row: &Value) -> Value {

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tributary::config::Statements;
-use tributary::postgres::{Finding, Verdict, examination::examine};
+use tributary::pool::{Finding, Verdict};
+use tributary::postgres::examination::examine;
 use tributary::types::{Clock, Value};
 
 use crate::fixture::{Domain, config, database, run, shared_server};

@@ -154,7 +154,9 @@ impl OnWorker<'_> {
         let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
         let in_bulk = self.place.map(|place| place.limit);
-        let result = domain.query(QueryRequest { query, params, deadline, timeout: node.timeout, in_bulk }).await;
+        let traceparent = span::traceparent(&span);
+        let request = QueryRequest { query, params, deadline, timeout: node.timeout, in_bulk, traceparent };
+        let result = domain.query(request).await;
         span::record_result(&span, &result);
         result
     }

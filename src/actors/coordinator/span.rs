@@ -1,9 +1,16 @@
 //! The span of one query, with the attributes of OpenTelemetry (semantic conventions for database clients).
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing::field::Empty;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::actors::domain::DomainHandle;
+use crate::config::Protocol;
 use crate::flow::{QueryAnswer, QueryError};
 use crate::graph::QueryNode;
 
@@ -15,7 +22,7 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
         otel.name = %format_args!("{} {}", node.query.node(), node.domain),
         otel.status_code = Empty,
         domain = %node.domain,
-        db.system.name = "postgresql",
+        db.system.name = Empty,
         db.namespace = Empty,
         // Sessions are read only.
         db.operation.name = "SELECT",
@@ -30,7 +37,10 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
     );
     if !span.is_disabled() {
         domain.config(|config| {
-            span.record("db.namespace", config.connection.database.as_str());
+            if config.connection.protocol == Protocol::Postgres {
+                span.record("db.system.name", "postgresql");
+                span.record("db.namespace", config.connection.database.as_str());
+            }
             // Of several hosts it is not known which one answers.
             if let [(host, port)] = config.connection.hosts.as_slice() {
                 span.record("server.address", host.as_str()).record("server.port", *port);
@@ -38,6 +48,16 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
         });
     }
     span
+}
+
+/// The span as W3C trace context. `None` where no traces are made.
+pub(super) fn traceparent(span: &Span) -> Option<Arc<str>> {
+    if span.is_disabled() {
+        return None;
+    }
+    let mut headers: HashMap<String, String> = HashMap::new();
+    TraceContextPropagator::new().inject_context(&span.context(), &mut headers);
+    headers.get("traceparent").map(|value| Arc::from(value.as_str()))
 }
 
 /// Records the result, and for a coalesced query the number of queries of its statement.

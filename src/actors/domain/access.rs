@@ -202,29 +202,36 @@ impl Session {
         either!(Self, self, session => session.verify().await)
     }
 
-    /// Runs one query.
-    pub(super) async fn query(&self, state: &QueryState, params: &Arc<[Value]>, limit: Duration) -> Rows {
+    /// Runs one query. A service gets the trace that it belongs to.
+    pub(super) async fn query(
+        &self,
+        state: &QueryState,
+        params: &Arc<[Value]>,
+        limit: Duration,
+        traceparent: Option<Arc<str>>,
+    ) -> Rows {
         match (self, state) {
             (Self::Database(session), QueryState::Database(state)) => session.query(state, params, limit).await,
             (Self::Service(session), QueryState::Service(query)) => {
-                let rows = session.query(query, std::slice::from_ref(params), limit).await?.pop();
+                let rows = session.query(query, std::slice::from_ref(params), limit, traceparent).await?.pop();
                 rows.unwrap_or_else(|| Err(mixed()))
             }
             _ => Err(mixed()),
         }
     }
 
-    /// Runs several queries of one node together.
+    /// Runs several queries of one node together. A service gets the trace of the first of them.
     pub(super) async fn query_batch(
         &self,
         state: &QueryState,
         parameter_sets: &[Arc<[Value]>],
         limit: Duration,
+        traceparent: Option<Arc<str>>,
     ) -> Result<BatchOutcome, QueryErrorKind> {
         match (self, state) {
             (Self::Database(session), QueryState::Database(state)) => session.query_batch(state, parameter_sets).await,
             (Self::Service(session), QueryState::Service(query)) => {
-                session.query(query, parameter_sets, limit).await.map(BatchOutcome::Answered)
+                session.query(query, parameter_sets, limit, traceparent).await.map(BatchOutcome::Answered)
             }
             _ => Err(mixed()),
         }

@@ -15,7 +15,7 @@ use crate::config::DomainConfig;
 use crate::flow::QueryErrorKind;
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::pool::{PoolSetupError, PoolStatus};
+use crate::pool::{Contention, PoolSetupError, PoolStatus};
 use crate::types::Deadline;
 
 /// How long the last connections may take to close.
@@ -232,12 +232,18 @@ impl Core {
         self.slow.load(Ordering::Relaxed) < self.slow_places
     }
 
-    /// A connection for the current thread. Where all are in use, the workers release those that they do not need.
-    pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
+    /// Where all connections are in use, has the workers release those that they do not need, until the result is dropped.
+    fn contend(&self) -> Option<Contention> {
         let contention = (!self.pool.has_room()).then(|| self.pool.contend());
         if contention.is_some() {
             self.notify(Notice::Dispatch);
         }
+        contention
+    }
+
+    /// A connection for the current thread.
+    pub(super) async fn lease(self: Arc<Self>) -> Result<Session, QueryErrorKind> {
+        let _contention = self.contend();
         self.pool.lease(Deadline::after(self.config.timeouts.acquire)).await
     }
 
@@ -253,7 +259,7 @@ impl Core {
         query: &Query,
         deadline: Deadline,
     ) -> Result<Description, QueryErrorKind> {
-        let _in_flight = InFlight::begin(self);
+        let (_in_flight, _contention) = (InFlight::begin(self), self.contend());
         self.pool.describe(query, deadline).await.inspect_err(|kind| self.probe_after(kind))
     }
 

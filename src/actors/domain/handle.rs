@@ -45,6 +45,8 @@ pub struct QueryRequest {
     pub timeout: Option<Duration>,
     /// The time limit of a query of a batch, both for a connection and for the answer. Queries of single requests come first.
     pub in_bulk: Option<Duration>,
+    /// The trace that it belongs to (W3C `traceparent`), for a domain that is a service.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// A fault that tests inject.
@@ -111,7 +113,7 @@ impl DomainHandle {
     /// # Errors
     /// [`QueryError`] with domain and node, about at the deadline at the latest.
     pub async fn query(&self, request: QueryRequest) -> Result<QueryAnswer, QueryError> {
-        let QueryRequest { query, params, deadline: due, timeout, in_bulk } = request;
+        let QueryRequest { query, params, deadline: due, timeout, in_bulk, traceparent } = request;
         let now = Instant::now();
         let workers = Arc::clone(&self.publication.borrow().instance.workers);
         let timeouts = workers.core().config().timeouts;
@@ -122,7 +124,7 @@ impl DomainHandle {
         let wait = in_bulk.unwrap_or(timeouts.acquire);
         let deadline = due.instant().min(now + wait + limit);
         let (params, work, in_bulk) = (params.into(), limit.min(given), in_bulk.is_some());
-        let question = Question { query, params, wait, deadline, work, in_bulk };
+        let question = Question { query, params, wait, deadline, work, in_bulk, traceparent };
         self.tally.begin();
         let first = if workers.core().serves() { workers.ask(question.clone(), now).await } else { None };
         let outcome = match first {
@@ -164,6 +166,16 @@ impl DomainHandle {
     /// The health of the domain. Sends nothing to the database.
     pub fn health(&self) -> Health {
         Health::of(self.publication.borrow().instance.workers.core(), self.restarts.load(Ordering::Relaxed))
+    }
+
+    /// Whether the domain serves queries now.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason.
+    pub fn available(&self) -> Result<(), QueryError> {
+        let state = self.publication.borrow().instance.workers.core().state();
+        let unavailable = || QueryError { domain: self.name.clone(), node: None, kind: unavailable(&state) };
+        if state.serves() { Ok(()) } else { Err(unavailable()) }
     }
 
     /// Waits until the domain serves queries.

@@ -7,30 +7,40 @@ use tokio::time::timeout;
 
 use super::{Exit, load, plural, with_diagnostics};
 use crate::app::cli::{Doctor, Format};
-use crate::config::DomainConfig;
+use crate::config::{DomainConfig, Protocol};
 use crate::diagnostics::Diagnostics;
 use crate::graph::{Flow, Query, Work};
-use crate::postgres::{Finding, Verdict, examination};
+use crate::pool::{Finding, Verdict};
+use crate::postgres::examination;
+use crate::service;
 
 pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     let Some((project, warnings)) = load(&arguments.files, arguments.format)? else { return Ok(Exit::Refused) };
     let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
     for domain in &project.domains {
         let queries = queries_of(domain, &project.flows);
-        let limit = examination::time_limit(domain, queries.len());
-        let findings = timeout(limit, examination::examine(domain, &queries)).await.unwrap_or_else(|_| {
-            let saw = format!("not done within {} s", limit.as_secs());
-            vec![Finding { step: "examination", verdict: Verdict::Failure, saw, remedy: None }]
-        });
+        let findings = match domain.connection.protocol {
+            Protocol::Postgres => examine_database(domain, &queries).await,
+            Protocol::Http { .. } => service::examine(domain, &queries).await,
+        };
         all.push((domain.name.to_string(), findings));
     }
     print(&all, &warnings, arguments.format)?;
     let worst = all.iter().flat_map(|(_, findings)| findings).map(|finding| finding.verdict).max();
-    let reached = all.iter().all(|(_, findings)| findings.iter().any(|finding| finding.step == "version"));
+    let reached =
+        all.iter().all(|(_, findings)| findings.iter().any(|finding| matches!(finding.step, "version" | "nodes")));
     Ok(match worst {
         Some(Verdict::Failure) if !reached => Exit::Unreachable,
         Some(Verdict::Failure) => Exit::Refused,
         _ => Exit::Success,
+    })
+}
+
+async fn examine_database(domain: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {
+    let limit = examination::time_limit(domain, queries.len());
+    timeout(limit, examination::examine(domain, queries)).await.unwrap_or_else(|_| {
+        let saw = format!("not done within {} s", limit.as_secs());
+        vec![Finding { step: "examination", verdict: Verdict::Failure, saw, remedy: None }]
     })
 }
 

@@ -9,40 +9,12 @@ mod suitability;
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::addresses::MAX_ADDRESSES;
 use super::connect::Connector;
 use super::failure::of_attempt;
 use crate::config::DomainConfig;
 use crate::graph::Query;
-use crate::pool::Connect;
-
-/// The verdict of a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// It works, but should be improved.
-    Warning,
-    /// It does not work.
-    Failure,
-}
-
-/// The finding of a step.
-#[derive(Debug, Clone, Serialize)]
-pub struct Finding {
-    /// The step.
-    pub step: &'static str,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What was found.
-    pub saw: String,
-    /// The remedy.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub remedy: Option<String>,
-}
+use crate::pool::{Connect, Finding, Verdict};
 
 /// Examines the database of `config` and its queries. A failure ends the examination where later steps depend on it.
 pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {

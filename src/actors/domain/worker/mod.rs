@@ -51,6 +51,8 @@ pub(super) struct Question {
     pub(super) work: Duration,
     /// Whether it belongs to a batch.
     pub(super) in_bulk: bool,
+    /// The trace that it belongs to.
+    pub(super) traceparent: Option<Arc<str>>,
 }
 
 /// Run a query. Where nothing is replied, the worker has ended, or does not serve any more.
@@ -208,6 +210,7 @@ impl DomainWorker {
         let limit = sent.members.iter().map(|member| member.work).max().unwrap_or_default();
         let asks: Vec<Arc<[Value]>> =
             sent.members.iter().map(|member| Arc::clone(&member.request.ask.question.params)).collect();
+        let traceparent = first.request.ask.question.traceparent.clone();
         let known = Rc::clone(&state);
         let asked = async move {
             let staleness = match session.staleness().await {
@@ -215,8 +218,8 @@ impl DomainWorker {
                 Err(kind) => return (Outcome::TooOld(kind), None),
             };
             let outcome = match asks.as_slice() {
-                [params] => Outcome::Single(session.query(&state, params, limit).await),
-                several => Outcome::Several(session.query_batch(&state, several, limit).await),
+                [params] => Outcome::Single(session.query(&state, params, limit, traceparent).await),
+                several => Outcome::Several(session.query_batch(&state, several, limit, traceparent).await),
             };
             (outcome, staleness)
         };
