@@ -33,12 +33,7 @@ pub use operations::{Admin, AdminKey, OperationError, Operations, Reloaded, Vers
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
 pub use request::{DECISION_ID, GRAPH_VERSION, Label, RULES_VERSION};
-<<<<<<< HEAD
-pub use routes::{RESERVED_ENDINGS, configure, document, is_reserved};
-pub use service::{Service, Shared, Stopping};
-=======
 pub use routes::{RESERVED_ENDINGS, configure, document, document_of_domain, is_reserved};
-pub use service::{Service, Shared};
->>>>>>> 85abc37 (Answer for the nodes of one domain by a contract over HTTP)
+pub use service::{Service, Shared, Stopping};
 pub use span::RequestSpan;
 pub use tls::{Certificate, TlsError};

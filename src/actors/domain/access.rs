@@ -100,6 +100,20 @@ impl Pool {
         }
     }
 
+    /// Watches the primary of replicas for as long as it is polled.
+    pub(super) async fn watch_primary(&self) {
+        match self {
+            Self::Database(pool) => pool.connector().watch_primary().await,
+            Self::Service(_) => std::future::pending().await,
+        }
+    }
+
+    pub(super) async fn forget_primary(&self) {
+        if let Self::Database(pool) = self {
+            pool.connector().forget_primary().await;
+        }
+    }
+
     pub(super) async fn describe(&self, query: &Query, deadline: Deadline) -> Result<Description, QueryErrorKind> {
         match self {
             Self::Database(pool) => {

@@ -26,10 +26,10 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(300);
 pub(super) async fn run(workers: Arc<Workers>) {
     tokio::select! {
         () = probe_loop(&workers) => {}
-        () = workers.core().pool().connector().watch_primary() => {}
+        () = workers.core().pool().watch_primary() => {}
         () = workers.core().leaving() => {}
     }
-    workers.core().pool().connector().forget_primary().await;
+    workers.core().pool().forget_primary().await;
 }
 
 async fn probe_loop(workers: &Workers) {

@@ -159,15 +159,12 @@ async fn ready(request: HttpRequest, service: web::Data<Service>) -> Result<Http
     let flows: Vec<ReadyFlow<'_>> = flows.iter().map(|flow| ReadyFlow::of(flow)).collect();
     let flows_ready = flows.iter().filter(|flow| flow.ready).count();
     let status = match flows_ready {
-<<<<<<< HEAD
         _ if service.stopping.has_begun() => Status::Fail,
-=======
         // `tributary domain` has no flows: it is as ready as its domain.
         _ if release.nodes().is_some() => {
             let healths = release.domains().values().map(|domain| status_of(&domain.health()));
             healths.max().unwrap_or(Status::Fail)
         }
->>>>>>> 85abc37 (Answer for the nodes of one domain by a contract over HTTP)
         0 => Status::Fail,
         all if all == flows.len() => Status::Pass,
         _ => Status::Warn,
