@@ -1,6 +1,8 @@
-//! Flow tests of flows that ask REST interfaces: their rows have the declared types.
+//! Flows that ask REST interfaces, without them: the declared types are those of flow tests and of the OpenAPI document.
 
 use std::process::Command;
+
+use serde_json::{Value as Json, json};
 
 const GRAPH: &str = r#"
 flow: credit
@@ -16,18 +18,31 @@ outcomes:
   - { status: new, when: "customer.since >= date(\"2020-01-01\")" }
 "#;
 
-/// `tributary test` of tests with this row: exit code and all output.
-fn test(row: &str, expect: &str) -> (i32, String) {
+/// The exit code and all output of the program beside the graph and this test file.
+fn run(tests: &str, arguments: &[&str]) -> (i32, String) {
     let directory = tempfile::tempdir().expect("a directory");
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).expect("written");
-    write("graph.yaml", GRAPH);
-    let case = format!("{{ name: one, input: {{ customer_id: C }}, rows: {{ customer: {row} }}, expect: {expect} }}");
-    write("credit.test.yaml", &format!("graph: graph.yaml\ntests:\n  - {case}\n"));
+    for (name, text) in [("graph.yaml", GRAPH), ("credit.test.yaml", tests)] {
+        std::fs::write(directory.path().join(name), text).expect("written");
+    }
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-    let output = command.current_dir(directory.path()).env_clear().args(["test", "credit.test.yaml"]).output();
-    let output = output.expect("the program runs");
+    let output = command.current_dir(directory.path()).env_clear().args(arguments).output().expect("the program runs");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat();
     (output.status.code().expect("an exit code"), text)
+}
+
+/// The result of a flow test with this row.
+fn test(row: &str, expect: &str) -> (i32, String) {
+    let case = format!("{{ name: one, input: {{ customer_id: C }}, rows: {{ customer: {row} }}, expect: {expect} }}");
+    run(&format!("graph: graph.yaml\ntests:\n  - {case}\n"), &["test", "credit.test.yaml"])
+}
+
+#[test]
+fn answers_have_the_types_of_the_columns_without_a_database() {
+    let (code, document) = run("", &["openapi", "--graph", "graph.yaml"]);
+    let document: Json = serde_json::from_str(&document).unwrap_or_else(|_| panic!("{document}"));
+    let schemas = document["components"]["schemas"].as_object().expect("schemas");
+    let body = schemas.iter().find_map(|(_, schema)| schema["properties"].get("limit")).expect("the outcome's schema");
+    assert_eq!((code, &body["type"]), (0, &json!(["number", "null"])));
 }
 
 #[test]

@@ -226,7 +226,7 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
     }
 }
 
-/// What a DBNode asks: one of `query`, `get` and `post`, with the keys that go with it.
+/// What a `DBNode` asks: one of `query`, `get` and `post`, with the keys that go with it.
 fn refuse_other_asks(entry: &Entry, found: &mut Diagnostics) {
     let node = entry.value();
     let is_there = |key: &&str| node.get(key).is_some_and(|value| !value.is_null());

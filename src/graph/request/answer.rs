@@ -230,5 +230,5 @@ fn has_null(json: &serde_json::Value) -> bool {
 }
 
 fn pointer<'a>(names: impl Iterator<Item = &'a Box<str>>) -> String {
-    names.map(|name| format!("/{}", name.replace('~', "~0").replace('/', "~1"))).collect()
+    names.flat_map(|name| ["/".to_owned(), name.replace('~', "~0").replace('/', "~1")]).collect()
 }
