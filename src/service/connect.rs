@@ -16,8 +16,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::connection::HttpConnection;
-use super::contract::Description;
+use super::connection::{HttpConnection, Service};
 use crate::config::{self, DomainConfig, Protocol, SslMode};
 use crate::pool::{Connect, ConnectError, DialError, OpenConnections, read_password, tls};
 
@@ -25,14 +24,11 @@ use crate::pool::{Connect, ConnectError, DialError, OpenConnections, read_passwo
 #[derive(Debug, Clone)]
 pub struct Connector {
     target: Arc<config::Connection>,
-    /// What the paths of all requests begin with.
-    base: Arc<str>,
     /// The setting of the token, for messages.
     token_source: Arc<str>,
     timeout: Duration,
     open: OpenConnections,
-    /// What the service said of its nodes at the last probe. `None` where it does not speak the contract.
-    description: Arc<ArcSwapOption<Description>>,
+    service: Arc<Service>,
 }
 
 /// Bytes in both directions.
@@ -49,29 +45,11 @@ impl Connector {
         };
         Self {
             target: Arc::new(config.connection.clone()),
-            base: base.into(),
             token_source: config.origin.of_token().into(),
             timeout: config.timeouts.connect,
             open: OpenConnections::default(),
-            description: Arc::default(),
+            service: Arc::new(Service { base: base.into(), description: ArcSwapOption::empty() }),
         }
-    }
-
-    /// What the paths of all requests begin with.
-    pub(super) fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// What the service last said of its nodes.
-    pub(super) fn description(&self) -> Option<Arc<Description>> {
-        self.description.load_full()
-    }
-
-    /// Stores what the service says of its nodes.
-    pub(super) fn describe(&self, description: Option<Description>) -> Option<Arc<Description>> {
-        let description = description.map(Arc::new);
-        self.description.store(description.clone());
-        description
     }
 
     /// Makes a connection.
@@ -95,7 +73,7 @@ impl Connector {
             }
             drop(open);
         });
-        Ok(HttpConnection::new(sender, headers, self.clone()))
+        Ok(HttpConnection::new(sender, headers, Arc::clone(&self.service)))
     }
 
     async fn stream(&self) -> Result<Box<dyn Stream>, DialError> {

@@ -3,9 +3,10 @@
 //! An answer is read up to a bound. A connection whose answer was not read to its end is not used again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
@@ -13,7 +14,6 @@ use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
-use super::connect::Connector;
 use super::contract::Description;
 use super::status::refused_token;
 use crate::flow::QueryErrorKind;
@@ -23,6 +23,15 @@ use crate::pool::{Birth, ConnectError, Connected, with_causes};
 const MOST_BYTES: usize = 64 << 20;
 /// The longest description of nodes that is read, in bytes.
 const MOST_DESCRIBED: usize = 4 << 20;
+
+/// What is known of a service, whichever connection asks it.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// What the paths of all requests begin with.
+    pub(super) base: Box<str>,
+    /// What it said of its nodes at the last probe. `None` where it does not speak the contract.
+    pub(super) description: ArcSwapOption<Description>,
+}
 
 /// One connection.
 pub struct HttpConnection {
@@ -34,7 +43,7 @@ pub struct HttpConnection {
     is_used: AtomicBool,
     /// The headers of every request.
     headers: HeaderMap,
-    connector: Connector,
+    service: Arc<Service>,
     birth: Birth,
 }
 
@@ -82,14 +91,14 @@ impl From<Failure> for QueryErrorKind {
 }
 
 impl HttpConnection {
-    pub(super) fn new(sender: SendRequest<Full<Bytes>>, headers: HeaderMap, connector: Connector) -> Self {
+    pub(super) fn new(sender: SendRequest<Full<Bytes>>, headers: HeaderMap, service: Arc<Service>) -> Self {
         let (is_busy, is_used) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { sender: Mutex::new(Some(sender)), is_busy, is_used, headers, connector, birth: Birth::now() }
+        Self { sender: Mutex::new(Some(sender)), is_busy, is_used, headers, service, birth: Birth::now() }
     }
 
-    /// Makes the connections of its service.
-    pub(super) fn connector(&self) -> &Connector {
-        &self.connector
+    /// What the service last said of its nodes. `None` where it does not speak the contract.
+    pub(super) fn description(&self) -> Option<Arc<Description>> {
+        self.service.description.load_full()
     }
 
     /// Whether another request may be sent, or one is in flight.
@@ -149,7 +158,7 @@ impl HttpConnection {
 
     fn request(&self, outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failure> {
         let mut request = Request::new(Full::from(outgoing.body.unwrap_or_default()));
-        let target = format!("{}{}", self.connector.base(), outgoing.target);
+        let target = format!("{}{}", self.service.base, outgoing.target);
         *request.uri_mut() = target.parse().map_err(|_| Failure::NotSent("the path is not valid".to_owned()))?;
         *request.headers_mut() = self.headers.clone();
         if outgoing.method != Method::GET {
@@ -165,7 +174,7 @@ impl HttpConnection {
         let answer = match self.exchange_within(Outgoing::describe(), MOST_DESCRIBED).await {
             Ok(answer) => answer,
             Err(Failure::TooLong) => {
-                self.connector.describe(None);
+                self.service.description.store(None);
                 return Ok(());
             }
             Err(Failure::NotSent(why) | Failure::Broken(why)) => return Err(ConnectError::Unreachable { why }),
@@ -178,7 +187,7 @@ impl HttpConnection {
             }
             status => {
                 let described = status.is_success().then(|| serde_json::from_slice::<Description>(answer.body()).ok());
-                self.connector.describe(described.flatten());
+                self.service.description.store(described.flatten().map(Arc::new));
                 Ok(())
             }
         }

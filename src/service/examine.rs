@@ -38,7 +38,7 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
             return findings;
         }
     }
-    let description = connector.description();
+    let description = connection.description();
     let asked: Vec<&str> = queries.iter().map(|query| query.node().as_str()).collect();
     let is_known = |node: &&str| {
         let described = description.as_ref().and_then(|description| description.nodes.get(*node));

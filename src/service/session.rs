@@ -68,7 +68,7 @@ impl Session {
     pub async fn describe(&self, query: &Query) -> Result<graph::Description, QueryErrorKind> {
         let connection = self.connection()?;
         connection.describe().await.map_err(|error| error.into_query_error())?;
-        let description = connection.connector().description();
+        let description = connection.description();
         Ok(described(description.as_deref(), query)?.to_graph())
     }
 
@@ -85,7 +85,7 @@ impl Session {
         traceparent: Option<Arc<str>>,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, QueryErrorKind> {
         let connection = self.connection()?;
-        let described = match connection.connector().description() {
+        let described = match connection.description() {
             Some(description) => description,
             None => self.described(query).await?,
         };
@@ -120,7 +120,7 @@ impl Session {
     async fn described(&self, query: &Query) -> Result<Arc<Description>, QueryErrorKind> {
         let connection = self.connection()?;
         connection.describe().await.map_err(|error| error.into_query_error())?;
-        connection.connector().description().ok_or_else(|| undescribed(None, query))
+        connection.description().ok_or_else(|| undescribed(None, query))
     }
 
     fn connection(&self) -> Result<&Object<Connector>, QueryErrorKind> {
