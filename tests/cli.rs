@@ -86,6 +86,27 @@ async fn everything_that_is_wrong_is_told_at_once_and_nothing_secret() {
     assert!(code == 1 && stderr.contains("missing.yaml"), "{stderr}");
 }
 
+#[test]
+fn a_request_to_a_database_is_refused_with_the_remedy() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = "flow: f
+nodes:
+  a: { type: DBNode, database: bureau_db, get: /a, columns: { n: integer } }
+outcomes:
+  - { status: ok, when: a.n > 0 }
+";
+    std::fs::write(directory.path().join("graph.yaml"), graph).expect("written");
+    let check = |url: &str| run(directory.path(), &[("BUREAU_DB_URL".to_owned(), url.to_owned())], &["check"]);
+    let (code, stdout, _) = check("postgres://reader@localhost/bureau");
+    assert_eq!(code, 1, "{stdout}");
+    for part in ["error[request-needs-service]", "graph.yaml:3:", "`bureau_db` is a PostgreSQL", "`BUREAU_DB_URL`"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    for url in ["https://bureau.example/v1", "http://localhost:1", "unix:/run/bureau.sock"] {
+        assert_eq!(check(url).1, "ok: 1 flow, 1 node, 1 domain\n", "{url}");
+    }
+}
+
 #[actix_web::test]
 async fn a_taken_address_is_a_clear_end() {
     let databases = SampleDatabases::create().await;

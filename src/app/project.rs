@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, RecordsTo, log_format};
+use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, log_format, prefix};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
@@ -72,6 +72,7 @@ impl Project {
         refuse_reserved_paths(&flows, &mut found);
         let nodes = sources.domain.as_ref().and_then(|domain| nodes(domain, &flows, &mut found));
         let domains = domains(&config, &flows, sources.domain.as_ref(), &mut found);
+        refuse_requests_to_databases(&flows, &domains, &mut found);
         let access = access(&config, &flows, &mut found);
         let records = records(&config, &mut found).filter(|_| sources.domain.is_none());
         let flows = if sources.domain.is_some() { Vec::new() } else { flows };
@@ -219,6 +220,24 @@ fn nodes(domain: &DomainName, flows: &[Flow], found: &mut Diagnostics) -> Option
         return refuse("unknown-domain", format!("no node asks the domain `{domain}`"), "name a domain of the graph");
     }
     Some(nodes)
+}
+
+/// Refuses requests to domains that are databases.
+fn refuse_requests_to_databases(flows: &[Flow], domains: &[DomainConfig], found: &mut Diagnostics) {
+    let databases = domains.iter().filter(|domain| domain.connection.protocol == Protocol::Postgres);
+    let databases: Vec<&DomainName> = databases.map(|domain| &domain.name).collect();
+    for node in flows.iter().flat_map(|flow| &flow.nodes) {
+        let Work::Query(query) = &node.work else { continue };
+        if query.query.request().is_some() && databases.contains(&&query.domain) {
+            let message = format!("a request needs a service, and domain `{}` is a PostgreSQL database", query.domain);
+            let help = format!(
+                "set `{}URL` to an `https://`, `http://` or `unix:` URL, or write a `query`",
+                prefix(&query.domain)
+            );
+            let error = Diagnostic::error("request-needs-service", &query.query_span, message);
+            found.push(error.help(help));
+        }
+    }
 }
 
 /// The configuration of each domain that any flow names, or only of one; each asked for once, at the place that names it first.

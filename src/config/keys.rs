@@ -28,8 +28,8 @@ pub(super) const KEYS: [&str; 19] = [
     "TARGET_SESSION_ATTRS",
 ];
 
-/// `OMS_DB_` for `oms_db`, `DB_` for `default`.
-pub(super) fn prefix(domain: &DomainName) -> String {
+/// What the variables of a domain begin with: `OMS_DB_` for `oms_db`, `DB_` for `default`.
+pub fn prefix(domain: &DomainName) -> String {
     if domain.as_str() == DEFAULT_DOMAIN { "DB_".to_owned() } else { format!("{}_", domain.as_str().to_uppercase()) }
 }
 

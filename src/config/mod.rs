@@ -33,7 +33,7 @@ pub use domain::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;
-pub use keys::DEFAULT_DOMAIN;
+pub use keys::{DEFAULT_DOMAIN, prefix};
 pub use load::{Arguments, log_format};
 pub use origin::Origin;
 pub use secret::{read_secret, secret_of_bytes};
