@@ -11,7 +11,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use secrecy::ExposeSecret;
@@ -36,6 +36,8 @@ use crate::types::DomainName;
 
 /// How long a connection may take to close after its client was dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a host that did not answer is not asked for a preferred role.
+const SILENCE: Duration = Duration::from_secs(10);
 /// How long a connection may be silent before the kernel sends keepalives.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
@@ -67,8 +69,8 @@ struct Shared {
     addresses: Box<[AtomicUsize]>,
     /// The last address that did not answer.
     unresponsive: ArcSwapOption<SocketAddr>,
-    /// The place of the last host that did not answer; that of no host where all answer.
-    unresponsive_host: AtomicUsize,
+    /// The place of the last host that did not answer, and when.
+    unresponsive_host: ArcSwapOption<(usize, Instant)>,
     /// `None` where the domain does not limit the age of rows.
     staleness: Option<Staleness>,
     /// The connection over which the primary is sampled for it.
@@ -98,7 +100,7 @@ impl Connector {
                 backends: Arc::default(),
                 addresses: config.connection.hosts.iter().map(|_| AtomicUsize::new(1)).collect(),
                 unresponsive: ArcSwapOption::empty(),
-                unresponsive_host: AtomicUsize::new(usize::MAX),
+                unresponsive_host: ArcSwapOption::empty(),
                 staleness: Staleness::new(config),
                 primary: Mutex::default(),
                 fell_back: AtomicBool::new(false),
@@ -173,18 +175,24 @@ impl Connector {
 
     /// Tries the hosts in their order, for each role. One that did not answer is tried last.
     async fn dial_in_order(&self, settings: &Config, roles: &[SessionAttrs]) -> Result<ServerConnection, DialError> {
-        let last = self.shared.unresponsive_host.load(Ordering::Relaxed);
+        let silent = self.shared.unresponsive_host.load_full();
+        let last = silent.as_ref().map(|silent| silent.0);
+        let is_recent = silent.is_some_and(|silent| silent.1.elapsed() < SILENCE);
         let mut hosts: Vec<_> = self.target.hosts.iter().zip(&self.shared.addresses).enumerate().collect();
-        hosts.sort_by_key(|(place, _)| *place == last);
+        hosts.sort_by_key(|(place, _)| Some(*place) == last);
         let mut failure = DialError::from("no host is configured");
-        for role in roles {
+        for (round, role) in roles.iter().enumerate() {
             for (place, (host, count)) in &hosts {
+                // The last round takes what answers.
+                if is_recent && Some(*place) == last && round + 1 < roles.len() {
+                    continue;
+                }
                 let dialled = self.dial_addresses(settings, host, count, *role).await;
                 let is_silent = dialled.as_ref().is_err_and(|error| is_timeout(&**error, self.timeout));
                 if is_silent {
-                    self.shared.unresponsive_host.store(*place, Ordering::Relaxed);
-                } else if *place == last {
-                    self.shared.unresponsive_host.store(usize::MAX, Ordering::Relaxed);
+                    self.shared.unresponsive_host.store(Some(Arc::new((*place, Instant::now()))));
+                } else if Some(*place) == last {
+                    self.shared.unresponsive_host.store(None);
                 }
                 match dialled {
                     Ok(connection) => return Ok(connection),
@@ -242,8 +250,12 @@ impl Connector {
             let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
             let found = if in_recovery.iter().any(is_true) { SessionAttrs::Standby } else { SessionAttrs::Primary };
             if found != role {
-                let (found, required) = (found.word(), self.target.session_attrs.word());
-                return Err(format!("the server is a {found}, and target_session_attrs is `{required}`").into());
+                let (found, required) = (found.word(), self.target.session_attrs);
+                let why = format!("the server is a {found}");
+                // The primary is also looked for because it is sampled.
+                let is_required = role == required;
+                let required = format!(", and target_session_attrs is `{}`", required.word());
+                return Err(if is_required { why + &required } else { why }.into());
             }
         }
         let proof = self.prove(&connection).await?;

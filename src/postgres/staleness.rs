@@ -189,7 +189,7 @@ impl Staleness {
             }
             None => format!("more than max_staleness_ms ({limit}) behind"),
         };
-        let failure = failure.map(|why| format!("; no host of the domain could be asked as its primary: {why}"));
+        let failure = failure.map(|why| format!("; of the hosts, none could be asked as the primary: {why}"));
         ConnectError::Stale { why: format!("the replica may be {behind}{}", failure.unwrap_or_default()) }
     }
 

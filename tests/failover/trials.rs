@@ -110,7 +110,7 @@ impl Trials {
             let history = history.clone();
             Load::start(CLIENTS, &app.client, app.address, &format!("/{way}?explain=true"), move |_| {
                 let (history, sent) = (history.clone(), Instant::now());
-                (json!({ "id": 1 }), Box::new(move |status, text| judge(&history, sent, status, text)))
+                (json!({ "id": 1 }), Box::new(move |status, text| judge(way, &history, sent, status, text)))
             })
         });
         let (loads, unrelated) = (loads.into(), Load::unrelated(&app.client, app.address));
@@ -201,8 +201,8 @@ impl Trials {
     }
 }
 
-/// Judges an answer to a request that was sent at `sent`.
-fn judge(history: &History, sent: Instant, status: u16, text: &str) -> Verdict {
+/// Judges an answer of a way to a request that was sent at `sent`, by the age that its explanation admits.
+fn judge(way: &str, history: &History, sent: Instant, status: u16, text: &str) -> Verdict {
     let wrong = || Verdict::Wrong(format!("{status} {text}"));
     let Ok(answer) = serde_json::from_str::<Json>(text) else { return wrong() };
     if status != 200 {
@@ -211,11 +211,12 @@ fn judge(history: &History, sent: Instant, status: u16, text: &str) -> Verdict {
         return problem.map_or_else(wrong, |(code, blames)| Verdict::Problem { code, blames });
     }
     let version = answer["version"].as_u64().and_then(|version| usize::try_from(version).ok());
-    // Without a limit, the rows are the primary's.
-    let staleness =
-        answer["explain"]["nodes"][0]["staleness_us"].as_u64().map_or(Duration::ZERO, Duration::from_micros);
-    match version {
-        Some(version) if staleness <= MAX_STALENESS => history.judge(version, sent, staleness),
+    let staleness = match (way, answer["explain"]["nodes"][0]["staleness_us"].as_u64()) {
+        ("replica", staleness) => staleness.map(Duration::from_micros),
+        _ => Some(Duration::ZERO),
+    };
+    match version.zip(staleness) {
+        Some((version, staleness)) if staleness <= MAX_STALENESS => history.judge(version, sent, staleness),
         _ => wrong(),
     }
 }

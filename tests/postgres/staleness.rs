@@ -4,13 +4,15 @@ use std::time::{Duration, Instant};
 
 use actix::clock::sleep;
 use tributary::actors::domain::State;
-use tributary::config::{DomainConfig, SessionAttrs};
+use tributary::config::{Connection, DomainConfig, SessionAttrs};
 use tributary::flow::{QueryAnswer, QueryError, QueryErrorKind};
-use tributary::types::Value;
+use tributary::pool::Verdict;
+use tributary::postgres::examination::examine;
+use tributary::types::{DomainName, Value};
 
 use crate::fixture::{Domain, config, eventually, run};
 use crate::support::server::PRIMARY;
-use crate::support::{Fault, Proxy, Server};
+use crate::support::{Fault, Proxy, Server, Setup, TestApp};
 
 const LIMIT: Duration = Duration::from_millis(600);
 /// How long each test watches the answers.
@@ -179,7 +181,7 @@ async fn where_no_primary_can_be_asked_queries_fail_once_the_limit_has_passed() 
     let seen = watch(&domain, WATCHED, |_| 0).await;
     for refused in &seen {
         let Err(QueryError { kind: QueryErrorKind::Unavailable { why, .. }, .. }) = refused else { panic!("{seen:?}") };
-        assert!(why.contains("no host of the domain could be asked as its primary: "), "{why}");
+        assert!(why.contains("of the hosts, none could be asked as the primary: "), "{why}");
     }
     proxy.set(Fault::None);
     eventually("it answers again", async || domain.ask(QUERY, &[]).await.is_ok()).await;
@@ -188,10 +190,94 @@ async fn where_no_primary_can_be_asked_queries_fail_once_the_limit_has_passed() 
     let only_replica = Domain::start(pair.config_of(&[pair.replica.port()], SessionAttrs::Any));
     eventually("it says what is missing", async || {
         let state = only_replica.handle.health().state;
-        matches!(state, State::Down { why, .. } if why.contains("no host of the domain could be asked as its primary"))
+        matches!(state, State::Down { why, .. } if why.contains("of the hosts, none could be asked as the primary"))
     })
     .await;
     only_replica.drain().await;
+}
+
+#[actix::test]
+async fn a_replica_is_trusted_again_once_it_follows_the_new_timeline() {
+    let pair = Pair::start().await;
+    let following = pair.replica.replica(pair.replica.port()).expect("a replica of the replica");
+    let config =
+        pair.config_of(&[following.port(), pair.replica.port(), pair.primary.port()], SessionAttrs::PreferStandby);
+    let monitoring = DomainConfig {
+        name: DomainName::parse("inventory_db").expect("a name"),
+        connection: Connection { user: "monitor".to_owned(), ..config.connection.clone() },
+        ..config.clone()
+    };
+    let role = "CREATE ROLE monitor LOGIN; GRANT SELECT ON versions TO monitor; GRANT pg_read_all_stats TO monitor";
+    run(&pair.primary, "postgres", role).await;
+    eventually("the replica has the role", async || {
+        tokio_postgres::connect(&following.url("postgres").replace("//postgres@", "//monitor@"), tokio_postgres::NoTls)
+            .await
+            .is_ok()
+    })
+    .await;
+    let (plain, monitor) = (Domain::ready(config).await, Domain::ready(monitoring).await);
+    all_from(&plain, &following).await;
+    all_from(&monitor, &following).await;
+
+    pair.primary.kill_family();
+    run(&pair.replica, "postgres", "SELECT pg_promote()").await;
+    write(&pair.replica, 1).await;
+    let is_asked = async |domain: &Domain, server: &Server| {
+        domain.handle.recycle();
+        domain.ask(QUERY, &[]).await.is_ok_and(|answer| read(&answer) == (1, server.port()))
+    };
+    eventually("the primary is asked", async || is_asked(&plain, &pair.replica).await).await;
+    eventually("the replica is asked", async || is_asked(&monitor, &following).await).await;
+    assert!(is_asked(&plain, &pair.replica).await);
+    eventually("its control file has the new timeline", async || {
+        run(&pair.replica, "postgres", "CHECKPOINT").await;
+        run(&following, "postgres", "CHECKPOINT").await;
+        is_asked(&plain, &following).await
+    })
+    .await;
+    plain.drain().await;
+    monitor.drain().await;
+}
+
+#[actix::test]
+async fn explanations_and_health_say_how_old_rows_may_be() {
+    let pair = Pair::start().await;
+    let files = tempfile::tempdir().expect("a directory");
+    let flow = r#"{flow: versions, input: {id: {type: integer}}, nodes: {row: {type: DBNode, database: oms_db,
+        query: "SELECT version FROM versions WHERE version = $1", params: [id]}},
+        outcomes: [{status: found, when: "row.version == 0", message: found}]}"#;
+    std::fs::write(files.path().join("graph.yaml"), flow).expect("written");
+    std::fs::write(files.path().join("service.yaml"), "domains: {oms_db: {max_staleness_ms: 600}}").expect("written");
+    let ports = format!("127.0.0.1:{},127.0.0.1:{}", pair.replica.port(), pair.primary.port());
+    let url = format!("postgres://reader@{ports}/postgres?target_session_attrs=prefer-standby");
+    let setup = Setup {
+        graphs: vec![files.path().join("graph.yaml")],
+        config: Some(files.path().join("service.yaml")),
+        ..Setup::default()
+    };
+    let app = TestApp::start(setup.domain("oms_db", &url));
+    app.wait_for("/readyz", 200).await;
+    let answer = app.post("/flows/versions?explain=true", r#"{"id": 0}"#).await.json();
+    let staleness = answer["explain"]["nodes"][0]["staleness_us"].as_u64().expect("it is limited");
+    assert!((1..=600_000).contains(&staleness), "{answer}");
+    let health = app.get("/health/oms_db").await.json();
+    assert_eq!(health["staleness"]["max_ms"], 600);
+    assert!(health["staleness"]["rows_may_be_older_by_ms"].is_u64(), "{health}");
+
+    let environment = [("OMS_DB_URL".to_owned(), url)];
+    let arguments = ["run", "--explain", "--graph", "graph.yaml", "--config", "service.yaml", "--input", "id=0"];
+    let (code, shown, errors) = crate::support::run(files.path(), &environment, &arguments);
+    assert!(code == 0 && shown.contains("rows older by at most "), "{shown} {errors}");
+}
+
+#[actix::test]
+async fn doctor_says_that_the_primary_is_missing() {
+    let pair = Pair::start().await;
+    let found = examine(&pair.config_of(&[pair.replica.port()], SessionAttrs::Any), &[]).await;
+    let failure = found.iter().find(|finding| finding.verdict == Verdict::Failure).expect("a failure");
+    assert_eq!(failure.remedy.as_deref(), Some("add the primary to OMS_DB_HOST, behind the replicas"), "{failure:?}");
+    let both = examine(&pair.config(SessionAttrs::PreferStandby), &[]).await;
+    assert!(both.iter().all(|finding| finding.verdict != Verdict::Failure), "{both:?}");
 }
 
 #[actix::test]

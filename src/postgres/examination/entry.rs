@@ -117,6 +117,12 @@ impl Examination<'_> {
                 let binding = self.setting("CHANNEL_BINDING", "channel_binding");
                 format!("check {binding}: it requires TLS and a login by scram-sha-256; and {rules}")
             }
+            None if why.contains("asked as the primary") => {
+                format!("add the primary to {}, behind the replicas", self.setting("HOST", "host"))
+            }
+            None if why.contains("max_staleness_ms") => {
+                "see pg_stat_replication of the primary for why the replica is behind".to_owned()
+            }
             None if why.contains("target_session_attrs") => {
                 format!(
                     "correct {} or {}",
