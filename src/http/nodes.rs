@@ -63,7 +63,8 @@ impl NodesOf {
         for flow in flows {
             for node in &flow.nodes {
                 let Work::Query(query) = &node.work else { continue };
-                if query.domain != *domain {
+                // A request of a REST interface has no description.
+                if query.domain != *domain || query.query.request().is_some() {
                     continue;
                 }
                 match nodes.get_mut(node.id.as_str()) {

@@ -143,10 +143,12 @@ impl HttpConnection {
         let request = self.request(outgoing)?;
         // A service closes connections that it finds idle for too long, and may do so just now.
         sender.ready().await.map_err(|error| Failure::NotSent(with_causes(&error)))?;
-        let answer: Response<Incoming> = sender.send_request(request).await.map_err(|error| {
-            let may_be_late = self.is_used.load(Ordering::Relaxed) && is_idempotent && error.is_incomplete_message();
+        let answer: Response<Incoming> = sender.try_send_request(request).await.map_err(|mut error| {
+            let was_sent = error.take_message().is_none();
+            let error = error.into_error();
+            let may_be_late = self.is_used.load(Ordering::Relaxed) && error.is_incomplete_message();
             let detail = with_causes(&error);
-            if error.is_canceled() || may_be_late { Failure::NotSent(detail) } else { Failure::Broken(detail) }
+            if was_sent && !(may_be_late && is_idempotent) { Failure::Broken(detail) } else { Failure::NotSent(detail) }
         })?;
         let (parts, body) = answer.into_parts();
         match Limited::new(body, most_bytes).collect().await {
@@ -157,11 +159,12 @@ impl HttpConnection {
     }
 
     fn request(&self, outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failure> {
+        let has_body = outgoing.body.is_some();
         let mut request = Request::new(Full::from(outgoing.body.unwrap_or_default()));
         let target = format!("{}{}", self.service.base, outgoing.target);
         *request.uri_mut() = target.parse().map_err(|_| Failure::NotSent("the path is not valid".to_owned()))?;
         *request.headers_mut() = self.headers.clone();
-        if outgoing.method != Method::GET {
+        if has_body {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request.headers_mut().extend(outgoing.headers);

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::flow::QueryErrorKind;
-use crate::graph;
+use crate::graph::{self, Misfit};
 use crate::types::{FieldName, Record, Type, Value};
 
 /// What a service answers to `GET /`: the nodes for which it answers.
@@ -104,21 +104,6 @@ pub struct Problem {
     pub retry_after_ms: Option<u64>,
 }
 
-/// What in an answer is not as the contract says. Neither text repeats a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    /// Where: a JSON pointer into the answer.
-    pub place: String,
-    /// What it is: "is not JSON", "has no column `score`".
-    pub reason: String,
-}
-
-impl Misfit {
-    pub(super) fn new(place: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self { place: place.into(), reason: reason.into() }
-    }
-}
-
 impl Answers {
     /// Reads the rows of each ask.
     ///
@@ -131,10 +116,10 @@ impl Answers {
         described: &NodeDescription,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, Misfit> {
         if self.node != node {
-            return Err(Misfit::new("/node", "names another node than the one that was asked"));
+            return Err(misfit("/node", "names another node than the one that was asked"));
         }
         if self.answers.len() != asks {
-            return Err(Misfit::new("/answers", format!("has {} answers to {asks} asks", self.answers.len())));
+            return Err(misfit("/answers", format!("has {} answers to {asks} asks", self.answers.len())));
         }
         let names: Arc<[FieldName]> =
             described.columns.iter().map(|column| FieldName::from(column.name.as_str())).collect();
@@ -163,12 +148,12 @@ impl Answer {
         let rows = match (self.rows, self.error) {
             (Some(rows), None) => rows,
             (None, Some(problem)) => return Ok(Err(problem.into_kind())),
-            _ => return Err(Misfit::new(format!("/answers/{at}"), "has neither rows nor an error, or both")),
+            _ => return Err(misfit(format!("/answers/{at}"), "has neither rows nor an error, or both")),
         };
         let read = |(number, row): (usize, Row)| {
             let values = row.values(&described.columns);
-            let values = values
-                .map_err(|misfit| Misfit::new(format!("/answers/{at}/rows/{number}{}", misfit.place), misfit.reason))?;
+            let values =
+                values.map_err(|found| misfit(format!("/answers/{at}/rows/{number}{}", found.place), found.reason))?;
             Ok(Value::Map(Arc::new(Record::new(Arc::clone(names), values))))
         };
         rows.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Ok)
@@ -194,15 +179,15 @@ impl Row {
                 _ => fields.iter().position(|(name, _)| *name == column.name),
             };
             let Some((_, json)) = found.and_then(|at| fields.get_mut(at)) else {
-                return Err(Misfit::new("", format!("has no column `{}`", column.name)));
+                return Err(misfit("", format!("has no column `{}`", column.name)));
             };
-            column.r#type.0.read(json).map_err(|reason| Misfit::new(format!("/{}", column.name), reason))
+            column.r#type.0.read(json).map_err(|reason| misfit(format!("/{}", column.name), reason))
         };
         let values = columns.iter().enumerate().map(column).collect::<Result<Vec<Value>, _>>()?;
         if fields.len() == columns.len() {
             Ok(values)
         } else {
-            Err(Misfit::new("", format!("has {} members, and the node has {} columns", fields.len(), columns.len())))
+            Err(misfit("", format!("has {} members, and the node has {} columns", fields.len(), columns.len())))
         }
     }
 }
@@ -247,6 +232,11 @@ impl JsonSchema for Row {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "description": "The columns of a row, by name.", "type": "object" })
     }
+}
+
+/// What in an answer is not as the contract says.
+fn misfit(place: impl Into<String>, reason: impl Into<String>) -> Misfit {
+    Misfit { place: place.into(), reason: reason.into() }
 }
 
 /// A value as the messages have it: decimals are text, all others as in the answers of flows.

@@ -3,6 +3,7 @@
 //! A session whose request has no complete answer does not return to the pool: its connection is closed, by which the service
 //! notices that nobody waits any more.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +12,10 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use super::connect::Connector;
 use super::connection::Outgoing;
-use super::contract::{Answers, Asks, Description, Misfit, NodeDescription, write};
+use super::contract::{Answers, Asks, Description, NodeDescription, write};
 use super::status;
 use crate::flow::QueryErrorKind;
-use crate::graph::{self, Query};
+use crate::graph::{self, Misfit, Query, Rendered, Request, Unfit};
 use crate::pool::{Connected, Lease, Object, Shared, discard};
 use crate::types::Value;
 
@@ -84,6 +85,10 @@ impl Session {
         limit: Duration,
         traceparent: Option<Arc<str>>,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, QueryErrorKind> {
+        if let Some(request) = query.request() {
+            let [params] = parameter_sets else { return Err(not_together()) };
+            return Ok(vec![self.request(request, params, limit, traceparent).await]);
+        }
         let connection = self.connection()?;
         let described = match connection.description() {
             Some(description) => description,
@@ -116,6 +121,39 @@ impl Session {
         Ok(answers.read(query.node().as_str(), parameter_sets.len(), node)?)
     }
 
+    /// Sends the request of a node that asks a REST interface, and reads the rows of its answer.
+    async fn request(
+        &self,
+        request: &Request,
+        params: &[Value],
+        limit: Duration,
+        traceparent: Option<Arc<str>>,
+    ) -> Result<Vec<Value>, QueryErrorKind> {
+        let Rendered { method, target, headers, body } = request.render(params).map_err(|unfit| {
+            let Unfit { number, expected, found } = unfit;
+            QueryErrorKind::Parameter { number, expected: expected.to_owned(), found: found.to_owned() }
+        })?;
+        let written = headers.iter().filter_map(|(name, value)| header(HeaderName::from_str(name).ok()?, value));
+        let outgoing = Outgoing {
+            method: match method {
+                graph::Method::Get => Method::GET,
+                graph::Method::Post => Method::POST,
+            },
+            target,
+            headers: traceparent.and_then(|trace| header(TRACEPARENT, &trace)).into_iter().chain(written).collect(),
+            body: body.map(String::into_bytes),
+            is_idempotent: request.is_idempotent(),
+        };
+        let answer = self.connection()?.exchange(outgoing).await?;
+        if request.finds_nothing(answer.status().as_u16()) {
+            return Ok(Vec::new());
+        }
+        match status::error(answer.status(), answer.headers(), limit) {
+            Some(kind) => Err(kind),
+            None => Ok(request.rows(answer.body())?),
+        }
+    }
+
     /// Asks the service for its description.
     async fn described(&self, query: &Query) -> Result<Arc<Description>, QueryErrorKind> {
         let connection = self.connection()?;
@@ -140,6 +178,11 @@ fn described<'a>(description: Option<&'a Description>, query: &Query) -> Result<
     let node = description.and_then(|description| description.nodes.get(query.node().as_str()));
     let node = node.ok_or_else(|| undescribed(description, query))?;
     node.error.clone().map_or(Ok(node), |problem| Err(problem.into_kind()))
+}
+
+/// Requests of REST interfaces are never coalesced.
+fn not_together() -> QueryErrorKind {
+    QueryErrorKind::Request { why: "a request cannot be sent for several queries".to_owned() }
 }
 
 fn undescribed(description: Option<&Description>, query: &Query) -> QueryErrorKind {

@@ -126,16 +126,19 @@ impl DomainHandle {
         let (params, work, in_bulk) = (params.into(), limit.min(given), in_bulk.is_some());
         let question = Question { query, params, wait, deadline, work, in_bulk, traceparent };
         self.tally.begin();
-        let first = if workers.core().serves() { workers.ask(question.clone(), now).await } else { None };
+        let ask = async |workers: &Workers, asked| {
+            let outcome = workers.ask(question.clone(), asked).await;
+            // Where the worker ended, it is not known whether it had asked.
+            if outcome.is_none() && !question.query.is_idempotent() { Some(Err(actor_failed())) } else { outcome }
+        };
+        let first = if workers.core().serves() { ask(&workers, now).await } else { None };
         let outcome = match first {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(kind)) if !kind.is_retryable() => Err(kind),
             // Rare path; boxed to keep the future small.
             _ => {
-                Box::pin(self.retry(Deadline::at(deadline), async |instance| {
-                    instance.workers.ask(question.clone(), Instant::now()).await
-                }))
-                .await
+                let again = async |instance: &Instance| ask(&instance.workers, Instant::now()).await;
+                Box::pin(self.retry(Deadline::at(deadline), again)).await
             }
         };
         let outcome = outcome.map_err(|kind| match kind {
@@ -229,7 +232,7 @@ impl DomainHandle {
                 Some(Ok(answer)) => return Ok(answer),
                 Some(Err(kind)) if !kind.is_retryable() => return Err(kind),
                 Some(Err(kind)) => kind,
-                None => QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".to_owned() },
+                None => actor_failed(),
             };
             let pause = backoff.next();
             let is_replaced = !instance.address.connected() || !instance.workers.core().serves();
@@ -245,6 +248,10 @@ impl DomainHandle {
     fn error(&self, query: &Query, kind: QueryErrorKind) -> QueryError {
         QueryError { domain: self.name.clone(), node: Some(query.node().clone()), kind }
     }
+}
+
+fn actor_failed() -> QueryErrorKind {
+    QueryErrorKind::ConnectionLost { sent: true, detail: "the domain's actor failed".to_owned() }
 }
 
 /// What to do while the domain is down.
