@@ -7,6 +7,8 @@
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
+#[path = "fuzz/targets/answer.rs"]
+mod answer;
 #[path = "fuzz/targets/body.rs"]
 mod body;
 #[path = "fuzz/targets/graph.rs"]
@@ -56,4 +58,9 @@ fn bodies_are_refused_or_read_and_batches_cut_where_their_elements_end() {
 #[test]
 fn columns_are_refused_or_values_that_can_be_sent_back() {
     try_all(rows::run, &["tests/fuzz/seeds/rows"]);
+}
+
+#[test]
+fn answers_are_refused_or_rows_of_the_declared_types() {
+    try_all(answer::run, &["tests/fuzz/seeds/answer"]);
 }
