@@ -80,7 +80,7 @@ impl Cluster {
         let cluster = Self { members, haproxy: Port::any(), programs, directory, account, client, _keeper: keeper };
         cluster.start_etcd(&etcd, &peer);
         for member in &cluster.members {
-            fs::write(cluster.file(&format!("{}.yaml", member.name)), cluster.patroni_file(member)).expect("written");
+            fs::write(cluster.file(&format!("{}.yaml", member.name)), Self::patroni_file(member)).expect("written");
             cluster.start_patroni(member);
             let role = if member.name == "a" { "primary" } else { "synchronous" };
             cluster.wait_for_role(member, role).await;
@@ -139,7 +139,7 @@ impl Cluster {
         *member.patroni.lock().expect("the lock") = Some(pid);
     }
 
-    fn patroni_file(&self, member: &Member) -> String {
+    fn patroni_file(member: &Member) -> String {
         let binaries = Binaries::find().expect("these trials need PostgreSQL");
         format!(
             r#"
