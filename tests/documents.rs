@@ -23,7 +23,8 @@ const DOCUMENTS: [&str; 6] = [
 ];
 
 /// The beginnings of commands that other steps of the gate run, or that need what not every machine has.
-const RUN_ELSEWHERE: [(&str, &str); 6] = [
+const RUN_ELSEWHERE: [(&str, &str); 7] = [
+    ("tributary domain ", "tests/conformance asks it"),
     ("scripts/demo", "tests/cli.rs runs `tributary demo`"),
     ("scripts/test", "the gate itself"),
     ("tests/fuzz/run", "tests/fuzz_seeds.rs runs the targets on their seeds"),

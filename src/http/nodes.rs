@@ -221,7 +221,7 @@ fn read(ask: &[serde_json::Value], params: &[TypeName]) -> Result<Vec<Value>, Qu
         ty.0.read(json).map_err(|found| QueryErrorKind::Parameter {
             number: number + 1,
             expected: ty.0.to_string(),
-            found: format!("a value that {found}"),
+            found,
         })
     };
     ask.iter().zip(params).enumerate().map(read).collect()

@@ -181,7 +181,9 @@ impl Row {
             let Some((_, json)) = found.and_then(|at| fields.get_mut(at)) else {
                 return Err(misfit("", format!("has no column `{}`", column.name)));
             };
-            column.r#type.0.read(json).map_err(|reason| misfit(format!("/{}", column.name), reason))
+            let ty = &column.r#type.0;
+            ty.read(json)
+                .map_err(|found| misfit(format!("/{}", column.name), format!("must be of type {ty}, not {found}")))
         };
         let values = columns.iter().enumerate().map(column).collect::<Result<Vec<Value>, _>>()?;
         if fields.len() == columns.len() {

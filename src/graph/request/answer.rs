@@ -118,7 +118,7 @@ impl Member {
         if !self.is_optional && matches!(self.ty, Type::List(_)) && has_null(json) {
             return Err(format!("must be of type {}, without null", self.ty));
         }
-        self.ty.read(json)
+        self.ty.read(json).map_err(|found| format!("must be of type {}, not {found}", self.ty))
     }
 
     fn declared(&self, value: &Value) -> Result<Value, String> {
