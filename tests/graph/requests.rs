@@ -303,15 +303,15 @@ fn one_row_more_than_the_node_takes_is_read_and_no_further_one() {
 fn a_surprise_is_an_error_with_its_place_and_never_a_null_or_a_value() {
     let price = |more: &str| format!(r#"[{{"sku":"A","price":{{"amount":1}},"tags":[],"more":0}},{more}]"#);
     for (name, answer, expected) in [
-        ("score", "", "the answer: is empty, not JSON"),
-        ("score", " \n", "the answer: is empty, not JSON"),
-        ("score", "<!DOCTYPE html><p>secret", "the answer: is HTML or XML, not JSON"),
-        ("score", "secret", "the answer: is not JSON: expected value at line 1 column 1"),
-        ("score", "{\"score\":1", "the answer: is not JSON: EOF while parsing an object at line 1 column 10"),
-        ("score", "{\"score\":1}}", "the answer: is not JSON: trailing characters at line 1 column 12"),
-        ("score", "{} {}", "the answer: is not JSON: trailing characters at line 1 column 4"),
-        ("score", "\"secret\"", "the answer: must be an object or a list of objects, not text"),
-        ("score", "7", "the answer: must be an object or a list of objects, not a number"),
+        ("score", "", "/: is empty, not JSON"),
+        ("score", " \n", "/: is empty, not JSON"),
+        ("score", "<!DOCTYPE html><p>secret", "/: is HTML or XML, not JSON"),
+        ("score", "secret", "/: is not JSON: expected value at line 1 column 1"),
+        ("score", "{\"score\":1", "/: is not JSON: EOF while parsing an object at line 1 column 10"),
+        ("score", "{\"score\":1}}", "/: is not JSON: trailing characters at line 1 column 12"),
+        ("score", "{} {}", "/: is not JSON: trailing characters at line 1 column 4"),
+        ("score", "\"secret\"", "/: must be an object or a list of objects, not text"),
+        ("score", "7", "/: must be an object or a list of objects, not a number"),
         ("score", "{}", "/score: is absent"),
         ("score", "[[]]", "/0: must be an object, not a list"),
         ("score", "[null]", "/0: must be an object, not null"),
@@ -323,15 +323,15 @@ fn a_surprise_is_an_error_with_its_place_and_never_a_null_or_a_value() {
             r#"{"score":{"$serde_json::private::Number":"1"}}"#,
             "/score: must be of type integer, not an object",
         ),
-        ("score", r#"{"score":1,"score":2}"#, "the answer: has two members `score`"),
-        ("score", r#"{"score":1,"\u0073core":2}"#, "the answer: has two members `score`"),
+        ("score", r#"{"score":1,"score":2}"#, "/: has two members `score`"),
+        ("score", r#"{"score":1,"\u0073core":2}"#, "/: has two members `score`"),
         ("score", r#"{"score":1,"checked_at":"\ud800"}"#, "/checked_at: cannot be read: unexpected end of hex escape"),
         ("score", r#"{"score":1,"checked_at":"2026-01-31"}"#, ""),
-        ("customer", "[]", "the answer: must be an object, not a list"),
+        ("customer", "[]", "/: must be an object, not a list"),
         ("customer", "{}", "/data: is absent"),
         ("customer", r#"{"data":null}"#, "/data: must be an object, not null"),
         ("customer", r#"{"data":{}}"#, "/data/customer: is absent"),
-        ("customer", r#"{"data":{},"data":{}}"#, "the answer: has two members `data`"),
+        ("customer", r#"{"data":{},"data":{}}"#, "/: has two members `data`"),
         ("customer", r#"{"data":{"customer":1,"customer":2}}"#, "/data: has two members `customer`"),
         (
             "customer",
@@ -349,7 +349,7 @@ fn a_surprise_is_an_error_with_its_place_and_never_a_null_or_a_value() {
             "/data/customer/group: has two members `code`",
         ),
         ("customer", r#"{"data":{"customer":{"name":7}}}"#, "/data/customer/name: must be of type text, not a number"),
-        ("prices", "{}", "the answer: must be a list of objects, not an object"),
+        ("prices", "{}", "/: must be a list of objects, not an object"),
         ("prices", &price("7"), "/1: must be an object, not a number"),
         ("prices", &price(r#"{"sku":"B"}"#), "/1/price: is absent"),
         ("prices", &price(r#"{"sku":"B","price":{}}"#), "/1/price/amount: is absent"),
@@ -393,5 +393,5 @@ fn a_surprise_is_an_error_with_its_place_and_never_a_null_or_a_value() {
     }
     let flow = accepted();
     let broken = request(node(&flow, "score")).rows(b"{\"score\":\"\xff\"}").expect_err("no text");
-    assert_eq!(broken.to_string(), "the answer: is not JSON: invalid UTF-8");
+    assert_eq!(broken.to_string(), "/: is not JSON: invalid UTF-8");
 }

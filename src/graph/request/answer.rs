@@ -20,6 +20,13 @@ impl Request {
     /// # Errors
     /// [`Misfit`]: the first thing that is not as declared.
     pub fn rows(&self, answer: &[u8]) -> Result<Vec<Value>, Misfit> {
+        self.read(answer).map_err(|misfit| {
+            let place = if misfit.place.is_empty() { "/".to_owned() } else { misfit.place };
+            Misfit { place, ..misfit }
+        })
+    }
+
+    fn read(&self, answer: &[u8]) -> Result<Vec<Value>, Misfit> {
         let mut json = document(answer)?;
         for (depth, name) in self.answer.iter().enumerate() {
             let place = || pointer(self.answer.iter().take(depth));

@@ -131,9 +131,9 @@ pub struct Unfit {
 
 /// Why an answer cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}: {reason}", if place.is_empty() { "the answer" } else { place })]
+#[error("{place}: {reason}")]
 pub struct Misfit {
-    /// Where: a JSON pointer (RFC 6901) into the answer, of names that the graph declares.
+    /// Where: a JSON pointer (RFC 6901) into the answer, of names that the graph declares; `/` for the whole answer.
     pub place: String,
     /// What it must be and what it is; never a value.
     pub reason: String,

@@ -22,7 +22,7 @@ pub fn run(bytes: &[u8]) {
                 assert!(rows.len() <= query.query.max_rows() + 1);
                 rows.iter().for_each(|row| is_as_declared(query, row));
             }
-            Err(misfit) => assert!(misfit.place.is_empty() || misfit.place.starts_with('/'), "{misfit}"),
+            Err(misfit) => assert!(misfit.place.starts_with('/'), "{misfit}"),
         }
     }
 }
