@@ -36,6 +36,7 @@ async fn decide(app: &TestApp, customer: &str) -> Answer {
 }
 
 /// Customers and scores as they should be.
+#[expect(clippy::unnecessary_wraps, reason = "other replies are none")]
 fn right(seen: &Seen) -> Option<String> {
     Some(json(if seen.target.starts_with("/v1/customers/") { CUSTOMER } else { SCORE }))
 }
