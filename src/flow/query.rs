@@ -37,7 +37,7 @@ pub struct QueryError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryErrorKind {
     /// The domain is down. Nothing was sent, or what was sent has been given up.
-    #[error("the database is unavailable: {why}")]
+    #[error("it is unavailable: {why}")]
     Unavailable {
         /// Why, redacted.
         why: String,
@@ -45,7 +45,7 @@ pub enum QueryErrorKind {
         retry_after: Duration,
     },
     /// All connections were busy and the queue was full, or no connection came free in time: nothing was sent.
-    #[error("the database has no free connection")]
+    #[error("it has no free connection")]
     Overloaded {
         /// When a retry may succeed.
         retry_after: Duration,
@@ -67,7 +67,7 @@ pub enum QueryErrorKind {
     },
     /// PostgreSQL gave the query up for a reason that passes: a lock, a conflict with another transaction, a cancel request
     /// of somebody else, a lack of resources.
-    #[error("the database aborted the query with SQLSTATE {sqlstate}, which may pass")]
+    #[error("it aborted the query with SQLSTATE {sqlstate}, which may pass")]
     Aborted {
         /// The five characters of SQLSTATE.
         sqlstate: String,
@@ -75,7 +75,7 @@ pub enum QueryErrorKind {
         detail: String,
     },
     /// PostgreSQL refused the query.
-    #[error("the database refused the query with SQLSTATE {sqlstate}")]
+    #[error("it refused the query with SQLSTATE {sqlstate}")]
     Sql {
         /// The five characters of SQLSTATE.
         sqlstate: String,

@@ -109,7 +109,8 @@ impl Connector {
         Ok(headers)
     }
 
-    fn authority(&self) -> String {
+    /// Its host and port; `localhost` for a Unix socket.
+    pub fn authority(&self) -> String {
         match self.target.hosts.first() {
             Some((host, _)) if host.starts_with('/') => "localhost".to_owned(),
             Some((host, port)) if host.contains(':') => format!("[{host}]:{port}"),

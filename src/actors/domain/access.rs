@@ -84,6 +84,14 @@ impl Pool {
         }
     }
 
+    /// The host and port of a service.
+    pub(super) fn service(&self) -> Option<String> {
+        match self {
+            Self::Database(_) => None,
+            Self::Service(pool) => Some(pool.connector().authority()),
+        }
+    }
+
     /// The version of the database server.
     pub(super) fn server_version(&self) -> Option<Arc<String>> {
         match self {

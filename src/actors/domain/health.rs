@@ -49,7 +49,10 @@ pub struct Health {
     /// How old its rows may be. Only where the domain limits that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub staleness: Option<StalenessHealth>,
-    /// The version of its server.
+    /// The host and port of the service that answers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// The version of its database server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_version: Option<Arc<String>>,
 }
@@ -73,6 +76,7 @@ impl Health {
             in_flight: core.in_flight(),
             last_probe: status.last_probe,
             staleness: core.pool().staleness_health(),
+            service: core.pool().service(),
             server_version: core.pool().server_version(),
         }
     }

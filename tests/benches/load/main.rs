@@ -80,6 +80,8 @@ fn main() {
             keys::measure().await;
         } else if wanted("domains") {
             ratios::domains().await;
+        } else if wanted("services") {
+            ratios::services().await;
         } else if wanted("tls") {
             ratios::tls().await;
         } else {

@@ -93,11 +93,20 @@ impl Process {
 
     /// The service with a flow file or a directory of them (none: the shipped one), settings and variables.
     pub fn serve(graph: Option<&Path>, settings: &str, environment: &[(String, String)]) -> Self {
+        Self::start(&["serve"], graph, settings, environment)
+    }
+
+    /// `tributary domain` for one domain of the shipped flow.
+    pub fn domain(domain: &str, environment: &[(String, String)]) -> Self {
+        Self::start(&["domain", domain], None, "", environment)
+    }
+
+    fn start(command_line: &[&str], graph: Option<&Path>, settings: &str, environment: &[(String, String)]) -> Self {
         let address = free_address();
         let file = NamedTempFile::with_suffix(".yaml").expect("a file");
         std::fs::write(&file, settings).expect("written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
-        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["serve", "--bind", &address.to_string()]);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(command_line).args(["--bind", &address.to_string()]);
         command.arg("--config").arg(file.path()).env("RUST_LOG", "error").stdin(Stdio::null());
         if let Some(graph) = graph {
             command.arg("--graph").arg(graph);

@@ -1,5 +1,5 @@
 //! The service beside the one written by hand, where something else than the shipped flow on plain connections
-//! matters: flows over 2 to 16 domains, and TLS to the databases. `LOAD_SECONDS` for each measurement (default 2),
+//! matters: flows over 2 to 16 domains, and TLS to the databases. And the service over services, beside itself over databases. `LOAD_SECONDS` for each measurement (default 2),
 //! `LOAD_ROUNDS` measurements of each line (default 3); the reports are in `target/domains-report/` and
 //! `target/tls-report/`.
 
@@ -18,6 +18,8 @@ use crate::{number, report, rounds};
 const CLIENTS: [usize; 3] = [1, 8, 64];
 /// The numbers of domains that are tried, one node each.
 const DOMAINS: [usize; 4] = [2, 4, 8, 16];
+/// The domains of the shipped flow, in the order in which they are moved.
+const DOMAIN_NAMES: [&str; 4] = ["oms_db", "inventory_db", "supplier_db", "uom_db"];
 /// Products in the databases with TLS, and in those without.
 const SHIPPED_PRODUCTS: usize = 10_000;
 
@@ -50,6 +52,30 @@ pub async fn tls() {
         compare(&mut text, name, ("/purchasing/flow", SHIPPED_PRODUCTS), (&service, &rival)).await;
     }
     report::write("tls", &text);
+}
+
+/// Measures the shipped flow with one domain, and with all four, served by `tributary domain`, beside the databases directly
+/// (in the report: by hand).
+pub async fn services() {
+    let mut text = HEADER.to_owned();
+    let databases = Databases::start(SHIPPED_PRODUCTS).await;
+    let direct = Process::service(&databases, "auto");
+    for moved in [1, DOMAIN_NAMES.len()] {
+        let mut environment = databases.environment();
+        let mut services = Vec::new();
+        for name in &DOMAIN_NAMES[..moved] {
+            let service = Process::domain(name, &databases.environment());
+            wait_ready(service.address, "/readyz").await;
+            let prefix = format!("{}_", name.to_uppercase());
+            environment.retain(|(variable, _)| !variable.starts_with(&prefix));
+            environment.push((format!("{prefix}URL"), format!("http://{}", service.address)));
+            services.push(service);
+        }
+        let service = Process::serve(None, "", &environment);
+        compare(&mut text, &format!("{moved} services"), ("/purchasing/flow", SHIPPED_PRODUCTS), (&service, &direct))
+            .await;
+    }
+    report::write("services", &text);
 }
 
 /// Adds a line for each number of clients; the two take turns in each round.

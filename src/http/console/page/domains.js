@@ -91,17 +91,17 @@ class Card {
   }
 
   // The state, since when, and what went wrong last: each as it is now.
-  #state({ state, since, server_version: version, last_error: error }) {
+  #state({ state, since, server_version: version, service, last_error: error }) {
     if (this.element.dataset.state !== state) {
       this.element.dataset.state = state;
       this.pill.dataset.state = state;
       replace(this.pill.firstChild, icon(SIGNS[state] ?? "alert"));
       setText(this.pill.lastChild, state);
     }
-    const meta = `${state} ${since} ${version}`;
+    const meta = `${state} ${since} ${version} ${service}`;
     if (this.meta !== meta) {
       this.meta = meta;
-      replace(this.since, "since ", time(since), version && ` · PostgreSQL ${version.split(" ")[0]}`);
+      replace(this.since, "since ", time(since), version && ` · PostgreSQL ${version.split(" ")[0]}`, service && ` · service ${service}`);
     }
     const told = error ? `${error.at} ${error.message}` : "none";
     if (this.told === told) return;
