@@ -126,9 +126,20 @@ impl HttpConnection {
         self.is_busy.store(true, Ordering::Relaxed);
         let outcome = self.send(&mut sender, outgoing, most_bytes).await;
         self.is_busy.store(false, Ordering::Relaxed);
-        if outcome.is_ok() {
-            self.is_used.store(true, Ordering::Relaxed);
-            *self.sender() = Some(sender);
+        match &outcome {
+            // The token is that of the time when the connection was made, and may have been replaced since.
+            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
+                if self.is_used.load(Ordering::Relaxed) {
+                    return Err(Failure::NotSent(
+                        "the service no longer accepts the token of this connection".to_owned(),
+                    ));
+                }
+            }
+            Ok(_) => {
+                self.is_used.store(true, Ordering::Relaxed);
+                *self.sender() = Some(sender);
+            }
+            Err(_) => {}
         }
         outcome
     }
