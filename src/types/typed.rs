@@ -55,7 +55,8 @@ impl Type {
                 parse_moment(text).map(Value::Timestamp).or_else(|error| misfit(&error.to_string()))
             }
             (Self::List(element), Json::Array(items)) => {
-                items.iter().map(|item| element.read(item)).collect::<Result<_, _>>().map(Value::List)
+                let item = |item| element.read(item).map_err(|found| format!("a list with {found}"));
+                items.iter().map(item).collect::<Result<_, _>>().map(Value::List)
             }
             (_, other) => misfit(match other {
                 Json::Null => "null",

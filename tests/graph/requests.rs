@@ -367,7 +367,7 @@ fn a_surprise_is_an_error_with_its_place_and_never_a_null_or_a_value() {
         (
             "prices",
             &price(r#"{"sku":"B","price":{"amount":1},"tags":[7]}"#),
-            "/1/tags: must be of type text, not a number",
+            "/1/tags: must be of type list of text, not a list with a number",
         ),
         (
             "prices",
