@@ -253,9 +253,8 @@ pub fn write(value: &Value) -> Json {
 /// Whether a value that was read from a database is of this type.
 fn is_of(value: &Value, ty: &Type) -> bool {
     match (value, ty) {
-        (Value::Null, _) | (_, Type::Any) => true,
+        (Value::Null, _) | (_, Type::Any) | (Value::Map(_), Type::Map(_)) => true,
         (Value::List(items), Type::List(element)) => items.iter().all(|item| is_of(item, element)),
-        (Value::Map(_), Type::Map(_)) => true,
         (value, ty) => value.ty() == *ty,
     }
 }

@@ -116,7 +116,7 @@ async fn decide(app: &TestApp, product: &str) -> (u16, Json) {
 async fn tributary_domain_conforms() {
     let databases = SampleDatabases::create().await;
     let app = domain(&databases, "oms_db").await;
-    conforms(&app.client, &app.url("").trim_end_matches('/'), "oms_history").await;
+    conforms(&app.client, app.url("").trim_end_matches('/'), "oms_history").await;
 }
 
 #[actix_web::test]
