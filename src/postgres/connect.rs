@@ -175,23 +175,21 @@ impl Connector {
 
     /// Tries the hosts in their order, for each role. One that did not answer is tried last.
     async fn dial_in_order(&self, settings: &Config, roles: &[SessionAttrs]) -> Result<ServerConnection, DialError> {
-        let silent = self.shared.unresponsive_host.load_full();
-        let last = silent.as_ref().map(|silent| silent.0);
-        let is_recent = silent.is_some_and(|silent| silent.1.elapsed() < SILENCE);
-        let mut hosts: Vec<_> = self.target.hosts.iter().zip(&self.shared.addresses).enumerate().collect();
-        hosts.sort_by_key(|(place, _)| Some(*place) == last);
         let mut failure = DialError::from("no host is configured");
         for (round, role) in roles.iter().enumerate() {
-            for (place, (host, count)) in &hosts {
-                // The last round takes what answers.
-                if is_recent && Some(*place) == last && round + 1 < roles.len() {
-                    continue;
-                }
+            let silent = self.shared.unresponsive_host.load_full();
+            let last = silent.as_ref().map(|silent| silent.0);
+            // The last round takes what answers.
+            let is_skipped = round + 1 < roles.len() && silent.is_some_and(|silent| silent.1.elapsed() < SILENCE);
+            let hosts = self.target.hosts.iter().zip(&self.shared.addresses).enumerate();
+            let mut hosts: Vec<_> = hosts.filter(|(place, _)| !is_skipped || Some(*place) != last).collect();
+            hosts.sort_by_key(|(place, _)| Some(*place) == last);
+            for (place, (host, count)) in hosts {
                 let dialled = self.dial_addresses(settings, host, count, *role).await;
                 let is_silent = dialled.as_ref().is_err_and(|error| is_timeout(&**error, self.timeout));
                 if is_silent {
-                    self.shared.unresponsive_host.store(Some(Arc::new((*place, Instant::now()))));
-                } else if Some(*place) == last {
+                    self.shared.unresponsive_host.store(Some(Arc::new((place, Instant::now()))));
+                } else if Some(place) == last {
                     self.shared.unresponsive_host.store(None);
                 }
                 match dialled {

@@ -8,17 +8,19 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tributary::demo::{Account, Binaries};
 
 use crate::support::server::family;
-use crate::support::{Fault, Port, Proxy, eventually_async};
+use crate::support::{Fault, Port, Proxy};
 
 /// The time after which the primary's lock expires, and the interval of Patroni's loop, in seconds.
 pub const TTL: u64 = 5;
 pub const LOOP_WAIT: u64 = 1;
+
+const ROLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// `$1` is the directory. Ends every process that has its number in it, and removes it, when standard input ends.
 const KEEPER: &str = r#"
@@ -123,6 +125,8 @@ impl Cluster {
             "etcd",
             &[
                 "--name=etcd",
+                // Patroni 3.0.2 may keep a cache of its own of version 3 that is out of date after it was stopped.
+                "--enable-v2",
                 &format!("--data-dir={}", data.display()),
                 &format!("--listen-client-urls={clients}"),
                 &format!("--advertise-client-urls={clients}"),
@@ -146,7 +150,7 @@ impl Cluster {
 scope: trial
 name: {name}
 restapi: {{ listen: "127.0.0.1:{rest}", connect_address: "127.0.0.1:{rest}" }}
-etcd3: {{ hosts: "127.0.0.1:{etcd}", use_proxies: true }}
+etcd: {{ hosts: "127.0.0.1:{etcd}", use_proxies: true }}
 bootstrap:
   dcs:
     ttl: {TTL}
@@ -200,16 +204,29 @@ postgresql:
 
     /// Waits until the member has the role.
     pub async fn wait_for_role(&self, member: &Member, role: &str) {
-        // A member may have to be copied from the primary first, on a busy machine.
-        for last in [false, false, true] {
-            let found = async { eventually_async(role, async || self.has_role(member, role).await).await };
-            if last {
-                return found.await;
+        self.wait(&format!("{} is not {role}", member.name), async || self.has_role(member, role).await).await;
+    }
+
+    /// Waits until `condition` holds. A member may have to be copied from the primary first.
+    async fn wait(&self, otherwise: &str, condition: impl AsyncFn() -> bool) {
+        let start = Instant::now();
+        while !condition().await {
+            if start.elapsed() > ROLE_TIMEOUT {
+                let log = fs::read_to_string(self.file("patroni.log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(30).collect();
+                panic!("{otherwise}; Patroni's last lines, newest first:\n{}", last.join("\n"));
             }
-            if tokio::time::timeout(Duration::from_secs(19), found).await.is_ok() {
-                return;
-            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until one member is the primary and the other one may replace it. On a busy machine they may exchange their roles.
+    pub async fn wait_for_both(&self) {
+        let are_both = async || {
+            let (primary, replica) = self.roles().await;
+            self.has_role(primary, "primary").await && self.has_role(replica, "synchronous").await
+        };
+        self.wait("there is no primary with a replica", are_both).await;
     }
 
     /// The primary and the replica.

@@ -167,7 +167,7 @@ impl Trials {
             self.cluster.wait_for_role(to, "primary").await;
         })
         .await;
-        self.cluster.wait_for_role(from, "synchronous").await;
+        self.cluster.wait_for_both().await;
     }
 
     /// Keeps the replica from replaying what it receives.
@@ -195,7 +195,7 @@ impl Trials {
         .await;
         self.run(names[1], async {
             undoes(from);
-            self.cluster.wait_for_role(from, "synchronous").await;
+            self.cluster.wait_for_both().await;
         })
         .await;
     }
