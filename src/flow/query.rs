@@ -73,6 +73,8 @@ pub enum QueryErrorKind {
         sqlstate: String,
         /// PostgreSQL's message: for logs and checks, never for an HTTP body.
         detail: String,
+        /// Whether the domain's service has sent it again already.
+        is_final: bool,
     },
     /// PostgreSQL refused the query.
     #[error("it refused the query with SQLSTATE {sqlstate}")]
@@ -166,7 +168,7 @@ impl QueryErrorKind {
             "domain_overloaded" => Self::Overloaded { retry_after },
             "timeout" => Self::Timeout { after: Duration::ZERO },
             "connection_lost" => Self::ConnectionLost { sent: true, detail: noted() },
-            "query_aborted" => Self::Aborted { sqlstate: "57014".to_owned(), detail: noted() },
+            "query_aborted" => Self::Aborted { sqlstate: "57014".to_owned(), detail: noted(), is_final: false },
             "query_failed" => Self::Sql { sqlstate: "XX000".to_owned(), detail: noted() },
             "unmappable_column" => Self::Column { column: noted(), ty: noted(), reason: "cannot be mapped".to_owned() },
             "request_failed" => Self::Request { why: noted() },
@@ -221,7 +223,7 @@ impl QueryErrorKind {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ConnectionLost { sent, .. } => !sent,
-            Self::Aborted { .. } => true,
+            Self::Aborted { is_final, .. } => !is_final,
             Self::Unavailable { .. }
             | Self::Overloaded { .. }
             | Self::Timeout { .. }
@@ -242,10 +244,13 @@ mod tests {
     #[test]
     fn only_what_was_not_sent_or_was_undone_is_retried() {
         let (sqlstate, detail) = ("40001".to_owned(), String::new());
+        let aborted =
+            |is_final| QueryErrorKind::Aborted { sqlstate: sqlstate.clone(), detail: String::new(), is_final };
         let lost = |sent| QueryErrorKind::ConnectionLost { sent, detail: String::new() };
         let second = Duration::from_secs(1);
         for (kind, retryable) in [
-            (QueryErrorKind::Aborted { sqlstate: sqlstate.clone(), detail: detail.clone() }, true),
+            (aborted(false), true),
+            (aborted(true), false),
             (QueryErrorKind::Sql { sqlstate, detail }, false),
             (lost(false), true),
             (lost(true), false),

@@ -109,7 +109,11 @@ impl Nodes {
     /// Where the database does not serve, or cannot be asked for the first description.
     pub(super) async fn describe(self: &Arc<Self>) -> Result<Arc<Description>, QueryError> {
         self.handle.available()?;
-        let Some((made, known)) = self.known() else { return self.described_since(Instant::now()).await };
+        // What was wrong with a node may have been mended since.
+        let is_whole = |(_, known): &(Instant, Arc<Description>)| known.nodes.values().all(|node| node.error.is_none());
+        let Some((made, known)) = self.known().filter(is_whole) else {
+            return self.described_since(Instant::now()).await;
+        };
         if made.elapsed() >= KEPT && !self.is_describing.swap(true, Ordering::Relaxed) {
             let nodes = Arc::clone(self);
             actix_web::rt::spawn(async move {
@@ -187,8 +191,12 @@ impl Nodes {
             Ok(_) if has_changed => Answer::error(&QueryErrorKind::Aborted {
                 sqlstate: "0A000".to_owned(),
                 detail: "a table changed during the query".to_owned(),
+                is_final: false,
             }),
             Ok(rows) => Answer::rows(rows.iter().take(asks.max_rows.saturating_add(1)).filter_map(row)),
+            Err(QueryError { kind: QueryErrorKind::Aborted { sqlstate, detail, .. }, .. }) => {
+                Answer::error(&QueryErrorKind::Aborted { sqlstate, detail, is_final: true })
+            }
             Err(error) => Answer::error(&error.kind),
         });
         let (version, answers) = (description.version.clone(), answers.collect());

@@ -12,7 +12,7 @@ use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::Ruleset;
 
 /// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
-const ERRORS: [&str; 15] = [
+const ERRORS: [&str; 17] = [
     "not_found",
     "too_many_rows",
     "bad_parameter",
@@ -28,6 +28,8 @@ const ERRORS: [&str; 15] = [
     "query_aborted",
     "query_failed",
     "unmappable_column",
+    "request_failed",
+    "bad_answer",
 ];
 
 /// The counters of one flow.

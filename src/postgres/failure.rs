@@ -51,7 +51,9 @@ fn of_answer(answer: &DbError) -> QueryErrorKind {
             let detail = format!("{sqlstate}: {}", answer.message());
             QueryErrorKind::ConnectionLost { sent: !undone, detail }
         }
-        Cause::Cancelled | Cause::Transient => QueryErrorKind::Aborted { sqlstate, detail: full_message(answer) },
+        Cause::Cancelled | Cause::Transient => {
+            QueryErrorKind::Aborted { sqlstate, detail: full_message(answer), is_final: false }
+        }
         Cause::Outdated | Cause::StatementMismatch | Cause::Failed => {
             QueryErrorKind::Sql { sqlstate, detail: full_message(answer) }
         }

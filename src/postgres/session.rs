@@ -361,7 +361,7 @@ impl Session {
             if let Ok(read) = &mut rows {
                 if read.is_empty() && has_changed(&row) {
                     let detail = "the tables have changed since the query was described".to_owned();
-                    rows = Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
+                    rows = Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail, is_final: false });
                 } else {
                     match reader.read_from(&row, 0) {
                         Ok(row) => read.push(row),

@@ -1,5 +1,5 @@
-//! Connections to one service: a TCP or Unix socket, TLS, and the headers of every request. The files of token and TLS are read
-//! for each connection, so that rotated ones take effect.
+//! Connections to one service: a TCP or Unix socket, TLS, and the headers of every request. The files of TLS are read for each
+//! connection, so that rotated ones take effect.
 
 use std::io;
 use std::sync::Arc;
@@ -7,25 +7,23 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connection::{HttpConnection, Service};
+use super::token::Token;
 use crate::config::{self, DomainConfig, Protocol, SslMode};
-use crate::pool::{Connect, ConnectError, DialError, OpenConnections, read_password, tls};
+use crate::pool::{Connect, ConnectError, DialError, OpenConnections, tls};
 
 /// Makes the connections to one service. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Connector {
     target: Arc<config::Connection>,
-    /// The setting of the token, for messages.
-    token_source: Arc<str>,
     timeout: Duration,
     open: OpenConnections,
     service: Arc<Service>,
@@ -45,10 +43,13 @@ impl Connector {
         };
         Self {
             target: Arc::new(config.connection.clone()),
-            token_source: config.origin.of_token().into(),
             timeout: config.timeouts.connect,
             open: OpenConnections::default(),
-            service: Arc::new(Service { base: base.into(), description: ArcSwapOption::empty() }),
+            service: Arc::new(Service {
+                base: base.into(),
+                description: ArcSwapOption::empty(),
+                token: Token::new(config),
+            }),
         }
     }
 
@@ -62,7 +63,8 @@ impl Connector {
     }
 
     async fn dial(&self) -> Result<HttpConnection, DialError> {
-        let headers = self.headers().await?;
+        let headers = self.headers()?;
+        self.service.token.read().await?;
         let stream = self.stream().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let open = self.open.count();
@@ -94,18 +96,11 @@ impl Connector {
     }
 
     /// The headers of every request.
-    async fn headers(&self) -> Result<HeaderMap, DialError> {
+    fn headers(&self) -> Result<HeaderMap, DialError> {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::try_from(self.authority())?);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tributary/", env!("CARGO_PKG_VERSION"))));
-        if let Some(token) = read_password(&self.target.password, &self.token_source).await? {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose_secret())).map_err(|_| {
-                format!("the token has a character that a header may not have; see {}", self.token_source)
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
         Ok(headers)
     }
 

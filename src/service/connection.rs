@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::contract::Description;
 use super::status::refused_token;
+use super::token::Token;
 use crate::flow::QueryErrorKind;
-use crate::pool::{Birth, ConnectError, Connected, with_causes};
+use crate::pool::{Birth, ConnectError, Connected, tls, with_causes};
 
 /// The longest answer that is read, in bytes.
 const MOST_BYTES: usize = 64 << 20;
@@ -31,6 +32,7 @@ pub(super) struct Service {
     pub(super) base: Box<str>,
     /// What it said of its nodes at the last probe. `None` where it does not speak the contract.
     pub(super) description: ArcSwapOption<Description>,
+    pub(super) token: Token,
 }
 
 /// One connection.
@@ -41,7 +43,7 @@ pub struct HttpConnection {
     is_busy: AtomicBool,
     /// Whether a request has been answered.
     is_used: AtomicBool,
-    /// The headers of every request.
+    /// The headers of every request, without the token.
     headers: HeaderMap,
     service: Arc<Service>,
     birth: Birth,
@@ -54,7 +56,7 @@ pub(super) struct Outgoing {
     pub(super) target: String,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// JSON.
-    pub(super) body: Option<Vec<u8>>,
+    pub(super) body: Option<Bytes>,
     /// Whether it may be sent again.
     pub(super) is_idempotent: bool,
 }
@@ -115,7 +117,7 @@ impl HttpConnection {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends a request and reads its whole answer.
+    /// Sends a request and reads its whole answer. A request whose token is refused is sent again if the token has been replaced.
     pub(super) async fn exchange(&self, outgoing: Outgoing) -> Result<Response<Bytes>, Failure> {
         self.exchange_within(outgoing, MOST_BYTES).await
     }
@@ -124,22 +126,22 @@ impl HttpConnection {
         let closed = || Failure::NotSent("the service closed the connection".to_owned());
         let mut sender = self.sender().take().ok_or_else(closed)?;
         self.is_busy.store(true, Ordering::Relaxed);
-        let outcome = self.send(&mut sender, outgoing, most_bytes).await;
+        let token = self.service.token.header();
+        let mut outcome = self.send(&mut sender, &outgoing, token.clone(), most_bytes).await;
+        if outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED) {
+            self.is_used.store(true, Ordering::Relaxed);
+            if let Err(why) = self.service.token.read().await {
+                tracing::warn!(why, "service.token.not_read");
+            }
+            let now = self.service.token.header();
+            if now != token {
+                outcome = self.send(&mut sender, &outgoing, now, most_bytes).await;
+            }
+        }
         self.is_busy.store(false, Ordering::Relaxed);
-        match &outcome {
-            // The token is that of the time when the connection was made, and may have been replaced since.
-            Ok(answer) if answer.status() == StatusCode::UNAUTHORIZED => {
-                if self.is_used.load(Ordering::Relaxed) {
-                    return Err(Failure::NotSent(
-                        "the service no longer accepts the token of this connection".to_owned(),
-                    ));
-                }
-            }
-            Ok(_) => {
-                self.is_used.store(true, Ordering::Relaxed);
-                *self.sender() = Some(sender);
-            }
-            Err(_) => {}
+        if outcome.is_ok() {
+            self.is_used.store(true, Ordering::Relaxed);
+            *self.sender() = Some(sender);
         }
         outcome
     }
@@ -147,21 +149,25 @@ impl HttpConnection {
     async fn send(
         &self,
         sender: &mut SendRequest<Full<Bytes>>,
-        outgoing: Outgoing,
+        outgoing: &Outgoing,
+        token: Option<HeaderValue>,
         most_bytes: usize,
     ) -> Result<Response<Bytes>, Failure> {
         let is_idempotent = outgoing.is_idempotent;
-        let request = self.request(outgoing)?;
+        let request = self.request(outgoing, token)?;
         // A service closes connections that it finds idle for too long, and may do so just now.
-        sender.ready().await.map_err(|error| Failure::NotSent(with_causes(&error)))?;
+        sender.ready().await.map_err(|error| Failure::NotSent(reason(&error)))?;
         let answer: Response<Incoming> = sender.try_send_request(request).await.map_err(|mut error| {
             let was_sent = error.take_message().is_none();
             let error = error.into_error();
             let may_be_late = self.is_used.load(Ordering::Relaxed) && error.is_incomplete_message();
-            let detail = with_causes(&error);
+            let detail = reason(&error);
             if was_sent && !(may_be_late && is_idempotent) { Failure::Broken(detail) } else { Failure::NotSent(detail) }
         })?;
         let (parts, body) = answer.into_parts();
+        if body.size_hint().lower() > most_bytes as u64 {
+            return Err(Failure::TooLong);
+        }
         match Limited::new(body, most_bytes).collect().await {
             Ok(body) => Ok(Response::from_parts(parts, body.to_bytes())),
             Err(error) if error.is::<LengthLimitError>() => Err(Failure::TooLong),
@@ -169,17 +175,17 @@ impl HttpConnection {
         }
     }
 
-    fn request(&self, outgoing: Outgoing) -> Result<Request<Full<Bytes>>, Failure> {
-        let has_body = outgoing.body.is_some();
-        let mut request = Request::new(Full::from(outgoing.body.unwrap_or_default()));
+    fn request(&self, outgoing: &Outgoing, token: Option<HeaderValue>) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut request = Request::new(Full::from(outgoing.body.clone().unwrap_or_default()));
         let target = format!("{}{}", self.service.base, outgoing.target);
         *request.uri_mut() = target.parse().map_err(|_| Failure::NotSent("the path is not valid".to_owned()))?;
         *request.headers_mut() = self.headers.clone();
-        if has_body {
+        request.headers_mut().extend(token.map(|token| (AUTHORIZATION, token)));
+        if outgoing.body.is_some() {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        request.headers_mut().extend(outgoing.headers);
-        *request.method_mut() = outgoing.method;
+        request.headers_mut().extend(outgoing.headers.iter().cloned());
+        *request.method_mut() = outgoing.method.clone();
         Ok(request)
     }
 
@@ -199,6 +205,8 @@ impl HttpConnection {
                 let why = format!("the service answers with status {}", status.as_u16());
                 Err(ConnectError::NotAccepting { why })
             }
+            // It answers, and its nodes are probably those of before.
+            StatusCode::TOO_MANY_REQUESTS => Ok(()),
             status => {
                 let described = status.is_success().then(|| serde_json::from_slice::<Description>(answer.body()).ok());
                 self.service.description.store(described.flatten().map(Arc::new));
@@ -206,6 +214,11 @@ impl HttpConnection {
             }
         }
     }
+}
+
+/// A certificate that the service refuses shows only when the first answer is read.
+fn reason(error: &hyper::Error) -> String {
+    tls::explain(error).unwrap_or_else(|| with_causes(error))
 }
 
 impl Connected for HttpConnection {

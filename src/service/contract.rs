@@ -15,9 +15,13 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 
+use super::status::LONGEST_PAUSE;
 use crate::flow::QueryErrorKind;
 use crate::graph::{self, Misfit};
 use crate::types::{FieldName, Record, Type, Value};
+
+/// The most characters of a text of an error that are kept.
+const LONGEST_DETAIL: usize = 500;
 
 /// What a service answers to `GET /`: the nodes for which it answers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +103,7 @@ pub struct Problem {
     /// The SQLSTATE of a database's error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
-    /// When a retry may succeed, in milliseconds.
+    /// When a retry may succeed, in milliseconds. What was aborted is sent again at once where this is 0 or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
 }
@@ -114,6 +118,7 @@ impl Answers {
         node: &str,
         asks: usize,
         described: &NodeDescription,
+        limit: Duration,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, Misfit> {
         if self.node != node {
             return Err(misfit("/node", "names another node than the one that was asked"));
@@ -124,7 +129,7 @@ impl Answers {
         let names: Arc<[FieldName]> =
             described.columns.iter().map(|column| FieldName::from(column.name.as_str())).collect();
         let answers = self.answers.into_iter().enumerate();
-        answers.map(|(at, answer)| answer.read(at, described, &names)).collect()
+        answers.map(|(at, answer)| answer.read(at, described, &names, limit)).collect()
     }
 }
 
@@ -144,10 +149,11 @@ impl Answer {
         at: usize,
         described: &NodeDescription,
         names: &Arc<[FieldName]>,
+        limit: Duration,
     ) -> Result<Result<Vec<Value>, QueryErrorKind>, Misfit> {
         let rows = match (self.rows, self.error) {
             (Some(rows), None) => rows,
-            (None, Some(problem)) => return Ok(Err(problem.into_kind())),
+            (None, Some(problem)) => return Ok(Err(problem.into_kind(limit))),
             _ => return Err(misfit(format!("/answers/{at}"), "has neither rows nor an error, or both")),
         };
         let read = |(number, row): (usize, Row)| {
@@ -262,7 +268,8 @@ fn is_of(value: &Value, ty: &Type) -> bool {
 impl Problem {
     /// The problem of a query that failed in this way. It has no message of a database.
     pub fn of(kind: &QueryErrorKind) -> Self {
-        let retry_after = kind.retry_after();
+        let is_tried = !matches!(kind, QueryErrorKind::Aborted { is_final: false, .. });
+        let retry_after = kind.retry_after().filter(|_| is_tried);
         Self {
             code: kind.code().to_owned(),
             detail: kind.to_string(),
@@ -271,19 +278,26 @@ impl Problem {
         }
     }
 
-    /// What it means for the query that was asked.
-    pub(super) fn into_kind(self) -> QueryErrorKind {
+    /// What it means for the query that was asked with this time limit.
+    pub(super) fn into_kind(self, limit: Duration) -> QueryErrorKind {
         let Self { code, detail, sqlstate, retry_after_ms } = self;
-        let retry_after = retry_after_ms.map_or(crate::pool::RETRY_AFTER, Duration::from_millis);
+        let detail: String = detail.chars().take(LONGEST_DETAIL).collect();
+        let retry_after = retry_after_ms.map_or(crate::pool::RETRY_AFTER, Duration::from_millis).min(LONGEST_PAUSE);
         let sqlstate = sqlstate.unwrap_or_else(|| "XX000".to_owned());
         match code.as_str() {
             "domain_unavailable" => QueryErrorKind::Unavailable { why: detail, retry_after },
             "domain_overloaded" => QueryErrorKind::Overloaded { retry_after },
-            "timeout" => QueryErrorKind::Timeout { after: Duration::ZERO },
+            "timeout" => QueryErrorKind::Timeout { after: limit },
             "connection_lost" => QueryErrorKind::ConnectionLost { sent: true, detail },
-            "query_aborted" => QueryErrorKind::Aborted { sqlstate, detail },
+            "query_aborted" => {
+                let is_final = retry_after_ms.is_some_and(|after| after > 0);
+                QueryErrorKind::Aborted { sqlstate, detail, is_final }
+            }
             "query_failed" => QueryErrorKind::Sql { sqlstate, detail },
-            _ => QueryErrorKind::Request { why: format!("the service reports `{code}`: {detail}") },
+            _ => {
+                let code: String = code.chars().take(LONGEST_DETAIL).collect();
+                QueryErrorKind::Request { why: format!("the service reports `{code}`: {detail}") }
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ impl Session {
         let connection = self.connection()?;
         connection.describe().await.map_err(|error| error.into_query_error())?;
         let description = connection.description();
-        Ok(described(description.as_deref(), query)?.to_graph())
+        Ok(described(description.as_deref(), query, self.pool.limits.query)?.to_graph())
     }
 
     /// Asks the node of `query` once for each set of parameters, in one request. At most one row more than the node takes is asked
@@ -90,10 +90,13 @@ impl Session {
             return Ok(vec![self.request(request, params, limit, traceparent).await]);
         }
         let connection = self.connection()?;
-        let described = match connection.description() {
+        let is_usable = |description: &Arc<Description>| described(Some(&**description), query, limit).is_ok();
+        let described = match connection.description().filter(is_usable) {
             Some(description) => description,
+            // What was wrong with the node may have been mended since.
             None => self.described(query).await?,
         };
+        self::described(Some(&*described), query, limit)?;
         let asks = Asks {
             asks: parameter_sets.iter().map(|params| params.iter().map(write).collect()).collect(),
             timeout_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
@@ -104,7 +107,7 @@ impl Session {
             method: Method::POST,
             target: format!("/{}", query.node()),
             headers: traceparent.and_then(|trace| header(TRACEPARENT, &trace)).into_iter().collect(),
-            body: Some(body),
+            body: Some(body.into()),
             is_idempotent: true,
         };
         let answer = connection.exchange(outgoing).await?;
@@ -115,10 +118,10 @@ impl Session {
         let described = if answers.version == described.version { described } else { self.described(query).await? };
         if answers.version != described.version {
             let detail = "the service has changed since the query was asked".to_owned();
-            return Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail });
+            return Err(QueryErrorKind::Aborted { sqlstate: "0A000".to_owned(), detail, is_final: false });
         }
-        let node = self::described(Some(&*described), query)?;
-        Ok(answers.read(query.node().as_str(), parameter_sets.len(), node)?)
+        let node = self::described(Some(&*described), query, limit)?;
+        Ok(answers.read(query.node().as_str(), parameter_sets.len(), node, limit)?)
     }
 
     /// Sends the request of a node that asks a REST interface, and reads the rows of its answer.
@@ -141,7 +144,7 @@ impl Session {
             },
             target,
             headers: traceparent.and_then(|trace| header(TRACEPARENT, &trace)).into_iter().chain(written).collect(),
-            body: body.map(String::into_bytes),
+            body: body.map(Into::into),
             is_idempotent: request.is_idempotent(),
         };
         let answer = self.connection()?.exchange(outgoing).await?;
@@ -174,10 +177,14 @@ fn header(name: HeaderName, value: &str) -> Option<(HeaderName, HeaderValue)> {
 }
 
 /// What `description` says of the node of `query`.
-fn described<'a>(description: Option<&'a Description>, query: &Query) -> Result<&'a NodeDescription, QueryErrorKind> {
+fn described<'a>(
+    description: Option<&'a Description>,
+    query: &Query,
+    limit: Duration,
+) -> Result<&'a NodeDescription, QueryErrorKind> {
     let node = description.and_then(|description| description.nodes.get(query.node().as_str()));
     let node = node.ok_or_else(|| undescribed(description, query))?;
-    node.error.clone().map_or(Ok(node), |problem| Err(problem.into_kind()))
+    node.error.clone().map_or(Ok(node), |problem| Err(problem.into_kind(limit)))
 }
 
 /// Requests of REST interfaces are never coalesced.

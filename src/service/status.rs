@@ -11,7 +11,7 @@ use crate::flow::QueryErrorKind;
 use crate::pool;
 
 /// The longest pause that an answer may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
 
 /// The error of a query that was answered with `status`; `None` for a success.
 pub(super) fn error(status: StatusCode, headers: &HeaderMap, limit: Duration) -> Option<QueryErrorKind> {

@@ -253,7 +253,12 @@ impl DomainWorker {
                 state.succeeded();
                 return answer(sent, rows, now, staleness);
             }
-            Outcome::Several(Err(kind @ QueryErrorKind::ConnectionLost { .. })) => {
+            // Whoever cannot answer several queries together would not answer more requests.
+            Outcome::Several(Err(
+                kind @ (QueryErrorKind::ConnectionLost { .. }
+                | QueryErrorKind::Unavailable { .. }
+                | QueryErrorKind::Overloaded { .. }),
+            )) => {
                 return answer(sent, vec![Err(kind); size], now, None);
             }
             Outcome::Several(Ok(BatchOutcome::Unsuitable)) => Dispatch::Singly,
