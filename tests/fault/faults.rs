@@ -31,6 +31,16 @@ pub enum Action {
     Freeze,
     /// A fault of the network.
     Network(Network),
+    /// SIGKILL to the service of the domain. Undone by a start at its port.
+    KillService,
+    /// SIGSTOP to the service of the domain. Undone by SIGCONT.
+    FreezeService,
+    /// A fault of the network to the service of the domain.
+    ServiceNetwork(Network),
+    /// Every connection to the service of the domain is reset once.
+    CutService,
+    /// Every connection to the service of the domain is half-closed once.
+    HalfCloseService,
     /// Every connection is reset once.
     Cut,
     /// Every connection is half-closed once.
@@ -101,6 +111,34 @@ pub const SESSIONS: [Fault; 5] = [
         ),
         &["query_aborted"],
     ),
+];
+
+/// One domain whose service, or the network to it, fails.
+pub const SERVICE: [Fault; 11] = [
+    fault("the service is killed", "oms_db", Action::KillService, OUTAGE),
+    fault("the service is frozen", "oms_db", Action::FreezeService, OUTAGE),
+    transient(
+        "packets to the service are delayed by 50 ms",
+        "oms_db",
+        Action::ServiceNetwork(Network::Delay(Duration::from_millis(50))),
+    ),
+    transient("connections to the service are cut", "oms_db", Action::CutService),
+    transient("connections to the service are half-closed", "oms_db", Action::HalfCloseService),
+    transient("new connections to the service are reset", "oms_db", Action::ServiceNetwork(Network::Refuse)),
+    fault("requests to the service are cut", "oms_db", Action::ServiceNetwork(Network::CutRequests), OUTAGE),
+    fault("answers of the service are cut", "oms_db", Action::ServiceNetwork(Network::CutAnswers), OUTAGE),
+    fault("the network to the service stalls", "oms_db", Action::ServiceNetwork(Network::Stall), OUTAGE),
+    fault("all packets to the service are dropped", "oms_db", Action::ServiceNetwork(Network::DropSilently), OUTAGE),
+    fault("the server behind the service is frozen", "oms_db", Action::Freeze, OUTAGE),
+];
+
+/// The services of all domains, or the networks to them, fail.
+pub const SERVICES: [Fault; 5] = [
+    of_all("all four services are killed", Action::KillService),
+    of_all("all four services are frozen", Action::FreezeService),
+    of_all("all answers of all four services are cut", Action::ServiceNetwork(Network::CutAnswers)),
+    of_all("all packets to all four services are dropped", Action::ServiceNetwork(Network::DropSilently)),
+    Fault { transient: true, ..of_all("all connections to all four services are cut", Action::CutService) },
 ];
 
 /// Sets a column of `table` to NULL, and restores it.
@@ -226,8 +264,17 @@ impl Fault {
                     }
                     proxy.set(Network::None);
                 }
+                Action::KillService => rig.service(domain).0.restart(),
+                Action::FreezeService => rig.service(domain).0.thaw(),
+                Action::ServiceNetwork(_) => rig.service(domain).1.set(Network::None),
                 Action::Sql(_, undo) => rig.run(domain, undo).await,
-                Action::Cut | Action::HalfClose | Action::Terminate | Action::Slots | Action::Lock(_) => {}
+                Action::CutService
+                | Action::HalfCloseService
+                | Action::Cut
+                | Action::HalfClose
+                | Action::Terminate
+                | Action::Slots
+                | Action::Lock(_) => {}
             }
         }
         drop(held);
@@ -241,6 +288,11 @@ impl Action {
             Self::Kill => server.kill_family(),
             Self::Freeze => server.freeze(),
             Self::Network(fault) => proxy.set(fault),
+            Self::KillService => rig.service(domain).0.kill(),
+            Self::FreezeService => rig.service(domain).0.freeze(),
+            Self::ServiceNetwork(fault) => rig.service(domain).1.set(fault),
+            Self::CutService => rig.service(domain).1.cut(),
+            Self::HalfCloseService => rig.service(domain).1.half_close(),
             Self::Cut => proxy.cut(),
             Self::HalfClose => proxy.half_close(),
             Self::Terminate => terminate(&connect(&rig.family.url(domain)).await).await,

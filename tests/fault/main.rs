@@ -16,6 +16,7 @@ mod overload;
 mod replicas;
 
 mod rig;
+mod services;
 mod stalled;
 mod trial;
 

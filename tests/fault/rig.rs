@@ -1,5 +1,5 @@
 //! The environment of the fault tests: four servers with the sample data, each behind a proxy, a fifth for an unrelated flow, and the
-//! files of the service.
+//! files of the service. Any of the four may be served by a `tributary domain`, which is behind a proxy as well.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 use tributary::config::Coalescing;
 
-use crate::support::{DOMAINS, PrivateFamily, Server, Setup, coalescing, eventually_async, repository, sql};
+use crate::support::{
+    DOMAINS, DomainService, PrivateFamily, Proxy, Server, Setup, coalescing, eventually_async, repository, sql,
+};
 
 /// `max_connections` of the servers, including the slots reserved for the superuser.
 const SLOTS: &str = "40";
@@ -50,6 +52,7 @@ pub struct Rig {
     pub family: PrivateFamily,
     /// The server of the flow that no fault affects.
     pub calm: Server,
+    services: Vec<(&'static str, DomainService, Proxy)>,
     files: tempfile::TempDir,
 }
 
@@ -72,7 +75,26 @@ impl Rig {
         ] {
             std::fs::write(files.path().join(name), text).expect("the file is written");
         }
-        Self { family, calm, files }
+        Self { family, calm, services: Vec::new(), files }
+    }
+
+    /// Starts and fills the servers, with a service before each of the databases of `served`.
+    pub async fn start_serving(served: &'static [&'static str]) -> Self {
+        let mut rig = Self::start().await;
+        let environment = rig.environment();
+        for domain in served {
+            let graph = repository().join("graph.yaml");
+            let service = DomainService::start(domain, graph, rig.config(), environment.clone());
+            let proxy = Proxy::to(service.port());
+            rig.services.push((domain, service, proxy));
+        }
+        rig
+    }
+
+    /// The service of a domain, and the proxy in front of it.
+    pub fn service(&self, domain: &str) -> (&DomainService, &Proxy) {
+        let found = self.services.iter().find(|(served, ..)| *served == domain);
+        found.map(|(_, service, proxy)| (service, proxy)).expect("a domain that is a service")
     }
 
     /// The flow files.
@@ -86,11 +108,16 @@ impl Rig {
         self.files.path().join("service.yaml")
     }
 
-    /// The URLs of the databases. The four go through their proxies, with a role that may only read.
+    /// The URLs of databases and services. The four go through their proxies, to databases with a role that may only read.
     pub fn environment(&self) -> Vec<(String, String)> {
         let through_proxies = self.family.environment_through_proxies().into_iter();
         let mut environment: Vec<_> =
             through_proxies.map(|(name, url)| (name, url.replace("//postgres@", "//service@"))).collect();
+        for (domain, _, proxy) in &self.services {
+            let name = format!("{}_URL", domain.to_uppercase());
+            let url = format!("http://127.0.0.1:{}", proxy.port());
+            environment.iter_mut().filter(|(known, _)| *known == name).for_each(|(_, known)| known.clone_from(&url));
+        }
         environment.push(("CALM_DB_URL".to_owned(), self.calm.url("postgres")));
         environment
     }

@@ -38,8 +38,13 @@ pub async fn exclusive() -> MutexGuard<'static, ()> {
 impl Trial {
     /// Starts all, and returns when the service answers.
     pub async fn start() -> Self {
+        Self::start_serving(&[]).await
+    }
+
+    /// As [`Self::start`], where the domains of `served` are services.
+    pub async fn start_serving(served: &'static [&'static str]) -> Self {
         let exclusive = exclusive().await;
-        let rig = Rig::start().await;
+        let rig = Rig::start_serving(served).await;
         let app = TestApp::start(rig.setup());
         wait_ready(&app.client, app.address).await;
         let load = Load::purchasing(&app.client, app.address);

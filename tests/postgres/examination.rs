@@ -8,8 +8,8 @@ use tributary::postgres::examination::examine;
 
 use crate::fixture::{config, database, query, run, shared_server};
 use crate::pooler::Pooler;
-use crate::support::{Server, connect};
-use crate::tls::{Authority, names, server, server_of, tls, with};
+use crate::support::{Authority, Server, connect, names};
+use crate::tls::{server, server_of, tls, with};
 
 /// The only finding of a step.
 fn of<'a>(findings: &'a [Finding], step: &str) -> &'a Finding {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use tributary::actors::domain::State;
 use tributary::config::{
     Arguments, ChannelBinding, Config, DomainConfig, Env, Identity, Password, RootCert, SessionAttrs, SslMode, Tls,
@@ -12,66 +12,7 @@ use tributary::diagnostics::Diagnostics;
 use tributary::types::{DomainName, Value};
 
 use crate::fixture::{Domain, LONG, config, eventually, run};
-use crate::support::Server;
-
-/// A certificate authority for tests, with a directory for its files.
-pub(crate) struct Authority {
-    params: CertificateParams,
-    key: KeyPair,
-    directory: tempfile::TempDir,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "an authority");
-        let authority = Self { params, key, directory: tempfile::tempdir().expect("a directory") };
-        authority.write("root.crt", &authority.root());
-        authority
-    }
-
-    fn root(&self) -> String {
-        self.params.self_signed(&self.key).expect("a certificate").pem()
-    }
-
-    /// A certificate and its key.
-    fn sign(&self, params: &CertificateParams) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let issuer = Issuer::from_params(&self.params, &self.key);
-        (params.signed_by(&key, &issuer).expect("a certificate").pem(), key.serialize_pem())
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.directory.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    pub(crate) fn trusted(&self) -> RootCert {
-        RootCert::File(self.file("root.crt"))
-    }
-
-    /// A client certificate for this role.
-    fn identity(&self, role: &str) -> Identity {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, role);
-        let (certificate, key) = self.sign(&params);
-        Identity {
-            certificate: self.write(&format!("{role}.crt"), &certificate),
-            key: self.write(&format!("{role}.key"), &key),
-        }
-    }
-}
-
-pub(crate) fn names(names: &[&str]) -> CertificateParams {
-    CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>()).expect("parameters")
-}
+use crate::support::{Authority, Server, names};
 
 /// A server with this certificate, and with these lines at the start of its `pg_hba.conf`.
 pub(crate) async fn server(authority: &Authority, params: &CertificateParams, rules: &str) -> Server {

@@ -11,6 +11,7 @@
 #![allow(clippy::print_stderr, reason = "what goes wrong beside a test is shown with its output")]
 
 mod app;
+mod authority;
 mod databases;
 mod family;
 mod program;
@@ -19,9 +20,10 @@ pub mod server;
 mod waiting;
 
 pub use app::{Answer, Setup, TestApp, repository};
+pub use authority::{Authority, names};
 pub use databases::{Database, SampleDatabases, connect, shared_server};
 pub use family::PrivateFamily;
-pub use program::{json, program, read, run};
+pub use program::{DomainService, json, program, read, run};
 pub use proxy::{Fault, Proxy};
 pub use server::{Port, Server, sql};
 pub use waiting::{eventually, eventually_async};

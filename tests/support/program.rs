@@ -1,9 +1,16 @@
 //! The program as its users call it.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
+use nix::sys::signal::Signal;
 use serde_json::Value as Json;
+
+use super::server::{Port, family::send};
+use super::waiting::eventually;
 
 /// The program in `directory`, with only these variables in its environment.
 pub fn program(directory: &Path, environment: &[(String, String)]) -> Command {
@@ -27,4 +34,77 @@ pub fn read(output: Output) -> (i32, String, String) {
 /// Parses JSON.
 pub fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
+}
+
+/// `tributary domain`, which can be killed, frozen and started again at its port.
+#[derive(Debug)]
+pub struct DomainService {
+    domain: String,
+    port: Port,
+    graph: PathBuf,
+    config: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Mutex<Option<Child>>,
+}
+
+impl DomainService {
+    /// Starts one that answers for the nodes of `graph` that ask `domain`, and waits until it serves.
+    pub fn start(domain: &str, graph: PathBuf, config: PathBuf, environment: Vec<(String, String)>) -> Self {
+        let (domain, port, child) = (domain.to_owned(), Port::any(), Mutex::default());
+        let service = Self { domain, port, graph, config, environment, child };
+        service.restart();
+        service
+    }
+
+    /// The port of 127.0.0.1 that it listens at.
+    pub fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Starts it again after it was killed, and waits until it serves.
+    pub fn restart(&self) {
+        let address = format!("127.0.0.1:{}", self.port());
+        let mut command = program(Path::new(env!("CARGO_MANIFEST_DIR")), &self.environment);
+        command.args(["domain", &self.domain, "--bind", &address, "--graph"]).arg(&self.graph);
+        command.arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("the program starts");
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        let serves = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect(&address)?;
+            stream.write_all(b"GET /readyz HTTP/1.0\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer.starts_with("HTTP/1.0 200"))
+        };
+        eventually("the service of the domain serves", || serves().unwrap_or(false));
+    }
+
+    /// SIGKILL.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            child.kill().expect("the service can be ended");
+            child.wait().expect("the service ends");
+        }
+    }
+
+    /// SIGSTOP.
+    pub fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT.
+    pub fn thaw(&self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        send(child.as_ref().expect("it runs").id(), signal);
+    }
+}
+
+impl Drop for DomainService {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }

@@ -26,7 +26,21 @@ pub enum Fault {
     Delay(Duration),
     /// New connections are reset at once; existing ones continue.
     Refuse,
+    /// Each connection is reset in the middle of the next bytes that the client sends.
+    CutRequests,
+    /// Each connection is reset in the middle of the next bytes that the server sends.
+    CutAnswers,
 }
+
+/// The direction of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    Client,
+    Server,
+}
+
+/// A connection was cut in the middle of bytes.
+struct Cut;
 
 /// The proxy. Connections break when it is dropped.
 #[derive(Debug)]
@@ -145,13 +159,13 @@ async fn relay(mut client: TcpStream, port: u16, mut orders: Orders) {
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         let passing = async {
-            tokio::join!(
-                pump(from_client, to_server, orders.fault.clone(), None),
-                pump(from_server, to_client, orders.fault.clone(), Some(orders.half_closes.clone())),
+            tokio::try_join!(
+                pump(From::Client, from_client, to_server, orders.fault.clone(), None),
+                pump(From::Server, from_server, to_client, orders.fault.clone(), Some(orders.half_closes.clone())),
             )
         };
         tokio::select! {
-            _ = passing => false,
+            passed = passing => passed.is_err(),
             changed = orders.cuts.changed() => changed.is_ok(),
         }
     };
@@ -163,39 +177,48 @@ async fn relay(mut client: TcpStream, port: u16, mut orders: Orders) {
 
 /// Forwards bytes until their source ends, or until a half-close is requested.
 async fn pump(
+    source: From,
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     mut fault: watch::Receiver<Fault>,
     half_closes: Option<watch::Receiver<u64>>,
-) {
+) -> Result<(), Cut> {
     let copy = async {
         let mut bytes = vec![0; 64 * 1024];
         loop {
             if fault.wait_for(|fault| *fault != Fault::Stall).await.is_err() {
-                return;
+                return Ok(());
             }
             let count = tokio::select! {
                 read = from.read(&mut bytes) => read.unwrap_or(0),
                 _ = fault.changed() => continue,
             };
             // A fault that was set while these bytes were awaited applies to them too.
-            let Ok(now) = fault.wait_for(|fault| *fault != Fault::Stall).await.map(|fault| *fault) else { return };
+            let Ok(now) = fault.wait_for(|fault| *fault != Fault::Stall).await.map(|fault| *fault) else {
+                return Ok(());
+            };
             match now {
                 Fault::DropSilently if count == 0 => std::future::pending().await,
                 Fault::DropSilently => continue,
                 Fault::Delay(time) => tokio::time::sleep(time).await,
-                Fault::None | Fault::Stall | Fault::Refuse => {}
+                Fault::CutRequests if source == From::Client && count > 0 => {
+                    return cut_within(&mut to, &bytes, count).await;
+                }
+                Fault::CutAnswers if source == From::Server && count > 0 => {
+                    return cut_within(&mut to, &bytes, count).await;
+                }
+                Fault::None | Fault::Stall | Fault::Refuse | Fault::CutRequests | Fault::CutAnswers => {}
             }
             if count == 0 || to.write_all(bytes.get(..count).unwrap_or_default()).await.is_err() {
-                return;
+                return Ok(());
             }
         }
     };
     match half_closes {
-        None => copy.await,
+        None => copy.await?,
         Some(mut half_closes) => {
             tokio::select! {
-                () = copy => {}
+                copied = copy => copied?,
                 _ = half_closes.changed() => {
                     finish(&mut to).await;
                     std::future::pending::<()>().await;
@@ -204,6 +227,14 @@ async fn pump(
         }
     }
     finish(&mut to).await;
+    Ok(())
+}
+
+/// Forwards the first half of `count` bytes.
+async fn cut_within(to: &mut WriteHalf<'_>, bytes: &[u8], count: usize) -> Result<(), Cut> {
+    // The other end may have closed first.
+    to.write_all(bytes.get(..count / 2).unwrap_or_default()).await.unwrap_or(());
+    Err(Cut)
 }
 
 async fn finish(to: &mut WriteHalf<'_>) {
