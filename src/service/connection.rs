@@ -201,7 +201,8 @@ impl HttpConnection {
         };
         match answer.status() {
             StatusCode::UNAUTHORIZED => Err(ConnectError::Refused { why: refused_token(answer.status()) }),
-            status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => {
+            // Any other status is the answer of a service that is there, such as one without this path.
+            status if matches!(status.as_u16(), 502..=504) => {
                 let why = format!("the service answers with status {}", status.as_u16());
                 Err(ConnectError::NotAccepting { why })
             }

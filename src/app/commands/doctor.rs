@@ -28,7 +28,7 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     print(&all, &warnings, arguments.format)?;
     let worst = all.iter().flat_map(|(_, findings)| findings).map(|finding| finding.verdict).max();
     let reached =
-        all.iter().all(|(_, findings)| findings.iter().any(|finding| matches!(finding.step, "version" | "nodes")));
+        all.iter().all(|(_, findings)| findings.iter().any(|finding| matches!(finding.step, "version" | "answer")));
     Ok(match worst {
         Some(Verdict::Failure) if !reached => Exit::Unreachable,
         Some(Verdict::Failure) => Exit::Refused,
