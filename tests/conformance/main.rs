@@ -6,10 +6,14 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
 use support::{Port, SampleDatabases, Setup, TestApp, eventually_async, repository};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpStream, UnixListener};
 use tributary::types::DomainName;
 
 const PRODUCTS: [&str; 4] = ["PROD-001", "PROD-002", "PROD-003", "PROD-404"];
@@ -105,6 +109,19 @@ fn fits(document: &Json, name: &str, value: &Json) {
     assert!(errors.is_empty(), "{name}: {errors:?}: {value}");
 }
 
+/// A sidecar: a Unix socket in `directory` that leads to `address`. Gives its URL.
+fn sidecar(directory: &Path, address: SocketAddr) -> String {
+    let path = directory.join("service.sock");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    actix_web::rt::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = TcpStream::connect(address).await.expect("the service listens");
+            actix_web::rt::spawn(async move { copy_bidirectional(&mut near, &mut far).await });
+        }
+    });
+    format!("unix:{}", path.display())
+}
+
 async fn decide(app: &TestApp, product: &str) -> (u16, Json) {
     let answer = app.post("/purchasing/flow", json!({ "product_id": product }).to_string()).await;
     let mut body: Json = serde_json::from_str(&answer.text).expect("JSON");
@@ -140,9 +157,12 @@ async fn all_domains_served_by_tributary_give_the_same_decisions_and_keep_every_
     let databases = SampleDatabases::create().await;
     let direct = TestApp::start(Setup::shipped().on(&databases));
     let (mut setup, mut services) = (Setup::shipped(), Vec::new());
+    let directory = tempfile::tempdir().expect("a directory");
     for name in support::DOMAINS {
         let app = domain(&databases, name).await;
-        setup = setup.domain(name, &app.url("/"));
+        let is_beside = name == "uom_db";
+        let url = if is_beside { sidecar(directory.path(), app.address) } else { app.url("/") };
+        setup = setup.domain(name, &url);
         services.push(app);
     }
     let served = TestApp::start(setup);
