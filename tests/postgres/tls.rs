@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, date_time_ymd};
 use tributary::actors::domain::State;
 use tributary::config::{
-    Arguments, ChannelBinding, Config, DomainConfig, Env, Identity, Password, RootCert, SessionAttrs, SslMode, Tls,
+    Arguments, ChannelBinding, Config, DomainConfig, Env, Password, RootCert, SessionAttrs, SslMode, Tls,
 };
 use tributary::diagnostics::Diagnostics;
 use tributary::types::{DomainName, Value};

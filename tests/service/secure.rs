@@ -1,8 +1,9 @@
 //! TLS and tokens of services: files that are read again, reasons in health, and secrets that nothing shows.
 
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertificateParams, date_time_ymd};
 use rustls::pki_types::pem::PemObject;
@@ -10,10 +11,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
+use tributary::config::new_token;
 use tributary::types::DomainName;
 
 use crate::bureau::{Bureau, Flow, Say, decide, decides, recovers, status, truth};
-use crate::support::{Authority, TestApp, eventually_async, names, program};
+use crate::support::{Authority, SampleDatabases, Setup, TestApp, eventually_async, names, program};
 
 /// An acceptor with a certificate of `authority`, which asks for certificates of `clients`.
 fn acceptor(authority: &Authority, params: &CertificateParams, clients: Option<&Authority>) -> TlsAcceptor {
@@ -166,6 +168,93 @@ async fn a_token_that_is_rotated_fails_no_query_and_one_that_is_refused_recovers
         std::fs::write(&file, "planted-5").expect("written");
         recovers(&app, "a file that was mended").await;
     }
+}
+
+/// A service that answers for `oms_db` with TLS, and with the tokens of a file.
+struct Served {
+    directory: tempfile::TempDir,
+    authority: Authority,
+}
+
+impl Served {
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.directory.path().join(name), text).expect("written");
+    }
+
+    /// The tokens that it accepts: their digests.
+    fn accept(&self, digests: &[&str]) {
+        let entries = digests.iter().enumerate();
+        let lines = entries.map(|(at, digest)| format!("- {{ name: n{at}, sha256: {digest}, flows: [purchasing] }}\n"));
+        self.write("tokens.yaml", &format!("tokens:\n{}", lines.collect::<String>()));
+    }
+
+    fn certify(&self) {
+        let (certificate, key) = self.authority.sign(&names(&["127.0.0.1"]));
+        self.write("server.crt", &certificate);
+        self.write("server.key", &key);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_and_certificate_of_a_served_domain_are_rotated_under_load_without_a_failure() {
+    let ((old, old_digest), (new, new_digest), (last, last_digest)) = (new_token(), new_token(), new_token());
+    let served = Served { directory: tempfile::tempdir().expect("a directory"), authority: Authority::new() };
+    served.accept(&[&old_digest]);
+    served.certify();
+    served.write("service.yaml", "http: { tls: { certificate: server.crt, key: server.key }, tokens: tokens.yaml }\n");
+    let databases = SampleDatabases::create().await;
+    let shipped = Setup::shipped().on(&databases);
+    let (domain, config) = (DomainName::parse("oms_db").ok(), Some(served.directory.path().join("service.yaml")));
+    let service = TestApp::start(Setup { domain, config, ..shipped });
+    let file = served.directory.path().join("token");
+    served.write("token", &old);
+    let setup = Setup::shipped().on(&databases).domain("oms_db", &service.url("").replace("http:", "https:"));
+    let setup = setup.set("OMS_DB_SSLROOTCERT", path(&served.authority.file("root.crt")));
+    let app = TestApp::start(setup.set("OMS_DB_TOKEN_FILE", path(&file)));
+    eventually_async("it decides", async || app.purchasing("PROD-001").await.status == 200).await;
+
+    let is_over = AtomicBool::new(false);
+    let load = async || {
+        while !is_over.load(Ordering::SeqCst) {
+            let answer = app.purchasing("PROD-001").await;
+            assert!(answer.status == 200 && answer.text.contains("8525.00"), "{}", answer.text);
+        }
+    };
+    // The service looks at its files each second, and says with which token it is content.
+    let client = reqwest::Client::builder()
+        .add_root_certificate(
+            reqwest::Certificate::from_pem(served.authority.root().as_bytes()).expect("a certificate"),
+        )
+        .build()
+        .expect("a client");
+    let url = service.url("").replace("http:", "https:");
+    let answers = async |token: &str, expected: u16| {
+        eventually_async("the service has read its tokens", async || {
+            let answer = client.get(&url).bearer_auth(token).send().await;
+            answer.is_ok_and(|answer| answer.status().as_u16() == expected)
+        })
+        .await;
+    };
+    let rotate = async || {
+        served.accept(&[&old_digest, &new_digest]);
+        served.certify();
+        answers(&new, 200).await;
+        served.write("token", &new);
+        served.accept(&[&new_digest]);
+        answers(&old, 401).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        is_over.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(load(), load(), load(), load(), rotate());
+
+    served.accept(&[&last_digest]);
+    answers(&last, 200).await;
+    let refused = app.purchasing("PROD-001").await;
+    assert_eq!((refused.code().as_str(), refused.json()["domain"].as_str()), ("domain_unavailable", Some("oms_db")));
+    served.write("token", &last);
+    let start = Instant::now();
+    eventually_async("it decides again", async || app.purchasing("PROD-001").await.status == 200).await;
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
