@@ -22,9 +22,10 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use faults::{DATA, Fault, NETWORKS, SERVERS, SESSIONS};
+use faults::{DATA, Fault, NETWORKS, SERVERS, SERVICE, SERVICES, SESSIONS};
 use load::{Load, Verdict, problems, wrong};
 use rig::{Rig, wait_ready};
+use support::DOMAINS;
 
 /// The answers to wait for under each fault, and after it.
 const ENOUGH: usize = 100;
@@ -58,25 +59,34 @@ impl Drop for Service {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let rig = Rig::start().await;
+    let databases = SERVERS.iter().chain(&NETWORKS).chain(&SESSIONS).chain(&DATA);
+    let mut all_passed = run("all domains are databases", &[], databases).await;
+    all_passed &= run("oms_db is a service", &["oms_db"], &SERVICE).await;
+    all_passed &= run("all domains are services", &DOMAINS, SERVICES.iter().chain(&SERVERS).chain(&DATA)).await;
+    if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Injects the faults where the domains of `served` are services. Returns whether no answer was wrong and all recovered.
+async fn run(title: &str, served: &'static [&'static str], faults: impl IntoIterator<Item = &Fault>) -> bool {
+    let rig = Rig::start_serving(served).await;
     let service = Service::start(&rig);
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
     wait_ready(&client, service.address).await;
     let load = Load::purchasing(&client, service.address);
     let unrelated = Load::unrelated(&client, service.address);
     println!(
-        "{:<32} {:<12} {:>8} {:>7} {:>6} {:>11}  errors by code",
+        "\n{title}\n{:<44} {:<12} {:>8} {:>7} {:>6} {:>11}  errors by code",
         "fault", "domain", "requests", "right", "wrong", "recovery ms"
     );
     let mut all_passed = true;
-    for fault in SERVERS.iter().chain(&NETWORKS).chain(&SESSIONS).chain(&DATA) {
+    for fault in faults {
         all_passed &= run_fault(fault, &rig, &load, &client, service.address).await;
     }
     load.stop().await;
     let unrelated = unrelated.stop().await;
     let failed = wrong(&unrelated);
-    println!("\nunrelated flow: {} requests, {} failed", unrelated.len(), failed.len());
-    if all_passed && failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("unrelated flow: {} requests, {} failed", unrelated.len(), failed.len());
+    all_passed && failed.is_empty()
 }
 
 /// Injects one fault and prints its line of the table. Returns whether no answer was wrong and the service recovered.
@@ -101,7 +111,7 @@ async fn run_fault(fault: &Fault, rig: &Rig, load: &Load, client: &reqwest::Clie
     let errors: Vec<_> =
         problems(&answers).into_iter().map(|((code, domain), count)| format!("{code}/{domain}={count}")).collect();
     println!(
-        "{:<32} {:<12} {:>8} {:>7} {:>6} {:>11}  {}",
+        "{:<44} {:<12} {:>8} {:>7} {:>6} {:>11}  {}",
         fault.name,
         fault.domain.unwrap_or("all"),
         answers.len(),
