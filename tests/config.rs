@@ -171,7 +171,7 @@ fn the_commented_sections_of_the_example_environment_are_valid() {
             }
         }
     }
-    assert_eq!(read, 8);
+    assert_eq!(read, 9);
 }
 
 #[test]
