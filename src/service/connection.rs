@@ -190,12 +190,12 @@ impl HttpConnection {
     }
 
     /// Asks the service what its nodes are, and stores the answer. A service that does not speak the contract describes none.
-    pub(super) async fn describe(&self) -> Result<(), ConnectError> {
+    pub(super) async fn describe(&self) -> Result<Option<Arc<Description>>, ConnectError> {
         let answer = match self.exchange_within(Outgoing::describe(), MOST_DESCRIBED).await {
             Ok(answer) => answer,
             Err(Failure::TooLong) => {
                 self.service.description.store(None);
-                return Ok(());
+                return Ok(None);
             }
             Err(Failure::NotSent(why) | Failure::Broken(why)) => return Err(ConnectError::Unreachable { why }),
         };
@@ -207,11 +207,12 @@ impl HttpConnection {
                 Err(ConnectError::NotAccepting { why })
             }
             // It answers, and its nodes are probably those of before.
-            StatusCode::TOO_MANY_REQUESTS => Ok(()),
+            StatusCode::TOO_MANY_REQUESTS => Ok(self.description()),
             status => {
                 let described = status.is_success().then(|| serde_json::from_slice::<Description>(answer.body()).ok());
-                self.service.description.store(described.flatten().map(Arc::new));
-                Ok(())
+                let described = described.flatten().map(Arc::new);
+                self.service.description.store(described.clone());
+                Ok(described)
             }
         }
     }
@@ -234,7 +235,7 @@ impl Connected for HttpConnection {
     async fn check(&mut self, limit: Duration) -> Result<Duration, ConnectError> {
         let sent = Instant::now();
         match timeout(limit, self.describe()).await {
-            Ok(outcome) => outcome.map(|()| sent.elapsed()),
+            Ok(outcome) => outcome.map(|_| sent.elapsed()),
             Err(_) => Err(ConnectError::timed_out(limit)),
         }
     }

@@ -58,7 +58,7 @@ impl Session {
     /// [`QueryErrorKind::Timeout`] without an answer within the probe timeout.
     pub async fn verify(&self) -> Result<(), QueryErrorKind> {
         let limit = self.pool.limits.probe;
-        let checked = async { self.connection()?.describe().await.map_err(|error| error.into_query_error()) };
+        let checked = async { self.connection()?.describe().await.map_err(|error| error.into_query_error()).map(drop) };
         tokio::time::timeout(limit, checked).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
     }
 
@@ -67,9 +67,7 @@ impl Session {
     /// # Errors
     /// [`QueryErrorKind`], such as that it has no such node.
     pub async fn describe(&self, query: &Query) -> Result<graph::Description, QueryErrorKind> {
-        let connection = self.connection()?;
-        connection.describe().await.map_err(|error| error.into_query_error())?;
-        let description = connection.description();
+        let description = self.connection()?.describe().await.map_err(|error| error.into_query_error())?;
         Ok(described(description.as_deref(), query, self.pool.limits.query)?.to_graph())
     }
 
@@ -159,9 +157,8 @@ impl Session {
 
     /// Asks the service for its description.
     async fn described(&self, query: &Query) -> Result<Arc<Description>, QueryErrorKind> {
-        let connection = self.connection()?;
-        connection.describe().await.map_err(|error| error.into_query_error())?;
-        connection.description().ok_or_else(|| undescribed(None, query))
+        let description = self.connection()?.describe().await.map_err(|error| error.into_query_error())?;
+        description.ok_or_else(|| undescribed(None, query))
     }
 
     fn connection(&self) -> Result<&Object<Connector>, QueryErrorKind> {

@@ -205,7 +205,7 @@ async fn tokens_and_certificate_of_a_served_domain_are_rotated_under_load_withou
     let databases = SampleDatabases::create().await;
     let shipped = Setup::shipped().on(&databases);
     let (domain, config) = (DomainName::parse("oms_db").ok(), Some(served.directory.path().join("service.yaml")));
-    let service = TestApp::start(Setup { domain, config, ..shipped });
+    let service = TestApp::start(Setup { config, domain, ..shipped });
     let file = served.directory.path().join("token");
     served.write("token", &old);
     let setup = Setup::shipped().on(&databases).domain("oms_db", &service.url("").replace("http:", "https:"));
