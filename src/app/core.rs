@@ -1,6 +1,6 @@
-//! The living part of the service, without a socket: domain actors, rule actors and the current release.
+//! The actors of the service, without a socket: domain actors, rule actors and the current release.
 //!
-//! `serve`, `demo`, `run` and `check --db` all stand on it; only the first two put HTTP in front.
+//! `serve`, `domain`, `demo`, `run` and `check --db` use it; only the first three add HTTP.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +36,12 @@ pub enum CoreError {
     /// Nothing can be counted.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
-    /// A flow names a domain without an actor: a fault of [`Project::load`], which finds every domain.
+    /// A flow names a domain without an actor. [`Project::load`] should have found every domain.
     #[error(transparent)]
     Domain(#[from] UnknownDomain),
 }
 
-/// The flows, bound to the domains and to rule actors of their own: those of the release before end with it.
+/// The flows, bound to the domains and to new rule actors. The rule actors of the previous release end with it.
 pub(super) fn release(
     config: &Config,
     (flows, nodes): (Vec<Flow>, Option<NodesOf>),
@@ -67,7 +67,7 @@ pub(super) fn release(
     Ok(Release::new(settings, bound, handles).with_nodes(nodes))
 }
 
-/// The living part of the service.
+/// The actors of the service.
 pub struct Core {
     domains: DomainSet,
     releases: Releases,
@@ -81,8 +81,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Starts an actor for each database and the rule actors, and binds the flows to them. Databases that are down are
-    /// no obstacle: their domains say so and come back by themselves.
+    /// Starts an actor for each domain and the rule actors, and binds the flows to them. A database that is down prevents nothing:
+    /// its domain is `down` until the database answers.
     ///
     /// Must be called inside an actix system.
     ///
@@ -100,7 +100,7 @@ impl Core {
         Ok(Self { domains, releases, admission, recorder, gate, metrics, stopping, config })
     }
 
-    /// What is served.
+    /// The current release.
     pub fn releases(&self) -> &Releases {
         &self.releases
     }
@@ -110,17 +110,17 @@ impl Core {
         &self.config
     }
 
-    /// What is counted.
+    /// The metrics.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// What puts decisions on record; `None` where nothing does.
+    /// The recorder of decisions, if there is one.
     pub fn recorder(&self) -> Option<&Recorder> {
         self.recorder.as_ref()
     }
 
-    /// Who may ask.
+    /// The tokens of callers.
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -169,8 +169,8 @@ impl Core {
         }
     }
 
-    /// Lets the domain actors finish what is in flight and close their connections, and the recorder write what it has.
-    /// All of it within `deadline`.
+    /// Lets the domain actors finish their queries and close their connections, and the recorder write its records, within
+    /// `deadline`.
     pub async fn drain(&self, deadline: Deadline) {
         self.domains.drain(deadline.remaining()).await;
         if let Some(recorder) = &self.recorder {
@@ -178,7 +178,7 @@ impl Core {
         }
     }
 
-    /// Has the domain actors close their connections now, whatever is in flight. What was decided is still put on record.
+    /// Closes all connections now, also those with queries in flight. Decisions that were made are still recorded.
     pub async fn break_off(&self) {
         self.domains.drain(Duration::ZERO).await;
         if let Some(recorder) = &self.recorder {
@@ -187,7 +187,7 @@ impl Core {
     }
 }
 
-/// Makes the handlers' service for each worker: a coordinator of its own, and what all share.
+/// Makes the handlers' service of each worker: its own coordinator, and the shared parts.
 #[derive(Clone)]
 pub struct ServiceFactory {
     domains: DomainSet,
@@ -198,12 +198,12 @@ pub struct ServiceFactory {
 }
 
 impl ServiceFactory {
-    /// What the middleware needs.
+    /// The settings of the middleware.
     pub fn settings(&self) -> RequestSettings {
         self.settings.clone()
     }
 
-    /// The service of the worker whose thread this is.
+    /// The service of the worker of this thread.
     pub fn service(&self) -> Service {
         self.domains.join();
         let coordinator = CoordinatorHandle::start(self.admission.clone(), self.coordinators.clone());

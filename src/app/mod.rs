@@ -1,8 +1,6 @@
 //! The composition root.
 //!
-//! The one place that knows everything: it reads files into a checked [`Project`], brings it to life as a [`Core`] of
-//! actors, and puts a server in front ([`App`]). The commands of the command line are here too, a file each. Nothing
-//! below imports from here.
+//! It reads files into a checked [`Project`], starts the actors ([`Core`]) and the server ([`App`]). Each command has a file.
 
 pub mod cli;
 mod commands;

@@ -1,8 +1,8 @@
-//! Does what the admin endpoints and SIGHUP ask for.
+//! The operations of the admin endpoints and of SIGHUP.
 //!
-//! A reload reads and compiles everything first; only what is right as a whole is put in service: domains that are new
-//! get actors, changed ones are replaced without downtime, then the new release takes the place of the old one at once,
-//! and domains that nothing names any more drain. Requests that have begun finish on the release they began with.
+//! A reload first reads and compiles everything, and changes nothing where there are errors. Then new domains get actors, changed
+//! domains are replaced without downtime, the new release replaces the old one at once, and domains that no flow names any more
+//! drain. Requests in flight finish on the release with which they began.
 //! Settings of the running server (addresses, limits of connections, workers, records, logs, traces) change only when the
 //! service is started again: a reload names those that differ.
 
@@ -22,7 +22,7 @@ use crate::http::{OperationError, Operations, Releases, Reloaded, Version};
 use crate::metrics::Metrics;
 use crate::types::DomainName;
 
-/// Does what the admin endpoints and SIGHUP ask for, one thing at a time.
+/// The operations of the admin endpoints and of SIGHUP, one at a time.
 pub(super) struct Operator {
     sources: Sources,
     domains: DomainSet,
@@ -48,7 +48,7 @@ impl Operator {
         }
     }
 
-    /// The settings of a domain as files and variables have them now; `None` for one made from an inline `connection:`.
+    /// The current settings of a domain; `None` for a domain of an inline `connection:`.
     fn settings_of(&self, domain: &DomainName) -> Result<Option<DomainConfig>, Diagnostics> {
         let mut found = Diagnostics::new();
         let env = self.sources.variables(&mut found);
@@ -105,8 +105,8 @@ impl Operator {
         Ok(Reloaded { flows, added, restarted, removed, removed_flows, needs_restart })
     }
 
-    /// Starts and replaces domains. Where one cannot be replaced nothing is published: those that already were are
-    /// replaced by themselves, under the flows of before.
+    /// Starts and replaces domains. Where one cannot be replaced, no release is published, and domains that were already replaced
+    /// serve the old flows.
     async fn change_domains(
         &self,
         wanted: &BTreeMap<DomainName, DomainConfig>,
@@ -131,7 +131,7 @@ impl Operator {
         Ok((added, restarted))
     }
 
-    /// Drains a domain that nothing names any more, while the service goes on.
+    /// Drains a domain that no flow names any more, in the background.
     fn retire(&self, domain: DomainName) {
         let (domains, limit) = (self.domains.clone(), self.started.http.drain_timeout);
         actix_web::rt::spawn(async move {
@@ -142,7 +142,7 @@ impl Operator {
     }
 }
 
-/// Logs what a reload changed, and what it could not change.
+/// Logs the changes of a reload, and the settings that need a restart.
 fn tell(reloaded: &Reloaded) {
     tracing::info!(flows = reloaded.flows.len(), "reloaded");
     for flow in &reloaded.removed_flows {

@@ -1,4 +1,4 @@
-//! Everything the files say, checked together: the configuration, the flows, and the database of each domain they name.
+//! The contents of all files, checked together: the configuration, the flows, and the connection of each domain.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,28 +11,28 @@ use crate::grl;
 use crate::http::{Certificate, NodesOf, RESERVED_ENDINGS, is_reserved};
 use crate::types::DomainName;
 
-/// Which files to read, and what the command line says over them.
+/// The files to read, and the arguments that replace their settings.
 #[derive(Debug, Clone)]
 pub struct Sources {
     /// Flow files and directories of them.
     pub graphs: Vec<PathBuf>,
-    /// What the command line says over the files.
+    /// The arguments, which replace settings of the files.
     pub arguments: Arguments,
     /// The variables.
     pub env: Env,
-    /// A file of variables for those that `env` does not set; read anew each time, where it is there.
+    /// A file of variables that `env` does not set. It is read again at each load, and need not exist.
     pub env_file: Option<PathBuf>,
-    /// The domain that `tributary domain` answers for, without the flows.
+    /// The domain whose nodes `tributary domain` serves in place of the flows.
     pub domain: Option<DomainName>,
 }
 
 impl Sources {
-    /// The format of log lines, as far as it can be read although other settings may be wrong.
+    /// The format of log lines, also where other settings have errors.
     pub fn log_format(&self) -> LogFormat {
         log_format(&self.arguments, &self.variables(&mut Diagnostics::new())).unwrap_or_default()
     }
 
-    /// The variables as they are now; what is wrong with the file goes to `found`.
+    /// The current variables. Errors of the file go to `found`.
     pub fn variables(&self, found: &mut Diagnostics) -> Env {
         match &self.env_file {
             Some(file) => self.env.clone().with_dotenv(file, found),
@@ -41,7 +41,7 @@ impl Sources {
     }
 }
 
-/// Everything the files say, checked together.
+/// The contents of all files, checked together.
 #[derive(Debug)]
 pub struct Project {
     /// The service configuration.
@@ -52,17 +52,17 @@ pub struct Project {
     pub nodes: Option<NodesOf>,
     /// The database of each domain the flows name.
     pub domains: Vec<DomainConfig>,
-    /// Who may ask, where that is bounded.
+    /// The tokens. `None` where everybody may ask.
     pub access: Option<Access>,
-    /// The database that decision records are written to, where they go to a table.
+    /// The database of the table of decision records.
     pub records: Option<DomainConfig>,
 }
 
 impl Project {
-    /// Reads and checks everything. With a `catalog` of what the databases say, types are checked against it.
+    /// Reads and checks all files. With a `catalog`, types are checked against the descriptions of the databases.
     ///
     /// # Errors
-    /// Every error in every file and variable, at once; beside a project, its warnings.
+    /// All errors of all files and variables. A project is returned with its warnings.
     pub fn load(sources: &Sources, catalog: Option<&dyn Catalog>) -> Result<(Self, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
         let Some((config, flows)) = read(sources, catalog, &mut found) else {
@@ -82,11 +82,10 @@ impl Project {
         found.into_result(Self { config, flows, nodes, domains, access, records })
     }
 
-    /// Leaves only the flow of this name, or the only one there is, and the domains that it asks; without connections that are
-    /// kept idle.
+    /// Keeps only the flow of this name (the only one if there is no name) and its domains. No idle connections are kept.
     ///
     /// # Errors
-    /// The names of the flows, in a sentence, if the one that is asked for is not among them.
+    /// A sentence with the names of the flows, if there is no such flow.
     pub fn narrow(mut self, name: Option<&str>) -> Result<Self, String> {
         let chosen = choose(&self.flows, name)?.name.clone();
         self.flows.retain(|flow| flow.name == chosen);
@@ -99,7 +98,7 @@ impl Project {
         Ok(self)
     }
 
-    /// Reads flow tests with the graphs they name; complaints of all of them go to `found`.
+    /// Reads flow tests and their graphs. All errors go to `found`.
     pub fn suites(sources: &Sources, paths: &[PathBuf], found: &mut Diagnostics) -> Option<(Vec<Suite>, grl::Limits)> {
         let env = sources.variables(found);
         let config = keep(Config::load(&sources.arguments, env.clone(), Diagnostics::new()), found)?;
@@ -113,10 +112,10 @@ impl Project {
         Some((suites, limits))
     }
 
-    /// Reads the flows and the limits of their rules, and asks for no domain's database.
+    /// Reads the flows and the limits of their rules. No domain needs to be configured.
     ///
     /// # Errors
-    /// Every error in the files, at once.
+    /// All errors of the files.
     pub fn load_offline(sources: &Sources) -> Result<(Vec<Flow>, grl::Limits, Diagnostics), Diagnostics> {
         let mut found = Diagnostics::new();
         let Some((config, flows)) = read(sources, None, &mut found) else {
@@ -188,7 +187,7 @@ fn records(config: &Config, found: &mut Diagnostics) -> Option<DomainConfig> {
     keep(config.domain(database, None), found)
 }
 
-/// The tokens, where they are asked for. A flow that they name and that is not served is more likely misspelt than to come.
+/// The tokens, if the configuration names a file. A flow that they name and that is not served is probably misspelt.
 fn access(config: &Config, flows: &[Flow], found: &mut Diagnostics) -> Option<Access> {
     let path = config.http.tokens.as_ref()?;
     let access = keep(Access::read(path), found)?;
@@ -240,7 +239,7 @@ fn refuse_requests_to_databases(flows: &[Flow], domains: &[DomainConfig], found:
     }
 }
 
-/// The configuration of each domain that any flow names, or only of one; each asked for once, at the place that names it first.
+/// The configurations of the domains of all flows, or of `only` one. Errors are reported at the first node of the domain.
 fn domains(config: &Config, flows: &[Flow], only: Option<&DomainName>, found: &mut Diagnostics) -> Vec<DomainConfig> {
     let mut named: BTreeMap<&DomainName, &Span> = BTreeMap::new();
     let mut inline = BTreeMap::new();

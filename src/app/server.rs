@@ -61,7 +61,7 @@ const BACKLOG: u32 = 2_048;
 const OTHER_FILES: usize = 128;
 /// How long the workers may take to end where the service stops at once.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
-/// So many clients are served whatever the limit on open files.
+/// The least number of clients that are served, whatever the limit on open files.
 const FEWEST_CONNECTIONS: usize = 16;
 
 /// The service: actors, flows and a server that listens.
@@ -142,12 +142,12 @@ impl App {
         self.address.port()
     }
 
-    /// What stops it from elsewhere in the process, as SIGTERM does.
+    /// Stops it from elsewhere in the process, as SIGTERM does.
     pub fn handle(&self) -> ServerHandle {
         self.server.handle()
     }
 
-    /// The living part.
+    /// The actors.
     pub fn core(&self) -> &Core {
         &self.core
     }

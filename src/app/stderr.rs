@@ -1,4 +1,4 @@
-//! What goes to standard error beside the log, in the form of the log: for people, or a JSON object a line.
+//! Standard error beside the log, in the format of the log: text, or a JSON object for each line.
 
 use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

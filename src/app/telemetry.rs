@@ -1,5 +1,5 @@
-//! Logs: tracing events as lines for people or JSON for machines, to standard error, so that standard output holds only
-//! what a command was asked for. And traces, for a service that is asked for them (`traces`).
+//! Logs: tracing events to standard error, as text or JSON. Standard output has only the result of a command. And traces, where
+//! they are configured (`traces`).
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{LevelFilter, ParseError};

@@ -1,4 +1,4 @@
-//! Traces for OpenTelemetry: spans leave as OTLP over HTTP, from a thread of the exporter's own.
+//! Traces for OpenTelemetry: a thread of the exporter sends spans as OTLP over HTTP.
 //!
 //! A decision never waits for a collector: a span that has ended goes into a bounded queue, and is dropped if that is full.
 //! If the collector does not answer, the log says so at the beginning, once a minute, and at the end.
@@ -93,7 +93,7 @@ impl Traces {
         Ok(Self { provider })
     }
 
-    /// What makes traces of spans: those of this service, whatever is logged. Events stay in the log.
+    /// The layer that makes traces of the spans of this service, whatever is logged. Events are not sent.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,

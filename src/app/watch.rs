@@ -1,9 +1,9 @@
 //! Files that are read again when they change, without a reload: the tokens, the admin token, and the certificate of the
 //! listener. The configuration in service names them, and a reload may name others.
 //!
-//! They are looked at each second, by time, size and identity: it costs a few calls of the kernel, and works for whatever
-//! replaces them (an editor, `mv`, a volume of Kubernetes). A file that is wrong changes nothing, and is logged once. The
-//! first look after a configuration was read always reads: nothing that happened in between is missed.
+//! Their time, size and identity are compared each second. This takes a few system calls, and detects every kind of replacement
+//! (an editor, `mv`, a volume of Kubernetes). A file with errors changes nothing and is logged once. After a configuration was
+//! read, the files are always read once, so that no change in between is missed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Followed {
         Self { path: path.to_owned(), seen: None }
     }
 
-    /// Whether it is another than it was when this was last asked.
+    /// Whether it has changed since the last call.
     fn has_changed(&mut self) -> bool {
         let now = stamp(&self.path);
         let changed = now != self.seen;

@@ -1,4 +1,4 @@
-//! What a decision leaves in traces and in the log: its span and its line.
+//! The span and the log line of a decision.
 
 use std::time::Duration;
 

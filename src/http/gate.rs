@@ -57,7 +57,7 @@ impl Gate {
         Self(Arc::new(ArcSwapOption::from_pointee(access)))
     }
 
-    /// Replaces the tokens for requests that are yet to come. Returns whether they have changed.
+    /// Replaces the tokens for later requests. Returns whether they have changed.
     pub fn set(&self, access: Option<Access>) -> bool {
         let next = access.map(Arc::new);
         self.0.swap(next.clone()) != next
@@ -117,7 +117,7 @@ pub(super) fn bearer(request: &HttpRequest) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// The listener that the admin endpoints keep to, once it is known. Without one of their own they are at every listener.
+/// The listener of the admin endpoints, once it is known. Without one of their own they are at every listener.
 #[derive(Debug, Clone, Default)]
 pub struct AdminSide(Arc<OnceLock<SocketAddr>>);
 

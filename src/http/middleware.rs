@@ -1,4 +1,4 @@
-//! What happens to every request before its handler runs, and to every response after it.
+//! The processing of every request before its handler, and of every response after it.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -20,7 +20,7 @@ pub struct RequestSettings {
     pub head_limits: HeadLimits,
 }
 
-/// The most of a request's head. The limits of the body apply where it is read.
+/// The limits of a request's head. Those of the body apply where it is read.
 #[derive(Debug, Clone, Copy)]
 pub struct HeadLimits {
     /// Bytes of path and query.

@@ -20,13 +20,13 @@ pub trait Operations: Send + Sync {
     /// Replaces the actor of a domain without downtime, with its settings read again.
     ///
     /// # Errors
-    /// [`OperationError`]; then the old actor still serves.
+    /// [`OperationError`]. The old actor then still serves.
     fn restart(&self, domain: &str) -> BoxFuture<'_, Result<(), OperationError>>;
 
     /// Reads graphs, rules and configuration again and serves them, or changes nothing.
     ///
     /// # Errors
-    /// [`OperationError`] with everything that is wrong; then what was served before still is.
+    /// [`OperationError`] with all errors. The old release is then still served.
     fn reload(&self) -> BoxFuture<'_, Result<Reloaded, OperationError>>;
 }
 

@@ -1,4 +1,4 @@
-//! What is served now: the bound flows and the domains, swapped as a whole when either changes.
+//! The current release: the bound flows and the domains, replaced together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -102,7 +102,7 @@ impl Release {
         flows
     }
 
-    /// What is known of the columns of `flow`, one of its flows.
+    /// The known columns of `flow`, one of its flows.
     pub(super) fn typed(&self, flow: &Flow) -> Arc<TypedFlow> {
         let known = self.typed.read().unwrap_or_else(PoisonError::into_inner).get(&flow.name).cloned();
         known.unwrap_or_default()
@@ -142,7 +142,7 @@ impl Releases {
         Self(Arc::new(ArcSwap::from_pointee(release)))
     }
 
-    /// The release of this moment. A request keeps the one it started with.
+    /// The current release. A request keeps the release with which it began.
     pub fn current(&self) -> Arc<Release> {
         self.0.load_full()
     }

@@ -1,4 +1,4 @@
-//! What a request carries beside its head and body: its id, its trace, and the headers of the decision it leads to.
+//! The id and the trace of a request, and the headers of its decision.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
@@ -56,7 +56,7 @@ impl TraceId {
     }
 }
 
-/// What names a decision in its record, its log line and its response, and who asked for it.
+/// The id of a decision in its record, its log line and its response, and its caller.
 #[derive(Debug, Clone, Default)]
 pub struct Label {
     /// The id of the decision.

@@ -1,4 +1,4 @@
-//! What the handlers of one worker share, and the one way from them to a decision.
+//! The state that the handlers of one worker share. All of them make decisions through it.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -106,7 +106,7 @@ impl Extractor for Headers<'_> {
     }
 }
 
-/// The request is for `route`: a path as it is configured, not as it came.
+/// Records the route of the request: the configured path, not that of the request.
 fn found_route(span: &Span, method: &Method, route: &str) {
     span.record("http.route", route);
     // It has begun, so that its trace could be known; a field would come too late.

@@ -1,4 +1,4 @@
-//! `tributary check`: everything that can be known before a request comes, reported at once.
+//! `tributary check`: reports all errors that can be found before the first request.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -125,7 +125,7 @@ async fn check_databases(
 
 const UNREACHABLE: &str = "database-unreachable";
 
-/// What a database's refusal of a query means for the graph.
+/// The diagnostic for an error of a query.
 fn refusal(error: &QueryError, query: &crate::diagnostics::Span) -> Diagnostic {
     let domain = error.domain.as_str();
     match &error.kind {

@@ -70,7 +70,7 @@ fn write_env(demo: &Demo, state_dir: &Path) -> std::io::Result<PathBuf> {
     Ok(path)
 }
 
-/// The environment, with the sample databases where the user's own would be.
+/// The environment, with the sample databases in place of the user's own.
 fn on_private_server(env: &Env, demo: &Demo) -> Env {
     let prefixes: Vec<String> = DATABASES.iter().map(|database| format!("{}_", database.name.to_uppercase())).collect();
     let foreign = |name: &&str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
@@ -79,7 +79,7 @@ fn on_private_server(env: &Env, demo: &Demo) -> Env {
     env.clone().keeping(|name| foreign(&name)).with_pairs(own)
 }
 
-/// The environment with an admin token, so that the console can do all it is for; the token too, where it was made here.
+/// The environment with an admin token, which the console needs for what-if and restarts. Returns the token if it is a new one.
 fn with_admin(env: &Env) -> (Env, Option<String>) {
     if env.names().any(|name| matches!(name, ADMIN_TOKEN | ADMIN_TOKEN_FILE)) {
         return (env.clone(), None);

@@ -1,4 +1,4 @@
-//! `tributary doctor`: each domain's database, examined step by step, with what to do about what is found.
+//! `tributary doctor`: examines the server of each domain step by step, with a remedy for each finding.
 
 use std::io::Write;
 

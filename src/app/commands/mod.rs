@@ -1,5 +1,4 @@
-//! The commands of the command line. What a command was asked for goes to standard output; everything else (logs,
-//! diagnostics, problems) to standard error.
+//! The commands. The result of a command goes to standard output, everything else (logs, diagnostics, problems) to standard error.
 
 mod check;
 mod demo;
@@ -62,7 +61,7 @@ impl From<Exit> for ExitCode {
 const SERVICE_FILTER: &str = "info";
 const COMMAND_FILTER: &str = "warn";
 
-/// Sets the format of everything that is printed to standard error, as the environment asks for it.
+/// Sets the format of standard error by the environment.
 pub fn begin() {
     let asked = log_format(&Arguments::default(), &Env::of_process());
     stderr::expect(asked.unwrap_or_default());
@@ -108,7 +107,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 impl Files {
-    /// The sources these files are, over the environment of the process.
+    /// The sources of these files, with the environment of the process.
     fn sources(&self, bind: Option<SocketAddr>) -> Result<Sources, Diagnostics> {
         let mut found = Diagnostics::new();
         if let Some(path) = self.env_file.as_deref().filter(|path| !path.is_file()) {
@@ -126,7 +125,7 @@ impl Files {
     }
 }
 
-/// The sources of a command; or nothing, with what is wrong with them printed.
+/// The sources of a command. `None` where there are errors, which are printed.
 fn sources(files: &Files, bind: Option<SocketAddr>, format: Format) -> std::io::Result<Option<Sources>> {
     files.sources(bind).map(Some).or_else(|found| refuse(&found, format).map(|_| None))
 }
@@ -143,7 +142,7 @@ fn load(files: &Files, format: Format) -> anyhow::Result<Option<(Project, Diagno
     Ok(Some((project, warnings)))
 }
 
-/// Reads the project to serve it: starts logging as it says, and what sends traces where it asks for them.
+/// Reads the project to serve it, and starts logs and traces by its configuration.
 fn read_to_serve(sources: &Sources) -> anyhow::Result<Option<(Project, Option<Traces>)>> {
     stderr::expect(sources.log_format());
     let Some((project, _)) = passed(Project::load(sources, None), Format::Text)? else { return Ok(None) };
@@ -168,7 +167,7 @@ fn offline_flows(
     Ok(passed(loaded, format)?.map(|((flows, limits), warnings)| (flows, limits, warnings)))
 }
 
-/// What was read, and its warnings; or nothing, with the errors printed.
+/// The value and its warnings. `None` where there are errors, which are printed.
 fn passed<T>(
     loaded: Result<(T, Diagnostics), Diagnostics>,
     format: Format,
@@ -193,7 +192,7 @@ fn refuse(found: &Diagnostics, format: Format) -> std::io::Result<Exit> {
     Ok(Exit::Refused)
 }
 
-/// Prints diagnostics to standard error, where there are any.
+/// Prints diagnostics to standard error, if there are any.
 fn report(found: &Diagnostics) -> std::io::Result<()> {
     if found.is_empty() { Ok(()) } else { stderr::diagnostics(found, &counted(found)) }
 }

@@ -1,4 +1,4 @@
-//! `tributary replay`: what the graph and rules of today would have made of decisions on record.
+//! `tributary replay`: makes recorded decisions again with the current graph and rules.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

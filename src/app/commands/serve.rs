@@ -33,7 +33,8 @@ pub(super) async fn serve(
     ready: impl FnOnce(&App) -> std::io::Result<()>,
 ) -> anyhow::Result<Exit> {
     let flush = LAST_TRACES.min(project.config.http.drain_timeout);
-    let flows: Vec<String> = project.flows.iter().map(|flow| flow.path.clone()).collect();
+    let nodes = project.nodes.iter().flat_map(|nodes| nodes.names().map(|node| format!("/{node}")));
+    let paths: Vec<String> = project.flows.iter().map(|flow| flow.path.clone()).chain(nodes).collect();
     let app = match App::build(project, sources, signals) {
         Ok(app) => app,
         Err(error) => {
@@ -41,7 +42,7 @@ pub(super) async fn serve(
             return Ok(Exit::CannotStart);
         }
     };
-    tracing::info!(address = %app.address(), flows = flows.join(" "), "serving");
+    tracing::info!(address = %app.address(), paths = paths.join(" "), "serving");
     ready(&app)?;
     // systemd's `Type=notify` waits for this; elsewhere there is nobody to tell.
     if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {

@@ -7,7 +7,7 @@ use crate::app::cli::Token;
 use crate::config::new_token;
 use crate::types::FlowName;
 
-/// Prints only the token to standard output, so that it can be piped to where it is kept; the entry goes to standard error.
+/// Prints only the token to standard output, so that it can be piped to a file. The entry goes to standard error.
 pub(super) fn execute(arguments: &Token) -> anyhow::Result<Exit> {
     for flow in &arguments.flows {
         if let Err(error) = FlowName::parse(flow) {

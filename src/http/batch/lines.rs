@@ -1,4 +1,4 @@
-//! A decision a line, in the order of the inputs, a window of them in flight at once.
+//! A line for each decision, in the order of the inputs. A window of them is in flight at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub struct Batch {
     pub flow: Arc<BoundFlow>,
     /// How decisions are made.
     pub settings: Settings,
-    /// What names the batch, and who asked for it: its decisions are named after it and their index.
+    /// The id and the caller of the batch. Ids of its decisions are made of that id and their index.
     pub label: Label,
     /// The trace it belongs to, where traces are made.
     pub trace_id: Option<String>,

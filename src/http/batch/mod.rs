@@ -1,8 +1,8 @@
 //! Many decisions in one request: inputs stream in, decisions stream out, in order.
 //!
 //! `split` cuts the body into its elements as it comes, `lines` decides up to a `window` of them at once and gives a line for
-//! each. Nothing is collected: what is in memory is the window and one element, whatever the size of the batch, and where the
-//! client does not read, nothing more is read from it. One bad input is one line that says so; the others go on. The
+//! each. Only the window and one element are in memory, whatever the size of the batch. While the client does not read, nothing is
+//! read from it. An input with an error is a line with the error; the others go on. The
 //! command line uses the same for files.
 
 mod lines;

@@ -1,6 +1,6 @@
 //! Cuts a stream of bytes into the elements of a JSON array, or into lines.
 //!
-//! Elements are found only by their brackets and quotes; whether one is valid JSON shows when it is parsed.
+//! Elements are found by brackets and quotes only. Each is parsed later.
 
 use std::collections::VecDeque;
 

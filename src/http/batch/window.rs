@@ -16,7 +16,7 @@ struct Window<S: Stream<Item: Future>> {
     size: usize,
 }
 
-/// What each piece of `work` gives, in its order; at most `size` of them are in flight at once.
+/// The results of `work` in order. At most `size` are in flight at once.
 pub(super) fn in_groups<S>(work: S, size: usize) -> impl Stream<Item = <S::Item as Future>::Output>
 where
     S: Stream<Item: Future>,

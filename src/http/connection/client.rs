@@ -1,4 +1,4 @@
-//! The clients of one worker: what the service waits for, and which connection is closed where there are too many.
+//! The clients of one worker: the phase of each connection, and which connection is closed where there are too many.
 //!
 //! A worker has a limit on its connections, and the last eighth is reserved for probes and the admin endpoints. Every connection
 //! is accepted. Above the limit for ordinary ones, the worker evicts the client it has waited for longest: first those within a
@@ -26,7 +26,7 @@ pub struct ClientTimeouts {
     pub portion: Duration,
 }
 
-/// How long a client that has connected may be silent, even if others need room.
+/// How long a new client may be silent before it can be evicted.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// What the service waits for, in the order of eviction.
@@ -82,7 +82,7 @@ impl Client {
         }
     }
 
-    /// By when the client has to do something; `None` while it is the service's turn.
+    /// The deadline of the client; `None` while the service works.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if self.evicted.get() {
             let grace = if self.is_silent() { GRACE } else { Duration::ZERO };

@@ -1,8 +1,8 @@
-//! Where requests begin and end in what a client sends, read along as it passes (RFC 9112).
+//! The boundaries of requests in the bytes of a client (RFC 9112), found while the bytes pass.
 //!
-//! Only two things need it: how long a client may take depends on whether it is within a head or a body, and a request to change
-//! the protocol has to be ignored (RFC 9110, section 7.8), which actix-http does not do. Nothing is refused here and nothing is
-//! kept back: what is malformed is passed on as it is, and the parser behind refuses it and ends the connection.
+//! This has two uses: the deadline of a client depends on whether it sends a head or a body, and a request to change the protocol
+//! must be ignored (RFC 9110, section 7.8), which actix-http does not do. Nothing is refused or delayed here: malformed bytes are
+//! passed on, and the parser of actix-http refuses them and ends the connection.
 
 /// Where in a message a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,12 +55,12 @@ enum Field {
     Other,
 }
 
-/// What a head says of its body, and what is remembered of its present line.
+/// The framing of the body as the head declares it, and the state of the current line.
 #[derive(Debug, Default)]
 struct Head {
     length: u64,
     chunked: bool,
-    /// The present name or the present word of a value, in lower case, as far as it fits.
+    /// The current name, or the current word of a value, in lower case and cut to its limit.
     word: Word,
 }
 
@@ -70,7 +70,7 @@ struct Word {
     length: usize,
 }
 
-/// The longest word that means something: `transfer-encoding`.
+/// The length of the longest word that is compared: `transfer-encoding`.
 const LONGEST: usize = 17;
 
 impl Word {

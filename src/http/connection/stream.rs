@@ -22,7 +22,7 @@ use super::framing::{Framing, Phase};
 pub(super) const PORTION: usize = 16 * 1024;
 /// How long a peer may leave data unacknowledged: an event stream waits for nothing that it could notice.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-/// What a head is answered that does not come to its end.
+/// The answer to a head that is not complete in time.
 const SLOW_HEAD: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// The connection of a client.

@@ -1,8 +1,7 @@
 //! The page and its parts, which the binary carries: `src/http/console/page/`.
 //!
-//! Every part is served below a name made of all their contents, so browsers may keep it for ever; the page itself, which
-//! names them, is asked for anew each time and costs nothing where it has not changed. Nothing is fetched from elsewhere,
-//! and the page may run and load only what comes from here.
+//! The path of each part contains a digest of all parts, so browsers may cache it for ever. The page names the parts, and is
+//! validated at each request by its ETag. The page loads nothing from other servers, and its security policy allows nothing else.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -20,7 +19,7 @@ use crate::types::Digest;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                    base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// What the page has where the name of the parts' directory belongs.
+/// The placeholder in the page for the name of the directory of the parts.
 const VERSION: &str = "{version}";
 const INDEX: &str = include_str!("page/index.html");
 
@@ -127,7 +126,7 @@ async fn part(request: HttpRequest, path: web::Path<(String, String)>) -> Result
     Ok(found.answer(&request, response))
 }
 
-/// What keeps the page from doing anything but what it is for.
+/// The security headers of the page.
 fn guard(response: &mut HttpResponseBuilder) -> &mut HttpResponseBuilder {
     response
         .insert_header((CONTENT_SECURITY_POLICY, CSP))

@@ -7,7 +7,7 @@
 //! | `flows` | `GET /console/flows/{flow}`: queries, rules and last timings of a flow's nodes |
 //! | `record` | `POST /console/flows/{flow}/test`: a decision as a flow test |
 //!
-//! All of them share [`Console`]: one [`Pulse`] that looks at the domains on behalf of every listener, and the last timings
+//! All of them share [`Console`]: one [`Pulse`] that samples the domains for all listeners, and the last timings
 //! of each flow. It shows configuration and measurements, never a row. Replacing facts and changing anything still takes
 //! the admin token.
 

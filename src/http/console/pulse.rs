@@ -21,7 +21,7 @@ use crate::types::{DomainName, FlowName};
 
 /// Between two samples.
 const SECOND: Duration = Duration::from_secs(1);
-/// Between two looks for a change, while somebody listens.
+/// The interval of checks for a change, while somebody listens.
 const GLANCE: Duration = Duration::from_millis(100);
 /// Samples of each domain that are kept.
 const KEPT: usize = 120;
@@ -82,7 +82,7 @@ struct Point {
     waiting: usize,
 }
 
-/// How a domain was at the last look: what makes a change.
+/// The state of a domain at the last sample, by which a change is detected.
 type Condition = (&'static str, u64, Option<Timestamp>);
 
 impl Pulse {

@@ -64,7 +64,7 @@ impl Recent {
         self.listeners() > 0 && self.is_due(flow)
     }
 
-    /// Takes note of a decision that was traced; at once where it was explained, for then somebody looks at that very one.
+    /// Stores the timings of a traced decision. Those of an explained one are always stored, because somebody is looking at it.
     pub(in crate::http) fn note(&self, flow: &Flow, report: &Report, is_explained: bool) {
         let is_taken = |name| is_explained || self.is_due(name);
         let Some(trace) = report.trace.as_deref().filter(|_| is_taken(&flow.name)) else { return };

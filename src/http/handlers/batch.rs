@@ -16,13 +16,13 @@ use crate::http::batch::{Batch, Form, Line, Summary};
 use crate::http::request::{Label, TraceId};
 use crate::http::{Problem, Service, Settings};
 
-/// Lines that are ready at once leave together, so many at most.
+/// The most lines that are sent together.
 const TOGETHER: usize = 64;
 /// The option for a last line that counts how the decisions ended.
 const SUMMARY: &str = "summary";
 const LINES: &str = "application/x-ndjson";
 
-/// Answers a batch as a stream. What can be refused at once is refused before it begins.
+/// Answers a batch as a stream. Errors that are found at once are answered before the stream begins.
 pub(super) async fn decide(
     request: &HttpRequest,
     payload: web::Payload,
@@ -50,7 +50,7 @@ pub(super) async fn decide(
     Ok(HttpResponse::Ok().content_type(LINES).streaming(lines))
 }
 
-/// The lines, several at once where they are ready; then the summary, where it `sums_up`.
+/// The lines, several together where they are ready. With `sums_up`, the summary follows.
 fn texts(lines: impl Stream<Item = Line>, sums_up: bool) -> impl Stream<Item = web::Bytes> {
     let lines = Box::pin(lines.ready_chunks(TOGETHER));
     stream::unfold(Some((lines, Summary::default())), move |state| async move {

@@ -44,7 +44,7 @@ pub(super) async fn decide(
     }
 }
 
-/// An error that may pass by itself is a warning; one that a client caused is no more than information.
+/// A temporary error is a warning; an error that a client caused is information.
 fn log(flow: &FlowName, error: &FlowError) {
     match error {
         FlowError::NotFound { .. } | FlowError::Override { .. } => tracing::info!(%flow, %error, "no decision"),

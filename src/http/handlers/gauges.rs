@@ -130,7 +130,7 @@ impl Gauges {
     }
 }
 
-/// A histogram of what was counted elsewhere, which the crate has no constructor for.
+/// A histogram from counts. The crate has no constructor for this.
 fn batches(domains: &[Health]) -> MetricFamily {
     let metrics = domains.iter().map(|domain| {
         let mut label = LabelPair::default();

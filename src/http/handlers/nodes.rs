@@ -1,5 +1,7 @@
 //! `GET /` and `POST /{node}` of `tributary domain`: the nodes of a domain by the contract.
 
+use std::sync::Arc;
+
 use actix_web::http::header::ACCEPT;
 use actix_web::{HttpRequest, HttpResponse, web};
 
@@ -10,7 +12,6 @@ use crate::http::endpoint::{Access, Endpoint, Operation, Parameter, Values, sche
 use crate::http::problem::kinds;
 use crate::http::{Nodes, Problem, Service, Settings};
 use crate::service::contract::{Answers, Asks, Description};
-use std::sync::Arc;
 
 /// The longest body of asks, in bytes.
 const MOST_BYTES: usize = 16 << 20;

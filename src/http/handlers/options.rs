@@ -1,4 +1,4 @@
-//! Who asks for a decision, whether they may, and the options in the query string: an explanation, another clock.
+//! The caller of a decision, its rights, and the options in the query string: an explanation, another clock.
 
 use actix_web::HttpRequest;
 use jiff::Timestamp;
@@ -20,7 +20,7 @@ pub(super) struct DecisionOptions {
     pub(super) asker: Asker,
     /// Whether the answer is explained.
     pub(super) explains: bool,
-    /// The moment that the decision is made at, if it is not now.
+    /// The clock of the decision, if it is not the current time.
     pub(super) as_of: Option<Timestamp>,
 }
 

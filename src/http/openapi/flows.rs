@@ -71,7 +71,7 @@ fn reference(name: &str) -> Json {
     json!({ "$ref": format!("#/components/schemas/{name}") })
 }
 
-/// A name for each outcome: its status as far as a name may have it, numbered where several share one.
+/// A name for each outcome: its status without characters that a name may not have, and a number where several are equal.
 fn outcome_names(flow: &Flow) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(flow.outcomes.len());
     for outcome in &flow.outcomes {
@@ -283,7 +283,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// What may stand in for all that a query node answers.
+/// The schema of a value that replaces the answer of a query node.
 fn whole_row(node: &Node) -> Option<(String, Json)> {
     let Work::Query(query) = &node.work else { return None };
     let row = schemas::row(&query.columns);

@@ -1,4 +1,4 @@
-//! JSON Schema (2020-12) of what flows take and give, as far as it is known: what is not known is left open.
+//! JSON Schema (2020-12) of inputs and answers of flows. Unknown types are unrestricted.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -75,8 +75,7 @@ fn scalar(field: &InputField) -> Json {
     schema
 }
 
-/// Whether a pattern means the same in the dialect of JSON Schema, whose classes are of ASCII instead of Unicode, and which
-/// lacks some syntax.
+/// Whether a pattern means the same in JSON Schema, whose character classes are ASCII and whose syntax is smaller.
 fn is_portable(pattern: &str) -> bool {
     let other = ["(?", "[[", "&&", "--", "~~", "\\A", "\\z", "\\p", "\\P", "\\x", "\\u", "\\U", "\\w", "\\W"];
     let also_other = ["\\d", "\\D", "\\s", "\\S", "\\b", "\\B", "\\a", "\\Q", "\\<", "\\>", "\\#", "\\&", "\\~"];

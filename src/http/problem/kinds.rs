@@ -1,4 +1,4 @@
-//! The kinds of problem: code, HTTP status and title. A code gets its status here and nowhere else.
+//! The kinds of problem: code, HTTP status and title. This is the only table of statuses.
 
 use actix_web::http::StatusCode;
 

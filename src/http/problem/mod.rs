@@ -1,7 +1,7 @@
 //! Every failure, as `application/problem+json` (RFC 9457) with a stable code.
 //!
-//! The one place where errors become statuses. A problem names flow, node and domain where they apply; it never holds SQL
-//! text, a parameter, a secret or the name of a Rust type.
+//! Only this module maps errors to statuses. A problem names flow, node and domain where they apply. It never contains SQL text, a
+//! parameter, a secret or the name of a Rust type.
 
 pub(super) mod kinds;
 
