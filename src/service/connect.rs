@@ -48,6 +48,7 @@ impl Connector {
             service: Arc::new(Service {
                 base: base.into(),
                 description: ArcSwapOption::empty(),
+                pause: ArcSwapOption::empty(),
                 token: Token::new(config),
             }),
         }

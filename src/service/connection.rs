@@ -15,7 +15,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::time::timeout;
 
 use super::contract::Description;
-use super::status::refused_token;
+use super::status::{Pause, refused_token};
 use super::token::Token;
 use crate::flow::QueryErrorKind;
 use crate::pool::{Birth, ConnectError, Connected, tls, with_causes};
@@ -33,6 +33,8 @@ pub(super) struct Service {
     /// What it said of its nodes at the last probe. `None` where it does not speak the contract.
     pub(super) description: ArcSwapOption<Description>,
     pub(super) token: Token,
+    /// The pause that it asked for last.
+    pub(super) pause: ArcSwapOption<Pause>,
 }
 
 /// One connection.
@@ -103,6 +105,11 @@ impl HttpConnection {
         self.service.description.load_full()
     }
 
+    /// The error of a query while the service has asked for a pause.
+    pub(super) fn paused(&self) -> Option<QueryErrorKind> {
+        self.service.pause.load().as_ref()?.error()
+    }
+
     /// Whether another request may be sent, or one is in flight.
     pub(super) fn is_usable(&self) -> bool {
         self.is_busy() || !self.is_closed()
@@ -119,7 +126,11 @@ impl HttpConnection {
 
     /// Sends a request and reads its whole answer. A request whose token is refused is sent again if the token has been replaced.
     pub(super) async fn exchange(&self, outgoing: Outgoing) -> Result<Response<Bytes>, Failure> {
-        self.exchange_within(outgoing, MOST_BYTES).await
+        let answer = self.exchange_within(outgoing, MOST_BYTES).await?;
+        if let Some(pause) = Pause::asked_by(answer.status(), answer.headers()) {
+            self.service.pause.store(Some(Arc::new(pause)));
+        }
+        Ok(answer)
     }
 
     async fn exchange_within(&self, outgoing: Outgoing, most_bytes: usize) -> Result<Response<Bytes>, Failure> {

@@ -36,8 +36,10 @@ pub struct Description {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeDescription {
     /// The types of its parameters, in order.
+    #[serde(default)]
     pub params: Vec<TypeName>,
     /// The columns of its rows. Each row has exactly these.
+    #[serde(default)]
     pub columns: Vec<Column>,
     /// Why it cannot be described, such as a table that is missing. It has then no parameters and columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -83,6 +83,9 @@ impl Session {
         limit: Duration,
         traceparent: Option<Arc<str>>,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, QueryErrorKind> {
+        if let Some(kind) = self.connection()?.paused() {
+            return Err(kind);
+        }
         if let Some(request) = query.request() {
             let [params] = parameter_sets else { return Err(not_together()) };
             return Ok(vec![self.request(request, params, limit, traceparent).await]);

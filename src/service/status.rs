@@ -1,6 +1,6 @@
 //! What the status of an answer means for the query that was asked. `config/README.md` has the table.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
@@ -12,6 +12,36 @@ use crate::pool;
 
 /// The longest pause that an answer may ask for.
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(3_600);
+
+/// The longest time for which a service is not asked because it said so.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// A service asked for a pause: it is not asked until then.
+#[derive(Debug)]
+pub(super) struct Pause {
+    until: Instant,
+    status: StatusCode,
+}
+
+impl Pause {
+    /// The pause that an answer asks for: status 429 or 503 with `Retry-After`.
+    pub(super) fn asked_by(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let pause = pause(headers).filter(|_| is_busy)?;
+        Some(Self { until: Instant::now() + pause.min(LONGEST_REST), status })
+    }
+
+    /// The error of a query during the pause; `None` once it is over.
+    pub(super) fn error(&self) -> Option<QueryErrorKind> {
+        let retry_after = self.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        Some(if self.status == StatusCode::TOO_MANY_REQUESTS {
+            QueryErrorKind::Overloaded { retry_after }
+        } else {
+            let why = format!("the service answered with status {} and asked for a pause", self.status.as_u16());
+            QueryErrorKind::Unavailable { why, retry_after }
+        })
+    }
+}
 
 /// The error of a query that was answered with `status`; `None` for a success.
 pub(super) fn error(status: StatusCode, headers: &HeaderMap, limit: Duration) -> Option<QueryErrorKind> {

@@ -1,5 +1,6 @@
 //! A service that lies: each lie is an error that names the node, and the place in the answer; none is a decision.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -223,10 +224,10 @@ const STATUSES: [Lie; 12] = [
     lie("403", |_| code("403 Forbidden", ""), "domain_unavailable", "refuses the token"),
     lie("404", |_| code("404 Not Found", ""), "request_failed", "404"),
     lie("408", |_| code("408 Request Timeout", ""), "timeout", ""),
-    lie("429", |_| code("429 Too Many Requests", "Retry-After: 7\r\n"), "domain_overloaded", ""),
+    lie("429", |_| code("429 Too Many Requests", "Retry-After: 1\r\n"), "domain_overloaded", ""),
     lie("500", |_| code("500 Internal Server Error", ""), "request_failed", "500"),
     lie("502", |_| code("502 Bad Gateway", ""), "domain_unavailable", "502"),
-    lie("503", |_| code("503 Service Unavailable", "Retry-After: 7\r\n"), "domain_unavailable", "503"),
+    lie("503", |_| code("503 Service Unavailable", "Retry-After: 1\r\n"), "domain_unavailable", "503"),
     lie("504", |_| code("504 Gateway Timeout", ""), "timeout", ""),
     lie("an invented status", |_| code("799 Planted", ""), "request_failed", "799"),
 ];
@@ -242,6 +243,20 @@ async fn told(app: &TestApp, name: &str) -> Answer {
         assert!(!answer.text.contains("planted"), "{name}: {}", answer.text);
     }
     told.remove(0)
+}
+
+/// Fails unless the service is not asked during the pause of a second that it asked for, and then is.
+async fn rests(app: &TestApp, bureau: &Bureau) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    bureau.says(move |heard| {
+        counter.fetch_add(usize::from(!heard.is_description()), Ordering::Relaxed);
+        truth(heard)
+    });
+    assert_ne!(decide(app).await.status, 200);
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert_eq!((decide(app).await.status, asked.load(Ordering::Relaxed)), (200, 1));
 }
 
 async fn all(lies: &'static [Lie]) {
@@ -262,7 +277,8 @@ async fn all(lies: &'static [Lie]) {
             assert_eq!((json["node"].as_str(), json["domain"].as_str()), (Some("score"), Some("bureau_db")), "{name}");
         }
         if ["429", "503"].contains(&name) {
-            assert_eq!(problem.headers["retry-after"], "7", "{name}");
+            assert_eq!(problem.headers["retry-after"], "1", "{name}");
+            rests(&app, &bureau).await;
         }
         bureau.says(truth);
         decides(&app, name).await;
