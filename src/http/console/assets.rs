@@ -1,7 +1,7 @@
 //! The page and its parts, which the binary carries: `src/http/console/page/`.
 //!
 //! The path of each part contains a digest of all parts, so browsers may cache it for ever. The page names the parts, and is
-//! validated at each request by its ETag. The page loads nothing from other servers, and its security policy allows nothing else.
+//! validated at each request (`ETag`). The page loads nothing from other servers, and its security policy allows nothing else.
 
 use std::io::Write;
 use std::sync::LazyLock;
