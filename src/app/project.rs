@@ -1,6 +1,6 @@
 //! The contents of all files, checked together: the configuration, the flows, and the connection of each domain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, log_format, prefix};
@@ -216,7 +216,16 @@ fn nodes(domain: &DomainName, flows: &[Flow], found: &mut Diagnostics) -> Option
         return refuse("reserved-path", message, "rename the node");
     }
     if nodes.names().next().is_none() {
-        return refuse("unknown-domain", format!("no node asks the domain `{domain}`"), "name a domain of the graph");
+        let works = flows.iter().flat_map(|flow| &flow.nodes).map(|node| &node.work);
+        let known: BTreeSet<&str> = works
+            .filter_map(|work| match work {
+                Work::Query(query) if query.query.request().is_none() => Some(query.domain.as_str()),
+                _ => None,
+            })
+            .collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        let help = format!("the domains that are queried: {known}");
+        return refuse("unknown-domain", format!("no query asks the domain `{domain}`"), &help);
     }
     Some(nodes)
 }
