@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use support::{Answer, Database, SampleDatabases, Setup, TestApp, eventually_async, repository};
+use support::{Answer, Database, SampleDatabases, Setup, TestApp, copy_shipped, eventually_async};
 
 const TOKEN: &str = "planted-admin-token";
 
@@ -20,10 +20,7 @@ struct Copy {
 impl Copy {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::create_dir(directory.path().join("rules")).expect("a directory");
-        for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-            std::fs::copy(repository().join(file), directory.path().join(file)).expect("a copy");
-        }
+        copy_shipped(directory.path());
         Self { directory }
     }
 

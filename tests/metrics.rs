@@ -11,11 +11,10 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use support::{SampleDatabases, Setup, TestApp, connect, eventually_async, repository};
+use support::{SampleDatabases, Setup, TestApp, connect, copy_shipped, eventually_async, repository};
 use tributary::actors::domain::Fault;
 use tributary::types::DomainName;
 
@@ -37,13 +36,6 @@ impl Scrape {
 
     fn get(&self, sample: &str) -> f64 {
         *self.0.get(sample).unwrap_or_else(|| panic!("no {sample} among {:#?}", self.0.keys()))
-    }
-}
-
-fn copy_flow(directory: &Path) {
-    std::fs::create_dir_all(directory.join("rules")).expect("a directory");
-    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-        std::fs::copy(repository().join(file), directory.join(file)).expect("a copy");
     }
 }
 
@@ -183,7 +175,7 @@ async fn a_query_that_fails_is_counted_with_its_code() {
 #[actix_web::test]
 async fn a_reload_keeps_the_counts_of_what_stays_and_drops_the_labels_of_what_goes() {
     let (databases, directory) = (SampleDatabases::create().await, tempfile::tempdir().expect("a directory"));
-    copy_flow(directory.path());
+    copy_shipped(directory.path());
     let setup = Setup { graphs: vec![directory.path().join("graph.yaml")], ..Setup::default() };
     let app = TestApp::start(setup.on(&databases).set("ADMIN_TOKEN", "planted-admin-token"));
     app.wait_for("/readyz", 200).await;

@@ -7,7 +7,7 @@ mod support;
 use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Setup, TestApp, eventually, repository};
+use crate::support::{Process, Setup, TestApp, eventually, repository};
 
 const GRAPH: &str = "nodes: { n: { type: RuleNode, condition: \"a > 0\" } }\n\
                      outcomes: [ { status: yes, when: n.result }, { status: no, when: \"n.result == false\" } ]\n";
@@ -25,25 +25,12 @@ fn flow(directory: &Path, name: &str) {
     std::fs::write(directory.join(format!("{name}.yaml")), text).unwrap();
 }
 
-/// A running program, killed when the test ends.
-struct Program(Child);
+/// A running program.
+struct Program(Process);
 
 impl Program {
     fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), signal).unwrap();
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the program ends", || {
-            status = self.0.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        Self(Process(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()))
     }
 
     /// Reads standard output up to the line that holds `text`.
@@ -53,13 +40,6 @@ impl Program {
         assert!(lines.any(|line| line.unwrap().contains(text)), "`{text}` is not printed");
         // Who prints to a closed pipe would end.
         std::thread::spawn(move || lines.count());
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
     }
 }
 
@@ -84,9 +64,9 @@ fn systemd_is_notified_when_the_service_is_ready_and_when_it_stops() {
     serve.args(["serve", "--bind", "127.0.0.1:0", "--graph"]).arg(directory.path());
     let mut program = Program::start(serve.env("NOTIFY_SOCKET", directory.path().join("notify")));
     assert!(received().contains("READY=1"));
-    program.signal(Signal::SIGTERM);
+    program.0.signal(Signal::SIGTERM);
     assert!(received().contains("STOPPING=1"));
-    assert_eq!(program.ended().code(), Some(0));
+    assert_eq!(program.0.ended().code(), Some(0));
 }
 
 #[test]
@@ -96,8 +76,8 @@ fn closing_the_terminal_stops_the_demo_unless_it_was_started_with_nohup() {
     demo.args(["demo", "--bind", "127.0.0.1:0", "--state-dir"]).arg(directory.path().join("state"));
     let mut program = Program::start(&mut demo);
     program.wait_for("Tributary is deciding");
-    program.signal(Signal::SIGHUP);
-    assert_eq!(program.ended().code(), Some(0));
+    program.0.signal(Signal::SIGHUP);
+    assert_eq!(program.0.ended().code(), Some(0));
     let pid = directory.path().join("state");
     assert!(!pid.join("data/postmaster.pid").exists(), "its database has stopped");
 
@@ -107,9 +87,9 @@ fn closing_the_terminal_stops_the_demo_unless_it_was_started_with_nohup() {
     shell.arg(env!("CARGO_BIN_EXE_tributary")).arg(directory.path().join("state"));
     let mut program = Program::start(&mut shell);
     program.wait_for("Tributary is deciding");
-    program.signal(Signal::SIGHUP);
-    program.signal(Signal::SIGTERM);
-    assert_eq!(program.ended().code(), Some(0));
+    program.0.signal(Signal::SIGHUP);
+    program.0.signal(Signal::SIGTERM);
+    assert_eq!(program.0.ended().code(), Some(0));
 }
 
 #[test]
@@ -128,11 +108,11 @@ fn a_hangup_before_the_service_listens_does_not_end_it() {
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
         caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
     });
-    program.signal(Signal::SIGHUP);
+    program.0.signal(Signal::SIGHUP);
     let mut bytes = [0; 256];
     assert!(socket.recv(&mut bytes).is_ok(), "the service became ready");
-    program.signal(Signal::SIGTERM);
-    assert_eq!(program.ended().code(), Some(0));
+    program.0.signal(Signal::SIGTERM);
+    assert_eq!(program.0.ended().code(), Some(0));
 }
 
 #[actix_web::test]
@@ -215,7 +195,7 @@ async fn a_service_that_stops_is_not_ready_before_it_closes() {
     let url = |path: &str| format!("http://127.0.0.1:{}{path}", port.number());
     let status = async |path: &str| reqwest::get(url(path)).await.map_or(0, |answer| answer.status().as_u16());
     support::eventually_async("it is ready", async || status("/readyz").await == 200).await;
-    program.signal(Signal::SIGTERM);
+    program.0.signal(Signal::SIGTERM);
     let begun = Instant::now();
     support::eventually_async("it is not ready", async || status("/readyz").await == 503).await;
     // Each of these is a new connection.
@@ -224,7 +204,7 @@ async fn a_service_that_stops_is_not_ready_before_it_closes() {
         assert_eq!(answer.unwrap().status(), 200, "after {:?}", begun.elapsed());
         assert_eq!((status("/readyz").await, status("/livez").await), (503, 200));
     }
-    assert_eq!(program.ended().code(), Some(0));
+    assert_eq!(program.0.ended().code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(1_500) && status("/livez").await == 0);
 }
 
@@ -235,10 +215,10 @@ async fn a_second_signal_does_not_wait_until_balancers_have_left() {
     let url = format!("http://127.0.0.1:{}/readyz", port.number());
     let status = async || reqwest::get(&url).await.map_or(0, |answer| answer.status().as_u16());
     support::eventually_async("it is ready", async || status().await == 200).await;
-    program.signal(Signal::SIGTERM);
+    program.0.signal(Signal::SIGTERM);
     support::eventually_async("it is not ready", async || status().await == 503).await;
-    program.signal(Signal::SIGTERM);
+    program.0.signal(Signal::SIGTERM);
     let begun = Instant::now();
-    program.ended();
+    program.0.ended();
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
 }

@@ -7,14 +7,13 @@ mod support;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::Value as Json;
-use support::{Server, Setup, TestApp, eventually_async, sql};
+use support::{Process, Server, Setup, TestApp, eventually_async, sql};
 use tributary::actors::domain::Fault;
 use tributary::config::new_token;
 use tributary::demo::DATABASES;
@@ -96,7 +95,7 @@ impl Guarded {
         let mut command = self.program("serve", environment);
         command.args(["--bind", "127.0.0.1:0"]).stdout(output.try_clone().expect("a handle")).stderr(output);
         Program {
-            child: command.spawn().expect("it starts"),
+            child: Process(command.spawn().expect("it starts")),
             output: self.path("output.log"),
             scheme: "http",
             client: reqwest::Client::new(),
@@ -105,17 +104,10 @@ impl Guarded {
 }
 
 struct Program {
-    child: Child,
+    child: Process,
     output: PathBuf,
     scheme: &'static str,
     client: reqwest::Client,
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 impl Program {
@@ -158,8 +150,7 @@ impl Program {
 
     /// Stops it by SIGTERM, and returns its output.
     fn stop(&mut self) -> String {
-        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
-        kill(id, Signal::SIGTERM).expect("it is there");
+        self.child.signal(Signal::SIGTERM);
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}");
         self.said()
@@ -456,7 +447,7 @@ async fn decisions_are_logged_with_their_callers_and_without_tokens() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tributary"));
     command.current_dir(directory.path()).env_clear().stdin(Stdio::null()).args(["serve", "--config", "service.yaml"]);
     command.stdout(output.try_clone().expect("a handle")).stderr(output);
-    let child = command.spawn().expect("it starts");
+    let child = Process(command.spawn().expect("it starts"));
     let client = reqwest::Client::new();
     let mut program = Program { child, output: path("output.log"), scheme: "http", client };
     assert_eq!(program.post("/flows/inverse", &token, "{\"n\": 1}").await.0, 200);

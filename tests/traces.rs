@@ -6,15 +6,14 @@ mod support;
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use futures_util::future::join_all;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
@@ -22,7 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value as Json;
-use support::{SampleDatabases, eventually, eventually_async, repository};
+use support::{Process, SampleDatabases, eventually, eventually_async, repository};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -128,7 +127,7 @@ async fn take(request: HttpRequest, body: web::Bytes, got: web::Data<Mutex<Got>>
 
 /// `tributary serve` as a process of its own, and what it logs.
 struct Serving {
-    child: Child,
+    child: Process,
     address: String,
     client: reqwest::Client,
     log: Arc<Mutex<Vec<String>>>,
@@ -143,7 +142,7 @@ impl Serving {
         }
         command.current_dir(repository()).args(["serve", "--bind", "127.0.0.1:0"]).envs(databases.environment());
         command.env("TRIBUTARY_LOG_FORMAT", "json").envs(variables.iter().copied());
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program");
+        let mut child = Process(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the program"));
         let (log, stderr) = (Arc::new(Mutex::new(Vec::new())), child.stderr.take().expect("its log"));
         let lines = Arc::clone(&log);
         let reader = std::thread::spawn(move || {
@@ -197,20 +196,11 @@ impl Serving {
     /// Stops it as Kubernetes would, and waits for its end; what it took.
     fn stop(&mut self) -> Duration {
         let begun = Instant::now();
-        let id = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
-        kill(id, Signal::SIGTERM).expect("it is there");
+        self.child.signal(Signal::SIGTERM);
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{}", self.text());
         self.reader.take().expect("once").join().expect("its log ends");
         begun.elapsed()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // It has ended before, or the test has failed.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

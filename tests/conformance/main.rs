@@ -8,19 +8,18 @@ mod support;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value as Json, json};
-use support::{Port, SampleDatabases, Setup, TestApp, eventually_async, repository};
+use support::{Port, Process, SampleDatabases, Setup, TestApp, eventually_async, repository};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpStream, UnixListener};
-use tributary::types::DomainName;
 
 const PRODUCTS: [&str; 4] = ["PROD-001", "PROD-002", "PROD-003", "PROD-404"];
 
 /// A service in Python, until it is dropped.
 struct Python {
-    process: Child,
+    _process: Process,
     port: Port,
 }
 
@@ -30,7 +29,7 @@ impl Python {
         let script = repository().join("tests/conformance/service.py");
         let mut command = Command::new("python3");
         command.arg(script).arg(port.number().to_string()).stdin(Stdio::null());
-        Self { process: command.spawn().expect("python3"), port }
+        Self { _process: Process(command.spawn().expect("python3")), port }
     }
 
     fn url(&self) -> String {
@@ -38,17 +37,9 @@ impl Python {
     }
 }
 
-impl Drop for Python {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
-
 /// `tributary domain` for one domain of the sample databases.
 async fn domain(databases: &SampleDatabases, domain: &str) -> TestApp {
-    let setup = Setup { domain: Some(DomainName::parse(domain).expect("a name")), ..Setup::shipped() };
-    let app = TestApp::start(setup.on(databases));
+    let app = TestApp::start(Setup::shipped().on(databases).answering_for(domain));
     app.wait_for("/readyz", 200).await;
     app
 }

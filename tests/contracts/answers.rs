@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value as Json, json};
 
 use crate::document::{Document, escaped};
-use crate::support::{Answer, Database, SampleDatabases, Setup, TestApp, repository};
+use crate::support::{Answer, Database, SampleDatabases, Setup, TestApp, copy_shipped, repository};
 
 const TOKEN: &str = "planted-admin-token";
 
@@ -311,11 +311,7 @@ async fn what_the_inputs_refuse_the_document_refuses_and_the_reverse() {
 async fn the_document_changes_with_a_reload() {
     let samples = SampleDatabases::create().await;
     let directory = tempfile::tempdir().expect("a directory");
-    std::fs::create_dir(directory.path().join("rules")).expect("a directory");
-    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-        std::fs::copy(repository().join(file), directory.path().join(file)).expect("a copy");
-    }
-    let graph = directory.path().join("graph.yaml");
+    let graph = copy_shipped(directory.path());
     let app = TestApp::start(
         Setup { graphs: vec![graph.clone()], ..Setup::default() }.on(&samples).set("ADMIN_TOKEN", TOKEN),
     );

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use cluster::{Cluster, LOOP_WAIT, Member, TTL};
 use history::History;
-use load::{Judged, Load, Verdict, problems, wrong};
+use load::{Judged, Load, UNRELATED, Verdict, problems, wrong};
 use serde_json::{Value as Json, json};
 use support::{Server, Setup, TestApp, sql};
 
@@ -40,14 +40,6 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(4 * TTL);
 const WAYS: [&str; 3] = ["haproxy", "direct", "replica"];
 const MAX_STALENESS: Duration = Duration::from_secs(1);
 
-const UNRELATED: &str = r#"
-flow: unrelated
-path: /unrelated
-input: { id: { type: integer } }
-nodes:
-  thing: { type: DBNode, database: calm_db, query: "SELECT name FROM things WHERE id = $1" }
-outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
-"#;
 const SETTINGS: &str = "domains: { defaults: { timeouts: { query_ms: 1000, acquire_ms: 500 } }, \
                         replica_db: { max_staleness_ms: 1000 } }\n";
 

@@ -19,20 +19,20 @@ mod rig;
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use faults::{DATA, Fault, NETWORKS, SERVERS, SERVICE, SERVICES, SESSIONS};
 use load::{Load, Verdict, problems, wrong};
 use rig::{Rig, wait_ready};
-use support::DOMAINS;
+use support::{DOMAINS, Process};
 
 /// The answers to wait for under each fault, and after it.
 const ENOUGH: usize = 100;
 
 /// A running `tributary serve`.
 struct Service {
-    child: Child,
+    _child: Process,
     address: SocketAddr,
 }
 
@@ -46,14 +46,7 @@ impl Service {
         }
         command.env_clear().envs(rig.environment());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Self { child: child.expect("the service starts"), address }
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.child.kill().expect("the service can be ended");
-        self.child.wait().expect("the service ends");
+        Self { _child: Process(child.expect("the service starts")), address }
     }
 }
 

@@ -1,21 +1,20 @@
 //! The shutdown of the program under load.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::support::{Database, connect, eventually, eventually_async};
+use crate::support::{Database, Process, connect, eventually, eventually_async};
 use crate::trial::exclusive;
 
 const CLIENTS: usize = 8;
 
 /// The running program, which serves one flow.
 pub struct Program {
-    child: Child,
+    child: Process,
     /// The address of its server.
     pub address: SocketAddr,
     database: Database,
@@ -49,7 +48,7 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("the program starts");
-        let program = Self { child, address, database, _files: files };
+        let program = Self { child: Process(child), address, database, _files: files };
         let ready = format!("http://{address}/readyz");
         eventually_async("the program is ready", async || {
             reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 200)
@@ -81,31 +80,9 @@ impl Program {
             .get(0)
     }
 
-    fn send_sigterm(&self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
-        kill(pid, Signal::SIGTERM).expect("the signal is sent");
-    }
-
-    fn ended(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("the program ends", || {
-            status = self.child.try_wait().expect("its status is known");
-            status.is_some()
-        });
-        status.expect("it ended")
-    }
-
     async fn no_session_is_left(&self) {
         let its = format!("datname = '{}'", self.database.name());
         eventually_async("no session is left", async || self.sessions(&its).await == 0).await;
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // It has ended, unless the test failed.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -114,12 +91,12 @@ async fn sigterm_lets_requests_in_flight_finish_and_closes_connections() {
     let _exclusive = exclusive().await;
     let mut program = Program::start("1.5").await;
     let asked = program.busy().await;
-    program.send_sigterm();
+    program.child.signal(Signal::SIGTERM);
     eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
     for asked in asked {
         assert_eq!(asked.await.expect("no panic").expect("requests in flight are answered"), 200);
     }
-    assert_eq!(program.ended().code(), Some(0));
+    assert_eq!(program.child.ended().code(), Some(0));
     program.no_session_is_left().await;
 }
 
@@ -128,12 +105,12 @@ async fn a_second_signal_stops_at_once() {
     let _exclusive = exclusive().await;
     let mut program = Program::start("20").await;
     let asked = program.busy().await;
-    program.send_sigterm();
+    program.child.signal(Signal::SIGTERM);
     eventually("nothing new is accepted", || TcpStream::connect(program.address).is_err());
     assert!(program.child.try_wait().expect("its status is known").is_none(), "it did not wait for requests in flight");
     let signalled = Instant::now();
-    program.send_sigterm();
-    program.ended();
+    program.child.signal(Signal::SIGTERM);
+    program.child.ended();
     // Less than each limit of a graceful stop: the query's 20 s, the 10 s of `drain_timeout_ms`, and the 2 s that a domain waits for
     // its connections to close.
     assert!(signalled.elapsed() < Duration::from_secs(2), "it took {:?}", signalled.elapsed());

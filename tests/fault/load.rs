@@ -9,6 +9,16 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinHandle;
 
+/// A flow with its own database, which no fault affects.
+pub const UNRELATED: &str = r#"
+flow: unrelated
+path: /unrelated
+input: { id: { type: integer } }
+nodes:
+  thing: { type: DBNode, database: calm_db, query: "SELECT name FROM things WHERE id = $1" }
+outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
+"#;
+
 /// Clients of the purchasing flow.
 pub const CLIENTS: usize = 20;
 /// The pause of a client between an answer and its next request.

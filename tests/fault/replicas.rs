@@ -3,19 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::support::{Port, SampleDatabases, eventually, eventually_async, program, repository};
+use crate::support::{Port, Process, SampleDatabases, copy_shipped, eventually_async, program, repository};
 use crate::trial::exclusive;
 
 const TOKEN: &str = "planted-admin-token";
@@ -29,7 +28,7 @@ const DISCOUNTS: [&str; 2] = ["17313.75", "34627.50"];
 struct Replica {
     name: &'static str,
     port: Port,
-    child: Child,
+    child: Process,
 }
 
 impl Replica {
@@ -53,30 +52,9 @@ impl Replica {
         format!("http://127.0.0.1:{}{path}", self.port.number())
     }
 
-    fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).expect("a pid")), signal).expect("the signal is sent");
-    }
-
-    /// Its exit code, once it has ended.
-    fn ended(&mut self) -> Option<i32> {
-        let mut status = None;
-        eventually("the replica ends", || {
-            status = self.child.try_wait().expect("its status is known");
-            status.is_some()
-        });
-        status.and_then(|status| status.code())
-    }
-
     async fn start_again(&mut self, site: &Site) {
         self.child = site.serve(&self.port);
         self.is_ready().await;
-    }
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -91,10 +69,7 @@ impl Site {
     async fn new() -> Self {
         let databases = SampleDatabases::create().await;
         let directory = tempfile::tempdir().expect("a directory");
-        std::fs::create_dir(directory.path().join("rules")).expect("a directory");
-        for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
-            std::fs::copy(repository().join(file), directory.path().join(file)).expect("a copy");
-        }
+        copy_shipped(directory.path());
         let settings = "http: { drain_delay_ms: 2000, workers: 1 }\n\
                         domains: { defaults: { pool: { min: 1, max: 4 } } }\n";
         std::fs::write(directory.path().join("service.yaml"), settings).expect("written");
@@ -103,10 +78,10 @@ impl Site {
         Self { environment, directory, _databases: databases }
     }
 
-    fn serve(&self, port: &Port) -> Child {
+    fn serve(&self, port: &Port) -> Process {
         let mut command = program(self.directory.path(), &self.environment);
         command.args(["serve", "--config", "service.yaml", "--bind", &format!("127.0.0.1:{}", port.number())]);
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+        Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts"))
     }
 
     fn change_rules(&self) {
@@ -120,7 +95,7 @@ impl Site {
 
 /// HAProxy with the shipped configuration, but for the ports.
 struct Balancer {
-    child: Child,
+    _child: Process,
     port: Port,
     statistics: Port,
     _directory: tempfile::TempDir,
@@ -153,8 +128,8 @@ impl Balancer {
         std::fs::write(&file, text).expect("written");
         let mut command = Command::new(haproxy());
         command.arg("-db").arg("-f").arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("HAProxy starts");
-        let balancer = Self { child, port, statistics, _directory: directory };
+        let child = Process(command.spawn().expect("HAProxy starts"));
+        let balancer = Self { _child: child, port, statistics, _directory: directory };
         for replica in replicas {
             balancer.shows(replica, "UP").await;
         }
@@ -188,13 +163,6 @@ impl Balancer {
             .filter(|(name, _)| *name == "BACKEND")
             .map(|(_, row)| number(row, "wretr") + number(row, "wredis"))
             .sum()
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -295,9 +263,9 @@ async fn replicas_behind_a_balancer_lose_no_request() {
 
     for replica in &mut replicas {
         load.goes_on().await;
-        replica.signal(Signal::SIGTERM);
+        replica.child.signal(Signal::SIGTERM);
         balancer.shows(replica, "DOWN").await;
-        assert_eq!(replica.ended(), Some(0));
+        assert_eq!(replica.child.ended().code(), Some(0));
         replica.start_again(&site).await;
         balancer.shows(replica, "UP").await;
     }
@@ -327,8 +295,8 @@ async fn replicas_behind_a_balancer_lose_no_request() {
     let load = Load::on(&balancer, 1..CLIENTS);
     for replica in &mut replicas {
         load.goes_on().await;
-        replica.signal(Signal::SIGKILL);
-        assert_eq!(replica.ended(), None);
+        replica.child.signal(Signal::SIGKILL);
+        assert_eq!(replica.child.ended().code(), None);
         balancer.shows(replica, "DOWN").await;
         replica.start_again(&site).await;
         balancer.shows(replica, "UP").await;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde_json::Value as Json;
 use tributary::config::Coalescing;
 
+use crate::load::UNRELATED;
 use crate::support::{
     DOMAINS, DomainService, PrivateFamily, Proxy, Server, Setup, coalescing, eventually_async, repository, sql,
 };
@@ -16,16 +17,6 @@ const SLOTS: &str = "40";
 /// The role of the service. It is no superuser, so that privileges have an effect.
 const ROLE: &str = "CREATE ROLE service LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO service;
     ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO service";
-
-/// A flow with its own database, which no fault affects.
-const UNRELATED: &str = r#"
-flow: unrelated
-path: /unrelated
-input: { id: { type: integer } }
-nodes:
-  thing: { type: DBNode, database: calm_db, query: "SELECT name FROM things WHERE id = $1" }
-outcomes: [{ status: named, when: "thing.name != null", message: "named", body: { name: thing.name } }]
-"#;
 
 /// A flow whose rule changes its own condition endlessly.
 const ENDLESS: &str = r#"

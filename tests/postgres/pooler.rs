@@ -2,19 +2,19 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User};
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User};
 use tributary::actors::domain::State;
 use tributary::config::{DomainConfig, Statements};
 use tributary::flow::{QueryError, QueryErrorKind};
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{Domain, LONG, ask, config, eventually, query, run, sessions, shared_server};
-use crate::support::{DOMAINS, Port, SampleDatabases, Server, Setup, TestApp, repository};
+use crate::support::{DOMAINS, Port, Process, SampleDatabases, Server, Setup, TestApp, repository};
 
 /// The sessions of the pooler for each database.
 const SESSIONS: u16 = 3;
@@ -23,16 +23,9 @@ const SHORT_TIMEOUT: &str = "'400ms'";
 
 /// A PgBouncer in front of a server.
 pub(crate) struct Pooler {
-    child: Child,
+    child: Process,
     port: Port,
     directory: tempfile::TempDir,
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 fn program() -> String {
@@ -75,7 +68,7 @@ impl Pooler {
             command.args(["-u", &user.name]);
         }
         command.arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        Self { child: command.spawn().expect("PgBouncer starts"), port, directory }
+        Self { child: Process(command.spawn().expect("PgBouncer starts")), port, directory }
     }
 
     /// Reloads it with these settings.
@@ -83,8 +76,7 @@ impl Pooler {
         let users = self.directory.path().join("users");
         let text = file_text(server, &self.port, &users, settings);
         std::fs::write(self.directory.path().join("pgbouncer.ini"), text).expect("written");
-        let process = Pid::from_raw(i32::try_from(self.child.id()).expect("a process"));
-        kill(process, Signal::SIGHUP).expect("it runs");
+        self.child.signal(Signal::SIGHUP);
     }
 
     pub(crate) fn config(&self, server: &Server, database: &str, statements: Statements) -> DomainConfig {

@@ -232,17 +232,17 @@ const STATUSES: [Lie; 12] = [
     lie("an invented status", |_| code("799 Planted", ""), "request_failed", "799"),
 ];
 
-/// The problem that everybody gets who asks under a lie.
-async fn told(app: &TestApp, name: &str) -> Answer {
+/// The problem that all clients get which ask at the same time.
+async fn problem_of(app: &TestApp, name: &str) -> Answer {
     let start = Instant::now();
-    let mut told = join_all((0..TOGETHER).map(|_| decide(app))).await;
+    let mut problems = join_all((0..TOGETHER).map(|_| decide(app))).await;
     assert!(start.elapsed() < LONGEST, "{name}: took {:?}", start.elapsed());
-    for answer in &told {
+    for answer in &problems {
         assert_ne!(answer.status, 200, "{name}: {}", answer.text);
-        assert_eq!(answer.code(), told[0].code(), "{name}: {}", answer.text);
+        assert_eq!(answer.code(), problems[0].code(), "{name}: {}", answer.text);
         assert!(!answer.text.contains("planted"), "{name}: {}", answer.text);
     }
-    told.remove(0)
+    problems.remove(0)
 }
 
 /// Fails unless the service is not asked during the pause of a second that it asked for, and then is.
@@ -268,7 +268,7 @@ async fn all(lies: &'static [Lie]) {
     for lie in lies {
         let (name, say) = (lie.name, lie.say);
         bureau.says(move |heard| if heard.is_description() { truth(heard) } else { say(heard) });
-        let problem = told(&app, name).await;
+        let problem = problem_of(&app, name).await;
         let json = problem.json();
         assert_eq!(problem.code(), lie.code, "{name}: {json}");
         assert!(json["detail"].as_str().is_some_and(|detail| detail.contains(lie.detail)), "{name}: {json}");
@@ -343,7 +343,7 @@ async fn redirects_are_not_followed() {
     {
         let location = format!("Location: {}/score\r\n", elsewhere.url("http"));
         bureau.says(move |_| Say::Keep(status(line, &location, "")));
-        let problem = told(&app, line).await;
+        let problem = problem_of(&app, line).await;
         assert_eq!(problem.code(), "request_failed", "{line}: {}", problem.text);
     }
     assert_eq!(elsewhere.connections(), 0);
@@ -403,7 +403,7 @@ async fn a_version_that_changes_with_each_answer_decides_nothing_and_one_that_ha
         let described = DESCRIPTION.replace("\"version\": \"1\"", &format!("\"version\": \"{version}\""));
         Say::Keep(ok(&if heard.is_description() { described } else { answers(&version, "score", heard.asks, ROW) }))
     });
-    assert_eq!(told(&app, "changes").await.code(), "query_aborted");
+    assert_eq!(problem_of(&app, "changes").await.code(), "query_aborted");
     // Another release of the service, with the columns in another order.
     bureau.says(|heard| {
         let described = r#"{"version": "b", "nodes": {"score": {"params": ["text"], "columns": [

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tributary::types::DomainName;
-
 use crate::support::{Answer, DOMAINS, SampleDatabases, Setup, TestApp, repository};
 
 const TOKEN: &str = "planted-admin-token";
@@ -14,10 +12,8 @@ const PRODUCTS: [&str; 3] = ["PROD-001", "PROD-002", "PROD-003"];
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn domains_move_to_services_and_back_under_load_without_a_failed_request() {
     let databases = SampleDatabases::create().await;
-    let services = DOMAINS.map(|domain| {
-        let name = DomainName::parse(domain).expect("a name");
-        (domain, TestApp::start(Setup { domain: Some(name), ..Setup::shipped().on(&databases) }))
-    });
+    let services =
+        DOMAINS.map(|domain| (domain, TestApp::start(Setup::shipped().on(&databases).answering_for(domain))));
     for (_, service) in &services {
         service.wait_for("/readyz", 200).await;
     }

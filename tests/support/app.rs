@@ -48,10 +48,24 @@ impl Setup {
         self
     }
 
+    /// Answers for the nodes of `domain`, in place of the flows.
+    pub fn answering_for(self, domain: &str) -> Self {
+        Self { domain: Some(DomainName::parse(domain).expect("a name")), ..self }
+    }
+
     /// Configures `domain` by a URL.
     pub fn domain(self, domain: &str, url: &str) -> Self {
         self.set(&format!("{}_URL", domain.to_uppercase()), url)
     }
+}
+
+/// Copies the files of the shipped flow into `directory`, and returns its graph.
+pub fn copy_shipped(directory: &Path) -> PathBuf {
+    std::fs::create_dir_all(directory.join("rules")).expect("a directory");
+    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
+        std::fs::copy(repository().join(file), directory.join(file)).expect("a copy");
+    }
+    directory.join("graph.yaml")
 }
 
 /// The repository's root.

@@ -14,15 +14,17 @@ mod app;
 mod authority;
 mod databases;
 mod family;
+mod process;
 mod program;
 mod proxy;
 pub mod server;
 mod waiting;
 
-pub use app::{Answer, Setup, TestApp, repository};
+pub use app::{Answer, Setup, TestApp, copy_shipped, repository};
 pub use authority::{Authority, names};
 pub use databases::{Database, SampleDatabases, connect, shared_server};
 pub use family::PrivateFamily;
+pub use process::Process;
 pub use program::{DomainService, json, program, read, run};
 pub use proxy::{Fault, Proxy};
 pub use server::{Port, Server, sql};

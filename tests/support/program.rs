@@ -3,13 +3,14 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::Signal;
 use serde_json::Value as Json;
 
-use super::server::{Port, family::send};
+use super::process::Process;
+use super::server::Port;
 use super::waiting::eventually;
 
 /// The program in `directory`, with only these variables in its environment.
@@ -44,7 +45,7 @@ pub struct DomainService {
     graph: PathBuf,
     config: PathBuf,
     environment: Vec<(String, String)>,
-    child: Mutex<Option<Child>>,
+    child: Mutex<Option<Process>>,
 }
 
 impl DomainService {
@@ -67,7 +68,7 @@ impl DomainService {
         let mut command = program(Path::new(env!("CARGO_MANIFEST_DIR")), &self.environment);
         command.args(["domain", &self.domain, "--bind", &address, "--graph"]).arg(&self.graph);
         command.arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn().expect("the program starts");
+        let child = Process(command.spawn().expect("the program starts"));
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let serves = || -> std::io::Result<bool> {
             let mut stream = TcpStream::connect(&address)?;
@@ -81,10 +82,7 @@ impl DomainService {
 
     /// SIGKILL.
     pub fn kill(&self) {
-        if let Some(mut child) = self.child.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            child.kill().expect("the service can be ended");
-            child.wait().expect("the service ends");
-        }
+        drop(self.child.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// SIGSTOP.
@@ -99,12 +97,6 @@ impl DomainService {
 
     fn signal(&self, signal: Signal) {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
-        send(child.as_ref().expect("it runs").id(), signal);
-    }
-}
-
-impl Drop for DomainService {
-    fn drop(&mut self) {
-        self.kill();
+        child.as_ref().expect("it runs").signal(signal);
     }
 }
