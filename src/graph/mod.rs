@@ -7,7 +7,6 @@
 
 mod compile;
 mod input;
-mod json;
 mod load;
 pub mod picture;
 mod plan;

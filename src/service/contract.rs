@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -18,7 +17,7 @@ use serde_json::Value as Json;
 use super::status::LONGEST_PAUSE;
 use crate::flow::QueryErrorKind;
 use crate::graph::{self, Misfit};
-use crate::types::{FieldName, Record, Type, Value};
+use crate::types::{FieldName, Members, Record, Type, Value};
 
 /// The most characters of a text of an error that are kept.
 const LONGEST_DETAIL: usize = 500;
@@ -123,10 +122,10 @@ impl Answers {
         limit: Duration,
     ) -> Result<Vec<Result<Vec<Value>, QueryErrorKind>>, Misfit> {
         if self.node != node {
-            return Err(misfit("/node", "names another node than the one that was asked"));
+            return Err(Misfit::at("/node", "names another node than the one that was asked"));
         }
         if self.answers.len() != asks {
-            return Err(misfit("/answers", format!("has {} answers to {asks} asks", self.answers.len())));
+            return Err(Misfit::at("/answers", format!("has {} answers to {asks} asks", self.answers.len())));
         }
         let names: Arc<[FieldName]> =
             described.columns.iter().map(|column| FieldName::from(column.name.as_str())).collect();
@@ -156,12 +155,12 @@ impl Answer {
         let rows = match (self.rows, self.error) {
             (Some(rows), None) => rows,
             (None, Some(problem)) => return Ok(Err(problem.into_kind(limit))),
-            _ => return Err(misfit(format!("/answers/{at}"), "has neither rows nor an error, or both")),
+            _ => return Err(Misfit::at(format!("/answers/{at}"), "has neither rows nor an error, or both")),
         };
         let read = |(number, row): (usize, Row)| {
             let values = row.values(&described.columns);
-            let values =
-                values.map_err(|found| misfit(format!("/answers/{at}/rows/{number}{}", found.place), found.reason))?;
+            let values = values
+                .map_err(|found| Misfit::at(format!("/answers/{at}/rows/{number}{}", found.place), found.reason))?;
             Ok(Value::Map(Arc::new(Record::new(Arc::clone(names), values))))
         };
         rows.into_iter().enumerate().map(read).collect::<Result<_, _>>().map(Ok)
@@ -187,17 +186,17 @@ impl Row {
                 _ => fields.iter().position(|(name, _)| *name == column.name),
             };
             let Some((_, json)) = found.and_then(|at| fields.get_mut(at)) else {
-                return Err(misfit("", format!("has no column `{}`", column.name)));
+                return Err(Misfit::at("", format!("has no column `{}`", column.name)));
             };
             let ty = &column.r#type.0;
             ty.read(json)
-                .map_err(|found| misfit(format!("/{}", column.name), format!("must be of type {ty}, not {found}")))
+                .map_err(|found| Misfit::at(format!("/{}", column.name), format!("must be of type {ty}, not {found}")))
         };
         let values = columns.iter().enumerate().map(column).collect::<Result<Vec<Value>, _>>()?;
         if fields.len() == columns.len() {
             Ok(values)
         } else {
-            Err(misfit("", format!("has {} members, and the node has {} columns", fields.len(), columns.len())))
+            Err(Misfit::at("", format!("has {} members, and the node has {} columns", fields.len(), columns.len())))
         }
     }
 }
@@ -214,23 +213,8 @@ impl Serialize for Row {
 
 impl<'de> Deserialize<'de> for Row {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Row;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a row: an object of columns")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
-                let mut fields = Vec::with_capacity(map.size_hint().unwrap_or(8));
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Row(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
+        let Members(members) = Members::deserialize(deserializer)?;
+        Ok(Self(members.into_iter().map(|(name, value)| (name.0.into_owned(), value)).collect()))
     }
 }
 
@@ -242,11 +226,6 @@ impl JsonSchema for Row {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "description": "The columns of a row, by name.", "type": "object" })
     }
-}
-
-/// What in an answer is not as the contract says.
-fn misfit(place: impl Into<String>, reason: impl Into<String>) -> Misfit {
-    Misfit { place: place.into(), reason: reason.into() }
 }
 
 /// A value as the messages have it: decimals are text, all others as in the answers of flows.

@@ -8,8 +8,7 @@ use serde::Serialize;
 use super::value::Misfit;
 use super::{InputField, InputSchema};
 use crate::diagnostics::nearest;
-use crate::graph::json::{Members, Name};
-use crate::types::{Record, Value};
+use crate::types::{MemberName, Members, Record, Value};
 
 /// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +57,7 @@ impl InputSchema {
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
         let Members(fields) = read(without_bom(body))?;
         let mut given = Given::of(self);
-        for (Name(name), json) in fields {
+        for (MemberName(name), json) in fields {
             given.add(&name, |field, problems| value(field, &json, problems));
         }
         given.complete()

@@ -10,8 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{Expected, Member, Misfit, Request};
 use crate::graph::input::without_bom;
-use crate::graph::json::{Members, Name};
-use crate::types::{FieldName, Record, Type, Value};
+use crate::types::{FieldName, MemberName, Members, Record, Type, Value};
 
 impl Request {
     /// The rows in `answer`, which is a whole JSON text: maps of the declared columns, and at most one row more than the node
@@ -87,7 +86,7 @@ impl Request {
 
 impl Member {
     /// Its value in a row of these members.
-    fn read(&self, row: &[(Name<'_>, &RawValue)]) -> Result<Value, Misfit> {
+    fn read(&self, row: &[(MemberName<'_>, &RawValue)]) -> Result<Value, Misfit> {
         let mut inner;
         let mut around = row;
         let mut found = None;
@@ -137,8 +136,9 @@ impl Member {
 }
 
 impl Misfit {
-    fn at(place: String, reason: impl Into<String>) -> Self {
-        Self { place, reason: reason.into() }
+    /// What is wrong at this place.
+    pub fn at(place: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { place: place.into(), reason: reason.into() }
     }
 
     fn within(self, place: &str) -> Self {
@@ -200,15 +200,15 @@ fn parsed<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Result<T, String> {
     })
 }
 
-fn members(json: &RawValue) -> Result<Vec<(Name<'_>, &RawValue)>, String> {
+fn members(json: &RawValue) -> Result<Vec<(MemberName<'_>, &RawValue)>, String> {
     match Json::of(json) {
         Json::Object => parsed(json).map(|Members(members)| members),
         other => Err(format!("must be an object, not {}", other.name())),
     }
 }
 
-fn find<'a>(members: &[(Name<'_>, &'a RawValue)], name: &str) -> Result<Option<&'a RawValue>, String> {
-    let mut found = members.iter().filter(|(Name(known), _)| known == name).map(|(_, json)| *json);
+fn find<'a>(members: &[(MemberName<'_>, &'a RawValue)], name: &str) -> Result<Option<&'a RawValue>, String> {
+    let mut found = members.iter().filter(|(MemberName(known), _)| known == name).map(|(_, json)| *json);
     match (found.next(), found.next()) {
         (_, Some(_)) => Err(format!("has two members `{name}`")),
         (first, None) => Ok(first),
@@ -220,7 +220,7 @@ fn refuse_twins(json: &RawValue) -> Result<(), String> {
     match Json::of(json) {
         Json::Object => {
             let members = members(json)?;
-            let mut names: Vec<&str> = members.iter().map(|(Name(name), _)| &**name).collect();
+            let mut names: Vec<&str> = members.iter().map(|(MemberName(name), _)| &**name).collect();
             names.sort_unstable();
             if names.windows(2).any(|pair| pair.first() == pair.last()) {
                 return Err("has an object with two members of one name".to_owned());

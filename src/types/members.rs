@@ -1,4 +1,4 @@
-//! JSON objects as they were sent, with what parsers usually drop.
+//! JSON objects with all their members. Other parsers drop members of the same name.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 /// The members of an object in order, duplicates included.
-pub(super) struct Members<'a, V>(pub(super) Vec<(Name<'a>, V)>);
+pub struct Members<'a, V>(pub Vec<(MemberName<'a>, V)>);
 
 /// The name of a member; borrowed from the text unless it has escapes.
 #[derive(Deserialize)]
-pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub struct MemberName<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 impl<'de, V: Deserialize<'de>> Deserialize<'de> for Members<'de, V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
