@@ -54,7 +54,7 @@ pub(super) struct Operation {
     pub(super) headers: &'static [(&'static str, &'static str)],
     /// The media types of the response, each with the schema of its body.
     pub(super) content: &'static [(&'static str, SchemaOf)],
-    /// The problems it may answer with, beside those of [`Access`] and of every request's head.
+    /// The problems it may answer with, beside those of [`Access`], of every request's head and of a body.
     pub(super) problems: &'static [Kind],
 }
 

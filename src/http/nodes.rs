@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -49,8 +48,6 @@ pub struct Nodes {
     described: ArcSwapOption<(Instant, Arc<Description>)>,
     /// Held while one is made.
     describing: Mutex<()>,
-    /// Whether one is being made because the last is too old.
-    is_describing: AtomicBool,
 }
 
 impl NodesOf {
@@ -89,8 +86,7 @@ impl NodesOf {
 impl Nodes {
     /// The nodes, and the actor that serves them.
     pub fn new(of: NodesOf, handle: DomainHandle) -> Self {
-        let (describing, is_describing) = (Mutex::default(), AtomicBool::new(false));
-        Self { of, handle, described: ArcSwapOption::empty(), describing, is_describing }
+        Self { of, handle, described: ArcSwapOption::empty(), describing: Mutex::default() }
     }
 
     /// The flows that `node` belongs to. `None` where there is no such node.
@@ -114,13 +110,12 @@ impl Nodes {
         let Some((made, known)) = self.known().filter(is_whole) else {
             return self.described_since(Instant::now()).await;
         };
-        if made.elapsed() >= KEPT && !self.is_describing.swap(true, Ordering::Relaxed) {
+        if made.elapsed() >= KEPT && self.describing.try_lock().is_ok() {
             let nodes = Arc::clone(self);
             actix_web::rt::spawn(async move {
                 if let Err(error) = nodes.described_since(made + KEPT).await {
                     tracing::warn!(domain = %nodes.of.domain, %error, "http.nodes.not_described");
                 }
-                nodes.is_describing.store(false, Ordering::Relaxed);
             });
         }
         Ok(known)

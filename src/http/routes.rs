@@ -12,23 +12,14 @@ use super::openapi::Contract;
 use super::problem::Problem;
 use super::service::Service;
 
-/// The endpoints of the service, in the order of the document.
-const ENDPOINTS: &[Endpoint] = &[
-    flows::LIST,
-    graph::PICTURE,
-    health::LIVE,
-    health::READY,
-    health::ALL,
-    health::ONE,
-    openapi::CONTRACT,
-    admin::RESTART,
-    admin::RELOAD,
-    metrics::SCRAPE,
-];
+/// The endpoints of flows.
+const OF_FLOWS: &[Endpoint] = &[flows::LIST, graph::PICTURE];
 
-/// The endpoints of `tributary domain`.
-const OF_DOMAIN: &[Endpoint] = &[
-    nodes::DESCRIBE,
+/// The endpoints of nodes, which `tributary domain` has in place of those of flows.
+const OF_NODES: &[Endpoint] = &[nodes::DESCRIBE, nodes::ASK];
+
+/// The endpoints of every service, in the order of the document.
+const ENDPOINTS: &[Endpoint] = &[
     health::LIVE,
     health::READY,
     health::ALL,
@@ -37,7 +28,6 @@ const OF_DOMAIN: &[Endpoint] = &[
     admin::RESTART,
     admin::RELOAD,
     metrics::SCRAPE,
-    nodes::ASK,
 ];
 
 /// The page of the console. `tributary domain` serves it beside the description.
@@ -52,25 +42,25 @@ pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 
 /// Whether no flow may have a path that begins with this segment.
 pub fn is_reserved(segment: &str) -> bool {
-    let paths = ENDPOINTS.iter().chain(CONSOLE).flat_map(Endpoint::paths);
+    let paths = [OF_FLOWS, ENDPOINTS, CONSOLE].into_iter().flatten().flat_map(Endpoint::paths);
     paths.map(first_segment).any(|reserved| reserved == segment && !reserved.is_empty())
 }
 
 /// The OpenAPI document of the contract by which a service answers for a domain.
 pub fn document_of_domain(contract: &Contract<'_>) -> serde_json::Value {
-    contract.document(OF_DOMAIN)
+    contract.document(&[OF_NODES, ENDPOINTS].concat())
 }
 
 /// The OpenAPI document of `contract`.
 pub fn document(contract: &Contract<'_>) -> serde_json::Value {
-    contract.document(ENDPOINTS)
+    contract.document(&[OF_FLOWS, ENDPOINTS].concat())
 }
 
 /// Puts the routes into an application of `service`.
 pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
         let is_of_domain = service.releases.current().nodes().is_some();
-        let endpoints = if is_of_domain { OF_DOMAIN } else { ENDPOINTS };
+        let endpoints = [if is_of_domain { OF_NODES } else { OF_FLOWS }, ENDPOINTS].concat();
         if let Some(console) = &service.console {
             config.app_data(web::Data::new(console.clone()));
             register(config, CONSOLE);
@@ -79,7 +69,7 @@ pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mu
             }
         }
         // Last, because the path of a node is any path of one segment.
-        register(config, endpoints);
+        register(config, &endpoints);
         // A parameter that is not UTF-8 names nothing.
         let no_such_path = |_, request: &actix_web::HttpRequest| Problem::no_such_path(request.path()).into();
         config

@@ -42,10 +42,6 @@ pub(in crate::http) const ASK: Endpoint = Endpoint::post("/{node}", |route| rout
     statuses: &[(200, "The answer to each ask, in their order")],
     content: &[("application/json", schema::<Answers>)],
     problems: &[
-        kinds::MALFORMED_BODY,
-        kinds::SLOW_BODY,
-        kinds::TOO_LARGE,
-        kinds::MEDIA_TYPE,
         kinds::FORBIDDEN,
         kinds::NO_SUCH_NODE,
         kinds::DOMAIN_DOWN,

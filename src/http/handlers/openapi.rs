@@ -29,7 +29,7 @@ pub(in crate::http) const CONTRACT: Endpoint =
 async fn contract(
     request: HttpRequest,
     service: web::Data<Service>,
-    endpoints: web::Data<&'static [Endpoint]>,
+    endpoints: web::Data<Vec<Endpoint>>,
 ) -> Result<HttpResponse, Problem> {
     let release = service.releases.current();
     let visible = service.gate.visible(&request, release.flows(), |flow| &flow.flow().name)?;

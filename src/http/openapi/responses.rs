@@ -49,7 +49,8 @@ pub(super) fn operation(operation: &Operation, contract: &Contract<'_>, generato
         Access::Caller => contract.with_tokens,
         Access::Open | Access::AdminSide => false,
     };
-    let problems = operation.problems.iter().copied().chain(needs_token.then_some(kinds::UNAUTHORIZED));
+    let of_body = operation.body.iter().flat_map(|_| kinds::OF_BODIES);
+    let problems = operation.problems.iter().copied().chain(of_body).chain(needs_token.then_some(kinds::UNAUTHORIZED));
     let mut responses = of_problems(problems, generator);
     let headers: Map<String, Json> = operation
         .headers

@@ -125,14 +125,12 @@ impl Problem {
 
     /// There is no domain of this name; `known` are those there are.
     pub fn no_such_domain(name: &str, known: &[&str]) -> Self {
-        let name: String = name.chars().take(200).collect();
-        Self::new(kinds::NO_SUCH_DOMAIN, format!("there is no domain `{name}`; the domains are: {}", known.join(", ")))
+        Self::unknown(kinds::NO_SUCH_DOMAIN, "domain", name, known)
     }
 
     /// There is no flow of this name; `known` are those there are.
     pub fn no_such_flow(name: &str, known: &[&str]) -> Self {
-        let name: String = name.chars().take(200).collect();
-        Self::new(kinds::NO_SUCH_FLOW, format!("there is no flow `{name}`; the flows are: {}", known.join(", ")))
+        Self::unknown(kinds::NO_SUCH_FLOW, "flow", name, known)
     }
 
     /// All connections but the reserved ones are in use.
@@ -240,8 +238,12 @@ impl Problem {
 
     /// There is no node of this name; `known` are those there are.
     pub fn no_such_node(name: &str, known: &[&str]) -> Self {
+        Self::unknown(kinds::NO_SUCH_NODE, "node", name, known)
+    }
+
+    fn unknown(kind: kinds::Kind, what: &str, name: &str, known: &[&str]) -> Self {
         let name: String = name.chars().take(200).collect();
-        Self::new(kinds::NO_SUCH_NODE, format!("there is no node `{name}`; the nodes are: {}", known.join(", ")))
+        Self::new(kind, format!("there is no {what} `{name}`; the {what}s are: {}", known.join(", ")))
     }
 
     /// The database of a domain could not be asked.
