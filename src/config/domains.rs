@@ -8,7 +8,7 @@ use super::keys;
 use super::origin::Origin;
 use super::service::Config;
 use super::url::UrlConnection;
-use super::variables;
+use super::variables::{self, Configured};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span, nearest};
 use crate::types::DomainName;
 
@@ -21,14 +21,18 @@ impl Config {
     pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
         let configured = variables::read(domain, &self.env)?;
         let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
-        let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(domain);
-        if let Some(connect) = configured.connect_timeout {
+        Ok(self.configured(domain.clone(), configured))
+    }
+
+    /// The domain of this connection, with the settings of the file.
+    fn configured(&self, name: DomainName, configured: Configured) -> DomainConfig {
+        let Configured { connection, connect_timeout, origin } = configured;
+        let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(&name);
+        if let Some(connect) = connect_timeout {
             timeouts.connect = connect;
         }
-        let (connection, origin) = (configured.connection, configured.origin);
-        let time_zone = self.time_zone.clone();
-        let max_staleness = max_staleness.map(Duration::from_millis);
-        Ok(DomainConfig { name: domain.clone(), connection, origin, pool, timeouts, max_staleness, time_zone })
+        let (max_staleness, time_zone) = (max_staleness.map(Duration::from_millis), self.time_zone.clone());
+        DomainConfig { name, connection, origin, pool, timeouts, max_staleness, time_zone }
     }
 
     /// The configurations of several domains, or the errors of all of them.
@@ -51,13 +55,8 @@ impl Config {
 
     /// The configuration of a domain made for an inline `connection:`.
     pub fn inline_domain(&self, name: DomainName, url: UrlConnection) -> DomainConfig {
-        let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(&name);
-        if let Some(connect) = url.connect_timeout {
-            timeouts.connect = connect;
-        }
-        let time_zone = self.time_zone.clone();
-        let (connection, max_staleness) = (url.connection, max_staleness.map(Duration::from_millis));
-        DomainConfig { name, connection, origin: Origin::Graph, pool, timeouts, max_staleness, time_zone }
+        let UrlConnection { connection, connect_timeout, .. } = url;
+        self.configured(name, Configured { connection, connect_timeout, origin: Origin::Graph })
     }
 
     /// The domains that the environment configures, judged by the names of variables.

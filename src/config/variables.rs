@@ -42,7 +42,9 @@ struct Variables {
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let timeout = parse_seconds(&String::deserialize(deserializer)?);
-    timeout.map(Some).ok_or_else(|| D::Error::custom("this must be a whole number of seconds from 0 to 3,600"))
+    timeout
+        .map(|timeout| Some(timeout).filter(|timeout| !timeout.is_zero()))
+        .ok_or_else(|| D::Error::custom("this must be a whole number of seconds from 0 to 3,600"))
 }
 
 impl Variables {
@@ -195,9 +197,8 @@ impl Reading<'_> {
         let token = self.password("TOKEN");
         match service_url::read(url.text.expose_secret(), token, variables.safety()) {
             Ok(connection) => {
-                let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero());
                 let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
-                Some(Configured { connection, connect_timeout, origin })
+                Some(Configured { connection, connect_timeout: variables.connect_timeout, origin })
             }
             Err(errors) => {
                 for error in errors {
@@ -250,7 +251,7 @@ impl Reading<'_> {
         if let Some(options) = &variables.options {
             connection.options.clone_from(options);
         }
-        let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero()).or(parsed.connect_timeout);
+        let connect_timeout = variables.connect_timeout.or(parsed.connect_timeout);
         let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
         Some(Configured { connection, connect_timeout, origin })
     }
@@ -263,7 +264,7 @@ impl Reading<'_> {
         let hosts = hosts::lists(host, variables.port.as_deref()).map_err(|error| self.host_error(&error, variables));
         let user = variables.user.clone().unwrap_or_else(|| DEFAULT_USER.to_owned());
         let database = variables.name.clone().unwrap_or_else(|| self.database(&user));
-        let connect_timeout = variables.connect_timeout.filter(|timeout| !timeout.is_zero());
+        let connect_timeout = variables.connect_timeout;
         let connection = Connection {
             protocol: Protocol::Postgres,
             hosts: hosts.unwrap_or_default(),

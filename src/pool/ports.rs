@@ -15,7 +15,7 @@ pub trait Connect: Debug + Clone + Send + Sync + 'static {
     /// Makes a connection.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why no connection was made.
     fn connect(&self) -> impl Future<Output = Result<Self::Connection, ConnectError>> + Send;
 
     /// The longest that [`Self::connect`] can take.

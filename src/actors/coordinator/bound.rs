@@ -154,7 +154,7 @@ impl OnWorker<'_> {
         let span = span::of_query(node, domain);
         let query = Arc::clone(&node.query);
         let in_bulk = self.place.map(|place| place.limit);
-        let traceparent = span::traceparent(&span);
+        let traceparent = span::traceparent(&span, domain);
         let request = QueryRequest { query, params, deadline, timeout: node.timeout, in_bulk, traceparent };
         let result = domain.query(request).await;
         span::record_result(&span, &result);

@@ -50,9 +50,9 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
     span
 }
 
-/// The span as W3C trace context. `None` where no traces are made.
-pub(super) fn traceparent(span: &Span) -> Option<Arc<str>> {
-    if span.is_disabled() {
+/// The span as W3C trace context, for a domain that is a service. `None` where no traces are made.
+pub(super) fn traceparent(span: &Span, domain: &DomainHandle) -> Option<Arc<str>> {
+    if span.is_disabled() || domain.config(|config| config.connection.protocol == Protocol::Postgres) {
         return None;
     }
     let mut headers: HashMap<String, String> = HashMap::new();

@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::access::{Pool, Session};
 use super::state::{DomainStatus, Event, Moment, State};
 use crate::config::DomainConfig;
-use crate::flow::QueryErrorKind;
+use crate::flow::{QueryError, QueryErrorKind};
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
 use crate::pool::{Contention, PoolSetupError, PoolStatus};
@@ -140,6 +140,18 @@ impl Core {
     /// The domain's current state.
     pub(in crate::actors) fn state(&self) -> State {
         self.status.borrow().state.clone()
+    }
+
+    /// Whether the domain serves queries now.
+    ///
+    /// # Errors
+    /// `Unavailable` with the reason.
+    pub(super) fn available(&self) -> Result<(), QueryError> {
+        let state = self.state();
+        if state.serves() {
+            return Ok(());
+        }
+        Err(QueryError { domain: self.config.name.clone(), node: None, kind: unavailable(&state) })
     }
 
     /// Whether queries are accepted.

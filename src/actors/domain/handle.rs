@@ -176,9 +176,7 @@ impl DomainHandle {
     /// # Errors
     /// `Unavailable` with the reason.
     pub fn available(&self) -> Result<(), QueryError> {
-        let state = self.publication.borrow().instance.workers.core().state();
-        let unavailable = || QueryError { domain: self.name.clone(), node: None, kind: unavailable(&state) };
-        if state.serves() { Ok(()) } else { Err(unavailable()) }
+        self.publication.borrow().instance.workers.core().available()
     }
 
     /// Waits until the domain serves queries.

@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::actor::{DeathWatch, Died, Domain, Drain};
-use super::core::{Core, unavailable};
+use super::core::Core;
 use super::handle::{DomainHandle, Instance, Publication};
 use super::state::State;
 use super::workers::Workers;
@@ -163,9 +163,7 @@ impl Lifecycle {
         let settled = status.wait_for(|now| now.state.serves() || matches!(now.state, State::Down { .. }));
         // The state says whether it is ready in time.
         drop(timeout(limit, settled).await);
-        let state = core.state();
-        let failure = || QueryError { domain: self.handle.name().clone(), node: None, kind: unavailable(&state) };
-        if state.serves() { Ok(()) } else { Err(failure()) }
+        core.available()
     }
 }
 

@@ -253,7 +253,7 @@ impl DomainWorker {
                 state.succeeded();
                 return answer(sent, rows, now, staleness);
             }
-            // Whoever cannot answer several queries together would not answer more requests.
+            // A server that refused several queries together would refuse each of them, too.
             Outcome::Several(Err(
                 kind @ (QueryErrorKind::ConnectionLost { .. }
                 | QueryErrorKind::Unavailable { .. }
