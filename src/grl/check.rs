@@ -5,7 +5,7 @@ use std::fmt::Display;
 use super::ast::{Arithmetic, At, Expr, Path};
 use super::error::EvalErrorKind;
 use super::facts::LOCAL;
-use super::functions::{Function, Takes, functions};
+use super::functions::{Function, functions};
 use super::names::{Locals, Reads};
 use super::program::{BROKEN, Node};
 use super::scope::{Scope, ScopeError, field_of};
@@ -257,42 +257,39 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, name: &str, name_at: &At, arguments: &[Expr], at: &At) -> (Node, Type) {
-        let Some(function) = functions().find(|function| function.name == name) else {
-            let known: Vec<&str> = functions().map(|function| function.name).collect();
+        let named: Vec<&'static Function> = functions().filter(|function| function.name == name).collect();
+        let signatures = named.iter().map(|function| function.signature).collect::<Vec<_>>().join(" or ");
+        if named.is_empty() {
+            let mut known: Vec<&str> = functions().map(|function| function.name).collect();
+            known.dedup();
             let help = nearest(name, known.iter().copied()).map_or_else(
                 || format!("the functions are: {}", known.join(", ")),
                 |name| format!("did you mean `{name}`?"),
             );
             return self.report("unknown-function", name_at, format!("there is no function `{name}`"), Some(help));
-        };
-        if !function.arity.contains(&arguments.len()) {
-            let message = format!("`{}` is given {} arguments", function.signature, arguments.len());
-            return self.report("wrong-arguments", at, message, Some(format!("write {}", function.signature)));
         }
+        let Some(function) = named.into_iter().find(|function| function.arity.contains(&arguments.len())) else {
+            let message = format!("`{signatures}` is given {} arguments", arguments.len());
+            return self.report("wrong-arguments", at, message, Some(format!("write {signatures}")));
+        };
         let mut nodes = Vec::with_capacity(arguments.len());
         let mut types = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.iter().enumerate() {
             let (node, ty) = self.check(argument, function.each);
-            if let Some(expected) = function.takes.refuses(index, arguments.len(), &ty) {
-                let message = format!("`{name}` takes {expected}; this is {ty}");
-                let help = Some(format!("write {}", function.signature));
-                return self.report("wrong-argument", &argument.at(), message, help);
-            }
+            let takes = function.argument(index);
             let holds_null = matches!(&node, Node::List(items, _) if items.iter().any(Node::is_null));
-            if !function.takes_null && (node.is_null() || (holds_null && function.takes.refuses_null_elements())) {
+            if !function.takes_null && (node.is_null() || (holds_null && takes.refuses_null_elements())) {
                 let null = EvalErrorKind::Null { operator: function.name, operand: "this argument".to_owned() };
                 return self.certain_error(&argument.at(), &null);
+            }
+            if let Some(refused) = takes.refuses(&ty, node.constant(), &types) {
+                let help = Some(format!("write {signatures}"));
+                return self.report("wrong-argument", &argument.at(), format!("`{name}` {refused}"), help);
             }
             nodes.push(node);
             types.push(ty);
         }
-        if function.takes == Takes::Ordered
-            && let Some((index, message)) = incomparable(name, &types)
-        {
-            let at = arguments.get(index).map_or_else(|| at.clone(), Expr::at);
-            return self.report("wrong-argument", &at, message, None);
-        }
-        if function.takes == Takes::Fact
+        if function.asks()
             && let Some(refused) = self.refuse_question(function, arguments, &types)
         {
             return refused;
@@ -324,13 +321,6 @@ impl Checker<'_> {
 /// What stands for an expression that was refused.
 fn broken(at: &At) -> (Node, Type) {
     (Node::Slot { slot: BROKEN, at: at.clone() }, Type::Any)
-}
-
-/// The first argument that has no order with one before it.
-fn incomparable(name: &str, types: &[Type]) -> Option<(usize, String)> {
-    let first = types.iter().find(|ty| **ty != Type::Any)?;
-    let (index, other) = types.iter().enumerate().find(|(_, ty)| !ty.comparable_with(first))?;
-    Some((index, format!("`{name}` cannot order {first} and {other}")))
 }
 
 /// The type of an operand, for messages.

@@ -58,6 +58,14 @@ pub enum EvalErrorKind {
         /// The limit.
         limit: usize,
     },
+    /// A list has become too long.
+    #[error("the result of {operator} has more than {limit} elements")]
+    TooManyElements {
+        /// The function.
+        operator: &'static str,
+        /// The limit.
+        limit: usize,
+    },
     /// There is no time left.
     #[error("it was not done in time")]
     OutOfTime,

@@ -3,11 +3,12 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{TimeZone, offset};
 
 use super::error::Fault;
-use super::functions::Function;
+use super::functions::{Function, Takes};
 use super::program::{Env, Node, TimeLimit};
 use crate::types::{Clock, Value};
 
@@ -52,7 +53,7 @@ impl Node {
     /// Its value, if that is the same at any time and in any time zone.
     fn under_any_clock(&self) -> Result<Option<Value>, Fault> {
         let at = |seconds, hours| {
-            let moment = jiff::Timestamp::from_second(seconds).unwrap_or_default();
+            let moment = Timestamp::from_second(seconds).unwrap_or_default();
             let clock = Clock::fixed(moment, TimeZone::fixed(offset(hours)));
             self.value(&env(&clock))
         };
@@ -73,13 +74,14 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
         return None;
     }
     // A call that fails for both ends of the calendar fails for every date between them.
-    let probes = match function.name {
-        "round" => vec![Value::Integer(0)],
-        "substring" => vec![Value::text("")],
-        "add_days" | "add_months" => vec![Value::Date(Date::MIN), Value::Date(Date::MAX)],
+    let probes = match function.argument(0) {
+        Takes::Number => vec![Value::Integer(0), Value::Integer(1)],
+        Takes::Text => vec![Value::text("")],
+        Takes::List => vec![Value::list([])],
+        Takes::Date => vec![Value::Date(Date::MIN), Value::Date(Date::MAX)],
         _ => return None,
     };
-    let clock = Clock::fixed(jiff::Timestamp::UNIX_EPOCH, TimeZone::UTC);
+    let clock = Clock::fixed(Timestamp::UNIX_EPOCH, TimeZone::UTC);
     let mut last = None;
     for probe in probes {
         let mut values = vec![probe];

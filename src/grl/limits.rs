@@ -11,6 +11,8 @@ use crate::types::Milliseconds;
 pub(super) const DEEPEST: usize = 250;
 /// The longest text that a function may make, in bytes. A rule that doubles a text repeatedly would otherwise fill the memory.
 pub(super) const LONGEST_TEXT: usize = 1 << 20;
+/// The most elements of a list that a function may make from shorter ones, for the same reason.
+pub(super) const LONGEST_LIST: usize = 100_000;
 
 /// What rules may ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::ast::{Assign, At, Compare};
 use super::facts::{LOCAL, Names, Owner};
-use super::functions::Takes;
 use super::operators::order_for;
 use super::program::Node;
 use super::proof;
@@ -327,7 +326,7 @@ fn waits_for(node: &Node, needed: Needed, is_known: &dyn Fn(usize) -> bool) -> B
             waits_for(of, needed, is_known)
         }
         // `is_set(fact)` always has a value, and `default(fact, value)` if one of the two has.
-        Node::Call { function, arguments, .. } if function.takes == Takes::Fact => match &**arguments {
+        Node::Call { function, arguments, .. } if function.asks() => match &**arguments {
             [fact, value] => all(vec![known(fact), known(value)]),
             _ => None,
         },

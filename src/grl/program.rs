@@ -12,7 +12,7 @@ use regex::Regex;
 use super::ast::{Arithmetic, At, Compare};
 use super::error::{EvalErrorKind, Fault};
 use super::facts::{LOCAL, Lookup};
-use super::functions::{Function, Takes};
+use super::functions::Function;
 use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
 
@@ -191,7 +191,7 @@ impl Node {
         match self {
             Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } => {}
             Self::Call { function, arguments, .. } => {
-                let asked = usize::from(function.takes == Takes::Fact);
+                let asked = usize::from(function.asks());
                 arguments.iter().skip(asked).for_each(each);
             }
             Self::List(items, _) => items.iter().for_each(each),
@@ -219,7 +219,7 @@ impl Node {
     /// The slots that `is_set` and `default` ask about, each with its place.
     pub(super) fn asks(&self, into: &mut Vec<(usize, At)>) {
         if let Self::Call { function, arguments, .. } = self
-            && function.takes == Takes::Fact
+            && function.asks()
             && let Some(Self::Slot { slot, at } | Self::Below { slot, at, .. }) = arguments.first()
         {
             into.push((*slot, at.clone()));
@@ -232,7 +232,7 @@ impl Node {
         match self {
             Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
             Self::And(_) | Self::Or(_) if !matches!(self.evaluate(env), Ok(None)) => {}
-            Self::Call { function, arguments, .. } if function.takes == Takes::Fact && arguments.len() > 1 => {
+            Self::Call { function, arguments, .. } if function.asks() && arguments.len() > 1 => {
                 if matches!(self.evaluate(env), Ok(None)) {
                     arguments.iter().for_each(|argument| argument.lacks(env, into));
                 }
@@ -432,7 +432,7 @@ fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<
     for argument in arguments {
         let Some(value) = argument.value(env)? else {
             // `is_set` and `default` are given the arguments that have a value.
-            if function.takes == Takes::Fact {
+            if function.asks() {
                 continue;
             }
             return Ok(None);
@@ -442,7 +442,7 @@ fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<
         }
         values.push(value);
     }
-    if function.takes == Takes::Fact && values.is_empty() && arguments.len() > 1 {
+    if function.asks() && values.is_empty() && arguments.len() > 1 {
         return Ok(None);
     }
     if values.iter().any(|value| matches!(value, Value::List(_))) {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -250,6 +251,29 @@ impl PartialEq for Value {
     }
 }
 
+impl Eq for Value {}
+
+/// Equal values have the same hash: numbers of either type, maps in whatever order their fields are.
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Null => 0_u8.hash(state),
+            Self::Boolean(value) => value.hash(state),
+            Self::Integer(value) => Decimal::from(*value).hash(state),
+            Self::Decimal(value) => value.hash(state),
+            Self::Text(value) => value.hash(state),
+            Self::Date(value) => value.hash(state),
+            Self::Timestamp(value) => value.hash(state),
+            Self::List(elements) => elements.hash(state),
+            Self::Map(record) => {
+                let mut fields: Vec<_> = record.iter().collect();
+                fields.sort_by_key(|(name, _)| *name);
+                fields.hash(state);
+            }
+        }
+    }
+}
+
 /// The value for a reader: text without quotes, numbers in full.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -332,6 +356,8 @@ impl From<&str> for Value {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
     use super::*;
 
     fn json(text: &str) -> Value {
@@ -352,6 +378,16 @@ mod tests {
         assert_eq!(json("5"), json("5.00"));
         assert_ne!(json("5"), json("\"5\""));
         assert_ne!(Value::Null, Value::Boolean(false));
+    }
+
+    #[test]
+    fn equal_values_have_the_same_hash() {
+        let hash = |value: &Value| BuildHasherDefault::<DefaultHasher>::default().hash_one(value);
+        for (a, b) in [("5", "5.00"), ("0.0", "0"), ("100", "1e2"), (r#"{"a":1,"b":[2.0]}"#, r#"{"b":[2],"a":1.0}"#)] {
+            assert_eq!(json(a), json(b));
+            assert_eq!(hash(&json(a)), hash(&json(b)), "{a} and {b}");
+        }
+        assert_ne!(hash(&json("[1,2]")), hash(&json("[2,1]")));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod agreement;
 mod certain;
 mod decisions;
 mod dialect;
+mod functions;
 mod limits;
 mod lints;
 #[path = "../support/mutants.rs"]

@@ -10,17 +10,14 @@ use crate::grl::operators::unfit;
 use crate::types::{Clock, Value, parse_moment};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("today", "today()", 0..=0, Takes::Nothing, Gives::Date, |_, _, clock| Ok(Value::Date(clock.today()))),
-    Function::new("now", "now()", 0..=0, Takes::Nothing, Gives::Timestamp, |_, _, clock| {
-        Ok(Value::Timestamp(clock.now()))
-    }),
-    Function::new("date", "date(\"2026-01-31\") or date(timestamp)", 1..=1, Takes::TextOrMoment, Gives::Date, date),
-    Function::new("timestamp", "timestamp(\"2026-01-31T08:00:00Z\")", 1..=1, Takes::Texts, Gives::Timestamp, timestamp),
+    Function::new("today", "today()", &[], Gives::Date, |_, _, clock| Ok(Value::Date(clock.today()))),
+    Function::new("now", "now()", &[], Gives::Timestamp, |_, _, clock| Ok(Value::Timestamp(clock.now()))),
+    Function::new("date", "date(\"2026-01-31\") or date(timestamp)", &[Takes::TextOrMoment], Gives::Date, date),
+    Function::new("timestamp", "timestamp(\"2026-01-31T08:00:00Z\")", &[Takes::Text], Gives::Timestamp, timestamp),
     Function::new(
         "add_days",
         "add_days(date, days)",
-        2..=2,
-        Takes::DateAndNumber,
+        &[Takes::Date, Takes::Whole],
         Gives::Date,
         |name, arguments, _| add(name, arguments, |days| Span::new().try_days(days)),
     ),
@@ -28,22 +25,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function::new(
         "add_months",
         "add_months(date, months)",
-        2..=2,
-        Takes::DateAndNumber,
+        &[Takes::Date, Takes::Whole],
         Gives::Date,
         |name, arguments, _| add(name, arguments, |months| Span::new().try_months(months)),
     ),
-    Function::new("days_between", "days_between(from, to)", 2..=2, Takes::Dates, Gives::Integer, days_between),
-    Function::new("year", "year(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+    Function::new("days_between", "days_between(from, to)", &[Takes::Date, Takes::Date], Gives::Integer, days_between),
+    Function::new("year", "year(date)", &[Takes::Date], Gives::Integer, |name, arguments, _| {
         part(name, arguments, |date| date.year().into())
     }),
-    Function::new("month", "month(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+    Function::new("month", "month(date)", &[Takes::Date], Gives::Integer, |name, arguments, _| {
         part(name, arguments, |date| date.month().into())
     }),
-    Function::new("day", "day(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+    Function::new("day", "day(date)", &[Takes::Date], Gives::Integer, |name, arguments, _| {
         part(name, arguments, |date| date.day().into())
     }),
-    Function::new("weekday", "weekday(date)", 1..=1, Takes::Dates, Gives::Integer, |name, arguments, _| {
+    Function::new("weekday", "weekday(date)", &[Takes::Date], Gives::Integer, |name, arguments, _| {
         part(name, arguments, |date| date.weekday().to_monday_one_offset().into())
     }),
 ];

@@ -1,9 +1,10 @@
 //! The functions of the language. Each is declared once, in the file of its topic, with its signature, its types and its code;
-//! `rules/README.md` describes it with an example.
+//! `rules/README.md` describes it with an example. A name may be declared several times, for different numbers of arguments.
 
 mod dates;
 mod lists;
 mod numbers;
+mod takes;
 mod texts;
 mod values;
 
@@ -13,19 +14,22 @@ use super::error::EvalErrorKind as Error;
 use crate::types::{Clock, Type, Value};
 
 pub(super) use dates::is_day;
+pub(super) use takes::Takes;
+use takes::element;
 
 /// A function.
 pub(super) struct Function {
     pub(super) name: &'static str,
     /// How it is written, for messages.
     pub(super) signature: &'static str,
+    /// What each argument must be; the last one stands for all further ones.
+    pub(super) takes: &'static [Takes],
     /// How many arguments it takes.
     pub(super) arity: RangeInclusive<usize>,
     /// Whether it takes null for an argument.
     pub(super) takes_null: bool,
     /// Whether a comparison of a list with a value inside it compares each element.
     pub(super) each: bool,
-    pub(super) takes: Takes,
     pub(super) gives: Gives,
     pub(super) run: Run,
 }
@@ -34,15 +38,19 @@ pub(super) struct Function {
 pub(super) type Run = fn(&'static str, &[Value], &Clock) -> Result<Value, Error>;
 
 impl Function {
-    const fn new(
-        name: &'static str,
-        signature: &'static str,
-        arity: RangeInclusive<usize>,
-        takes: Takes,
-        gives: Gives,
-        run: Run,
-    ) -> Self {
-        Self { name, signature, arity, takes_null: false, each: false, takes, gives, run }
+    const fn new(name: &'static str, signature: &'static str, takes: &'static [Takes], gives: Gives, run: Run) -> Self {
+        let arity = takes.len()..=takes.len();
+        Self { name, signature, takes, arity, takes_null: false, each: false, gives, run }
+    }
+
+    /// The arguments after the first `least` may be left out.
+    const fn at_least(self, least: usize) -> Self {
+        Self { arity: least..=self.takes.len(), ..self }
+    }
+
+    /// There may be further arguments.
+    const fn and_more(self) -> Self {
+        Self { arity: self.takes.len()..=usize::MAX, ..self }
     }
 
     const fn taking_null(self) -> Self {
@@ -52,10 +60,17 @@ impl Function {
     const fn of_each_element(self) -> Self {
         Self { each: true, ..self }
     }
-}
 
-/// No limit to the number of arguments.
-const MANY: usize = usize::MAX;
+    /// What the argument at `index` must be.
+    pub(super) fn argument(&self, index: usize) -> Takes {
+        self.takes.get(index).or(self.takes.last()).copied().unwrap_or(Takes::Anything)
+    }
+
+    /// Whether it asks about a fact, which may be unset: `is_set` and `default` do.
+    pub(super) fn asks(&self) -> bool {
+        matches!(self.takes.first(), Some(Takes::Fact))
+    }
+}
 
 static BY_TOPIC: [&[Function]; 5] =
     [numbers::FUNCTIONS, lists::FUNCTIONS, values::FUNCTIONS, texts::FUNCTIONS, dates::FUNCTIONS];
@@ -65,32 +80,21 @@ pub(super) fn functions() -> impl Iterator<Item = &'static Function> {
     BY_TOPIC.into_iter().flatten()
 }
 
-/// What all arguments must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
-    Anything,
-    Numbers,
-    Texts,
-    List,
-    Numerics,
-    Booleans,
-    Dates,
-    DateAndNumber,
-    Ordered,
-    TextOrList,
-    TextAndNumbers,
-    TextOrMoment,
-    JsonAndText,
-    /// A fact, which may be unset, and what stands in for it.
-    Fact,
-    Nothing,
-}
-
 /// Of which type the result is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Gives {
+    /// What holds all arguments.
     Same,
+    /// The type of the first argument.
+    First,
+    /// An element of the list.
     Element,
+    /// A list of the elements of the first argument and of the further arguments.
+    Extended,
+    /// A list of the elements of the first argument.
+    List,
+    /// A list of what is in the lists inside each other.
+    Flat,
     Integer,
     Decimal,
     Text,
@@ -100,54 +104,10 @@ pub(super) enum Gives {
     Any,
 }
 
-impl Takes {
-    /// What argument `index` must be, where `ty` is not that.
-    pub(super) fn refuses(self, index: usize, count: usize, ty: &Type) -> Option<&'static str> {
-        let number = ty.may_be_number();
-        let ordered = number || matches!(ty, Type::Text | Type::Date | Type::Timestamp);
-        let list = matches!(ty, Type::Any | Type::List(_));
-        let (fits, expected) = match self {
-            Self::Anything | Self::Fact | Self::Nothing => (true, ""),
-            Self::Numbers => (number, "a number"),
-            Self::Texts => (matches!(ty, Type::Any | Type::Text), "a text"),
-            Self::List => (list, "a list"),
-            Self::Numerics => (element(ty).is_some_and(|ty| ty.may_be_number()), "a list of numbers"),
-            Self::Booleans => {
-                (element(ty).is_some_and(|ty| matches!(ty, Type::Any | Type::Boolean)), "a list of conditions")
-            }
-            Self::Dates => (matches!(ty, Type::Any | Type::Date), "a date"),
-            Self::DateAndNumber if index == 0 => (matches!(ty, Type::Any | Type::Date), "a date"),
-            Self::TextAndNumbers if index == 0 => (matches!(ty, Type::Any | Type::Text), "a text"),
-            Self::DateAndNumber | Self::TextAndNumbers => (number, "a whole number"),
-            Self::TextOrMoment => {
-                (matches!(ty, Type::Any | Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
-            }
-            Self::JsonAndText if index == 0 => (
-                element(ty).is_some_and(|ty| ty == Type::Any),
-                "a JSON document (a column of a row has a dot before it)",
-            ),
-            Self::JsonAndText => (matches!(ty, Type::Any | Type::Text), "a key as a text"),
-            Self::Ordered if count == 1 => {
-                let orders = |ty: &Type| !matches!(ty, Type::Boolean | Type::List(_) | Type::Map(_));
-                (
-                    element(ty).is_some_and(|ty| orders(&ty)),
-                    "a list of numbers, texts, dates or timestamps, or several of these",
-                )
-            }
-            Self::Ordered => (ordered, "numbers, texts, dates or timestamps"),
-            Self::TextOrList => (list || *ty == Type::Text, "a text or a list"),
-        };
-        (!fits).then_some(expected)
-    }
-
-    /// Whether a list with a null in it is an error.
-    pub(super) fn refuses_null_elements(self) -> bool {
-        matches!(self, Self::Ordered | Self::Numerics | Self::Booleans)
-    }
-}
-
 impl Gives {
     pub(super) fn of(self, arguments: &[Type]) -> Type {
+        let first = || arguments.first().cloned().unwrap_or(Type::Any);
+        let first_element = || element(&first()).unwrap_or(Type::Any);
         match self {
             Self::Integer => Type::Integer,
             Self::Decimal => Type::Decimal,
@@ -156,23 +116,21 @@ impl Gives {
             Self::Date => Type::Date,
             Self::Timestamp => Type::Timestamp,
             Self::Any => Type::Any,
-            Self::Element => match arguments {
-                [one] => element(one).unwrap_or(Type::Any),
-                several => joined(several),
-            },
-            Self::Same => joined(arguments),
+            Self::Same => arguments.iter().cloned().reduce(|a, b| a.join(&b)).unwrap_or(Type::Any),
+            Self::First => first(),
+            Self::Element => first_element(),
+            Self::List => Type::List(first_element().into()),
+            Self::Extended => {
+                let joined = arguments.iter().skip(1).fold(first_element(), |joined, ty| joined.join(ty));
+                Type::List(joined.into())
+            }
+            Self::Flat => {
+                let mut inner = first_element();
+                while let Type::List(_) = inner {
+                    inner = element(&inner).unwrap_or(Type::Any);
+                }
+                Type::List(inner.into())
+            }
         }
-    }
-}
-
-fn joined(types: &[Type]) -> Type {
-    types.iter().cloned().reduce(|a, b| a.join(&b)).unwrap_or(Type::Any)
-}
-
-fn element(ty: &Type) -> Option<Type> {
-    match ty {
-        Type::Any => Some(Type::Any),
-        Type::List(element) => Some(element.as_ref().clone()),
-        _ => None,
     }
 }

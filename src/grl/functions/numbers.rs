@@ -6,17 +6,17 @@ use crate::grl::operators::{number, refused};
 use crate::types::{Clock, Decimal, DecimalError, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("round", "round(number, places)", 1..=2, Takes::Numbers, Gives::Decimal, round),
-    Function::new("floor", "floor(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+    Function::new("round", "round(number, places)", &[Takes::Number, Takes::Whole], Gives::Decimal, round).at_least(1),
+    Function::new("floor", "floor(number)", &[Takes::Number], Gives::Decimal, |name, arguments, _| {
         each_number(name, arguments, Decimal::floor)
     }),
-    Function::new("ceil", "ceil(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+    Function::new("ceil", "ceil(number)", &[Takes::Number], Gives::Decimal, |name, arguments, _| {
         each_number(name, arguments, Decimal::ceil)
     }),
-    Function::new("abs", "abs(number)", 1..=1, Takes::Numbers, Gives::Same, |name, arguments, _| {
+    Function::new("abs", "abs(number)", &[Takes::Number], Gives::First, |name, arguments, _| {
         each_number(name, arguments, |number| Ok(number.abs()))
     }),
-    Function::new("trim_scale", "trim_scale(number)", 1..=1, Takes::Numbers, Gives::Decimal, |name, arguments, _| {
+    Function::new("trim_scale", "trim_scale(number)", &[Takes::Number], Gives::Decimal, |name, arguments, _| {
         each_number(name, arguments, |number| Ok(number.trim_scale()))
     }),
 ];

@@ -2,30 +2,33 @@
 
 use std::sync::Arc;
 
-use super::lists::length;
 use super::numbers::whole;
-use super::{Function, Gives, MANY, Takes};
+use super::{Function, Gives, Takes};
 use crate::grl::error::EvalErrorKind as Error;
 use crate::grl::limits::LONGEST_TEXT;
 use crate::grl::operators::unfit;
 use crate::types::{Clock, Value};
 
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("upper", "upper(text)", 1..=1, Takes::Texts, Gives::Text, |name, arguments, _| {
+    Function::new("upper", "upper(text)", &[Takes::Text], Gives::Text, |name, arguments, _| {
         text(name, arguments, str::to_uppercase)
     }),
-    Function::new("lower", "lower(text)", 1..=1, Takes::Texts, Gives::Text, |name, arguments, _| {
+    Function::new("lower", "lower(text)", &[Takes::Text], Gives::Text, |name, arguments, _| {
         text(name, arguments, str::to_lowercase)
     }),
-    Function::new("trim", "trim(text)", 1..=1, Takes::Texts, Gives::Text, |name, arguments, _| {
+    Function::new("trim", "trim(text)", &[Takes::Text], Gives::Text, |name, arguments, _| {
         text(name, arguments, |text| text.trim().to_owned())
     }),
-    Function::new("len", "len(text or list)", 1..=1, Takes::TextOrList, Gives::Integer, |name, arguments, _| {
-        length(name, arguments)
-    }),
-    Function::new("concat", "concat(a, b, ...)", 1..=MANY, Takes::Anything, Gives::Text, concat),
-    Function::new("substring", "substring(text, start, length)", 2..=3, Takes::TextAndNumbers, Gives::Text, substring),
-    Function::new("replace", "replace(text, what, by)", 3..=3, Takes::Texts, Gives::Text, replace),
+    Function::new("concat", "concat(a, b, ...)", &[Takes::Single], Gives::Text, concat).and_more(),
+    Function::new(
+        "substring",
+        "substring(text, start, length)",
+        &[Takes::Text, Takes::Whole, Takes::Whole],
+        Gives::Text,
+        substring,
+    )
+    .at_least(2),
+    Function::new("replace", "replace(text, what, by)", &[Takes::Text, Takes::Text, Takes::Text], Gives::Text, replace),
 ];
 
 fn text(name: &'static str, arguments: &[Value], run: impl Fn(&str) -> String) -> Result<Value, Error> {
@@ -36,7 +39,7 @@ fn text(name: &'static str, arguments: &[Value], run: impl Fn(&str) -> String) -
     }
 }
 
-fn limited(operator: &'static str, text: &str) -> Result<Value, Error> {
+pub(super) fn limited(operator: &'static str, text: &str) -> Result<Value, Error> {
     if text.len() <= LONGEST_TEXT {
         Ok(Value::text(text))
     } else {
@@ -44,17 +47,20 @@ fn limited(operator: &'static str, text: &str) -> Result<Value, Error> {
     }
 }
 
+/// Adds a single value to a text that a function makes.
+pub(super) fn push_written(operator: &'static str, value: &Value, text: &mut String) -> Result<(), Error> {
+    match value {
+        Value::Text(value) => text.push_str(value),
+        Value::List(_) => return Err(unfit(operator, "single values (a list becomes a text by `join`)", value)),
+        Value::Map(_) => return Err(unfit(operator, "single values", value)),
+        other => text.push_str(&other.to_string()),
+    }
+    if text.len() <= LONGEST_TEXT { Ok(()) } else { Err(Error::TooLong { operator, limit: LONGEST_TEXT }) }
+}
+
 fn concat(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
     let mut joined = String::new();
-    for value in arguments {
-        match value {
-            Value::Text(text) => joined.push_str(text),
-            other => joined.push_str(&other.to_string()),
-        }
-        if joined.len() > LONGEST_TEXT {
-            return Err(Error::TooLong { operator: name, limit: LONGEST_TEXT });
-        }
-    }
+    arguments.iter().try_for_each(|value| push_written(name, value, &mut joined))?;
     Ok(Value::text(joined))
 }
 

@@ -1,25 +1,30 @@
 //! Functions that say what a missing value means.
 
-use super::{Function, Gives, MANY, Takes};
+use super::{Function, Gives, Takes};
 use crate::grl::error::EvalErrorKind as Error;
 use crate::grl::operators::unfit;
 use crate::types::{Clock, Value};
 
 /// `is_set` and `default` are given the arguments that have a value.
 pub(super) static FUNCTIONS: &[Function] = &[
-    Function::new("coalesce", "coalesce(a, b, ...)", 1..=MANY, Takes::Anything, Gives::Same, |_, arguments, _| {
+    Function::new("coalesce", "coalesce(a, b, ...)", &[Takes::Anything], Gives::Same, |_, arguments, _| {
         Ok(arguments.iter().find(|value| !value.is_null()).cloned().unwrap_or_default())
     })
+    .and_more()
     .taking_null(),
-    Function::new("is_set", "is_set(fact)", 1..=1, Takes::Fact, Gives::Boolean, |_, arguments, _| {
+    Function::new("is_set", "is_set(fact)", &[Takes::Fact], Gives::Boolean, |_, arguments, _| {
         Ok(Value::Boolean(!arguments.is_empty()))
     })
     .taking_null(),
-    Function::new("default", "default(fact, value)", 2..=2, Takes::Fact, Gives::Same, |_, arguments, _| {
-        Ok(arguments.first().cloned().unwrap_or_default())
-    })
+    Function::new(
+        "default",
+        "default(fact, value)",
+        &[Takes::Fact, Takes::Anything],
+        Gives::Same,
+        |_, arguments, _| Ok(arguments.first().cloned().unwrap_or_default()),
+    )
     .taking_null(),
-    Function::new("get", "get(json, \"key\")", 2..=2, Takes::JsonAndText, Gives::Any, get).taking_null(),
+    Function::new("get", "get(json, \"key\")", &[Takes::Json, Takes::Key], Gives::Any, get).taking_null(),
 ];
 
 /// The value at a key; null where the document has no such key, or is null. Of a list, that of each element.

@@ -1,0 +1,138 @@
+//! Functions beyond their examples in the reference: ends of ranges, values of unknown types, refusals.
+
+use tributary::grl::{Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, Owner};
+use tributary::types::{Shape, Type, Value};
+
+use crate::purchasing::{clock, file, scope};
+
+/// The values of `d`, whose types are not known before.
+struct Document(Value);
+
+impl Facts for Document {
+    fn read(&self, fact: &FactRef) -> Lookup {
+        let value = if fact.owner == Owner::Node(9) { self.0.at(fact.path.iter().map(|name| &**name)) } else { None };
+        value.map_or(Lookup::Missing, Lookup::Value)
+    }
+}
+
+const DOCUMENT: &str = r#"{"none": null, "empty": [], "nulls": [1, null, 1.0, null], "mixed": [1, "a"], "deep": [[1, [2, []]], 3],
+    "rows": [{"a": 1, "b": "x"}, {"b": "x", "a": 1.00}, {"a": 2, "b": "x"}], "numbers": [3, 1.5, 2], "flags": [true],
+    "word": "word", "price": "12.50", "map": {"a": 1}, "zone": "Europe/Berlin", "mode": "half_even"}"#;
+
+/// The value of an expression, as it is written; or why it is refused or has none.
+fn value(expression: &str) -> Result<String, String> {
+    let mut scope = scope();
+    scope.add_qualified("d", Owner::Node(9), Type::Map(Shape::unknown().into()));
+    let (compiled, _) =
+        Expression::compile(&file("test.grl", expression), &scope, ExpressionKind::Value, &Limits::default())
+            .map_err(|found| found.to_string())?;
+    let document = Value::from_json(&serde_json::from_str(DOCUMENT).unwrap()).unwrap();
+    let value = compiled.evaluate(&Document(document), &clock()).map_err(|error| error.to_string())?;
+    Ok(value.map_or_else(|| "unknown".to_owned(), |value| value.to_string()))
+}
+
+#[track_caller]
+fn all_are(cases: &[(&str, &str)]) {
+    for (expression, expected) in cases {
+        assert_eq!(value(expression).as_deref(), Ok(*expected), "{expression}");
+    }
+}
+
+/// Each is refused, or fails, with these words.
+#[track_caller]
+fn all_fail(cases: &[(&str, &str)]) {
+    for (expression, words) in cases {
+        let error = value(expression).expect_err(expression);
+        assert!(error.contains(words), "{expression}: {error}");
+    }
+}
+
+/// Each is refused when the file is read, with these words.
+#[track_caller]
+fn all_refused(cases: &[(&str, &str)]) {
+    for (expression, words) in cases {
+        let error = value(expression).expect_err(expression);
+        assert!(error.contains("error[") && error.contains(words), "{expression}: {error}");
+    }
+}
+
+#[test]
+fn lists_have_places_and_elements_of_any_kind() {
+    all_are(&[
+        ("index([5, 6, 7], 1)", "5"),
+        ("index([5, 6, 7], 3)", "7"),
+        ("index([5, 6, 7], 4) == null", "true"),
+        ("index([5, 6, 7], -3)", "5"),
+        ("index([5, 6, 7], -4) == null", "true"),
+        ("index([5, 6, 7], 9223372036854775807) == null", "true"),
+        ("index([5, 6, 7], -9223372036854775807 - 1) == null", "true"),
+        ("first([]) == null && last([]) == null && index([], 1) == null && median([]) == null", "true"),
+        ("first(d.rows)", r#"{"a":1,"b":"x"}"#),
+        ("index_of([1, 2.0, 2], 2)", "2"),
+        ("index_of(d.mixed, 'b') == null", "true"),
+        ("index_of(d.rows, last(d.rows))", "3"),
+        ("distinct(d.nulls)", "[1,null]"),
+        ("distinct(d.rows)", r#"[{"a":1,"b":"x"},{"a":2,"b":"x"}]"#),
+        ("distinct(d.mixed)", r#"[1,"a"]"#),
+        ("compact(d.nulls)", "[1,1.0]"),
+        ("reverse(d.nulls)", "[null,1.0,null,1]"),
+        ("append([], 1, 2.5)", "[1,2.5]"),
+        ("append(d.empty, d.map)", r#"[{"a":1}]"#),
+        ("sum(append(distinct(d.numbers), 4))", "10.5"),
+        ("concatenate(d.empty, [1], d.numbers)", "[1,3,1.5,2]"),
+        ("flatten(d.deep)", "[1,2,3]"),
+        ("flatten([]) == d.empty", "true"),
+        ("join(d.mixed, '')", "1a"),
+        ("join([1.50, 2], ' + ')", "1.50 + 2"),
+        ("join([], ', ')", ""),
+        ("median([4, 1, 2])", "2"),
+        ("median([4, 1, 2.50, 3])", "2.75"),
+        ("median([1, 2])", "1.5"),
+    ]);
+    all_fail(&[
+        ("index([5], 0)", "out of range"),
+        ("index(lines.sku, 0)", "certain-error"),
+        ("index(d.numbers, 0.5)", "a whole number"),
+        ("append([1], [2])", "`concatenate(a, b)`"),
+        ("append(d.numbers, d.numbers)", "joined by `concatenate`"),
+        ("append([1], 'a')", "takes elements of type integer, as the list has; this is text"),
+        ("append([1], null)", "null"),
+        ("concatenate([1], 2)", "takes a list; this is integer"),
+        ("index_of([1], 'a')", "elements of type integer"),
+        ("join(d.nulls, ', ')", "element 2 of the list (`compact(list)` leaves nulls out) is null"),
+        ("join(d.rows, ', ')", "single values, not map"),
+        ("join(d.deep, ', ')", "a list becomes a text by `join`"),
+        ("median(d.mixed)", "two numbers"),
+        ("median(['a'])", "a list of numbers"),
+        ("first(d.word)", "first takes a list, not text"),
+        ("concat('a', d.numbers)", "a list becomes a text by `join`"),
+        ("concat(d.map)", "single values, not map"),
+    ]);
+    all_refused(&[
+        ("concat(lines.qty)", "a list becomes a text by `join(list, \", \")`"),
+        ("sort(lines)", "a column of rows has a dot before it"),
+        ("sort(lines.qty, 'up')", "`sort` takes \"asc\" or \"desc\"; this is \"up\""),
+        ("sort(lines.qty, supplier_name)", "written as a text"),
+        ("min(1)", "a list of numbers"),
+        ("min()", "`min(list) or min(a, b, ...)` is given 0 arguments"),
+    ]);
+}
+
+#[test]
+fn sorting_is_stable_and_refuses_what_has_no_order() {
+    all_are(&[
+        ("sort([3, 1.0, 2, 1, 1.00])", "[1.0,1,1.00,2,3]"),
+        ("sort([3, 1.0, 2, 1, 1.00], 'desc')", "[3,2,1.0,1,1.00]"),
+        ("sort([3, 1], 'asc')", "[1,3]"),
+        ("sort(['b', 'B', 'ä', 'a'])", r#"["B","a","b","ä"]"#),
+        ("sort([date('2026-02-01'), date('2026-01-31')])", r#"["2026-01-31","2026-02-01"]"#),
+        ("sort(d.numbers, 'desc')", "[3,2,1.5]"),
+        ("sort(d.empty)", "[]"),
+    ]);
+    all_fail(&[
+        ("sort(d.mixed)", "sort takes two numbers, texts, dates or timestamps, not integer and text"),
+        ("sort(d.flags)", "not boolean and boolean"),
+        ("sort(d.rows)", "not map and map"),
+        ("sort(d.nulls)", "element 2 of the list"),
+    ]);
+}
