@@ -1,12 +1,14 @@
 //! Which sides of rules and branches the tests have covered.
 //!
-//! A rule has two sides: it fired, or it was tried and did not fire. So has the condition of an edge: its node ran, or was
-//! skipped. An outcome has one: the flow ended in it. Only what a test can cover is counted.
+//! A rule has two sides: it fired, or it was tried and did not fire (its condition was false, it waited, or it was not in force).
+//! So have the conditions of the edges to a node: it ran, or was kept from running. An outcome has one: the flow ended in it.
+//! A side that is proved never to occur is not counted (`possible`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::possible::Possible;
 use super::suite::Suite;
 use crate::flow::explain::Explanation;
 use crate::graph::{Flow, Work};
@@ -67,7 +69,7 @@ impl Coverage {
                 "done" | "degraded" | "failed" => {
                     seen.insert(Side::Ran { node: name.clone() });
                 }
-                "skipped" => {
+                "skipped" | "unknown" => {
                     seen.insert(Side::Skipped { node: name.clone() });
                 }
                 _ => {}
@@ -122,42 +124,52 @@ impl Coverage {
     }
 }
 
-/// The sides of a flow's rules and branches.
+/// The sides of a flow's rules and branches that can occur. Those of a rule that never fires, and of a node that never runs, count
+/// nevertheless: the flow has a part that does nothing.
 fn sides(flow: &Flow) -> Vec<(Side, Uncovered)> {
     let mut sides = Vec::new();
     let mut add = |side, kind, what: String, place: String| {
         sides.push((side, Uncovered { flow: flow.name.to_string(), kind, what, place }));
     };
-    for node in &flow.nodes {
+    let possible = Possible::of(flow);
+    let always_run = possible.always_run();
+    for (number, node) in flow.nodes.iter().enumerate() {
         let name = node.id.to_string();
+        let never_runs = possible.never_runs(node);
         if let Work::Rules(rules) = &node.work {
-            for info in rules.ruleset.rules() {
+            for (info, known) in rules.ruleset.rules().zip(possible.rules(number)) {
                 let (node, rule) = (name.clone(), info.name.to_owned());
                 let fired = Side::Fired { node: node.clone(), rule: rule.clone() };
-                add(fired, "rule", format!("`{rule}` of {node} never fired"), info.place.clone());
-                let held_back = Side::HeldBack { node: node.clone(), rule: rule.clone() };
-                add(held_back, "rule", format!("`{rule}` of {node} always fired"), info.place);
+                let mut what = format!("`{rule}` of {node} never fired");
+                if let Some(why) = &known.never_fires {
+                    let why = if never_runs { "its node never runs" } else { why };
+                    what = format!("{what}, and it never does: {why}");
+                }
+                add(fired, "rule", what, info.place.clone());
+                if known.never_fires.is_none() && !known.always_fires {
+                    let held_back = Side::HeldBack { node: node.clone(), rule: rule.clone() };
+                    add(held_back, "rule", format!("`{rule}` of {node} always fired"), info.place);
+                }
             }
         }
         if let Some(guard) = node.guards.first() {
             let place = guard.rule.span().to_string();
-            add(
-                Side::Ran { node: name.clone() },
-                "edge",
-                format!("the conditions of the edges to {name} never held"),
-                place.clone(),
-            );
-            add(
-                Side::Skipped { node: name.clone() },
-                "edge",
-                format!("the conditions of the edges to {name} always held"),
-                place,
-            );
+            let mut what = format!("the conditions of the edges to {name} never held");
+            if never_runs {
+                what = format!("{what}, and they never do: no values make them true");
+            }
+            add(Side::Ran { node: name.clone() }, "edge", what, place.clone());
+            if !never_runs && !always_run.get(number).copied().unwrap_or(false) {
+                let what = format!("the conditions of the edges to {name} always held");
+                add(Side::Skipped { node: name.clone() }, "edge", what, place);
+            }
         }
     }
     for (number, outcome) in flow.outcomes.iter().enumerate() {
-        let what = format!("the flow never ended as `{}`", outcome.status);
-        add(Side::Ended { number }, "outcome", what, outcome.span.to_string());
+        if !possible.is_left_over(number, outcome) && !possible.is_unreachable(number, outcome) {
+            let what = format!("the flow never ended as `{}`", outcome.status);
+            add(Side::Ended { number }, "outcome", what, outcome.span.to_string());
+        }
     }
     sides
 }

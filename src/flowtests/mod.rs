@@ -10,6 +10,7 @@
 mod coverage;
 mod junit;
 mod keys;
+mod possible;
 mod record;
 mod runner;
 mod suite;

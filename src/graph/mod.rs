@@ -6,6 +6,7 @@
 //! errors at once. Nothing here asks a database: what one said of the queries comes in a [`Catalog`].
 
 mod compile;
+mod finite;
 mod input;
 mod load;
 pub mod picture;

@@ -120,7 +120,16 @@ impl Expression {
         proof::follows((&self.node, &name), (&premise.node, &premise_name))
     }
 
-    fn names(&self) -> Names<'_> {
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Whether it must be true or false.
+    pub(super) fn is_condition(&self) -> bool {
+        self.ty == Type::Boolean
+    }
+
+    pub(super) fn names(&self) -> Names<'_> {
         Names { reads: &self.reads, locals: &[] }
     }
 

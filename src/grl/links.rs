@@ -63,6 +63,11 @@ impl Links {
         self.readers.keys().any(|slot| !has_value(reads, locals, *slot))
     }
 
+    /// Whether a rule assigns the own fact.
+    pub(super) fn is_written(&self, local: usize) -> bool {
+        self.rules.iter().any(|rule| rule.targets.contains(&local))
+    }
+
     pub(super) fn changes(&self, local: usize) -> Changes {
         self.changes.get(local).copied().unwrap_or(Changes::Sets)
     }

@@ -2,15 +2,15 @@
 //!
 //! Each warning states what is proved for all values of the facts; what cannot be proved is not mentioned.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
-use super::ast::{Assign, At, Compare};
+use super::ast::{Assign, At};
 use super::facts::{LOCAL, Names, Owner};
 use super::operators::order_for;
 use super::program::Node;
-use super::proof;
 use super::rule::{CompiledAssignment, CompiledRule, Moment, Start};
 use super::ruleset::{LocalFact, Unread};
+use super::{finite, proof};
 use crate::diagnostics::{Diagnostic, Diagnostics};
 use crate::types::{FieldName, Value};
 
@@ -25,7 +25,11 @@ pub(super) struct Linted<'a> {
 impl Linted<'_> {
     pub(super) fn warn(&self, found: &mut Diagnostics) {
         let blocked = self.blocked_rules();
-        let (written, constants) = (self.written(), self.constants());
+        let written = self.written();
+        let mut values = finite::finite(self.rules, self.names, self.start, &|_| None);
+        // A starting value that no rule replaces may be there to be edited.
+        let fixed = values.iter_mut().enumerate().filter(|(local, _)| !written.contains(local));
+        fixed.for_each(|(_, values)| *values = None);
         for (index, rule) in self.rules.iter().enumerate() {
             let mut warnings = Vec::new();
             if let Some(warning) = self.never_fires(rule, blocked.get(&index)) {
@@ -34,7 +38,7 @@ impl Linted<'_> {
                 warnings.extend(self.never_settles(rule, &written));
                 warnings.extend(self.always_fires(rule));
             }
-            self.never_equal(rule, &constants, &mut warnings);
+            self.never_equal(rule, &values, &mut warnings);
             found.extend(warnings.into_iter().map(|warning| warning.about(rule.span())));
         }
     }
@@ -55,18 +59,21 @@ impl Linted<'_> {
     }
 
     fn never_fires(&self, rule: &CompiledRule, blocked: Option<&(usize, At)>) -> Option<Diagnostic> {
-        let (at, label) = if let Some((slot, at)) = blocked {
-            (at.clone(), format!("`{}` is set only by rules that wait for it", self.fact(*slot)))
-        } else if let Some((at, label)) = self.never_true(rule) {
-            (at, label.to_owned())
-        } else if expires_first(rule) {
-            (rule.at.clone(), "it expires before it takes effect".to_owned())
-        } else {
-            return None;
-        };
+        let (at, label) = self.why_never(rule, blocked)?;
         let message = format!("rule `{}` never fires", rule.name);
         let warning = Diagnostic::warning("never-fires", rule.snippet.span(at), message).label(label);
         Some(warning.help("delete the rule, or correct it"))
+    }
+
+    /// Why the rule never fires, if that is proved, and the place of the reason.
+    pub(super) fn why_never(&self, rule: &CompiledRule, blocked: Option<&(usize, At)>) -> Option<(At, String)> {
+        if let Some((slot, at)) = blocked {
+            return Some((at.clone(), format!("`{}` is set only by rules that wait for it", self.fact(*slot))));
+        }
+        if let Some((at, label)) = self.never_true(rule) {
+            return Some((at, label.to_owned()));
+        }
+        expires_first(rule).then(|| (rule.at.clone(), "it expires before it takes effect".to_owned()))
     }
 
     /// The first part of the condition that leaves no values, where nothing makes the condition true.
@@ -125,42 +132,17 @@ impl Linted<'_> {
         self.rules.iter().flat_map(CompiledRule::assignments).map(|assignment| assignment.local).collect()
     }
 
-    /// The slots of own facts that rules only give constant texts or truths, with all of these.
-    fn constants(&self) -> HashMap<usize, BTreeSet<String>> {
-        let mut constants: HashMap<usize, Option<BTreeSet<String>>> = HashMap::new();
-        for CompiledAssignment { local, value, .. } in self.rules.iter().flat_map(CompiledRule::assignments) {
-            let is_unset = matches!(self.start.get(*local), Some(Start::Unset));
-            let known = constants.entry(LOCAL + local).or_insert_with(|| is_unset.then(BTreeSet::new));
-            match (value, known.as_mut()) {
-                (Node::Constant(value @ (Value::Text(_) | Value::Boolean(_))), Some(values)) => {
-                    values.insert(shown(value));
-                }
-                _ => *known = None,
-            }
-        }
-        constants.into_iter().filter_map(|(slot, values)| Some((slot, values?))).collect()
-    }
-
     /// Comparisons of facts with values that no rule gives them.
-    fn never_equal(
-        &self,
-        rule: &CompiledRule,
-        constants: &HashMap<usize, BTreeSet<String>>,
-        found: &mut Vec<Diagnostic>,
-    ) {
-        const MOST_NAMED: usize = 8;
-        let mut comparisons = Vec::new();
-        compared(&rule.when, &mut comparisons);
-        for (slot, value, at) in comparisons {
-            let Some(values) = constants.get(&slot) else { continue };
-            if values.contains(&shown(value)) || value.is_null() {
-                continue;
-            }
-            let message = format!("`{}` is never {}", self.fact(slot), shown(value));
-            let mut known: Vec<&str> = values.iter().take(MOST_NAMED).map(String::as_str).collect();
-            known.extend((values.len() > MOST_NAMED).then_some("others"));
-            let warning = Diagnostic::warning("never-equal", rule.snippet.span(at.clone()), message);
-            found.push(warning.help(format!("rules only make it {}", known.join(" or "))));
+    fn never_equal(&self, rule: &CompiledRule, values: &[Option<Vec<Value>>], found: &mut Vec<Diagnostic>) {
+        let of_slot = |slot: usize| {
+            let local = slot.checked_sub(LOCAL)?;
+            let is_started = matches!(self.start.get(local), Some(Start::Value(_)));
+            let who = if is_started { "rules and its starting value" } else { "rules" };
+            Some((self.fact(slot).to_owned(), values.get(local)?.clone()?, who.to_owned()))
+        };
+        let assigned = rule.assignments().map(|assignment| &assignment.value).chain(rule.logged());
+        for part in std::iter::once((&rule.when, true)).chain(assigned.map(|value| (value, false))) {
+            found.extend(finite::never_equal(part, &rule.snippet, &of_slot));
         }
     }
 
@@ -208,39 +190,6 @@ fn always_adds(rule: &CompiledRule, assignment: &CompiledAssignment) -> Option<u
     (assignment.operator != Assign::Set && order.is_ne() && is_only).then_some(assignment.local)
 }
 
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("{text:?}"),
-        other => other.to_string(),
-    }
-}
-
-const TRUE: &Value = &Value::Boolean(true);
-const FALSE: &Value = &Value::Boolean(false);
-
-/// The facts that a condition compares with constants, each with the constant.
-fn compared<'n>(node: &'n Node, into: &mut Vec<(usize, &'n Value, &'n At)>) {
-    match node {
-        Node::Slot { slot, at } => into.push((*slot, TRUE, at)),
-        Node::And(items) | Node::Or(items) => items.iter().for_each(|(item, _)| compared(item, into)),
-        Node::Not(of, at) => match &**of {
-            Node::Slot { slot, .. } => into.push((*slot, FALSE, at)),
-            other => compared(other, into),
-        },
-        Node::Compare { operator, left, right, at, .. } => match (operator, &**left, &**right) {
-            (Compare::In, Node::Slot { slot, .. }, Node::Constant(Value::List(items))) => {
-                into.extend(items.iter().map(|item| (*slot, item, at)));
-            }
-            (Compare::Equal | Compare::NotEqual, Node::Slot { slot, .. }, Node::Constant(value))
-            | (Compare::Equal | Compare::NotEqual, Node::Constant(value), Node::Slot { slot, .. }) => {
-                into.push((*slot, value, at));
-            }
-            _ => {}
-        },
-        _ => {}
-    }
-}
-
 /// How often the rules are gone through to learn which can fire, in alternating directions. What is not known by then is not
 /// warned of.
 const ROUNDS: usize = 64;
@@ -259,7 +208,7 @@ type Blocked = Option<(usize, At)>;
 impl Linted<'_> {
     /// The rules that wait for ever, each with the slot of a fact that it waits for. A fact is set at the start or by a rule
     /// that can fire; a rule can fire if what it needs can be set.
-    fn blocked_rules(&self) -> HashMap<usize, (usize, At)> {
+    pub(super) fn blocked_rules(&self) -> HashMap<usize, (usize, At)> {
         let set = self.start.iter().enumerate().filter(|(_, start)| !matches!(start, Start::Unset));
         let mut settable: HashSet<usize> = set.map(|(local, _)| LOCAL + local).collect();
         let mut waiting: Vec<&CompiledRule> = self.rules.iter().collect();

@@ -23,30 +23,36 @@ const MOST_STEPS: usize = 2_000;
 const MOST_TESTS: usize = 256;
 
 /// What a slot is called; two slots of one name are one fact.
-type Name<'a> = &'a dyn Fn(usize) -> String;
+pub(super) type Name<'a> = &'a dyn Fn(usize) -> String;
 
 /// Whether nothing makes all of `conditions` have this truth.
 pub(super) fn are_never<'a>(truth: bool, conditions: impl IntoIterator<Item = &'a Node>, name: Name<'_>) -> bool {
-    let demand = Demand { truth, or_none: false };
+    let demand = if truth { Demand::HOLDS } else { Demand::FAILS };
     refutes(conditions.into_iter().map(|condition| (condition, demand, name)))
 }
 
 /// Whether `condition` is true or an error whenever `premise` is true.
 pub(super) fn follows(condition: (&Node, Name<'_>), premise: (&Node, Name<'_>)) -> bool {
-    let holds = Demand { truth: true, or_none: false };
-    let does_not_hold = Demand { truth: false, or_none: true };
-    refutes([(premise.0, holds, premise.1), (condition.0, does_not_hold, condition.1)])
+    refutes([(premise.0, Demand::HOLDS, premise.1), (condition.0, Demand::FAILS.or_none(), condition.1)])
 }
 
 /// What a part of a condition must be.
 #[derive(Debug, Clone, Copy)]
-struct Demand {
+pub(super) struct Demand {
     truth: bool,
     /// Whether it may also have no truth: it is unknown or an error.
     or_none: bool,
 }
 
 impl Demand {
+    pub(super) const HOLDS: Self = Self { truth: true, or_none: false };
+    pub(super) const FAILS: Self = Self { truth: false, or_none: false };
+
+    /// The same, or no truth.
+    pub(super) fn or_none(self) -> Self {
+        Self { or_none: true, ..self }
+    }
+
     fn accepts(self, truth: Option<bool>) -> bool {
         truth.map_or(self.or_none, |truth| truth == self.truth)
     }
@@ -74,7 +80,8 @@ const NULL: usize = 1;
 const OTHER: usize = 2;
 const FIRST: usize = 3;
 
-fn refutes<'a>(demands: impl IntoIterator<Item = (&'a Node, Demand, Name<'a>)>) -> bool {
+/// Whether nothing meets all of `demands`.
+pub(super) fn refutes<'a>(demands: impl IntoIterator<Item = (&'a Node, Demand, Name<'a>)>) -> bool {
     let mut builder = Builder { subjects: HashMap::new(), constants: Vec::new(), tests: 0 };
     let demands = demands.into_iter();
     let goals: Vec<Goal<'_>> = demands.map(|(node, demand, name)| builder.goal(node, demand, name, false)).collect();

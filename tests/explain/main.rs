@@ -13,6 +13,7 @@ mod support;
 
 mod agreement;
 mod commands;
+mod coverage;
 mod explained;
 mod generated;
 mod honest;

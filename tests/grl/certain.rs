@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary::diagnostics::Diagnostics;
-use tributary::grl::{Engine, Evaluation, FactRef, Limits, LocalFact, Lookup, Owner, RuleError, Ruleset, Scope};
+use tributary::grl::{
+    Engine, Evaluation, FactRef, Limits, LocalFact, Lookup, Owner, RuleError, Ruleset, Scope, Surely,
+};
 use tributary::types::{Deadline, FieldName, Shape, Type, Value};
 
 use crate::purchasing::{clock, file};
@@ -134,6 +136,25 @@ fn hold(rules: &[Written]) -> Result<Vec<&'static str>, TestCaseError> {
             other => panic!("{other}"),
         };
         prop_assert!(holds, "{text}\n{warning:?}");
+    }
+    let (set, values) = (|_: &FactRef| true, |_: &FactRef| None);
+    let sides = ruleset.sides(&Surely { conditions: &[], is_set: &set, values: &values });
+    let finite = ruleset.finite(&values);
+    for evaluation in decided.iter().filter_map(|decided| decided.as_ref().ok()) {
+        for (rule, proved) in sides.rules.iter().enumerate() {
+            let fires = evaluation.fired.contains(&rule);
+            prop_assert!(fires || !proved.always_fires, "{text}\n{rule} always fires");
+            prop_assert!(!fires || proved.never_fires.is_none(), "{text}\n{rule} never fires");
+        }
+        for fact in &sides.set {
+            let unknown = evaluation.unknown.iter().flat_map(|unknown| unknown.facts()).any(|unknown| unknown == fact);
+            prop_assert!(evaluation.facts.at([&**fact]).is_some(), "{text}\n{fact} is not set");
+            prop_assert!(!unknown || sides.doubtful.contains(fact), "{text}\n{fact} is unknown");
+        }
+        for (fact, values) in &finite {
+            let value = evaluation.facts.at([&**fact]);
+            prop_assert!(value.is_none_or(|value| values.contains(&value)), "{text}\n{fact}");
+        }
     }
     Ok(warnings.iter().map(|warning| warning.code).collect())
 }

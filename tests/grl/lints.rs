@@ -94,7 +94,14 @@ fn a_comparison_with_a_value_that_no_rule_assigns_is_warned_of() {
     assert!(text.contains("`status` is never \"lagre\"") && text.contains("`big` is never true"), "{text}");
     assert!(text.contains("only make it \"large\" or \"small\""), "{text}");
     let started = warnings(rules, &[("status", Value::text("lagre")), ("big", Value::Boolean(true))], &["x"]);
-    assert_eq!(codes(&started), [""; 0], "{started}");
+    assert_eq!(codes(&started), ["never-equal"], "{started}");
+    assert!(started.to_string().contains("`status` is never \"medium\""), "{started}");
+    assert!(started.to_string().contains("and its starting value only make it \"lagre\" or"), "{started}");
+    let level = "rule Low no-loop { when moq < 10 then level = 1; }
+                 rule High no-loop { when moq >= 10 then level = 2.0; }
+                 rule Act no-loop { when level == 2 || level == 3 then x = level == 4; }";
+    let found = warnings(level, &[], &["x"]);
+    assert_eq!(codes(&found), ["never-equal", "never-equal"], "{found}");
 }
 
 #[test]
