@@ -192,23 +192,28 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The facts that its condition, message and body read.
-    pub fn reads(&self) -> Vec<FactRef> {
-        fn template(node: &Template, into: &mut Vec<FactRef>) {
+    /// The expressions of its condition, message and body.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        fn template<'a>(node: &'a Template, into: &mut Vec<&'a Expression>) {
             match node {
                 Template::Map(fields) => fields.iter().for_each(|(_, field)| template(field, into)),
                 Template::List(items) => items.iter().for_each(|item| template(item, into)),
-                Template::Leaf(expression) => into.extend(expression.reads().iter().cloned()),
+                Template::Leaf(expression) => into.push(expression),
             }
         }
-        let mut facts: Vec<FactRef> = self.when.iter().flat_map(|when| when.reads().iter().cloned()).collect();
+        let mut all: Vec<&Expression> = self.when.iter().collect();
         for part in self.message.iter().flat_map(|message| &message.parts) {
             if let MessagePart::Expression(expression) = part {
-                facts.extend(expression.reads().iter().cloned());
+                all.push(expression);
             }
         }
-        self.body.iter().for_each(|(_, field)| template(field, &mut facts));
-        facts
+        self.body.iter().for_each(|(_, field)| template(field, &mut all));
+        all
+    }
+
+    /// The facts that its condition, message and body read.
+    pub fn reads(&self) -> Vec<FactRef> {
+        self.expressions().into_iter().flat_map(|expression| expression.reads().iter().cloned()).collect()
     }
 }
 

@@ -124,11 +124,6 @@ impl Expression {
         &self.node
     }
 
-    /// Whether it must be true or false.
-    pub(super) fn is_condition(&self) -> bool {
-        self.ty == Type::Boolean
-    }
-
     pub(super) fn names(&self) -> Names<'_> {
         Names { reads: &self.reads, locals: &[] }
     }

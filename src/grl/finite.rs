@@ -218,13 +218,13 @@ impl Ruleset {
 }
 
 impl Expression {
-    /// Warns of comparisons with values that a fact never has.
-    pub fn never_equal(&self, outside: Outside<'_>, makers: Makers<'_>) -> Vec<Diagnostic> {
+    /// Warns of comparisons with values that a fact never has. Where `is_condition`, a fact by itself is compared with true.
+    pub fn never_equal(&self, is_condition: bool, outside: Outside<'_>, makers: Makers<'_>) -> Vec<Diagnostic> {
         let of_slot = |slot: usize| {
             let fact = self.reads().get(slot)?;
             Some((fact.written.to_string(), outside(fact)?, makers(fact)))
         };
-        never_equal((self.node(), self.is_condition()), self.snippet(), &of_slot)
+        never_equal((self.node(), is_condition), self.snippet(), &of_slot)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod again;
 mod braces;
+mod finite;
 mod node;
 mod order;
 mod outcome;
@@ -39,6 +40,7 @@ const LINTS: &[&str] = &[
     "overlapping-outcomes",
     "password-in-file",
     "unasserted-outcome",
+    "unhandled-value",
     "unreachable-outcome",
     "unused-fact",
     "unused-input",
@@ -119,6 +121,7 @@ pub fn compile(
     if !compiler.found.has_errors() {
         compiler.warn_of_idle(&nodes, &outcomes);
         compiler.warn_of_allowed_waiting(&nodes, &outcomes);
+        compiler.warn_of_values(&nodes, &outcomes);
     }
     let rule_files = compiler.nodes.iter().flat_map(|node| &node.texts).map(|text| Arc::clone(text.source()));
     let rule_files = rule_files.filter(|file| !Arc::ptr_eq(file, source)).map(|file| (file, Comments::Slashes));
