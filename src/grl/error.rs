@@ -44,6 +44,12 @@ pub enum EvalErrorKind {
         /// The operator or function.
         operator: &'static str,
     },
+    /// There is no such number: the root or the logarithm of a negative number, the logarithm of zero.
+    #[error("no real number is the result of {operator}")]
+    Undefined {
+        /// The operator or function.
+        operator: &'static str,
+    },
     /// A result lies outside the calendar, or an argument outside what the function takes.
     #[error("the result of {operator} is out of range")]
     OutOfRange {

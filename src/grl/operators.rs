@@ -56,6 +56,7 @@ pub(super) fn refused(operator: &'static str, error: &DecimalError) -> Error {
     match error {
         DecimalError::DivisionByZero => Error::DivisionByZero,
         DecimalError::Overflow => Error::TooManyDigits { operator },
+        DecimalError::Undefined => Error::Undefined { operator },
         DecimalError::Syntax { .. } => Error::OutOfRange { operator },
     }
 }

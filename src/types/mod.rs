@@ -17,7 +17,7 @@ mod typed;
 mod value;
 
 pub use clock::{Clock, Deadline};
-pub use decimal::{Decimal, DecimalError};
+pub use decimal::{Decimal, DecimalError, Rounding};
 pub use digest::{Digest, hex};
 pub use invisible::invisible_characters;
 pub use members::{MemberName, Members};

@@ -42,7 +42,7 @@ fn all_are(cases: &[(&str, &str)]) {
 #[track_caller]
 fn all_fail(cases: &[(&str, &str)]) {
     for (expression, words) in cases {
-        let error = value(expression).expect_err(expression);
+        let Err(error) = value(expression) else { panic!("{expression} has a value") };
         assert!(error.contains(words), "{expression}: {error}");
     }
 }
@@ -51,7 +51,7 @@ fn all_fail(cases: &[(&str, &str)]) {
 #[track_caller]
 fn all_refused(cases: &[(&str, &str)]) {
     for (expression, words) in cases {
-        let error = value(expression).expect_err(expression);
+        let Err(error) = value(expression) else { panic!("{expression} has a value") };
         assert!(error.contains("error[") && error.contains(words), "{expression}: {error}");
     }
 }
@@ -115,6 +115,69 @@ fn lists_have_places_and_elements_of_any_kind() {
         ("sort(lines.qty, supplier_name)", "written as a text"),
         ("min(1)", "a list of numbers"),
         ("min()", "`min(list) or min(a, b, ...)` is given 0 arguments"),
+    ]);
+}
+
+#[test]
+fn numbers_are_rounded_as_asked() {
+    let modes = ["half_up", "half_even", "half_down", "up", "down", "ceiling", "floor"];
+    for (number, rounded) in [
+        ("2.5", ["3", "2", "2", "3", "2", "3", "2"]),
+        ("-2.5", ["-3", "-2", "-2", "-3", "-2", "-2", "-3"]),
+        ("3.5", ["4", "4", "3", "4", "3", "4", "3"]),
+        ("2.51", ["3", "3", "3", "3", "2", "3", "2"]),
+        ("-2.49", ["-2", "-2", "-2", "-3", "-2", "-2", "-3"]),
+        ("0.1", ["0", "0", "0", "1", "0", "1", "0"]),
+        ("7", ["7"; 7]),
+        // Beyond what fits 96 bits.
+        (
+            "12345678901234567890123456789012.5",
+            [
+                "12345678901234567890123456789013",
+                "12345678901234567890123456789012",
+                "12345678901234567890123456789012",
+                "12345678901234567890123456789013",
+                "12345678901234567890123456789012",
+                "12345678901234567890123456789013",
+                "12345678901234567890123456789012",
+            ],
+        ),
+    ] {
+        for (mode, rounded) in modes.iter().zip(rounded) {
+            let of = |call: String| assert_eq!(value(&call).as_deref(), Ok(rounded), "{call}");
+            of(format!("round({number}, 0, \"{mode}\")"));
+            of(format!("round_to({number}, 1, \"{mode}\")"));
+            of(format!("trim_scale(round_to({number} * 0.05, 0.05, \"{mode}\") / 0.05)"));
+            of(format!("round(round_to({number} * 1000, 1000, \"{mode}\") / 1000)"));
+        }
+    }
+    all_are(&[
+        ("round_to(9.974, 0.05)", "9.95"),
+        ("round_to(9.975, 0.05)", "10.00"),
+        ("round_to(-9.975, 0.05, 'half_down')", "-9.95"),
+        ("round_to(149, 100)", "100"),
+        ("round_to(150, 100, 'half_even')", "200"),
+        ("round_to(250, 100, 'half_even')", "200"),
+        ("round_to(1, 3)", "0"),
+        ("round_to(10, 0.3, 'up')", "10.2"),
+        ("round(1250, -2, 'half_even')", "1200"),
+        ("round(1.005, 2, 'down')", "1.00"),
+        ("pow(2, 0.5) == sqrt(2)", "true"),
+        ("ln(exp(1))", "1.0000000000000000000000000000"),
+    ]);
+    all_refused(&[
+        ("round(lead_time, 2, 'bank')", "`round` takes a rounding mode (\"half_up\", \"half_even\", "),
+        ("round(lead_time, lead_time, 'HALF_UP')", "this is \"HALF_UP\""),
+        ("round(lead_time, 2, supplier_name)", "written as a text"),
+        ("round(lead_time, 2, 3)", "this is integer"),
+        ("round(lead_time, 101)", "out of range"),
+        ("round_to(lead_time, 0)", "round_to takes a step above zero, not 0"),
+        ("round_to(lead_time, -0.05)", "a step above zero, not -0.05"),
+        ("sqrt(-1)", "no real number is the result of sqrt"),
+        ("ln(0)", "no real number is the result of ln"),
+        ("exp(1000000)", "the result of exp has more than 1000 digits"),
+        ("pow(10, 1000)", "the result of pow has more than 1000 digits"),
+        ("pow(0, -1)", "division by zero"),
     ]);
 }
 

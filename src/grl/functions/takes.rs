@@ -1,5 +1,6 @@
 //! What arguments must be, and what is said of those that are not.
 
+use crate::grl::error::EvalErrorKind;
 use crate::types::{Type, Value};
 
 /// What an argument must be.
@@ -98,6 +99,11 @@ impl Takes {
 }
 
 impl Form {
+    /// The error of a text that has another form.
+    pub(super) fn refused(&self, operator: &'static str, text: &str) -> EvalErrorKind {
+        EvalErrorKind::Type { operator, expected: self.expected, found: quoted(text) }
+    }
+
     fn refuses(&self, ty: &Type, constant: Option<&Value>, before: &[Type]) -> Option<String> {
         let expected = self.expected;
         match constant {
@@ -112,7 +118,7 @@ impl Form {
 }
 
 /// A text in a message: its beginning, if it is long.
-pub(super) fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {
         None => format!("{text:?}"),

@@ -82,7 +82,11 @@ fn rounding_is_half_away_from_zero() {
         ("8525", 2, "8525.00"),
         ("1250", -2, "1300"),
     ] {
-        assert_eq!(d(number).round(places).unwrap().to_string(), rounded, "round({number}, {places})");
+        assert_eq!(
+            d(number).round(places, Rounding::HalfUp).unwrap().to_string(),
+            rounded,
+            "round({number}, {places})"
+        );
     }
     assert_eq!(d("-0.5").floor().unwrap().to_string(), "-1");
     assert_eq!(d("0.2").ceil().unwrap().to_string(), "1");
@@ -116,7 +120,7 @@ fn every_way_to_write_zero_is_zero_without_a_sign() {
         assert_eq!(d(text), Decimal::ZERO, "{text}");
     }
     for text in ["-0.4", "-0.04999", "-0.000000000000000000000000000000000001"] {
-        assert_eq!(d(text).round(0).unwrap().to_string(), "0", "{text}");
+        assert_eq!(d(text).round(0, Rounding::HalfUp).unwrap().to_string(), "0", "{text}");
         assert_eq!(d(text).ceil().unwrap().to_string(), "0", "{text}");
     }
     assert_eq!(Decimal::from_f64(-0.0).unwrap().to_string(), "0");
@@ -233,7 +237,7 @@ proptest! {
         let size = exact.abs();
         let half_away = (&size * 2_u32 + &unit) / (&unit * 2_u32) * &unit;
         let expected = if exact.is_negative() { -half_away } else { half_away };
-        prop_assert!(is_exactly(&a.round(places).unwrap(), expected, 200), "round({}, {})", a, places);
+        prop_assert!(is_exactly(&a.round(places, Rounding::HalfUp).unwrap(), expected, 200), "round({}, {})", a, places);
         let one = power_of_ten(200);
         let truncated = &exact / &one * &one;
         let below = if exact.is_negative() && truncated != exact { &truncated - &one } else { truncated.clone() };
@@ -247,7 +251,7 @@ proptest! {
         let zero = a.sub(&a).unwrap();
         let results = [
             zero.neg(), zero.abs(), zero.trim_scale(), zero.mul(&b).unwrap(), a.neg().mul(&zero).unwrap(), a.neg().add(&a).unwrap(),
-            a.round(places).unwrap(), a.floor().unwrap(), a.ceil().unwrap(), a.neg().neg().rem(&d("-1")).unwrap(), a.neg(), a.trim_scale(),
+            a.round(places, Rounding::HalfUp).unwrap(), a.floor().unwrap(), a.ceil().unwrap(), a.neg().neg().rem(&d("-1")).unwrap(), a.neg(), a.trim_scale(),
         ];
         for result in results {
             let text = result.to_string();
