@@ -155,21 +155,24 @@ pub struct Undecided {
 
 impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(outcome) = &self.outcome else {
-            f.write_str("no outcome could be decided")?;
-            return if self.unset.is_empty() {
-                Ok(())
-            } else {
-                write!(f, "; without a value: {}", listed(&self.unset))
+        let missing = self.missing.iter().map(|missing| {
+            let of_rules = match missing.set_by.as_slice() {
+                [] => String::new(),
+                [rule] => format!(", which rule `{rule}` would have set"),
+                rules => format!(", which one of the rules {} would have set", quoted(rules)),
             };
-        };
-        let missing = self.missing.iter().map(|missing| match missing.set_by.as_slice() {
-            [] => format!("`{}`", missing.fact),
-            [rule] => format!("`{}`, which rule `{rule}` would have set", missing.fact),
-            rules => format!("`{}`, which one of the rules {} would have set", missing.fact, quoted(rules)),
+            let because = match missing.because.as_slice() {
+                [why] => format!(" ({})", why.split_once(" did not fire: ").map_or(why.as_str(), |(_, why)| why)),
+                _ => String::new(),
+            };
+            format!("`{}`{of_rules}{because}", missing.fact)
         });
-        let missing: Vec<String> = missing.collect();
-        write!(f, "the outcome `{outcome}` is undecided; missing: {}", listed(&missing))?;
+        let missing = listed(&missing.collect::<Vec<String>>());
+        match &self.outcome {
+            Some(outcome) => write!(f, "the outcome `{outcome}` is undecided; missing: {missing}")?,
+            None if self.missing.is_empty() => f.write_str("no outcome could be decided")?,
+            None => write!(f, "no outcome could be decided; without a value: {missing}")?,
+        }
         if self.waiting.is_empty() {
             return Ok(());
         }

@@ -58,6 +58,19 @@ impl<'a> Known<'a> {
         matches!(self.nodes.get(node), Some(State::Unknown))
     }
 
+    /// Whether the node was skipped.
+    pub(super) fn is_skipped(&self, node: usize) -> bool {
+        matches!(self.nodes.get(node), Some(State::Unset))
+    }
+
+    /// An own fact of a rule node, where it has a value.
+    pub(super) fn own(&self, node: usize, name: &str) -> Option<Value> {
+        match self.nodes.get(node)? {
+            State::Value(value, _) => value.at(name.split('.')),
+            State::Unset | State::Unknown => None,
+        }
+    }
+
     /// Why a fact has no value. A fact of a rule node may not have been written by any rule, a column may not have been selected,
     /// and a JSON document may lack a key.
     fn absent(&self, fact: &FactRef, value: &Value) -> Lookup {

@@ -1,14 +1,15 @@
 //! Why an outcome is undecided: the facts that are missing, and the rules that wait for them.
 //!
 //! An unknown fact is followed back through waiting rules, edges and parameters to the facts that no waiting rule would have
-//! set. Those are missing. The result holds names only, never values.
+//! set, and a fact of a skipped node through its edges and parameters. Those are missing. The result holds names and conditions
+//! as they are written, never values.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::facts::Known;
 use crate::graph::{Flow, Node, Work};
-use crate::grl::{Beginning, FactRef, Facts, Lookup, Origin, Owner, Ruleset, overlap};
+use crate::grl::{Beginning, FactRef, Facts, Lookup, Origin, Owner, Reason, Ruleset, overlap};
 use crate::types::{Clock, FieldName, NodeId};
 
 /// A fact that has no value, at the root of what is unknown.
@@ -20,6 +21,9 @@ pub struct Missing {
     /// The rules that would have set it, had they fired.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub set_by: Vec<String>,
+    /// Why it has no value: why these rules did not fire, or why its node was skipped.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
 }
 
 /// A rule that waits for a missing fact.
@@ -32,6 +36,32 @@ pub struct Waiting {
     pub rule: String,
     /// The facts it would have set.
     pub sets: Vec<FieldName>,
+}
+
+impl Missing {
+    fn plain(fact: &FactRef) -> Self {
+        Self { fact: fact.written.to_string(), set_by: Vec::new(), because: Vec::new() }
+    }
+}
+
+/// How many rules a missing fact has reasons of.
+const MOST_REASONS: usize = 8;
+
+/// Why a condition is not true, without values.
+fn sentence(reason: &Reason) -> String {
+    let listed = |texts: Vec<&str>| format!("`{}`", texts.join("`, `"));
+    match reason {
+        Reason::NotYet => "its date-effective has not come".to_owned(),
+        Reason::Expired => "its date-expires has come".to_owned(),
+        Reason::False(failed) => {
+            let texts: Vec<&str> = failed.iter().map(|part| part.text.as_str()).collect();
+            let are = if texts.len() > 1 { "are" } else { "is" };
+            format!("{} {are} false", listed(texts))
+        }
+        Reason::Waits(facts) | Reason::Lacks(facts) => {
+            format!("it waits for {}", listed(facts.iter().map(Origin::written).collect()))
+        }
+    }
 }
 
 /// Follows unknown facts to their roots.
@@ -55,8 +85,7 @@ impl<'a> Roots<'a> {
     pub(super) fn follow(&mut self, facts: &[&FactRef]) {
         facts.iter().for_each(|fact| self.outside(fact));
         if self.missing.is_empty() {
-            self.missing
-                .extend(facts.iter().map(|fact| Missing { fact: fact.written.to_string(), set_by: Vec::new() }));
+            self.missing.extend(facts.iter().map(|fact| Missing::plain(fact)));
         }
     }
 
@@ -66,7 +95,10 @@ impl<'a> Roots<'a> {
         let path = fact.path.join(".");
         if self.known.is_unknown(place) {
             self.behind(place, node);
-        } else if let (Work::Rules(rules), Lookup::Unknown { .. }) = (&node.work, self.known.read(fact)) {
+        } else if self.known.is_skipped(place) {
+            self.skipped(place, node, fact);
+        } else if let (Work::Rules(rules), Lookup::Unknown { .. } | Lookup::Unset) = (&node.work, self.known.read(fact))
+        {
             let mut names: Vec<FieldName> =
                 rules.ruleset.own_facts().map(|(name, _)| name.clone()).filter(|name| overlap(name, &path)).collect();
             let is_unknown =
@@ -77,7 +109,33 @@ impl<'a> Roots<'a> {
             }
             names.iter().for_each(|name| self.own(place, node, &rules.ruleset, name));
         } else {
-            self.root(Missing { fact: fact.written.to_string(), set_by: Vec::new() });
+            self.root(Missing::plain(fact));
+        }
+    }
+
+    /// Follows a fact of a skipped node: a condition on the way to it is false, or needs what has no value.
+    fn skipped(&mut self, place: usize, node: &Node, fact: &FactRef) {
+        let mut because = Vec::new();
+        let mut lacked: Vec<FactRef> = Vec::new();
+        for guard in &node.guards {
+            match guard.rule.why_not(self.known, self.clock) {
+                Some(reason @ Reason::False(_)) => {
+                    because.push(format!("node `{}` was skipped: {}", node.id, sentence(&reason)));
+                }
+                Some(_) => lacked.extend(guard.rule.lacks(self.known, self.clock).into_iter().cloned()),
+                None => {}
+            }
+        }
+        if let Work::Query(query) = &node.work {
+            let has_none = |fact: &&FactRef| matches!(self.known.read(fact), Lookup::Unset | Lookup::Unknown { .. });
+            lacked.extend(query.params.iter().filter(has_none).cloned());
+        }
+        if because.is_empty() && !lacked.is_empty() {
+            if !self.is_seen(place, "") {
+                lacked.iter().for_each(|fact| self.outside(fact));
+            }
+        } else {
+            self.root(Missing { fact: fact.written.to_string(), set_by: Vec::new(), because });
         }
     }
 
@@ -133,8 +191,14 @@ impl<'a> Roots<'a> {
                 let sets = |rule: &usize| ruleset.assignments(*rule).iter().any(|each| each.fact == name);
                 let writers: Vec<usize> = (0..ruleset.rules().len()).filter(sets).collect();
                 let names = ruleset.rules().enumerate().filter(|(rule, _)| writers.contains(rule));
-                let set_by = names.map(|(_, rule)| rule.name.to_owned()).collect();
-                self.root(Missing { fact: format!("{}.{name}", node.id), set_by });
+                let set_by: Vec<String> = names.map(|(_, rule)| rule.name.to_owned()).collect();
+                let own = |name: &FieldName| self.known.own(place, name);
+                let why = |rule| ruleset.why_idle(rule, self.known, &own, self.clock);
+                let because = writers.iter().zip(&set_by).take(MOST_REASONS).filter_map(|(writer, name)| {
+                    Some(format!("rule `{name}` did not fire: {}", sentence(&why(*writer)?)))
+                });
+                let because = because.collect();
+                self.root(Missing { fact: format!("{}.{name}", node.id), set_by, because });
             }
             _ => {}
         }

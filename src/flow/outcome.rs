@@ -3,7 +3,7 @@
 use super::decision::Decision;
 use super::error::{FlowError, Undecided};
 use super::facts::Known;
-use super::missing::Roots;
+use super::missing::{Missing, Roots, Waiting};
 use crate::graph::{Flow, Message, MessagePart, Outcome, Template};
 use crate::grl::{EvalError, Expression, FactRef, Facts, Lookup};
 use crate::types::{Clock, FieldName, NodeId, Value};
@@ -30,8 +30,15 @@ pub(super) fn decide(
             return filler.fill(degraded);
         }
     }
-    let unset = names(&unset);
-    Err(FlowError::Undecided(Box::new(Undecided { outcome: None, unset, missing: Vec::new(), waiting: Vec::new() })))
+    let (missing, waiting) = roots(flow, known, clock, &unset);
+    Err(FlowError::Undecided(Box::new(Undecided { outcome: None, unset: names(&unset), missing, waiting })))
+}
+
+/// The missing facts behind those that have no value, and the rules that wait for them.
+fn roots(flow: &Flow, known: &Known<'_>, clock: &Clock, lacked: &[&FactRef]) -> (Vec<Missing>, Vec<Waiting>) {
+    let mut roots = Roots::new(flow, known, clock);
+    roots.follow(lacked);
+    (roots.missing, roots.waiting)
 }
 
 fn names(facts: &[&FactRef]) -> Vec<String> {
@@ -64,9 +71,7 @@ impl<'a> Filler<'a> {
     }
 
     fn undecided(&self, lacked: &[&FactRef]) -> FlowError {
-        let mut roots = Roots::new(self.flow, self.known, self.clock);
-        roots.follow(lacked);
-        let Roots { missing, waiting, .. } = roots;
+        let (missing, waiting) = roots(self.flow, self.known, self.clock, lacked);
         let outcome = Some(self.outcome.status.clone());
         FlowError::Undecided(Box::new(Undecided { outcome, unset: names(lacked), missing, waiting }))
     }

@@ -3,17 +3,19 @@
 //! Recorded by [`super::Engine::explain`] only. Firings are noted as they happen. Why a rule did not fire is found afterwards:
 //! the parts of its condition are evaluated again over the final facts, which are what the last trial of the rule saw.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::fmt;
 
 use super::ast::{Arithmetic, Assign, At, Compare};
-use super::facts::{FactRef, LOCAL, Names, Origin};
+use super::facts::{FactRef, Facts, LOCAL, Lookup, Names, Origin};
+use super::limits::Limits;
 use super::operators::arithmetic;
-use super::program::{Env, Node};
+use super::program::{Env, Node, TimeLimit};
 use super::rule::{CompiledAssignment, CompiledRule, Start};
 use super::ruleset::Ruleset;
 use crate::diagnostics::Snippet;
-use crate::types::{FieldName, Value};
+use crate::types::{Clock, FieldName, Value};
 
 /// What the rules of one evaluation did, and why the others did nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,6 +188,23 @@ impl Ruleset {
     pub fn log_reads(&self, rule: usize) -> Vec<Origin> {
         let logged = self.rules.get(rule).into_iter().flat_map(CompiledRule::logged);
         logged.flat_map(|value| origins(self.names(), value)).collect()
+    }
+
+    /// Why a rule that did not fire did not, over the facts from outside and the node's own facts at the end.
+    pub fn why_idle(
+        &self,
+        rule: usize,
+        facts: &dyn Facts,
+        own: &dyn Fn(&FieldName) -> Option<Value>,
+        clock: &Clock,
+    ) -> Option<Reason> {
+        let reads: Vec<Lookup> = self.reads.iter().map(|fact| facts.read(fact)).collect();
+        let local = |name| own(name).map_or(Lookup::Unset, Lookup::Value);
+        let locals: Vec<Lookup> = self.local_names.iter().map(local).collect();
+        let (read_names, local_names) = (&self.read_names, &self.local_names);
+        let limit = TimeLimit::AfterFirstLook(Limits::default().max_evaluation, OnceCell::new());
+        let env = Env { reads: &reads, read_names, locals: &locals, local_names, clock, limit };
+        self.rules.get(rule).map(|rule| Explainer { names: self.names(), env }.why_idle(rule))
     }
 
     /// The own facts, each with the source of its initial value.

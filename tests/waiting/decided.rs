@@ -36,8 +36,8 @@ fn a_knock_out_that_waits_for_a_missing_fact_does_not_approve_the_applicant() {
     assert_eq!(why.unset, ["knock_out.found"]);
     assert_eq!(why.missing[0].set_by, ["Age"]);
     assert_eq!(names(&why), (vec!["applicant.age".to_owned()], vec!["knock_out.Underage".to_owned()]));
-    let expected = "the outcome `declined` is undecided; missing: `applicant.age`, which rule `Age` would have set; \
-                    waiting rules: `Underage` of `knock_out`";
+    let expected = "the outcome `declined` is undecided; missing: `applicant.age`, which rule `Age` would have set \
+                    (`birth_date != null` is false); waiting rules: `Underage` of `knock_out`";
     assert_eq!(why.to_string(), expected);
 }
 

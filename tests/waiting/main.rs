@@ -12,4 +12,6 @@ mod decided;
 mod flows;
 mod language;
 mod reported;
+mod roots;
+mod skipped;
 mod soundness;
