@@ -1,14 +1,10 @@
 //! Comparisons: which operands fit, and which sides are lists whose elements are compared one by one.
 
-use regex::RegexBuilder;
-
 use super::ast::{At, Compare, Expr};
 use super::check::{Checker, found};
+use super::pattern::pattern;
 use super::program::Node;
 use crate::types::{Type, Value};
-
-/// The longest a compiled pattern may be, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
 
 impl Checker<'_> {
     pub(super) fn compare(
@@ -73,13 +69,9 @@ impl Checker<'_> {
                 Some(help),
             );
         };
-        match RegexBuilder::new(text).size_limit(MAX_PATTERN).build() {
+        match pattern(text) {
             Ok(pattern) => (Node::Matches { of: Box::new(of), pattern, each, at: at.clone() }, gives),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
-                self.report("bad-pattern", text_at, format!("the pattern cannot be read: {reason}"), None)
-            }
+            Err(why) => self.report("bad-pattern", text_at, why, None),
         }
     }
 }

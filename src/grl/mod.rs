@@ -27,6 +27,7 @@ mod names;
 mod operators;
 mod parse_expression;
 mod parse_rule;
+mod pattern;
 mod program;
 mod proof;
 mod read;

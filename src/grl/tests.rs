@@ -128,7 +128,7 @@ fn what_does_not_fit_is_refused_with_place_and_remedy() {
         ("nmae == 'x'", "unknown-fact", "did you mean `name`?"),
         ("row.nmae == 'x'", "unknown-fact", "did you mean `row.name`?"),
         ("rond(1.5)", "unknown-function", "did you mean `round`?"),
-        ("round()", "wrong-arguments", "round(number, places)"),
+        ("round()", "wrong-arguments", "round(number, places, mode)"),
         ("a < a < a", "chained-comparison", "a < b && b < c"),
         ("a = 1", "unknown-operator", "`==` compares"),
         ("a & a", "stray-character", "&&"),

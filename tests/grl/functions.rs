@@ -182,6 +182,143 @@ fn numbers_are_rounded_as_asked() {
 }
 
 #[test]
+fn texts_are_cut_and_put_together_by_characters() {
+    all_are(&[
+        ("substring('Größe', 3)", "öße"),
+        ("substring('Größe', -3, 2)", "öß"),
+        ("substring('ab', -5)", "ab"),
+        ("substring('ab', 3)", ""),
+        ("substring('ab', 9223372036854775807)", ""),
+        ("substring('ab', 2, 9223372036854775807)", "b"),
+        ("left('Größe', 3)", "Grö"),
+        ("left('ab', 5)", "ab"),
+        ("right('Größe', 3)", "öße"),
+        ("right('ab', 0)", ""),
+        ("right('ab', 5)", "ab"),
+        ("substring_before('foobar', 'o')", "f"),
+        ("substring_before('foobar', 'x')", ""),
+        ("substring_before('foobar', '')", ""),
+        ("substring_after('foobar', 'o')", "obar"),
+        ("substring_after('foobar', 'x')", ""),
+        ("substring_after('foobar', '')", "foobar"),
+        ("pad_left('ä', 3, 'ö')", "ööä"),
+        ("pad_left('abcd', 3, ' ')", "abcd"),
+        ("split('', ',')", r#"[""]"#),
+        ("split('a,,b,', ',')", r#"["a","","b",""]"#),
+        ("join(split(d.word, 'r'), 'R')", "woRd"),
+        ("sort(split('b a', ' '))", r#"["a","b"]"#),
+        ("concat(true, null == null, 1.50)", "truetrue1.50"),
+    ]);
+    all_refused(&[
+        ("substring(supplier_name, 0)", "out of range"),
+        ("substring(supplier_name, 1, -1)", "out of range"),
+        ("left(supplier_name, -1)", "out of range"),
+        ("right(supplier_name, 1.5)", "a whole number"),
+        ("pad_left(supplier_name, 3, '')", "one character to pad with"),
+        ("pad_left(supplier_name, 3, '00')", "one character to pad with, not \"00\""),
+        ("pad_left(supplier_name, 2000000, '0')", "longer than 1048576 bytes"),
+        ("split(supplier_name, '')", "split takes a separator, not an empty text"),
+    ]);
+    all_fail(&[("split(d.numbers, ',')", "split takes a text, not list"), ("left(d.none, 1)", "null")]);
+}
+
+#[test]
+fn a_number_is_read_as_it_is_written() {
+    all_are(&[
+        ("number('15.50')", "15.50"),
+        ("number('-0.5')", "-0.5"),
+        ("number('+7')", "7"),
+        ("number('-0')", "0"),
+        ("number('9223372036854775808')", "9223372036854775808"),
+        ("number(d.price) * 2", "25.00"),
+        ("number('7') in [7]", "true"),
+    ]);
+    for text in ["", " 7", "7 ", "007", "1e3", "1,5", "1.", ".5", "1.2.3", "--1", "+-1", "0x1", "seven", "١"] {
+        all_refused(&[(&format!("number(\"{text}\")"), &format!("not \"{text}\""))]);
+    }
+    all_fail(&[
+        ("number(d.word)", "number takes a text such as \"-15.50\""),
+        ("number(d.none)", "null"),
+        ("number(d.map)", "number takes a text, not map"),
+        (&format!("number(\"{}\")", "x".repeat(100)), &format!("not \"{}\"...", "x".repeat(40))),
+        (&format!("number(\"{}\")", "9".repeat(1001)), "more than 1000 digits"),
+    ]);
+}
+
+#[test]
+fn values_are_written_by_patterns() {
+    for (number, pattern, written) in [
+        ("0", "0", "0"),
+        ("0.5", "0", "1"),
+        ("-0.4", "0", "0"),
+        ("-0.004", "0.00", "0.00"),
+        ("1234", "0", "1234"),
+        ("1234", "#,##0", "1,234"),
+        ("123", "#,##0", "123"),
+        ("7", "#,000", "007"),
+        ("7", "0,000", "0,007"),
+        ("1234567", "0,000", "1,234,567"),
+        ("1.5", "0.00", "1.50"),
+        ("1.5", "0.##", "1.5"),
+        ("2.00", "0.##", "2"),
+        ("2.345", "0.0#", "2.35"),
+        ("2.04", "0.0#", "2.04"),
+        ("2.004", "0.0#", "2.0"),
+        ("999.995", "#,##0.00", "1,000.00"),
+        ("123456789012345678901234567890.5", "#,##0.0", "123,456,789,012,345,678,901,234,567,890.5"),
+    ] {
+        all_are(&[(&format!("text({number}, \"{pattern}\")"), written)]);
+    }
+    all_are(&[
+        ("text(true)", "true"),
+        ("text('a')", "a"),
+        ("text(now())", "2026-11-23T10:00:00Z"),
+        ("text(date('2026-01-31'), '%d.%m.%Y (%j, %A)')", "31.01.2026 (031, Saturday)"),
+        ("text(now(), '%F %T %z')", "2026-11-23 10:00:00 +0000"),
+        ("text(d.price)", "12.50"),
+        ("text(first(d.numbers), '0.0')", "3.0"),
+    ]);
+    for pattern in ["", "#", "#.##", "0.", "0,00", ",000", "0.0,0", "00#", "0.#0", "x", "0 EUR", "%Y"] {
+        all_refused(&[(&format!("text(moq, \"{pattern}\")"), "`text` takes a pattern (\"#,##0.00\" of a number")]);
+    }
+    for pattern in ["", "yyyy-MM-dd", "%H:%M", "%!", "%", "0.00"] {
+        all_refused(&[(&format!("text(since, \"{pattern}\")"), &format!("this is \"{pattern}\""))]);
+    }
+    all_refused(&[
+        ("text(supplier_name, '0.00')", "takes a pattern"),
+        ("text(lines.qty)", "a list becomes a text by `join(list, \", \")`"),
+        ("text(d.price, 'yyyy')", "this is \"yyyy\""),
+    ]);
+    all_fail(&[
+        ("text(d.map)", "text takes single values, not map"),
+        ("text(d.numbers, '0')", "takes a pattern"),
+        ("text(d.price, '%Y')", "text takes a pattern"),
+        ("text(first(d.numbers), '%Y')", "not \"%Y\""),
+        ("text(d.none, '0')", "null"),
+    ]);
+}
+
+#[test]
+fn matches_of_a_pattern_are_replaced() {
+    all_are(&[
+        (r"replace_pattern('a1b22', '[0-9]+', '#')", "a#b#"),
+        (r"replace_pattern('abc', '', '-')", "-a-b-c-"),
+        (r"replace_pattern('Größe', 'ö', 'oe')", "Groeße"),
+        (r"replace_pattern('2026-01', '(?<y>\\d+)-(\\d+)', '${2}x$y$$')", "01x2026$"),
+        (r"replace_pattern('abc', 'x', '$0')", "abc"),
+        (r"replace_pattern(d.word, 'o', '0')", "w0rd"),
+    ]);
+    all_refused(&[
+        ("replace_pattern(supplier_name, '(', '')", "the pattern cannot be read: unclosed group"),
+        ("replace_pattern(supplier_name, supplier_name, '')", "takes a pattern, written as a text"),
+        ("replace_pattern(supplier_name, '(a)', '$2')", "not \"$2\""),
+        ("replace_pattern(supplier_name, '(a)', '$1a')", "`${1}` before a letter"),
+        ("replace_pattern(supplier_name, '(a)', '${b}')", "not \"$b\""),
+    ]);
+    all_fail(&[("replace_pattern(d.none, 'a', '')", "null"), ("replace_pattern(d.numbers, 'a', '')", "takes a text")]);
+}
+
+#[test]
 fn sorting_is_stable_and_refuses_what_has_no_order() {
     all_are(&[
         ("sort([3, 1.0, 2, 1, 1.00])", "[1.0,1,1.00,2,3]"),

@@ -198,6 +198,14 @@ fn a_rule_cannot_fill_the_memory() {
                     rule Grow { when n < 90 then s = replace(s, \"a\", \"aaaaaaaa\"); n += 1; }";
     let error = decide(replaced, &Limits::default()).unwrap_err().to_string();
     assert!(error.contains("longer than"), "{error}");
+    for grow in ["replace_pattern(s, \"a\", \"${0}${0}aaaaaa\")", "replace_pattern(s, \".*\", \"$0$0\")"] {
+        let grown = format!(
+            "rule Start salience 9 no-loop {{ when moq > 0 then s = \"aa\"; n = 0; }}
+             rule Grow {{ when n < 90 then s = {grow}; n += 1; }}"
+        );
+        let error = decide(&grown, &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("longer than"), "{error}");
+    }
     for grow in ["append(l, 1)", "concatenate(l, l)"] {
         let grown = format!(
             "rule Start salience 9 no-loop {{ when moq > 0 then l = [1, 2, 3]; n = 0; }}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::numbers::whole;
 use super::takes::Form;
-use super::texts::{limited, push_written};
+use super::texts::{limited, push_written, texts};
 use super::{Function, Gives, Takes};
 use crate::grl::ast::{Arithmetic, Compare};
 use crate::grl::error::EvalErrorKind as Error;
@@ -76,6 +76,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         flatten(name, items(name, arguments)?, &mut flat)?;
         Ok(Value::List(flat.into()))
     }),
+    Function::new("split", "split(text, separator)", &[Takes::Text, Takes::Text], Gives::Texts, split),
     Function::new("join", "join(list, \", \")", &[Takes::List, Takes::Text], Gives::Text, join),
 ];
 
@@ -247,10 +248,18 @@ fn flatten(name: &'static str, list: &[Value], flat: &mut Vec<Value>) -> Result<
     })
 }
 
+fn split(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
+    let [text, separator] = texts(name, arguments)?;
+    if separator.is_empty() {
+        return Err(Error::Type { operator: name, expected: "a separator", found: "an empty text".to_owned() });
+    }
+    let mut list = Vec::new();
+    text.split(separator).try_for_each(|part| extend(name, &mut list, &[Value::text(part)]))?;
+    Ok(Value::List(list.into()))
+}
+
 fn join(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
-    let Some(Value::Text(separator)) = arguments.get(1) else {
-        return Err(unfit(name, "a text", arguments.get(1).unwrap_or(&Value::Null)));
-    };
+    let [separator] = texts(name, arguments.get(1..).unwrap_or_default())?;
     let mut joined = String::new();
     for (number, item) in no_null(name, items(name, arguments)?)?.iter().enumerate() {
         if number > 0 {

@@ -2,6 +2,7 @@
 //! `rules/README.md` describes it with an example. A name may be declared several times, for different numbers of arguments.
 
 mod dates;
+mod format;
 mod lists;
 mod numbers;
 mod takes;
@@ -95,6 +96,7 @@ pub(super) enum Gives {
     List,
     /// A list of what is in the lists inside each other.
     Flat,
+    Texts,
     Integer,
     Decimal,
     Text,
@@ -119,6 +121,7 @@ impl Gives {
             Self::Same => arguments.iter().cloned().reduce(|a, b| a.join(&b)).unwrap_or(Type::Any),
             Self::First => first(),
             Self::Element => first_element(),
+            Self::Texts => Type::List(Type::Text.into()),
             Self::List => Type::List(first_element().into()),
             Self::Extended => {
                 let joined = arguments.iter().skip(1).fold(first_element(), |joined, ty| joined.join(ty));

@@ -1,6 +1,7 @@
 //! What arguments must be, and what is said of those that are not.
 
 use crate::grl::error::EvalErrorKind;
+use crate::grl::pattern::pattern;
 use crate::types::{Type, Value};
 
 /// What an argument must be.
@@ -14,6 +15,8 @@ pub(in crate::grl) enum Takes {
     Text,
     /// A text of a certain form.
     Form(&'static Form),
+    /// A constant pattern of texts.
+    Pattern,
     Date,
     TextOrMoment,
     TextOrList,
@@ -62,6 +65,12 @@ impl Takes {
             Self::Whole => (number, "a whole number"),
             Self::Text => (any || *ty == Type::Text, "a text"),
             Self::Form(form) => return form.refuses(ty, constant, before),
+            Self::Pattern => match constant {
+                Some(Value::Text(text)) => {
+                    return pattern(text).err().map(|reason| format!("takes a pattern; {reason}"));
+                }
+                _ => (false, "a pattern, written as a text"),
+            },
             Self::Date => (any || *ty == Type::Date, "a date"),
             Self::TextOrMoment => {
                 (any || matches!(ty, Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
@@ -118,7 +127,7 @@ impl Form {
 }
 
 /// A text in a message: its beginning, if it is long.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     const SHOWN: usize = 40;
     match text.char_indices().nth(SHOWN) {
         None => format!("{text:?}"),
