@@ -98,6 +98,11 @@ async fn the_commands_of_the_configuration_work() {
 }
 
 #[actix_web::test]
+async fn the_commands_of_the_rule_language_s_document_work() {
+    run_document("rules/README.md").await;
+}
+
+#[actix_web::test]
 async fn the_commands_of_the_code_s_document_work() {
     run_document("src/README.md").await;
 }

@@ -51,6 +51,8 @@ pub enum Command {
     Records(Records),
     /// Run flow tests without databases.
     Test(Test),
+    /// Evaluate an expression of the rule language.
+    Eval(Eval),
     /// Draw a flow, or one decision of it.
     Graph(Graph),
     /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
@@ -88,6 +90,7 @@ impl Command {
             Self::Run(arguments) => arguments.format,
             Self::Replay(arguments) => arguments.format,
             Self::Test(arguments) => arguments.format,
+            Self::Eval(arguments) => arguments.format(),
             Self::Records(Records { command: RecordsCommand::Verify(arguments) }) => arguments.format,
             _ => Format::Text,
         }
@@ -260,6 +263,46 @@ pub struct Test {
     /// How to print the results and what is wrong with the files.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `tributary eval`.
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// The expression, as in rules and graphs, such as 'round(price * 1.2, 2)'.
+    #[arg(value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub expression: String,
+    /// A fact; may be repeated. The value is a number, true, false, null, a text in quotes, a list, JSON for a row or rows, or
+    /// another expression without facts: --set 'since=date("2026-01-31")' --set 'lines=[{"qty": 2}, {"qty": 3}]'.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub set: Vec<String>,
+    /// A flow file, or a directory of them, whose constants and functions the expression may use; may be repeated.
+    #[arg(long = "graph", value_name = "PATH")]
+    pub graphs: Vec<PathBuf>,
+    /// The flow, where the files hold several.
+    #[arg(long, value_name = "NAME", requires = "graphs")]
+    pub flow: Option<String>,
+    /// The moment that `now()` is, such as 2026-01-31T08:00:00Z [default: the clock of the machine].
+    #[arg(long, value_name = "TIMESTAMP")]
+    pub at: Option<String>,
+    /// The zone whose day `today()` is, such as Europe/Berlin [default: `time_zone` of the service].
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// The service configuration, whose limits hold [default: config/service.yaml, where it exists].
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The same as --format json.
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// How to print the value and what is wrong.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+impl Eval {
+    /// How it prints.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
 }
 
 /// `tributary graph`.

@@ -112,6 +112,20 @@ impl Project {
         Some((suites, limits))
     }
 
+    /// Reads the service configuration alone.
+    ///
+    /// # Errors
+    /// All errors of the file and the variables.
+    pub fn settings(sources: &Sources) -> Result<(Config, Diagnostics), Diagnostics> {
+        let mut found = Diagnostics::new();
+        let env = sources.variables(&mut found);
+        let config = keep(Config::load(&sources.arguments, env, Diagnostics::new()), &mut found);
+        match config {
+            Some(config) => found.into_result(config),
+            None => Err(found),
+        }
+    }
+
     /// Reads the flows and the limits of their rules. No domain needs to be configured.
     ///
     /// # Errors

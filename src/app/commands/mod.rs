@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod doctor;
+mod eval;
 mod graph;
 mod openapi;
 mod paper;
@@ -97,6 +98,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Records(arguments) => records::execute(&arguments.command),
         Command::Test(arguments) => test::execute(&arguments),
+        Command::Eval(arguments) => eval::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Openapi(arguments) => openapi::execute(&arguments),
         Command::Schema(arguments) => schema::execute(&arguments),
