@@ -69,11 +69,13 @@ impl Allows {
     /// Whether an allow applies to a warning: to its line, or to the construct around it.
     fn silence(&mut self, warning: &Diagnostic, source: &Arc<Source>) -> bool {
         let Place::Span(span) = &warning.place else { return false };
-        if self.all.is_empty() || warning.severity != Severity::Warning || span.source().name() != source.name() {
+        if self.all.is_empty() || warning.severity != Severity::Warning {
             return false;
         }
         let mut silenced = false;
-        for line in [Some(span.line()), warning.about.as_ref().map(Span::line)].into_iter().flatten() {
+        // A warning about a table is allowed in the graph.
+        let here = |span: &&Span| span.source().name() == source.name();
+        for line in [Some(span), warning.about.as_ref()].into_iter().flatten().filter(here).map(Span::line) {
             for index in self.by_line.get(&line).into_iter().flatten() {
                 if let Some(allow) = self.all.get_mut(*index).filter(|allow| allow.code == warning.code) {
                     (allow.silences, silenced) = (true, true);

@@ -176,6 +176,19 @@ impl Snippet {
         &self.source
     }
 
+    /// A part of the text.
+    #[must_use]
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let text = self.text.get(range.clone()).unwrap_or("");
+        let first = self.pieces.partition_point(|(start, _)| *start <= range.start).saturating_sub(1);
+        let last = self.pieces.partition_point(|(start, _)| *start < range.end).max(first);
+        let within = self.pieces.get(first..last).unwrap_or_default().iter();
+        let pieces: Vec<(usize, usize)> = within
+            .map(|(start, file)| (start.saturating_sub(range.start), file + range.start.saturating_sub(*start)))
+            .collect();
+        Self::new(Arc::clone(&self.source), text, pieces)
+    }
+
     /// The place of these bytes of the text in the file.
     pub fn span(&self, range: Range<usize>) -> Span {
         let start = self.offset(range.start);

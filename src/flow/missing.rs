@@ -58,11 +58,15 @@ fn sentence(reason: &Reason) -> String {
             let are = if texts.len() > 1 { "are" } else { "is" };
             format!("{} {are} false", listed(texts))
         }
+        Reason::Overruled { by } => format!("it matches, and {by} was chosen"),
         Reason::Waits(facts) | Reason::Lacks(facts) => {
             format!("it waits for {}", listed(facts.iter().map(Origin::written).collect()))
         }
     }
 }
+
+/// How many rules that would have set a fact are named; a table may have thousands of rows.
+const MOST_WRITERS: usize = 20;
 
 /// Follows unknown facts to their roots.
 pub(super) struct Roots<'a> {
@@ -171,8 +175,8 @@ impl<'a> Roots<'a> {
                 continue;
             }
             is_root = false;
-            if let Some(rule) = ruleset.rules().nth(doubt.rule).filter(|_| doubt.waits) {
-                let waiting = Waiting { node: node.id.clone(), rule: rule.name.to_owned(), sets };
+            if let Some(rule) = ruleset.rule_name(doubt.rule).filter(|_| doubt.waits) {
+                let waiting = Waiting { node: node.id.clone(), rule: rule.to_owned(), sets };
                 if !self.waiting.contains(&waiting) {
                     self.waiting.push(waiting);
                 }
@@ -189,9 +193,9 @@ impl<'a> Roots<'a> {
             Some(Beginning::Mapped(source)) if is_root => self.outside(&source),
             Some(Beginning::Unset) if is_root => {
                 let sets = |rule: &usize| ruleset.assignments(*rule).iter().any(|each| each.fact == name);
-                let writers: Vec<usize> = (0..ruleset.rules().len()).filter(sets).collect();
-                let names = ruleset.rules().enumerate().filter(|(rule, _)| writers.contains(rule));
-                let set_by: Vec<String> = names.map(|(_, rule)| rule.name.to_owned()).collect();
+                let writers: Vec<usize> = (0..ruleset.rules().len()).filter(sets).take(MOST_WRITERS).collect();
+                let names = writers.iter().filter_map(|rule| ruleset.rule_name(*rule));
+                let set_by: Vec<String> = names.map(str::to_owned).collect();
                 let own = |name: &FieldName| self.known.own(place, name);
                 let why = |rule| ruleset.why_idle(rule, self.known, &own, self.clock);
                 let because = writers.iter().zip(&set_by).take(MOST_REASONS).filter_map(|(writer, name)| {

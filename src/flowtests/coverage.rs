@@ -62,7 +62,7 @@ impl Coverage {
 
     /// Adds what a run covers.
     pub(super) fn add(&mut self, suite: usize, run: &Explanation) {
-        let Some((_, seen)) = self.suites.get(suite).and_then(|key| self.flows.get_mut(key)) else { return };
+        let Some((all, seen)) = self.suites.get(suite).and_then(|key| self.flows.get_mut(key)) else { return };
         for node in &run.nodes {
             let name = node.node.to_string();
             match node.state {
@@ -79,6 +79,15 @@ impl Coverage {
             }
             for rule in node.not_fired.iter().flatten() {
                 seen.insert(Side::HeldBack { node: name.clone(), rule: rule.rule.clone() });
+            }
+            if node.further_rows.is_some() {
+                // The explanation names some of the rows that did not fire.
+                let has_fired = |row: &String| node.fired.iter().flatten().any(|fired| fired.rule == *row);
+                let others = all.iter().filter_map(|(side, _)| match side {
+                    Side::HeldBack { node, rule } if *node == name && !has_fired(rule) => Some(side.clone()),
+                    _ => None,
+                });
+                seen.extend(others);
             }
         }
         if let Some(number) = run.outcomes.iter().position(|outcome| outcome.holds) {

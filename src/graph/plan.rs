@@ -249,7 +249,11 @@ pub enum Template {
 pub(super) struct CompiledFrom {
     pub(super) source: Arc<Source>,
     pub(super) rules: BTreeMap<String, Arc<Source>>,
+    pub(super) tables: Tables,
     pub(super) env: Env,
     pub(super) rule_limits: Limits,
     pub(super) file_limits: yaml::Limits,
 }
+
+/// By path: the name and the bytes of each table.
+pub(super) type Tables = BTreeMap<String, (String, Arc<[u8]>)>;

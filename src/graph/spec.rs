@@ -15,6 +15,7 @@ use serde_json::{Map, Value as Json, json};
 use super::input::InputSpec;
 use super::plan::Cause;
 use crate::config::Coalescing;
+use crate::grl::HitPolicy;
 use crate::yaml::{self, Any};
 
 /// Names of nodes, inputs and facts.
@@ -118,7 +119,8 @@ pub(super) const SQL_KEYS: [&str; 3] = ["connection", "params", "coalesce"];
 pub(super) const REQUEST_KEYS: [&str; 5] = ["headers", "body", "answer", "columns", "not_found"];
 
 /// The keys of a `RuleNode` only.
-pub(super) const RULE_KEYS: [&str; 6] = ["rules", "condition", "inputs", "field_mappings", "facts", "waiting"];
+pub(super) const RULE_KEYS: [&str; 9] =
+    ["rules", "condition", "table", "hit", "prefer", "inputs", "field_mappings", "facts", "waiting"];
 
 /// A node.
 #[derive(Deserialize, JsonSchema)]
@@ -180,6 +182,14 @@ pub(super) struct NodeSpec {
     pub(super) rules: Option<Apart<RuleFilesSpec>>,
     /// In place of `rules`: one expression. Its value is the node's fact `result`.
     pub(super) condition: Option<Apart<ExpressionSpec>>,
+    /// In place of `rules`: a decision table, a `.csv` file relative to this one.
+    #[schemars(regex(pattern = r"\S"), extend("examples" = ["rules/rates.csv"]))]
+    pub(super) table: Option<String>,
+    /// Which of the rows of the table that match give their results. Default `unique`.
+    pub(super) hit: Option<HitPolicy>,
+    /// For `hit: priority` and `hit: output_order`: the values of results, from the most preferred one.
+    #[schemars(extend("propertyNames" = { "pattern": DOTTED_NAME }))]
+    pub(super) prefer: Option<BTreeMap<String, Vec<Any>>>,
     /// Nodes that must end first.
     pub(super) dependencies: Option<Vec<String>>,
     /// Other names for nodes.
@@ -217,9 +227,11 @@ fn by_kind() -> Json {
         {
             "if": is("RuleNode"),
             "then": {
-                "properties": none(&QUERY_KEYS), "oneOf": [{ "required": ["rules"] }, { "required": ["condition"] }],
+                "properties": none(&QUERY_KEYS),
+                "oneOf": [{ "required": ["rules"] }, { "required": ["condition"] }, { "required": ["table"] }],
             },
         },
+        { "if": { "anyOf": [{ "required": ["hit"] }, { "required": ["prefer"] }] }, "then": { "required": ["table"] } },
     ])
 }
 

@@ -12,10 +12,12 @@ use super::limits::Limits;
 use super::links::Links;
 use super::lint::Linted;
 use super::names::{Locals, Reads};
+use super::program::Node;
 use super::read::{self, ParsedRule};
 use super::rule::{Action, CompiledAssignment, CompiledRule, Moment, Start};
 use super::ruleset::{LocalFact, Ruleset};
 use super::scope::Scope;
+use super::table::HitPolicy;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{Digest, FieldName, Shape, Type, Value, parse_moment};
 
@@ -37,13 +39,7 @@ impl Ruleset {
             rules.extend(read::rules(snippet, limits, &mut found).into_iter().map(|rule| ParsedRule { rule, snippet }));
         }
         read::refuse_duplicates(&rules, &mut found);
-        if rules.len() > limits.max_rules {
-            let message = format!("node `{name}` has {} rules; the limit is {}", rules.len(), limits.max_rules);
-            if let Some(read) = rules.get(limits.max_rules) {
-                let span = read.snippet.span(read.rule.name_at.clone());
-                found.push(Diagnostic::error("too-many-rules", span, message).help("raise `rules.limits.rules`"));
-            }
-        }
+        read::refuse_too_many(name, &rules, limits, &mut found);
         let broken = found.has_errors();
         let mut known = Diagnostics::new();
         let compiled = Compiler::new(scope, locals, &mut known).compile(&rules, files);
@@ -91,7 +87,7 @@ impl Ruleset {
 }
 
 /// Compiles the rules of one node.
-struct Compiler<'a> {
+pub(super) struct Compiler<'a> {
     scope: &'a Scope,
     facts: Vec<LocalFact>,
     locals: Locals,
@@ -100,10 +96,12 @@ struct Compiler<'a> {
     found: &'a mut Diagnostics,
     /// Whether the rule was made for a condition. Its target is the node's own, even if another node has a `result`.
     is_condition: bool,
+    /// The hit policy of a table, whose rows the rules are.
+    table: Option<HitPolicy>,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
+    pub(super) fn new(scope: &'a Scope, locals: &[LocalFact], found: &'a mut Diagnostics) -> Self {
         let facts = locals.to_vec();
         let mut compiler = Self {
             scope,
@@ -113,6 +111,7 @@ impl<'a> Compiler<'a> {
             reads: Reads::default(),
             found,
             is_condition: false,
+            table: None,
         };
         for local in locals {
             match local {
@@ -133,6 +132,34 @@ impl<'a> Compiler<'a> {
     /// Compiles the rule that stands for a condition.
     fn for_condition(self) -> Self {
         Self { is_condition: true, ..self }
+    }
+
+    /// Compiles the rows of a table.
+    pub(super) fn for_table(self, policy: HitPolicy) -> Self {
+        Self { table: Some(policy), ..self }
+    }
+
+    /// The node of an expression, whose errors are reported.
+    pub(super) fn value(&mut self, snippet: &Snippet, expr: &Expr) -> Node {
+        self.checker(snippet).check(expr, false).0
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.has_errors()
+    }
+
+    pub(super) fn error(&mut self, error: Diagnostic) {
+        self.found.push(error);
+    }
+
+    /// The slot and the type of an own fact.
+    pub(super) fn local_type(&self, name: &str) -> Option<(usize, Type)> {
+        let slot = self.locals.find(name)?;
+        Some((slot, self.locals.ty(slot).clone()))
+    }
+
+    pub(super) fn set_local_type(&mut self, slot: usize, ty: Type) {
+        self.locals.set_ty(slot, ty);
     }
 
     /// A starting fact; the fields of a map are facts of their own.
@@ -157,7 +184,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    fn compile(mut self, rules: &[ParsedRule<'_>], files: &[Snippet]) -> Ruleset {
+    pub(super) fn compile(mut self, rules: &[ParsedRule<'_>], files: &[Snippet]) -> Ruleset {
         self.targets(rules);
         self.infer(rules);
         let mut compiled: Vec<CompiledRule> = rules.iter().map(|read| self.rule(read)).collect();
@@ -166,12 +193,15 @@ impl<'a> Compiler<'a> {
         let names = Names { reads: &reads, locals: &local_names };
         let linted = Linted { rules: &compiled, names, start: &self.start };
         // Rules with errors get no warnings.
-        if !self.found.has_errors() {
+        if !self.found.has_errors() && self.table.is_none() {
             linted.warn(self.found);
         }
         let unread = linted.unread(&self.facts);
         // The order of rust-rule-engine: by salience, then as written.
         compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
+        if let Some(policy) = self.table {
+            self.join_results(policy, rules);
+        }
         let shape = self.shape(&local_names);
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
         let links = Links::of(&compiled, local_names.len());
@@ -185,11 +215,12 @@ impl<'a> Compiler<'a> {
             unread,
             shape,
             hash: hash(files),
+            table: None,
         }
     }
 
     /// Makes a fact of every target, and refuses the facts of other nodes.
-    fn targets(&mut self, rules: &[ParsedRule<'_>]) {
+    pub(super) fn targets(&mut self, rules: &[ParsedRule<'_>]) {
         for ParsedRule { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };

@@ -74,7 +74,9 @@ impl Engine {
             EngineConfig { max_cycles: limits.max_cycles, timeout: None, enable_stats: false, debug_mode: false };
         let mut native = RustRuleEngine::with_config(KnowledgeBase::new("rules"), config);
         let run = Arc::new(Mutex::new(Run::idle(Arc::clone(&ruleset))));
-        let page = ruleset.rules.len().div_ceil(MOST).max(TOGETHER);
+        // A table is one page: its rows are not tried in turn.
+        let least = if ruleset.is_table() { ruleset.rules.len() } else { TOGETHER };
+        let page = ruleset.rules.len().div_ceil(MOST).max(least);
         for (number, rules) in ruleset.rules.chunks(page).enumerate() {
             let first = number * page;
             add(&mut native, &run, number, first, rules).map_err(|message| RuleError::Engine { message })?;

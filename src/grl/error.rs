@@ -119,6 +119,18 @@ pub enum RuleError {
         /// The rule that was tried last.
         rule: String,
     },
+    /// Rows of a table match that its hit policy does not let match together.
+    #[error("{}", rows_message(policy, rows, places, fact.as_deref()))]
+    Rows {
+        /// The hit policy.
+        policy: &'static str,
+        /// The two rows.
+        rows: [String; 2],
+        /// Their places.
+        places: [String; 2],
+        /// The result that is not the same, where the others may be.
+        fact: Option<String>,
+    },
     /// rust-rule-engine itself failed.
     #[error("the rule engine failed: {message}")]
     Engine {
@@ -133,9 +145,20 @@ impl RuleError {
         match self {
             Self::Rule { rule, .. } | Self::Timeout { rule, .. } => Some(rule),
             Self::Cycles { rules, .. } => rules.first().map(String::as_str),
+            Self::Rows { rows: [first, _], .. } => Some(first),
             Self::Engine { .. } => None,
         }
     }
+}
+
+fn rows_message(
+    policy: &str,
+    [first, second]: &[String; 2],
+    [here, there]: &[String; 2],
+    fact: Option<&str>,
+) -> String {
+    let differ = fact.map(|fact| format!(" and give different values of `{fact}`")).unwrap_or_default();
+    format!("`{first}` ({here}) and `{second}` ({there}) both match{differ}; the hit policy of the table is {policy}")
 }
 
 fn place(span: &Span) -> String {

@@ -36,6 +36,7 @@ mod ruleset;
 mod run;
 mod scope;
 mod sides;
+mod table;
 mod token;
 mod trace;
 mod unknown;
@@ -52,6 +53,7 @@ pub use read::{Term, heads, term};
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use sides::{RuleSides, Sides, Surely};
+pub use table::{Hit, HitPolicy, Table};
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Reason, RulesTrace, Write};
 pub use unknown::{Doubt, Unknowns};
 

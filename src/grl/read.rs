@@ -57,6 +57,14 @@ fn offset(diagnostic: &Diagnostic) -> Option<usize> {
     }
 }
 
+/// Refuses more rules than a node may have.
+pub(super) fn refuse_too_many(name: &str, rules: &[ParsedRule<'_>], limits: &Limits, found: &mut Diagnostics) {
+    let Some(read) = rules.get(limits.max_rules) else { return };
+    let message = format!("node `{name}` has {} rules; the limit is {}", rules.len(), limits.max_rules);
+    let span = read.snippet.span(read.rule.name_at.clone());
+    found.push(Diagnostic::error("too-many-rules", span, message).help("raise `rules.limits.rules`"));
+}
+
 /// Rules of one name are refused: explanations could not distinguish them.
 pub(super) fn refuse_duplicates(rules: &[ParsedRule<'_>], found: &mut Diagnostics) {
     let mut first: HashMap<&str, Span> = HashMap::new();

@@ -5,6 +5,7 @@ use std::fmt;
 use super::facts::{FactRef, Lookup, Names};
 use super::links::Links;
 use super::rule::{CompiledRule, Start};
+use super::table::Decision;
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::types::{FieldName, Shape, Type, Value};
 
@@ -48,6 +49,18 @@ pub struct RuleInfo<'a> {
     pub place: String,
 }
 
+impl<'a> RuleInfo<'a> {
+    fn of(rule: &'a CompiledRule) -> Self {
+        Self {
+            name: &rule.name,
+            description: rule.description.as_deref(),
+            salience: rule.salience,
+            no_loop: rule.no_loop,
+            place: rule.span().to_string(),
+        }
+    }
+}
+
 /// A fact that no rule of the node reads.
 pub(super) struct Unread {
     pub(super) name: FieldName,
@@ -69,6 +82,8 @@ pub struct Ruleset {
     pub(super) unread: Vec<Unread>,
     pub(super) shape: Shape,
     pub(super) hash: String,
+    /// What chooses among the rules, if they are the rows of a table.
+    pub(super) table: Option<Decision>,
 }
 
 impl Ruleset {
@@ -94,13 +109,17 @@ impl Ruleset {
 
     /// The rules in the order they are tried.
     pub fn rules(&self) -> impl ExactSizeIterator<Item = RuleInfo<'_>> {
-        self.rules.iter().map(|rule| RuleInfo {
-            name: &rule.name,
-            description: rule.description.as_deref(),
-            salience: rule.salience,
-            no_loop: rule.no_loop,
-            place: rule.span().to_string(),
-        })
+        self.rules.iter().map(RuleInfo::of)
+    }
+
+    /// The rule at this position.
+    pub fn rule(&self, position: usize) -> Option<RuleInfo<'_>> {
+        self.rules.get(position).map(RuleInfo::of)
+    }
+
+    /// The name of the rule at this position.
+    pub fn rule_name(&self, position: usize) -> Option<&str> {
+        self.rules.get(position).map(|rule| rule.name.as_str())
     }
 
     /// The texts of its rules, each once, in the order of the files.
@@ -138,6 +157,11 @@ impl Ruleset {
                 warning.about(rule.clone().unwrap_or_else(|| span.clone()))
             })
             .collect()
+    }
+
+    /// Whether it is a decision table.
+    pub fn is_table(&self) -> bool {
+        self.table.is_some()
     }
 
     pub(super) fn names(&self) -> Names<'_> {

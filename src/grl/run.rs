@@ -20,7 +20,7 @@ use crate::types::{Clock, Value};
 
 /// The evaluation in progress.
 pub(super) struct Run {
-    ruleset: Arc<Ruleset>,
+    pub(super) ruleset: Arc<Ruleset>,
     reads: Vec<Lookup>,
     pub(super) locals: Vec<Lookup>,
     clock: Clock,
@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) error: Option<RuleError>,
     /// The rules that wait in the current pass.
     waiting: Vec<usize>,
+    /// The rows of the table that wait and might change its results, once it was evaluated.
+    pub(super) decided: Option<Vec<usize>>,
     /// Whether a rule has waited in any pass.
     has_waited: bool,
     /// What each fired rule did, if an explanation was asked for.
@@ -85,6 +87,7 @@ impl Run {
             log: Vec::new(),
             error: None,
             waiting: Vec::new(),
+            decided: None,
             has_waited: false,
             firings: None,
             unlooked: 0,
@@ -105,6 +108,7 @@ impl Run {
         self.log.clear();
         self.error = None;
         self.waiting.clear();
+        self.decided = None;
         self.has_waited = false;
         self.firings = traced.then(Vec::new);
         // The first rule reads the clock.
@@ -135,7 +139,7 @@ impl Run {
     }
 
     /// Whether the deadline has passed. Not every call reads the clock.
-    fn is_late(&mut self) -> bool {
+    pub(super) fn is_late(&mut self) -> bool {
         self.unlooked += 1;
         if self.unlooked < LOOK_EVERY {
             return false;
@@ -193,6 +197,9 @@ impl Run {
     /// The facts that are unknown, now that the evaluation has ended.
     fn unknowns(&self, given: Duration) -> Result<Option<Unknowns>, RuleError> {
         let ruleset = &*self.ruleset;
+        if let Some(waiting) = &self.decided {
+            return Ok(self.unknown_results(waiting));
+        }
         let waits = !self.waiting.is_empty()
             || self.has_waited && ruleset.links.reads_missing(&self.reads, &self.locals)
             || self.reads.iter().any(|read| matches!(read, Lookup::Unknown { at_least: Some(_) }));
@@ -204,8 +211,20 @@ impl Run {
         Evaluated { ruleset, reads, locals, clock, until: self.until, fired, waiting }.unknowns(given)
     }
 
+    /// The results of a table that are unknown: all of them, if a row waits that might change them.
+    fn unknown_results(&self, waiting: &[usize]) -> Option<Unknowns> {
+        let ruleset = &*self.ruleset;
+        let explainer = Explainer { names: ruleset.names(), env: self.env(ruleset) };
+        let table = ruleset.table.as_ref()?;
+        let lacks = |row: &usize| Some((*row, explainer.lacked_by(ruleset.rules.get(*row)?)));
+        Unknowns::of_table(table.result_names(&ruleset.local_names), waiting.iter().filter_map(lacks))
+    }
+
     /// Tries rules in turn.
     pub(super) fn fire_all(&mut self, rules: std::ops::Range<usize>) -> bool {
+        if self.ruleset.table.is_some() {
+            return self.decide();
+        }
         let before = self.fired.len();
         for index in rules {
             let no_loop = self.ruleset.rules.get(index).is_some_and(|rule| rule.no_loop);
@@ -224,7 +243,7 @@ impl Run {
     }
 
     /// Applies the pending effects.
-    fn fire(&mut self, index: usize) {
+    pub(super) fn fire(&mut self, index: usize) {
         let mut effects = std::mem::take(&mut self.pending);
         self.note(index, &effects);
         self.fired.push(index);
@@ -239,6 +258,26 @@ impl Run {
         for line in effects.lines.drain(..) {
             tracing::debug!(rules.log = line, "a rule logged");
             self.log.push(line);
+        }
+        self.pending = effects;
+    }
+
+    /// The values of the pending assignments.
+    pub(super) fn prepared(&self) -> Vec<Value> {
+        let value = |lookup: &Lookup| match lookup {
+            Lookup::Value(value) => Some(value.clone()),
+            _ => None,
+        };
+        self.pending.slots.iter().filter_map(|(_, lookup)| value(lookup)).collect()
+    }
+
+    /// Notes that a row of a table gave its results, which are made into one with those of others.
+    pub(super) fn give(&mut self, index: usize) {
+        let effects = std::mem::take(&mut self.pending);
+        self.note(index, &effects);
+        self.fired.push(index);
+        if let Some(spent) = self.spent.get_mut(index) {
+            *spent = true;
         }
         self.pending = effects;
     }
@@ -264,6 +303,10 @@ impl Run {
     fn trace(&mut self) -> Option<RulesTrace> {
         let fired = self.firings.take()?;
         let explainer = Explainer { names: self.ruleset.names(), env: self.env(&self.ruleset) };
+        if let Some(table) = &self.ruleset.table {
+            let (idle, further) = self.ruleset.nearest(table, &explainer, &self.fired);
+            return Some(RulesTrace { fired, idle, further });
+        }
         let rules = self
             .ruleset
             .rules
@@ -271,11 +314,11 @@ impl Run {
             .enumerate()
             .filter(|(index, _)| !self.spent.get(*index).is_some_and(|spent| *spent));
         let idle = rules.map(|(rule, compiled)| Idle { rule, because: explainer.why_idle(compiled) });
-        Some(RulesTrace { fired, idle: idle.collect() })
+        Some(RulesTrace { fired, idle: idle.collect(), further: 0 })
     }
 
     /// Computes the effects of the rule; later statements see earlier ones. `false` if a value that it assigns is unknown.
-    fn prepare(&mut self, ruleset: &Ruleset, rule: &CompiledRule) -> Result<bool, Fault> {
+    pub(super) fn prepare(&mut self, ruleset: &Ruleset, rule: &CompiledRule) -> Result<bool, Fault> {
         let mut effects = std::mem::take(&mut self.pending);
         effects.slots.clear();
         effects.lines.clear();
@@ -349,7 +392,7 @@ impl Run {
         arithmetic(operator, before, &value).map(Some).map_err(|kind| Fault::new(at, kind))
     }
 
-    fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
+    pub(super) fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
         Env {
             reads: &self.reads,
             read_names: &ruleset.read_names,
@@ -360,7 +403,7 @@ impl Run {
         }
     }
 
-    fn fail(&mut self, rule: &CompiledRule, fault: Fault) {
+    pub(super) fn fail(&mut self, rule: &CompiledRule, fault: Fault) {
         let rule_name = rule.name.clone();
         self.error = Some(match *fault.kind {
             EvalErrorKind::OutOfTime => RuleError::Timeout { limit_ms: 0, rule: rule_name },

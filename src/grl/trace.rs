@@ -14,6 +14,7 @@ use super::operators::arithmetic;
 use super::program::{Env, Node, TimeLimit};
 use super::rule::{CompiledAssignment, CompiledRule, Start};
 use super::ruleset::Ruleset;
+use super::table::Decision;
 use crate::diagnostics::Snippet;
 use crate::types::{Clock, FieldName, Value};
 
@@ -24,6 +25,8 @@ pub struct RulesTrace {
     pub fired: Vec<Firing>,
     /// The rules that never fired, in the order they are tried.
     pub idle: Vec<Idle>,
+    /// Of a table: how many further rows did not give their results.
+    pub further: usize,
 }
 
 /// One rule that fired.
@@ -68,6 +71,11 @@ pub enum Reason {
     False(Vec<Failed>),
     /// Its condition depends on facts that are unset.
     Waits(Vec<Origin>),
+    /// It is a row of a table that matches, and this one was chosen.
+    Overruled {
+        /// Its name.
+        by: String,
+    },
     /// Its condition holds; what it would assign depends on facts that are unset.
     Lacks(Vec<Origin>),
 }
@@ -172,7 +180,8 @@ impl Ruleset {
         let assigned = |assignment: &CompiledAssignment| {
             let fact = self.local_names.get(assignment.local)?;
             let reads = origins(self.names(), &assignment.value);
-            let adds = assignment.operator != Assign::Set || reads.contains(&Origin::Own(fact.clone()));
+            let joins = self.table.as_ref().is_some_and(Decision::joins);
+            let adds = joins || assignment.operator != Assign::Set || reads.contains(&Origin::Own(fact.clone()));
             let text = rule.snippet.text().get(assignment.at.clone()).unwrap_or("");
             Some(Assignment { fact, reads, text, adds })
         };
@@ -239,6 +248,12 @@ impl Explainer<'_> {
         Reason::Lacks(rule.assignments().flat_map(|assignment| self.lacks(assignment)).collect())
     }
 
+    /// The facts without a value that a row of a table waits for.
+    pub(super) fn lacked_by(&self, rule: &CompiledRule) -> Vec<Origin> {
+        let values = rule.assignments().flat_map(|assignment| self.unset(&assignment.value));
+        self.unset(&rule.when).into_iter().chain(values).collect()
+    }
+
     /// The unset facts that an assignment needs, the target of `+=` and `-=` included.
     fn lacks(&self, CompiledAssignment { local, operator, value, .. }: &CompiledAssignment) -> Vec<Origin> {
         let target = (*operator != Assign::Set && self.env.is_unset(LOCAL + local)).then(|| LOCAL + local);
@@ -266,7 +281,7 @@ impl Explainer<'_> {
     }
 
     /// The false parts of `node`, which is false.
-    fn failures(&self, node: &Node, at: &At, snippet: &Snippet, into: &mut Vec<Failed>) {
+    pub(super) fn failures(&self, node: &Node, at: &At, snippet: &Snippet, into: &mut Vec<Failed>) {
         let is_false = |node: &Node| matches!(node.value(&self.env), Ok(Some(Value::Boolean(false))));
         match node {
             Node::And(items) => {

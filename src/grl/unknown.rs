@@ -11,6 +11,7 @@
 //!
 //! This runs only if a rule had to wait.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::ast::{Arithmetic, Assign};
@@ -42,6 +43,26 @@ pub struct Doubt {
 }
 
 impl Unknowns {
+    /// The results of a table with waiting rows, each with the facts that it waits for; `None` if none waits. Of rows that wait for the
+    /// same facts, some are named.
+    pub(super) fn of_table(
+        results: Vec<FieldName>,
+        waiting: impl Iterator<Item = (usize, Vec<Origin>)>,
+    ) -> Option<Self> {
+        const MOST_NAMED: usize = 20;
+        let mut known: HashSet<Origin> = HashSet::new();
+        let mut doubts = Vec::new();
+        for (rule, because) in waiting {
+            let before = known.len();
+            known.extend(because.iter().cloned());
+            if doubts.len() < MOST_NAMED || known.len() > before {
+                doubts.push(Doubt { rule, waits: true, because });
+            }
+        }
+        let facts = results.into_iter().map(|name| (name, None)).collect();
+        (!doubts.is_empty()).then_some(Self { facts, doubts })
+    }
+
     /// The unknown facts.
     pub fn facts(&self) -> impl Iterator<Item = &FieldName> {
         self.facts.iter().map(|(name, _)| name)

@@ -251,9 +251,8 @@ impl RecordedNode {
         match &node.work {
             Work::Query(query) => recorded.add_query(place, query, trace, redaction),
             Work::Rules(rules) => {
-                let names: Vec<&str> = rules.ruleset.rules().map(|rule| rule.name).collect();
-                let fired = trace.fired.iter().filter_map(|rule| names.get(*rule));
-                recorded.fired = Some(fired.map(|name| (*name).to_owned()).collect());
+                let fired = trace.fired.iter().filter_map(|rule| rules.ruleset.rule_name(*rule));
+                recorded.fired = Some(fired.map(str::to_owned).collect());
             }
         }
         recorded

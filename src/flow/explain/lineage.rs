@@ -126,7 +126,7 @@ impl<'a> Tracer<'a> {
             self.outside(fact);
         }
         for (rule, reads, statement) in writers {
-            if let Some(info) = ruleset.rules().nth(rule) {
+            if let Some(info) = ruleset.rule(rule) {
                 let (rule, place) = (info.name.to_owned(), info.place);
                 push(&mut self.lineage.rules, RuleRef { node: node.clone(), rule, place, statement });
             }

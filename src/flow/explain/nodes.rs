@@ -57,6 +57,9 @@ pub struct NodeExplanation {
     /// The rules that did not fire, in the order in which they are tried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_fired: Option<Vec<NotFired>>,
+    /// Of a decision table: how many further rows did not fire. `not_fired` has those with the fewest false cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub further_rows: Option<usize>,
 }
 
 pub(super) fn explain(flow: &Flow, trace: &Trace, redaction: &Redaction) -> Vec<NodeExplanation> {
@@ -86,6 +89,7 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
         unknown: trace.unknown.iter().flat_map(|unknown| unknown.facts().cloned()).collect(),
         fired: None,
         not_fired: None,
+        further_rows: None,
     };
     match &node.work {
         Work::Query(query) => add_query(&mut explanation, query, trace, redaction),
@@ -93,6 +97,7 @@ fn one(place: usize, node: &Node, trace: &NodeTrace, redaction: &Redaction) -> N
             if let Some(trace) = &trace.rules {
                 let (fired, not_fired) = rules::explain(place, &rules.ruleset, trace, redaction);
                 (explanation.fired, explanation.not_fired) = (Some(fired), Some(not_fired));
+                explanation.further_rows = Some(trace.further).filter(|further| *further > 0);
             }
         }
     }

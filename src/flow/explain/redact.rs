@@ -143,6 +143,7 @@ impl Redaction {
         match reason {
             Reason::NotYet => vec!["its date-effective has not come".to_owned()],
             Reason::Expired => vec!["its date-expires has come".to_owned()],
+            Reason::Overruled { by } => vec![format!("it matches, and {by} was chosen")],
             Reason::False(failed) => failed.iter().map(|failed| self.failed(node, failed).to_string()).collect(),
             Reason::Waits(origins) => {
                 origins.iter().map(|origin| format!("{} has no known value", origin.written())).collect()

@@ -46,7 +46,7 @@ pub struct NotFired {
     /// Its file, line and column.
     pub place: String,
     /// `condition_false`, `waiting` (its condition needs an unset fact), `incomplete` (a value that it would assign needs one),
-    /// `not_yet_effective` or `expired`.
+    /// `not_yet_effective`, `expired`, or `overruled` (a row of a table that matches; another one was chosen).
     pub why: &'static str,
     /// In words: the comparisons that are false with their operands, the facts that are unset.
     pub because: Vec<String>,
@@ -61,10 +61,9 @@ pub(super) fn explain(
     trace: &RulesTrace,
     redaction: &Redaction,
 ) -> (Vec<Fired>, Vec<NotFired>) {
-    let infos: Vec<RuleInfo<'_>> = ruleset.rules().collect();
     let explainer = Explainer { node, ruleset, redaction };
-    let fired = trace.fired.iter().filter_map(|firing| Some(explainer.fired(infos.get(firing.rule)?, firing)));
-    let not_fired = trace.idle.iter().filter_map(|idle| Some(explainer.not_fired(infos.get(idle.rule)?, idle)));
+    let fired = trace.fired.iter().filter_map(|firing| Some(explainer.fired(&ruleset.rule(firing.rule)?, firing)));
+    let not_fired = trace.idle.iter().filter_map(|idle| Some(explainer.not_fired(&ruleset.rule(idle.rule)?, idle)));
     (fired.collect(), not_fired.collect())
 }
 
@@ -114,6 +113,7 @@ impl Explainer<'_> {
             place: info.place.clone(),
             why: match idle.because {
                 Reason::False(_) => "condition_false",
+                Reason::Overruled { .. } => "overruled",
                 Reason::Waits(_) => "waiting",
                 Reason::Lacks(_) => "incomplete",
                 Reason::NotYet => "not_yet_effective",
@@ -122,7 +122,7 @@ impl Explainer<'_> {
             because: self.redaction.sentences(Some(self.node), &idle.because),
             would_set: match idle.because {
                 Reason::Waits(_) | Reason::Lacks(_) => self.targets(idle.rule),
-                Reason::False(_) | Reason::NotYet | Reason::Expired => Vec::new(),
+                Reason::False(_) | Reason::Overruled { .. } | Reason::NotYet | Reason::Expired => Vec::new(),
             },
         }
     }

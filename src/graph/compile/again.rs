@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::{Catalog, Context, RuleFiles, compile};
 use crate::diagnostics::Source;
-use crate::graph::plan::{CompiledFrom, Flow};
+use crate::graph::plan::{CompiledFrom, Flow, Tables};
 
 impl CompiledFrom {
     pub(super) fn of(source: &Arc<Source>, kept: Kept<'_>, context: &Context<'_>) -> Self {
         Self {
             source: Arc::clone(source),
             rules: kept.texts.into_inner(),
+            tables: kept.tables.into_inner(),
             env: context.env.clone(),
             rule_limits: context.rule_limits.clone(),
             file_limits: context.file_limits,
@@ -25,22 +26,23 @@ impl CompiledFrom {
 impl Flow {
     /// The same flow with the types that `catalog` knows; `None` if they do not fit.
     pub fn described(&self, catalog: &dyn Catalog) -> Option<Self> {
-        let CompiledFrom { source, rules, env, rule_limits, file_limits } = &self.compiled_from;
+        let CompiledFrom { source, rules, tables, env, rule_limits, file_limits } = &self.compiled_from;
         let context =
             Context { rule_limits: rule_limits.clone(), file_limits: *file_limits, env, catalog: Some(catalog) };
-        compile(source, &Remembered(rules), &context).ok().map(|(flow, _)| flow)
+        compile(source, &Remembered { rules, tables }, &context).ok().map(|(flow, _)| flow)
     }
 }
 
-/// Reads rule files and keeps their texts.
+/// Reads rule files and tables, and keeps what it read.
 pub(super) struct Kept<'a> {
     files: &'a dyn RuleFiles,
     texts: RefCell<BTreeMap<String, Arc<Source>>>,
+    tables: RefCell<Tables>,
 }
 
 impl<'a> Kept<'a> {
     pub(super) fn over(files: &'a dyn RuleFiles) -> Self {
-        Self { files, texts: RefCell::default() }
+        Self { files, texts: RefCell::default(), tables: RefCell::default() }
     }
 }
 
@@ -50,13 +52,26 @@ impl RuleFiles for Kept<'_> {
         self.texts.borrow_mut().insert(path.to_owned(), Arc::clone(&source));
         Ok(source)
     }
+
+    fn bytes(&self, path: &str) -> std::io::Result<(String, Arc<[u8]>)> {
+        let named = self.files.bytes(path)?;
+        self.tables.borrow_mut().insert(path.to_owned(), named.clone());
+        Ok(named)
+    }
 }
 
-/// The kept texts of rule files.
-struct Remembered<'a>(&'a BTreeMap<String, Arc<Source>>);
+/// The kept texts of rule files and tables.
+struct Remembered<'a> {
+    rules: &'a BTreeMap<String, Arc<Source>>,
+    tables: &'a Tables,
+}
 
 impl RuleFiles for Remembered<'_> {
     fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
-        self.0.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+        self.rules.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
+    }
+
+    fn bytes(&self, path: &str) -> std::io::Result<(String, Arc<[u8]>)> {
+        self.tables.get(path).cloned().ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }

@@ -61,6 +61,15 @@ pub trait RuleFiles {
     /// # Errors
     /// Why it cannot be read.
     fn read(&self, path: &str) -> std::io::Result<Arc<Source>>;
+
+    /// The name in messages and the bytes of the table at `path`, relative to the flow file.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn bytes(&self, path: &str) -> std::io::Result<(String, Arc<[u8]>)> {
+        let source = self.read(path)?;
+        Ok((source.name().to_owned(), Arc::from(source.text().as_bytes())))
+    }
 }
 
 /// What flows are compiled with.
@@ -257,5 +266,10 @@ impl RuleFiles for Beside<'_> {
         let text = std::fs::read_to_string(&full)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(Source::new(full.display().to_string(), text))
+    }
+
+    fn bytes(&self, path: &str) -> std::io::Result<(String, Arc<[u8]>)> {
+        let full = self.0.join(path);
+        Ok((full.display().to_string(), std::fs::read(&full)?.into()))
     }
 }

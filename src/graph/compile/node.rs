@@ -3,7 +3,7 @@
 use super::{Compiler, request};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, Span};
 use crate::graph::spec::{NodeKind, NodeSpec, QUERY_KEYS, REQUEST_KEYS, RULE_KEYS, SQL_KEYS};
-use crate::grl;
+use crate::grl::{self, Table};
 use crate::types::NodeId;
 use crate::yaml::{self, Entry, Marked};
 
@@ -15,6 +15,8 @@ pub(super) struct Draft<'a> {
     pub(super) yaml: &'a Marked,
     /// Its rule files, or its condition.
     pub(super) texts: Vec<Snippet>,
+    /// Its table, if it is one without errors.
+    pub(super) table: Option<Table>,
     /// The nodes it names, by position in the file, each with the place that names it first.
     pub(super) needs: Vec<(usize, Span)>,
     /// The conditions of edges that lead to it: the node they come from, and the text.
@@ -64,7 +66,7 @@ impl Compiler<'_> {
         for index in 0..self.nodes.len() {
             let Some(draft) = self.nodes.get(index) else { continue };
             let mut texts = Vec::new();
-            let mut errors = Vec::new();
+            let mut errors = Diagnostics::new();
             if let Some(condition) = draft.yaml.get("condition") {
                 texts.extend(expression_text(condition, &mut self.found));
             }
@@ -86,9 +88,29 @@ impl Compiler<'_> {
                     }
                 }
             }
+            let table = draft.yaml.get("table").and_then(|table| self.read_table(table, &mut errors));
             self.found.extend(errors);
             if let Some(draft) = self.nodes.get_mut(index) {
-                draft.texts = texts;
+                (draft.texts, draft.table) = (texts, table);
+            }
+        }
+    }
+
+    fn read_table(&self, table: &Marked, errors: &mut Diagnostics) -> Option<Table> {
+        let path = table.as_text()?;
+        match self.files.bytes(path) {
+            Ok((name, bytes)) => match Table::read(&name, &bytes, &self.context.rule_limits) {
+                Ok(table) => Some(table),
+                Err(found) => {
+                    errors.extend(found);
+                    None
+                }
+            },
+            Err(error) => {
+                let message = format!("the table `{path}` cannot be read: {error}");
+                let help = "paths are relative to the file that names them";
+                errors.push(Diagnostic::error("unreadable-file", table.head(), message).help(help));
+                None
             }
         }
     }
@@ -114,6 +136,7 @@ impl Compiler<'_> {
             for text in draft.texts.iter().chain(&request::facts(draft.yaml)) {
                 heads.extend(grl::heads(text));
             }
+            heads.extend(draft.table.iter().flat_map(Table::heads));
             for (name, place) in named {
                 if let Some(needed) = self.find(&name, place.clone()) {
                     self.add_need(index, needed, place);
@@ -187,7 +210,7 @@ fn read<'a>(entry: &'a Entry, found: &mut Diagnostics) -> Option<Draft<'a>> {
     let spec = yaml::deserialize::<NodeSpec>(entry.value(), found)?;
     refuse_foreign_keys(&spec, entry, found);
     let (key_span, yaml) = (entry.key_span().clone(), entry.value());
-    Some(Draft { id: id?, key_span, spec, yaml, texts: Vec::new(), needs: Vec::new(), guards: Vec::new() })
+    Some(Draft { id: id?, key_span, spec, yaml, texts: Vec::new(), table: None, needs: Vec::new(), guards: Vec::new() })
 }
 
 /// Keys that belong to the other kind of node, and keys that exclude each other.
@@ -214,15 +237,25 @@ fn refuse_foreign_keys(spec: &NodeSpec, entry: &Entry, found: &mut Diagnostics) 
                 refuse("wrong-key", "a DBNode has a `database` or a `connection`, not both", "delete one of them");
             }
         }
-        NodeKind::RuleNode => match (spec.rules.is_some(), spec.condition.is_some()) {
-            (true, true) => {
-                refuse("wrong-key", "a RuleNode has `rules` or a `condition`, not both", "delete one of them");
+        NodeKind::RuleNode => {
+            let asks = [spec.rules.is_some(), spec.condition.is_some(), spec.table.is_some()];
+            match asks.iter().filter(|is_there| **is_there).count() {
+                1 => {}
+                0 => refuse(
+                    "missing-key",
+                    "a RuleNode needs `rules`, a `condition` or a `table`",
+                    "write `rules: rules/some.grl`",
+                ),
+                _ => refuse(
+                    "wrong-key",
+                    "a RuleNode has one of `rules`, `condition` and `table`",
+                    "delete the others, or make a node of each",
+                ),
             }
-            (false, false) => {
-                refuse("missing-key", "a RuleNode needs `rules` or a `condition`", "write `rules: rules/some.grl`");
+            if spec.table.is_none() && (spec.hit.is_some() || spec.prefer.is_some()) {
+                refuse("wrong-key", "`hit` and `prefer` belong to a `table`", "delete them");
             }
-            _ => {}
-        },
+        }
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use super::Compiler;
-use super::node::places;
+use super::node::{Draft, places};
 use super::query::owner_place;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::graph::plan::{Guard, Node, Outcome, RuleNode, Work};
 use crate::graph::spec::WaitingSpec;
 use crate::graph::values;
-use crate::grl::{Expression, ExpressionKind, FactRef, LocalFact, Owner, Ruleset, Scope};
+use crate::grl::{Expression, ExpressionKind, FactRef, Hit, LocalFact, Owner, Ruleset, Scope, Table};
 use crate::types::{FieldName, NodeId, Type, check_name};
 use crate::yaml::Marked;
 
@@ -106,6 +106,13 @@ impl Compiler<'_> {
             self.rule_hash.add(text.text());
         }
         let limits = &self.context.rule_limits;
+        if let Some(table) = &draft.table {
+            self.rule_hash.add(table.snippet().text());
+            let hit = hit(draft, table, &mut self.found);
+            let compiled = Ruleset::from_table(id.as_str(), table, &hit, &scope, &locals, limits);
+            let about = draft.key_span.clone();
+            return self.keep(compiled.map(|(ruleset, warnings)| (ruleset, all_about(warnings, &about))));
+        }
         let compiled = match (is_condition, texts.as_slice()) {
             (true, [condition]) => Ruleset::from_condition(id.as_str(), condition, &scope, &locals, limits),
             _ => Ruleset::compile(id.as_str(), &texts, &scope, &locals, limits),
@@ -113,9 +120,7 @@ impl Compiler<'_> {
         if is_condition {
             // The author wrote a node, not a rule.
             let about = draft.key_span.clone();
-            let about =
-                |warnings: Diagnostics| warnings.into_iter().map(|warning| warning.about(about.clone())).collect();
-            return self.keep(compiled.map(|(ruleset, warnings)| (ruleset, about(warnings))));
+            return self.keep(compiled.map(|(ruleset, warnings)| (ruleset, all_about(warnings, &about))));
         }
         self.keep(compiled)
     }
@@ -232,7 +237,10 @@ impl Compiler<'_> {
                 let help = "read it in a rule or an outcome; or delete it, unless the flow shall fail where it does";
                 self.found.push(Diagnostic::warning("unused-node", &node.span, message).help(help));
             } else if let Work::Rules(rules) = &node.work {
-                self.found.extend(rules.ruleset.unused(|name| own.is_some_and(|own| own.overlap(name))));
+                let unused = rules.ruleset.unused(|name| own.is_some_and(|own| own.overlap(name)));
+                // A file of a table has no comments: they stand in the graph.
+                let unused = if rules.ruleset.is_table() { all_about(unused, &node.span) } else { unused };
+                self.found.extend(unused);
             }
         }
         for field in self.head.inputs.fields() {
@@ -244,6 +252,40 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// The hit policy of a table: that of the file, or that of the node.
+fn hit(draft: &Draft<'_>, table: &Table, found: &mut Diagnostics) -> Hit {
+    let policy = draft.spec.hit;
+    if let Some(own) = table.hit() {
+        if policy.is_some() || draft.spec.prefer.is_some() {
+            let key = if policy.is_some() { "hit" } else { "prefer" };
+            let message = "the file of the table has the hit policy";
+            found.push(Diagnostic::error("wrong-key", draft.place(key), message).help("delete `hit` and `prefer`"));
+        }
+        return own.clone();
+    }
+    let policy = policy.unwrap_or_default();
+    let mut prefer = Vec::new();
+    for entry in draft.yaml.get("prefer").map(Marked::entries).unwrap_or_default() {
+        let values = entry.value().items().iter().filter_map(|item| values::literal(item, found)).collect();
+        prefer.push((FieldName::from(entry.key()), values, entry.key_span().clone()));
+    }
+    if policy.needs_preference() == prefer.is_empty() {
+        let (place, message, help) = if prefer.is_empty() {
+            let message = format!("the hit policy {} needs an order of preference", policy.name());
+            (draft.place("hit"), message, "write `prefer: { result: [best, ..., worst] }`")
+        } else {
+            let message = format!("the hit policy {} has no order of preference", policy.name());
+            (draft.place("prefer"), message, "delete `prefer`, or write `hit: priority` or `hit: output_order`")
+        };
+        found.push(Diagnostic::error("wrong-key", place, message).help(help));
+    }
+    Hit { policy, prefer }
+}
+
+fn all_about(warnings: Diagnostics, about: &Span) -> Diagnostics {
+    warnings.into_iter().map(|warning| warning.about(about.clone())).collect()
 }
 
 /// The parts of one owner that are read: dotted paths; the empty path is its whole value.

@@ -108,7 +108,8 @@ fn one(node: &Node, run: Option<&NodeRun>) -> Box {
         Work::Rules(rules) => {
             let count = rules.ruleset.rules().len();
             let fired = run.and_then(|run| run.fired).map(|fired| format!("{fired} of ")).unwrap_or_default();
-            lines.push(format!("{fired}{count} rule{}", if count == 1 { "" } else { "s" }));
+            let what = if rules.ruleset.is_table() { "row" } else { "rule" };
+            lines.push(format!("{fired}{count} {what}{}", if count == 1 { "" } else { "s" }));
             (BoxKind::Rules, None)
         }
     };

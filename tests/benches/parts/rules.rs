@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary::diagnostics::Source;
 use tributary::graph::Work;
-use tributary::grl::{Engine, Limits, Lookup, Owner, Ruleset, Scope};
+use tributary::grl::{Engine, Hit, Limits, Lookup, Owner, Ruleset, Scope, Table};
 use tributary::types::{Clock, Deadline, FieldName, Shape, Type, Value};
 
 use crate::decisions::{shipped, shipped_rows};
@@ -26,6 +26,17 @@ const CONDITIONS: [(&str, Condition); 2] = [
     ("one range fires", |number| format!("row.n >= {number} && row.n < {}", number + 1)),
 ];
 
+/// Writes the row of this number.
+type Row = fn(u64) -> String;
+
+/// Two tables, of which one row matches.
+const TABLES: [(&str, Row); 2] = [
+    ("a row of a table fires", |number| format!("{number};-;-;{number}\n")),
+    ("a row of three columns fires", |number| {
+        format!("[{number}..{});R{};< {};{number}\n", number + 10, number % 10, number + 2)
+    }),
+];
+
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("rules");
     evaluate_shipped(&mut group);
@@ -36,6 +47,19 @@ pub fn measure(criterion: &mut Criterion) {
             evaluate(&mut group, BenchmarkId::new(name, count), &ruleset, &[number(count / 2)], 1);
         }
     }
+    for (name, row) in TABLES {
+        for count in RULES {
+            let ruleset = Arc::new(load_table(&table(count, row)));
+            group.throughput(Throughput::Elements(count));
+            let reads: Vec<Lookup> = ruleset.reads().iter().map(|fact| read(&fact.path[0], count / 2)).collect();
+            evaluate(&mut group, BenchmarkId::new(name, count), &ruleset, &reads, 1);
+        }
+    }
+    let text = table(10_000, TABLES[1].1);
+    group.sample_size(10).throughput(Throughput::Elements(10_000));
+    group.bench_function(BenchmarkId::new("load a table", 10_000), |bench| {
+        bench.iter(|| Engine::new(Arc::new(load_table(&text)), &Limits::default()).expect("an engine"));
+    });
     let text = source(10_000, CONDITIONS[0].1);
     group.sample_size(10).throughput(Throughput::Elements(10_000));
     group.bench_function(BenchmarkId::new("load", 10_000), |bench| {
@@ -87,10 +111,36 @@ fn source(count: u64, condition: Condition) -> Arc<Source> {
 }
 
 fn load(source: &Arc<Source>) -> Ruleset {
+    Ruleset::compile("many", &[source.snippet()], &scope(), &[], &Limits::default())
+        .unwrap_or_else(|found| panic!("{found}"))
+        .0
+}
+
+fn scope() -> Scope {
     let mut scope = Scope::new();
-    let row = Shape::closed([(FieldName::from("n"), Type::Integer)]);
+    let row = [("n", Type::Integer), ("region", Type::Text), ("m", Type::Integer)];
+    let row = Shape::closed(row.map(|(name, ty)| (FieldName::from(name), ty)));
     scope.add("row", Owner::Node(0), Type::Map(row.into()));
-    Ruleset::compile("many", &[source.snippet()], &scope, &[], &Limits::default())
+    scope
+}
+
+fn table(count: u64, row: Row) -> String {
+    (0..count).fold("when n;when region;when m;then hit\n".to_owned(), |text, number| text + &row(number))
+}
+
+/// The value of a column with which the row of this number matches, and no other.
+fn read(column: &str, number_of_row: u64) -> Lookup {
+    match column {
+        "region" => Lookup::Value(Value::text(format!("R{}", number_of_row % 10))),
+        "m" => number(number_of_row + 1),
+        _ => number(number_of_row),
+    }
+}
+
+fn load_table(text: &str) -> Ruleset {
+    let limits = Limits::default();
+    let table = Table::read("many.csv", text.as_bytes(), &limits).unwrap_or_else(|found| panic!("{found}"));
+    Ruleset::from_table("many", &table, &Hit::default(), &scope(), &[], &limits)
         .unwrap_or_else(|found| panic!("{found}"))
         .0
 }

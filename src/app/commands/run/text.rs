@@ -19,6 +19,9 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         line(&mut text, &format!("\nrules of {}", each.node));
         each.fired.iter().flatten().for_each(|rule| fired(rule, &mut text));
         each.not_fired.iter().flatten().for_each(|rule| not_fired(rule, &mut text));
+        if let Some(further) = each.further_rows {
+            line(&mut text, &format!("  - {further} further rows"));
+        }
     }
     line(&mut text, "\noutcomes");
     for outcome in &explanation.outcomes {

@@ -1,0 +1,66 @@
+//! What chooses among the rows of a compiled table.
+
+use super::hit::HitPolicy;
+use super::index::{Index, Rows};
+use crate::grl::program::{Env, Node};
+use crate::grl::rule::CompiledRule;
+use crate::types::FieldName;
+
+/// How the rows of a ruleset that is a table are chosen.
+pub(in crate::grl) struct Decision {
+    pub(super) policy: HitPolicy,
+    pub(super) columns: Vec<Column>,
+    /// The slots of the results, in the order of the columns.
+    pub(super) results: Vec<usize>,
+    /// By row: the columns of the parts of its condition.
+    pub(super) parts: Vec<Box<[usize]>>,
+    /// By row: its place in the order of preference.
+    pub(super) ranks: Vec<usize>,
+}
+
+/// A condition column.
+pub(super) struct Column {
+    pub(super) subject: Node,
+    /// `None` where its constants have no order.
+    pub(super) index: Option<Index>,
+}
+
+impl Decision {
+    /// Whether a result is made from those of several rows.
+    pub(in crate::grl) fn joins(&self) -> bool {
+        self.policy.joins()
+    }
+
+    /// The names of its results, of the node's own facts.
+    pub(in crate::grl) fn result_names(&self, locals: &[FieldName]) -> Vec<FieldName> {
+        self.results.iter().filter_map(|slot| locals.get(*slot).cloned()).collect()
+    }
+
+    /// The rows that are not known not to match.
+    pub(super) fn candidates(&self, rows: usize, env: &Env<'_>) -> Rows {
+        let mut candidates: Option<Rows> = None;
+        for column in &self.columns {
+            // An unknown value, or an error, limits nothing: each row has it.
+            let (Some(index), Ok(Some(value))) = (&column.index, column.subject.value(env)) else { continue };
+            let Some(matching) = index.rows(&value) else { continue };
+            match &mut candidates {
+                Some(candidates) => candidates.keep(&matching),
+                None => candidates = Some(matching),
+            }
+        }
+        candidates.unwrap_or_else(|| Rows::all(rows))
+    }
+
+    pub(super) fn rank(&self, row: usize) -> usize {
+        self.ranks.get(row).copied().unwrap_or(0)
+    }
+}
+
+/// The part of a row's condition in a column.
+pub(super) fn cell<'a>(rule: &'a CompiledRule, parts: &[usize], column: usize) -> Option<&'a Node> {
+    let place = parts.iter().position(|part| *part == column)?;
+    match &rule.when {
+        Node::And(items) => items.get(place).map(|(item, _)| item),
+        _ => None,
+    }
+}

@@ -1,0 +1,53 @@
+//! A table as a grid of cells, whatever file it came from.
+
+use std::ops::Range;
+
+use crate::diagnostics::{Snippet, Span};
+
+/// The cells of a table.
+#[derive(Debug, Clone)]
+pub(super) struct Grid {
+    /// The text of all cells, as they are read: without the quotes of CSV.
+    pub(super) snippet: Snippet,
+    pub(super) header: Vec<Cell>,
+    pub(super) rows: Vec<GridRow>,
+    pub(super) addresses: Addresses,
+}
+
+/// A row that is not empty.
+#[derive(Debug, Clone)]
+pub(super) struct GridRow {
+    /// Its number as a spreadsheet shows it: the first row of the file is 1.
+    pub(super) number: usize,
+    pub(super) cells: Vec<Cell>,
+}
+
+/// A cell: the place of its text in the grid's snippet, without white space around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cell {
+    pub(super) at: Range<usize>,
+}
+
+/// How messages name cells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Addresses {
+    /// `row 3, column "when quantity"`
+    RowAndHeader,
+}
+
+impl Grid {
+    pub(super) fn text(&self, cell: &Cell) -> &str {
+        self.snippet.text().get(cell.at.clone()).unwrap_or("")
+    }
+
+    pub(super) fn span(&self, cell: &Cell) -> Span {
+        self.snippet.span(cell.at.clone())
+    }
+}
+
+/// `at` without the white space around its text.
+pub(super) fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
+    let part = text.get(at.clone()).unwrap_or("");
+    let start = at.start + (part.len() - part.trim_start().len());
+    start..start + part.trim().len()
+}

@@ -1,0 +1,26 @@
+//! Decision tables.
+//!
+//! A file becomes a `grid` of cells whose places are known; `header`, `cell` and `value` make syntax trees of it, and `compile` a
+//! [`Ruleset`](super::Ruleset): a rule for each row, whose condition is the conjunction of its cells, with a [`HitPolicy`] and an
+//! index of the rows by the values of the condition columns. `decide` evaluates it, and `explain` says why rows did not match.
+
+mod axis;
+mod cell;
+mod compile;
+mod csv;
+mod decide;
+mod decision;
+mod explain;
+mod grid;
+mod header;
+mod hit;
+mod index;
+mod place;
+mod read;
+mod reader;
+mod value;
+
+pub use hit::{Hit, HitPolicy};
+pub use read::Table;
+
+pub(super) use decision::Decision;

@@ -1,0 +1,224 @@
+//! Reads the cells of a grid to syntax trees. Names and types are not checked yet.
+
+use std::sync::Arc;
+
+use super::cell::{self, Tested};
+use super::grid::{Grid, GridRow};
+use super::header::{self, Column, Condition, Target};
+use super::hit::Hit;
+use super::reader::Reader;
+use super::{csv, place, value};
+use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Source, Span};
+use crate::grl::ast::{At, Compare, Expr};
+use crate::grl::lexer::refuse_invisible;
+use crate::grl::limits::Limits;
+use crate::types::Value;
+
+/// A decision table as it is written.
+pub struct Table {
+    pub(super) grid: Grid,
+    /// The condition columns.
+    pub(super) conditions: Vec<Condition>,
+    /// The result columns.
+    pub(super) targets: Vec<Target>,
+    pub(super) rows: Vec<Row>,
+    /// The first names of the dotted paths in it, with their places.
+    heads: Vec<(String, At)>,
+    /// The hit policy that the file itself has.
+    pub(super) hit: Option<Hit>,
+}
+
+/// A row.
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) at: At,
+    /// The condition columns that it limits, each with the condition of its cell.
+    pub(super) when: Vec<(usize, Expr)>,
+    /// The value of each result column.
+    pub(super) then: Vec<Expr>,
+}
+
+impl Table {
+    /// Reads the table of the file `name`, whose ending says what it is.
+    ///
+    /// # Errors
+    /// Everything in it that cannot be read.
+    pub fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Self, Diagnostics> {
+        let mut found = Diagnostics::new();
+        if bytes.len() > limits.max_file_bytes {
+            let message = format!("the file has {} bytes; the limit is {}", bytes.len(), limits.max_file_bytes);
+            let error = Diagnostic::error("file-too-long", Place::File(name.to_owned()), message);
+            found.push(error.help("split it, or raise `rules.limits.file_bytes`"));
+            return Err(found);
+        }
+        let Some(grid) = grid(name, bytes, &mut found) else { return Err(found) };
+        let table = Self::of(grid, limits, &mut found);
+        match table {
+            Some(table) if !found.has_errors() => Ok(table),
+            _ => {
+                found.sort();
+                Err(found)
+            }
+        }
+    }
+
+    fn of(grid: Grid, limits: &Limits, found: &mut Diagnostics) -> Option<Self> {
+        let mut errors = Diagnostics::new();
+        let mut reader = Reader { snippet: &grid.snippet, limits, found: &mut errors, heads: Vec::new() };
+        let columns = header::columns(&grid, &mut reader);
+        let rows: Vec<Row> = if reader.found.is_empty() { rows(&grid, &columns, &mut reader) } else { Vec::new() };
+        if grid.rows.is_empty() {
+            let error = Diagnostic::error("bad-table", grid.snippet.span(0..0), "the table has no rows");
+            reader.found.push(error.help("write a row below the header"));
+        }
+        let heads = reader.heads;
+        let failed = errors.has_errors();
+        found.extend(place::named(errors, &grid));
+        if failed {
+            return None;
+        }
+        let (mut conditions, mut targets) = (Vec::new(), Vec::new());
+        for column in columns.into_iter().flatten() {
+            match column {
+                Column::When(condition) => conditions.push(condition),
+                Column::Then(target) => targets.push(target),
+                Column::Names | Column::Note | Column::Empty => {}
+            }
+        }
+        Some(Self { grid, conditions, targets, rows, heads, hit: None })
+    }
+
+    /// Its text: all cells.
+    pub fn snippet(&self) -> &Snippet {
+        &self.grid.snippet
+    }
+
+    /// The first names of the dotted paths in it, which may be nodes, each with its place.
+    pub fn heads(&self) -> Vec<(String, Span)> {
+        self.heads.iter().map(|(name, at)| (name.clone(), self.grid.snippet.span(at.clone()))).collect()
+    }
+
+    /// The hit policy that the file itself has.
+    pub fn hit(&self) -> Option<&Hit> {
+        self.hit.as_ref()
+    }
+}
+
+/// The grid of a file of any kind.
+fn grid(name: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<Grid> {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    match ending.as_str() {
+        "csv" => {
+            let source = text(name, bytes, found)?;
+            let mut hidden = Diagnostics::new();
+            refuse_invisible(&source.snippet(), &mut hidden);
+            if hidden.has_errors() {
+                found.extend(hidden);
+                return None;
+            }
+            csv::grid(&source, found)
+        }
+        _ => {
+            let message = format!("`{name}` is not a table: its name does not end in `.csv`");
+            let error = Diagnostic::error("bad-table", Place::File(name.to_owned()), message);
+            found.push(error.help("save the table as CSV"));
+            None
+        }
+    }
+}
+
+/// The text of a file, which is UTF-8, without a byte order mark.
+fn text(name: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<Arc<Source>> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(Source::new(name, text)),
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+            let message = format!("line {line} is not UTF-8 (byte {} of the file)", error.valid_up_to() + 1);
+            let error = Diagnostic::error("bad-table", Place::File(name.to_owned()), message);
+            found.push(error.help("save the file as UTF-8; Excel calls it \"CSV UTF-8\""));
+            None
+        }
+    }
+}
+
+fn rows(grid: &Grid, columns: &[Option<Column>], reader: &mut Reader<'_>) -> Vec<Row> {
+    let mut rows: Vec<Row> = grid.rows.iter().filter_map(|row| self::row(grid, row, columns, reader)).collect();
+    take_null(&mut rows, columns);
+    rows
+}
+
+fn row(grid: &Grid, row: &GridRow, columns: &[Option<Column>], reader: &mut Reader<'_>) -> Option<Row> {
+    let first = row.cells.first()?;
+    let last = row.cells.last()?;
+    if row.cells.len() != columns.len() {
+        let message = format!("the row has {} cells, and the header {}", row.cells.len(), columns.len());
+        let error = Diagnostic::error("bad-table", grid.snippet.span(first.at.start..last.at.end), message);
+        let help = "write all cells; one that holds the delimiter stands in double quotes";
+        reader.found.push(error.help(help));
+        return None;
+    }
+    let mut name = format!("row {}", row.number);
+    let mut at = first.at.clone();
+    let (mut when, mut then) = (Vec::new(), Vec::new());
+    let mut condition = 0;
+    let mut is_whole = true;
+    for (cell, column) in row.cells.iter().zip(columns.iter().flatten()) {
+        match column {
+            Column::When(tested) => {
+                match cell::condition(reader, tested, cell) {
+                    Some(Tested::Any) => {}
+                    Some(Tested::Condition(expr)) => when.push((condition, expr)),
+                    None => is_whole = false,
+                }
+                condition += 1;
+            }
+            Column::Then(target) => match value::result(reader, target, cell) {
+                Some(given) => then.push(given),
+                None => is_whole = false,
+            },
+            Column::Names if !cell.at.is_empty() => {
+                grid.text(cell).clone_into(&mut name);
+                at = cell.at.clone();
+            }
+            Column::Empty if !cell.at.is_empty() => {
+                let error = Diagnostic::error("bad-table", grid.span(cell), "the column of this cell has no header");
+                reader.found.push(error.help("write its header, or delete the cell"));
+            }
+            Column::Names | Column::Note | Column::Empty => {}
+        }
+    }
+    if at.is_empty() {
+        at = row.cells.iter().find(|cell| !cell.at.is_empty()).map_or(at, |cell| cell.at.clone());
+    }
+    is_whole.then_some(Row { name, at, when, then })
+}
+
+/// In a column where one cell asks for null, null is no error for the others: it just does not match them.
+fn take_null(rows: &mut [Row], columns: &[Option<Column>]) {
+    let conditions = columns.iter().flatten().filter_map(|column| match column {
+        Column::When(condition) => Some(condition),
+        _ => None,
+    });
+    for (number, condition) in conditions.enumerate() {
+        let mut cells: Vec<&mut Expr> = rows
+            .iter_mut()
+            .flat_map(|row| row.when.iter_mut().filter(|(column, _)| *column == number).map(|(_, expr)| expr))
+            .collect();
+        if !cells.iter().any(|cell| cell::asks_for_null(cell)) {
+            continue;
+        }
+        for cell in cells.iter_mut().filter(|cell| cell::orders(cell) && !cell::asks_for_null(cell)) {
+            let at = cell.at();
+            let is_there = Expr::Compare {
+                operator: Compare::NotEqual,
+                left: Box::new(condition.subject.clone()),
+                right: Box::new(Expr::Literal { value: Value::Null, at: at.clone() }),
+                at: at.clone(),
+            };
+            let tested = std::mem::replace(*cell, Expr::Literal { value: Value::Null, at: at.clone() });
+            **cell = Expr::And { items: vec![is_there, tested], at };
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Tables in flows: the keys of the graph, other nodes, explanations and hashes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary::config::Env;
+use tributary::diagnostics::{Diagnostics, Source};
+use tributary::graph::{Context, Flow, RuleFiles, Work, compile};
+
+/// Files by their paths.
+struct Files(BTreeMap<&'static str, String>);
+
+impl RuleFiles for Files {
+    fn read(&self, path: &str) -> std::io::Result<Arc<Source>> {
+        let text = self.0.get(path).ok_or(std::io::ErrorKind::NotFound)?;
+        Ok(Source::new(path, text))
+    }
+}
+
+const RATES: &str = "when region,when quantity,then discount\nEU,>= 10,0.1\nEU,< 10,0\nUS,-,start.rate * 2\n";
+
+/// A flow whose node `rates` has these keys, over a table with this text.
+fn flow(keys: &str, table: &str) -> Result<(Flow, Diagnostics), Diagnostics> {
+    commented("", keys, table)
+}
+
+/// As [`flow`], with a comment above the node.
+fn commented(comment: &str, keys: &str, table: &str) -> Result<(Flow, Diagnostics), Diagnostics> {
+    let graph = format!(
+        r#"
+flow: orders
+input:
+  region: text
+  quantity: integer
+nodes:
+  base:
+    type: RuleNode
+    condition: "0.05"
+  start:
+    type: RuleNode
+    rules: start.grl
+  # comment
+  rates:
+    type: RuleNode
+    {}
+outcomes:
+  - status: done
+    when: rates.discount >= 0
+    body: {{ discount: rates.discount, base: base.result, rate: start.rate }}
+"#,
+        keys.replace('\n', "\n    ")
+    )
+    .replace("# comment", &format!("# {comment}"));
+    let files = Files(BTreeMap::from([
+        ("rates.csv", table.to_owned()),
+        ("start.grl", "rule R no-loop { when input.quantity > 0 then rate = 0.05; }".to_owned()),
+    ]));
+    let env = Env::default();
+    compile(&Source::new("graph.yaml", graph), &files, &Context::new(&env))
+}
+
+fn message(found: &Diagnostics) -> String {
+    found.iter().map(|found| format!("{}: {}", found.code, found.message)).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_table_is_a_node_of_rules() {
+    let (flow, warnings) = flow("table: rates.csv\nhit: first", RATES).unwrap();
+    assert_eq!(message(&warnings), "");
+    let rates = flow.nodes.iter().find(|node| node.id.as_str() == "rates").unwrap();
+    let Work::Rules(rules) = &rates.work else { panic!("a node of rules") };
+    assert!(rules.ruleset.is_table());
+    // The table reads a fact of another node, on which it depends.
+    let start = flow.nodes.iter().position(|node| node.id.as_str() == "start").unwrap();
+    assert_eq!(rates.depends_on, [start]);
+}
+
+#[test]
+fn the_hash_of_the_rules_covers_the_table() {
+    let hash = |table: &str| flow("table: rates.csv", table).unwrap().0.rules_hash;
+    assert_eq!(hash(RATES), hash(RATES));
+    assert_ne!(hash(RATES), hash(&RATES.replace("0.1", "0.2")));
+}
+
+#[test]
+fn keys_that_do_not_fit_are_refused() {
+    for (keys, expected) in [
+        ("table: rates.csv\nrules: start.grl", "wrong-key: a RuleNode has one of `rules`, `condition` and `table`"),
+        ("hit: first", "missing-key: a RuleNode needs `rules`, a `condition` or a `table`"),
+        ("rules: start.grl\nhit: first", "wrong-key: `hit` and `prefer` belong to a `table`"),
+        ("table: other.csv", "unreadable-file: the table `other.csv` cannot be read: entity not found"),
+        ("table: rates.csv\nhit: priority", "wrong-key: the hit policy priority needs an order of preference"),
+        (
+            "table: rates.csv\nprefer: { discount: [0.1] }",
+            "wrong-key: the hit policy unique has no order of preference",
+        ),
+        ("table: rates.csv\nhit: best", "unknown-word: `hit` must be `unique`, `any`, `priority`"),
+        (
+            "table: rates.csv\nhit: priority\nprefer: { discount: [0.1, 0] }",
+            "bad-table: the order of preference of `discount` does not have this result",
+        ),
+        ("table: rates.csv\nhit: priority\nprefer: { rate: [0.1, 0] }", "unknown-fact: the table has no result `rate`"),
+        ("table: rates.csv\nhit: sum\nfacts: { discount: 1 }", "bad-table: `discount` has a value before the table"),
+    ] {
+        let found = flow(keys, RATES).map(|_| ()).expect_err(keys);
+        assert!(message(&found).contains(expected), "{keys}\n{}", message(&found));
+    }
+}
+
+#[test]
+fn a_warning_about_a_table_is_allowed_in_the_graph() {
+    let unread = RATES
+        .replace("then discount", "then spare,then discount")
+        .replace("\nEU,>= 10", "\nEU,>= 10,1")
+        .replace("\nEU,< 10", "\nEU,< 10,2")
+        .replace("US,-", "US,-,3");
+    let (_, warnings) = flow("table: rates.csv", &unread).unwrap();
+    assert_eq!(message(&warnings), "unused-fact: nothing reads the fact `spare`");
+    let (_, warnings) = commented("allow: unused-fact -- for a later flow", "table: rates.csv", &unread).unwrap();
+    assert_eq!(message(&warnings), "");
+}

@@ -1,0 +1,15 @@
+//! Decision tables as their users meet them: files in, results, explanations and complaints out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking, in its helping functions too"
+)]
+
+mod agreement;
+mod decisions;
+mod flows;
+mod reading;
+mod reference;
+mod refused;
