@@ -163,7 +163,11 @@ impl Ruleset {
     /// The facts that have few values, with these.
     pub fn finite(&self, outside: Outside<'_>) -> Vec<(FieldName, Vec<Value>)> {
         let known = finite(&self.rules, self.names(), &self.start, outside);
-        self.local_names.iter().cloned().zip(known).filter_map(|(name, values)| Some((name, values?))).collect()
+        let known = self.local_names.iter().cloned().zip(known).filter_map(|(name, values)| Some((name, values?)));
+        // A result that is made of several rows is none of the values that they give.
+        let joined = self.table.as_ref().filter(|table| table.joins());
+        let joined = joined.map(|table| table.result_names(&self.local_names)).unwrap_or_default();
+        known.filter(|(name, _)| !joined.contains(name)).collect()
     }
 
     /// Warns of comparisons with values that a fact from outside never has, and neither has a fact that rules copy from it.
@@ -202,6 +206,14 @@ impl Ruleset {
             .flat_map(|(index, rule)| rule.assignments().map(move |assignment| (index, rule, assignment)))
             .filter(|(_, _, assignment)| assignment.local == local)
             .collect();
+        if let Some(table) = &self.table {
+            // No other row matches with it, or one with the same results.
+            let gives = |(_, rule, assignment): &&(usize, &CompiledRule, &CompiledAssignment)| {
+                assignment.value.constant() == Some(value) && !self.refutes([(&rule.when, true)])
+            };
+            let (_, rule, assignment) = writers.iter().find(gives).filter(|_| table.chooses_no_row())?;
+            return Some((rule.span(), rule.snippet.span(assignment.at.clone())));
+        }
         let is_last = |(index, rule, assignment): &&(usize, &CompiledRule, &CompiledAssignment)| {
             let overtakes = |(other, by, with): &(usize, &CompiledRule, &CompiledAssignment)| {
                 let differs = with.value.constant() != Some(value);

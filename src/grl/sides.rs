@@ -150,14 +150,20 @@ impl Ruleset {
             let why = linted.why_never(rule, blocked.get(&index)).map(|(_, why)| why);
             let never = || search.refutes(&[(&rule.when, Demand::HOLDS)]);
             let why = why.or_else(|| never().then(|| "its condition is not true wherever its node runs".to_owned()));
-            RuleSides { always_fires: why.is_none() && search.always_fires(index, rule), never_fires: why }
+            // Whether a row of a table is chosen depends on the others.
+            let always_fires = why.is_none() && self.table.is_none() && search.always_fires(index, rule);
+            RuleSides { always_fires, never_fires: why }
         };
         let rules = self.rules.iter().enumerate().map(sides).collect();
         let facts = |flags: &[bool]| {
             let facts = self.local_names.iter().zip(flags).filter(|(_, flag)| **flag);
             facts.map(|(name, _)| name.clone()).collect()
         };
-        Sides { rules, set: facts(&search.set), doubtful: facts(&search.doubtful()) }
+        let mut set: Vec<FieldName> = facts(&search.set);
+        if let Some(table) = self.table.as_ref().filter(|table| table.always_gives()) {
+            set.extend(table.result_names(&self.local_names));
+        }
+        Sides { rules, set, doubtful: facts(&search.doubtful()) }
     }
 
     /// What a slot is called in proofs: a mapped fact that no rule writes is the fact that it is taken from.

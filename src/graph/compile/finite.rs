@@ -26,7 +26,9 @@ impl Compiler<'_> {
         };
         for node in nodes {
             if let Work::Rules(rules) = &node.work {
-                let is_condition = self.draft_of(node).is_some_and(|yaml| yaml.get("condition").is_some());
+                // The author wrote a node, not a rule; or a table, which has no comments.
+                let is_condition =
+                    rules.ruleset.is_table() || self.draft_of(node).is_some_and(|yaml| yaml.get("condition").is_some());
                 let found = rules.ruleset.never_equal(&outside, &makers).into_iter();
                 let about = |warning: Diagnostic| if is_condition { warning.about(node.span.clone()) } else { warning };
                 self.found.extend(found.map(about));
@@ -53,13 +55,13 @@ impl Compiler<'_> {
         };
         let mut seen: Vec<&FactRef> = Vec::new();
         for fact in whens.iter().flat_map(|when| when.reads()) {
-            let Owner::Node(place) = fact.owner else { continue };
+            let Owner::Node(place_of) = fact.owner else { continue };
             if seen.iter().any(|known| known.owner == fact.owner && known.path == fact.path) {
                 continue;
             }
             seen.push(fact);
             let (Some(values), Some(Work::Rules(rules))) =
-                (finite::of(known, fact), nodes.get(place).map(|node| &node.work))
+                (finite::of(known, fact), nodes.get(place_of).map(|node| &node.work))
             else {
                 continue;
             };
@@ -71,7 +73,9 @@ impl Compiler<'_> {
                 let message = format!("no outcome holds where `{}` is {shown}", fact.written);
                 let warning = Diagnostic::warning("unhandled-value", place, message);
                 let help = "add an outcome for it, or a last one for all that is left";
-                self.found.extend([warning.help(help).about(rule)]);
+                let is_table = rules.ruleset.is_table();
+                let about = nodes.get(place_of).filter(|_| is_table).map_or(rule, |node| node.span.clone());
+                self.found.extend([warning.help(help).about(about)]);
             }
         }
     }

@@ -31,6 +31,16 @@ impl Decision {
         self.policy.joins()
     }
 
+    /// Whether each row that matches gives its results as they are.
+    pub(in crate::grl) fn chooses_no_row(&self) -> bool {
+        matches!(self.policy, HitPolicy::Unique | HitPolicy::Any)
+    }
+
+    /// Whether its results are always set.
+    pub(in crate::grl) fn always_gives(&self) -> bool {
+        self.policy.is_list() || self.policy == HitPolicy::Count
+    }
+
     /// The names of its results, of the node's own facts.
     pub(in crate::grl) fn result_names(&self, locals: &[FieldName]) -> Vec<FieldName> {
         self.results.iter().filter_map(|slot| locals.get(*slot).cloned()).collect()
