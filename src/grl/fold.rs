@@ -25,8 +25,8 @@ impl Node {
     pub(super) fn folded(self) -> Result<Self, Fault> {
         if self.is_foldable() {
             return match self.under_any_clock()? {
-                Some(value) => Ok(Self::Constant(value)),
-                None => Ok(self),
+                Some(value) if !self.is_local() => Ok(Self::Constant(value)),
+                _ => Ok(self),
             };
         }
         if let Self::Call { function, arguments, at } = &self
@@ -48,6 +48,11 @@ impl Node {
             Self::Compare { left, right, .. } => constant(left) && constant(right),
             Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } | Self::And(_) | Self::Or(_) => false,
         }
+    }
+
+    /// Whether its value depends on the time zone: two zones do not tell, since few hours are skipped or repeated in any.
+    fn is_local(&self) -> bool {
+        matches!(self, Self::Call { function, .. } if function.local)
     }
 
     /// Its value, if that is the same at any time and in any time zone.
@@ -73,12 +78,16 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
     if first.constant().is_some() || others.is_empty() || !all_constant {
         return None;
     }
-    // A call that fails for both ends of the calendar fails for every date between them.
+    // A call that fails for both ends of the calendar and for a day between them fails for every day.
+    let dates = || [Date::MIN, Date::constant(2000, 1, 1), Date::MAX].map(Value::Date);
+    let moments = || [Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX].map(Value::Timestamp);
     let probes = match function.argument(0) {
         Takes::Number => vec![Value::Integer(0), Value::Integer(1)],
         Takes::Text => vec![Value::text("")],
         Takes::List => vec![Value::list([])],
-        Takes::Date => vec![Value::Date(Date::MIN), Value::Date(Date::MAX)],
+        Takes::Date => dates().into(),
+        Takes::Timestamp => moments().into(),
+        Takes::DateOrTimestamp => [dates(), moments()].concat(),
         _ => return None,
     };
     let clock = Clock::fixed(Timestamp::UNIX_EPOCH, TimeZone::UTC);

@@ -1,7 +1,10 @@
 //! Functions beyond their examples in the reference: ends of ranges, values of unknown types, refusals.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
 use tributary::grl::{Expression, ExpressionKind, FactRef, Facts, Limits, Lookup, Owner};
-use tributary::types::{Shape, Type, Value};
+use tributary::types::{Clock, Shape, Type, Value};
 
 use crate::purchasing::{clock, file, scope};
 
@@ -21,13 +24,17 @@ const DOCUMENT: &str = r#"{"none": null, "empty": [], "nulls": [1, null, 1.0, nu
 
 /// The value of an expression, as it is written; or why it is refused or has none.
 fn value(expression: &str) -> Result<String, String> {
+    value_at(expression, &clock())
+}
+
+fn value_at(expression: &str, clock: &Clock) -> Result<String, String> {
     let mut scope = scope();
     scope.add_qualified("d", Owner::Node(9), Type::Map(Shape::unknown().into()));
     let (compiled, _) =
         Expression::compile(&file("test.grl", expression), &scope, ExpressionKind::Value, &Limits::default())
             .map_err(|found| found.to_string())?;
     let document = Value::from_json(&serde_json::from_str(DOCUMENT).unwrap()).unwrap();
-    let value = compiled.evaluate(&Document(document), &clock()).map_err(|error| error.to_string())?;
+    let value = compiled.evaluate(&Document(document), clock).map_err(|error| error.to_string())?;
     Ok(value.map_or_else(|| "unknown".to_owned(), |value| value.to_string()))
 }
 
@@ -335,4 +342,153 @@ fn sorting_is_stable_and_refuses_what_has_no_order() {
         ("sort(d.rows)", "not map and map"),
         ("sort(d.nulls)", "element 2 of the list"),
     ]);
+}
+
+#[test]
+fn dates_and_timestamps_are_those_of_a_zone() {
+    all_are(&[
+        ("timestamp(date('2026-03-29'), '02:30', 'Europe/Berlin')", "2026-03-29T01:30:00Z"),
+        ("timestamp(date('2026-10-25'), '02:30:15', 'Europe/Berlin')", "2026-10-25T00:30:15Z"),
+        // The clocks of Beirut skip the first hour of this day.
+        ("timestamp(date('2026-03-29'), 'Asia/Beirut')", "2026-03-28T22:00:00Z"),
+        ("timestamp(date('2026-07-01'), d.zone)", "2026-06-30T22:00:00Z"),
+        ("date(timestamp('2026-07-01T22:00:00Z'), d.zone)", "2026-07-02"),
+        ("date(timestamp('2026-07-01T10:00:00Z'), 'Pacific/Kiritimati')", "2026-07-02"),
+        ("date(2024, 2, 29)", "2024-02-29"),
+        ("add_duration(date('2026-01-31'), 'P1M1D')", "2026-03-01"),
+        ("add_duration(date('2026-03-01'), '-P1W')", "2026-02-22"),
+        ("add_duration(now(), 'P1DT1H30M')", "2026-11-24T11:30:00Z"),
+        ("hours_between(now(), add_minutes(now(), -61))", "-1"),
+        ("minutes_between(now(), add_seconds(now(), 59))", "0"),
+        ("seconds_between(now(), add_hours(now(), 1))", "3600"),
+        ("week_of_year(date('2026-12-31')) == 53 && week_of_year(date('2024-12-30')) == 1", "true"),
+        ("day_of_year(date('2024-12-31'))", "366"),
+        ("last_day_of_month(date('2024-02-01'))", "2024-02-29"),
+    ]);
+    all_refused(&[
+        ("timestamp(since, 'Berlin')", "`timestamp` takes a time zone such as \"Europe/Berlin\"; this is \"Berlin\""),
+        ("date(now(), '+02:00')", "a time zone such as"),
+        ("timestamp(since, '24:00', 'UTC')", "a time such as \"14:30\""),
+        ("timestamp(since, '2:30', 'UTC')", "a time such as"),
+        ("timestamp(since, '12:30:60', 'UTC')", "a time such as"),
+        ("add_duration(since, 'PT1H')", "to a timestamp also \"PT4H30M\"; this is \"PT1H\""),
+        ("add_duration(since, '1 month')", "an ISO 8601 duration"),
+        ("add_duration(now(), 'P')", "an ISO 8601 duration"),
+        ("add_duration(supplier_name, 'P1D')", "a date or a timestamp"),
+        ("add_years(since, 20000)", "out of range"),
+        ("add_hours(since, 1)", "`add_hours` takes a timestamp; this is date"),
+        ("hours_between(now(), since)", "takes a timestamp; this is date"),
+        ("date(2026, 2, 30)", "date takes a day of the calendar, not year 2026, month 2, day 30"),
+        ("date(2026, 1)", "takes a timestamp; this is integer"),
+        ("date(1, 2, 3, 4)", "is given 4 arguments"),
+    ]);
+    all_fail(&[
+        (
+            "timestamp(date('2026-07-01'), d.word)",
+            "timestamp takes a time zone such as \"Europe/Berlin\", not \"word\"",
+        ),
+        ("timestamp(date('2026-07-01'), d.word, 'UTC')", "timestamp takes a time such as"),
+        ("add_duration(now(), d.word)", "add_duration takes an ISO 8601 duration"),
+        ("add_duration(today(), 'PT1H')", "add_duration"),
+        ("hour(d.word)", "hour takes a timestamp, not text"),
+    ]);
+}
+
+/// What depends on the zone of the service is computed in it, although its arguments are constant.
+#[test]
+fn what_depends_on_the_service_s_zone_is_not_computed_before() {
+    let clock = Clock::fixed(clock().now(), TimeZone::get("Europe/Berlin").unwrap());
+    for (expression, expected) in [
+        ("hour(timestamp('2026-07-01T22:10:00Z'))", "0"),
+        ("minute(timestamp('2026-07-01T22:10:00Z'))", "10"),
+        ("text(timestamp('2026-07-01T22:10:00Z'), '%d.%m. %H:%M')", "02.07. 00:10"),
+        // A day of 23 hours, and one of 24.
+        ("add_duration(timestamp('2026-03-28T11:00:00Z'), 'P1D')", "2026-03-29T10:00:00Z"),
+        ("add_duration(timestamp('2026-03-28T11:00:00Z'), 'PT24H')", "2026-03-29T11:00:00Z"),
+        ("date(timestamp('2026-07-01T22:10:00Z'))", "2026-07-02"),
+    ] {
+        assert_eq!(value_at(expression, &clock).as_deref(), Ok(expected), "{expression}");
+    }
+}
+
+/// Dates of all the calendar, its ends and the ends of months among them.
+fn dates() -> impl Strategy<Value = Date> {
+    let any = (-9999_i16..=9999, 1_i8..=12, 1_i8..=31).prop_map(|(year, month, day)| {
+        let first = Date::new(year, month, 1).unwrap();
+        first.with().day(day.min(first.days_in_month())).build().unwrap()
+    });
+    let leap = Date::constant(2024, 2, 29);
+    prop_oneof![6 => any, 1 => Just(Date::MIN), 1 => Just(Date::MAX), 1 => Just(leap)]
+}
+
+fn written(date: Date) -> String {
+    format!("date({}, {}, {})", date.year(), date.month(), date.day())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn months_between_are_the_most_that_can_be_added(a in dates(), b in dates()) {
+        let (from, to) = (written(a.min(b)), written(a.max(b)));
+        let months: i64 = value(&format!("months_between({from}, {to})")).unwrap().parse().unwrap();
+        let reaches = |months: i64| value(&format!("add_months({from}, {months}) <= {to}")).is_ok_and(|holds| holds == "true");
+        prop_assert!(reaches(months), "{} {}", from, to);
+        prop_assert!(!reaches(months + 1), "{} {}", from, to);
+        for (expression, expected) in [
+            (format!("months_between({to}, {from})"), -months),
+            (format!("years_between({from}, {to})"), months / 12),
+            (format!("years_between({to}, {from})"), -(months / 12)),
+        ] {
+            prop_assert_eq!(value(&expression), Ok(expected.to_string()), "{}", expression);
+        }
+        let years = months / 12;
+        let reaches = |years: i64| value(&format!("add_years({from}, {years}) <= {to}")).is_ok_and(|holds| holds == "true");
+        prop_assert!(reaches(years), "{} {}", from, to);
+        prop_assert!(!reaches(years + 1), "{} {}", from, to);
+    }
+
+    /// They have a value or an error, and do not panic.
+    #[test]
+    fn functions_of_dates_have_a_value_or_an_error_everywhere(
+        a in dates(),
+        b in dates(),
+        count in prop_oneof![-40_i64..40, Just(i64::MAX), Just(-i64::MAX), -200_000_i64..200_000],
+        zone in prop_oneof![Just("Pacific/Kiritimati"), Just("Etc/GMT+12"), Just("America/New_York"), Just("UTC")],
+        end in prop_oneof![Just("9999-12-30T22:00:00Z"), Just("-009999-01-02T01:59:59Z"), Just("1969-12-31T23:59:59.999Z")],
+    ) {
+        let (a, b, end) = (written(a), written(b), format!("timestamp(\"{end}\")"));
+        for number in ["week_of_year", "day_of_year", "weekday", "year", "month", "day", "last_day_of_month"] {
+            prop_assert!(value(&format!("{number}({a})")).is_ok(), "{}({})", number, a);
+        }
+        for call in [
+            format!("add_days({a}, {count})"),
+            format!("add_months({a}, {count})"),
+            format!("add_years({a}, {count})"),
+            format!("add_duration({a}, \"P{}Y{}M{}D\")", count % 20_000, count % 300, count % 400),
+            format!("timestamp({a}, \"{zone}\")"),
+            format!("timestamp({a}, \"23:59:59\", \"{zone}\")"),
+            format!("date({end}, \"{zone}\")"),
+            format!("add_duration({end}, \"P1Y{}MT{}H\")", count.unsigned_abs() % 300, count.unsigned_abs() % 100_000),
+            format!("add_hours({end}, {count})"),
+            format!("add_minutes({end}, {count})"),
+            format!("add_seconds({end}, {count})"),
+            format!("text({a}, \"%Y %G-%V %j %A\")"),
+            format!("text({end}, \"%c %Q\")"),
+        ] {
+            if let Err(error) = value(&call) {
+                let known = ["out of range", "ISO 8601", "unexpected-word"].iter().any(|known| error.contains(known));
+                prop_assert!(known, "{}: {}", call, error);
+            }
+        }
+        for call in [
+            format!("days_between({a}, {b})"),
+            format!("hours_between({end}, now())"),
+            format!("seconds_between(now(), {end})"),
+            format!("hour({end}) + minute({end})"),
+            format!("date({end})"),
+        ] {
+            prop_assert!(value(&call).is_ok(), "{}: {:?}", call, value(&call));
+        }
+    }
 }

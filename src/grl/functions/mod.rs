@@ -4,6 +4,7 @@
 mod dates;
 mod format;
 mod lists;
+mod moments;
 mod numbers;
 mod takes;
 mod texts;
@@ -31,6 +32,8 @@ pub(super) struct Function {
     pub(super) takes_null: bool,
     /// Whether a comparison of a list with a value inside it compares each element.
     pub(super) each: bool,
+    /// Whether its value depends on the zone of the clock.
+    pub(super) local: bool,
     pub(super) gives: Gives,
     pub(super) run: Run,
 }
@@ -41,7 +44,7 @@ pub(super) type Run = fn(&'static str, &[Value], &Clock) -> Result<Value, Error>
 impl Function {
     const fn new(name: &'static str, signature: &'static str, takes: &'static [Takes], gives: Gives, run: Run) -> Self {
         let arity = takes.len()..=takes.len();
-        Self { name, signature, takes, arity, takes_null: false, each: false, gives, run }
+        Self { name, signature, takes, arity, takes_null: false, each: false, local: false, gives, run }
     }
 
     /// The arguments after the first `least` may be left out.
@@ -62,6 +65,10 @@ impl Function {
         Self { each: true, ..self }
     }
 
+    const fn in_the_zone_of_the_clock(self) -> Self {
+        Self { local: true, ..self }
+    }
+
     /// What the argument at `index` must be.
     pub(super) fn argument(&self, index: usize) -> Takes {
         self.takes.get(index).or(self.takes.last()).copied().unwrap_or(Takes::Anything)
@@ -73,8 +80,8 @@ impl Function {
     }
 }
 
-static BY_TOPIC: [&[Function]; 5] =
-    [numbers::FUNCTIONS, lists::FUNCTIONS, values::FUNCTIONS, texts::FUNCTIONS, dates::FUNCTIONS];
+static BY_TOPIC: [&[Function]; 6] =
+    [numbers::FUNCTIONS, lists::FUNCTIONS, values::FUNCTIONS, texts::FUNCTIONS, dates::FUNCTIONS, moments::FUNCTIONS];
 
 /// All functions.
 pub(super) fn functions() -> impl Iterator<Item = &'static Function> {

@@ -18,6 +18,8 @@ pub(in crate::grl) enum Takes {
     /// A constant pattern of texts.
     Pattern,
     Date,
+    Timestamp,
+    DateOrTimestamp,
     TextOrMoment,
     TextOrList,
     List,
@@ -72,6 +74,8 @@ impl Takes {
                 _ => (false, "a pattern, written as a text"),
             },
             Self::Date => (any || *ty == Type::Date, "a date"),
+            Self::Timestamp => (any || *ty == Type::Timestamp, "a timestamp"),
+            Self::DateOrTimestamp => (any || matches!(ty, Type::Date | Type::Timestamp), "a date or a timestamp"),
             Self::TextOrMoment => {
                 (any || matches!(ty, Type::Text | Type::Timestamp | Type::Date), "a text or a timestamp")
             }

@@ -29,7 +29,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     }),
     Function::new("concat", "concat(a, b, ...)", &[Takes::Single], Gives::Text, concat).and_more(),
     Function::new("text", "text(value, pattern)", &[Takes::Single, Takes::Form(&FORMAT)], Gives::Text, as_text)
-        .at_least(1),
+        .at_least(1)
+        .in_the_zone_of_the_clock(),
     Function::new("number", "number(text)", &[Takes::Text], Gives::Decimal, as_number),
     Function::new(
         "substring",
