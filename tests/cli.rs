@@ -224,10 +224,47 @@ async fn check_db_watches_and_ends_when_a_database_drifts() {
 }
 
 #[test]
+fn rules_are_printed_for_review_in_three_formats() {
+    let here = repository();
+    let (code, text, errors) = run(here, &[], &["rules"]);
+    assert_eq!((code, errors.as_str()), (0, ""));
+    for told in ["flow purchasing", "1. Required quantity", "salience 100, no-loop", "rules/purchasing.grl:6:6"] {
+        assert!(text.contains(told), "{told} is missing:\n{text}");
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("rules.md").display().to_string();
+    let (code, text, _) = run(here, &[], &["rules", "--flow", "purchasing", "--format", "markdown", "-o", &file]);
+    assert_eq!((code, text.as_str()), (0, ""));
+    assert!(std::fs::read_to_string(&file).expect("written").starts_with("# Flow `purchasing`"));
+    let document = json(&run(here, &[], &["rules", "--format", "json"]).1);
+    assert_eq!((&document["flows"][0]["flow"], &document["errors"]), (&"purchasing".into(), &0.into()));
+    let (code, _, errors) = run(here, &[], &["rules", "--flow", "selling"]);
+    assert!(code == 1 && errors.contains("purchasing"), "{errors}");
+    let broken = directory.path().join("broken.yaml").display().to_string();
+    std::fs::write(&broken, "flow: f\n").expect("written");
+    let (code, stdout, _) = run(here, &[], &["rules", "--graph", &broken, "--format", "json"]);
+    assert!(code == 1 && json(&stdout)["errors"] != 0, "{stdout}");
+}
+
+#[test]
 fn completions_and_the_manual_name_every_command() {
     let here = repository();
-    let commands =
-        ["serve", "demo", "check", "doctor", "run", "replay", "test", "graph", "token", "schema", "completions", "man"];
+    let commands = [
+        "serve",
+        "demo",
+        "check",
+        "doctor",
+        "run",
+        "replay",
+        "test",
+        "eval",
+        "rules",
+        "graph",
+        "token",
+        "schema",
+        "completions",
+        "man",
+    ];
     let (code, manual, _) = run(here, &[], &["man"]);
     assert_eq!(code, 0);
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -30,6 +30,8 @@ fn a_command_whose_output_is_cut_off_does_not_succeed() {
         &["test", "a.test.yaml"],
         &["replay", "records.ndjson"],
         &["graph"],
+        &["rules"],
+        &["eval", "1 + 1"],
         &["graph", "--format", "json"],
         &["openapi"],
         &["schema", "graph"],

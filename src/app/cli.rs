@@ -53,6 +53,8 @@ pub enum Command {
     Test(Test),
     /// Evaluate an expression of the rule language.
     Eval(Eval),
+    /// Print the rules of the flows, for people who review them.
+    Rules(Rules),
     /// Draw a flow, or one decision of it.
     Graph(Graph),
     /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
@@ -91,6 +93,7 @@ impl Command {
             Self::Replay(arguments) => arguments.format,
             Self::Test(arguments) => arguments.format,
             Self::Eval(arguments) => arguments.format(),
+            Self::Rules(arguments) => arguments.format.of_errors(),
             Self::Records(Records { command: RecordsCommand::Verify(arguments) }) => arguments.format,
             _ => Format::Text,
         }
@@ -305,6 +308,41 @@ impl Eval {
     }
 }
 
+/// `tributary rules`.
+#[derive(Debug, Args)]
+pub struct Rules {
+    /// The files of the flows.
+    #[command(flatten)]
+    pub files: Files,
+    /// Only this flow [default: all].
+    #[arg(long, value_name = "NAME")]
+    pub flow: Option<String>,
+    /// How to print them.
+    #[arg(long, value_enum, default_value_t = RulesFormat::Text)]
+    pub format: RulesFormat,
+    /// Where to write them [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// How rules are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RulesFormat {
+    /// For people.
+    Text,
+    /// For documents.
+    Markdown,
+    /// For machines: one JSON document, whose schema `tributary schema rules` prints.
+    Json,
+}
+
+impl RulesFormat {
+    /// How errors are printed.
+    pub fn of_errors(self) -> Format {
+        if self == Self::Json { Format::Json } else { Format::Text }
+    }
+}
+
 /// `tributary graph`.
 #[derive(Debug, Args)]
 pub struct Graph {
@@ -350,6 +388,8 @@ pub enum SchemaOf {
     Service,
     /// Flow tests, `*.test.yaml`.
     Tests,
+    /// The rules of flows, as `tributary rules --format json` prints them.
+    Rules,
     /// The contract by which a service answers for a domain, as an OpenAPI document.
     Contract,
     /// The table of `records: { to: table }`, as SQL.

@@ -8,6 +8,7 @@
 mod compile;
 mod finite;
 mod input;
+pub mod listing;
 mod load;
 pub mod picture;
 mod plan;

@@ -32,6 +32,14 @@ pub(super) enum Statement {
     Log { values: Vec<Expr>, at: At },
 }
 
+impl Statement {
+    pub(super) fn at(&self) -> At {
+        match self {
+            Self::Assign { at, .. } | Self::Log { at, .. } => at.clone(),
+        }
+    }
+}
+
 /// How a statement assigns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Assign {

@@ -338,6 +338,7 @@ impl<'a> Compiler<'a> {
             when,
             when_at: rule.when.at(),
             then,
+            statements: rule.then.iter().map(Statement::at).collect(),
         }
     }
 

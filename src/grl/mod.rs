@@ -37,6 +37,7 @@ mod run;
 mod scope;
 mod sides;
 mod table;
+mod text;
 mod token;
 mod trace;
 mod unknown;
@@ -53,7 +54,8 @@ pub use read::{Term, heads, term};
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use sides::{RuleSides, Sides, Surely};
-pub use table::{Hit, HitPolicy, Table};
+pub use table::{Hit, HitPolicy, Table, TableText};
+pub use text::RuleText;
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Reason, RulesTrace, Write};
 pub use unknown::{Doubt, Unknowns};
 

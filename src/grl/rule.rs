@@ -1,5 +1,7 @@
 //! One compiled rule: its condition and its statements over slots.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -30,6 +32,8 @@ pub(super) struct CompiledRule {
     pub(super) when: Node,
     pub(super) when_at: At,
     pub(super) then: Vec<Action>,
+    /// The places of its statements.
+    pub(super) statements: Vec<At>,
 }
 
 /// One compiled statement.
@@ -79,6 +83,15 @@ pub(super) enum Moment {
     /// The start of this day in the clock's time zone.
     Day(Date),
     At(Timestamp),
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Day(day) => day.fmt(f),
+            Self::At(moment) => moment.fmt(f),
+        }
+    }
 }
 
 impl Moment {

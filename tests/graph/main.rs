@@ -10,6 +10,7 @@
 
 mod accepted;
 mod certain;
+mod listings;
 #[path = "../support/mutants.rs"]
 mod mutants;
 mod mutations;

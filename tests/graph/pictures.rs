@@ -17,14 +17,18 @@ fn shipped() -> Flow {
     read(root, "graph.yaml", &text).unwrap_or_else(|found| panic!("{found}")).0
 }
 
-/// Compares with the file of this name, which `INSTA_UPDATE=always` writes.
 fn assert_file(name: &str, text: &str) {
-    let path = here().join("pictures").join(name);
+    assert_file_of("pictures", name, text);
+}
+
+/// Compares with the file of this name, which `INSTA_UPDATE=always` writes.
+pub fn assert_file_of(directory: &str, name: &str, text: &str) {
+    let path = here().join(directory).join(name);
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
         std::fs::write(&path, text).expect("it works");
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(known == text, "{} is not what is drawn now; INSTA_UPDATE=always writes it", path.display());
+    assert!(known == text, "{} is not what is written now; INSTA_UPDATE=always writes it", path.display());
 }
 
 #[test]

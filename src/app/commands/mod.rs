@@ -9,6 +9,7 @@ mod openapi;
 mod paper;
 mod records;
 mod replay;
+mod rules;
 mod run;
 mod schema;
 mod serve;
@@ -99,6 +100,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Records(arguments) => records::execute(&arguments.command),
         Command::Test(arguments) => test::execute(&arguments),
         Command::Eval(arguments) => eval::execute(&arguments),
+        Command::Rules(arguments) => rules::execute(&arguments),
         Command::Graph(arguments) => graph::execute(&arguments),
         Command::Openapi(arguments) => openapi::execute(&arguments),
         Command::Schema(arguments) => schema::execute(&arguments),

@@ -13,6 +13,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
         SchemaOf::Graph => graph::schema(),
         SchemaOf::Service => config::schema(),
         SchemaOf::Tests => flowtests::schema(),
+        SchemaOf::Rules => graph::listing::Listing::schema(),
         SchemaOf::Contract => {
             let (flows, domains) = (Vec::new(), Vec::new());
             let parts = Contract { flows, domains, with_admin: true, with_metrics: true, with_tokens: true };

@@ -90,7 +90,9 @@ fn compile(
             unread.span = snippet.span(target.path.at.clone());
         }
     }
-    ruleset.table = Some(Decision { policy: hit.policy, columns, results, parts, ranks });
+    let prefer = hit.prefer.iter().map(|(name, values, _)| (name.clone(), values.clone())).collect();
+    let grid = table.grid.clone();
+    ruleset.table = Some(Decision { policy: hit.policy, columns, results, parts, ranks, grid, prefer });
     Some(ruleset)
 }
 

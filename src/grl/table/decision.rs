@@ -1,10 +1,11 @@
 //! What chooses among the rows of a compiled table.
 
+use super::grid::{Cell, Grid};
 use super::hit::HitPolicy;
 use super::index::{Index, Rows};
 use crate::grl::program::{Env, Node};
 use crate::grl::rule::CompiledRule;
-use crate::types::FieldName;
+use crate::types::{FieldName, Value};
 
 /// How the rows of a ruleset that is a table are chosen.
 pub(in crate::grl) struct Decision {
@@ -16,6 +17,10 @@ pub(in crate::grl) struct Decision {
     pub(super) parts: Vec<Box<[usize]>>,
     /// By row: its place in the order of preference.
     pub(super) ranks: Vec<usize>,
+    /// The cells, as they are written.
+    pub(super) grid: Grid,
+    /// The values of result columns in the order of preference.
+    pub(super) prefer: Vec<(FieldName, Vec<Value>)>,
 }
 
 /// A condition column.
@@ -25,7 +30,34 @@ pub(super) struct Column {
     pub(super) index: Option<Index>,
 }
 
+/// A table as it is written.
+#[derive(Debug, Clone)]
+pub struct TableText {
+    /// Which of the rows that match give their results.
+    pub hit: HitPolicy,
+    /// The values of result columns in the order of preference, where the policy has one.
+    pub prefer: Vec<(FieldName, Vec<Value>)>,
+    /// The headers of its columns.
+    pub columns: Vec<String>,
+    /// By row, in the order of [`crate::grl::Ruleset::rules`]: its cells, one for each column.
+    pub rows: Vec<Vec<String>>,
+}
+
 impl Decision {
+    pub(in crate::grl) fn text(&self) -> TableText {
+        let cells = |cells: &[Cell]| -> Vec<String> {
+            (0..self.grid.header.len())
+                .map(|place| cells.get(place).map_or("", |cell| self.grid.text(cell)).to_owned())
+                .collect()
+        };
+        TableText {
+            hit: self.policy,
+            prefer: self.prefer.clone(),
+            columns: cells(&self.grid.header),
+            rows: self.grid.rows.iter().map(|row| cells(&row.cells)).collect(),
+        }
+    }
+
     /// Whether a result is made from those of several rows.
     pub(in crate::grl) fn joins(&self) -> bool {
         self.policy.joins()

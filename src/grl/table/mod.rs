@@ -20,6 +20,7 @@ mod read;
 mod reader;
 mod value;
 
+pub use decision::TableText;
 pub use hit::{Hit, HitPolicy};
 pub use read::Table;
 
