@@ -10,7 +10,7 @@ use super::input::InputSchema;
 use super::query::Query;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Source, Span};
-use crate::grl::{Expression, FactRef, Limits, Ruleset};
+use crate::grl::{Definitions, Expression, FactRef, Limits, Ruleset};
 use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
 use crate::yaml;
 
@@ -27,6 +27,8 @@ pub struct Flow {
     pub description: Option<String>,
     /// Its inputs.
     pub inputs: InputSchema,
+    /// The constants and functions that its rules and expressions know.
+    pub definitions: Arc<Definitions>,
     /// Its nodes; each node comes after those that it depends on.
     pub nodes: Vec<Node>,
     /// The ways in which it can end, in the order in which they are tried.

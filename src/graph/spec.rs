@@ -72,6 +72,12 @@ pub(super) struct FlowSpec {
     /// The inputs of a request: names and types.
     #[schemars(extend("propertyNames" = { "pattern": NAME }))]
     pub(super) input: Option<Apart<BTreeMap<String, InputSpec>>>,
+    /// Values that all rules and expressions of the flow know by name.
+    #[schemars(extend("propertyNames" = { "pattern": NAME }))]
+    pub(super) constants: Option<Apart<BTreeMap<String, DefinedSpec>>>,
+    /// Functions that all rules and expressions of the flow know: name and parameters, such as `net(gross, rate)`, and an
+    /// expression of these.
+    pub(super) functions: Option<Apart<BTreeMap<String, DefinedSpec>>>,
     /// What is asked and computed, by name. A node starts when what it needs is there.
     #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": NAME, "not": { "const": "input" } }))]
     pub(super) nodes: BTreeMap<String, Apart<NodeSpec>>,
@@ -80,6 +86,29 @@ pub(super) struct FlowSpec {
     /// How it can end: the first outcome whose `when` is true is the answer.
     #[schemars(length(min = 1))]
     pub(super) outcomes: Vec<Apart<OutcomeSpec>>,
+}
+
+/// A value or an expression, with or without a description.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "read from the tree, with its places")]
+pub(super) enum DefinedSpec {
+    Described(DefinitionSpec),
+    Text(String),
+    Number(f64),
+    Truth(bool),
+    List(Vec<Json>),
+}
+
+/// A value or an expression, and its description.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "the value is read from the tree, with its place")]
+pub(super) struct DefinitionSpec {
+    /// The value of a constant, the expression of a function.
+    pub(super) value: Any,
+    /// What it is for, for people.
+    pub(super) description: Option<String>,
 }
 
 /// The kind of a node.

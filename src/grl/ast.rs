@@ -15,6 +15,8 @@ pub(super) struct Rule {
     pub(super) description: Option<String>,
     pub(super) salience: i32,
     pub(super) no_loop: bool,
+    /// Whether it stands for `let fact = expression;`.
+    pub(super) is_let: bool,
     /// The first moment at which it can fire: the text and its place.
     pub(super) effective: Option<(String, At)>,
     /// The moment from which it no longer fires.
@@ -46,21 +48,23 @@ pub(super) enum Assign {
     Set,
     Add,
     Subtract,
+    /// `+=` of a fact that is a list or a text, or may be one: the order counts.
+    Append,
 }
 
 impl Assign {
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::Set => "=",
-            Self::Add => "+=",
+            Self::Add | Self::Append => "+=",
             Self::Subtract => "-=",
         }
     }
 
-    /// The verb for messages; `None` if it takes any type.
+    /// The verb for messages; `None` if it takes other types than numbers.
     pub(super) fn verb(self) -> Option<&'static str> {
         match self {
-            Self::Set => None,
+            Self::Set | Self::Append => None,
             Self::Add => Some("adds"),
             Self::Subtract => Some("subtracts"),
         }
@@ -92,7 +96,7 @@ pub(super) enum Expr {
         items: Vec<Expr>,
         at: At,
     },
-    /// `first op a op b ...` from the left: all of `+ -`, or all of `* / %`.
+    /// `first op a op b ...` from the left: all of `+ -`, all of `* / %`, or one `**`.
     Arithmetic {
         first: Box<Expr>,
         rest: Vec<(Arithmetic, Expr)>,
@@ -128,9 +132,35 @@ pub(super) enum Expr {
         arguments: Vec<Expr>,
         at: At,
     },
+    /// `if a then b else if c then d else e`
+    If {
+        /// The conditions and their values, in order.
+        arms: Vec<(Expr, Expr)>,
+        otherwise: Box<Expr>,
+        at: At,
+    },
+    /// `value for name in list where condition`, the list of these values; without a value, `name in list where condition`.
+    For(Box<For>),
+    /// `{code: "A1", limit: 5}`
+    Map {
+        fields: Vec<(String, Expr)>,
+        at: At,
+    },
 }
 
-/// `+ - * / %`
+/// What is made of the elements of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct For {
+    pub(super) value: Option<Expr>,
+    /// The name of the element.
+    pub(super) name: String,
+    pub(super) name_at: At,
+    pub(super) list: Expr,
+    pub(super) condition: Option<Expr>,
+    pub(super) at: At,
+}
+
+/// `+ - * / % **`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Arithmetic {
     Add,
@@ -138,6 +168,7 @@ pub(super) enum Arithmetic {
     Multiply,
     Divide,
     Remainder,
+    Power,
 }
 
 /// Comparisons and tests.
@@ -164,6 +195,7 @@ impl Arithmetic {
             Self::Multiply => "*",
             Self::Divide => "/",
             Self::Remainder => "%",
+            Self::Power => "**",
         }
     }
 }
@@ -201,6 +233,7 @@ impl Expr {
     pub(super) fn at(&self) -> At {
         match self {
             Self::Path(path) => path.at.clone(),
+            Self::For(each) => each.at.clone(),
             Self::Literal { at, .. }
             | Self::List { at, .. }
             | Self::Arithmetic { at, .. }
@@ -209,7 +242,9 @@ impl Expr {
             | Self::Compare { at, .. }
             | Self::Not { at, .. }
             | Self::Negate { at, .. }
-            | Self::Call { at, .. } => at.clone(),
+            | Self::Call { at, .. }
+            | Self::If { at, .. }
+            | Self::Map { at, .. } => at.clone(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::ast::{Expr, Rule, Statement};
+use super::ast::{Expr, For, Rule, Statement};
 use super::limits::Limits;
 use super::read;
 use crate::diagnostics::{Diagnostics, Snippet};
@@ -22,6 +22,9 @@ pub fn canonical(text: &Snippet, limits: &Limits) -> Result<String, Diagnostics>
 
 impl Display for Rule {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.is_let {
+            return self.then.iter().try_for_each(|statement| writeln!(f, "let {statement}"));
+        }
         write!(f, "rule {}", quoted(&self.name))?;
         if let Some(description) = &self.description {
             write!(f, " {}", quoted(description))?;
@@ -72,6 +75,21 @@ impl Display for Expr {
             Self::Not { of, .. } => write!(f, "(!{of})"),
             Self::Negate { of, .. } => write!(f, "(-{of})"),
             Self::Call { name, arguments, .. } => write!(f, "{name}({})", joined(arguments, ", ")),
+            Self::If { arms, otherwise, .. } => {
+                f.write_str("(")?;
+                arms.iter().try_for_each(|(condition, value)| write!(f, "if {condition} then {value} else "))?;
+                write!(f, "{otherwise})")
+            }
+            Self::For(each) => {
+                let For { value, name, list, condition, .. } = &**each;
+                value.iter().try_for_each(|value| write!(f, "{value} for "))?;
+                write!(f, "{name} in {list}")?;
+                condition.iter().try_for_each(|condition| write!(f, " where {condition}"))
+            }
+            Self::Map { fields, .. } => {
+                let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+                write!(f, "{{{}}}", fields.join(", "))
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Checks names and types: makes nodes of a syntax tree, or errors.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::ast::{Arithmetic, At, Expr, Path};
 use super::error::EvalErrorKind;
@@ -19,12 +20,30 @@ pub(super) struct Checker<'a> {
     pub(super) locals: &'a Locals,
     pub(super) reads: &'a mut Reads,
     pub(super) found: &'a mut Diagnostics,
+    /// The names that the enclosing parts bind, the innermost last.
+    pub(super) bound: Vec<Bound>,
+}
+
+/// A name for the elements of a list, or a parameter of a function.
+pub(super) struct Bound {
+    pub(super) name: FieldName,
+    pub(super) ty: Type,
 }
 
 const A_FACT_IS: &str =
     "a fact is a field of a node this one depends on, an input, a starting fact, or written by a rule";
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    pub(super) fn new(
+        snippet: &'a Snippet,
+        scope: &'a Scope,
+        locals: &'a Locals,
+        reads: &'a mut Reads,
+        found: &'a mut Diagnostics,
+    ) -> Self {
+        Self { snippet, scope, locals, reads, found, bound: Vec::new() }
+    }
+
     pub(super) fn report(
         &mut self,
         code: &'static str,
@@ -83,15 +102,33 @@ impl Checker<'_> {
             Expr::Negate { of, at } => self.negate(of, at),
             Expr::Compare { operator, left, right, at } => self.compare(*operator, left, right, each, at),
             Expr::Call { name, name_at, arguments, at } => self.call(name, name_at, arguments, at),
+            Expr::If { arms, otherwise, .. } => self.conditional(arms, otherwise),
+            Expr::For(each) => self.elements(each),
+            Expr::Map { fields, at } => self.map(fields, at),
         }
     }
 
     fn path(&mut self, path: &Path) -> (Node, Type) {
         let written = path.written();
-        if is_reserved(path) {
+        if let Some(bound) = self.bound(&path.names, &path.at) {
+            return bound;
+        }
+        if is_reserved(&written) {
             let help = "a field of this name is written with its owner, such as `node.field`".to_owned();
             let message = format!("`{written}` is a word of the language, not a fact");
             return self.report("reserved-word", &path.at, message, Some(help));
+        }
+        if let Some(constant) = self.scope.definitions().constant(&written) {
+            let value = constant.value.clone();
+            let taken = self.scope.owners_of(&written).first().map(|owner| format!("a field of `{owner}`"));
+            let taken = self.locals.find(&written).map(|_| "a fact of these rules".to_owned()).or(taken);
+            if let Some(taken) = taken {
+                let message = format!("`{written}` is a constant of the flow and {taken}");
+                let help = "give one of them another name, or write the owner of the field".to_owned();
+                return self.report("ambiguous-name", &path.at, message, Some(help));
+            }
+            let ty = value.ty();
+            return (Node::Constant(value), ty);
         }
         if let Some(resolved) = self.local(path) {
             if let [name] = path.names.as_slice() {
@@ -169,12 +206,15 @@ impl Checker<'_> {
     }
 
     fn list(&mut self, items: &[Expr], at: &At) -> (Node, Type) {
+        if let [Expr::For(each)] = items {
+            return self.elements(each);
+        }
         let mut nodes = Vec::with_capacity(items.len());
         let mut joined: Option<Type> = None;
         for item in items {
             let (node, ty) = self.check(item, false);
             nodes.push(node);
-            if matches!(ty, Type::List(_) | Type::Map(_)) {
+            if matches!(ty, Type::List(_)) {
                 let message = format!("a list holds single values; this is {ty}");
                 return self.report("mixed-list", &item.at(), message, None);
             }
@@ -188,26 +228,56 @@ impl Checker<'_> {
     }
 
     fn arithmetic(&mut self, first: &Expr, rest: &[(Arithmetic, Expr)], at: &At) -> (Node, Type) {
-        let (first_node, mut ty) = self.check(first, false);
-        let operator = rest.first().map_or("+", |(operator, _)| operator.text());
-        let mut fits = self.want_number(operator, (&first_node, &ty), first);
-        let mut nodes = Vec::with_capacity(rest.len());
-        for (operator, operand) in rest {
-            let (mut node, other) = self.check(operand, false);
-            fits &= self.want_number(operator.text(), (&node, &other), operand);
-            if matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) && node.is_zero() {
-                node = self.certain_error(&operand.at(), &EvalErrorKind::DivisionByZero).0;
+        let operands: Vec<&Expr> = std::iter::once(first).chain(rest.iter().map(|(_, operand)| operand)).collect();
+        let checked: Vec<(Node, Type)> = operands.iter().map(|operand| self.check(operand, false)).collect();
+        let adds = rest.iter().all(|(operator, _)| *operator == Arithmetic::Add);
+        let ty = if adds && checked.iter().any(|(_, ty)| *ty == Type::Text) {
+            self.joined(&operands, &checked)
+        } else {
+            let operators: Vec<Arithmetic> =
+                rest.first().into_iter().chain(rest).map(|(operator, _)| *operator).collect();
+            self.computed(&operators, &operands, &checked)
+        };
+        let mut nodes = checked.into_iter().map(|(node, _)| node);
+        let Some(first) = nodes.next() else { return broken(at) };
+        let operators = rest.iter().map(|(operator, _)| *operator);
+        (Node::Arithmetic { first: Box::new(first), rest: operators.zip(nodes).collect(), at: at.clone() }, ty)
+    }
+
+    /// `+` of texts.
+    fn joined(&mut self, operands: &[&Expr], checked: &[(Node, Type)]) -> Type {
+        for (operand, (node, ty)) in operands.iter().zip(checked) {
+            if !matches!(ty, Type::Any | Type::Text) || node.is_null() {
+                let message = format!("`+` joins texts here; this is {}", found(ty, node));
+                let help = "join texts with other values by `concat(a, b)`".to_owned();
+                self.report("not-a-text", &operand.at(), message, Some(help));
+                // A part with an error gets no further errors.
+                return Type::Any;
             }
-            nodes.push((*operator, node));
-            ty = match (*operator, ty.join(&other)) {
-                (operator, Type::Integer) if operator != Arithmetic::Divide => Type::Integer,
+        }
+        Type::Text
+    }
+
+    /// Operators of numbers, one for each operand. `+` of values whose types are not known may also join texts.
+    fn computed(&mut self, operators: &[Arithmetic], operands: &[&Expr], checked: &[(Node, Type)]) -> Type {
+        let mut fits = true;
+        let mut result: Option<Type> = None;
+        for (number, ((operator, operand), (node, ty))) in operators.iter().zip(operands).zip(checked).enumerate() {
+            fits &= self.want_number(operator.text(), (node, ty), operand);
+            if number > 0 && matches!(operator, Arithmetic::Divide | Arithmetic::Remainder) && node.is_zero() {
+                self.certain_error(&operand.at(), &EvalErrorKind::DivisionByZero);
+            }
+            result = Some(match (operator, result) {
+                (_, None) => ty.clone(),
+                (Arithmetic::Add, Some(Type::Any)) if *ty == Type::Any => Type::Any,
+                (Arithmetic::Divide | Arithmetic::Power, Some(_)) => Type::Decimal,
+                (_, Some(before)) if before.join(ty) == Type::Integer => Type::Integer,
                 // Arithmetic gives a number whatever its operands are.
                 _ => Type::Decimal,
-            };
+            });
         }
         // A part with an error gets no further errors.
-        let ty = if fits { ty } else { Type::Any };
-        (Node::Arithmetic { first: Box::new(first_node), rest: nodes.into(), at: at.clone() }, ty)
+        result.filter(|_| fits).unwrap_or(Type::Any)
     }
 
     /// Whether the operand may be a number; reports an error if not.
@@ -217,7 +287,6 @@ impl Checker<'_> {
         }
         let found = found(ty, node);
         let help = match ty {
-            Type::Text if operator == "+" => Some("join texts with `concat(a, b)`".to_owned()),
             Type::Date => Some("compute with dates by `add_days(date, days)` and `days_between(from, to)`".to_owned()),
             Type::List(_) => Some("reduce a list to a number with `sum(list)`, `count(list)`, `min(list)`".to_owned()),
             _ => None,
@@ -257,10 +326,29 @@ impl Checker<'_> {
     }
 
     fn call(&mut self, name: &str, name_at: &At, arguments: &[Expr], at: &At) -> (Node, Type) {
+        if let Some(own) = self.scope.definitions().function(name) {
+            let own = Arc::clone(own);
+            return self.apply(&own, arguments, at);
+        }
+        if name == "filter" {
+            return match arguments {
+                [Expr::For(each)] => self.selection(name, each).unwrap_or_else(|| broken(at)),
+                _ => {
+                    let message = "`filter` names the elements of a list and their condition".to_owned();
+                    self.report(
+                        "wrong-arguments",
+                        at,
+                        message,
+                        Some("write filter(x in list where condition)".to_owned()),
+                    )
+                }
+            };
+        }
         let named: Vec<&'static Function> = functions().filter(|function| function.name == name).collect();
         let signatures = named.iter().map(|function| function.signature).collect::<Vec<_>>().join(" or ");
         if named.is_empty() {
-            let mut known: Vec<&str> = functions().map(|function| function.name).collect();
+            let own = self.scope.definitions().functions().iter().map(|function| &*function.name);
+            let mut known: Vec<&str> = functions().map(|function| function.name).chain(["filter"]).chain(own).collect();
             known.dedup();
             let help = nearest(name, known.iter().copied()).map_or_else(
                 || format!("the functions are: {}", known.join(", ")),
@@ -275,7 +363,11 @@ impl Checker<'_> {
         let mut nodes = Vec::with_capacity(arguments.len());
         let mut types = Vec::with_capacity(arguments.len());
         for (index, argument) in arguments.iter().enumerate() {
-            let (node, ty) = self.check(argument, function.each);
+            let selected = match argument {
+                Expr::For(each) => self.selection(name, each),
+                _ => None,
+            };
+            let (node, ty) = selected.unwrap_or_else(|| self.check(argument, function.each));
             let takes = function.argument(index);
             let holds_null = matches!(&node, Node::List(items, _) if items.iter().any(Node::is_null));
             if !function.takes_null && (node.is_null() || (holds_null && takes.refuses_null_elements())) {
@@ -328,12 +420,14 @@ pub(super) fn found(ty: &Type, node: &Node) -> String {
     if node.is_null() { "null".to_owned() } else { ty.to_string() }
 }
 
-/// Whether `path` is a word of the language.
-pub(super) fn is_reserved(path: &Path) -> bool {
-    const WORDS: [&str; 15] = [
+/// Whether `name` is a word of the language.
+pub(super) fn is_reserved(name: &str) -> bool {
+    const WORDS: [&str; 17] = [
         "rule",
         "when",
         "then",
+        "if",
+        "else",
         "true",
         "false",
         "null",
@@ -347,5 +441,5 @@ pub(super) fn is_reserved(path: &Path) -> bool {
         "or",
         "not",
     ];
-    matches!(path.names.as_slice(), [name] if WORDS.contains(&name.as_str()))
+    WORDS.contains(&name)
 }

@@ -70,6 +70,7 @@ impl Ruleset {
             description: None,
             salience: 0,
             no_loop: true,
+            is_let: false,
             effective: None,
             expires: None,
             // The rule waits for the value that it assigns.
@@ -197,8 +198,9 @@ impl<'a> Compiler<'a> {
             linted.warn(self.found);
         }
         let unread = linted.unread(&self.facts);
-        // The order of rust-rule-engine: by salience, then as written.
-        compiled.sort_by_key(|rule| std::cmp::Reverse(rule.salience));
+        place_lets(&mut compiled);
+        // The order of rust-rule-engine: by salience, then as written. What `let` computes comes after the rules that it reads.
+        compiled.sort_by_key(|rule| (std::cmp::Reverse(rule.salience), rule.is_let));
         if let Some(policy) = self.table {
             self.join_results(policy, rules);
         }
@@ -221,11 +223,23 @@ impl<'a> Compiler<'a> {
 
     /// Makes a fact of every target, and refuses the facts of other nodes.
     pub(super) fn targets(&mut self, rules: &[ParsedRule<'_>]) {
+        let mut lets: HashMap<String, Span> = HashMap::new();
+        for ParsedRule { rule, snippet } in rules.iter().filter(|read| read.rule.is_let) {
+            let targets = rule.then.iter().filter_map(|statement| match statement {
+                Statement::Assign { target, .. } => Some((target.written(), snippet.span(target.at.clone()))),
+                Statement::Log { .. } => None,
+            });
+            lets.extend(targets);
+        }
         for ParsedRule { rule, snippet } in rules {
             for statement in &rule.then {
                 let Statement::Assign { target, .. } = statement else { continue };
                 let written = target.written();
-                if let Some(error) = self.refused_target(target, &written, snippet.span(target.at.clone())) {
+                if let Some(computed) = lets.get(&written).filter(|_| !rule.is_let) {
+                    let message = format!("`{written}` is computed by `let`, and no rule changes it");
+                    let error = Diagnostic::error("read-only", snippet.span(target.at.clone()), message);
+                    self.found.push(error.related(computed.clone(), "here").help("assign to a fact of another name"));
+                } else if let Some(error) = self.refused_target(target, &written, snippet.span(target.at.clone())) {
                     self.found.push(error);
                 } else if self.locals.find(&written).is_none() {
                     self.local(&written, Type::Any, Start::Unset);
@@ -236,13 +250,16 @@ impl<'a> Compiler<'a> {
     }
 
     fn refused_target(&self, target: &Path, written: &str, span: Span) -> Option<Diagnostic> {
-        if is_reserved(target) {
+        if is_reserved(written) {
             let message = format!("`{written}` is a word of the language, not a fact");
             return Some(Diagnostic::error("reserved-word", span, message).help("give the fact another name"));
         }
         let read_only = |message: String| {
             Some(Diagnostic::error("read-only", span, message).help("assign to a fact of another name"))
         };
+        if self.scope.definitions().constant(written).is_some() {
+            return read_only(format!("`{written}` cannot be assigned: it is a constant of the flow"));
+        }
         let head = target.names.first().map_or("", String::as_str);
         if self.scope.has_owner(head) {
             return read_only(format!("`{written}` cannot be assigned: rows and inputs are read only"));
@@ -287,18 +304,31 @@ impl<'a> Compiler<'a> {
             let mut learnt = false;
             for ParsedRule { rule, snippet } in rules {
                 for statement in &rule.then {
-                    let Statement::Assign { target, value, .. } = statement else { continue };
+                    let Statement::Assign { target, value, operator, .. } = statement else { continue };
                     let Some(slot) = self.locals.find(&target.written()) else { continue };
-                    let ty = self.silent_type(snippet, value);
-                    if ty == Type::Any {
+                    let now = self.locals.ty(slot).clone();
+                    let ty = match (operator, self.silent_type(snippet, value)) {
+                        // What is appended is an element, or a list of them.
+                        (Assign::Add, ty) if matches!(now, Type::List(_)) && !matches!(ty, Type::List(_)) => {
+                            Type::List(ty.into())
+                        }
+                        (Assign::Add, ty) if now == Type::Any && !ty.may_be_number() => Type::Any,
+                        (_, ty) => ty,
+                    };
+                    let is_empty = matches!(value, Expr::List { items, .. } if items.is_empty());
+                    if is_empty && now == Type::Any {
+                        self.locals.set_ty(slot, ty);
+                        learnt = true;
                         continue;
                     }
-                    let before = known
-                        .get(&slot)
-                        .cloned()
-                        .or_else(|| Some(self.locals.ty(slot).clone()).filter(|ty| *ty != Type::Any));
+                    if ty == Type::Any || is_empty {
+                        continue;
+                    }
+                    // An empty list says nothing about its elements.
+                    let says_nothing = |ty: &Type| *ty == Type::Any || *ty == Type::List(Type::Any.into());
+                    let before = known.get(&slot).cloned().or_else(|| Some(now).filter(|ty| !says_nothing(ty)));
                     let joined = before.as_ref().map_or_else(|| ty.clone(), |before| before.join(&ty));
-                    if before.as_ref() != Some(&joined) && joined != Type::Any {
+                    if before.as_ref() != Some(&joined) && !says_nothing(&joined) {
                         self.locals.set_ty(slot, joined.clone());
                         learnt = true;
                     }
@@ -313,8 +343,7 @@ impl<'a> Compiler<'a> {
 
     fn silent_type(&mut self, snippet: &Snippet, value: &Expr) -> Type {
         let (mut reads, mut found) = (Reads::default(), Diagnostics::new());
-        let mut checker =
-            Checker { snippet, scope: self.scope, locals: &self.locals, reads: &mut reads, found: &mut found };
+        let mut checker = Checker::new(snippet, self.scope, &self.locals, &mut reads, &mut found);
         let (_, ty) = checker.check(value, false);
         if found.is_empty() { ty } else { Type::Any }
     }
@@ -331,6 +360,7 @@ impl<'a> Compiler<'a> {
             description: rule.description.clone(),
             salience: rule.salience,
             no_loop: rule.no_loop,
+            is_let: rule.is_let,
             effective,
             expires,
             snippet: (*snippet).clone(),
@@ -372,7 +402,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn checker<'b>(&'b mut self, snippet: &'b Snippet) -> Checker<'b> {
-        Checker { snippet, scope: self.scope, locals: &self.locals, reads: &mut self.reads, found: self.found }
+        Checker::new(snippet, self.scope, &self.locals, &mut self.reads, self.found)
     }
 
     fn statement(&mut self, snippet: &Snippet, statement: &Statement) -> Option<Action> {
@@ -389,22 +419,35 @@ impl<'a> Compiler<'a> {
                     let null = EvalErrorKind::Null { operator: operator.text(), operand: "the value".to_owned() };
                     self.checker(snippet).certain_error(&value.at(), &null);
                 }
+                let operator = match (operator, &known) {
+                    (Assign::Add, Type::List(_) | Type::Text) => Assign::Append,
+                    (Assign::Add, Type::Any) if !matches!(ty, Type::Integer | Type::Decimal) => Assign::Append,
+                    (operator, _) => *operator,
+                };
                 let misfit = [&known, &ty].into_iter().find(|ty| !ty.may_be_number());
+                let element = match &known {
+                    Type::List(element) if operator == Assign::Append => element,
+                    other => other,
+                };
                 if let (Some(misfit), Some(verb)) = (misfit, operator.verb()) {
                     let message = format!("`{}` {verb} numbers; this is {misfit}", operator.text());
-                    let help = if *misfit == Type::Text && *operator == Assign::Add {
-                        let target = target.written();
-                        format!("join texts with `concat`: `{target} = concat({target}, ...);`")
-                    } else {
-                        "assign with `=`".to_owned()
+                    let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
+                    self.found.push(error.help("assign with `=`"));
+                } else if !element.comparable_with(&ty) && operator == Assign::Append && !known.comparable_with(&ty) {
+                    let message = match &known {
+                        Type::List(element) => {
+                            format!("`{}` holds values of type {element}; this is {ty}", target.written())
+                        }
+                        known => format!("`+=` adds {known} here; this is {ty}"),
                     };
-                    self.found.push(Diagnostic::error("type-mismatch", snippet.span(value.at()), message).help(help));
-                } else if !known.comparable_with(&ty) {
+                    let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
+                    self.found.push(error.help("write a value of that type; `concat` makes a text of other values"));
+                } else if operator != Assign::Append && !known.comparable_with(&ty) {
                     let message = format!("`{}` is of type {known}; this is {ty}", target.written());
                     let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
                     self.found.push(error.help("a fact has one type: use another fact for the other"));
                 }
-                Some(Action::Assign(CompiledAssignment { local, operator: *operator, value: node, at: at.clone() }))
+                Some(Action::Assign(CompiledAssignment { local, operator, value: node, at: at.clone() }))
             }
         }
     }
@@ -437,6 +480,37 @@ impl<'a> Compiler<'a> {
     fn shape(&self, names: &[FieldName]) -> Shape {
         let facts = names.iter().enumerate().map(|(slot, name)| (&**name, self.locals.ty(slot).clone()));
         Shape::closed(nest(facts.collect(), &|fields| Type::Map(Arc::new(Shape::closed(fields)))))
+    }
+}
+
+/// Gives each `let` the salience of the last rule that writes what it reads, so that it is computed right after that. What no rule
+/// writes is known from the start.
+fn place_lets(rules: &mut [CompiledRule]) {
+    let needs = |rule: &CompiledRule| {
+        let mut slots = Vec::new();
+        rule.assignments().for_each(|assignment| assignment.value.needs(&mut slots));
+        slots
+    };
+    let lets = rules.iter().filter(|rule| rule.is_let).count();
+    rules.iter_mut().filter(|rule| rule.is_let).for_each(|rule| rule.salience = i32::MAX);
+    // Each round settles at least the next of a chain.
+    for _ in 0..lets {
+        let mut last: HashMap<usize, i32> = HashMap::new();
+        for rule in rules.iter() {
+            for assignment in rule.assignments() {
+                let known = last.entry(LOCAL + assignment.local).or_insert(rule.salience);
+                *known = rule.salience.min(*known);
+            }
+        }
+        let mut settled = true;
+        for rule in rules.iter_mut().filter(|rule| rule.is_let) {
+            let salience = needs(rule).iter().filter_map(|slot| last.get(slot)).min().copied().unwrap_or(i32::MAX);
+            settled &= rule.salience == salience;
+            rule.salience = salience;
+        }
+        if settled {
+            return;
+        }
     }
 }
 

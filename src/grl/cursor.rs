@@ -99,6 +99,14 @@ impl<'a> Cursor<'a> {
         Err(self.unexpected(&format!("`{}` {what}", symbol.text()), help))
     }
 
+    /// As [`Self::expect`], for a word.
+    pub(super) fn expect_word(&mut self, word: &str, what: &str, help: &str) -> Parsed<()> {
+        if self.take_word(word) {
+            return Ok(());
+        }
+        Err(self.unexpected(&format!("`{word}` {what}"), help))
+    }
+
     /// Reports that something else is in the place of `expected`.
     pub(super) fn unexpected(&mut self, expected: &str, help: &str) -> Stopped {
         let message = format!("expected {expected}, found {}", self.peek());

@@ -67,10 +67,18 @@ pub enum EvalErrorKind {
     /// A list has become too long.
     #[error("the result of {operator} has more than {limit} elements")]
     TooManyElements {
-        /// The function.
+        /// The operator or function.
         operator: &'static str,
         /// The limit.
         limit: usize,
+    },
+    /// A function of the graph has no value.
+    #[error("in `{function}`: {kind}")]
+    Inside {
+        /// The function.
+        function: String,
+        /// What happened in it.
+        kind: Box<EvalErrorKind>,
     },
     /// There is no time left.
     #[error("it was not done in time")]
@@ -182,6 +190,14 @@ pub(super) struct Fault {
 impl Fault {
     pub(super) fn new(at: &At, kind: EvalErrorKind) -> Self {
         Self { at: at.clone(), kind: Box::new(kind) }
+    }
+
+    /// The error of a call of `function` in which this happened. That there is no time left stays what it is.
+    pub(super) fn inside(self, function: &str, at: &At) -> Self {
+        match *self.kind {
+            EvalErrorKind::OutOfTime => Self { at: at.clone(), ..self },
+            _ => Self::new(at, EvalErrorKind::Inside { function: function.to_owned(), kind: self.kind }),
+        }
     }
 
     pub(super) fn in_snippet(self, snippet: &Snippet) -> EvalError {

@@ -1,6 +1,6 @@
 //! An expression of a graph: the condition of an edge or an outcome, or a leaf of an answer.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ impl Expression {
         let mut found = Diagnostics::new();
         let Some(expr) = read::expression(text, limits, &mut found) else { return Err(found) };
         let (locals, mut reads) = (Locals::default(), Reads::default());
-        let mut checker = Checker { snippet: text, scope, locals: &locals, reads: &mut reads, found: &mut found };
+        let mut checker = Checker::new(text, scope, &locals, &mut reads, &mut found);
         let (node, ty) = if kind == ExpressionKind::Condition {
             (checker.condition(&expr), Type::Boolean)
         } else {
@@ -100,7 +100,15 @@ impl Expression {
 
     fn env<'a>(&'a self, reads: &'a [Lookup], clock: &'a Clock) -> Env<'a> {
         let limit = TimeLimit::AfterFirstLook(self.max_evaluation, OnceCell::new());
-        Env { reads, read_names: &self.read_names, locals: &[], local_names: &[], clock, limit }
+        Env {
+            reads,
+            read_names: &self.read_names,
+            locals: &[],
+            local_names: &[],
+            clock,
+            limit,
+            bound: RefCell::default(),
+        }
     }
 
     /// The error of using the value, which is null, in `taker`, which does not take null.

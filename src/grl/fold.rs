@@ -1,6 +1,6 @@
 //! Constant parts of expressions are computed once, when they are checked. An error there is an error for all facts.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -46,7 +46,16 @@ impl Node {
             Self::List(items, _) | Self::Call { arguments: items, .. } => items.iter().all(constant),
             Self::Not(of, _) | Self::Negate(of, _) | Self::Matches { of, .. } => constant(of),
             Self::Compare { left, right, .. } => constant(left) && constant(right),
-            Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } | Self::And(_) | Self::Or(_) => false,
+            Self::Map { values, .. } => values.iter().all(constant),
+            Self::Apply { arguments, .. } => arguments.iter().all(constant),
+            Self::Constant(_)
+            | Self::Slot { .. }
+            | Self::Below { .. }
+            | Self::Bound { .. }
+            | Self::And(_)
+            | Self::Or(_)
+            | Self::If { .. }
+            | Self::For { .. } => false,
         }
     }
 
@@ -102,5 +111,5 @@ fn surely_fails(function: &'static Function, arguments: &[Node], at: &std::ops::
 
 fn env(clock: &Clock) -> Env<'_> {
     let limit = TimeLimit::AfterFirstLook(LONGEST, OnceCell::new());
-    Env { reads: &[], read_names: &[], locals: &[], local_names: &[], clock, limit }
+    Env { reads: &[], read_names: &[], locals: &[], local_names: &[], clock, limit, bound: RefCell::default() }
 }

@@ -37,6 +37,8 @@ pub(super) enum Changes {
     Grows,
     /// They add or subtract: their order does not matter.
     Adds,
+    /// They append: their order counts.
+    Appends,
     /// Some rule sets it.
     Sets,
 }
@@ -86,6 +88,7 @@ impl RuleLinks {
             let step = value.constant().filter(|value| *operator == Assign::Add && is_positive(value));
             let change = match operator {
                 Assign::Set => Changes::Sets,
+                Assign::Append => Changes::Appends,
                 _ if step.is_some() => Changes::Grows,
                 Assign::Add | Assign::Subtract => Changes::Adds,
             };

@@ -60,9 +60,22 @@ impl Linted<'_> {
 
     fn never_fires(&self, rule: &CompiledRule, blocked: Option<&(usize, At)>) -> Option<Diagnostic> {
         let (at, label) = self.why_never(rule, blocked)?;
+        let mut help = "delete the rule, or correct it".to_owned();
+        if let Some((slot, _)) = blocked
+            && rule.assignments().any(|each| LOCAL + each.local == *slot && each.operator != Assign::Set)
+        {
+            let start = if self.appends(*slot) { "[]" } else { "0" };
+            help = format!("give it a value to start with in the graph: `facts: {{ {}: {start} }}`", self.fact(*slot));
+        }
         let message = format!("rule `{}` never fires", rule.name);
         let warning = Diagnostic::warning("never-fires", rule.snippet.span(at), message).label(label);
-        Some(warning.help("delete the rule, or correct it"))
+        Some(warning.help(help))
+    }
+
+    /// Whether rules append to the fact.
+    fn appends(&self, slot: usize) -> bool {
+        let mut all = self.rules.iter().flat_map(CompiledRule::assignments);
+        all.any(|each| LOCAL + each.local == slot && each.operator == Assign::Append)
     }
 
     /// Why the rule never fires, if that is proved, and the place of the reason.
@@ -98,7 +111,7 @@ impl Linted<'_> {
             value.slots(&mut read);
             read.extend((*operator != Assign::Set).then_some(LOCAL + local));
         }
-        let is_dated = rule.effective.is_some() || rule.expires.is_some();
+        let is_dated = rule.is_let || rule.effective.is_some() || rule.expires.is_some();
         if is_dated
             || !read.into_iter().all(|slot| self.is_certainly_set(slot))
             || !proof::are_never(false, [&rule.when], &|slot| self.names.key(slot))
@@ -185,9 +198,14 @@ fn expires_first(rule: &CompiledRule) -> bool {
 
 /// The own fact to which an assignment adds a number that is not zero, where the rule does nothing else with the fact.
 fn always_adds(rule: &CompiledRule, assignment: &CompiledAssignment) -> Option<usize> {
-    let order = order_for("<", assignment.value.constant()?, &Value::Integer(0)).ok()?;
+    let added = assignment.value.constant()?;
+    let changes = match assignment.operator {
+        Assign::Set => false,
+        Assign::Append => !matches!(added, Value::List(items) if items.is_empty()),
+        Assign::Add | Assign::Subtract => order_for("<", added, &Value::Integer(0)).ok()?.is_ne(),
+    };
     let is_only = rule.assignments().filter(|other| other.local == assignment.local).count() == 1;
-    (assignment.operator != Assign::Set && order.is_ne() && is_only).then_some(assignment.local)
+    (changes && is_only).then_some(assignment.local)
 }
 
 /// How often the rules are gone through to learn which can fire, in alternating directions. What is not known by then is not

@@ -1,7 +1,7 @@
 //! The rule language.
 //!
 //! The lexer and the parsers (`parse_rule`, `parse_expression`) make a syntax tree of GRL text; `check` resolves names and
-//! types; `compile` makes a [`Ruleset`] of nodes that `program` evaluates. rust-rule-engine schedules the compiled rules
+//! types; `compile` makes a [`Ruleset`] of the nodes of `program`, which `evaluate` evaluates. rust-rule-engine schedules the compiled rules
 //! (`engine`) and never sees their text. Text that could be read in two ways, or that belongs to another dialect, is refused
 //! with its place. Names come from a [`Scope`], values from [`Facts`]; nothing here knows graphs, rows or files.
 
@@ -9,10 +9,14 @@ mod ast;
 mod canonical;
 mod check;
 mod check_comparison;
+mod check_parts;
 mod compile;
 mod cursor;
+mod define;
+mod definitions;
 mod engine;
 mod error;
+mod evaluate;
 mod expression;
 mod facts;
 mod finite;
@@ -43,6 +47,7 @@ mod trace;
 mod unknown;
 
 pub use canonical::canonical;
+pub use definitions::{Constant, Definitions, OwnFunction};
 pub use engine::{Engine, Engines, Evaluation};
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::{Expression, ExpressionKind};

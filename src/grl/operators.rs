@@ -4,9 +4,11 @@ use std::cmp::Ordering;
 
 use super::ast::{Arithmetic, Compare};
 use super::error::EvalErrorKind as Error;
+use super::limits::{LONGEST_LIST, LONGEST_TEXT};
 use crate::types::{Decimal, DecimalError, Value};
 
-/// `a + b`, `a * b`, ...: whole numbers stay whole where they fit 64 bits (division never does), all else is decimal.
+/// `a + b`, `a * b`, ...: whole numbers stay whole where they fit 64 bits (division never does), all else is decimal. `+` joins
+/// texts.
 pub(super) fn arithmetic(operator: Arithmetic, a: &Value, b: &Value) -> Result<Value, Error> {
     if let (Value::Integer(a), Value::Integer(b)) = (a, b) {
         let whole = match operator {
@@ -14,6 +16,7 @@ pub(super) fn arithmetic(operator: Arithmetic, a: &Value, b: &Value) -> Result<V
             Arithmetic::Subtract => a.checked_sub(*b),
             Arithmetic::Multiply => a.checked_mul(*b),
             Arithmetic::Remainder => a.checked_rem(*b),
+            Arithmetic::Power => u32::try_from(*b).ok().and_then(|b| a.checked_pow(b)),
             Arithmetic::Divide => None,
         };
         if let Some(whole) = whole {
@@ -21,6 +24,15 @@ pub(super) fn arithmetic(operator: Arithmetic, a: &Value, b: &Value) -> Result<V
         }
     }
     let text = operator.text();
+    if let (Arithmetic::Add, Value::Text(a), Value::Text(b)) = (operator, a, b) {
+        let joined = [&**a, &**b].concat();
+        let fits = joined.len() <= LONGEST_TEXT;
+        return if fits {
+            Ok(Value::text(joined))
+        } else {
+            Err(Error::TooLong { operator: text, limit: LONGEST_TEXT })
+        };
+    }
     let (a, b) = (number(text, a)?, number(text, b)?);
     let result = match operator {
         Arithmetic::Add => a.add(&b),
@@ -28,8 +40,21 @@ pub(super) fn arithmetic(operator: Arithmetic, a: &Value, b: &Value) -> Result<V
         Arithmetic::Multiply => a.mul(&b),
         Arithmetic::Divide => a.div(&b),
         Arithmetic::Remainder => a.rem(&b),
+        Arithmetic::Power => a.pow(&b),
     };
     result.map(Value::Decimal).map_err(|error| refused(text, &error))
+}
+
+/// `list += value`: the list with the value behind its elements, or with those of another list.
+pub(super) fn appended(list: &[Value], value: &Value) -> Result<Value, Error> {
+    let added = match value {
+        Value::List(items) => items,
+        one => std::slice::from_ref(one),
+    };
+    if list.len() + added.len() > LONGEST_LIST {
+        return Err(Error::TooManyElements { operator: "+=", limit: LONGEST_LIST });
+    }
+    Ok(Value::List(list.iter().chain(added).cloned().collect()))
 }
 
 /// `-a`

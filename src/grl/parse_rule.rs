@@ -1,48 +1,20 @@
 //! Rules: `rule "Name" "description" attributes { when expression then statements }`.
 
-use super::ast::{Assign, At, Expr, Rule, Statement};
+use super::ast::{Assign, At, Expr, Path, Rule, Statement};
 use super::cursor::{Cursor, Parsed, Stopped};
 use super::foreign;
-use super::parse_expression::{LEFT_OUT_HELP, expression, items, path};
+use super::parse_expression::{accessed, expression, items, path};
 use super::token::{Symbol, TokenKind};
 use crate::diagnostics::nearest;
+use crate::types::Value;
 
 /// Attributes of rules that this language knows.
 const ATTRIBUTES: &[&str] = &["salience", "no-loop", "date-effective", "date-expires"];
-/// Attributes of other GRL dialects, refused by name.
-const LEFT_OUT_ATTRIBUTES: &[&str] = &[
-    "agenda-group",
-    "activation-group",
-    "lock-on-active",
-    "ruleflow-group",
-    "auto-focus",
-    "enabled",
-    "duration",
-    "timer",
-];
-/// Other definitions of other dialects, refused by name.
-const LEFT_OUT_WORDS: &[&str] =
-    &["query", "template", "defmodule", "deffacts", "function", "import", "global", "package"];
-/// Statements of other dialects, refused by name.
-const LEFT_OUT_STATEMENTS: &[&str] = &[
-    "Retract",
-    "retract",
-    "insert",
-    "update",
-    "modify",
-    "delete",
-    "ActivateAgendaGroup",
-    "ScheduleRule",
-    "CompleteWorkflow",
-    "SetWorkflowData",
-    "Complete",
-];
-
 /// Reads all rules of a file. A rule with an error is reported and skipped.
 pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     while !cursor.is_end() {
-        let (start, in_rule) = (cursor.here().start, cursor.is_word("rule"));
+        let (start, in_rule) = (cursor.here().start, cursor.is_word("rule") || cursor.is_word("let"));
         match rule(cursor) {
             Ok(rule) => rules.push(rule),
             Err(Stopped) => cursor.skip_to_rule(),
@@ -55,6 +27,9 @@ pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
 }
 
 fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
+    if cursor.is_word("let") && matches!(cursor.ahead(1), TokenKind::Word(_)) {
+        return definition(cursor);
+    }
     if !cursor.take_word("rule") {
         let error = not_a_rule(cursor);
         // Past this token, so that it is not read again.
@@ -76,15 +51,31 @@ fn rule(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
     let (when, then) = body(cursor)?;
     let Attributes { description, salience, no_loop, effective, expires } = attributes;
     let (salience, no_loop) = (salience.unwrap_or(0), no_loop.unwrap_or(false));
-    Ok(Rule { name, name_at, description, salience, no_loop, effective, expires, when, then })
+    Ok(Rule { name, name_at, description, salience, no_loop, is_let: false, effective, expires, when, then })
+}
+
+/// `let fact = expression;`: a rule that assigns the value whenever it is known.
+fn definition(cursor: &mut Cursor<'_>) -> Parsed<Rule> {
+    let start = cursor.here().start;
+    (cursor.terms, cursor.depth) = (0, 0);
+    cursor.advance();
+    let target = path(cursor)?;
+    cursor.expect(Symbol::Assign, "after the name", "write `let fact = expression;`")?;
+    let value = expression(cursor)?;
+    end_statement(cursor)?;
+    let (name, name_at, at) = (format!("let {}", target.written()), target.at.clone(), start..cursor.behind());
+    let when = Expr::Literal { value: Value::Boolean(true), at: at.clone() };
+    let then = vec![Statement::Assign { target, operator: Assign::Set, value, at }];
+    let (description, effective, expires) = (None, None, None);
+    Ok(Rule { name, name_at, description, salience: 0, no_loop: false, is_let: true, effective, expires, when, then })
 }
 
 fn not_a_rule(cursor: &mut Cursor<'_>) -> Stopped {
     let at = cursor.here();
     match cursor.peek() {
-        TokenKind::Word(word) if LEFT_OUT_WORDS.contains(&word.as_str()) => {
+        TokenKind::Word(word) if let Some(help) = foreign::definition(word) => {
             let message = format!("`{word}` is part of other rule languages and left out of this one");
-            cursor.report("left-out", at, message, LEFT_OUT_HELP)
+            cursor.report("left-out", at, message, help)
         }
         TokenKind::Word(word) if nearest(word, ["rule"]).is_some() => {
             cursor.unexpected("`rule`", "did you mean `rule`?")
@@ -92,7 +83,7 @@ fn not_a_rule(cursor: &mut Cursor<'_>) -> Stopped {
         TokenKind::Symbol(Symbol::Semicolon | Symbol::Minus | Symbol::Percent | Symbol::Star) => {
             cursor.unexpected("`rule`", "a rule ends with `}`; a comment begins with `//`")
         }
-        _ => cursor.unexpected("`rule`", "a file holds rules and comments, nothing else"),
+        _ => cursor.unexpected("`rule`", "a file holds rules, `let fact = expression;` and comments, nothing else"),
     }
 }
 
@@ -148,9 +139,9 @@ fn attribute_name(cursor: &mut Cursor<'_>) -> Option<(String, At)> {
 }
 
 fn unknown_attribute(cursor: &mut Cursor<'_>, name: &str, at: At) -> Stopped {
-    if LEFT_OUT_ATTRIBUTES.contains(&name) {
+    if let Some(help) = foreign::attribute(name) {
         let message = format!("the attribute `{name}` is part of other rule languages and left out of this one");
-        return cursor.report("left-out", at, message, LEFT_OUT_HELP);
+        return cursor.report("left-out", at, message, help);
     }
     let known = nearest(name, ATTRIBUTES.iter().copied());
     let help = known.map_or_else(
@@ -197,7 +188,13 @@ fn date(cursor: &mut Cursor<'_>, attribute: &str) -> Parsed<(String, At)> {
 
 fn body(cursor: &mut Cursor<'_>) -> Parsed<(Expr, Vec<Statement>)> {
     if !cursor.take_word("when") {
-        return Err(cursor.unexpected("`when`", "a rule is `when` a condition `then` statements"));
+        let help = match cursor.peek() {
+            TokenKind::Word(word) if ATTRIBUTES.iter().any(|known| known.split('-').next() == Some(word)) => {
+                "attributes stand before the brace: `rule \"Name\" salience 10 no-loop { when ... then ... }`"
+            }
+            _ => "a rule is `when` a condition `then` statements",
+        };
+        return Err(cursor.unexpected("`when`", help));
     }
     if cursor.is_word("then") {
         let at = cursor.here();
@@ -250,8 +247,7 @@ fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
     }
     let target = path(cursor)?;
     if cursor.is(Symbol::OpenParen) {
-        let message = format!("`{}` is a method call, which the language leaves out", target.written());
-        return Err(cursor.report("left-out", target.at, message, "assign the value instead: `fact = expression;`"));
+        return setter(cursor, &target, start);
     }
     let operator = match cursor.peek() {
         TokenKind::Symbol(Symbol::Assign) => Assign::Set,
@@ -271,23 +267,31 @@ fn statement(cursor: &mut Cursor<'_>) -> Parsed<Statement> {
     Ok(Statement::Assign { target, operator, value, at: start..cursor.behind() })
 }
 
+/// `order.setTotal(value);` is `order.Total = value;`, as in rust-rule-engine.
+fn setter(cursor: &mut Cursor<'_>, method: &Path, start: usize) -> Parsed<Statement> {
+    let values = match accessed(method, "set") {
+        Some(target) => Some((target, items(cursor, Symbol::CloseParen)?)),
+        None => None,
+    };
+    let Some((target, Ok([value]))) = values.map(|(target, values)| (target, <[Expr; 1]>::try_from(values))) else {
+        let message = format!("`{}` is a method call, which the language leaves out", method.written());
+        let help = "assign the value instead: `fact = expression;`";
+        return Err(cursor.report("left-out", method.at.clone(), message, help));
+    };
+    end_statement(cursor)?;
+    Ok(Statement::Assign { target, operator: Assign::Set, value, at: start..cursor.behind() })
+}
+
 fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> {
     let at = cursor.here();
-    if LEFT_OUT_STATEMENTS.contains(&word) {
+    if let Some(help) = foreign::action(word) {
         let message = format!("the statement `{word}` is part of other rule languages and left out of this one");
-        return Err(cursor.report("left-out", at, message, LEFT_OUT_HELP));
+        return Err(cursor.report("left-out", at, message, help));
     }
     if word != "Log" && word != "log" {
-        let message = format!("`{word}(...)` is not a statement");
-        return Err(cursor.report(
-            "unknown-statement",
-            at,
-            message,
-            match word {
-                "set" => "write `fact = expression;`",
-                _ => "the statements are `fact = expression;` and `Log(expression, ...);`",
-            },
-        ));
+        let message = format!("`{word}(...)` is not a statement: rules decide, and act on nothing outside");
+        let help = "assign a fact, such as `notify = true;`, and show it in an outcome, so that the caller acts on it";
+        return Err(cursor.report("unknown-statement", at, message, help));
     }
     cursor.advance();
     let values = items(cursor, Symbol::CloseParen)?;

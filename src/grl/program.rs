@@ -1,19 +1,17 @@
-//! Checked expressions and their evaluation. Names are slots, functions are resolved, patterns are compiled.
+//! Checked expressions. Names are slots, functions are resolved, patterns are compiled.
 //!
 //! A value is `Some`. `None` is *unknown*: the expression depends on a fact that is not set (Kleene logic: false && unknown is
 //! false, true || unknown is true). Depth is bounded by the nesting limit, since chains are lists.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
 
 use super::ast::{Arithmetic, At, Compare};
-use super::error::{EvalErrorKind, Fault};
 use super::facts::{LOCAL, Lookup};
 use super::functions::Function;
-use super::operators::{arithmetic, compare, negate, unfit};
 use crate::types::{Clock, FieldName, Value};
 
 /// A checked expression.
@@ -59,6 +57,39 @@ pub(super) enum Node {
         arguments: Box<[Node]>,
         at: At,
     },
+    /// A call of a function that the graph defines: its body over its arguments, which are bound in order.
+    Apply {
+        name: Arc<str>,
+        body: Arc<Node>,
+        /// The height of the body.
+        height: usize,
+        arguments: Box<[Node]>,
+        at: At,
+    },
+    /// The value of the first condition that is true, otherwise the last one.
+    If {
+        arms: Box<[(Node, At, Node)]>,
+        otherwise: Box<Node>,
+    },
+    /// The values of `value` for the elements of `list` for which `condition` is true. The element is bound.
+    For {
+        value: Box<Node>,
+        list: Box<Node>,
+        condition: Option<(Box<Node>, At)>,
+        at: At,
+    },
+    /// A bound value, or what is below it; the one bound last has the number 0.
+    Bound {
+        number: usize,
+        name: FieldName,
+        path: Box<[FieldName]>,
+        at: At,
+    },
+    Map {
+        names: Arc<[FieldName]>,
+        values: Box<[Node]>,
+        at: At,
+    },
 }
 
 /// The environment of an evaluation.
@@ -73,6 +104,8 @@ pub(super) struct Env<'a> {
     pub(super) local_names: &'a [FieldName],
     pub(super) clock: &'a Clock,
     pub(super) limit: TimeLimit,
+    /// The elements of the lists that are gone through, and the arguments of functions of the graph; the innermost last.
+    pub(super) bound: RefCell<Vec<Value>>,
 }
 
 /// When an evaluation is stopped.
@@ -82,71 +115,10 @@ pub(super) enum TimeLimit {
     AfterFirstLook(Duration, OnceCell<Instant>),
 }
 
-impl TimeLimit {
-    fn is_over(&self) -> bool {
-        let now = Instant::now();
-        match self {
-            Self::At(instant) => now >= *instant,
-            Self::AfterFirstLook(limit, first) => now.duration_since(*first.get_or_init(|| now)) >= *limit,
-        }
-    }
-}
-
-/// The number of terms of a chain after which the clock is read.
-const TERMS_A_LOOK: usize = 256;
-
 /// The slot that stands for a refused expression.
 pub(super) const BROKEN: usize = LOCAL - 1;
 
-/// The value of an expression, borrowed from it or made by it.
-type Outcome<'a> = Result<Option<Cow<'a, Value>>, Fault>;
-
 impl Node {
-    /// Its value.
-    pub(super) fn value(&self, env: &Env<'_>) -> Result<Option<Value>, Fault> {
-        Ok(self.evaluate(env)?.map(Cow::into_owned))
-    }
-
-    fn evaluate<'a>(&'a self, env: &'a Env<'_>) -> Outcome<'a> {
-        match self {
-            Self::Constant(value) => Ok(Some(Cow::Borrowed(value))),
-            Self::Slot { slot, at } => env.read(*slot, at),
-            Self::Below { slot, path, at } => env.below(*slot, path, at),
-            Self::List(items, at) => list(items, at, env),
-            Self::Arithmetic { first, rest, at } => chain(first, rest, at, env),
-            Self::And(items) => junction(items, env, false),
-            Self::Or(items) => junction(items, env, true),
-            Self::Not(of, at) => match truth(of.evaluate(env)?.as_deref(), "!", env, of, at)? {
-                None => Ok(None),
-                Some(truth) => Ok(Some(Cow::Owned(Value::Boolean(!truth)))),
-            },
-            Self::Negate(of, at) => match of.evaluate(env)?.as_deref() {
-                None => Ok(None),
-                Some(Value::Null) => Err(null("-", env, of, at)),
-                Some(value) => negate(value).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some),
-            },
-            Self::Compare { operator, left, right, each, at, .. } => comparison(*operator, left, right, *each, at, env),
-            Self::Matches { of, pattern, each, at } => {
-                let one = |value: &Value| match value {
-                    Value::Text(text) => Ok(Value::Boolean(pattern.is_match(text))),
-                    Value::Null => Err(null("matches", env, of, at)),
-                    other => Err(Fault::new(at, unfit("matches", "a text", other))),
-                };
-                match of.evaluate(env)?.as_deref() {
-                    None => Ok(None),
-                    Some(Value::List(items)) if *each => list_of(items, one),
-                    Some(value) => one(value).map(Cow::Owned).map(Some),
-                }
-            }
-            Self::Call { function, arguments, at } => call(function, arguments, at, env),
-        }
-    }
-
-    /// The truth of a condition: `None` where it is unknown.
-    pub(super) fn holds(&self, env: &Env<'_>, at: &At) -> Result<Option<bool>, Fault> {
-        truth(self.evaluate(env)?.as_deref(), "a condition", env, self, at)
-    }
-
     /// Whether it is the literal null, or always null.
     pub(super) fn is_null(&self) -> bool {
         self.constant().is_some_and(Value::is_null)
@@ -168,33 +140,36 @@ impl Node {
     /// The slots that it reads, in order; a slot that is read twice is listed twice.
     pub(super) fn slots(&self, into: &mut Vec<usize>) {
         match self {
-            Self::Constant(_) => {}
             Self::Slot { slot, .. } | Self::Below { slot, .. } => into.push(*slot),
-            Self::List(items, _) | Self::Call { arguments: items, .. } => {
-                items.iter().for_each(|item| item.slots(into));
-            }
-            Self::Arithmetic { first, rest, .. } => {
-                first.slots(into);
-                rest.iter().for_each(|(_, operand)| operand.slots(into));
-            }
-            Self::And(items) | Self::Or(items) => items.iter().for_each(|(item, _)| item.slots(into)),
-            Self::Not(of, _) | Self::Negate(of, _) | Self::Matches { of, .. } => of.slots(into),
-            Self::Compare { left, right, .. } => {
-                left.slots(into);
-                right.slots(into);
-            }
+            Self::Call { arguments, .. } => arguments.iter().for_each(|argument| argument.slots(into)),
+            other => other.parts(&mut |part| part.slots(into)),
         }
     }
 
     /// Its direct parts, except the fact that `is_set` or `default` asks about.
     pub(super) fn parts<'a>(&'a self, each: &mut dyn FnMut(&'a Node)) {
         match self {
-            Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } => {}
+            Self::Constant(_) | Self::Slot { .. } | Self::Below { .. } | Self::Bound { .. } => {}
             Self::Call { function, arguments, .. } => {
                 let asked = usize::from(function.asks());
                 arguments.iter().skip(asked).for_each(each);
             }
-            Self::List(items, _) => items.iter().for_each(each),
+            // The body of a function reads its arguments only.
+            Self::List(items, _) | Self::Apply { arguments: items, .. } | Self::Map { values: items, .. } => {
+                items.iter().for_each(each);
+            }
+            Self::If { arms, otherwise } => {
+                arms.iter().for_each(|(condition, _, value)| {
+                    each(condition);
+                    each(value);
+                });
+                each(otherwise);
+            }
+            Self::For { value, list, condition, .. } => {
+                each(list);
+                condition.iter().for_each(|(condition, _)| each(condition));
+                each(value);
+            }
             Self::Arithmetic { first, rest, .. } => {
                 each(first);
                 rest.iter().for_each(|(_, operand)| each(operand));
@@ -231,222 +206,39 @@ impl Node {
     pub(super) fn lacks(&self, env: &Env<'_>, into: &mut Vec<usize>) {
         match self {
             Self::Slot { slot, .. } | Self::Below { slot, .. } if env.is_unset(*slot) => into.push(*slot),
-            Self::And(_) | Self::Or(_) if !matches!(self.evaluate(env), Ok(None)) => {}
+            Self::And(_) | Self::Or(_) if !matches!(self.value(env), Ok(None)) => {}
             Self::Call { function, arguments, .. } if function.asks() && arguments.len() > 1 => {
-                if matches!(self.evaluate(env), Ok(None)) {
+                if matches!(self.value(env), Ok(None)) {
                     arguments.iter().for_each(|argument| argument.lacks(env, into));
                 }
+            }
+            Self::If { arms, otherwise } => {
+                for (condition, at, value) in arms {
+                    match condition.holds(env, at) {
+                        Ok(Some(false)) => {}
+                        Ok(Some(true)) => return value.lacks(env, into),
+                        _ => return condition.lacks(env, into),
+                    }
+                }
+                otherwise.lacks(env, into);
+            }
+            // What is asked of the elements has no value outside.
+            Self::For { .. } => {
+                let mut needed = Vec::new();
+                self.needs(&mut needed);
+                into.extend(needed.into_iter().filter(|slot| env.is_unset(*slot)));
             }
             _ => self.parts(&mut |part| part.lacks(env, into)),
         }
     }
 
-    /// The name of the operand in messages.
-    fn written(&self, env: &Env<'_>) -> String {
-        match self {
-            Self::Slot { slot, .. } => format!("`{}`", env.name(*slot)),
-            Self::Below { slot, path, .. } => format!("`{}.{}`", env.name(*slot), path.join(".")),
-            Self::Constant(_) => "the literal".to_owned(),
-            _ => "the value of a part".to_owned(),
-        }
-    }
-}
-
-impl Env<'_> {
-    fn check_time(&self, at: &At) -> Result<(), Fault> {
-        if self.limit.is_over() { Err(Fault::new(at, EvalErrorKind::OutOfTime)) } else { Ok(()) }
-    }
-
-    fn name(&self, slot: usize) -> &str {
-        let name = match slot.checked_sub(LOCAL) {
-            Some(local) => self.local_names.get(local),
-            None => self.read_names.get(slot),
+    /// How deep its parts are within each other, the bodies of functions of the graph included.
+    pub(super) fn height(&self) -> usize {
+        let mut below = match self {
+            Self::Apply { height, .. } => *height,
+            _ => 0,
         };
-        name.map_or("", |name| name)
+        self.parts(&mut |part| below = below.max(part.height()));
+        1 + below
     }
-
-    fn lookup(&self, slot: usize) -> Option<&Lookup> {
-        match slot.checked_sub(LOCAL) {
-            Some(local) => self.locals.get(local),
-            None => self.reads.get(slot),
-        }
-    }
-
-    /// Whether the fact has no value.
-    pub(super) fn is_unset(&self, slot: usize) -> bool {
-        matches!(self.lookup(slot), Some(Lookup::Unset | Lookup::Unknown { .. }) | None)
-    }
-
-    /// The value of a fact, if it has one.
-    pub(super) fn known(&self, slot: usize) -> Option<&Value> {
-        match self.lookup(slot)? {
-            Lookup::Value(value) => Some(value),
-            Lookup::Unset | Lookup::Unknown { .. } | Lookup::Missing | Lookup::NoKey { .. } => None,
-        }
-    }
-
-    fn read(&self, slot: usize, at: &At) -> Outcome<'_> {
-        match self.lookup(slot) {
-            Some(Lookup::Value(value)) => Ok(Some(Cow::Borrowed(value))),
-            Some(Lookup::Unset | Lookup::Unknown { .. }) | None => Ok(None),
-            Some(Lookup::Missing) => Err(Fault::new(at, EvalErrorKind::Missing { fact: self.name(slot).to_owned() })),
-            Some(Lookup::NoKey { of, key }) => {
-                Err(Fault::new(at, EvalErrorKind::NoKey { of: of.clone(), key: key.clone() }))
-            }
-        }
-    }
-
-    fn below(&self, slot: usize, path: &[FieldName], at: &At) -> Outcome<'_> {
-        let Some(value) = self.read(slot, at)? else { return Ok(None) };
-        match value.at(path.iter().map(|name| &**name)) {
-            Some(field) => Ok(Some(Cow::Owned(field))),
-            None => Err(Fault::new(at, no_key(&value, self.name(slot), path))),
-        }
-    }
-}
-
-/// The error for the first missing key of `path`.
-fn no_key(value: &Value, name: &str, path: &[FieldName]) -> EvalErrorKind {
-    let there = |length: &usize| value.at(path.iter().take(*length).map(|name| &**name)).is_some();
-    let length = (1..path.len()).take_while(there).last().unwrap_or(0);
-    let of = std::iter::once(name).chain(path.iter().take(length).map(|name| &**name)).collect::<Vec<_>>().join(".");
-    let key = path.get(length).cloned().unwrap_or_else(|| FieldName::from(""));
-    EvalErrorKind::NoKey { of: FieldName::from(of), key }
-}
-
-fn null(operator: &'static str, env: &Env<'_>, operand: &Node, at: &At) -> Fault {
-    Fault::new(at, EvalErrorKind::Null { operator, operand: operand.written(env) })
-}
-
-fn truth(
-    value: Option<&Value>,
-    operator: &'static str,
-    env: &Env<'_>,
-    of: &Node,
-    at: &At,
-) -> Result<Option<bool>, Fault> {
-    match value {
-        None => Ok(None),
-        Some(Value::Boolean(truth)) => Ok(Some(*truth)),
-        Some(Value::Null) => Err(null(operator, env, of, at)),
-        Some(other) => Err(Fault::new(at, unfit(operator, "true or false", other))),
-    }
-}
-
-/// `&&` looks for false, `||` for true, which decide whatever else is unknown. An error after an unknown part is ignored: it
-/// counts only when that part is known.
-fn junction<'a>(items: &[(Node, At)], env: &Env<'_>, decisive: bool) -> Outcome<'a> {
-    let operator = if decisive { "||" } else { "&&" };
-    let mut unknown = false;
-    for (item, at) in items {
-        let truth = match item.evaluate(env).and_then(|value| truth(value.as_deref(), operator, env, item, at)) {
-            Err(_) if unknown => continue,
-            other => other?,
-        };
-        match truth {
-            Some(found) if found == decisive => return Ok(Some(Cow::Owned(Value::Boolean(decisive)))),
-            Some(_) => {}
-            None => unknown = true,
-        }
-    }
-    if unknown { Ok(None) } else { Ok(Some(Cow::Owned(Value::Boolean(!decisive)))) }
-}
-
-/// Lists are flat: a rule that puts a list into itself repeatedly would make one that is too deep to be dropped.
-fn list<'a>(items: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
-    let mut values = Vec::with_capacity(items.len());
-    for item in items {
-        match item.value(env)? {
-            Some(value @ (Value::List(_) | Value::Map(_))) => {
-                return Err(Fault::new(at, unfit("a list", "single values", &value)));
-            }
-            Some(value) => values.push(value),
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(Cow::Owned(Value::List(values.into()))))
-}
-
-fn chain<'a>(first: &'a Node, rest: &'a [(Arithmetic, Node)], at: &At, env: &'a Env<'_>) -> Outcome<'a> {
-    let Some(mut total) = first.evaluate(env)? else { return Ok(None) };
-    let mut last = first;
-    for (number, (operator, operand)) in rest.iter().enumerate() {
-        if number % TERMS_A_LOOK == TERMS_A_LOOK - 1 {
-            env.check_time(at)?;
-        }
-        let Some(value) = operand.evaluate(env)? else { return Ok(None) };
-        let culprit = if total.is_null() { Some(last) } else { value.is_null().then_some(operand) };
-        if let Some(culprit) = culprit {
-            return Err(null(operator.text(), env, culprit, at));
-        }
-        total = Cow::Owned(arithmetic(*operator, &total, &value).map_err(|kind| Fault::new(at, kind))?);
-        last = operand;
-    }
-    Ok(Some(total))
-}
-
-fn comparison<'a>(operator: Compare, left: &Node, right: &Node, each: bool, at: &At, env: &Env<'_>) -> Outcome<'a> {
-    let bounds = |truth: Option<bool>| Ok(truth.map(|truth| Cow::Owned(Value::Boolean(truth))));
-    let Some(a) = left.evaluate(env)? else { return bounds(bounded(operator, left, right, env)) };
-    let Some(b) = right.evaluate(env)? else { return bounds(bounded(operator.flipped(), right, left, env)) };
-    let takes_null = matches!(operator, Compare::Equal | Compare::NotEqual | Compare::In);
-    let one = |a: &Value, b: &Value| {
-        if !takes_null && (a.is_null() || b.is_null()) {
-            return Err(null(operator.text(), env, if a.is_null() { left } else { right }, at));
-        }
-        compare(operator, a, b).map(Value::Boolean).map_err(|kind| Fault::new(at, kind))
-    };
-    let among = operator == Compare::In;
-    match (&*a, &*b) {
-        (Value::List(items), b) if each && (among || !matches!(b, Value::List(_))) => {
-            list_of(items, |item| one(item, b))
-        }
-        (a, Value::List(items)) if each && !among && !matches!(a, Value::List(_)) => {
-            list_of(items, |item| one(a, item))
-        }
-        (a, b) => one(a, b).map(Cow::Owned).map(Some),
-    }
-}
-
-fn list_of<'a>(items: &[Value], one: impl Fn(&Value) -> Result<Value, Fault>) -> Outcome<'a> {
-    Ok(Some(Cow::Owned(Value::List(items.iter().map(one).collect::<Result<_, _>>()?))))
-}
-
-/// The truth of a comparison whose left side is an unknown fact with a lower bound, if the bound decides it.
-fn bounded(operator: Compare, unknown: &Node, other: &Node, env: &Env<'_>) -> Option<bool> {
-    let Node::Slot { slot, .. } = unknown else { return None };
-    let Lookup::Unknown { at_least: Some(least) } = env.lookup(*slot)? else { return None };
-    let other = other.evaluate(env).ok().flatten()?;
-    let is = |operator| compare(operator, least, &other).unwrap_or(false);
-    match operator {
-        Compare::Greater | Compare::NotEqual => is(Compare::Greater).then_some(true),
-        Compare::GreaterEqual => is(Compare::GreaterEqual).then_some(true),
-        Compare::Less => is(Compare::GreaterEqual).then_some(false),
-        Compare::LessEqual | Compare::Equal => is(Compare::Greater).then_some(false),
-        _ => None,
-    }
-}
-
-fn call<'a>(function: &'static Function, arguments: &[Node], at: &At, env: &Env<'_>) -> Outcome<'a> {
-    let mut values = Vec::with_capacity(arguments.len());
-    for argument in arguments {
-        let Some(value) = argument.value(env)? else {
-            // `is_set` and `default` are given the arguments that have a value.
-            if function.asks() {
-                continue;
-            }
-            return Ok(None);
-        };
-        if value.is_null() && !function.takes_null {
-            return Err(null(function.name, env, argument, at));
-        }
-        values.push(value);
-    }
-    if function.asks() && values.is_empty() && arguments.len() > 1 {
-        return Ok(None);
-    }
-    if values.iter().any(|value| matches!(value, Value::List(_))) {
-        env.check_time(at)?;
-    }
-    (function.run)(function.name, &values, env.clock).map_err(|kind| Fault::new(at, kind)).map(Cow::Owned).map(Some)
 }

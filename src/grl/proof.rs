@@ -319,6 +319,15 @@ fn write_key(node: &Node, name: Name<'_>, out: &mut String) {
             all(&format!("{} {each}", operator.text()), &[left, right], out);
         }
         Node::Matches { of, pattern, each, .. } => all(&format!("matches {pattern:?} {each}"), &[of], out),
+        Node::Bound { number, path, .. } => out.push_str(&format!("bound {number} {}", path.join("."))),
+        Node::Apply { name, arguments, .. } => all(&format!("own {name}"), &arguments.iter().collect::<Vec<_>>(), out),
+        Node::Map { names, values, .. } => all(&format!("map {names:?}"), &values.iter().collect::<Vec<_>>(), out),
+        Node::If { .. } | Node::For { .. } => {
+            let mut parts = Vec::new();
+            node.parts(&mut |part| parts.push(part));
+            let kind = if matches!(node, Node::For { condition: Some(_), .. }) { "for where" } else { "for" };
+            all(if matches!(node, Node::If { .. }) { "if" } else { kind }, &parts, out);
+        }
         Node::Call { function, arguments, .. } => all(function.name, &arguments.iter().collect::<Vec<_>>(), out),
         Node::Arithmetic { first, rest, .. } => {
             all("", &[first], out);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::ast::{Expr, Rule};
+use super::ast::{Expr, Path, Rule};
 use super::cursor::Cursor;
 use super::lexer::tokens;
 use super::limits::Limits;
@@ -100,6 +100,26 @@ pub(super) fn expression(text: &Snippet, limits: &Limits, found: &mut Diagnostic
         return None;
     }
     Some(expr)
+}
+
+/// Reads `text` as the name of a function and its parameters: `annuity(principal, rate, months)`.
+pub(super) fn signature(text: &Snippet, limits: &Limits, found: &mut Diagnostics) -> Option<(String, Vec<String>)> {
+    let (place, before) = (text.span(0..text.text().len()), found.len());
+    if let Some(Expr::Call { name, arguments, .. }) = expression(text, limits, found) {
+        let parameter = |argument: Expr| match argument {
+            Expr::Path(Path { names, .. }) if names.len() == 1 => names.into_iter().next(),
+            _ => None,
+        };
+        if let Some(parameters) = arguments.into_iter().map(parameter).collect() {
+            return Some((name, parameters));
+        }
+    }
+    if found.len() == before {
+        let message = "a function is named with its parameters";
+        let help = "write a name and parameters, such as `annuity(principal, rate, months)`";
+        found.push(Diagnostic::error("bad-name", place, message).help(help));
+    }
+    None
 }
 
 /// An expression without operators.

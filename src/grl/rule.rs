@@ -24,6 +24,8 @@ pub(super) struct CompiledRule {
     pub(super) description: Option<String>,
     pub(super) salience: i32,
     pub(super) no_loop: bool,
+    /// Whether it stands for `let fact = expression;`.
+    pub(super) is_let: bool,
     pub(super) effective: Option<Moment>,
     pub(super) expires: Option<Moment>,
     pub(super) snippet: Snippet,

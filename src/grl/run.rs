@@ -3,6 +3,7 @@
 //! A rule is ready when its condition is true and every value that it would assign is known. All statements of a rule take
 //! effect, or none does.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::ast::{Arithmetic, Assign, At};
 use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
-use super::operators::arithmetic;
+use super::operators::{appended, arithmetic};
 use super::program::{Env, Node, TimeLimit};
 use super::rule::{Action, CompiledAssignment, CompiledRule};
 use super::ruleset::Ruleset;
@@ -373,7 +374,7 @@ impl Run {
         let Some(value) = value.value(&self.env(ruleset))? else { return Ok(None) };
         let operator = match operator {
             Assign::Set => return Ok(Some(value)),
-            Assign::Add => Arithmetic::Add,
+            Assign::Add | Assign::Append => Arithmetic::Add,
             Assign::Subtract => Arithmetic::Subtract,
         };
         let name = || ruleset.local_names.get(local).map_or_else(String::new, |name| format!("`{name}`"));
@@ -389,7 +390,11 @@ impl Run {
             let operand = if before.is_null() { name() } else { "the value to the right".to_owned() };
             return Err(Fault::new(at, EvalErrorKind::Null { operator: operator.text(), operand }));
         }
-        arithmetic(operator, before, &value).map(Some).map_err(|kind| Fault::new(at, kind))
+        let result = match before {
+            Value::List(items) if operator == Arithmetic::Add => appended(items, &value),
+            before => arithmetic(operator, before, &value),
+        };
+        result.map(Some).map_err(|kind| Fault::new(at, kind))
     }
 
     pub(super) fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
@@ -400,6 +405,7 @@ impl Run {
             local_names: &ruleset.local_names,
             clock: &self.clock,
             limit: TimeLimit::At(self.until),
+            bound: RefCell::default(),
         }
     }
 

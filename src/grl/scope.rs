@@ -1,7 +1,9 @@
 //! The names that an expression may use, and the owners of their facts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::definitions::Definitions;
 use super::facts::{FactRef, Owner};
 use crate::diagnostics::{Diagnostic, Place, nearest};
 use crate::types::{FieldName, Type};
@@ -14,6 +16,7 @@ pub struct Scope {
     by_name: HashMap<FieldName, usize>,
     /// Those whose fields may be named bare, by field.
     by_field: HashMap<FieldName, Vec<usize>>,
+    definitions: Arc<Definitions>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +111,15 @@ impl Scope {
         self.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
     }
 
+    /// Makes the constants and functions of a flow known.
+    pub fn define(&mut self, definitions: Arc<Definitions>) {
+        self.definitions = definitions;
+    }
+
+    pub(super) fn definitions(&self) -> &Arc<Definitions> {
+        &self.definitions
+    }
+
     fn push(&mut self, visible: Visible) {
         self.by_name.entry(visible.name.clone()).or_insert(self.visible.len());
         self.visible.push(visible);
@@ -164,6 +176,7 @@ impl Scope {
     /// All names that can be written without a dot, for proposals.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let owners = self.visible.iter().map(|visible| &*visible.name);
+        let owners = owners.chain(self.definitions.constants().iter().map(|constant| &*constant.name));
         owners.chain(self.visible.iter().filter(|visible| visible.bare).flat_map(|visible| fields(&visible.ty)))
     }
 }
@@ -203,7 +216,7 @@ fn is_open(ty: &Type) -> bool {
     matches!(ty, Type::Any) || matches!(ty, Type::Map(shape) if shape.open)
 }
 
-fn fields(ty: &Type) -> impl Iterator<Item = &str> {
+pub(super) fn fields(ty: &Type) -> impl Iterator<Item = &str> {
     let shape = match ty {
         Type::Map(shape) => Some(shape),
         Type::List(element) => match element.as_ref() {

@@ -124,7 +124,7 @@ fn null_is_a_value_for_equality_and_an_error_for_everything_else() {
 fn what_does_not_fit_is_refused_with_place_and_remedy() {
     for (expression, code, remedy) in [
         ("name > 3", "type-mismatch", ""),
-        ("name + 1", "not-a-number", "concat"),
+        ("name + 1", "not-a-text", "concat"),
         ("nmae == 'x'", "unknown-fact", "did you mean `name`?"),
         ("row.nmae == 'x'", "unknown-fact", "did you mean `row.name`?"),
         ("rond(1.5)", "unknown-function", "did you mean `round`?"),
@@ -132,8 +132,8 @@ fn what_does_not_fit_is_refused_with_place_and_remedy() {
         ("a < a < a", "chained-comparison", "a < b && b < c"),
         ("a = 1", "unknown-operator", "`==` compares"),
         ("a & a", "stray-character", "&&"),
-        ("a and a", "unknown-operator", "write `&&`"),
-        ("NOT a == 1", "unknown-operator", "write `!`"),
+        ("a AND a", "unknown-operator", "write `and`"),
+        ("NOT a == 1", "unknown-operator", "write `not`"),
         ("a not in [1]", "unknown-operator", "write `!`"),
         ("name is null", "unknown-operator", "write `== null`"),
         ("a <> 1", "stray-character", "write `!=`"),

@@ -44,9 +44,9 @@ macro_rules! symbols {
 
 symbols! {
     AndAnd "&&", OrOr "||", Equal "==", NotEqual "!=", LessEqual "<=", GreaterEqual ">=", PlusAssign "+=",
-    MinusAssign "-=", Less "<", Greater ">", Assign "=", Not "!", Plus "+", Minus "-", Star "*", Slash "/",
+    MinusAssign "-=", Power "**", Less "<", Greater ">", Assign "=", Not "!", Plus "+", Minus "-", Star "*", Slash "/",
     Percent "%", OpenParen "(", CloseParen ")", OpenBracket "[", CloseBracket "]", OpenBrace "{", CloseBrace "}",
-    Comma ",", Semicolon ";", Dot ".",
+    Comma ",", Semicolon ";", Colon ":", Dot ".",
 }
 
 impl fmt::Display for TokenKind {

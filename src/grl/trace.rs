@@ -3,7 +3,7 @@
 //! Recorded by [`super::Engine::explain`] only. Firings are noted as they happen. Why a rule did not fire is found afterwards:
 //! the parts of its condition are evaluated again over the final facts, which are what the last trial of the rule saw.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::fmt;
 
@@ -212,7 +212,8 @@ impl Ruleset {
         let locals: Vec<Lookup> = self.local_names.iter().map(local).collect();
         let (read_names, local_names) = (&self.read_names, &self.local_names);
         let limit = TimeLimit::AfterFirstLook(Limits::default().max_evaluation, OnceCell::new());
-        let env = Env { reads: &reads, read_names, locals: &locals, local_names, clock, limit };
+        let env =
+            Env { reads: &reads, read_names, locals: &locals, local_names, clock, limit, bound: RefCell::default() };
         self.rules.get(rule).map(|rule| Explainer { names: self.names(), env }.why_idle(rule))
     }
 

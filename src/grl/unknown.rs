@@ -11,6 +11,7 @@
 //!
 //! This runs only if a rule had to wait.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
@@ -194,6 +195,7 @@ impl<'a> Search<'a> {
             local_names: &ruleset.local_names,
             clock: self.over.clock,
             limit: TimeLimit::At(self.over.until),
+            bound: RefCell::default(),
         }
     }
 
@@ -234,7 +236,7 @@ impl<'a> Search<'a> {
         if because.is_empty() {
             return;
         }
-        let written = links.targets.iter().filter(|local| self.over.ruleset.links.changes(**local) == Changes::Sets);
+        let written = links.targets.iter().filter(|local| self.over.ruleset.links.changes(**local) >= Changes::Appends);
         let first = self.first.get(index).copied().flatten();
         let written = written.map(|local| LOCAL + local).filter(|_| first.is_some());
         let unsettled: Vec<usize> =

@@ -12,9 +12,9 @@ pub fn written_out(text: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// How many rules `text` has: the words `rule` outside of texts and comments that stand where a rule can begin.
+/// How many rules it has, those that stand for `let` included.
 pub fn count_rules(written_out: &str) -> usize {
-    written_out.lines().filter(|line| line.starts_with("rule ")).count()
+    written_out.lines().filter(|line| line.starts_with("rule ") || line.starts_with("let ")).count()
 }
 
 fn words(text: &str) -> Result<Vec<&str>, String> {
@@ -36,7 +36,7 @@ fn words(text: &str) -> Result<Vec<&str>, String> {
     Ok(words)
 }
 
-const DOUBLE: [&str; 8] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-="];
+const DOUBLE: [&str; 9] = ["&&", "||", "==", "!=", "<=", ">=", "+=", "-=", "**"];
 
 fn word_length(rest: &str, first: char) -> Result<usize, String> {
     let until = |text: &str, ends: &dyn Fn(char) -> bool| text.find(ends).unwrap_or(text.len());
@@ -57,7 +57,7 @@ fn word_length(rest: &str, first: char) -> Result<usize, String> {
     if DOUBLE.iter().any(|double| rest.starts_with(double)) {
         return Ok(2);
     }
-    if "-+*/%<>=!(){}[],;.".contains(first) { Ok(1) } else { Err(format!("no word at {rest:.20}")) }
+    if "-+*/%<>=!(){}[],;.:".contains(first) { Ok(1) } else { Err(format!("no word at {rest:.20}")) }
 }
 
 /// A part of an expression: its text, and the binding power of its operators where they stand bare.
@@ -98,6 +98,9 @@ impl Reader<'_> {
     }
 
     fn rule(&mut self) -> Result<String, String> {
+        if self.take("let") {
+            return Ok(format!("let {}\n", self.statement()?));
+        }
         self.want("rule")?;
         let name = self.next();
         let mut head = format!("rule {}", if is_quoted(&name) { quoted(&name) } else { format!("\"{name}\"") });
@@ -147,6 +150,13 @@ impl Reader<'_> {
         while self.take(".") {
             target += &format!(".{}", self.next());
         }
+        if let Some((owner, field)) = target.split_once(".set").filter(|_| self.peek() == "(") {
+            let target = format!("{owner}.{field}");
+            self.want("(")?;
+            let value = self.items(")")?;
+            self.want(";")?;
+            return Ok(format!("{target} = {value};"));
+        }
         let operator = self.next();
         if !["=", "+=", "-="].contains(&operator.as_str()) {
             return Err(format!("{operator} does not assign"));
@@ -160,7 +170,7 @@ impl Reader<'_> {
         let mut items = Vec::new();
         if !self.take(close) {
             loop {
-                items.push(self.expression(0)?.closed());
+                items.push(self.item()?);
                 if self.take(close) {
                     break;
                 }
@@ -170,12 +180,61 @@ impl Reader<'_> {
         Ok(items.join(", "))
     }
 
+    fn item(&mut self) -> Result<String, String> {
+        let item = self.expression(0)?;
+        let mut text = if self.peek() == "where" {
+            item.text
+        } else if self.take("for") {
+            let (value, name) = (item.closed(), self.next());
+            self.want("in")?;
+            format!("{value} for {name} in {}", self.expression(0)?.closed())
+        } else {
+            item.closed()
+        };
+        if self.take("where") {
+            text += &format!(" where {}", self.expression(0)?.closed());
+        }
+        Ok(text)
+    }
+
+    fn conditional(&mut self) -> Result<String, String> {
+        let condition = self.expression(0)?.closed();
+        self.want("then")?;
+        let value = self.expression(0)?.closed();
+        self.want("else")?;
+        let otherwise = if self.take("if") { self.conditional()? } else { self.expression(0)?.closed() };
+        Ok(format!("if {condition} then {value} else {otherwise}"))
+    }
+
+    fn map(&mut self) -> Result<String, String> {
+        let mut fields = Vec::new();
+        loop {
+            let name = self.next();
+            self.want(":")?;
+            fields.push(format!("{name}: {}", self.expression(0)?.closed()));
+            if self.take("}") {
+                return Ok(format!("{{{}}}", fields.join(", ")));
+            }
+            self.want(",")?;
+        }
+    }
+
     /// Operators that bind at least as strongly as `least`.
     fn expression(&mut self, least: u8) -> Result<Part, String> {
         let mut left = self.operand()?;
         while let Some(power) = power(self.peek()).filter(|power| *power >= least) {
-            let operator = self.next();
+            let operator = match self.next().as_str() {
+                "and" => "&&".to_owned(),
+                "or" => "||".to_owned(),
+                other => other.to_owned(),
+            };
             let right = self.expression(power + 1)?.closed();
+            if operator == "between" {
+                self.want("and")?;
+                let (left_text, most) = (left.closed(), self.expression(power + 1)?.closed());
+                left = Part { text: format!("(({left_text} >= {right}) && ({left_text} <= {most}))"), bare: None };
+                continue;
+            }
             let before = if left.bare == Some(power) && power != COMPARISON { left.text } else { left.closed() };
             left = Part { text: format!("{before} {operator} {right}"), bare: Some(power) };
         }
@@ -183,9 +242,20 @@ impl Reader<'_> {
     }
 
     fn operand(&mut self) -> Result<Part, String> {
+        let base = self.single()?;
+        if !self.take("**") {
+            return Ok(base);
+        }
+        Ok(Part { text: format!("{} ** {}", base.closed(), self.operand()?.closed()), bare: Some(PRODUCT) })
+    }
+
+    fn single(&mut self) -> Result<Part, String> {
         let word = self.next();
         let text = match word.as_str() {
             "!" | "-" => format!("({word}{})", self.operand()?.closed()),
+            "not" => format!("(!{})", self.operand()?.closed()),
+            "if" => format!("({})", self.conditional()?),
+            "{" => self.map()?,
             "(" => {
                 let inside = self.expression(0)?.closed();
                 self.want(")")?;
@@ -200,7 +270,11 @@ impl Reader<'_> {
                     while self.take(".") {
                         path += &format!(".{}", self.next());
                     }
-                    if self.take("(") {
+                    if let Some((owner, field)) = path.split_once(".get").filter(|_| self.peek() == "(") {
+                        path = format!("{owner}.{field}");
+                        self.want("(")?;
+                        self.want(")")?;
+                    } else if self.take("(") {
                         path = format!("{path}({})", self.items(")")?);
                     }
                 }
@@ -213,14 +287,16 @@ impl Reader<'_> {
 }
 
 const COMPARISON: u8 = 3;
+const PRODUCT: u8 = 5;
 
 fn power(operator: &str) -> Option<u8> {
     Some(match operator {
-        "||" => 1,
-        "&&" => 2,
-        "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "contains" | "startsWith" | "endsWith" | "matches" => COMPARISON,
+        "||" | "or" => 1,
+        "&&" | "and" => 2,
+        "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "contains" | "startsWith" | "endsWith" | "matches"
+        | "between" => COMPARISON,
         "+" | "-" => 4,
-        "*" | "/" | "%" => 5,
+        "*" | "/" | "%" => PRODUCT,
         _ => return None,
     })
 }

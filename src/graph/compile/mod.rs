@@ -6,6 +6,7 @@
 
 mod again;
 mod braces;
+mod definitions;
 mod finite;
 mod node;
 mod order;
@@ -24,7 +25,7 @@ use super::spec::FlowSpec;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::graph::Description;
-use crate::grl::{self, Limits, Owner, Scope};
+use crate::grl::{self, Definitions, Limits, Owner, Scope};
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 
@@ -119,7 +120,9 @@ pub fn compile(
         types: Vec::new(),
         connections: BTreeMap::new(),
         rule_hash: Digest::default(),
+        definitions: Arc::default(),
     };
+    compiler.read_definitions();
     compiler.read_nodes();
     if compiler.found.has_errors() {
         return Err(sorted(compiler.found));
@@ -135,13 +138,14 @@ pub fn compile(
     let rule_files = compiler.nodes.iter().flat_map(|node| &node.texts).map(|text| Arc::clone(text.source()));
     let rule_files = rule_files.filter(|file| !Arc::ptr_eq(file, source)).map(|file| (file, Comments::Slashes));
     let files: Vec<_> = std::iter::once((Arc::clone(source), Comments::Hash)).chain(rule_files).collect();
-    let Compiler { head, found, connections, rule_hash, .. } = compiler;
+    let Compiler { head, found, connections, rule_hash, definitions, .. } = compiler;
     let flow = Flow {
         name: head.name,
         path: head.path,
         path_span: head.path_span,
         description: keys.description,
         inputs: head.inputs,
+        definitions,
         nodes,
         outcomes,
         graph_hash: Digest::of(source.text()),
@@ -207,6 +211,8 @@ struct Compiler<'a> {
     /// The connections written inline, each once, with its text.
     connections: BTreeMap<DomainName, (UrlConnection, String)>,
     rule_hash: Digest,
+    /// The constants and functions of the flow.
+    definitions: Arc<Definitions>,
 }
 
 impl Compiler<'_> {
@@ -228,6 +234,7 @@ impl Compiler<'_> {
     /// named without the node). `places` gives the positions in the plan.
     fn scope(&self, visible: &[(usize, bool)], places: &[usize]) -> Scope {
         let mut scope = Scope::new();
+        scope.define(Arc::clone(&self.definitions));
         scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
         for (node, bare) in visible {
             let (Some(draft), Some(place)) = (self.nodes.get(*node), places.get(*node)) else { continue };

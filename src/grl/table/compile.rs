@@ -112,6 +112,7 @@ fn rule(row: &Row, targets: &[Target]) -> Rule {
         description: None,
         salience: 0,
         no_loop: true,
+        is_let: false,
         effective: None,
         expires: None,
         when: Expr::And { items: row.when.iter().map(|(_, cell)| cell.clone()).collect(), at: when_at },
