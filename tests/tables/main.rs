@@ -13,3 +13,4 @@ mod flows;
 mod reading;
 mod reference;
 mod refused;
+mod workbooks;

@@ -33,7 +33,7 @@ pub fn scope() -> Scope {
 /// Reads and compiles a table of this name.
 pub fn compile(name: &str, text: &str, hit: &Hit) -> Result<(Ruleset, Diagnostics), Diagnostics> {
     let limits = Limits::default();
-    let table = Table::read(name, text.as_bytes(), &limits)?;
+    let table = Table::read(name, None, text.as_bytes(), &limits)?;
     Ruleset::from_table("rates", &table, table.hit().unwrap_or(hit), &scope(), &[], &limits)
 }
 

@@ -23,7 +23,7 @@ fn every_refused_table_is_refused_with_place_and_remedy() {
             let bytes = std::fs::read(directory.join(&name)).unwrap();
             let limits = Limits::default();
             let policy = if name.starts_with("sum") { HitPolicy::Sum } else { HitPolicy::Unique };
-            let found = Table::read(&name, &bytes, &limits)
+            let found = Table::read(&name, None, &bytes, &limits)
                 .and_then(|table| Ruleset::from_table("rates", &table, &hit(policy), &scope(), &[], &limits));
             let found = found.map(|_| ()).expect_err(&name);
             let bare = found.iter().find(|error| error.code.starts_with("bad-") && error.help.is_none());

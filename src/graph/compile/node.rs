@@ -97,9 +97,10 @@ impl Compiler<'_> {
     }
 
     fn read_table(&self, table: &Marked, errors: &mut Diagnostics) -> Option<Table> {
-        let path = table.as_text()?;
+        let text = table.as_text()?;
+        let (path, part) = text.split_once('#').map_or((text, None), |(path, part)| (path, Some(part)));
         match self.files.bytes(path) {
-            Ok((name, bytes)) => match Table::read(&name, &bytes, &self.context.rule_limits) {
+            Ok((name, bytes)) => match Table::read(&name, part, &bytes, &self.context.rule_limits) {
                 Ok(table) => Some(table),
                 Err(found) => {
                     errors.extend(found);

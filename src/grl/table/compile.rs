@@ -242,11 +242,12 @@ impl Compiler<'_> {
 /// Errors of the language with the help that tables need.
 fn explained(found: Diagnostics, table: &Table) -> Diagnostics {
     let file = table.snippet().source().name();
+    let header = table.grid.header.first().map_or(1, |cell| table.grid.span(cell).line());
     let is_word = |text: &str| text.chars().all(|character| character.is_alphanumeric() || character == '_');
     let explain = |error: Diagnostic| {
         let Place::Span(span) = error.place.clone() else { return error };
         let text = span.text();
-        if span.source().name() != file || span.line() == 1 || !is_word(text) {
+        if span.source().name() != file || span.line() == header || !is_word(text) {
             return error;
         }
         let help = match error.code {

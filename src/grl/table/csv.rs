@@ -65,7 +65,7 @@ impl Copy<'_> {
         // Cells are apart, so that no place is that of two of them.
         self.pieces.push((self.text.len(), rest.end));
         self.text.push('\n');
-        Cell { at }
+        Cell { at, is_value: false }
     }
 }
 

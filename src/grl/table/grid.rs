@@ -26,6 +26,8 @@ pub(super) struct GridRow {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Cell {
     pub(super) at: Range<usize>,
+    /// Whether the file says that it is a number, a day or a truth, and no text.
+    pub(super) is_value: bool,
 }
 
 /// How messages name cells.
@@ -33,6 +35,8 @@ pub(super) struct Cell {
 pub(super) enum Addresses {
     /// `row 3, column "when quantity"`
     RowAndHeader,
+    /// `cell B3`
+    Letters,
 }
 
 impl Grid {
@@ -50,4 +54,16 @@ pub(super) fn trimmed(text: &str, at: Range<usize>) -> Range<usize> {
     let part = text.get(at.clone()).unwrap_or("");
     let start = at.start + (part.len() - part.trim_start().len());
     start..start + part.trim().len()
+}
+
+/// `A` for column 0, `AB` for column 27.
+pub(super) fn column_letters(column: usize) -> String {
+    let mut letters = String::new();
+    let mut rest = column + 1;
+    while rest > 0 {
+        let letter = u8::try_from((rest - 1) % 26).unwrap_or(0);
+        letters.insert(0, char::from(b'A' + letter));
+        rest = (rest - 1) / 26;
+    }
+    letters
 }

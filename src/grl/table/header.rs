@@ -51,6 +51,12 @@ pub(super) fn is_table<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
     when && then
 }
 
+/// Whether the cells below this header mean something.
+pub(super) fn is_read(header: &str) -> bool {
+    let word = header.split_whitespace().next().unwrap_or("");
+    ["when", "then", "rule", ""].iter().any(|known| word.eq_ignore_ascii_case(known))
+}
+
 /// The columns, one for each cell of the header; `None` for one with an error.
 pub(super) fn columns(grid: &Grid, reader: &mut Reader<'_>) -> Vec<Option<Column>> {
     refuse_duplicates(grid, reader);

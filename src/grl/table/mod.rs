@@ -19,6 +19,7 @@ mod place;
 mod read;
 mod reader;
 mod value;
+mod xlsx;
 
 pub use decision::TableText;
 pub use hit::{Hit, HitPolicy};

@@ -1,6 +1,6 @@
 //! Names the cells that errors are about.
 
-use super::grid::{Addresses, Grid};
+use super::grid::{Addresses, Grid, column_letters};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place};
 
 /// The same errors, each with the name of its cell.
@@ -14,8 +14,11 @@ pub(super) fn named(found: Diagnostics, grid: &Grid) -> Diagnostics {
         for (column, cell) in row.cells.iter().enumerate() {
             let range = grid.span(cell).range();
             let header = grid.header.get(column).map_or("", |cell| grid.text(cell));
-            let Addresses::RowAndHeader = grid.addresses;
-            cells.push((range.start, range.end, format!("row {}, column `{header}`", row.number)));
+            let name = match grid.addresses {
+                Addresses::RowAndHeader => format!("row {}, column `{header}`", row.number),
+                Addresses::Letters => format!("cell {}{}", column_letters(column), row.number),
+            };
+            cells.push((range.start, range.end, name));
         }
     }
     found.into_iter().map(|error| name(error, grid, &cells)).collect()

@@ -7,7 +7,7 @@ use super::grid::{Grid, GridRow};
 use super::header::{self, Column, Condition, Target};
 use super::hit::Hit;
 use super::reader::Reader;
-use super::{csv, place, value};
+use super::{csv, place, value, xlsx};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Source, Span};
 use crate::grl::ast::{At, Compare, Expr};
 use crate::grl::lexer::refuse_invisible;
@@ -39,11 +39,11 @@ pub(super) struct Row {
 }
 
 impl Table {
-    /// Reads the table of the file `name`, whose ending says what it is.
+    /// Reads the table of the file `name`, whose ending says what it is: CSV or a workbook, of which `part` is the sheet.
     ///
     /// # Errors
     /// Everything in it that cannot be read.
-    pub fn read(name: &str, bytes: &[u8], limits: &Limits) -> Result<Self, Diagnostics> {
+    pub fn read(name: &str, part: Option<&str>, bytes: &[u8], limits: &Limits) -> Result<Self, Diagnostics> {
         let mut found = Diagnostics::new();
         if bytes.len() > limits.max_file_bytes {
             let message = format!("the file has {} bytes; the limit is {}", bytes.len(), limits.max_file_bytes);
@@ -51,7 +51,7 @@ impl Table {
             found.push(error.help("split it, or raise `rules.limits.file_bytes`"));
             return Err(found);
         }
-        let Some(grid) = grid(name, bytes, &mut found) else { return Err(found) };
+        let Some(grid) = grid(name, part, bytes, limits, &mut found) else { return Err(found) };
         let table = Self::of(grid, limits, &mut found);
         match table {
             Some(table) if !found.has_errors() => Ok(table),
@@ -105,26 +105,30 @@ impl Table {
 }
 
 /// The grid of a file of any kind.
-fn grid(name: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<Grid> {
+fn grid(name: &str, part: Option<&str>, bytes: &[u8], limits: &Limits, found: &mut Diagnostics) -> Option<Grid> {
     let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-    match ending.as_str() {
-        "csv" => {
-            let source = text(name, bytes, found)?;
-            let mut hidden = Diagnostics::new();
-            refuse_invisible(&source.snippet(), &mut hidden);
-            if hidden.has_errors() {
-                found.extend(hidden);
-                return None;
-            }
-            csv::grid(&source, found)
-        }
-        _ => {
-            let message = format!("`{name}` is not a table: its name does not end in `.csv`");
-            let error = Diagnostic::error("bad-table", Place::File(name.to_owned()), message);
-            found.push(error.help("save the table as CSV"));
+    let refused =
+        |message: String, help: &str| Diagnostic::error("bad-table", Place::File(name.to_owned()), message).help(help);
+    let grid = match (ending.as_str(), part) {
+        ("csv", None) => csv::grid(&text(name, bytes, found)?, found),
+        ("csv", Some(part)) => {
+            found.push(refused(format!("a CSV file has no part `{part}`"), "delete `#` and what stands behind it"));
             None
         }
+        // The first row is the header.
+        ("xlsx", sheet) => xlsx::grid(name, sheet, bytes, limits.max_rules.saturating_add(1), found),
+        _ => {
+            let message = format!("`{name}` is not a table: its name ends neither in `.csv` nor in `.xlsx`");
+            found.push(refused(message, "save the table as CSV or as a workbook"));
+            None
+        }
+    };
+    let mut hidden = Diagnostics::new();
+    if let Some(grid) = &grid {
+        refuse_invisible(&grid.snippet.source().snippet(), &mut hidden);
+        found.extend(place::named(hidden, grid));
     }
+    grid.filter(|_| !found.has_errors())
 }
 
 /// The text of a file, which is UTF-8, without a byte order mark.

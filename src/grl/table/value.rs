@@ -23,6 +23,11 @@ pub(super) fn result(reader: &mut Reader<'_>, target: &Target, cell: &Cell) -> O
         reader.refuse(at, "the result is empty", help);
         return None;
     }
+    if target.is_text && cell.is_value {
+        let help = "format the cell as text; or leave `(text)` out of the header";
+        reader.refuse(at, format!("the cell is no text, but the value {text}"), help);
+        return None;
+    }
     if text.starts_with('=') {
         reader.refuse(
             at,

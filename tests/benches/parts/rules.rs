@@ -139,7 +139,7 @@ fn read(column: &str, number_of_row: u64) -> Lookup {
 
 fn load_table(text: &str) -> Ruleset {
     let limits = Limits::default();
-    let table = Table::read("many.csv", text.as_bytes(), &limits).unwrap_or_else(|found| panic!("{found}"));
+    let table = Table::read("many.csv", None, text.as_bytes(), &limits).unwrap_or_else(|found| panic!("{found}"));
     Ruleset::from_table("many", &table, &Hit::default(), &scope(), &[], &limits)
         .unwrap_or_else(|found| panic!("{found}"))
         .0
