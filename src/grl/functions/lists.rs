@@ -10,7 +10,7 @@ use super::{Function, Gives, Takes};
 use crate::grl::ast::{Arithmetic, Compare};
 use crate::grl::error::EvalErrorKind as Error;
 use crate::grl::limits::LONGEST_LIST;
-use crate::grl::operators::{arithmetic, order_for, unfit};
+use crate::grl::operators::{arithmetic, compare, order_for, unfit};
 use crate::types::{Clock, Value};
 
 /// The order of a sorted list.
@@ -44,17 +44,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Ok(items(name, arguments)?.last().cloned().unwrap_or_default())
     }),
     Function::new("index", "index(list, place)", &[Takes::List, Takes::Whole], Gives::Element, index),
-    Function::new(
-        "index_of",
-        "index_of(list, value)",
-        &[Takes::List, Takes::Element],
-        Gives::Integer,
-        |name, arguments, _| {
-            let (list, value) = (items(name, arguments)?, arguments.get(1));
-            let place = list.iter().position(|item| Some(item) == value).map(|at| size(name, at + 1));
-            place.unwrap_or(Ok(Value::Null))
-        },
-    ),
+    Function::new("index_of", "index_of(list, value)", &[Takes::List, Takes::Element], Gives::Integer, index_of),
     Function::new("sort", "sort(list, \"desc\")", &[Takes::Sortable, Takes::Form(&ORDER)], Gives::List, sort)
         .at_least(1),
     Function::new("reverse", "reverse(list)", &[Takes::List], Gives::List, |name, arguments, _| {
@@ -199,6 +189,17 @@ fn index(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Er
         Ordering::Less => list.len().checked_sub(distance),
     };
     Ok(at.and_then(|at| list.get(at)).cloned().unwrap_or_default())
+}
+
+/// As `in` does, it refuses to compare values of different types.
+fn index_of(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
+    let value = arguments.get(1).unwrap_or(&Value::Null);
+    for (at, item) in items(name, arguments)?.iter().enumerate() {
+        if compare(Compare::Equal, item, value)? {
+            return size(name, at + 1);
+        }
+    }
+    Ok(Value::Null)
 }
 
 fn sort(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
