@@ -211,7 +211,8 @@ pub(super) struct NodeSpec {
     pub(super) rules: Option<Apart<RuleFilesSpec>>,
     /// In place of `rules`: one expression. Its value is the node's fact `result`.
     pub(super) condition: Option<Apart<ExpressionSpec>>,
-    /// In place of `rules`: a decision table, a `.csv` or `.xlsx` file relative to this one. `#` and the name of a sheet may follow.
+    /// In place of `rules`: a decision table, a `.csv`, `.xlsx` or `.dmn` file relative to this one. `#` and the name of a sheet or of a
+    /// decision may follow.
     #[schemars(regex(pattern = r"\S"), extend("examples" = ["rules/rates.csv", "rules/rates.xlsx#Sheet1"]))]
     pub(super) table: Option<String>,
     /// Which of the rows of the table that match give their results. Default `unique`.

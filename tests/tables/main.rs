@@ -10,6 +10,7 @@
 mod agreement;
 mod decisions;
 mod flows;
+mod models;
 mod reading;
 mod reference;
 mod refused;

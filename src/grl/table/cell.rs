@@ -131,7 +131,7 @@ impl Tests<'_, '_> {
         let digit = |character: Option<char>| character.is_some_and(|character| character.is_ascii_digit());
         let before = text.get(..comma).unwrap_or("").chars().next_back();
         let after = text.get(comma + 1..).unwrap_or("").chars().next();
-        if !digit(before) || !digit(after) {
+        if self.reader.is_feel || !digit(before) || !digit(after) {
             return Some(());
         }
         let help = "write a decimal point (`1.5`) for one number, no separator of thousands, and a space behind the comma (`1, 5`) for two values";
@@ -229,7 +229,7 @@ impl Tests<'_, '_> {
         if let Some(value) = literal(&text) {
             return Some(Test::Value(Expr::Literal { value, at }));
         }
-        if text.contains('(') {
+        if self.reader.is_feel || text.contains('(') {
             return operand(self.reader, at).map(Test::Value);
         }
         refuse_unclear_word(self.reader, &text, &at)?;

@@ -92,7 +92,8 @@ fn compile(
     }
     let prefer = hit.prefer.iter().map(|(name, values, _)| (name.clone(), values.clone())).collect();
     let grid = table.grid.clone();
-    ruleset.table = Some(Decision { policy: hit.policy, columns, results, parts, ranks, grid, prefer });
+    let default = grid.default.as_ref().and(table.rows.len().checked_sub(1));
+    ruleset.table = Some(Decision { policy: hit.policy, columns, results, parts, ranks, default, grid, prefer });
     Some(ruleset)
 }
 

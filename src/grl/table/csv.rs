@@ -36,7 +36,7 @@ pub(super) fn grid(source: &Arc<Source>, found: &mut Diagnostics) -> Option<Grid
         }
     }
     let snippet = Snippet::new(Arc::clone(source), copy.text, copy.pieces);
-    Some(Grid { snippet, header, rows, addresses: Addresses::RowAndHeader })
+    Some(Grid { snippet, header, rows, default: None, addresses: Addresses::RowAndHeader })
 }
 
 /// Copies cells into one text, each on the place that it comes from.

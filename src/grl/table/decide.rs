@@ -102,6 +102,9 @@ impl Run {
                 break;
             }
         }
+        if found.matched.is_empty() {
+            found.matched.extend(table.default);
+        }
         Some(found)
     }
 

@@ -17,6 +17,8 @@ pub(in crate::grl) struct Decision {
     pub(super) parts: Vec<Box<[usize]>>,
     /// By row: its place in the order of preference.
     pub(super) ranks: Vec<usize>,
+    /// The row that is taken where no other one matches.
+    pub(super) default: Option<usize>,
     /// The cells, as they are written.
     pub(super) grid: Grid,
     /// The values of result columns in the order of preference.
@@ -90,7 +92,9 @@ impl Decision {
                 None => candidates = Some(matching),
             }
         }
-        candidates.unwrap_or_else(|| Rows::all(rows))
+        let mut candidates = candidates.unwrap_or_else(|| Rows::all(rows));
+        self.default.into_iter().for_each(|row| candidates.remove(row));
+        candidates
     }
 
     pub(super) fn rank(&self, row: usize) -> usize {

@@ -11,6 +11,8 @@ pub(super) struct Grid {
     pub(super) snippet: Snippet,
     pub(super) header: Vec<Cell>,
     pub(super) rows: Vec<GridRow>,
+    /// The cells of the row that is taken where no other one matches.
+    pub(super) default: Option<Vec<Cell>>,
     pub(super) addresses: Addresses,
 }
 
@@ -37,6 +39,8 @@ pub(super) enum Addresses {
     RowAndHeader,
     /// `cell B3`
     Letters,
+    /// `rule 3, "when quantity"`
+    Rules,
 }
 
 impl Grid {

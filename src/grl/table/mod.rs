@@ -10,6 +10,7 @@ mod compile;
 mod csv;
 mod decide;
 mod decision;
+mod dmn;
 mod explain;
 mod grid;
 mod header;

@@ -16,11 +16,13 @@ pub(super) fn named(found: Diagnostics, grid: &Grid) -> Diagnostics {
             let header = grid.header.get(column).map_or("", |cell| grid.text(cell));
             let name = match grid.addresses {
                 Addresses::RowAndHeader => format!("row {}, column `{header}`", row.number),
+                Addresses::Rules => format!("rule {}, `{header}`", row.number),
                 Addresses::Letters => format!("cell {}{}", column_letters(column), row.number),
             };
             cells.push((range.start, range.end, name));
         }
     }
+    cells.sort_unstable();
     found.into_iter().map(|error| name(error, grid, &cells)).collect()
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use super::cell::{self, Tested};
-use super::grid::{Grid, GridRow};
+use super::grid::{Cell, Grid, GridRow};
 use super::header::{self, Column, Condition, Target};
-use super::hit::Hit;
+use super::hit::{Hit, HitPolicy};
 use super::reader::Reader;
-use super::{csv, place, value, xlsx};
+use super::{csv, dmn, place, value, xlsx};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Snippet, Source, Span};
 use crate::grl::ast::{At, Compare, Expr};
 use crate::grl::lexer::refuse_invisible;
 use crate::grl::limits::Limits;
-use crate::types::Value;
+use crate::types::{FieldName, Value};
 
 /// A decision table as it is written.
 pub struct Table {
@@ -39,7 +39,8 @@ pub(super) struct Row {
 }
 
 impl Table {
-    /// Reads the table of the file `name`, whose ending says what it is: CSV or a workbook, of which `part` is the sheet.
+    /// Reads the table of the file `name`, whose ending says what it is: CSV, a workbook, of which `part` is the sheet, or a DMN
+    /// model, of which it is the decision.
     ///
     /// # Errors
     /// Everything in it that cannot be read.
@@ -51,8 +52,13 @@ impl Table {
             found.push(error.help("split it, or raise `rules.limits.file_bytes`"));
             return Err(found);
         }
-        let Some(grid) = grid(name, part, bytes, limits, &mut found) else { return Err(found) };
-        let table = Self::of(grid, limits, &mut found);
+        let read = if ending(name) == "dmn" {
+            model(name, part, bytes, &mut found)
+        } else {
+            grid(name, part, bytes, limits, &mut found).map(|grid| (grid, None))
+        };
+        let Some((grid, own)) = read else { return Err(found) };
+        let table = Self::of(grid, own, limits, &mut found);
         match table {
             Some(table) if !found.has_errors() => Ok(table),
             _ => {
@@ -62,15 +68,17 @@ impl Table {
         }
     }
 
-    fn of(grid: Grid, limits: &Limits, found: &mut Diagnostics) -> Option<Self> {
+    fn of(grid: Grid, own: Option<Own>, limits: &Limits, found: &mut Diagnostics) -> Option<Self> {
         let mut errors = Diagnostics::new();
-        let mut reader = Reader { snippet: &grid.snippet, limits, found: &mut errors, heads: Vec::new() };
+        let mut reader =
+            Reader { snippet: &grid.snippet, limits, found: &mut errors, heads: Vec::new(), is_feel: own.is_some() };
         let columns = header::columns(&grid, &mut reader);
         let rows: Vec<Row> = if reader.found.is_empty() { rows(&grid, &columns, &mut reader) } else { Vec::new() };
         if grid.rows.is_empty() {
             let error = Diagnostic::error("bad-table", grid.snippet.span(0..0), "the table has no rows");
             reader.found.push(error.help("write a row below the header"));
         }
+        let hit = own.map(|own| own.hit(&grid, &mut reader));
         let heads = reader.heads;
         let failed = errors.has_errors();
         found.extend(place::named(errors, &grid));
@@ -85,7 +93,7 @@ impl Table {
                 Column::Names | Column::Note | Column::Empty => {}
             }
         }
-        Some(Self { grid, conditions, targets, rows, heads, hit: None })
+        Some(Self { grid, conditions, targets, rows, heads, hit })
     }
 
     /// Its text: all cells.
@@ -104,9 +112,56 @@ impl Table {
     }
 }
 
-/// The grid of a file of any kind.
+fn ending(name: &str) -> String {
+    name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase()
+}
+
+/// The hit policy of a model, and the order of its results as it is written.
+struct Own {
+    policy: HitPolicy,
+    prefer: Vec<(FieldName, Cell)>,
+}
+
+impl Own {
+    fn hit(self, grid: &Grid, reader: &mut Reader<'_>) -> Hit {
+        let mut prefer = Vec::new();
+        for (name, cell) in self.prefer {
+            let values = match reader.expression(cell.at.clone()) {
+                Some(Expr::List { items, .. }) => items,
+                _ => Vec::new(),
+            };
+            let literal = |item: Expr| match item {
+                Expr::Literal { value, .. } => Some(value),
+                _ => None,
+            };
+            let Some(values) = values.into_iter().map(literal).collect::<Option<Vec<_>>>() else {
+                reader.refuse(
+                    cell.at.clone(),
+                    "the values of an output are no literals",
+                    "write numbers and texts in quotes",
+                );
+                continue;
+            };
+            prefer.push((name, values, grid.span(&cell)));
+        }
+        Hit { policy: self.policy, prefer }
+    }
+}
+
+/// The grid of a DMN model.
+fn model(name: &str, part: Option<&str>, bytes: &[u8], found: &mut Diagnostics) -> Option<(Grid, Option<Own>)> {
+    let source = text(name, bytes, found)?;
+    refuse_invisible(&source.snippet(), found);
+    if found.has_errors() {
+        return None;
+    }
+    let dmn::Model { grid, policy, prefer } = dmn::model(&source, part, found)?;
+    Some((grid, Some(Own { policy, prefer })))
+}
+
+/// The grid of a file of another kind.
 fn grid(name: &str, part: Option<&str>, bytes: &[u8], limits: &Limits, found: &mut Diagnostics) -> Option<Grid> {
-    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    let ending = ending(name);
     let refused =
         |message: String, help: &str| Diagnostic::error("bad-table", Place::File(name.to_owned()), message).help(help);
     let grid = match (ending.as_str(), part) {
@@ -118,7 +173,7 @@ fn grid(name: &str, part: Option<&str>, bytes: &[u8], limits: &Limits, found: &m
         // The first row is the header.
         ("xlsx", sheet) => xlsx::grid(name, sheet, bytes, limits.max_rules.saturating_add(1), found),
         _ => {
-            let message = format!("`{name}` is not a table: its name ends neither in `.csv` nor in `.xlsx`");
+            let message = format!("`{name}` is not a table: its name does not end in `.csv`, `.xlsx` or `.dmn`");
             found.push(refused(message, "save the table as CSV or as a workbook"));
             None
         }
@@ -148,7 +203,11 @@ fn text(name: &str, bytes: &[u8], found: &mut Diagnostics) -> Option<Arc<Source>
 }
 
 fn rows(grid: &Grid, columns: &[Option<Column>], reader: &mut Reader<'_>) -> Vec<Row> {
-    let mut rows: Vec<Row> = grid.rows.iter().filter_map(|row| self::row(grid, row, columns, reader)).collect();
+    let mut rows: Vec<Row> = grid.rows.iter().filter_map(|each| row(grid, each, columns, reader)).collect();
+    if let Some(cells) = &grid.default {
+        let default = row(grid, &GridRow { number: 0, cells: cells.clone() }, columns, reader);
+        rows.extend(default.map(|row| Row { name: "default".to_owned(), ..row }));
+    }
     take_null(&mut rows, columns);
     rows
 }

@@ -16,6 +16,8 @@ pub(super) struct Reader<'a> {
     pub(super) limits: &'a Limits,
     pub(super) found: &'a mut Diagnostics,
     pub(super) heads: Vec<(String, At)>,
+    /// Whether cells were written in FEEL, where a word is a fact and a comma separates two numbers.
+    pub(super) is_feel: bool,
 }
 
 impl Reader<'_> {

@@ -190,7 +190,7 @@ fn written(name: &str, cells: &[Stored], found: &mut Diagnostics) -> Option<Grid
     let snippet = source.snippet();
     let mut rows = rows.into_iter();
     let header = rows.next().map(|row| row.cells).unwrap_or_default();
-    let grid = Grid { snippet, header, rows: rows.collect(), addresses: Addresses::Letters };
+    let grid = Grid { snippet, header, rows: rows.collect(), default: None, addresses: Addresses::Letters };
     let headers: Vec<&str> = grid.header.iter().map(|cell| grid.text(cell)).collect();
     if !header::is_table(headers.iter().copied()) {
         let message = "the first row of the sheet is not the header of a table: it has no column `when ...` or no column `then ...`";
