@@ -101,6 +101,24 @@ outcomes:
   - { status: done, when: known.result, body: { run: run, size: size, sure: sure, day: day, at: at, price: price, code: code, tags: tags, amounts: amounts } }
 `;
 
+export const TABLE_FLOW = `
+flow: rates
+description: A decision table
+input:
+  region: { type: text, enum: [EU, US] }
+  qty: { type: integer, default: 5 }
+nodes:
+  rates: { type: RuleNode, table: rates.csv, hit: first }
+outcomes:
+  - { status: done, when: "rates.discount >= 0", body: { discount: rates.discount } }
+`;
+
+export const TABLE_ROWS = `rule,when region,when qty,then discount,why
+Bulk,EU,>= 10,0.1,<b>large</b>
+,EU,-,0,
+Abroad,US,-,0.05,a | b
+`;
+
 // 200 nodes in 20 layers.
 export function wideFlow() {
   const nodes = [];

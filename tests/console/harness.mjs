@@ -10,7 +10,7 @@ import { join } from "node:path";
 
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { FORMS_FLOW, GUARDED_FLOW, GUARDED_RULES, HOSTILE_FLOW, HOSTILE_RULES, wideFlow } from "./flows.mjs";
+import { FORMS_FLOW, GUARDED_FLOW, GUARDED_RULES, HOSTILE_FLOW, HOSTILE_RULES, TABLE_FLOW, TABLE_ROWS, wideFlow } from "./flows.mjs";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TOKEN = "a token for the tests";
@@ -109,7 +109,7 @@ async function postgres(home, name) {
 
 // The service on two servers: `supplier` holds that one database and can be killed alone.
 export class Service {
-  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml", "guarded.yaml", "forms.yaml"], callers = false } = {}) {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml", "guarded.yaml", "forms.yaml", "table.yaml"], callers = false } = {}) {
     const service = new Service();
     service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
     execFileSync("chmod", ["711", service.home]);
@@ -125,7 +125,7 @@ export class Service {
       service.environment[`${database.toUpperCase()}_URL`] = server.url(database);
     }
     for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
-    const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW };
+    const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW, "table.yaml": TABLE_FLOW, "rates.csv": TABLE_ROWS };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(service.home, name), text);
     service.flows = flows;
     // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.

@@ -128,12 +128,30 @@ fn of_rules(flow: &Flow, node: &RuleNode) -> Json {
     json!({
         "kind": "rules",
         "rules": rules,
+        "table": table(node),
         "sources": sources,
         "mappings": mappings,
         "starting_facts": starting,
         "reads": reads,
         "aliases": aliases(flow, ruleset.reads()),
         "facts": columns(&ruleset.shape()),
+    })
+}
+
+/// How many rows of a table are shown.
+const MOST_ROWS: usize = 200;
+
+/// The first rows of a decision table, as they are written; null of other rules.
+fn table(node: &RuleNode) -> Json {
+    let Some(table) = node.ruleset.table_text() else { return Json::Null };
+    let count = table.rows.len();
+    let rows = node.ruleset.rules().zip(table.rows).take(MOST_ROWS);
+    let rows: Vec<Json> = rows.map(|(info, cells)| json!({ "rule": info.name, "cells": cells })).collect();
+    json!({
+        "hit": table.hit.name(),
+        "columns": table.columns,
+        "further": count - rows.len(),
+        "rows": rows,
     })
 }
 

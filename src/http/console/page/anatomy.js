@@ -127,13 +127,18 @@ export function tried(explain, decided) {
 
 const reasons = (because) => because?.length > 0 && h("ul.because", because.map((reason) => h("li", h("bdi", reason))));
 
-const WHY = { condition_false: "condition is false", waiting: "waits for a fact", incomplete: "lacks a fact", not_yet_effective: "not yet effective", expired: "expired" };
+const WHY = { condition_false: "condition is false", waiting: "waits for a fact", incomplete: "lacks a fact", not_yet_effective: "not yet effective", expired: "expired", overruled: "another row was chosen" };
 
 // Rule by rule: what fired and changed what, and what kept the others from firing.
-export function rulesPart(explain) {
+export function rulesPart(explain, details) {
   const nodes = explain.nodes.filter(({ fired }) => fired !== undefined);
   if (!nodes.length) return null;
-  const columns = (node) => h("div.rules-columns",
+  const tableOf = ({ node, fired }) => {
+    const table = details?.nodes.find(({ id }) => id === node)?.table;
+    return table && decisionTable(table, new Set(fired.map(({ rule }) => rule)));
+  };
+  const columns = (node) => [tableOf(node), sides(node)];
+  const sides = (node) => h("div.rules-columns",
     h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),
     h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")));
   const counts = (node) => `${node.fired.length} fired, ${node.not_fired.length} did not`;
@@ -144,6 +149,18 @@ export function rulesPart(explain) {
   return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
     h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", counts(node))),
     columns(node)));
+}
+
+// A decision table as it is written. The rows that gave their results are marked.
+export function decisionTable({ hit, columns, rows, further }, chosen = new Set()) {
+  const isResult = (index) => columns[index]?.startsWith("then ");
+  return h("div.decision-table",
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "The decision table" }, h("table.plain", h("caption.muted", "Hit policy ", h("code", hit)),
+      h("thead", h("tr", h("th", { scope: "col" }, "row"), columns.map((name) => h("th", { scope: "col" }, h("code", name))))),
+      h("tbody", rows.map(({ rule, cells }) => h("tr", { class: chosen.has(rule) && "chosen" },
+        h("th", { scope: "row" }, h("bdi", rule), chosen.has(rule) && h("span.badge.soft", "matched")),
+        cells.map((cell, index) => h("td", { class: isResult(index) && "result" }, h("code", cell)))))))),
+    further > 0 && h("p.muted", `and ${plural(further, "row")} more`));
 }
 
 const ruleHead = ({ rule, description, place }, ...more) => [

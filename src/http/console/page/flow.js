@@ -1,5 +1,6 @@
 // A flow: its graph, and beside it whatever node is chosen.
 
+import { decisionTable } from "./anatomy.js";
 import * as api from "./api.js";
 import { block, laidOut, numbered, wrapping } from "./code.js";
 import { copyButton, h, icon, replace, signButton } from "./dom.js";
@@ -120,7 +121,7 @@ export class FlowView {
     const node = this.details.nodes.find((known) => known.id === box.id);
     const feeds = this.details.nodes.filter((known) => known.depends_on.includes(node.id)).map((known) => known.id);
     return [
-      this.#head(node.id, node.kind === "query" ? (node.method ? "request" : "query") : plural(node.rules.length, "rule"), node.domain),
+      this.#head(node.id, node.kind === "query" ? (node.method ? "request" : "query") : plural(node.rules.length, node.table ? "row" : "rule"), node.domain),
       node.description && h("p.description", node.description),
       this.timings,
       node.guards.map((guard) => section("Runs if", h("p.from", "coming from ", this.#link(guard.from)), block(guard.rule, "grl", "The condition"))),
@@ -164,8 +165,8 @@ export class FlowView {
       node.starting_facts.length > 0 && section("Starts with", table(["fact", "value"], node.starting_facts.map(({ fact, value }) => [h("code", fact), shown(value)]))),
       node.aliases.length > 0 && section("Other names", table(["name", "of node"], node.aliases.map(({ alias, node: of }) => [h("code", alias), this.#link(of)]))),
       node.reads.length > 0 && section("Reads", h("p.codes", node.reads.map((fact) => h("code", fact)))),
-      section(`Rules, in the order they are tried`, h("ol.rule-list", index)),
-      node.sources.map((source) => section(h("code", source.name),
+      node.table ? section("Table", decisionTable(node.table)) : section(`Rules, in the order they are tried`, h("ol.rule-list", index)),
+      !node.table && node.sources.map((source) => section(h("code", source.name),
         h("div.source", { "data-file": source.name }, numbered(source.text, "grl", source.name, Number(source.line))))),
       columns("Facts it gives", node.facts),
     ];

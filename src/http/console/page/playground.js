@@ -195,7 +195,7 @@ export class PlaygroundView {
       explain && timeline(explain, this.context.colour),
       answer && answerPart(answer, this.context.colour),
       explain && tried(explain, Boolean(answer)),
-      explain && rulesPart(explain),
+      explain && rulesPart(explain, this.details),
       explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed, live.admin !== false));
     // What somebody opened stays open.
     for (const details of this.parts.querySelectorAll("details[data-key]")) if (states.has(details.dataset.key)) details.open = states.get(details.dataset.key);
