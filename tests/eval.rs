@@ -38,6 +38,13 @@ fn the_value_is_printed_as_the_language_writes_it_with_its_type() {
         (&["today()", "--at", "2026-01-31T23:30:00Z"], "2026-01-31  (date)"),
         (&["today()", "--at", "2026-01-31T23:30:00Z", "--zone", "Europe/Berlin"], "2026-02-01  (date)"),
         (&["now()", "--at", "2026-01-31T08:00:00+02:00"], "2026-01-31T06:00:00Z  (timestamp)"),
+        (&["[l.qty for l in lines where l.price > 5]", "--set", lines], "[2]  (list of integer)"),
+        (&["lines", "--set", lines], "[{qty: 2, price: 9.90}, {qty: 3, price: 1.50}]  (list of map)"),
+        (
+            &["if qty > 1 then {code: \"A\", n: qty} else {code: \"B\", n: 0}", "--set", "qty=2"],
+            "{code: \"A\", n: 2}  (map)",
+        ),
+        (&["x.code", "--set", "x={code: \"A\"}"], "\"A\"  (text)"),
         (&["is_set(x)", "--set", "x=null"], "true  (boolean)"),
     ] {
         let (code, stdout, stderr) = eval(arguments);
@@ -70,7 +77,7 @@ fn errors_name_their_place_and_what_to_write() {
         (&["order.qt", "--set", "order.qty=2"], &["did you mean `order.qty`?"]),
         (&["1 / x", "--set", "x=0"], &["expression:1:", "^"]),
         (&["x + 1", "--set", "x=null"], &["`x` is null"]),
-        (&["x + 1", "--set", "x=\"a\""], &["expression:1:1"]),
+        (&["x + 1", "--set", "x=\"a\""], &["expression:1:5"]),
         (&["x", "--set", "x=Acme"], &["--set:1:3", "`Acme` is not a value", "--set 'x=\"Acme\"'"]),
         (&["x", "--set", "x=Acme Ltd."], &["`Acme Ltd.` is not a value", "--set 'x=\"Acme Ltd.\"'"]),
         (&["x", "--set", "x=2026-01-31"], &["--set 'x=date(\"2026-01-31\")'"]),
@@ -94,6 +101,21 @@ fn errors_name_their_place_and_what_to_write() {
     }
     assert_eq!(eval(&[]).0, 2);
     assert_eq!(eval(&["1", "--flow", "purchasing"]).0, 2);
+}
+
+#[test]
+fn constants_and_functions_of_a_flow_are_known() {
+    let policy = ["--graph", "tests/graph/listings/policy.yaml"];
+    for (expression, expected) in [
+        ("yearly(100) + most", "51200  (integer)\n"),
+        ("capped(x)", "50000  (integer)\n"),
+        ("kinds", "[\"standard\", \"special\"]  (list of text)\n"),
+    ] {
+        let (code, stdout, stderr) = eval(&[&[expression, "--set", "x=capped(60000)"], &policy[..]].concat());
+        assert_eq!((code, stdout.as_str()), (0, expected), "{stderr}");
+    }
+    let (code, _, stderr) = eval(&["most"]);
+    assert!(code == 1 && stderr.contains("there is no fact `most`"), "{stderr}");
 }
 
 #[test]

@@ -84,20 +84,20 @@ fn values_of(node: &Node, of_slot: &dyn Fn(usize) -> Option<Vec<Value>>) -> Opti
             }
             Some(all)
         }
+        Node::If { arms, otherwise } => {
+            let mut all = values_of(otherwise, of_slot)?;
+            for (_, _, value) in arms {
+                values_of(value, of_slot)?.into_iter().for_each(|value| add(&mut all, value));
+            }
+            Some(all)
+        }
         _ => None,
-    }
-}
-
-pub(super) fn shown(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("{text:?}"),
-        other => other.to_string(),
     }
 }
 
 /// `"A" or "B"`, the first ones only where there are many.
 fn listed(values: &[Value]) -> String {
-    let mut all: Vec<String> = values.iter().map(shown).collect();
+    let mut all: Vec<String> = values.iter().map(Value::written).collect();
     all.sort();
     if all.len() > MOST_NAMED {
         all.truncate(MOST_NAMED);
@@ -149,7 +149,7 @@ pub(super) fn never_equal(
         if values.is_empty() || values.contains(value) {
             return None;
         }
-        let message = format!("`{name}` is never {}", shown(value));
+        let message = format!("`{name}` is never {}", value.written());
         let warning = Diagnostic::warning("never-equal", snippet.span(at.clone()), message);
         Some(warning.help(format!("{who} only make it {}", listed(&values))))
     };
@@ -254,6 +254,10 @@ pub(super) fn surely_set(node: &Node, wanted: Option<bool>) -> HashSet<usize> {
         Node::Not(of, _) => surely_set(of, wanted.map(|truth| !truth)),
         // `is_set` and `default` have a value without the fact.
         Node::Call { function, .. } if function.asks() => HashSet::new(),
+        // The other parts may not be looked at.
+        Node::If { arms, .. } => arms.first().map(|(first, ..)| surely_set(first, None)).unwrap_or_default(),
+        Node::For { list, .. } => surely_set(list, None),
+        Node::Apply { .. } => HashSet::new(),
         other => {
             let mut sets = Vec::new();
             other.parts(&mut |part| sets.push(surely_set(part, None)));

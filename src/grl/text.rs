@@ -8,8 +8,8 @@ use super::table::{Decision, TableText};
 /// A rule as it is written, with what it reads and writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleText {
-    /// Its condition.
-    pub when: String,
+    /// Its condition; a `let` has none.
+    pub when: Option<String>,
     /// Its statements, without `;`.
     pub then: Vec<String>,
     /// From when it counts.
@@ -32,7 +32,7 @@ impl Ruleset {
         let in_values = assignments.iter().flat_map(|assignment| assignment.reads.clone());
         let reads = self.condition_reads(position).into_iter().chain(in_values).chain(self.log_reads(position));
         Some(RuleText {
-            when: rule.written(rule.when_at.clone()),
+            when: (!rule.is_let).then(|| rule.written(rule.when_at.clone())),
             then: rule.statements.iter().map(|at| rule.written(at.clone()).trim_end_matches(';').to_owned()).collect(),
             effective: rule.effective.as_ref().map(ToString::to_string),
             expires: rule.expires.as_ref().map(ToString::to_string),

@@ -12,6 +12,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::decimal::Decimal;
+use super::names::check_name;
 use super::ty::{Field, FieldName, Shape, Type};
 
 /// A value. Cheap to clone: long values are shared.
@@ -101,6 +102,19 @@ impl Value {
     /// A list, from its elements.
     pub fn list(elements: impl IntoIterator<Item = Value>) -> Self {
         Self::List(elements.into_iter().collect())
+    }
+
+    /// As the rule language writes it: texts in quotes. Dates and timestamps are written as they are.
+    pub fn written(&self) -> String {
+        match self {
+            Self::Text(text) => format!("{text:?}"),
+            Self::List(items) => format!("[{}]", items.iter().map(Self::written).collect::<Vec<_>>().join(", ")),
+            Self::Map(record) if record.iter().all(|(name, _)| check_name("field", name).is_ok()) => {
+                let field = |(name, value): (&FieldName, &Self)| format!("{name}: {}", value.written());
+                format!("{{{}}}", record.iter().map(field).collect::<Vec<_>>().join(", "))
+            }
+            other => other.to_string(),
+        }
     }
 
     /// Whether this is null.

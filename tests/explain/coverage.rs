@@ -187,6 +187,44 @@ rule "Poor" no-loop { when risk.grade == "C" then granted = false; }
 }
 
 #[test]
+fn values_that_conditionals_choose_are_all_there_are() {
+    let graph = r#"
+flow: conditionals
+input: { score: { type: integer } }
+nodes:
+  risk: { type: RuleNode, rules: r.grl }
+  limit: { type: RuleNode, rules: limit.grl, dependencies: [risk] }
+outcomes:
+  - { status: best, when: 'risk.grade == "A"' }
+  - { status: good, when: 'risk.grade == "B"', body: { limit: limit.limit } }
+  - { status: poor, when: 'risk.grade != "A" && risk.grade != "B"' }
+"#;
+    let rules = r#"
+rule "Grade" no-loop { when true then grade = if score >= 700 then "A" else if score >= 600 then "B" else "C"; }
+let known = grade in ["A", "B", "C"];
+"#;
+    let limit = r#"
+rule "Limit" no-loop { when risk.known && grade in ["A", "B", "C"] then limit = if grade == "A" then 10 else 5; }
+rule "Unknown" no-loop { when grade == "D" then limit = 0; }
+"#;
+    let tests = "
+graph: g.yaml
+tests:
+  - { name: a, input: { score: 700 }, expect: { status: best } }
+  - { name: b, input: { score: 600 }, expect: { status: good } }
+  - { name: c, input: { score: 1 }, expect: { status: poor } }
+";
+    let flow = [("g.yaml", graph), ("r.grl", rules), ("limit.grl", limit), ("f.test.yaml", tests)];
+    uncovered(
+        &flow,
+        &[
+            "`Limit` of limit always fired",
+            "`Unknown` of limit never fired, and it never does: its condition is not true wherever its node runs",
+        ],
+    );
+}
+
+#[test]
 fn waiting_and_dates_hold_a_rule_back_and_an_unknown_edge_keeps_a_node_from_running() {
     let graph = r#"
 flow: waiting

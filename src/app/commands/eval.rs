@@ -31,8 +31,10 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let name = arguments.flow.as_deref();
     let flow = if flows.is_empty() { None } else { Some(choose(&flows, name).map_err(anyhow::Error::msg)?) };
-    let scope = Scope::new();
-    let _ = flow;
+    let mut scope = Scope::new();
+    if let Some(flow) = flow {
+        scope.define(Arc::clone(&flow.definitions));
+    }
     let limits = &config.rules.limits;
     let evaluated = clock(arguments, config.time_zone).and_then(|clock| {
         let facts = Given::read(&arguments.set, &scope, limits, &clock)?;
@@ -51,11 +53,11 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
 fn print(value: &Value, ty: &Type, warnings: &Diagnostics, format: Format) -> std::io::Result<()> {
     let mut out = std::io::stdout();
     if format == Format::Json {
-        let document = json!({ "value": value, "text": written(value), "type": ty.to_string() });
+        let document = json!({ "value": value, "text": value.written(), "type": ty.to_string() });
         return writeln!(out, "{}", with_diagnostics(document, warnings));
     }
     report(warnings)?;
-    writeln!(out, "{}  ({ty})", written(value))
+    writeln!(out, "{}  ({ty})", value.written())
 }
 
 /// The value, and its type where it has one.
@@ -77,17 +79,6 @@ fn evaluate(
 
 fn one(error: Diagnostic) -> Diagnostics {
     std::iter::once(error).collect()
-}
-
-/// The value as the language writes it; a map, which it does not write, as JSON.
-fn written(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("{text:?}"),
-        Value::List(items) if items.iter().all(|item| !matches!(item, Value::Map(_))) => {
-            format!("[{}]", items.iter().map(written).collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
 }
 
 /// The clock of `today()` and `now()`.

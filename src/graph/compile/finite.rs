@@ -69,8 +69,7 @@ impl Compiler<'_> {
                 |value: &Value| value.is_null() || !whens.iter().all(|when| when.never_holds_where(fact, value));
             for value in values.iter().filter(|value| !is_handled(value)) {
                 let Some((rule, place)) = rules.ruleset.last_to_assign(&fact.path.join("."), value) else { continue };
-                let shown = if let Value::Text(text) = value { format!("{text:?}") } else { value.to_string() };
-                let message = format!("no outcome holds where `{}` is {shown}", fact.written);
+                let message = format!("no outcome holds where `{}` is {}", fact.written, value.written());
                 let warning = Diagnostic::warning("unhandled-value", place, message);
                 let help = "add an outcome for it, or a last one for all that is left";
                 let is_table = rules.ruleset.is_table();

@@ -33,7 +33,28 @@ impl Document {
             code(&flow.rules_version)
         );
         self.block(&versions);
+        self.definitions(
+            "Constants",
+            flow.constants.iter().map(|each| (each.written(), &each.description, &each.place)),
+        );
+        self.definitions(
+            "Functions",
+            flow.functions.iter().map(|each| (each.written(), &each.description, &each.place)),
+        );
         flow.nodes.iter().for_each(|node| self.node(node));
+    }
+
+    fn definitions<'a>(&mut self, what: &str, all: impl Iterator<Item = (String, &'a Option<String>, &'a String)>) {
+        let items: Vec<String> = all
+            .map(|(written, description, place)| {
+                let description = description.as_ref().map(|text| format!(": {}", prose(text))).unwrap_or_default();
+                format!("- {}{description} ({})", code(&written), code(place))
+            })
+            .collect();
+        if !items.is_empty() {
+            self.block(&format!("## {what}"));
+            self.block(&items.join("\n"));
+        }
     }
 
     fn node(&mut self, node: &NodeListing) {
@@ -74,7 +95,10 @@ impl Document {
         self.block(&rule.description.as_deref().map(prose).unwrap_or_default());
         self.block(&rule.comment.as_deref().map(quoted).unwrap_or_default());
         let then = rule.then.iter().map(|statement| indented(statement, "     ")).collect::<Vec<_>>().join(";\n     ");
-        self.block(&fenced(&format!("when {}\nthen {then};", indented(&rule.when, "     "))));
+        self.block(&fenced(&match &rule.when {
+            Some(when) => format!("when {}\nthen {then};", indented(when, "     ")),
+            None => format!("{then};"),
+        }));
         let mut facts = Vec::new();
         let attributes = rule.attributes();
         facts.extend((!attributes.is_empty()).then(|| format!("- {attributes}")));

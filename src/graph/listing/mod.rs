@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::plan::{Flow, Node, RuleNode, Work};
-use crate::grl::{Beginning, RuleInfo, RuleText, Ruleset, TableText};
+use crate::grl::{Beginning, Constant, OwnFunction, RuleInfo, RuleText, Ruleset, TableText};
 use crate::types::{FieldName, Value};
 
 /// The rules of flows.
@@ -40,8 +40,45 @@ pub struct FlowListing {
     pub graph_version: String,
     /// The same over its rule files.
     pub rules_version: String,
+    /// The constants that its rules and expressions know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<ConstantListing>,
+    /// The functions that its rules and expressions know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<FunctionListing>,
     /// The nodes that run rules, each after those that it depends on.
     pub nodes: Vec<NodeListing>,
+}
+
+/// A constant of a flow.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ConstantListing {
+    /// Its name.
+    pub constant: String,
+    /// Its description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its file, line and column.
+    pub place: String,
+    /// Its value.
+    #[schemars(with = "Json")]
+    pub value: Value,
+}
+
+/// A function of a flow.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FunctionListing {
+    /// Its name and parameters.
+    pub function: String,
+    /// Its description.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The file, line and column of its expression.
+    pub place: String,
+    /// The expression that is its value.
+    pub value: String,
 }
 
 /// The rules of a node.
@@ -136,8 +173,9 @@ pub struct RuleListing {
     pub comment: Option<String>,
     /// Its file, line and column.
     pub place: String,
-    /// Rules of higher salience are tried first.
-    pub salience: i32,
+    /// Rules of higher salience are tried first. A `let` has none: it is computed after the rules that write what it reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub salience: Option<i32>,
     /// Whether it fires at most once in a decision.
     pub no_loop: bool,
     /// The day or moment from which it counts.
@@ -146,8 +184,9 @@ pub struct RuleListing {
     /// The day or moment from which it no longer counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
-    /// Its condition.
-    pub when: String,
+    /// Its condition; a `let` has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Its statements, without `;`.
     pub then: Vec<String>,
     /// The facts that it reads.
@@ -205,8 +244,40 @@ impl FlowListing {
             place: flow.path_span.to_string(),
             graph_version: flow.graph_hash.clone(),
             rules_version: flow.rules_hash.clone(),
+            constants: flow.definitions.constants().iter().map(ConstantListing::of).collect(),
+            functions: flow.definitions.functions().iter().map(|function| FunctionListing::of(function)).collect(),
             nodes: nodes.collect(),
         }
+    }
+}
+
+impl ConstantListing {
+    fn of(constant: &Constant) -> Self {
+        Self {
+            constant: constant.name.to_string(),
+            description: constant.description.clone(),
+            place: constant.span.to_string(),
+            value: constant.value.clone(),
+        }
+    }
+
+    fn written(&self) -> String {
+        format!("{} = {}", self.constant, self.value.written())
+    }
+}
+
+impl FunctionListing {
+    fn of(function: &OwnFunction) -> Self {
+        Self {
+            function: function.signature(),
+            description: function.description.clone(),
+            place: function.body.span(0..0).to_string(),
+            value: one_line(function.body.text()),
+        }
+    }
+
+    fn written(&self) -> String {
+        format!("{} = {}", self.function, self.value)
     }
 }
 
@@ -275,7 +346,7 @@ impl TableListing {
     /// The hit policy and its order of preference.
     fn policy(&self) -> String {
         let preferred = |(name, values): (&String, &Vec<Value>)| {
-            format!("{name}: {}", values.iter().map(written).collect::<Vec<_>>().join(", "))
+            format!("{name}: {}", values.iter().map(Value::written).collect::<Vec<_>>().join(", "))
         };
         let prefer: Vec<String> = self.prefer.iter().map(preferred).collect();
         if prefer.is_empty() { self.hit.to_owned() } else { format!("{} ({})", self.hit, prefer.join("; ")) }
@@ -289,7 +360,7 @@ impl RuleListing {
             description: info.description.map(str::to_owned),
             comment: (!text.comment.is_empty()).then(|| text.comment.join("\n")),
             place: info.place.clone(),
-            salience: info.salience,
+            salience: text.when.as_ref().map(|_| info.salience),
             no_loop: info.no_loop,
             effective: text.effective,
             expires: text.expires,
@@ -303,7 +374,7 @@ impl RuleListing {
     /// Its attributes in words: `salience 90, no-loop, from 2026-01-01, until 2027-01-01`.
     fn attributes(&self) -> String {
         let mut parts: Vec<String> = Vec::new();
-        parts.extend((self.salience != 0).then(|| format!("salience {}", self.salience)));
+        parts.extend(self.salience.filter(|salience| *salience != 0).map(|salience| format!("salience {salience}")));
         parts.extend(self.no_loop.then(|| "no-loop".to_owned()));
         parts.extend(self.effective.as_ref().map(|from| format!("from {from}")));
         parts.extend(self.expires.as_ref().map(|until| format!("until {until}")));
@@ -314,15 +385,8 @@ impl RuleListing {
 impl Starting {
     /// `moq = 5` or `moq = supplier_info.moq`.
     fn written(&self) -> String {
-        let value = self.value.as_ref().map(written).or_else(|| self.from.clone());
+        let value = self.value.as_ref().map(Value::written).or_else(|| self.from.clone());
         format!("{} = {}", self.fact, value.unwrap_or_default())
-    }
-}
-
-fn written(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("{text:?}"),
-        other => other.to_string(),
     }
 }
 

@@ -30,10 +30,29 @@ impl Lines {
     }
 
     fn flow(&mut self, flow: &FlowListing) {
-        let FlowListing { flow: name, description, place, graph_version, rules_version, nodes } = flow;
+        let FlowListing { flow: name, description, place, graph_version, rules_version, .. } = flow;
         self.line(&format!("flow {name}  (graph {graph_version}, rules {rules_version})  {place}"));
         self.beside(2, "", description.as_deref().unwrap_or(""));
-        nodes.iter().for_each(|node| self.node(node));
+        self.definitions(
+            "constants",
+            flow.constants.iter().map(|each| (each.written(), &each.description, &each.place)),
+        );
+        self.definitions(
+            "functions",
+            flow.functions.iter().map(|each| (each.written(), &each.description, &each.place)),
+        );
+        flow.nodes.iter().for_each(|node| self.node(node));
+    }
+
+    fn definitions<'a>(&mut self, what: &str, all: impl Iterator<Item = (String, &'a Option<String>, &'a String)>) {
+        for (number, (written, description, place)) in all.enumerate() {
+            if number == 0 {
+                self.line("");
+                self.line(what);
+            }
+            let description = description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            self.line(&format!("  {written}{description}  {place}"));
+        }
     }
 
     fn node(&mut self, node: &NodeListing) {
@@ -78,9 +97,9 @@ impl Lines {
         self.line(&format!("  {number}. {}{description}  {}", rule.rule, rule.place));
         self.beside(5, "//", rule.comment.as_deref().unwrap_or(""));
         self.line_of(5, &rule.attributes());
-        self.beside(5, "when", &rule.when);
+        self.beside(5, "when", rule.when.as_deref().unwrap_or(""));
         for (number, statement) in rule.then.iter().enumerate() {
-            self.beside(5, if number == 0 { "then" } else { "" }, statement);
+            self.beside(5, if number == 0 && rule.when.is_some() { "then" } else { "" }, statement);
         }
         self.beside(5, "reads", &rule.reads.join(", "));
         self.beside(5, "writes", &rule.writes.join(", "));
