@@ -154,7 +154,9 @@ fn sides(flow: &Flow) -> Vec<(Side, Uncovered)> {
                     let why = if never_runs { "its node never runs" } else { why };
                     what = format!("{what}, and it never does: {why}");
                 }
-                add(fired, "rule", what, info.place.clone());
+                if !known.is_left_over {
+                    add(fired, "rule", what, info.place.clone());
+                }
                 if known.never_fires.is_none() && !known.always_fires {
                     let held_back = Side::HeldBack { node: node.clone(), rule: rule.clone() };
                     add(held_back, "rule", format!("`{rule}` of {node} always fired"), info.place);

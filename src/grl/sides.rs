@@ -14,6 +14,7 @@ use super::program::Node;
 use super::proof::{self, Demand};
 use super::rule::{CompiledAssignment, CompiledRule, Start};
 use super::ruleset::Ruleset;
+use super::table::Decision;
 use crate::types::{FieldName, Value};
 
 /// What is certain wherever rules or a condition are evaluated.
@@ -45,6 +46,8 @@ pub struct RuleSides {
     pub always_fires: bool,
     /// Why it never fires.
     pub never_fires: Option<String>,
+    /// Whether it is the last row of a table, for what the other rows leave, and they leave nothing.
+    pub is_left_over: bool,
 }
 
 /// A statement about slots of an expression or a ruleset: they have this value, or one of these.
@@ -150,9 +153,13 @@ impl Ruleset {
             let why = linted.why_never(rule, blocked.get(&index)).map(|(_, why)| why);
             let never = || search.refutes(&[(&rule.when, Demand::HOLDS)]);
             let why = why.or_else(|| never().then(|| "its condition is not true wherever its node runs".to_owned()));
-            // Whether a row of a table is chosen depends on the others.
-            let always_fires = why.is_none() && self.table.is_none() && search.always_fires(index, rule);
-            RuleSides { always_fires, never_fires: why }
+            let mut sides = RuleSides { never_fires: why, ..RuleSides::default() };
+            match &self.table {
+                _ if sides.never_fires.is_some() => {}
+                Some(table) => search.row(index, rule, table, &mut sides),
+                None => sides.always_fires = search.always_fires(index, rule),
+            }
+            sides
         };
         let rules = self.rules.iter().enumerate().map(sides).collect();
         let facts = |flags: &[bool]| {
@@ -176,6 +183,8 @@ impl Ruleset {
     }
 }
 
+/// In tables with more rows it is not asked which ones are never chosen.
+const MOST_ROWS: usize = 200;
 /// How often the rules are gone through to learn which facts are set.
 const ROUNDS: usize = 64;
 
@@ -256,6 +265,30 @@ impl<'a> Search<'a> {
         !is_dated(rule)
             && (needs_only(rule, &|slot| self.is_set(slot)) && self.refutes(&fails)
                 || self.fires_at_once(index, rule, &fails))
+    }
+
+    /// What is proved of a row of a table. Whether it gives its results may depend on the others.
+    fn row(&self, index: usize, row: &CompiledRule, table: &Decision, sides: &mut RuleSides) {
+        let rows = &self.ruleset.rules;
+        let (is_first, default) = table.precedence();
+        let is_default = default == Some(index);
+        let others = rows.iter().enumerate().filter(|(other, _)| is_default || *other < index);
+        let fails = |row: &CompiledRule| {
+            if needs_only(row, &|slot| self.is_set(slot)) { Demand::FAILS } else { Demand::FAILS.or_none() }
+        };
+        let others = others.filter(|(other, _)| *other != index).map(|(_, row)| (&row.when, fails(row)));
+        if (is_first || is_default) && rows.len() <= MOST_ROWS {
+            let demands: Vec<(&Node, Demand)> = others.chain([(&row.when, Demand::HOLDS)]).collect();
+            if demands.len() > 1 && self.refutes(&demands) {
+                sides.is_left_over =
+                    is_default || (index + 1 == rows.len() && self.refutes(&[(&row.when, Demand::FAILS)]));
+                let why = "a row above it matches wherever it does";
+                sides.never_fires = (!sides.is_left_over).then(|| why.to_owned());
+                return;
+            }
+        }
+        let depends_on_itself = table.joins() || table.chooses_no_row() || (is_first && index == 0);
+        sides.always_fires = depends_on_itself && !is_default && self.always_fires(index, row);
     }
 
     /// Whether the rule fires when it is tried first, over facts that no rule has written before.

@@ -225,6 +225,35 @@ tests:
 }
 
 #[test]
+fn rows_of_tables_count_as_far_as_their_hit_policy_lets_them_give_results() {
+    let graph = "
+flow: tables
+input: { qty: { type: integer } }
+nodes:
+  rate: { type: RuleNode, table: rate.csv, hit: first }
+  points: { type: RuleNode, table: points.csv, hit: sum }
+outcomes:
+  - { status: cheap, when: rate.rate < 3 }
+  - { status: dear, when: rate.rate >= 3, body: { points: points.points } }
+";
+    let rate = "when qty,then rate\n< 10,1\n[10..100),2\n>= 100,3\n-,4\n";
+    let points = "rule,when qty,then points\nBase,-,10\nMore,> 50,5\n";
+    let tests = "
+graph: g.yaml
+tests:
+  - { name: a, input: { qty: 1 }, expect: { status: cheap } }
+  - { name: b, input: { qty: 10 }, expect: { status: cheap } }
+  - { name: c, input: { qty: 100 }, expect: { status: dear } }
+";
+    covered(&[("g.yaml", graph), ("rate.csv", rate), ("points.csv", points), ("f.test.yaml", tests)]);
+    let hidden = rate.replace(">= 100,3", "[20..30],9\n>= 100,3");
+    uncovered(
+        &[("g.yaml", graph), ("rate.csv", &*hidden), ("points.csv", points), ("f.test.yaml", tests)],
+        &["`row 4` of rate never fired, and it never does: a row above it matches wherever it does"],
+    );
+}
+
+#[test]
 fn waiting_and_dates_hold_a_rule_back_and_an_unknown_edge_keeps_a_node_from_running() {
     let graph = r#"
 flow: waiting

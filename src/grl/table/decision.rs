@@ -56,7 +56,7 @@ impl Decision {
             hit: self.policy,
             prefer: self.prefer.clone(),
             columns: cells(&self.grid.header),
-            rows: self.grid.rows.iter().map(|row| cells(&row.cells)).collect(),
+            rows: self.grid.rows.iter().map(|row| &row.cells).chain(&self.grid.default).map(|row| cells(row)).collect(),
         }
     }
 
@@ -68,6 +68,12 @@ impl Decision {
     /// Whether each row that matches gives its results as they are.
     pub(in crate::grl) fn chooses_no_row(&self) -> bool {
         matches!(self.policy, HitPolicy::Unique | HitPolicy::Any)
+    }
+
+    /// Whether a row may give its results only where no row above it does, if that is so of any row; and the row of the default
+    /// results, which gives them where no other one does.
+    pub(in crate::grl) fn precedence(&self) -> (bool, Option<usize>) {
+        (self.policy == HitPolicy::First, self.default)
     }
 
     /// Whether its results are always set.
