@@ -168,7 +168,7 @@ struct Place(std::sync::Arc<TempDir>);
 impl Place {
     fn new(databases: &SampleDatabases) -> Self {
         let place = Self(std::sync::Arc::new(tempfile::tempdir().expect("a directory")));
-        for directory in [".tributary", "config", "rules", "tests/flows"] {
+        for directory in [".tributary", "config", "rules", "tests/flows", "tests/policies"] {
             fs::create_dir_all(place.path(directory)).expect("made");
         }
         for file in [
@@ -177,6 +177,10 @@ impl Place {
             "rules/purchasing.grl",
             "rules/purchase_order.grl",
             "tests/flows/purchasing.test.yaml",
+            "tests/policies/loan.yaml",
+            "tests/policies/loan.grl",
+            "tests/policies/loan.test.yaml",
+            "tests/policies/rates.csv",
         ] {
             fs::copy(repository().join(file), place.path(file)).expect("copied");
         }

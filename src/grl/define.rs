@@ -77,8 +77,11 @@ impl Definitions {
         limits: &Limits,
         found: &mut Diagnostics,
     ) {
+        let mut here = Diagnostics::new();
+        let read = read::signature(signature, limits, &mut here).zip(read::expression(body, limits, &mut here));
         let before = found.len();
-        let Some((name, parameters)) = read::signature(signature, limits, found) else { return };
+        found.extend(here);
+        let Some(((name, parameters), expr)) = read else { return };
         let span = signature.span(0..signature.text().len());
         found.extend(self.refused_name("function", &name, &span));
         for (number, parameter) in parameters.iter().enumerate() {
@@ -88,7 +91,6 @@ impl Definitions {
                 found.push(Diagnostic::error("bad-name", &span, message).help("give each a name of its own"));
             }
         }
-        let Some(expr) = read::expression(body, limits, found) else { return };
         let definitions = Arc::new(self.clone());
         let any = vec![Type::Any; parameters.len()];
         let (node, _) = check(&expr, body, (&parameters, &any), &definitions, found);

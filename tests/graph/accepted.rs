@@ -42,6 +42,20 @@ fn a_flow_without_databases_compiles() {
 }
 
 #[test]
+fn constants_and_functions_of_a_flow_are_known_to_rules_edges_and_outcomes() {
+    let flow = accepted("definitions.yaml");
+    let constants: Vec<&str> = flow.definitions.constants().iter().map(|constant| &*constant.name).collect();
+    assert_eq!(constants, ["least_age", "regions"]);
+    let functions: Vec<String> = flow.definitions.functions().iter().map(|function| function.signature()).collect();
+    assert_eq!(functions, ["net(gross, rate)", "fee(gross)"]);
+    let text = std::fs::read_to_string(here().join("accepted/definitions.yaml")).expect("readable");
+    let page = std::fs::read_to_string(here().join("../../rules/README.md")).expect("readable");
+    let block = page.split("```yaml\n").find(|block| block.starts_with("constants:")).expect("a block");
+    let (block, _) = block.split_once("```").expect("its end");
+    assert!(text.contains(block), "{block}");
+}
+
+#[test]
 fn parameters_and_edges_make_the_order() {
     let flow = accepted("parameters_from_another_node.yaml");
     assert_eq!(dependencies(&flow), [("a", vec![]), ("b", vec!["a"]), ("c", vec!["b"])]);

@@ -17,6 +17,7 @@ mod lints;
 #[path = "../support/mutants.rs"]
 mod mutants;
 mod mutations;
+mod policies;
 mod powers;
 mod proofs;
 mod purchasing;

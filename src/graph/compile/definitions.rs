@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use super::node::expression_text;
-use crate::diagnostics::{Diagnostic, Snippet};
+use crate::diagnostics::{Diagnostic, Diagnostics, Snippet};
 use crate::graph::spec::DefinitionSpec;
 use crate::graph::values;
 use crate::grl::{Constant, Definitions};
@@ -31,8 +31,11 @@ impl Compiler<'_> {
             let Some(body) = expression_text(node, &mut self.found) else { continue };
             let place = entry.key_span();
             let signature = Snippet::new(Arc::clone(place.source()), entry.key(), [(0, place.range().start)]);
-            let limits = &self.context.rule_limits;
-            definitions.add_function(&signature, &body, description, limits, &mut self.found);
+            let (limits, mut here) = (&self.context.rule_limits, Diagnostics::new());
+            definitions.add_function(&signature, &body, description, limits, &mut here);
+            // A function that was refused may be the one that seems unknown.
+            let broken = self.found.has_errors();
+            self.found.extend(here.into_iter().filter(|error| !broken || error.code != "unknown-function"));
         }
         self.definitions = Arc::new(definitions);
     }
