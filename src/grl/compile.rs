@@ -140,9 +140,9 @@ impl<'a> Compiler<'a> {
         Self { table: Some(policy), ..self }
     }
 
-    /// The node of an expression, whose errors are reported.
-    pub(super) fn value(&mut self, snippet: &Snippet, expr: &Expr) -> Node {
-        self.checker(snippet).check(expr, false).0
+    /// The node and the type of an expression, whose errors are reported.
+    pub(super) fn value(&mut self, snippet: &Snippet, expr: &Expr) -> (Node, Type) {
+        self.checker(snippet).check(expr, false)
     }
 
     pub(super) fn has_errors(&self) -> bool {

@@ -59,7 +59,7 @@ pub use read::{Term, heads, term};
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
 pub use scope::{Scope, ScopeError};
 pub use sides::{RuleSides, Sides, Surely};
-pub use table::{Hit, HitPolicy, Table, TableText};
+pub use table::{Domain, Hit, HitPolicy, Table, TableText};
 pub use text::RuleText;
 pub use trace::{Assignment, Beginning, Failed, Firing, Idle, Operand, Reason, RulesTrace, Write};
 pub use unknown::{Doubt, Unknowns};

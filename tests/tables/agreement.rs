@@ -8,7 +8,7 @@ use crate::reading::{evaluate, hit, preferring, table};
 
 /// One test of a column of numbers.
 #[derive(Debug, Clone)]
-enum Test {
+pub enum Test {
     Value(i64),
     Less(i64),
     AtMost(i64),
@@ -22,9 +22,9 @@ enum Test {
 
 /// A cell: any, one of these tests, or none of them.
 #[derive(Debug, Clone)]
-struct Cell {
-    tests: Vec<Test>,
-    negated: bool,
+pub struct Cell {
+    pub tests: Vec<Test>,
+    pub negated: bool,
 }
 
 impl Test {
@@ -61,7 +61,7 @@ impl Test {
 }
 
 impl Cell {
-    fn holds(&self, number: i64, limit: i64) -> bool {
+    pub fn holds(&self, number: i64, limit: i64) -> bool {
         self.tests.is_empty() || self.tests.iter().any(|test| test.holds(number, limit)) != self.negated
     }
 
@@ -77,23 +77,23 @@ impl Cell {
 
 /// A row: cells of two columns of numbers, words of a column of texts (none: any), and a result.
 #[derive(Debug, Clone)]
-struct Row {
-    quantity: Cell,
-    weight: Cell,
-    regions: Vec<&'static str>,
-    result: i64,
+pub struct Row {
+    pub quantity: Cell,
+    pub weight: Cell,
+    pub regions: Vec<&'static str>,
+    pub result: i64,
 }
 
-const REGIONS: [&str; 4] = ["EU", "US", "New York", "JP"];
+pub const REGIONS: [&str; 4] = ["EU", "US", "New York", "JP"];
 
 impl Row {
-    fn holds(&self, (quantity, weight, region, limit): (i64, i64, &str, i64)) -> bool {
+    pub fn holds(&self, (quantity, weight, region, limit): (i64, i64, &str, i64)) -> bool {
         self.quantity.holds(quantity, limit)
             && self.weight.holds(weight, limit)
             && (self.regions.is_empty() || self.regions.contains(&region))
     }
 
-    fn written(&self) -> String {
+    pub fn written(&self) -> String {
         let regions = if self.regions.is_empty() { "-".to_owned() } else { self.regions.join(", ") };
         format!("{};{};{regions};{}\n", self.quantity.written(), self.weight.written(), self.result)
     }
@@ -118,7 +118,7 @@ fn cell() -> impl Strategy<Value = Cell> {
     (proptest::collection::vec(test, 0..3), any::<bool>()).prop_map(|(tests, negated)| Cell { tests, negated })
 }
 
-fn row() -> impl Strategy<Value = Row> {
+pub fn row() -> impl Strategy<Value = Row> {
     let regions = proptest::sample::subsequence(REGIONS.to_vec(), 0..3);
     (cell(), cell(), regions, 0_i64..4).prop_map(|(quantity, weight, regions, result)| Row {
         quantity,

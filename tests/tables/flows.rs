@@ -17,7 +17,7 @@ impl RuleFiles for Files {
     }
 }
 
-const RATES: &str = "when region,when quantity,then discount\nEU,>= 10,0.1\nEU,< 10,0\nUS,-,start.rate * 2\n";
+const RATES: &str = "when region,when quantity,then discount\nEU,>= 10,0.1\nEU,< 10,0\nnot(EU),-,start.rate * 2\n";
 
 /// A flow whose node `rates` has these keys, over a table with this text.
 fn flow(keys: &str, table: &str) -> Result<(Flow, Diagnostics), Diagnostics> {
@@ -113,9 +113,21 @@ fn a_warning_about_a_table_is_allowed_in_the_graph() {
         .replace("then discount", "then spare,then discount")
         .replace("\nEU,>= 10", "\nEU,>= 10,1")
         .replace("\nEU,< 10", "\nEU,< 10,2")
-        .replace("US,-", "US,-,3");
+        .replace("not(EU),-", "not(EU),-,3");
     let (_, warnings) = flow("table: rates.csv", &unread).unwrap();
     assert_eq!(message(&warnings), "unused-fact: nothing reads the fact `spare`");
     let (_, warnings) = commented("allow: unused-fact -- for a later flow", "table: rates.csv", &unread).unwrap();
+    assert_eq!(message(&warnings), "");
+}
+
+#[test]
+fn what_is_proved_of_a_table_is_warned_of_and_may_be_allowed() {
+    let gap = RATES.replace("not(EU)", "US");
+    let (_, warnings) = flow("table: rates.csv", &gap).unwrap();
+    assert_eq!(message(&warnings), "table-gap: no row takes region = \"A\"");
+    let (_, warnings) = commented("allow: table-gap -- others have no rate", "table: rates.csv", &gap).unwrap();
+    assert_eq!(message(&warnings), "");
+    // A starting value is the result where no row matches.
+    let (_, warnings) = flow("table: rates.csv\nfacts: { discount: 0.0 }", &gap).unwrap();
     assert_eq!(message(&warnings), "");
 }

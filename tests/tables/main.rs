@@ -11,6 +11,7 @@ mod agreement;
 mod decisions;
 mod flows;
 mod models;
+mod proofs;
 mod reading;
 mod reference;
 mod refused;

@@ -4,7 +4,7 @@ use super::Compiler;
 use crate::diagnostics::{Diagnostic, Span};
 use crate::graph::finite::{self, FiniteFacts};
 use crate::graph::plan::{Node, Outcome, Work};
-use crate::grl::{Expression, FactRef, Owner};
+use crate::grl::{Domain, Expression, FactRef, Owner};
 use crate::types::Value;
 use crate::yaml::Marked;
 
@@ -46,6 +46,29 @@ impl Compiler<'_> {
             }
         }
         self.warn_of_unhandled(nodes, outcomes, &known);
+        self.warn_of_tables(nodes, &known);
+    }
+
+    /// Warns of what is proved of decision tables, with what is known of inputs and of facts that have few values.
+    fn warn_of_tables(&mut self, nodes: &[Node], known: &FiniteFacts) {
+        let domain = |fact: &FactRef| match (fact.owner, &*fact.path) {
+            (Owner::Input, [name]) => {
+                let input = self.head.inputs.fields().iter().find(|field| field.name == *name && !field.is_list)?;
+                Some(match &input.one_of {
+                    Some(values) => Domain::Few(values.clone()),
+                    None => Domain::Between(input.minimum.clone(), input.maximum.clone()),
+                })
+            }
+            _ => finite::of(known, fact).map(Domain::Few),
+        };
+        let mut found = Vec::new();
+        for node in nodes {
+            if let Work::Rules(rules) = &node.work {
+                let warnings = rules.ruleset.table_warnings(&domain).into_iter();
+                found.extend(warnings.map(|warning| warning.about(node.span.clone())));
+            }
+        }
+        self.found.extend(found);
     }
 
     /// Warns of values that rules give a fact, and with which no outcome that asks for the fact holds.

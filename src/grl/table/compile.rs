@@ -57,14 +57,15 @@ fn compile(
     let mut compiler = Compiler::new(scope, locals, found).for_table(hit.policy);
     // What is wrong with a column is reported once.
     compiler.targets(rules.get(..1)?);
-    let subjects: Vec<Node> = table.conditions.iter().map(|column| compiler.value(snippet, &column.subject)).collect();
+    let subjects: Vec<(Node, Type)> =
+        table.conditions.iter().map(|column| compiler.value(snippet, &column.subject)).collect();
     if compiler.has_errors() {
         return None;
     }
     let mut ruleset = compiler.compile(&rules, std::slice::from_ref(snippet));
     let results = results(&ruleset, &table.targets);
     let mut own: Vec<(usize, At)> = Vec::new();
-    for (column, subject) in table.conditions.iter().zip(&subjects) {
+    for (column, (subject, _)) in table.conditions.iter().zip(&subjects) {
         read_results(subject, &results, &column.at, &mut own);
     }
     for (row, rule) in table.rows.iter().zip(&ruleset.rules) {
@@ -79,9 +80,9 @@ fn compile(
         .into_iter()
         .zip(&table.conditions)
         .enumerate()
-        .map(|(number, (subject, condition))| {
+        .map(|(number, ((subject, ty), condition))| {
             let index = index(number, &condition.at, &ruleset.rules, &parts);
-            Column { subject, index }
+            Column { subject, ty, at: condition.at.clone(), index }
         })
         .collect();
     // The place of a result is that of its column.

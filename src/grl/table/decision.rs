@@ -3,9 +3,10 @@
 use super::grid::{Cell, Grid};
 use super::hit::HitPolicy;
 use super::index::{Index, Rows};
+use crate::grl::ast::At;
 use crate::grl::program::{Env, Node};
 use crate::grl::rule::CompiledRule;
-use crate::types::{FieldName, Value};
+use crate::types::{FieldName, Type, Value};
 
 /// How the rows of a ruleset that is a table are chosen.
 pub(in crate::grl) struct Decision {
@@ -28,6 +29,9 @@ pub(in crate::grl) struct Decision {
 /// A condition column.
 pub(super) struct Column {
     pub(super) subject: Node,
+    pub(super) ty: Type,
+    /// The place of the subject.
+    pub(super) at: At,
     /// `None` where its constants have no order.
     pub(super) index: Option<Index>,
 }
