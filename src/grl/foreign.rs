@@ -59,6 +59,10 @@ pub(super) fn operator(word: &str, next: Option<&str>) -> Option<&'static str> {
         "xor" => "write `!=` between two conditions",
         "between" => "write `between`",
         "like" | "ilike" => "write `contains`, `startsWith`, `endsWith`, or `matches` with a pattern",
+        "count" | "size" => "write `count(list)` before the comparison: `count(order.items) > 2`",
+        "empty" | "isempty" => "write `count(list) == 0`",
+        "not_empty" | "notempty" => "write `count(list) > 0`",
+        "first" | "last" => "write `first(list)` or `last(list)`",
         // Operators of this language, in other capitals.
         "in" | "memberof" => "write `in`",
         "contains" => "write `contains`",
@@ -120,6 +124,7 @@ pub(super) fn action(word: &str) -> Option<&'static str> {
         "insert" | "update" | "modify" | "set" => "write `fact = expression;`: rules that read the fact see it at once",
         "ActivateAgendaGroup" => "put the rules of a group in a node of the graph: nodes run one after the other",
         "ScheduleRule" => "compare with `now()` in the condition of a rule",
+        "LogMessage" | "println" | "print" => "write `Log(...);`",
         "CompleteWorkflow" | "SetWorkflowData" | "Complete" => {
             "assign a fact, and end the flow by an outcome of the graph"
         }

@@ -157,6 +157,11 @@ fn refuse_foreign_operator(cursor: &mut Cursor<'_>) -> Parsed<()> {
     let at = cursor.here();
     let word = match cursor.peek() {
         TokenKind::Word(word) => word,
+        TokenKind::Symbol(Symbol::Colon) => {
+            let message = "`:` binds nothing here".to_owned();
+            let help = "name a fact by its path, `order.total > 5`, and elements by `any(x in list where x.total > 5)`";
+            return Err(cursor.report("unknown-operator", at, message, help));
+        }
         TokenKind::Symbol(Symbol::Assign) => {
             let message = "`=` does not compare".to_owned();
             return Err(cursor.report("unknown-operator", at, message, "`==` compares; `=` assigns"));

@@ -10,6 +10,10 @@ use crate::types::Value;
 
 /// Attributes of rules that this language knows.
 const ATTRIBUTES: &[&str] = &["salience", "no-loop", "date-effective", "date-expires"];
+/// The help for statements that would act on something outside.
+const ACTION_HELP: &str =
+    "assign a fact, such as `notify = true;`, and show it in an outcome, so that the caller acts on it";
+
 /// Reads all rules of a file. A rule with an error is reported and skipped.
 pub(super) fn rules(cursor: &mut Cursor<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
@@ -275,8 +279,7 @@ fn setter(cursor: &mut Cursor<'_>, method: &Path, start: usize) -> Parsed<Statem
     };
     let Some((target, Ok([value]))) = values.map(|(target, values)| (target, <[Expr; 1]>::try_from(values))) else {
         let message = format!("`{}` is a method call, which the language leaves out", method.written());
-        let help = "assign the value instead: `fact = expression;`";
-        return Err(cursor.report("left-out", method.at.clone(), message, help));
+        return Err(cursor.report("left-out", method.at.clone(), message, ACTION_HELP));
     };
     end_statement(cursor)?;
     Ok(Statement::Assign { target, operator: Assign::Set, value, at: start..cursor.behind() })
@@ -290,8 +293,7 @@ fn call(cursor: &mut Cursor<'_>, word: &str, start: usize) -> Parsed<Statement> 
     }
     if word != "Log" && word != "log" {
         let message = format!("`{word}(...)` is not a statement: rules decide, and act on nothing outside");
-        let help = "assign a fact, such as `notify = true;`, and show it in an outcome, so that the caller acts on it";
-        return Err(cursor.report("unknown-statement", at, message, help));
+        return Err(cursor.report("unknown-statement", at, message, ACTION_HELP));
     }
     cursor.advance();
     let values = items(cursor, Symbol::CloseParen)?;
