@@ -16,7 +16,7 @@ use super::rule::{CompiledAssignment, CompiledRule, Start};
 use super::ruleset::Ruleset;
 use super::table::Decision;
 use crate::diagnostics::Snippet;
-use crate::types::{Clock, FieldName, Value};
+use crate::types::{Clock, FieldName, Value, continues_name, starts_name};
 
 /// What the rules of one evaluation did, and why the others did nothing.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,12 +137,20 @@ impl fmt::Display for Failed {
     }
 }
 
+impl Operand {
+    /// Whether it is written as the value itself; a constant is written by its name.
+    fn is_literal(&self) -> bool {
+        let is_name = self.text.starts_with(starts_name) && self.text.chars().all(continues_name);
+        self.origins.is_empty() && (!is_name || matches!(self.value, Value::Boolean(_) | Value::Null))
+    }
+}
+
 /// The text, followed by the value unless the text is a literal.
 impl fmt::Display for Operand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
         match &self.value {
-            _ if self.origins.is_empty() => Ok(()),
+            _ if self.is_literal() => Ok(()),
             Value::Text(text) => write!(f, " {text:?}"),
             value => write!(f, " {value}"),
         }
@@ -227,6 +235,9 @@ impl Ruleset {
         self.local_names.iter().zip(&self.start).map(move |(name, start)| (name, beginning(start)))
     }
 }
+
+/// The longest list that is shown with its elements.
+const LONGEST_SHOWN: usize = 20;
 
 /// Explains conditions over the final facts.
 pub(super) struct Explainer<'a> {
@@ -326,11 +337,19 @@ impl Explainer<'_> {
         Some(Operand { text: written(snippet, at), value, origins: origins(self.names, node) })
     }
 
-    /// A false part that is no comparison: its text and the facts it depends on.
+    /// A false part that is no comparison: its text and the facts it depends on. Of rows, and of long lists, only how many there are.
     fn plain(&self, node: &Node, at: &At, snippet: &Snippet) -> Failed {
         let operands = slots(node).into_iter().filter_map(|slot| {
             let (value, origin) = (self.env.known(slot)?.clone(), self.names.origin(slot)?);
-            Some(Operand { text: origin.written().to_owned(), value, origins: vec![origin] })
+            let (text, value) = match &value {
+                Value::List(items)
+                    if items.len() > LONGEST_SHOWN || items.iter().any(|item| matches!(item, Value::Map(_))) =>
+                {
+                    (format!("count({})", origin.written()), Value::Integer(i64::try_from(items.len()).ok()?))
+                }
+                _ => (origin.written().to_owned(), value),
+            };
+            Some(Operand { text, value, origins: vec![origin] })
         });
         Failed { text: written(snippet, at), operands: operands.collect(), operator: None, short_by: None }
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tributary::diagnostics::Diagnostics;
 use tributary::grl::{
-    Constant, Definitions, Engine, Evaluation, FactRef, Limits, LocalFact, Lookup, Owner, RuleError, Ruleset, Scope,
+    Constant, Definitions, Engine, Evaluation, FactRef, Limits, LocalFact, Lookup, Owner, Reason, RuleError, Ruleset,
+    Scope,
 };
 use tributary::types::{Deadline, FieldName, Shape, Type, Value};
 
@@ -66,6 +67,23 @@ impl Policy {
     }
 
     fn evaluate(&self) -> Result<Evaluation, RuleError> {
+        self.run(|engine, reads| engine.evaluate(reads, &clock(), Deadline::after(Duration::from_secs(5))))
+    }
+
+    /// Why each rule that did not fire did not.
+    fn reasons(&self) -> Vec<String> {
+        let explained =
+            self.run(|engine, reads| engine.explain(reads, &clock(), Deadline::after(Duration::from_secs(5))));
+        let idle = explained.unwrap().trace.unwrap().idle;
+        idle.iter()
+            .flat_map(|idle| match &idle.because {
+                Reason::False(failed) => failed.iter().map(ToString::to_string).collect(),
+                other => vec![format!("{other:?}")],
+            })
+            .collect()
+    }
+
+    fn run<T>(&self, evaluate: impl FnOnce(&mut Engine, &[Lookup]) -> Result<T, RuleError>) -> Result<T, RuleError> {
         let text = file("policy.grl", &self.rules);
         let empty =
             |name: &str| LocalFact::Starting { name: name.into(), value: Value::list([]), span: text.span(0..0) };
@@ -74,7 +92,7 @@ impl Policy {
         let (ruleset, _) = compiled.unwrap_or_else(|found| panic!("{found}"));
         let reads: Vec<Lookup> = ruleset.reads().iter().map(|fact| self.read(fact)).collect();
         let mut engine = Engine::new(Arc::new(ruleset), &limits)?;
-        engine.evaluate(&reads, &clock(), Deadline::after(Duration::from_secs(5)))
+        evaluate(&mut engine, &reads)
     }
 
     fn read(&self, fact: &FactRef) -> Lookup {
@@ -204,4 +222,20 @@ fn setters_and_getters_of_rust_rule_engine_are_fields() {
         rule "A" salience 1 no-loop { when age < 18 then Order.setTotal(age * 2); Order.Note = "n"; }
         rule "B" no-loop { when Order.getTotal() == 34 and not (Order.Total > 40) then Order.setDone(true); }"#;
     assert_eq!(Policy::new(rules).facts(), r#"{"reasons":[],"Order":{"Total":34,"Note":"n","Done":true}}"#);
+}
+
+#[test]
+fn explanations_show_constants_by_name_and_value_and_rows_by_their_number() {
+    let rules = r#"
+        rule "A" no-loop { when share(age, 17) > min(limits) then a = 1; }
+        rule "B" no-loop { when any(x in t where x.amount > 9000) then b = 1; }
+        rule "C" no-loop { when age in limits then c = 1; }"#;
+    assert_eq!(
+        Policy::new(rules).reasons(),
+        [
+            "share(age, 17) 1 > min(limits): short by 17",
+            "any(x in t where x.amount > 9000): count(t) 3",
+            "age 17 in limits [18,75]"
+        ]
+    );
 }
