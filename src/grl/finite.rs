@@ -13,6 +13,8 @@ use crate::types::{FieldName, Value};
 
 /// A fact with more values counts as one that may have any.
 const MOST_VALUES: usize = 32;
+/// Of a fact that more assignments write it is not asked which one is the last.
+const MOST_WRITERS: usize = 200;
 /// How often the rules are gone through. What is not known by then may have any value.
 const ROUNDS: usize = 64;
 /// How many values a help names.
@@ -206,6 +208,9 @@ impl Ruleset {
             .flat_map(|(index, rule)| rule.assignments().map(move |assignment| (index, rule, assignment)))
             .filter(|(_, _, assignment)| assignment.local == local)
             .collect();
+        if writers.len() > MOST_WRITERS {
+            return None;
+        }
         if let Some(table) = &self.table {
             // No other row matches with it, or one with the same results.
             let gives = |(_, rule, assignment): &&(usize, &CompiledRule, &CompiledAssignment)| {

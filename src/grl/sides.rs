@@ -195,6 +195,8 @@ struct Search<'a> {
     finite: Vec<Option<Vec<Value>>>,
     /// By own fact: whether it is certainly set when the rules have come to rest.
     set: Vec<bool>,
+    /// By own fact: the rules that set it and have no dates.
+    writers: Vec<Vec<usize>>,
 }
 
 impl<'a> Search<'a> {
@@ -205,7 +207,16 @@ impl<'a> Search<'a> {
             Start::Value(_) => true,
             Start::Read(slot) => ruleset.reads.get(*slot).is_some_and(surely.is_set),
         });
-        let mut search = Self { ruleset, surely, finite, set: set.collect() };
+        let mut writers: Vec<Vec<usize>> = vec![Vec::new(); ruleset.start.len()];
+        for (index, rule) in ruleset.rules.iter().enumerate().filter(|(_, rule)| !is_dated(rule)) {
+            let sets = rule.assignments().filter(|assignment| assignment.operator == Assign::Set);
+            for assignment in sets {
+                if let Some(known) = writers.get_mut(assignment.local).filter(|known| known.last() != Some(&index)) {
+                    known.push(index);
+                }
+            }
+        }
+        let mut search = Self { ruleset, surely, finite, set: set.collect(), writers };
         for _ in 0..ROUNDS {
             let found: Vec<usize> = (0..search.set.len()).filter(|local| search.becomes_set(*local)).collect();
             if found.is_empty() {
@@ -232,25 +243,22 @@ impl<'a> Search<'a> {
         if self.set.get(local).copied().unwrap_or(true) {
             return false;
         }
-        let sets = |rule: &&CompiledRule| {
-            rule.assignments().any(|assignment| assignment.local == local && assignment.operator == Assign::Set)
-                && !is_dated(rule)
-                && needs_only(rule, &|slot| self.is_set(slot))
-        };
-        let demands: Vec<(&Node, Demand)> =
-            self.ruleset.rules.iter().filter(sets).map(|rule| (&rule.when, Demand::FAILS)).collect();
+        let writers = self.writers.get(local).map(Vec::as_slice).unwrap_or_default();
+        let writers = writers.iter().filter_map(|index| self.ruleset.rules.get(*index));
+        let ready = writers.filter(|rule| needs_only(rule, &|slot| self.is_set(slot)));
+        let demands: Vec<(&Node, Demand)> = ready.map(|rule| (&rule.when, Demand::FAILS)).collect();
         !demands.is_empty() && self.refutes(&demands)
     }
 
     /// Whether nothing meets `demands` in an evaluation.
     fn refutes(&self, demands: &[(&Node, Demand)]) -> bool {
-        let known = self.finite.iter().zip(&self.set).enumerate().filter_map(|(local, (values, set))| {
-            let holds = if *set { Demand::HOLDS } else { Demand::HOLDS.or_none() };
-            Some((is_one_of(LOCAL + local, values.clone()?), holds))
-        });
         let read: HashSet<usize> = demands.iter().flat_map(|(node, _)| slots(node)).collect();
-        let known: Vec<(Node, Demand)> =
-            known.filter(|(node, _)| slots(node).iter().any(|slot| read.contains(slot))).collect();
+        let known = read.into_iter().filter_map(|slot| {
+            let local = slot.checked_sub(LOCAL)?;
+            let holds = if self.set.get(local).copied()? { Demand::HOLDS } else { Demand::HOLDS.or_none() };
+            Some((is_one_of(slot, self.finite.get(local)?.clone()?), holds))
+        });
+        let known: Vec<(Node, Demand)> = known.collect();
         self.refutes_with(&known, demands)
     }
 
