@@ -8,6 +8,7 @@
 )]
 
 mod agreement;
+mod conformance;
 mod decisions;
 mod flows;
 mod models;

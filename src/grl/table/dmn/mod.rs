@@ -185,7 +185,7 @@ impl Writer<'_> {
     fn default(&mut self, outputs: &[&Element], width: usize, policy: HitPolicy) -> Refused<Option<Vec<Cell>>> {
         let defaults: Vec<Option<&Element>> = outputs.iter().map(|output| output.child("defaultOutputEntry")).collect();
         let Some(first) = defaults.iter().flatten().next().copied() else { return Ok(None) };
-        if policy.joins() && !policy.is_list() {
+        if policy == HitPolicy::Count {
             let message = format!("the hit policy {} has no default", policy.name());
             return Err(refused(self.source, first.at.clone(), message, "delete `defaultOutputEntry`, or add a rule"));
         }
