@@ -48,7 +48,7 @@ pub(super) enum Assign {
     Set,
     Add,
     Subtract,
-    /// `+=` of a fact that is a list or a text, or may be one: the order counts.
+    /// `+=` of a fact that is a list, or may be one: the order counts.
     Append,
 }
 

@@ -420,28 +420,27 @@ impl<'a> Compiler<'a> {
                     self.checker(snippet).certain_error(&value.at(), &null);
                 }
                 let operator = match (operator, &known) {
-                    (Assign::Add, Type::List(_) | Type::Text) => Assign::Append,
+                    (Assign::Add, Type::List(_)) => Assign::Append,
                     (Assign::Add, Type::Any) if !matches!(ty, Type::Integer | Type::Decimal) => Assign::Append,
                     (operator, _) => *operator,
                 };
                 let misfit = [&known, &ty].into_iter().find(|ty| !ty.may_be_number());
-                let element = match &known {
-                    Type::List(element) if operator == Assign::Append => element,
-                    other => other,
-                };
                 if let (Some(misfit), Some(verb)) = (misfit, operator.verb()) {
                     let message = format!("`{}` {verb} numbers; this is {misfit}", operator.text());
-                    let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
-                    self.found.push(error.help("assign with `=`"));
-                } else if !element.comparable_with(&ty) && operator == Assign::Append && !known.comparable_with(&ty) {
-                    let message = match &known {
-                        Type::List(element) => {
-                            format!("`{}` holds values of type {element}; this is {ty}", target.written())
-                        }
-                        known => format!("`+=` adds {known} here; this is {ty}"),
+                    let help = if *misfit == Type::Text && operator == Assign::Add {
+                        let target = target.written();
+                        format!("join texts with `+` or `concat`: `{target} = concat({target}, ...);`")
+                    } else {
+                        "assign with `=`".to_owned()
                     };
-                    let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
-                    self.found.push(error.help("write a value of that type; `concat` makes a text of other values"));
+                    self.found.push(Diagnostic::error("type-mismatch", snippet.span(value.at()), message).help(help));
+                } else if let (Assign::Append, Type::List(element)) = (operator, &known) {
+                    if !element.comparable_with(&ty) && !known.comparable_with(&ty) {
+                        let message = format!("`{}` holds values of type {element}; this is {ty}", target.written());
+                        let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);
+                        self.found
+                            .push(error.help("write a value of that type; `concat` makes a text of other values"));
+                    }
                 } else if operator != Assign::Append && !known.comparable_with(&ty) {
                     let message = format!("`{}` is of type {known}; this is {ty}", target.written());
                     let error = Diagnostic::error("type-mismatch", snippet.span(value.at()), message);

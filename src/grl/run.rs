@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::ast::{Arithmetic, Assign, At};
 use super::error::{EvalErrorKind, Fault, RuleError};
 use super::facts::Lookup;
-use super::operators::{appended, arithmetic};
+use super::operators::{appended, arithmetic, unfit};
 use super::program::{Env, Node, TimeLimit};
 use super::rule::{Action, CompiledAssignment, CompiledRule};
 use super::ruleset::Ruleset;
@@ -392,6 +392,7 @@ impl Run {
         }
         let result = match before {
             Value::List(items) if operator == Arithmetic::Add => appended(items, &value),
+            Value::Text(_) => Err(unfit("+=", "numbers and lists", before)),
             before => arithmetic(operator, before, &value),
         };
         result.map(Some).map_err(|kind| Fault::new(at, kind))

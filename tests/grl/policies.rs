@@ -137,10 +137,10 @@ fn every_rule_that_fires_appends_its_reason_in_the_order_of_the_rules() {
 }
 
 #[test]
-fn lists_and_texts_grow_by_values_and_by_others_of_their_kind() {
+fn lists_grow_by_values_and_by_lists_and_texts_are_joined() {
     let rules = r#"
         rule "A" salience 2 no-loop { when true then xs = []; note = "a"; }
-        rule "B" salience 1 no-loop { when true then xs += "one"; xs += ["two", "three"]; note += "b" + "c"; }"#;
+        rule "B" salience 1 no-loop { when true then xs += "one"; xs += ["two", "three"]; note = note + "b" + "c"; }"#;
     assert_eq!(Policy::new(rules).facts(), r#"{"reasons":[],"xs":["one","two","three"],"note":"abc"}"#);
 }
 
