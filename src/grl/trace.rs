@@ -138,8 +138,11 @@ impl fmt::Display for Failed {
 }
 
 impl Operand {
-    /// Whether it is written as the value itself; a constant is written by its name.
+    /// Whether it is written as the value itself, as a word alone is in a table; a constant is written by its name.
     fn is_literal(&self) -> bool {
+        if self.origins.is_empty() && matches!(&self.value, Value::Text(text) if **text == *self.text) {
+            return true;
+        }
         let is_name = self.text.starts_with(starts_name) && self.text.chars().all(continues_name);
         self.origins.is_empty() && (!is_name || matches!(self.value, Value::Boolean(_) | Value::Null))
     }

@@ -2,10 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use tributary::config::Env;
 use tributary::diagnostics::{Diagnostics, Source};
+use tributary::flow::explain::Explanation;
+use tributary::flow::offline::{Answers, OfflineEngines, decide};
+use tributary::flow::{Detail, FlowError, Report, RunOptions};
 use tributary::graph::{Context, Flow, RuleFiles, Work, compile};
+use tributary::grl::Limits;
+use tributary::records::{Entry, Record, Replay, Replayed};
+use tributary::types::{Clock, Deadline};
 
 /// Files by their paths.
 struct Files(BTreeMap<&'static str, String>);
@@ -130,4 +138,67 @@ fn what_is_proved_of_a_table_is_warned_of_and_may_be_allowed() {
     // A starting value is the result where no row matches.
     let (_, warnings) = flow("table: rates.csv\nfacts: { discount: 0.0 }", &gap).unwrap();
     assert_eq!(message(&warnings), "");
+}
+
+/// Decides the flow of these tests for an input.
+fn decided(flow: &Flow, input: &str) -> Report {
+    let clock = Clock::fixed("2026-11-23T10:00:00Z".parse().unwrap(), TimeZone::UTC);
+    let run =
+        RunOptions { detail: Detail::Reasons, ..RunOptions::new(clock, Deadline::after(Duration::from_secs(60))) };
+    let inputs = flow.inputs.parse_json(input.as_bytes()).unwrap();
+    decide(flow, inputs, &Answers::new(), &run, &OfflineEngines::new(Limits::default())).unwrap()
+}
+
+#[test]
+fn a_decision_names_the_row_and_what_kept_the_others() {
+    let (flow, _) = flow("table: rates.csv", RATES).unwrap();
+    let report = decided(&flow, r#"{"region": "EU", "quantity": 7}"#);
+    let explanation = Explanation::of(&flow, report.trace.as_deref().unwrap(), report.result.is_ok());
+    let rates = explanation.nodes.iter().find(|node| node.node.as_str() == "rates").unwrap();
+    let fired: Vec<(&str, &str)> =
+        rates.fired.iter().flatten().map(|row| (row.rule.as_str(), row.place.as_str())).collect();
+    assert_eq!(fired, [("row 3", "rates.csv:3:1")]);
+    let kept: Vec<String> =
+        rates.not_fired.iter().flatten().map(|row| format!("{}: {}", row.rule, row.because.join("; "))).collect();
+    assert_eq!(kept, ["row 2: quantity 7 >= 10: short by 3", "row 4: region \"EU\" != EU"]);
+    assert_eq!(rates.further_rows, None);
+    let (_, lineage) = explanation
+        .lineage
+        .iter()
+        .find(|(field, _)| &**field == "rates.discount" || field.ends_with("discount"))
+        .unwrap();
+    assert_eq!(lineage.rules.iter().map(|rule| rule.rule.as_str()).collect::<Vec<_>>(), ["row 3"]);
+    assert!(lineage.inputs.iter().any(|input| input == "region"), "{:?}", lineage.inputs);
+}
+
+#[test]
+fn a_decision_without_a_matching_row_is_undecided() {
+    let (flow, _) = flow("table: rates.csv", "when quantity,then discount\n> 5,0.1\n").unwrap();
+    let error = decided(&flow, r#"{"region": "EU", "quantity": 1}"#).result.unwrap_err();
+    assert_eq!(error.code(), "undecided");
+    let FlowError::Undecided(undecided) = &error else { panic!("{error:?}") };
+    assert_eq!(undecided.missing[0].fact, "rates.discount");
+    assert_eq!(undecided.missing[0].set_by, ["row 2"]);
+}
+
+#[test]
+fn two_rows_that_match_together_are_never_a_decision() {
+    let (flow, _) = flow("table: rates.csv", "when quantity,then discount\n> 5,0.1\n> 7,0.2\n").unwrap();
+    let error = decided(&flow, r#"{"region": "EU", "quantity": 9}"#).result.unwrap_err();
+    assert_eq!(error.code(), "rule_error");
+    assert!(error.to_string().contains("`row 2` (rates.csv:2:1) and `row 3` (rates.csv:3:1) both match"), "{error}");
+}
+
+#[test]
+fn decisions_over_a_table_replay() {
+    let (flow, _) = flow("table: rates.csv", RATES).unwrap();
+    let report = decided(&flow, r#"{"region": "EU", "quantity": 12}"#);
+    let line = Entry::new(&Arc::new(flow), "id", None, &report).unwrap().line(false, None).unwrap();
+    assert!(line.contains(r#""fired":["row 2"]"#), "{line}");
+    let record = Record::parse(&line).unwrap();
+    let replayed = |table: &str| {
+        Replay::new(&[self::flow("table: rates.csv", table).unwrap().0], Limits::default()).replay(&record)
+    };
+    assert_eq!(replayed(RATES), Replayed::Same);
+    assert!(matches!(replayed(&RATES.replace("0.1", "0.2")), Replayed::Changed(_)));
 }

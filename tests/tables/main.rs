@@ -12,6 +12,7 @@ mod conformance;
 mod decisions;
 mod flows;
 mod models;
+mod mutations;
 mod proofs;
 mod reading;
 mod reference;
