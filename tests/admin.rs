@@ -96,7 +96,7 @@ async fn a_reload_serves_the_new_rules_or_changes_nothing() {
     let copy = Copy::new();
     let (_databases, app) = start(&copy).await;
     let before = app.get("/flows").await.json()["flows"][0]["versions"].clone();
-    copy.replace("rules/purchase_order.grl", "total_amount * 0.10", "total_amount * 0.20");
+    copy.replace("rules/discounts.csv", ">= 50000,0.10", ">= 50000,0.20");
     let reloaded = admin(&app, "/admin/reload").await;
     assert_eq!(reloaded.status, 200, "{}", reloaded.text);
     let order = app.purchasing("PROD-003").await.json()["purchase_order"].clone();
@@ -105,7 +105,8 @@ async fn a_reload_serves_the_new_rules_or_changes_nothing() {
     assert_eq!(before["graph"], after["graph"]);
     assert_ne!(before["rules"], after["rules"]);
 
-    copy.replace("rules/purchase_order.grl", "0.20, 2);", "0.20, 2)");
+    copy.replace("rules/purchase_order.grl", "discount.rate, 2);", "discount.rate, 2)");
+    copy.replace("rules/discounts.csv", "0.20", "20 %");
     copy.replace("graph.yaml", "database: uom_db", "datenbank: uom_db");
     let refused = admin(&app, "/admin/reload").await;
     assert_eq!((refused.status, refused.code().as_str()), (422, "refused"));

@@ -122,7 +122,7 @@ async fn check_db_agrees_with_databases_that_fit_and_says_what_has_drifted() {
     let environment = databases.environment();
     let check = || run(repository(), &environment, &["check", "--db"]);
     let (code, stdout, stderr) = check();
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "ok: 1 flow, 6 nodes, 4 domains\n", ""));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (0, "ok: 1 flow, 7 nodes, 4 domains\n", ""));
 
     databases.database("uom_db").run("ALTER TABLE uom_conversions RENAME COLUMN from_uom TO unit").await;
     databases.database("oms_db").run("DROP TABLE oms_history").await;

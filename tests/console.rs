@@ -144,7 +144,7 @@ async fn events_tell_the_past_and_then_how_each_domain_is() {
     };
     // Somebody looked on, so the decision was looked at: without a value of it.
     let last = &pulse["flows"]["purchasing"]["last"];
-    assert_eq!((&last["ending"], last["nodes"].as_array().map(Vec::len)), (&json!("success"), Some(6)));
+    assert_eq!((&last["ending"], last["nodes"].as_array().map(Vec::len)), (&json!("success"), Some(7)));
     assert!(!pulse.to_string().contains("PROD-001"), "a value is in the events: {pulse}");
     let hello = Events::of(&app).await.next("hello").await.expect("a greeting");
     assert!(hello["past"]["oms_db"].as_array().is_some_and(|past| !past.is_empty()), "{hello}");

@@ -128,6 +128,11 @@ async fn the_small_graph_of_the_readme_decides() {
     }
 }
 
+#[test]
+fn the_table_of_the_readme_is_the_shipped_one() {
+    assert_eq!(blocks(&read("README.md"), "csv"), [read("rules/discounts.csv")]);
+}
+
 /// Runs the commands of a document's console blocks, in order, against a service of its own.
 async fn run_document(document: &str) {
     let databases = SampleDatabases::create().await;
@@ -175,6 +180,7 @@ impl Place {
             "graph.yaml",
             "config/service.yaml",
             "rules/purchasing.grl",
+            "rules/discounts.csv",
             "rules/purchase_order.grl",
             "tests/flows/purchasing.test.yaml",
             "tests/policies/loan.yaml",

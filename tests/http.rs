@@ -245,7 +245,7 @@ async fn health_says_how_each_domain_is_and_readiness_which_flows_can_be_served(
     assert_eq!(ready["flows"][0]["ready"], true);
     let flows = app.get("/flows").await.json();
     assert_eq!(flows["flows"][0]["path"], "/purchasing/flow");
-    assert_eq!(flows["flows"][0]["nodes"].as_array().expect("nodes").len(), 6);
+    assert_eq!(flows["flows"][0]["nodes"].as_array().expect("nodes").len(), 7);
 }
 
 #[actix_web::test]

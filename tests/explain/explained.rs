@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
-use crate::support::{Setup, TestApp, repository};
+use crate::support::{Setup, TestApp, copy_shipped, repository};
 
-/// The shipped files in `directory`, with the rules of the purchase order changed; gives the graph.
-pub fn copy_shipped(directory: &Path, change: impl Fn(&str) -> String) -> PathBuf {
-    let graph = crate::support::copy_shipped(directory);
-    let rules = directory.join("rules/purchase_order.grl");
-    let text = std::fs::read_to_string(&rules).expect("a shipped file");
-    std::fs::write(rules, change(&text)).expect("written");
+/// The shipped files in `directory`, of which one is changed; gives the graph.
+pub fn copy_changed(directory: &Path, file: &str, change: impl Fn(&str) -> String) -> PathBuf {
+    let graph = copy_shipped(directory);
+    let file = directory.join(file);
+    let text = std::fs::read_to_string(&file).expect("a shipped file");
+    let changed = change(&text);
+    assert_ne!(text, changed);
+    std::fs::write(file, changed).expect("written");
     graph
 }
 
@@ -148,12 +150,9 @@ async fn a_failed_run_is_explained_up_to_its_failure() {
 #[actix_web::test]
 async fn redacted_columns_and_facts_made_of_them_are_not_shown() {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = copy_shipped(directory.path(), str::to_owned);
-    let graph = std::fs::read_to_string(repository().join("graph.yaml")).expect("the graph");
-    let redacting =
-        graph.replace("    database: supplier_db\n", "    database: supplier_db\n    redact: [unit_price]\n");
-    assert_ne!(graph, redacting);
-    std::fs::write(&path, redacting).expect("written");
+    let path = copy_changed(directory.path(), "graph.yaml", |graph| {
+        graph.replace("    database: supplier_db\n", "    database: supplier_db\n    redact: [unit_price]\n")
+    });
     let (_databases, app) = TestApp::shipped_with(|setup| Setup { graphs: vec![path], ..setup }).await;
     let answer = explained(&app, "PROD-002").await;
     // The author chooses the outcome's body. The explanation does not show its redacted values.

@@ -9,7 +9,7 @@ use tributary::grl;
 use tributary::records::{Record, Replay, Replayed, Summary};
 use tributary::types::Value;
 
-use crate::explained::copy_shipped;
+use crate::explained::copy_changed;
 use crate::support::{Setup, TestApp, eventually_async, repository};
 
 /// A configuration file of these settings.
@@ -73,7 +73,8 @@ async fn every_decision_and_every_failure_is_recorded_and_replays_to_the_letter(
         assert_eq!(replay.replay(record), Replayed::Same, "{}", record.id);
     }
 
-    let graph = copy_shipped(&directory.path().join("changed"), |rules| rules.replace("* 0.10", "* 0.20"));
+    let changed = directory.path().join("changed");
+    let graph = copy_changed(&changed, "rules/discounts.csv", |table| table.replace("0.10", "0.20"));
     let flows = self::flows(&graph);
     let replay = Replay::new(&flows, grl::Limits::default());
     let mut summary = Summary::default();

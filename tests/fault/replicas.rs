@@ -85,9 +85,9 @@ impl Site {
     }
 
     fn change_rules(&self) {
-        let path = self.directory.path().join("rules/purchase_order.grl");
-        let text = std::fs::read_to_string(&path).expect("the rules");
-        let changed = text.replace("total_amount * 0.10", "total_amount * 0.20");
+        let path = self.directory.path().join("rules/discounts.csv");
+        let text = std::fs::read_to_string(&path).expect("the table");
+        let changed = text.replace("0.10", "0.20");
         assert_ne!(text, changed);
         std::fs::write(&path, changed).expect("written");
     }

@@ -70,7 +70,7 @@ fn disagreement(flow: &Flow, yaml: &Yaml) -> Option<String> {
 fn every_one_character_mutant_of_the_shipped_graph_is_refused_or_read_as_written() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let load = |file: &str| std::fs::read_to_string(root.join(file)).expect("readable");
-    let rules = ["rules/purchasing.grl", "rules/purchase_order.grl"];
+    let rules = ["rules/purchasing.grl", "rules/discounts.csv", "rules/purchase_order.grl"];
     let files = Shipped(rules.iter().map(|file| ((*file).to_owned(), Source::new(*file, load(file)))).collect());
     let mutants = mutants(&load("graph.yaml"));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

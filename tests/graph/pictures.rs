@@ -67,7 +67,7 @@ fn a_decision_is_drawn_over_its_flow() {
         .filter(|known| matches!(known.state, Some(State::NotRun | State::Skipped)))
         .map(|known| known.id.as_str())
         .collect();
-    assert_eq!(idle, ["uom_conversion", "create_po", "outcome:0", "outcome:2"]);
+    assert_eq!(idle, ["uom_conversion", "discount", "create_po", "outcome:0", "outcome:2"]);
     let rules = picture.boxes.iter().find(|known| known.id == "rule_engine").expect("it works");
     assert_eq!(rules.lines, ["5 of 9 rules", "at 5.1 ms, took 0.3 ms"]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tributary::grl::{Engine, FactRef, Limits, Lookup, Owner, RuleError, Ruleset};
 use tributary::types::{Deadline, Value};
 
-use crate::purchasing::{clock, file, order_scope, read, scope};
+use crate::purchasing::{clock, decision_rules, discounts, file, order_scope, read};
 
 /// A product's rows, changed by `change` (JSON of the columns that differ), and what the rules make of them.
 struct Product(serde_json::Value);
@@ -28,26 +28,32 @@ impl Product {
     }
 
     fn facts(&self) -> Result<(Value, Value), RuleError> {
-        let decided = self.run("rules/purchasing.grl", &scope(), &Value::Null)?;
-        let order = self.run("rules/purchase_order.grl", &order_scope(), &decided)?;
+        let decided = self.run(decision_rules(), &[])?;
+        // The edge to the table of discounts.
+        let is_ordered = shown(&decided, &["need_reorder", "supplier_active"]) == ["true", "true"];
+        let skipped = || Value::from_json(&serde_json::json!({})).unwrap();
+        let discount = if is_ordered { self.run(discounts(), &[&decided])? } else { skipped() };
+        let rules = [file("rules/purchase_order.grl", &read("rules/purchase_order.grl"))];
+        let (rules, _) = Ruleset::compile("create_po", &rules, &order_scope(), &[], &Limits::default()).unwrap();
+        let order = self.run(rules, &[&decided, &discount])?;
         Ok((decided, order))
     }
 
-    fn run(&self, rules: &str, scope: &tributary::grl::Scope, decided: &Value) -> Result<Value, RuleError> {
-        let limits = Limits::default();
-        let (ruleset, _) = Ruleset::compile("node", &[file(rules, &read(rules))], scope, &[], &limits).unwrap();
-        let reads: Vec<Lookup> = ruleset.reads().iter().map(|fact| self.read(fact, decided)).collect();
-        let mut engine = Engine::new(Arc::new(ruleset), &limits)?;
+    /// What these rules make of the rows, and of the facts of the nodes of rules before them.
+    fn run(&self, ruleset: Ruleset, before: &[&Value]) -> Result<Value, RuleError> {
+        let reads: Vec<Lookup> = ruleset.reads().iter().map(|fact| self.read(fact, before)).collect();
+        let mut engine = Engine::new(Arc::new(ruleset), &Limits::default())?;
         engine.evaluate(&reads, &clock(), Deadline::after(Duration::from_secs(5))).map(|evaluation| evaluation.facts)
     }
 
-    fn read(&self, fact: &FactRef, decided: &Value) -> Lookup {
+    fn read(&self, fact: &FactRef, before: &[&Value]) -> Lookup {
         let path = fact.path.iter().map(|name| &**name);
         let node = match fact.owner {
             Owner::Node(0) => "oms_history",
             Owner::Node(1) => "inventory_levels",
             Owner::Node(2) => "supplier_info",
-            _ => return decided.at(path).map_or(Lookup::Unset, Lookup::Value),
+            Owner::Node(place) => return before[place - 4].at(path).map_or(Lookup::Unset, Lookup::Value),
+            _ => panic!("{} is of no node", fact.written),
         };
         Value::from_json(&self.0[node]).unwrap().at(path).map_or(Lookup::Missing, Lookup::Value)
     }

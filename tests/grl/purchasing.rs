@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tributary::diagnostics::{Snippet, Source};
-use tributary::grl::{Limits, Owner, Ruleset, Scope};
+use tributary::grl::{Hit, Limits, Owner, Ruleset, Scope, Table};
 use tributary::types::{Clock, FieldName, Shape, Type};
 
 /// A path below this repository.
@@ -58,17 +58,25 @@ pub fn scope() -> Scope {
     scope
 }
 
-/// What the rules of `rules/purchase_order.grl` see: what those of `rules/purchasing.grl` decided, as well.
+/// The rules of `rules/purchasing.grl`.
+pub fn decision_rules() -> Ruleset {
+    let rules = [file("rules/purchasing.grl", &read("rules/purchasing.grl"))];
+    Ruleset::compile("rule_engine", &rules, &scope(), &[], &Limits::default()).unwrap().0
+}
+
+/// The table `rules/discounts.csv`, which sees what the rules of `rules/purchasing.grl` decided.
+pub fn discounts() -> Ruleset {
+    let (limits, text) = (Limits::default(), read("rules/discounts.csv"));
+    let mut scope = scope();
+    scope.add("rule_engine", Owner::Node(4), Type::Map(Arc::new(decision_rules().shape())));
+    let table = Table::read("rules/discounts.csv", None, text.as_bytes(), &limits).unwrap();
+    Ruleset::from_table("discount", &table, &Hit::default(), &scope, &[], &limits).unwrap().0
+}
+
+/// What the rules of `rules/purchase_order.grl` see: what those of `rules/purchasing.grl` decided, and the rate, as well.
 pub fn order_scope() -> Scope {
     let mut scope = scope();
-    let (decided, _) = Ruleset::compile(
-        "rule_engine",
-        &[file("rules/purchasing.grl", &read("rules/purchasing.grl"))],
-        &scope,
-        &[],
-        &Limits::default(),
-    )
-    .unwrap();
-    scope.add_qualified("rule_engine", Owner::Node(4), Type::Map(Arc::new(decided.shape())));
+    scope.add_qualified("rule_engine", Owner::Node(4), Type::Map(Arc::new(decision_rules().shape())));
+    scope.add_qualified("discount", Owner::Node(5), Type::Map(Arc::new(discounts().shape())));
     scope
 }

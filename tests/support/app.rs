@@ -62,7 +62,7 @@ impl Setup {
 /// Copies the files of the shipped flow into `directory`, and returns its graph.
 pub fn copy_shipped(directory: &Path) -> PathBuf {
     std::fs::create_dir_all(directory.join("rules")).expect("a directory");
-    for file in ["graph.yaml", "rules/purchasing.grl", "rules/purchase_order.grl"] {
+    for file in ["graph.yaml", "rules/purchasing.grl", "rules/discounts.csv", "rules/purchase_order.grl"] {
         std::fs::copy(repository().join(file), directory.join(file)).expect("a copy");
     }
     directory.join("graph.yaml")
