@@ -12,7 +12,7 @@ use crate::reading::clock;
 /// The tables of the kit that are not here, each with how many cases it has, and why.
 const LEFT_OUT: [(&str, usize, &str); 9] = [
     ("3/0036 Compare Time, and two of durations", 9, "there are no times of day and no durations"),
-    ("3/0039 Symptom Analysis", 2, "a cell is a list of texts, and texts are joined by `+`"),
+    ("3/0039 Symptom Analysis", 2, "a cell is a list of texts"),
     ("3/0004-lending Strategy", 1, "its inputs are other decisions of the model"),
     ("3/0087 Strategy", 2, "its inputs are other decisions of the model"),
     ("3/0020 three tables of extra days", 0, "the kit asks only for what another decision makes of them"),

@@ -27,6 +27,8 @@ impl RuleFiles for Files {
 
 const RATES: &str = "when region,when quantity,then discount\nEU,>= 10,0.1\nEU,< 10,0\nnot(EU),-,start.rate * 2\n";
 
+const MODEL: &str = r#"<definitions><decision name="Rates"><decisionTable hitPolicy="FIRST"><input><inputExpression><text>quantity</text></inputExpression></input><output name="discount"/><rule><inputEntry><text>-</text></inputEntry><outputEntry><text>0.1</text></outputEntry></rule></decisionTable></decision></definitions>"#;
+
 /// A flow whose node `rates` has these keys, over a table with this text.
 fn flow(keys: &str, table: &str) -> Result<(Flow, Diagnostics), Diagnostics> {
     commented("", keys, table)
@@ -61,6 +63,7 @@ outcomes:
     .replace("# comment", &format!("# {comment}"));
     let files = Files(BTreeMap::from([
         ("rates.csv", table.to_owned()),
+        ("rates.dmn", MODEL.to_owned()),
         ("start.grl", "rule R no-loop { when input.quantity > 0 then rate = 0.05; }".to_owned()),
     ]));
     let env = Env::default();
@@ -108,6 +111,9 @@ fn keys_that_do_not_fit_are_refused() {
             "bad-table: the order of preference of `discount` does not have this result",
         ),
         ("table: rates.csv\nhit: priority\nprefer: { rate: [0.1, 0] }", "unknown-fact: the table has no result `rate`"),
+        ("table: rates.dmn\nhit: first", "wrong-key: the file of the table has the hit policy"),
+        ("table: rates.dmn#Other", "bad-table: the model has no decision `Other` with a decision table"),
+        ("table: rates.csv#Sheet", "bad-table: a CSV file has no part `Sheet`"),
         ("table: rates.csv\nhit: sum\nfacts: { discount: 1 }", "bad-table: `discount` has a value before the table"),
     ] {
         let found = flow(keys, RATES).map(|_| ()).expect_err(keys);
@@ -201,4 +207,10 @@ fn decisions_over_a_table_replay() {
     };
     assert_eq!(replayed(RATES), Replayed::Same);
     assert!(matches!(replayed(&RATES.replace("0.1", "0.2")), Replayed::Changed(_)));
+}
+
+#[test]
+fn a_table_of_a_model_is_named_by_its_decision() {
+    let (flow, _) = flow("table: rates.dmn#Rates", RATES).unwrap();
+    assert!(decided(&flow, r#"{"region": "EU", "quantity": 1}"#).result.is_ok());
 }

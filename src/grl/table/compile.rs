@@ -253,6 +253,7 @@ fn explained(found: Diagnostics, table: &Table) -> Diagnostics {
             return error;
         }
         let help = match error.code {
+            "unknown-fact" if table.hit.is_some() => format!("write \"{text}\" in quotes if the text is meant"),
             "unknown-fact" => {
                 format!(
                     "an expression stands here; write '{text}' in quotes; or a text without quotes in a column `then fact (text)`"
