@@ -114,7 +114,7 @@ describe("playground", () => {
       const value = (field) => answer.locator("tr").filter({ has: page.locator(`th code:text-is("${field}")`) }).locator("td").first().innerText();
       assert.equal(await value("order_qty"), quantity);
       assert.equal(await value("grand_total"), total);
-      assert.equal(await page.locator(".timeline tbody tr").count(), 6);
+      assert.equal(await page.locator(".timeline tbody tr").count(), 7);
       assert.equal(await page.locator('.verdict-place [data-kind="success"]').count(), 1);
       assert.equal(await box(page, "create_po").getAttribute("data-state"), "done");
       assert.equal(await page.locator('.box.outcome[data-state="done"]').getAttribute("data-id"), "outcome:0");
