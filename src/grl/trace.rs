@@ -144,7 +144,12 @@ impl Operand {
             return true;
         }
         let is_name = self.text.starts_with(starts_name) && self.text.chars().all(continues_name);
-        self.origins.is_empty() && (!is_name || matches!(self.value, Value::Boolean(_) | Value::Null))
+        let is_word = match &self.value {
+            Value::Boolean(_) | Value::Null => true,
+            Value::Text(text) => **text == *self.text,
+            _ => false,
+        };
+        self.origins.is_empty() && (!is_name || is_word)
     }
 }
 
