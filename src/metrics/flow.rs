@@ -90,11 +90,15 @@ impl FlowMetrics {
                     );
                 }
                 Work::Rules(work) => {
-                    let fired = work.ruleset.rules().map(|rule| {
-                        labels(Family::Fired, &[name, id, rule.name]);
-                        families.fired.with_label_values(&[name, id, rule.name])
+                    // The rows of a table are counted together: it may have thousands.
+                    let is_table = work.ruleset.is_table();
+                    let series = |rule: &str| families.fired.with_label_values(&[name, id, rule]);
+                    let fired = work.ruleset.rules().map(|rule| series(if is_table { "row" } else { rule.name }));
+                    let fired: Vec<IntCounter> = fired.collect();
+                    let counted = work.ruleset.rules().take(if is_table { 1 } else { usize::MAX });
+                    counted.for_each(|rule| {
+                        labels(Family::Fired, &[name, id, if is_table { "row" } else { rule.name }]);
                     });
-                    let fired = fired.collect();
                     rules.insert(Arc::as_ptr(&work.ruleset).addr(), RulesMetrics { node: seconds, fired });
                 }
             }

@@ -53,8 +53,7 @@ pub(super) fn is_table<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
 
 /// Whether the cells below this header mean something.
 pub(super) fn is_read(header: &str) -> bool {
-    let word = header.split_whitespace().next().unwrap_or("");
-    ["when", "then", "rule", ""].iter().any(|known| word.eq_ignore_ascii_case(known))
+    header.split_whitespace().next() != Some("note")
 }
 
 /// The columns, one for each cell of the header; `None` for one with an error.
@@ -97,13 +96,15 @@ fn column(grid: &Grid, cell: &Cell, reader: &mut Reader<'_>) -> Option<Column> {
             Some(Column::Then(Target { path: reader.path(behind.start..end)?, is_text: plain.is_some() }))
         }
         "rule" if behind.is_empty() => Some(Column::Names),
-        _ if ["when", "then", "rule", "if"].iter().any(|known| word.eq_ignore_ascii_case(known)) => {
+        "note" => Some(Column::Note),
+        // A condition that is misspelt would otherwise be left out of the decision.
+        _ => {
             let message = format!("`{text}` is not a column");
             let error = Diagnostic::error("bad-table", grid.span(cell), message);
-            let help = "write `when expression` for a condition, `then fact` for a result, or `rule` for the names of the rows";
+            let help = "write `when expression` for a condition, `then fact` for a result, `rule` for the names of the rows, or \
+                        `note`, with any words behind it, for what is not read";
             reader.found.push(error.help(help));
             None
         }
-        _ => Some(Column::Note),
     }
 }
