@@ -53,7 +53,7 @@ impl Product {
             Owner::Node(1) => "inventory_levels",
             Owner::Node(2) => "supplier_info",
             Owner::Node(place) => return before[place - 4].at(path).map_or(Lookup::Unset, Lookup::Value),
-            _ => panic!("{} is of no node", fact.written),
+            Owner::Input => panic!("{} is of no node", fact.written),
         };
         Value::from_json(&self.0[node]).unwrap().at(path).map_or(Lookup::Missing, Lookup::Value)
     }
