@@ -198,8 +198,11 @@ impl<'a> Roots<'a> {
                 let set_by: Vec<String> = names.map(str::to_owned).collect();
                 let own = |name: &FieldName| self.known.own(place, name);
                 let why = |rule| ruleset.why_idle(rule, self.known, &own, self.clock);
+                // A fact that a run supposes may let a rule fire that has not been tried again.
+                let explains = |reason: &Reason| !matches!(reason, Reason::Lacks(facts) if facts.is_empty());
                 let because = writers.iter().zip(&set_by).take(MOST_REASONS).filter_map(|(writer, name)| {
-                    Some(format!("rule `{name}` did not fire: {}", sentence(&why(*writer)?)))
+                    let reason = why(*writer).filter(explains)?;
+                    Some(format!("rule `{name}` did not fire: {}", sentence(&reason)))
                 });
                 let because = because.collect();
                 self.root(Missing { fact: format!("{}.{name}", node.id), set_by, because });
