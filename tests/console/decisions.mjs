@@ -48,7 +48,7 @@ describe("decision tables", () => {
     const panel = page.locator(".panel");
     await panel.getByRole("heading", { name: "Table", exact: true }).waitFor();
     assert.match(await panel.innerText(), /3 rows[\s\S]*Hit policy first/);
-    assert.deepEqual(await cells(panel.locator("thead tr")), ["row", "rule", "when region", "when qty", "then discount", "why"]);
+    assert.deepEqual(await cells(panel.locator("thead tr")), ["row", "rule", "when region", "when qty", "then discount", "note why"]);
     assert.deepEqual(await cells(panel.locator("tbody tr").first()), ["Bulk", "Bulk", "EU", ">= 10", "0.1", "<b>large</b>"]);
     assert.equal(await panel.locator("tr.chosen").count(), 0);
     assert.deepEqual(await axe(page), []);

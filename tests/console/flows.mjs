@@ -113,7 +113,7 @@ outcomes:
   - { status: done, when: "rates.discount >= 0", body: { discount: rates.discount } }
 `;
 
-export const TABLE_ROWS = `rule,when region,when qty,then discount,why
+export const TABLE_ROWS = `rule,when region,when qty,then discount,note why
 Bulk,EU,>= 10,0.1,<b>large</b>
 ,EU,-,0,
 Abroad,US,-,0.05,a | b
