@@ -59,7 +59,7 @@ pub enum Command {
     Graph(Graph),
     /// Print the contract of the flows, as `GET /openapi.json` does but without asking the databases.
     Openapi(Openapi),
-    /// Print the JSON Schema of a kind of file, for editors, or the table of decision records.
+    /// Print the JSON Schema of a kind of file, for editors, or the tables of records or of effects.
     Schema(Schema),
     /// Make a token for a caller of the flows.
     Token(Token),
@@ -394,6 +394,8 @@ pub enum SchemaOf {
     Contract,
     /// The table of `records: { to: table }`, as SQL.
     Records,
+    /// The tables of effects, as SQL.
+    Effects,
 }
 
 /// `tributary doctor`.

@@ -53,6 +53,21 @@ pub enum Password {
     File(PathBuf),
 }
 
+/// The role that writes effects.
+#[derive(Debug, Clone)]
+pub struct WriteRole {
+    /// Its name.
+    pub user: String,
+    /// Where its password comes from.
+    pub password: Password,
+}
+
+impl WriteRole {
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.user == other.user && self.password.is_same(&other.password)
+    }
+}
+
 impl Password {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -7,8 +7,9 @@ use jiff::tz::TimeZone;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::connection::Connection;
+use super::connection::{Connection, WriteRole};
 use super::origin::Origin;
+use super::tls::SessionAttrs;
 use super::values::MOST;
 use crate::types::{DomainName, Milliseconds};
 
@@ -21,6 +22,10 @@ pub struct DomainConfig {
     pub connection: Connection,
     /// Where the connection is configured.
     pub origin: Origin,
+    /// What its sessions may do.
+    pub access: SessionAccess,
+    /// The role that writes effects. `None` where nothing may be written, and for a service.
+    pub write: Option<WriteRole>,
     /// The size of its pool.
     pub pool: PoolConfig,
     /// Its timeouts.
@@ -29,6 +34,16 @@ pub struct DomainConfig {
     pub max_staleness: Option<Duration>,
     /// The time zone of the service and of each session.
     pub time_zone: TimeZone,
+}
+
+/// What the sessions of a domain may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SessionAccess {
+    /// Their transactions are read only.
+    #[default]
+    ReadOnly,
+    /// They write effects.
+    ReadWrite,
 }
 
 /// The settings of domains in the file.
@@ -66,6 +81,9 @@ pub struct PoolConfig {
     /// The most connections at once, the probe's among them.
     #[schemars(range(min = 1, max = MOST))]
     pub max: usize,
+    /// The most connections at once that write effects, in addition to `max`.
+    #[schemars(range(min = 1, max = MOST))]
+    pub write_max: usize,
     /// The age at which a connection is replaced, less up to a tenth.
     #[serde(rename = "max_lifetime_ms", with = "Milliseconds")]
     pub max_lifetime: Duration,
@@ -128,6 +146,7 @@ impl Default for PoolConfig {
         Self {
             min: 5,
             max: 20,
+            write_max: 5,
             max_lifetime: Duration::from_secs(30 * 60),
             max_waiting: None,
             coalesce: Coalescing::Auto,
@@ -149,6 +168,25 @@ impl Default for Timeouts {
 }
 
 impl DomainConfig {
+    /// The domain as its write role sees it: read-write sessions on the primary, none of them before it is needed. `None` without
+    /// a write role.
+    pub fn for_writes(&self) -> Option<Self> {
+        let WriteRole { user, password } = self.write.clone()?;
+        let connection = Connection { user, password, session_attrs: SessionAttrs::Primary, ..self.connection.clone() };
+        // One connection of a pool belongs to the probe.
+        let pool = PoolConfig { min: 0, max: self.pool.write_max.saturating_add(1), ..self.pool };
+        let access = SessionAccess::ReadWrite;
+        Some(Self { connection, access, write: None, pool, max_staleness: None, ..self.clone() })
+    }
+
+    /// The setting that has the password of its connections, or should have it.
+    pub fn password_setting(&self) -> String {
+        match self.access {
+            SessionAccess::ReadOnly => self.origin.of_password(&self.connection.password),
+            SessionAccess::ReadWrite => self.origin.of_write_password(&self.connection.password),
+        }
+    }
+
     /// Whether `other` is equal, so that the actor of the domain need not be replaced.
     pub fn is_same(&self, other: &Self) -> bool {
         let (a, b) = (&self.connection, &other.connection);
@@ -158,6 +196,11 @@ impl DomainConfig {
             && place(a) == place(b)
             && manner(a) == manner(b)
             && a.password.is_same(&b.password)
+            && self.access == other.access
+            && match (&self.write, &other.write) {
+                (Some(a), Some(b)) => a.is_same(b),
+                (a, b) => a.is_none() && b.is_none(),
+            }
             && self.pool == other.pool
             && self.timeouts == other.timeouts
             && self.max_staleness == other.max_staleness

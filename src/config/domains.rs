@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::domain::{DomainConfig, DomainSettings};
+use super::domain::{DomainConfig, DomainSettings, SessionAccess, Statements};
 use super::env::Env;
 use super::keys;
 use super::origin::Origin;
@@ -17,22 +17,40 @@ impl Config {
     ///
     /// # Errors
     /// `unknown-domain` with the configured names where nothing configures it; no other database replaces it. Otherwise
-    /// every error in its variables.
+    /// every error in its variables, and `shared-sessions` where effects cannot be written through its pooler.
     pub fn domain(&self, domain: &DomainName, used_at: Option<&Span>) -> Result<DomainConfig, Diagnostics> {
         let configured = variables::read(domain, &self.env)?;
         let configured = configured.ok_or_else(|| self.unknown(domain, used_at))?;
-        Ok(self.configured(domain.clone(), configured))
+        let config = self.configured(domain.clone(), configured);
+        if config.write.is_some() && config.pool.statements == Statements::Unprepared {
+            return Err(self.shared_sessions(domain).into());
+        }
+        Ok(config)
+    }
+
+    /// The error of a domain that has a write role and a pooler in transaction mode.
+    fn shared_sessions(&self, domain: &DomainName) -> Diagnostic {
+        let variable = format!("{}WRITE_USER", keys::prefix(domain));
+        let message = format!(
+            "effects need sessions of their own, and `pool.statements` of the domain `{domain}` is `unprepared`"
+        );
+        let help = format!(
+            "connect the domain to the server itself, or to a pooler in session mode, and set `pool: {{ statements: prepared }}`; \
+             or remove {variable}"
+        );
+        self.env.error(&variable, "shared-sessions", &message).help(help)
     }
 
     /// The domain of this connection, with the settings of the file.
     fn configured(&self, name: DomainName, configured: Configured) -> DomainConfig {
-        let Configured { connection, connect_timeout, origin } = configured;
+        let Configured { connection, connect_timeout, origin, write } = configured;
         let DomainSettings { pool, mut timeouts, max_staleness } = self.settings(&name);
         if let Some(connect) = connect_timeout {
             timeouts.connect = connect;
         }
         let (max_staleness, time_zone) = (max_staleness.map(Duration::from_millis), self.time_zone.clone());
-        DomainConfig { name, connection, origin, pool, timeouts, max_staleness, time_zone }
+        let access = SessionAccess::ReadOnly;
+        DomainConfig { name, connection, origin, access, write, pool, timeouts, max_staleness, time_zone }
     }
 
     /// The configurations of several domains, or the errors of all of them.
@@ -56,7 +74,7 @@ impl Config {
     /// The configuration of a domain made for an inline `connection:`.
     pub fn inline_domain(&self, name: DomainName, url: UrlConnection) -> DomainConfig {
         let UrlConnection { connection, connect_timeout, .. } = url;
-        self.configured(name, Configured { connection, connect_timeout, origin: Origin::Graph })
+        self.configured(name, Configured { connection, connect_timeout, origin: Origin::Graph, write: None })
     }
 
     /// The domains that the environment configures, judged by the names of variables.

@@ -6,12 +6,15 @@ use crate::types::DomainName;
 pub const DEFAULT_DOMAIN: &str = "default";
 
 /// The settings a domain may have.
-pub(super) const KEYS: [&str; 19] = [
+pub(super) const KEYS: [&str; 22] = [
     "HOST",
     "PORT",
     "USER",
     "PASSWORD",
     "PASSWORD_FILE",
+    "WRITE_USER",
+    "WRITE_PASSWORD",
+    "WRITE_PASSWORD_FILE",
     "NAME",
     "URL",
     "URL_FILE",
@@ -38,7 +41,7 @@ pub(super) fn is_domain_variable(name: &str) -> bool {
     split(name).is_some_and(|(owner, _)| owner == "DB" || owner.ends_with("_DB"))
 }
 
-/// `OMS_DB_HOST` is the key `HOST` of `OMS_DB`; the longest key that fits.
+/// `OMS_DB_HOST` is the key `HOST` of `OMS_DB`. The longest key that fits, so `OMS_DB_WRITE_USER` is a key of `OMS_DB`, too.
 pub(super) fn split(name: &str) -> Option<(&str, &'static str)> {
     let owner = |key: &str| name.strip_suffix(key)?.strip_suffix('_').filter(|owner| !owner.is_empty());
     KEYS.into_iter().filter_map(|key| Some((owner(key)?, key))).max_by_key(|(_, key)| key.len())

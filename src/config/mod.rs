@@ -28,8 +28,8 @@ mod values;
 mod variables;
 
 pub use access::{Access, Caller, Cors, Right, TlsFiles, digest, new_token};
-pub use connection::{Connection, Password, Protocol};
-pub use domain::{Coalescing, DomainConfig, PoolConfig, Statements, Timeouts};
+pub use connection::{Connection, Password, Protocol, WriteRole};
+pub use domain::{Coalescing, DomainConfig, PoolConfig, SessionAccess, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
 pub use interpolate::ReferenceError;
@@ -38,8 +38,8 @@ pub use load::{Arguments, log_format};
 pub use origin::Origin;
 pub use secret::{read_secret, secret_of_bytes};
 pub use service::{
-    Config, ConsoleConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo, RulesConfig,
-    WhenFull,
+    Config, ConsoleConfig, EffectsConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo,
+    RulesConfig, WhenFull,
 };
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};

@@ -39,6 +39,16 @@ impl Origin {
         }
     }
 
+    /// Where the password of the write role is configured, or should be. It is never part of a URL.
+    pub fn of_write_password(&self, password: &Password) -> String {
+        match self {
+            Self::Variables { prefix } | Self::Url { prefix, .. } => {
+                Self::Variables { prefix: format!("{prefix}WRITE_") }.of_password(password)
+            }
+            Self::Graph => self.of_password(password),
+        }
+    }
+
     /// Where the password is configured, or should be.
     pub fn of_password(&self, password: &Password) -> String {
         match (self, password) {

@@ -47,6 +47,8 @@ pub struct Config {
     /// Which decisions are put on record, and where.
     #[schemars(extend("x-restart" = true))]
     pub records: RecordsConfig,
+    /// How effects are written.
+    pub effects: EffectsConfig,
     /// Pools and timeouts: of all domains (`defaults`), and of single ones by name.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" }))]
     pub(super) domains: Domains,
@@ -218,6 +220,15 @@ pub struct RecordsConfig {
     pub signing_key: Option<PathBuf>,
 }
 
+/// How effects are written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EffectsConfig {
+    /// How long a key (`Idempotency-Key`) and its answer are kept, in seconds; then the key is free again.
+    #[schemars(range(min = 3_600, max = 31_536_000), extend("x-env" = ["TRIBUTARY_EFFECTS_KEY_LIFETIME_S"]))]
+    pub key_lifetime_s: u32,
+}
+
 /// Where records go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -265,6 +276,7 @@ impl Default for Config {
             log: LogConfig::default(),
             console: ConsoleConfig::default(),
             records: RecordsConfig::default(),
+            effects: EffectsConfig::default(),
             domains: Domains::default(),
             traces: None,
             admin_token: None,
@@ -315,6 +327,12 @@ impl Default for RecordsConfig {
             table: "decision_records".to_owned(),
             signing_key: None,
         }
+    }
+}
+
+impl Default for EffectsConfig {
+    fn default() -> Self {
+        Self { key_lifetime_s: 86_400 }
     }
 }
 

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::connection::{Connection, Password, Protocol};
+use super::connection::{Connection, Password, Protocol, WriteRole};
 use super::env::Env;
 use super::hosts::{self, HostError};
 use super::keys::{DEFAULT_DOMAIN, KEYS, is_domain_variable, prefix, split};
@@ -19,7 +19,9 @@ use crate::diagnostics::{Diagnostics, nearest};
 use crate::types::DomainName;
 
 /// The settings that hold a secret, or name the file of one.
-const SECRETS: [&str; 6] = ["PASSWORD", "PASSWORD_FILE", "TOKEN", "TOKEN_FILE", "URL", "URL_FILE"];
+const SECRETS: [&str; 8] =
+    ["PASSWORD", "PASSWORD_FILE", WRITE_PASSWORD, "WRITE_PASSWORD_FILE", "TOKEN", "TOKEN_FILE", "URL", "URL_FILE"];
+const WRITE_PASSWORD: &str = "WRITE_PASSWORD";
 
 /// The settings of a domain except its secrets, as envy reads them. A type's error does not repeat the value.
 #[derive(Default, Deserialize)]
@@ -27,6 +29,7 @@ struct Variables {
     host: Option<String>,
     port: Option<String>,
     user: Option<String>,
+    write_user: Option<String>,
     name: Option<String>,
     application_name: Option<String>,
     #[serde(default, deserialize_with = "seconds")]
@@ -68,6 +71,7 @@ pub(super) struct Configured {
     pub(super) connection: Connection,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) origin: Origin,
+    pub(super) write: Option<WriteRole>,
 }
 
 /// The domains that have variables: names that end in `_DB`, and others that have a
@@ -104,7 +108,7 @@ pub(super) fn read(domain: &DomainName, env: &Env) -> Result<Option<Configured>,
     let configured = match reading.secret("URL") {
         Some(url) if service_url::is_service(url.text.expose_secret()) => reading.read_service(&url, &variables),
         Some(url) => reading.read_url(&url, &variables, &set),
-        None => Some(reading.read_parts(&variables)),
+        None => Some(reading.read_parts(&variables, &set)),
     };
     reading.errors.sort();
     if reading.errors.has_errors() {
@@ -198,7 +202,8 @@ impl Reading<'_> {
         match service_url::read(url.text.expose_secret(), token, variables.safety()) {
             Ok(connection) => {
                 let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
-                Some(Configured { connection, connect_timeout: variables.connect_timeout, origin })
+                let connect_timeout = variables.connect_timeout;
+                Some(Configured { connection, connect_timeout, origin, write: None })
             }
             Err(errors) => {
                 for error in errors {
@@ -253,10 +258,11 @@ impl Reading<'_> {
         }
         let connect_timeout = variables.connect_timeout.or(parsed.connect_timeout);
         let origin = Origin::Url { prefix: self.prefix.clone(), variable: url.variable.clone() };
-        Some(Configured { connection, connect_timeout, origin })
+        let write = self.write_role(variables, set);
+        Some(Configured { connection, connect_timeout, origin, write })
     }
 
-    fn read_parts(&mut self, variables: &Variables) -> Configured {
+    fn read_parts(&mut self, variables: &Variables, set: &[&str]) -> Configured {
         let (tls, session_attrs) = Tls::read(variables.safety(), &mut |error| {
             self.report(&error.parameter().to_uppercase(), tls_code(&error), &error.to_string(), None);
         });
@@ -276,7 +282,23 @@ impl Reading<'_> {
             tls,
             session_attrs,
         };
-        Configured { connection, connect_timeout, origin: Origin::Variables { prefix: self.prefix.clone() } }
+        let origin = Origin::Variables { prefix: self.prefix.clone() };
+        let write = self.write_role(variables, set);
+        Configured { connection, connect_timeout, origin, write }
+    }
+
+    /// The role that writes effects.
+    fn write_role(&mut self, variables: &Variables, set: &[&str]) -> Option<WriteRole> {
+        let password = self.password(WRITE_PASSWORD);
+        if let Some(user) = variables.write_user.clone() {
+            return Some(WriteRole { user, password });
+        }
+        if let Some(key) = set.iter().find(|key| key.starts_with(WRITE_PASSWORD) && !set.contains(&"WRITE_USER")) {
+            let message = format!("{0}WRITE_USER is not set, so this is the password of no role", self.prefix);
+            let help = format!("set {0}WRITE_USER to the role that writes effects, or remove {0}{key}", self.prefix);
+            self.report(key, "missing-variable", &message, Some(help));
+        }
+        None
     }
 
     fn host_error(&mut self, error: &HostError, variables: &Variables) {

@@ -2,9 +2,9 @@
 //!
 //! The files of passwords and TLS are read for each connection. Hosts are tried in the configured order, and the addresses of a
 //! host in the order of the name service, at most eight of them (`addresses`). As in libpq, the connect timeout applies to each
-//! address and includes the login. An address or host that did not answer is tried last until it answers. Sessions are read only and have
-//! a `statement_timeout` from their first message on: the settings are part of the startup packet, which costs no
-//! round trip. (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 reject it, and abandoned
+//! address and includes the login. An address or host that did not answer is tried last until it answers. Sessions are read only, but for
+//! those of the write role, and have a `statement_timeout` from their first message on: the settings are part of the startup
+//! packet, which costs no round trip. (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 reject it, and abandoned
 //! queries are cancelled.) This module never builds a connection string.
 
 use std::io;
@@ -24,13 +24,13 @@ use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, No
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::addresses::{look_up, try_in_order};
-use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED};
+use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED, STAYS_READ_ONLY};
 use super::connection::ServerConnection;
 use super::failure;
 use super::notices::drive;
 use super::sqlstate::is_shutdown_notice;
 use super::staleness::Staleness;
-use crate::config::{ChannelBinding, Connection, DomainConfig, SessionAttrs, SslMode, Statements};
+use crate::config::{ChannelBinding, Connection, DomainConfig, SessionAccess, SessionAttrs, SslMode, Statements};
 use crate::pool::{Connect, ConnectError, DialError, OpenConnections, read_password, tls};
 use crate::types::DomainName;
 
@@ -50,6 +50,7 @@ const UNACKNOWLEDGED_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct Connector {
     domain: DomainName,
     target: Arc<Connection>,
+    access: SessionAccess,
     /// The setting of the password, for messages.
     password_source: Arc<str>,
     options: Arc<str>,
@@ -85,7 +86,8 @@ impl Connector {
         Self {
             domain: config.name.clone(),
             target: Arc::new(config.connection.clone()),
-            password_source: config.origin.of_password(&config.connection.password).into(),
+            access: config.access,
+            password_source: config.password_setting().into(),
             options: match config.pool.statements {
                 Statements::Prepared => session_options(config).into(),
                 // Sessions of a pooler are shared, so it takes no settings from us.
@@ -236,8 +238,10 @@ impl Connector {
     ) -> Result<ServerConnection, DialError> {
         let connection = self.dial_with_sslmode(settings, host).await?;
         if self.owns_sessions {
-            if !connection.is_read_only {
-                return Err(SETTINGS_IGNORED.into());
+            match (self.access, connection.access) {
+                (SessionAccess::ReadOnly, Some(SessionAccess::ReadWrite)) => return Err(SETTINGS_IGNORED.into()),
+                (SessionAccess::ReadWrite, Some(SessionAccess::ReadOnly)) => return Err(STAYS_READ_ONLY.into()),
+                _ => {}
             }
             if !connection.claim.claim(&connection).await? {
                 return Err(POOLED.into());
@@ -248,17 +252,27 @@ impl Connector {
             let in_recovery = connection.simple_query("SELECT pg_catalog.pg_is_in_recovery()").await?;
             let found = if in_recovery.iter().any(is_true) { SessionAttrs::Standby } else { SessionAttrs::Primary };
             if found != role {
-                let (found, required) = (found.word(), self.target.session_attrs);
-                let why = format!("the server is a {found}");
-                // The primary is also looked for because it is sampled.
-                let is_required = role == required;
-                let required = format!(", and target_session_attrs is `{}`", required.word());
-                return Err(if is_required { why + &required } else { why }.into());
+                return Err(self.wrong_role(found, role).into());
             }
         }
         let proof = self.prove(&connection).await?;
         connection.proof.set(proof);
         Ok(connection)
+    }
+
+    /// Why a server that was `found` is not accepted as one of `role`.
+    fn wrong_role(&self, found: SessionAttrs, role: SessionAttrs) -> String {
+        let (found, required) = (found.word(), self.target.session_attrs);
+        match self.access {
+            SessionAccess::ReadWrite => {
+                format!("the server is a {found}, and effects are written to the primary: name it among the hosts")
+            }
+            // The primary is also looked for because it is sampled.
+            SessionAccess::ReadOnly if role != required => format!("the server is a {found}"),
+            SessionAccess::ReadOnly => {
+                format!("the server is a {found}, and target_session_attrs is `{}`", required.word())
+            }
+        }
     }
 
     /// Connects with TLS or without, by `sslmode`. As in libpq, `prefer` retries without TLS where TLS or the login over it fails.
@@ -331,10 +345,13 @@ impl Connector {
         if let Some(version) = connection.parameter("server_version") {
             self.shared.server_version.store(Some(Arc::new(version.to_owned())));
         }
-        let is_read_only = connection.parameter("default_transaction_read_only") != Some("off");
+        let access = connection.parameter("default_transaction_read_only").map(|read_only| match read_only {
+            "off" => SessionAccess::ReadWrite,
+            _ => SessionAccess::ReadOnly,
+        });
         let claim = Arc::new(BackendClaim::new(&self.shared.backends));
         let (drop_signal, client_dropped) = oneshot::channel();
-        let made = ServerConnection::new(client, Arc::clone(&claim), is_read_only, drop_signal);
+        let made = ServerConnection::new(client, Arc::clone(&claim), access, drop_signal);
         let (open, shared) = (self.shared.open.count(), Arc::clone(&self.shared));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(drive(connection));
@@ -426,6 +443,13 @@ const SERVER_KEEPALIVES: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_int
 fn session_options(config: &DomainConfig) -> String {
     let (configured, limit) = (config.connection.options.as_str(), config.timeouts.query.as_millis().max(1));
     let zone = config.time_zone.iana_name().unwrap_or("UTC");
-    let required = format!("-c default_transaction_read_only=on -c statement_timeout={limit} -c TimeZone={zone}");
+    let access = match config.access {
+        SessionAccess::ReadOnly => "-c default_transaction_read_only=on".to_owned(),
+        // A transaction that waits for a lock, or for this process, has the time of a statement.
+        SessionAccess::ReadWrite => format!(
+            "-c default_transaction_read_only=off -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
+        ),
+    };
+    let required = format!("{access} -c statement_timeout={limit} -c TimeZone={zone}");
     [SERVER_KEEPALIVES, configured, &required].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }

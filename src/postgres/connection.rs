@@ -20,6 +20,7 @@ use super::failure::of_attempt;
 use super::sqlstate::keeps_session;
 use super::staleness::Proof;
 use super::statements::Plan;
+use crate::config::SessionAccess;
 use crate::graph::Query;
 use crate::pool::{Birth, ConnectError, Connected};
 
@@ -43,8 +44,8 @@ pub struct ServerConnection {
     /// What is prepared for each query, by the address of the query.
     pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
     pub(super) claim: Arc<BackendClaim>,
-    /// Whether the session is read only, as its startup packet requested. `true` where the server does not report it.
-    pub(super) is_read_only: bool,
+    /// What the session may do. `None` where the server does not report it.
+    pub(super) access: Option<SessionAccess>,
     /// What its server was last known to have, where the domain limits the age of rows.
     pub(super) proof: Cell<Option<Proof>>,
     /// Closes when this value is dropped.
@@ -56,7 +57,7 @@ impl ServerConnection {
     pub(super) fn new(
         client: Client,
         claim: Arc<BackendClaim>,
-        is_read_only: bool,
+        access: Option<SessionAccess>,
         drop_signal: oneshot::Sender<Infallible>,
     ) -> Self {
         // The wrapper aborts the task that it is given. The driving task has to send Terminate before it closes the socket.
@@ -66,7 +67,7 @@ impl ServerConnection {
             birth: Birth::now(),
             prepared: RefCell::default(),
             claim,
-            is_read_only,
+            access,
             proof: Cell::new(None),
             _drop_signal: drop_signal,
         }

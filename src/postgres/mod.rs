@@ -13,6 +13,7 @@ mod coalesce;
 mod codec;
 mod connect;
 mod connection;
+mod effects;
 pub mod examination;
 mod failure;
 mod notices;
@@ -29,6 +30,7 @@ pub use coalesce::{BatchOutcome, QueryState, Rows};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
+pub use effects::EFFECT_TABLES;
 pub use notices::NOTICES;
 pub use probe::Probe;
 pub use session::Session;

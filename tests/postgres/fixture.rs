@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use tributary::actors::domain::{DomainHandle, QueryRequest};
 use tributary::actors::supervision::DomainSet;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAttrs, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAccess, SessionAttrs,
+    Timeouts, Tls,
 };
 use tributary::flow::{QueryAnswer, QueryError, QueryErrorKind};
 use tributary::graph::Query;
@@ -54,6 +55,8 @@ pub(crate) fn config(server: &Server, database: &str) -> DomainConfig {
             tls: Tls::default(),
             session_attrs: SessionAttrs::Any,
         },
+        access: SessionAccess::ReadOnly,
+        write: None,
         pool: PoolConfig { min: 2, max: 4, coalesce: coalescing(), ..PoolConfig::default() },
         timeouts: Timeouts { probe_interval: Duration::from_millis(200), ..Timeouts::default() },
         max_staleness: None,

@@ -62,6 +62,12 @@ impl Pool {
         }
     }
 
+    /// The pool of effects. `None` for a service, and without a write role.
+    pub(super) fn for_writes(config: &DomainConfig) -> Result<Option<postgres::Pool>, PoolSetupError> {
+        let pool = |config| postgres::Pool::new(postgres::Connector::new(&config), &config);
+        config.for_writes().map(pool).transpose()
+    }
+
     pub(super) fn probe(&self) -> Probe {
         match self {
             Self::Database(pool) => Probe::Database(postgres::Probe::new(pool.clone())),

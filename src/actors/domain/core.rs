@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Message, Recipient};
 use arc_swap::ArcSwapOption;
+use futures_util::future::join_all;
 use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
@@ -15,7 +16,8 @@ use crate::config::DomainConfig;
 use crate::flow::{QueryError, QueryErrorKind};
 use crate::graph::{Description, Query};
 use crate::metrics::Batches;
-use crate::pool::{Contention, PoolSetupError, PoolStatus};
+use crate::pool::{Connect, Contention, OpenConnections, PoolSetupError, PoolStatus};
+use crate::postgres;
 use crate::types::Deadline;
 
 /// How long the last connections may take to close.
@@ -32,6 +34,7 @@ const RESERVED_PART: usize = 4;
 pub(in crate::actors) struct Core {
     config: DomainConfig,
     pool: Pool,
+    writes: Option<postgres::Pool>,
     status: watch::Sender<DomainStatus>,
     workers: Box<[WorkerEntry]>,
     in_flight: AtomicUsize,
@@ -107,11 +110,12 @@ impl Drop for SlowPlace {
 impl Core {
     /// The parts of a domain that has no connections yet.
     pub(in crate::actors) fn new(config: DomainConfig) -> Result<Self, PoolSetupError> {
-        let (pool, max) = (Pool::new(&config)?, config.pool.max);
+        let (pool, writes, max) = (Pool::new(&config)?, Pool::for_writes(&config)?, config.pool.max);
         let slow_places = max.saturating_sub(1).saturating_sub(RESERVED.max(max / RESERVED_PART)).max(1);
         Ok(Self {
             workers: (0..pool.capacity()).map(|_| WorkerEntry::default()).collect(),
             pool,
+            writes,
             config,
             status: watch::Sender::new(DomainStatus::starting(Moment::now())),
             in_flight: AtomicUsize::new(0),
@@ -130,6 +134,11 @@ impl Core {
     /// The connections.
     pub(super) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The connections of effects. None is made before it is needed.
+    pub(super) fn writes(&self) -> Option<&postgres::Pool> {
+        self.writes.as_ref()
     }
 
     /// The domain's status and its changes.
@@ -262,7 +271,14 @@ impl Core {
     /// Closes every connection, those in use once they are free.
     pub(super) fn recycle(&self) {
         self.pool.recycle();
+        self.writes.iter().for_each(postgres::Pool::recycle);
         self.notify(Notice::Dispatch);
+    }
+
+    /// Closes idle connections that are not needed.
+    pub(super) fn shrink(&self) {
+        self.pool.shrink();
+        self.writes.iter().for_each(postgres::Pool::shrink);
     }
 
     /// Describes a query by PREPARE.
@@ -294,8 +310,11 @@ impl Core {
         }
         self.notify(Notice::End);
         self.pool.close();
-        if timeout(CLOSE_TIMEOUT, self.pool.open().closed()).await.is_err() {
-            let open = self.pool.open().number();
+        self.writes.iter().for_each(postgres::Pool::close);
+        let connections = || [Some(self.pool.open()), self.writes.as_ref().map(|pool| pool.connector().open())];
+        let closed = join_all(connections().into_iter().flatten().map(OpenConnections::closed));
+        if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            let open: usize = connections().into_iter().flatten().map(OpenConnections::number).sum();
             tracing::warn!(domain = %self.config.name, connections.open = open, "domain.drain.unfinished");
         }
         self.record(Event::Stop);

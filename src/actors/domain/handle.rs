@@ -18,6 +18,7 @@ use super::health::Health;
 use super::state::State;
 use super::worker::Question;
 use super::workers::Workers;
+use super::writer::Writer;
 use crate::actors::backoff::Backoff;
 use crate::config::DomainConfig;
 use crate::flow::{QueryAnswer, QueryError, QueryErrorKind};
@@ -164,6 +165,11 @@ impl DomainHandle {
     pub async fn describe(&self, query: &Arc<Query>, deadline: Deadline) -> Result<Description, QueryError> {
         let describe = async |instance: &Instance| Some(instance.workers.core().describe(query, deadline).await);
         self.retry(deadline, describe).await.map_err(|kind| self.error(query, kind))
+    }
+
+    /// The connections of its current actor that write effects. `None` where the domain has no write role.
+    pub fn writer(&self) -> Option<Writer> {
+        Writer::of(self.publication.borrow().instance.workers.core())
     }
 
     /// The health of the domain. Sends nothing to the database.

@@ -19,6 +19,7 @@ mod monitor;
 mod state;
 mod worker;
 mod workers;
+mod writer;
 
 pub(super) use actor::Died;
 #[doc(hidden)]
@@ -28,3 +29,4 @@ pub use health::Health;
 pub use lifecycle::LifecycleError;
 pub(super) use lifecycle::{Lifecycle, Threads};
 pub use state::{LastError, LastProbe, State};
+pub use writer::Writer;

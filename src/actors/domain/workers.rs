@@ -111,7 +111,7 @@ impl Workers {
     /// [`ConnectError`] of a missing connection.
     pub(super) async fn maintain(&self) -> Result<(), ConnectError> {
         let pool = self.core.pool();
-        pool.shrink();
+        self.core.shrink();
         let addresses: Vec<_> = self.addresses.iter().filter_map(Slot::load_full).collect();
         let addresses: Vec<_> = addresses.iter().filter(|address| address.connected()).collect();
         let minimum = pool.minimum();

@@ -1,4 +1,4 @@
-//! `tributary schema`: the JSON Schema of a kind of file, or the table of decision records.
+//! `tributary schema`: the JSON Schema of a kind of file, or the tables of records or of effects.
 
 use std::io::Write;
 
@@ -6,7 +6,7 @@ use super::Exit;
 use crate::app::cli::{Schema as Arguments, SchemaOf};
 use crate::http::document_of_domain;
 use crate::http::openapi::Contract;
-use crate::{config, flowtests, graph, records};
+use crate::{config, flowtests, graph, postgres, records};
 
 pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let schema = match arguments.of {
@@ -20,6 +20,7 @@ pub(super) fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
             format!("{:#}\n", document_of_domain(&parts))
         }
         SchemaOf::Records => records::TABLE.to_owned(),
+        SchemaOf::Effects => postgres::EFFECT_TABLES.to_owned(),
     };
     std::io::stdout().write_all(schema.as_bytes())?;
     Ok(Exit::Success)

@@ -94,7 +94,7 @@ impl Examination<'_> {
     fn login_remedy(&self, error: &(dyn Error + 'static), why: &str) -> String {
         let connection = &self.config.connection;
         let (user, database) = (&connection.user, &connection.database);
-        let password = self.config.origin.of_password(&connection.password);
+        let password = self.config.password_setting();
         let rules = format!("the server's pg_hba.conf: does it have a line for {user}, {database} and this address?");
         let by_role = |code: &SqlState| match *code {
             SqlState::INVALID_PASSWORD => {

@@ -8,7 +8,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use tokio::runtime::Runtime;
 use tokio_postgres::NoTls;
 use tributary::config::{
-    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAttrs, Timeouts, Tls,
+    Coalescing, Connection, DomainConfig, Origin, Password, PoolConfig, Protocol, SessionAccess, SessionAttrs,
+    Timeouts, Tls,
 };
 use tributary::graph::Query;
 use tributary::postgres::{Connector, Pool, QueryState, Session};
@@ -109,6 +110,8 @@ fn config(server: &Server) -> DomainConfig {
             tls: Tls::default(),
             session_attrs: SessionAttrs::Any,
         },
+        access: SessionAccess::ReadOnly,
+        write: None,
         pool: PoolConfig { min: 1, max: 1, ..PoolConfig::default() },
         timeouts: Timeouts::default(),
         max_staleness: None,
