@@ -22,7 +22,8 @@ pub use compile::{Catalog, Context, RuleFiles, compile};
 pub use input::{FieldProblem, InputError, InputField, InputSchema, Scalar, without_bom};
 pub use load::load;
 pub use plan::{
-    Cause, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work,
+    Cause, Effect, Event, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode,
+    Statement, Template, Work,
 };
 pub use query::{Column, ColumnType, Description, Query};
 pub use request::{Method, Misfit, Rendered, Request, Unfit};

@@ -10,7 +10,7 @@ use super::input::InputSchema;
 use super::query::Query;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Source, Span};
-use crate::grl::{Definitions, Expression, FactRef, Limits, Ruleset};
+use crate::grl::{Definitions, Expression, FactRef, Limits, Owner, Ruleset};
 use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
 use crate::yaml;
 
@@ -33,6 +33,8 @@ pub struct Flow {
     pub nodes: Vec<Node>,
     /// The ways in which it can end, in the order in which they are tried.
     pub outcomes: Vec<Outcome>,
+    /// What outcomes write. All effects write to the same domain.
+    pub effects: Vec<Effect>,
     /// The first 16 hexadecimal digits of the SHA-256 of the graph file.
     pub graph_hash: String,
     /// The same over its rule files, in the order of the nodes that name them.
@@ -189,27 +191,24 @@ pub struct Outcome {
     pub message: Option<Message>,
     /// The rest of the answer: a map.
     pub body: Vec<(FieldName, Template)>,
+    /// What it writes, by its position in [`Flow::effects`].
+    pub effect: Option<usize>,
+    /// If this is true, the effect waits for an approval.
+    pub approval: Option<Expression>,
     /// Its place in the graph file.
     pub span: Span,
 }
 
 impl Outcome {
-    /// The expressions of its condition, message and body.
+    /// The expressions of its conditions, message and body.
     pub fn expressions(&self) -> Vec<&Expression> {
-        fn template<'a>(node: &'a Template, into: &mut Vec<&'a Expression>) {
-            match node {
-                Template::Map(fields) => fields.iter().for_each(|(_, field)| template(field, into)),
-                Template::List(items) => items.iter().for_each(|item| template(item, into)),
-                Template::Leaf(expression) => into.push(expression),
-            }
-        }
-        let mut all: Vec<&Expression> = self.when.iter().collect();
+        let mut all: Vec<&Expression> = self.when.iter().chain(&self.approval).collect();
         for part in self.message.iter().flat_map(|message| &message.parts) {
             if let MessagePart::Expression(expression) = part {
                 all.push(expression);
             }
         }
-        self.body.iter().for_each(|(_, field)| template(field, &mut all));
+        self.body.iter().for_each(|(_, field)| field.collect(&mut all));
         all
     }
 
@@ -244,6 +243,85 @@ pub enum Template {
     List(Vec<Template>),
     /// The value of an expression.
     Leaf(Expression),
+}
+
+impl Template {
+    fn collect<'a>(&'a self, into: &mut Vec<&'a Expression>) {
+        match self {
+            Self::Map(fields) => fields.iter().for_each(|(_, field)| field.collect(into)),
+            Self::List(items) => items.iter().for_each(|item| item.collect(into)),
+            Self::Leaf(expression) => into.push(expression),
+        }
+    }
+}
+
+/// What a decision writes: statements on one domain in one transaction, once for each `Idempotency-Key`.
+#[derive(Debug)]
+pub struct Effect {
+    /// Its name. Expressions of its outcomes read what its statements return as its fields.
+    pub name: NodeId,
+    /// Its description.
+    pub description: Option<String>,
+    /// The domain that it writes to.
+    pub domain: DomainName,
+    /// The statements, in order.
+    pub statements: Vec<Statement>,
+    /// The row of the outbox.
+    pub event: Option<Event>,
+    /// Its place in the graph file.
+    pub span: Span,
+}
+
+/// A statement of an effect.
+#[derive(Debug)]
+pub struct Statement {
+    /// Its text.
+    pub query: Arc<Query>,
+    /// The place of its text in the graph file.
+    pub span: Span,
+    /// The expressions that become `$1`, `$2`, ...
+    pub params: Vec<Expression>,
+    /// How many rows it writes or returns. With another number nothing is written, and the decision is made again. What a statement of
+    /// one row returns can be read as fields of the effect.
+    pub rows: Rows,
+}
+
+/// A row of the outbox.
+#[derive(Debug)]
+pub struct Event {
+    /// The kind of thing that it is about (`aggregatetype`).
+    pub aggregate: String,
+    /// The type of the event.
+    pub ty: String,
+    /// The thing that it is about (`aggregateid`). Events of one key are sent in order.
+    pub key: Expression,
+    /// The payload; the answer to the request if there is none.
+    pub payload: Option<Template>,
+}
+
+impl Flow {
+    /// The owner of the facts that the effect at this position returns: it comes after the nodes.
+    pub fn owner_of_effect(&self, effect: usize) -> Owner {
+        Owner::Node(self.nodes.len() + effect)
+    }
+
+    /// Whether the expression reads what an effect returns.
+    pub fn reads_effect(&self, expression: &Expression) -> bool {
+        let is_of_effect = |fact: &FactRef| matches!(fact.owner, Owner::Node(place) if place >= self.nodes.len());
+        expression.reads().iter().any(is_of_effect)
+    }
+}
+
+impl Effect {
+    /// The expressions of its statements and of its event.
+    pub fn expressions(&self) -> Vec<&Expression> {
+        let mut all: Vec<&Expression> = self.statements.iter().flat_map(|statement| &statement.params).collect();
+        if let Some(event) = &self.event {
+            all.push(&event.key);
+            event.payload.iter().for_each(|payload| payload.collect(&mut all));
+        }
+        all
+    }
 }
 
 /// The texts and settings that a flow was compiled from.

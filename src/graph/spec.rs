@@ -25,7 +25,7 @@ const PATH: &str = r"^[^.]+(\.[^.]+)*$";
 const DOTTED_NAME: &str = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$";
 
 /// The fields of an answer that are not the body's to set.
-pub(super) const RESERVED: [&str; 5] = ["status", "message", "degraded", "what_if", "explain"];
+pub(super) const RESERVED: [&str; 6] = ["status", "message", "degraded", "what_if", "explain", "approval"];
 
 /// The JSON Schema (2020-12) of flow files, for editors.
 pub fn schema() -> String {
@@ -83,6 +83,9 @@ pub(super) struct FlowSpec {
     pub(super) nodes: BTreeMap<String, Apart<NodeSpec>>,
     /// Orders and conditions between nodes.
     pub(super) edges: Option<Vec<Apart<EdgeSpec>>>,
+    /// What outcomes write, by name: statements on one database in one transaction. All effects of a flow write to the same domain.
+    #[schemars(extend("propertyNames" = { "pattern": NAME, "not": { "const": "input" } }))]
+    pub(super) effects: Option<BTreeMap<String, Apart<EffectSpec>>>,
     /// How it can end: the first outcome whose `when` is true is the answer.
     #[schemars(length(min = 1))]
     pub(super) outcomes: Vec<Apart<OutcomeSpec>>,
@@ -385,6 +388,54 @@ pub(super) struct EdgeSpec {
     pub(super) rule: Option<Apart<ExpressionSpec>>,
 }
 
+/// An effect: what a decision writes, once for each `Idempotency-Key`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "some keys are read from the tree, with their places")]
+pub(super) struct EffectSpec {
+    /// What it is for, for people.
+    pub(super) description: Option<String>,
+    /// The domain whose database is written, by the role of `X_DB_WRITE_USER`.
+    #[schemars(regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"))]
+    pub(super) database: String,
+    /// The statements, in order.
+    #[schemars(length(min = 1))]
+    pub(super) statements: Vec<Apart<StatementSpec>>,
+    /// The row of the outbox.
+    pub(super) event: Option<Apart<EventSpec>>,
+}
+
+/// A statement of an effect.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "expressions are read from the tree, with their places")]
+pub(super) struct StatementSpec {
+    /// One INSERT, UPDATE, DELETE, MERGE or SELECT (or WITH), with `$1`, `$2`, ... for parameters.
+    #[schemars(regex(pattern = r"\S"))]
+    pub(super) query: String,
+    /// The expressions that become `$1`, `$2`, ...
+    pub(super) params: Option<Vec<Apart<ExpressionSpec>>>,
+    /// How many rows it writes or returns; with another number the transaction is rolled back and the decision made again. Default `one`.
+    pub(super) rows: Option<RowsSpec>,
+}
+
+/// What an effect announces: a row of the outbox.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "expressions are read from the tree, with their places")]
+pub(super) struct EventSpec {
+    /// The type, such as `purchase_order.placed`.
+    #[schemars(regex(pattern = r"\S"))]
+    pub(super) r#type: String,
+    /// The kind of thing that it is about; the part of the type before the first point if left out.
+    #[schemars(regex(pattern = r"\S"))]
+    pub(super) aggregate: Option<String>,
+    /// An expression: which thing it is about. Events of one key are sent in order.
+    pub(super) key: Apart<ExpressionSpec>,
+    /// The payload: its leaves are expressions. The answer to the request if left out.
+    pub(super) payload: Option<Any>,
+}
+
 /// An outcome.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -400,4 +451,8 @@ pub(super) struct OutcomeSpec {
     /// The rest of the answer: its leaves are expressions.
     #[schemars(extend("propertyNames" = { "not": { "enum": RESERVED } }))]
     pub(super) body: Option<BTreeMap<String, Any>>,
+    /// What it writes, if the request has an `Idempotency-Key`: the name of one of `effects`.
+    pub(super) effect: Option<String>,
+    /// A condition: if it is true, the effect waits for an approval.
+    pub(super) approval: Option<Apart<ExpressionSpec>>,
 }

@@ -3,7 +3,7 @@
 //! `sqlparser` reads the text in PostgreSQL's dialect. A text that it cannot parse is not refused, since PostgreSQL may accept
 //! it: then only its tokens are checked, and the columns are unknown until PREPARE.
 
-use sqlparser::ast::{Expr, Query, Select, SelectItem, SetExpr, Statement};
+use sqlparser::ast::{Delete, Expr, Insert, Query, Select, SelectItem, SetExpr, Statement, Update};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
@@ -16,11 +16,30 @@ pub(super) struct SqlFacts {
     /// The names of its columns; `None` if only the database knows them.
     pub(super) columns: Option<Vec<String>>,
     /// Why it cannot be a node's query: a code and a sentence.
-    pub(super) problem: Option<(&'static str, String)>,
+    pub(super) problem: Option<Problem>,
 }
 
-/// Checks `text`.
+/// Checks `text`, the query of a node.
 pub(super) fn examine(text: &str) -> SqlFacts {
+    facts(text, |words| {
+        refuse_opening(words, &READS, "a query is one SELECT or WITH statement").or_else(|| refuse_writes(words))
+    })
+}
+
+/// Checks `text`, a statement of an effect.
+pub(super) fn examine_statement(text: &str) -> SqlFacts {
+    let opening = "a statement of an effect is one INSERT, UPDATE, DELETE, MERGE, SELECT or WITH statement";
+    facts(text, |words| refuse_opening(words, &[&READS, &WRITES].map(|of| of.as_slice()).concat(), opening))
+}
+
+/// The words that a statement which reads begins with.
+const READS: [&str; 4] = ["SELECT", "WITH", "VALUES", "TABLE"];
+/// The words that a statement which writes begins with.
+const WRITES: [&str; 4] = ["INSERT", "UPDATE", "DELETE", "MERGE"];
+
+type Problem = (&'static str, String);
+
+fn facts(text: &str, refuse: impl Fn(&[&Token]) -> Option<Problem>) -> SqlFacts {
     let dialect = PostgreSqlDialect {};
     let tokens = match Tokenizer::new(&dialect, text).tokenize() {
         Ok(tokens) => tokens,
@@ -33,6 +52,11 @@ pub(super) fn examine(text: &str) -> SqlFacts {
     let problem = refuse(&words);
     let columns = match Parser::parse_sql(&dialect, text).as_deref() {
         Ok([Statement::Query(query)]) => columns_of(query),
+        Ok([Statement::Insert(Insert { returning, .. })])
+        | Ok([Statement::Update(Update { returning, .. })])
+        | Ok([Statement::Delete(Delete { returning, .. })]) => {
+            returning.as_ref().map_or(Some(Vec::new()), |items| items.iter().map(name_of).collect())
+        }
         _ => None,
     };
     SqlFacts { params: params(&words), columns, problem }
@@ -49,25 +73,28 @@ fn params(words: &[&Token]) -> Vec<usize> {
     params
 }
 
-fn refuse(words: &[&Token]) -> Option<(&'static str, String)> {
-    let mut end = words.len();
-    while end > 0 && matches!(words.get(end - 1), Some(Token::SemiColon)) {
-        end -= 1;
-    }
-    let words = words.get(..end).unwrap_or_default();
+/// The words without the semicolons at the end.
+fn without_semicolons<'a, 't>(words: &'a [&'t Token]) -> &'a [&'t Token] {
+    let end = words.iter().rposition(|token| !matches!(token, Token::SemiColon)).map_or(0, |last| last + 1);
+    words.get(..end).unwrap_or_default()
+}
+
+/// Refuses what is not one statement that begins with one of the words `allowed`.
+fn refuse_opening(words: &[&Token], allowed: &[&str], expected: &str) -> Option<Problem> {
+    let words = without_semicolons(words);
     let Some(first) = words.iter().find(|token| !matches!(token, Token::LParen)) else {
         return Some(("not-a-query", "the query is empty".to_owned()));
     };
     if words.iter().any(|token| matches!(token, Token::SemiColon)) {
         return Some(("several-statements", "the query holds several statements".to_owned()));
     }
-    let opening = keyword(first);
-    if !matches!(opening.as_str(), "SELECT" | "WITH" | "VALUES" | "TABLE") {
-        return Some((
-            "not-a-query",
-            format!("a query is one SELECT or WITH statement; this one starts with `{first}`"),
-        ));
-    }
+    let is_allowed = allowed.contains(&keyword(first).as_str());
+    (!is_allowed).then(|| ("not-a-query", format!("{expected}; this one starts with `{first}`")))
+}
+
+/// Refuses a statement that writes or locks.
+fn refuse_writes(words: &[&Token]) -> Option<Problem> {
+    let words = without_semicolons(words);
     words.iter().enumerate().find_map(|(index, token)| {
         let before = index.checked_sub(1).and_then(|before| words.get(before)).copied();
         let after = words.get(index + 1..).unwrap_or_default();
@@ -79,7 +106,7 @@ fn refuse(words: &[&Token]) -> Option<(&'static str, String)> {
 const BEFORE_SET: usize = 7;
 
 /// Why a statement that has `token` in this place writes. A name may be any of these words, but not in these places.
-fn writes(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'static str, String)> {
+fn writes(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<Problem> {
     let (word, next) = (keyword(token), after.first().map(|token| keyword(token)).unwrap_or_default());
     let begins = matches!(before, Some(Token::LParen | Token::RParen));
     let mut until_set = after.iter().take(BEFORE_SET + 1);
@@ -99,7 +126,7 @@ fn writes(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'
 }
 
 /// Why a statement that has `token` in this place locks rows.
-fn locks(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<(&'static str, String)> {
+fn locks(before: Option<&Token>, token: &Token, after: &[&Token]) -> Option<Problem> {
     let next = after.first().map(|token| keyword(token)).unwrap_or_default();
     let locks = before.map(keyword).as_deref() == Some("FOR")
         && match keyword(token).as_str() {

@@ -7,6 +7,7 @@
 mod again;
 mod braces;
 mod definitions;
+mod effect;
 mod finite;
 mod node;
 mod order;
@@ -20,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::input::{self, InputSchema};
-use super::plan::{CompiledFrom, Flow};
+use super::plan::{CompiledFrom, Effect, Flow};
 use super::spec::FlowSpec;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
@@ -46,6 +47,7 @@ const LINTS: &[&str] = &[
     "unasserted-outcome",
     "unhandled-value",
     "unreachable-outcome",
+    "unused-effect",
     "unused-fact",
     "unused-input",
     "unused-node",
@@ -56,6 +58,11 @@ const LINTS: &[&str] = &[
 pub trait Catalog {
     /// What PREPARE said of the query of this node, where it was asked.
     fn description(&self, flow: &FlowName, node: &NodeId) -> Option<&Description>;
+
+    /// What PREPARE said of the statement of this effect at this position, where the database was asked.
+    fn statement(&self, _flow: &FlowName, _effect: &NodeId, _position: usize) -> Option<&Description> {
+        None
+    }
 }
 
 /// Reads the rule files that a flow names.
@@ -132,9 +139,11 @@ pub fn compile(
     }
     let Some(order) = compiler.order() else { return Err(sorted(compiler.found)) };
     let nodes = compiler.compile_nodes(&order);
-    let outcomes = compiler.outcomes(&order);
+    let effects = compiler.effects(&order);
+    let outcomes = compiler.outcomes(&order, &effects);
+    let effects: Vec<Effect> = effects.into_iter().map(|(effect, _)| effect).collect();
     if !compiler.found.has_errors() {
-        compiler.warn_of_idle(&nodes, &outcomes);
+        compiler.warn_of_idle(&nodes, &outcomes, &effects);
         compiler.warn_of_allowed_waiting(&nodes, &outcomes);
         compiler.warn_of_values(&nodes, &outcomes);
     }
@@ -151,6 +160,7 @@ pub fn compile(
         definitions,
         nodes,
         outcomes,
+        effects,
         graph_hash: Digest::of(source.text()),
         rules_hash: rule_hash.short(),
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),

@@ -6,18 +6,16 @@ use super::Compiler;
 use super::braces::{self, Part};
 use super::node::expression_text;
 use crate::diagnostics::{Diagnostic, Snippet};
-use crate::graph::plan::{Message, MessagePart, Outcome, Template};
+use crate::graph::plan::{Effect, Message, MessagePart, Outcome, Template};
 use crate::graph::spec::{OutcomeSpec, RESERVED};
 use crate::grl::{Expression, ExpressionKind, Scope};
-use crate::types::FieldName;
+use crate::types::{FieldName, Type};
 use crate::yaml::{self, Kind, Marked};
 
 impl Compiler<'_> {
     /// The outcomes in the order of the file. They see all nodes, whose order in the plan is `order`.
-    pub(super) fn outcomes(&mut self, order: &[usize]) -> Vec<Outcome> {
-        let places = super::node::places(order, self.nodes.len());
-        let visible: Vec<(usize, bool)> = order.iter().map(|node| (*node, true)).collect();
-        let scope = self.scope(&visible, &places);
+    pub(super) fn outcomes(&mut self, order: &[usize], effects: &[(Effect, Type)]) -> Vec<Outcome> {
+        let scope = self.scope_of_end(order);
         let items = self.root.get("outcomes").map(Marked::items).unwrap_or_default();
         if items.is_empty() {
             let place = self.root.get("outcomes").map_or_else(|| self.root.head(), Marked::head);
@@ -26,7 +24,7 @@ impl Compiler<'_> {
         }
         let mut outcomes: Vec<Outcome> = Vec::new();
         for item in items {
-            let Some(outcome) = self.outcome(item, &scope) else { continue };
+            let Some(outcome) = self.outcome(item, &scope, effects) else { continue };
             if let Some(before) = outcomes.iter().find(|before| before.when.is_none()) {
                 let message = format!("the outcome `{}` is never reached", outcome.status);
                 let warning = Diagnostic::warning("unreachable-outcome", &outcome.span, message);
@@ -40,10 +38,18 @@ impl Compiler<'_> {
             self.found.extend(warning.map(|warning| warning.about(item.span().clone())));
             outcomes.push(outcome);
         }
+        self.warn_of_unused_effects(effects, &outcomes);
         outcomes
     }
 
-    fn outcome(&mut self, item: &Marked, scope: &Scope) -> Option<Outcome> {
+    /// What can be named when all nodes have ended, in the `order` of the plan.
+    pub(super) fn scope_of_end(&self, order: &[usize]) -> Scope {
+        let places = super::node::places(order, self.nodes.len());
+        let visible: Vec<(usize, bool)> = order.iter().map(|node| (*node, true)).collect();
+        self.scope(&visible, &places)
+    }
+
+    fn outcome(&mut self, item: &Marked, scope: &Scope, effects: &[(Effect, Type)]) -> Option<Outcome> {
         let spec = yaml::deserialize::<OutcomeSpec>(item, &mut self.found)?;
         let span = item.get("status").map_or_else(|| item.head(), Marked::head);
         if spec.status.trim().is_empty() {
@@ -51,9 +57,7 @@ impl Compiler<'_> {
         }
         let mut when = None;
         if let Some(node) = item.get("when").filter(|_| spec.when.is_some()) {
-            let text = expression_text(node, &mut self.found)?;
-            let compiled = Expression::compile(&text, scope, ExpressionKind::Condition, &self.context.rule_limits);
-            when = Some(self.keep(compiled)?);
+            when = Some(self.condition(node, scope)?);
         } else {
             let message = format!(
                 "the outcome `{}` has no `when`: it is what is left over, not what the rules assert",
@@ -65,8 +69,33 @@ impl Compiler<'_> {
         }
         let message = item.get("message").filter(|_| spec.message.is_some()).and_then(Marked::snippet);
         let message = message.and_then(|text| self.message(&text, scope));
-        let body = item.get("body").map(|body| self.body(body, scope)).unwrap_or_default();
-        Some(Outcome { status: spec.status, when, message, body, span })
+        let effect = item.get("effect").filter(|_| spec.effect.is_some());
+        let effect = effect.and_then(|name| self.effect_named(name, effects));
+        let approval = match item.get("approval").filter(|_| spec.approval.is_some()) {
+            Some(node) => self.approval(node, scope, effect.is_some() || spec.effect.is_some()),
+            None => None,
+        };
+        // Its body may name what the effect returns, which its conditions and its message come before.
+        let with_effect =
+            effect.and_then(|place| effects.get(place).map(|effect| self.scope_with(scope, place, effect)));
+        let body_scope = with_effect.as_ref().unwrap_or(scope);
+        let body = item.get("body").map(|body| self.body(body, body_scope)).unwrap_or_default();
+        Some(Outcome { status: spec.status, when, message, body, effect, approval, span })
+    }
+
+    fn condition(&mut self, node: &Marked, scope: &Scope) -> Option<Expression> {
+        let text = expression_text(node, &mut self.found)?;
+        let compiled = Expression::compile(&text, scope, ExpressionKind::Condition, &self.context.rule_limits);
+        self.keep(compiled)
+    }
+
+    fn approval(&mut self, node: &Marked, scope: &Scope, has_effect: bool) -> Option<Expression> {
+        if !has_effect {
+            let message = "an outcome without `effect` has nothing to approve";
+            self.found
+                .push(Diagnostic::error("wrong-key", node.head(), message).help("name an `effect`, or delete this"));
+        }
+        self.condition(node, scope)
     }
 
     fn body(&mut self, body: &Marked, scope: &Scope) -> Vec<(FieldName, Template)> {
@@ -82,7 +111,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn template(&mut self, node: &Marked, scope: &Scope) -> Option<Template> {
+    pub(super) fn template(&mut self, node: &Marked, scope: &Scope) -> Option<Template> {
         match node.kind() {
             Kind::Mapping(entries) => {
                 let mut fields = Vec::with_capacity(entries.len());

@@ -25,11 +25,7 @@ impl Compiler<'_> {
     pub(super) fn query(&mut self, index: usize, scope: &Scope) -> Option<(QueryNode, Type)> {
         let domain = self.domain(index)?;
         let draft = self.nodes.get(index)?;
-        let rows = match draft.spec.rows {
-            Some(RowsSpec::One) | None => Rows::One,
-            Some(RowsSpec::Optional) => Rows::Optional,
-            Some(RowsSpec::Many) => Rows::Many,
-        };
+        let rows = rows(draft.spec.rows);
         let query_span = match (&draft.spec.query, &draft.spec.get) {
             (Some(_), _) => draft.place("query"),
             (None, Some(_)) => draft.place("get"),
@@ -212,7 +208,13 @@ impl Compiler<'_> {
         Some(params)
     }
 
-    fn refuse_wrong_numbers(&mut self, facts: &SqlFacts, given: usize, by_default: bool, query: &Span) -> Option<()> {
+    pub(super) fn refuse_wrong_numbers(
+        &mut self,
+        facts: &SqlFacts,
+        given: usize,
+        by_default: bool,
+        query: &Span,
+    ) -> Option<()> {
         let highest = facts.params.last().copied().unwrap_or(0);
         let gap = (1..=highest).find(|number| !facts.params.contains(number));
         let message = match gap {
@@ -255,7 +257,7 @@ impl Compiler<'_> {
     }
 
     /// The columns of the query, as the database describes them, or as far as its text names them.
-    fn row(&mut self, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
+    pub(super) fn row(&mut self, facts: &SqlFacts, description: Option<&Description>, query: &Span) -> Shape {
         let Some(description) = description else {
             return match &facts.columns {
                 Some(columns) => {
@@ -371,7 +373,16 @@ fn causes(list: &Marked, found: &mut Diagnostics) -> Vec<Cause> {
     causes
 }
 
-fn fits_parameter(fact: &Type, expected: &Type) -> bool {
+/// How many rows `rows:` asks for.
+pub(super) fn rows(spec: Option<RowsSpec>) -> Rows {
+    match spec {
+        Some(RowsSpec::One) | None => Rows::One,
+        Some(RowsSpec::Optional) => Rows::Optional,
+        Some(RowsSpec::Many) => Rows::Many,
+    }
+}
+
+pub(super) fn fits_parameter(fact: &Type, expected: &Type) -> bool {
     fact.comparable_with(expected)
 }
 

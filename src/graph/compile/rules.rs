@@ -6,7 +6,7 @@ use super::Compiler;
 use super::node::{Draft, places};
 use super::query::owner_place;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
-use crate::graph::plan::{Guard, Node, Outcome, RuleNode, Work};
+use crate::graph::plan::{Effect, Guard, Node, Outcome, RuleNode, Work};
 use crate::graph::spec::WaitingSpec;
 use crate::graph::values;
 use crate::grl::{Expression, ExpressionKind, FactRef, Hit, LocalFact, Owner, Ruleset, Scope, Table};
@@ -218,7 +218,7 @@ impl Compiler<'_> {
     }
 
     /// Warns of nodes that nothing reads and of inputs that nothing reads.
-    pub(super) fn warn_of_idle(&mut self, nodes: &[Node], outcomes: &[Outcome]) {
+    pub(super) fn warn_of_idle(&mut self, nodes: &[Node], outcomes: &[Outcome], effects: &[Effect]) {
         let mut read: Vec<FactRef> = Vec::new();
         for node in nodes {
             match &node.work {
@@ -228,6 +228,8 @@ impl Compiler<'_> {
             read.extend(node.guards.iter().flat_map(|guard| guard.rule.reads().iter().cloned()));
         }
         read.extend(outcomes.iter().flat_map(Outcome::reads));
+        let written = effects.iter().flat_map(Effect::expressions);
+        read.extend(written.flat_map(|expression| expression.reads().iter().cloned()));
         let mut parts: HashMap<Owner, Parts> = HashMap::new();
         read.iter().for_each(|fact| parts.entry(fact.owner).or_default().add(&fact.path.join(".")));
         for (place, node) in nodes.iter().enumerate() {
