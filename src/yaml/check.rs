@@ -198,7 +198,7 @@ fn expected(schema: &Schema) -> String {
         (Some("string"), _) => "text".to_owned(),
         (Some("boolean"), _) => "true or false".to_owned(),
         (Some("integer"), Bounds { least: Some(least), most: Some(most) }) => {
-            format!("a whole number from {least} to {}", grouped(most))
+            format!("a whole number from {} to {}", grouped(least), grouped(most))
         }
         (Some("integer"), Bounds { least: Some(0), most: None }) => "a whole number that is not negative".to_owned(),
         (Some("integer"), _) => "a whole number".to_owned(),

@@ -269,4 +269,6 @@ async fn a_missing_table_fails_no_decision_and_health_shows_the_remedy() {
     assert!(error.contains("tributary schema records"), "{error}");
     let (code, text, _) = program(&["schema", "records"]);
     assert_eq!((code, text.as_str()), (0, tributary::records::TABLE));
+    let (code, text, _) = program(&["schema", "effects"]);
+    assert_eq!((code, text.as_str()), (0, tributary::postgres::EFFECT_TABLES));
 }

@@ -30,3 +30,4 @@ mod tls;
 mod values;
 mod workers;
 mod wrapped;
+mod writes;

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use nix::unistd::{Uid, User};
 use tributary::actors::domain::State;
-use tributary::config::{DomainConfig, Statements};
+use tributary::config::{DomainConfig, Password, Statements, WriteRole};
 use tributary::flow::{QueryError, QueryErrorKind};
 use tributary::types::{Deadline, Value};
 
@@ -328,6 +328,30 @@ async fn in_session_mode_statements_are_prepared_and_sessions_are_read_only() {
     assert!(matches!(&refused, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "25006"), "{refused:?}");
     assert_eq!(domain.handle.health().state, State::Ready);
     domain.drain().await;
+}
+
+#[actix::test]
+async fn a_write_role_whose_settings_a_pooler_ignores_is_refused_unless_it_may_write() {
+    let server = server_with_a_role().await;
+    run(&server, "postgres", &advice()).await;
+    let settings = "pool_mode = session\ndefault_pool_size = 30\nignore_startup_parameters = options";
+    let pooler = Pooler::with(&server, settings);
+    let mut config = pooler.config_of_the_role(&server, "postgres", Statements::Prepared);
+    for (user, refused) in
+        [("tributary", Some("ALTER ROLE ... SET default_transaction_read_only = off")), ("postgres", None)]
+    {
+        config.write = Some(WriteRole { user: user.to_owned(), password: Password::None });
+        let domain = Domain::ready(config.clone()).await;
+        let writer = domain.handle.writer().expect("a write role");
+        let acquired = writer.pool().acquire(Deadline::after(LONG)).await.map(drop);
+        let why = acquired.err().map(|kind| format!("{kind:?}"));
+        match (&why, refused) {
+            (Some(why), Some(refused)) => assert!(why.contains(refused), "{why}"),
+            _ => assert_eq!(why.as_deref(), refused, "{user}"),
+        }
+        drop(writer);
+        domain.drain().await;
+    }
 }
 
 #[actix::test]
