@@ -13,6 +13,9 @@
 # ${NAME} replaced by another variable. A domain for which none of them is set goes to the server of DB_HOST, DB_PORT,
 # DB_USER and DB_PASSWORD (default: postgres on localhost:5432), into a database of the domain's name.
 #
+# Where OMS_DB_WRITE_USER is set, that role is created unless it exists, with the password of OMS_DB_WRITE_PASSWORD or
+# OMS_DB_WRITE_PASSWORD_FILE, and may write what sql/oms_db_writer.sql says.
+#
 # The role must own the database, or be allowed to create it. Where the service itself only reads, name another role
 # for this once: OMS_DB_USER=owner OMS_DB_PASSWORD_FILE=owner.secret scripts/setup_databases.sh oms_db
 #
@@ -22,7 +25,8 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 readonly sql=${here%/*}/sql
 readonly all_domains=(oms_db inventory_db supplier_db uom_db)
-readonly keys=(HOST PORT USER PASSWORD PASSWORD_FILE NAME URL APPLICATION_NAME CONNECT_TIMEOUT OPTIONS SSLMODE)
+readonly keys=(HOST PORT USER PASSWORD PASSWORD_FILE WRITE_USER WRITE_PASSWORD WRITE_PASSWORD_FILE NAME URL
+    APPLICATION_NAME CONNECT_TIMEOUT OPTIONS SSLMODE)
 
 # The current domain, which every error names.
 domain=
@@ -212,15 +216,23 @@ set_part() {
     printf -v "$1" '%s' "$REPLY"
 }
 
+# The secret of the variable $1, or in the file that $1_FILE names; empty without one.
+read_secret() {
+    local file
+    if lookup "$1_FILE" && [[ -n $REPLY ]]; then
+        file=$REPLY REPLY=''
+        [[ -r $file ]] || die "the file of $1_FILE cannot be read"
+        IFS= read -r REPLY <"$file" || [[ -n $REPLY ]] || die "the file of $1_FILE is empty"
+    elif ! lookup "$1"; then
+        REPLY=''
+    fi
+}
+
 # Sets what may accompany both single variables and a URL.
 read_extras() {
     local prefix=$1
-    if lookup "${prefix}PASSWORD_FILE" && [[ -n $REPLY ]]; then
-        [[ -r $REPLY ]] || die "the file of ${prefix}PASSWORD_FILE cannot be read"
-        IFS= read -r PGPASSWORD <"$REPLY" || [[ -n $PGPASSWORD ]] || die "the file of ${prefix}PASSWORD_FILE is empty"
-    elif lookup "${prefix}PASSWORD" && [[ -n $REPLY ]]; then
-        PGPASSWORD=$REPLY
-    fi
+    read_secret "${prefix}PASSWORD"
+    [[ -z $REPLY ]] || PGPASSWORD=$REPLY
     if lookup "${prefix}CONNECT_TIMEOUT" && [[ -n $REPLY ]]; then PGCONNECT_TIMEOUT=$REPLY; fi
     if lookup "${prefix}APPLICATION_NAME" && [[ -n $REPLY ]]; then PGAPPNAME=$REPLY; fi
     if lookup "${prefix}OPTIONS" && [[ -n $REPLY ]]; then PGOPTIONS=$REPLY; fi
@@ -245,9 +257,13 @@ raw() {
     [[ -n $REPLY ]]
 }
 
+# What the variables of the domain $1 begin with.
+prefix_of() { REPLY=$(tr '[:lower:]' '[:upper:]' <<<"$1")_; }
+
 configure() {
     local prefix url
-    prefix=$(tr '[:lower:]' '[:upper:]' <<<"$1")_
+    prefix_of "$1"
+    prefix=$REPLY
     # The caller's psql settings have no effect.
     unset PGSERVICE PGSERVICEFILE PGPASSFILE PGHOSTADDR PGSSLMODE PGOPTIONS PGPASSWORD PGTARGETSESSIONATTRS
     PGPASSWORD='' PGCONNECT_TIMEOUT=10 PGAPPNAME=setup_databases
@@ -288,6 +304,32 @@ ensure_database() {
     printf '%-13s created the database %s\n' "$domain:" "$PGDATABASE"
 }
 
+# Creates the role of the domain's effects unless it exists, and lets it write.
+allow_writes() {
+    local grants=$sql/${domain}_writer.sql prefix role known refused
+    prefix_of "$domain"
+    prefix=$REPLY
+    if [[ ! -r $grants ]] || ! lookup "${prefix}WRITE_USER" || [[ -z $REPLY ]]; then return; fi
+    role=$REPLY
+    known=$(query --set=role="$role" 2>&1 <<<"SELECT count(*) FROM pg_roles WHERE rolname = :'role'") ||
+        die "cannot read the roles: $known"
+    if [[ $known == 0 ]]; then
+        read_secret "${prefix}WRITE_PASSWORD"
+        # Terse, because a longer message may repeat the statement.
+        refused=$(password=$REPLY query --set=role="$role" --set=VERBOSITY=terse 2>&1 <<'END'
+\set password `printf %s "$password"`
+CREATE ROLE :"role" LOGIN PASSWORD :'password';
+END
+        ) || die "cannot create the role of ${prefix}WRITE_USER: $refused; an administrator can create it, and this script" \
+            "then grants what it needs"
+        printf '%-13s created the role %s\n' "$domain:" "$role"
+    fi
+    refused=$(sed 's/tributary_writer/:"role"/' "$grants" |
+        query --single-transaction --set=role="$role" --file=- 2>&1) ||
+        die "cannot let the role of ${prefix}WRITE_USER write: $refused"
+    printf '%-13s %s may write\n' "$domain:" "$role"
+}
+
 setup() {
     local said table rows
     configure "$domain"
@@ -295,9 +337,10 @@ setup() {
     PGOPTIONS="$PGOPTIONS -c client_min_messages=warning"
     said=$(query --single-transaction --file="$sql/$domain.sql" 2>&1) ||
         die "cannot create the table: $said"
-    table=$(sed -n 's/^CREATE TABLE IF NOT EXISTS \([a-z_]*\) .*/\1/p' "$sql/$domain.sql")
+    table=$(sed -n '/^CREATE TABLE/{s/^CREATE TABLE IF NOT EXISTS \([a-z_]*\) .*/\1/p;q;}' "$sql/$domain.sql")
     rows=$(query --command="SELECT count(*) FROM $table" 2>&1) || die "cannot read the table: $rows"
     printf '%-13s %s has %s rows, in %s on %s:%s\n' "$domain:" "$table" "$rows" "$PGDATABASE" "$PGHOST" "$PGPORT"
+    allow_writes
 }
 
 main() {

@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use support::{DOMAINS, Database, Server, connect, sql};
 use tributary::demo::Binaries;
 
+#[derive(Debug)]
 struct Run {
     success: bool,
     stdout: String,
@@ -51,7 +52,7 @@ async fn guarded_server(password: &str) -> Server {
     let server = Server::disposable(&[]).expect("a server");
     let role = format!("CREATE ROLE owner LOGIN CREATEDB PASSWORD '{}'", password.replace('\'', "''"));
     sql::run(&server.url("postgres"), "the role", &role).await.expect("created");
-    let admission = "host all owner 127.0.0.1/32 scram-sha-256\nhost all postgres 127.0.0.1/32 trust\n";
+    let admission = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
     server.put_file("pg_hba.conf", admission).expect("written");
     server.restart().expect("restarted");
     server
@@ -134,6 +135,59 @@ async fn a_domain_that_fails_is_named_without_its_password_and_the_others_are_se
     ] {
         assert!(done.stderr.contains(expected), "no {expected:?} in\n{}", done.stderr);
     }
+}
+
+#[tokio::test]
+async fn the_role_that_writes_is_created_once_and_may_do_no_more_than_it_needs() {
+    let server = guarded_server("right").await;
+    sql::run(&server.url("postgres"), "the owner", "ALTER ROLE owner CREATEROLE").await.expect("it may create roles");
+    let variables = [
+        ("OMS_DB_URL", format!("postgres://owner:right@127.0.0.1:{}/orders", server.port())),
+        ("OMS_DB_WRITE_USER", "o'brien \"w\"".to_owned()),
+        ("OMS_DB_WRITE_PASSWORD", "hunter2 '\\\" $x".to_owned()),
+    ];
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let first = run("", &variables, &["oms_db"]);
+    assert!(first.success, "{}", first.stderr);
+    assert!(first.stdout.contains("created the role o'brien \"w\""), "{}", first.stdout);
+    let second = run("", &variables, &["oms_db"]);
+    assert!(second.success && !second.stdout.contains("created"), "{}{}", second.stdout, second.stderr);
+    assert!(!format!("{first:?}{second:?}").contains("hunter2"));
+
+    let mut writer = tokio_postgres::Config::new();
+    writer.host("127.0.0.1").port(server.port()).dbname("orders").user(variables[1].1).password(variables[2].1);
+    let (client, connection) = writer.connect(tokio_postgres::NoTls).await.expect("its password is right");
+    tokio::spawn(connection);
+    let order = "INSERT INTO purchase_orders (product_id, supplier_name, order_qty, order_unit, unit_price, total_cost, \
+                 discount_amount, final_amount, tax_amount, grand_total, approval_status) \
+                 VALUES ('PROD-001', 'S', 1, 'box', 1, 1, 0, 1, 0, 1, 'pending') RETURNING po_number";
+    for number in ["PO-000001", "PO-000002"] {
+        let placed = client.query_one(order, &[]).await.expect("an order");
+        assert_eq!(placed.get::<_, String>(0), number);
+    }
+    client.batch_execute("DELETE FROM tributary_keys; DELETE FROM tributary_outbox").await.expect("its tables");
+    for beyond in ["DELETE FROM purchase_orders", "UPDATE oms_history SET trend = 'x'", "CREATE TABLE mine (n int)"] {
+        let refused = client.batch_execute(beyond).await.expect_err(beyond);
+        assert_eq!(refused.code().map(tokio_postgres::error::SqlState::code), Some("42501"), "{beyond}");
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_may_create_no_role_is_told_who_can() {
+    let server = guarded_server("right").await;
+    let url = format!("postgres://owner:right@127.0.0.1:{}/orders", server.port());
+    let (role, password) = (("OMS_DB_WRITE_USER", "writer"), ("OMS_DB_WRITE_PASSWORD", "hunter2"));
+    let refused = run("", &[("OMS_DB_URL", &url), role, password], &["oms_db"]);
+    assert!(!refused.success && !refused.stderr.contains("hunter2"), "{}", refused.stderr);
+    for expected in ["oms_db: cannot create the role of OMS_DB_WRITE_USER", "permission denied", "an administrator"] {
+        assert!(refused.stderr.contains(expected), "no {expected:?} in\n{}", refused.stderr);
+    }
+}
+
+#[test]
+fn the_shipped_database_has_the_tables_of_effects_as_the_program_prints_them() {
+    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/oms_db.sql")).expect("readable");
+    assert!(shipped.ends_with(&format!("\n\n{}", tributary::postgres::EFFECT_TABLES)));
 }
 
 #[test]

@@ -21,5 +21,5 @@ pub use account::Account;
 pub use binaries::{Binaries, Version};
 pub use cluster::init;
 pub use error::ServerError;
-pub use sample::{DATABASES, Demo, SampleDatabase};
+pub use sample::{DATABASES, Demo, SampleDatabase, WRITER};
 pub use server::{HOST, SUPERUSER, Server, ServerOptions};

@@ -42,18 +42,34 @@ pub struct SampleDatabase {
     pub file: &'static str,
     /// The contents of that file. Running it again changes nothing that is there.
     pub sql: &'static str,
+    /// What the role [`WRITER`] may do there; empty where nothing is written.
+    pub grants: &'static str,
 }
+
+/// The role that writes the effects of the shipped flow.
+pub const WRITER: &str = "tributary_writer";
 
 /// The databases of the shipped flow.
 pub const DATABASES: [SampleDatabase; 4] = [
-    SampleDatabase { name: "oms_db", file: "sql/oms_db.sql", sql: include_str!("../../sql/oms_db.sql") },
+    SampleDatabase {
+        name: "oms_db",
+        file: "sql/oms_db.sql",
+        sql: include_str!("../../sql/oms_db.sql"),
+        grants: include_str!("../../sql/oms_db_writer.sql"),
+    },
     SampleDatabase {
         name: "inventory_db",
         file: "sql/inventory_db.sql",
         sql: include_str!("../../sql/inventory_db.sql"),
+        grants: "",
     },
-    SampleDatabase { name: "supplier_db", file: "sql/supplier_db.sql", sql: include_str!("../../sql/supplier_db.sql") },
-    SampleDatabase { name: "uom_db", file: "sql/uom_db.sql", sql: include_str!("../../sql/uom_db.sql") },
+    SampleDatabase {
+        name: "supplier_db",
+        file: "sql/supplier_db.sql",
+        sql: include_str!("../../sql/supplier_db.sql"),
+        grants: "",
+    },
+    SampleDatabase { name: "uom_db", file: "sql/uom_db.sql", sql: include_str!("../../sql/uom_db.sql"), grants: "" },
 ];
 
 /// The running server of a demo. Dropping it stops it.
@@ -78,9 +94,13 @@ impl Demo {
         let dir = state_dir.to_owned();
         let launched = tokio::task::spawn_blocking(move || Self::launch(&dir)).await;
         let demo = launched.map_err(|_| ServerError::ShuttingDown)??;
+        let admin = demo.url("postgres");
+        sql::create_role(&admin, WRITER, &demo.password).await?;
         for database in DATABASES {
-            sql::create_database(&demo.url("postgres"), database.name).await?;
-            sql::run(&demo.url(database.name), database.file, database.sql).await?;
+            sql::create_database(&admin, database.name).await?;
+            let url = demo.url(database.name);
+            sql::run(&url, database.file, database.sql).await?;
+            sql::run(&url, "its grants", database.grants).await?;
         }
         Ok(demo)
     }
@@ -124,6 +144,18 @@ impl Demo {
     pub fn url(&self, database: &str) -> String {
         // Neither the password nor the names of the databases have characters that a URL would escape.
         format!("postgres://{SUPERUSER}:{}@{HOST}:{}/{database}", self.password, self.options.port)
+    }
+
+    /// The variables by which Tributary reaches its databases: `OMS_DB_URL` and so on.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let of = |database: SampleDatabase| {
+            let prefix = database.name.to_uppercase();
+            let url = (format!("{prefix}_URL"), self.url(database.name));
+            let role = (format!("{prefix}_WRITE_USER"), WRITER.to_owned());
+            let password = (format!("{prefix}_WRITE_PASSWORD"), self.password.clone());
+            if database.grants.is_empty() { vec![url] } else { vec![url, role, password] }
+        };
+        DATABASES.into_iter().flat_map(of).collect()
     }
 
     /// Whether this run created the data.

@@ -15,6 +15,18 @@ pub(super) async fn create_database(url: &str, database: &str) -> Result<(), Ser
     client.batch_execute(&format!("CREATE DATABASE {database}")).await.map_err(ServerError::sql(&action))
 }
 
+/// Creates a role that may log in with this password, unless it exists. Neither has characters that SQL would quote.
+pub(super) async fn create_role(url: &str, role: &str, password: &str) -> Result<(), ServerError> {
+    let action = format!("create the role `{role}`");
+    let client = connect(url, &action).await?;
+    let known = "SELECT 1 FROM pg_roles WHERE rolname = $1";
+    if client.query_opt(known, &[&role]).await.map_err(ServerError::sql(&action))?.is_some() {
+        return Ok(());
+    }
+    let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{password}'");
+    client.batch_execute(&create).await.map_err(ServerError::sql(&action))
+}
+
 /// Runs statements on the database of `url`. `file` names them in errors.
 pub(super) async fn run(url: &str, file: &str, statements: &str) -> Result<(), ServerError> {
     let action = format!("run `{file}`");

@@ -14,7 +14,7 @@ use tributary::app::{App, Hangup, Project, Signals, Sources};
 use tributary::config::{Arguments, Env};
 use tributary::types::DomainName;
 
-use super::SampleDatabases;
+use super::{SampleDatabases, write_environment};
 
 /// What a test service is started with.
 #[derive(Default)]
@@ -40,6 +40,11 @@ impl Setup {
     /// With the domains in these databases.
     pub fn on(self, databases: &SampleDatabases) -> Self {
         databases.environment().into_iter().fold(self, |setup, (name, value)| setup.set(&name, &value))
+    }
+
+    /// With the role that may write `oms_db`.
+    pub fn writing(self) -> Self {
+        write_environment().into_iter().fold(self, |setup, (name, value)| setup.set(&name, &value))
     }
 
     /// Sets a variable.

@@ -6,7 +6,7 @@ use std::thread;
 
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
-use tributary::demo::DATABASES;
+use tributary::demo::{DATABASES, SampleDatabase, WRITER};
 
 use super::DOMAINS;
 use super::server::{Server, sql};
@@ -119,15 +119,28 @@ impl SampleDatabases {
     }
 }
 
+/// The variables of the role that may write `oms_db`, in addition to the environment that points Tributary there.
+pub fn write_environment() -> Vec<(String, String)> {
+    vec![("OMS_DB_WRITE_USER".to_owned(), WRITER.to_owned())]
+}
+
 /// `X_DB_URL` for each domain.
 pub(super) fn environment(url: impl Fn(&str) -> String) -> Vec<(String, String)> {
     DOMAINS.iter().map(|domain| (format!("{}_URL", domain.to_uppercase()), url(domain))).collect()
 }
 
 async fn create_templates() {
-    let server = shared_server();
-    for database in DATABASES {
-        sql::create_database(&server.url("postgres"), database.name).await.expect("the template is created");
-        sql::run(&server.url(database.name), database.file, database.sql).await.expect("the template is filled");
+    fill(shared_server(), &DATABASES).await;
+}
+
+/// Creates sample databases on `server`, and the role that writes.
+pub(super) async fn fill(server: &Server, databases: &[SampleDatabase]) {
+    let admin = server.url("postgres");
+    sql::run(&admin, "the write role", &format!("CREATE ROLE {WRITER} LOGIN")).await.expect("the role is created");
+    for database in databases {
+        sql::create_database(&admin, database.name).await.expect("the database is created");
+        let url = server.url(database.name);
+        sql::run(&url, database.file, database.sql).await.expect("the database is filled");
+        sql::run(&url, "its grants", database.grants).await.expect("the role may write");
     }
 }

@@ -3,9 +3,9 @@
 use tributary::demo::DATABASES;
 
 use super::DOMAINS;
-use super::databases::environment;
+use super::databases::{environment, fill};
 use super::proxy::Proxy;
-use super::server::{Server, sql};
+use super::server::Server;
 
 /// A server for each domain of the shipped flow, with its sample rows, and a proxy in front of each.
 #[derive(Debug)]
@@ -26,8 +26,7 @@ impl PrivateFamily {
         for (database, server) in DATABASES.iter().zip(starting) {
             let server = server.await.expect("no panic");
             let server = server.unwrap_or_else(|error| panic!("these tests need PostgreSQL: {error}"));
-            sql::create_database(&server.url("postgres"), database.name).await.expect("the database is created");
-            sql::run(&server.url(database.name), database.file, database.sql).await.expect("the database is filled");
+            fill(&server, std::slice::from_ref(database)).await;
             let proxy = Proxy::to(server.port());
             members.push((database.name, server, proxy));
         }

@@ -64,8 +64,8 @@ fn write_env(demo: &Demo, state_dir: &Path) -> std::io::Result<PathBuf> {
     let path = state_dir.join("env");
     let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path)?;
     writeln!(file, "# The sample databases of the demo, while it runs: tributary run --env-file {}", path.display())?;
-    for database in DATABASES {
-        writeln!(file, "{}_URL={}", database.name.to_uppercase(), demo.url(database.name))?;
+    for (name, value) in demo.variables() {
+        writeln!(file, "{name}={value}")?;
     }
     Ok(path)
 }
@@ -74,9 +74,7 @@ fn write_env(demo: &Demo, state_dir: &Path) -> std::io::Result<PathBuf> {
 fn on_private_server(env: &Env, demo: &Demo) -> Env {
     let prefixes: Vec<String> = DATABASES.iter().map(|database| format!("{}_", database.name.to_uppercase())).collect();
     let foreign = |name: &&str| !prefixes.iter().any(|prefix| name.starts_with(prefix));
-    let own =
-        DATABASES.iter().map(|database| (format!("{}_URL", database.name.to_uppercase()), demo.url(database.name)));
-    env.clone().keeping(|name| foreign(&name)).with_pairs(own)
+    env.clone().keeping(|name| foreign(&name)).with_pairs(demo.variables())
 }
 
 /// The environment with an admin token, which the console needs for what-if and restarts. Returns the token if it is a new one.
