@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use super::conclusion::Conclusion;
 use super::error::FlowError;
 use super::explain::{Explanation, REDACTED, Redaction};
 use super::trace::Trace;
@@ -17,6 +18,14 @@ pub struct Report {
     pub result: Result<Decision, FlowError>,
     /// What the run did, where its options ask for that.
     pub trace: Option<Arc<Trace>>,
+    /// What the effect of the decision is written from, where its options ask for that.
+    pub conclusion: Option<Box<Conclusion>>,
+}
+
+impl From<FlowError> for Report {
+    fn from(error: FlowError) -> Self {
+        Self { result: Err(error), trace: None, conclusion: None }
+    }
 }
 
 impl Report {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::conclusion::Conclusion;
 use super::decision::Report;
 use super::error::FlowError;
 use super::facts::Known;
@@ -30,7 +31,7 @@ pub async fn run<P: Ports>(flow: &Flow, inputs: Value, ports: &P, options: &RunO
     let given = options.deadline.remaining();
     let mut walk = match Walk::new(flow, inputs, options) {
         Ok(walk) => walk,
-        Err(error) => return Report { result: Err(error), trace: None },
+        Err(error) => return error.into(),
     };
     let ended = {
         let timer = pin!(tokio::time::sleep_until(options.deadline.instant().into()));
@@ -51,7 +52,7 @@ pub(super) fn run_at_once<P: Ports>(flow: &Flow, inputs: Value, ports: &P, optio
             let ended = walk.through(ports).now_or_never()?;
             Some(walk.report(ended))
         }
-        Err(error) => Some(Report { result: Err(error), trace: None }),
+        Err(error) => Some(error.into()),
     }
 }
 
@@ -100,7 +101,16 @@ impl<'a> Walk<'a> {
             let degraded = degraded.into_iter().map(|node| node.id.clone()).collect();
             outcome::decide(self.flow, &self.known, &self.options.clock, degraded, &mut tried)
         });
-        Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())) }
+        let trace = self.notes.map(|notes| Arc::new(notes.into_trace()));
+        let (outcome, decision) = match result {
+            Ok(decided) => decided,
+            Err(error) => return Report { trace, ..error.into() },
+        };
+        let conclusion = self.options.concludes.then(|| {
+            let (clock, degraded) = (self.options.clock.clone(), decision.degraded.clone());
+            Box::new(Conclusion::new(outcome, self.known, clock, degraded))
+        });
+        Report { result: Ok(decision), trace, conclusion }
     }
 
     /// Runs every node to its end.

@@ -15,8 +15,8 @@ pub(super) struct Known<'a> {
 }
 
 /// What is known of a node's facts.
-#[derive(Clone, Default)]
-enum State {
+#[derive(Debug, Clone, Default)]
+pub(super) enum State {
     /// It has not ended, or it was skipped: its facts are unset.
     #[default]
     Unset,
@@ -28,7 +28,18 @@ enum State {
 
 impl<'a> Known<'a> {
     pub(super) fn new(flow: &'a Flow, inputs: Value) -> Self {
-        Self { flow, inputs, nodes: vec![State::Unset; flow.nodes.len()] }
+        // The effects come after the nodes.
+        Self { flow, inputs, nodes: vec![State::Unset; flow.nodes.len() + flow.effects.len()] }
+    }
+
+    /// What was known at the end of a run, by [`Self::into_parts`].
+    pub(super) fn of_parts(flow: &'a Flow, (inputs, nodes): (Value, Vec<State>)) -> Self {
+        Self { flow, inputs, nodes }
+    }
+
+    /// The inputs, and the state of each node and effect.
+    pub(super) fn into_parts(self) -> (Value, Vec<State>) {
+        (self.inputs, self.nodes)
     }
 
     pub(super) fn set(&mut self, node: usize, value: Value, unknown: Option<Arc<Unknowns>>) {

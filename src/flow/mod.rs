@@ -6,6 +6,7 @@
 //! [`Detail`], a run notes what it did ([`Trace`]), which `explain` makes readable. `offline` runs the same walk over recorded
 //! answers. This room knows no actor, socket or HTTP status, and never turns an error into a decision.
 
+mod conclusion;
 mod decision;
 mod error;
 mod executor;
@@ -22,6 +23,7 @@ mod ports;
 mod query;
 mod trace;
 
+pub use conclusion::{Conclusion, EventRow};
 pub use decision::{Answer, Decision, Report};
 pub use error::{FlowError, RulesError, Undecided};
 pub use executor::run;

@@ -15,11 +15,13 @@ pub struct RunOptions {
     pub detail: Detail,
     /// Facts that are replaced.
     pub overrides: Overrides,
+    /// Whether the report keeps the facts that the effect of the decision is written from.
+    pub concludes: bool,
 }
 
 impl RunOptions {
     /// A plain run: no notes, nothing replaced.
     pub fn new(clock: Clock, deadline: Deadline) -> Self {
-        Self { clock, deadline, detail: Detail::Decision, overrides: Overrides::none() }
+        Self { clock, deadline, detail: Detail::Decision, overrides: Overrides::none(), concludes: false }
     }
 }

@@ -5,7 +5,7 @@ use super::error::{FlowError, Undecided};
 use super::facts::Known;
 use super::missing::{Missing, Roots, Waiting};
 use crate::graph::{Flow, Message, MessagePart, Outcome, Template};
-use crate::grl::{EvalError, Expression, FactRef, Facts, Lookup};
+use crate::grl::{EvalError, Expression, FactRef, Facts, Lookup, Owner};
 use crate::types::{Clock, FieldName, NodeId, Value};
 
 /// Picks the outcome and fills it. `tried` is called for each outcome that is evaluated.
@@ -18,16 +18,16 @@ pub(super) fn decide(
     clock: &Clock,
     degraded: Vec<NodeId>,
     tried: &mut dyn FnMut(&Outcome, bool),
-) -> Result<Decision, FlowError> {
+) -> Result<(usize, Decision), FlowError> {
     let mut unset = Vec::new();
-    for outcome in &flow.outcomes {
-        let filler = Filler { flow, outcome, known, clock };
+    for (place, outcome) in flow.outcomes.iter().enumerate() {
+        let filler = Filler { flow, outcome, known, clock, effect: None };
         let holds = filler.holds(&mut unset);
         if !matches!(holds, Err(FlowError::Expression { .. })) {
             tried(outcome, matches!(holds, Ok(true)));
         }
         if holds? {
-            return filler.fill(degraded);
+            return Ok((place, filler.fill(degraded)?));
         }
     }
     let (missing, waiting) = roots(flow, known, clock, &unset);
@@ -48,11 +48,14 @@ fn names(facts: &[&FactRef]) -> Vec<String> {
     names
 }
 
-struct Filler<'a> {
-    flow: &'a Flow,
-    outcome: &'a Outcome,
-    known: &'a Known<'a>,
-    clock: &'a Clock,
+/// Evaluates the expressions of an outcome or of its effect.
+pub(super) struct Filler<'a> {
+    pub(super) flow: &'a Flow,
+    pub(super) outcome: &'a Outcome,
+    pub(super) known: &'a Known<'a>,
+    pub(super) clock: &'a Clock,
+    /// The effect whose expressions are evaluated; `None` for those of the outcome.
+    pub(super) effect: Option<&'a NodeId>,
 }
 
 impl<'a> Filler<'a> {
@@ -76,7 +79,8 @@ impl<'a> Filler<'a> {
         FlowError::Undecided(Box::new(Undecided { outcome, unset: names(lacked), missing, waiting }))
     }
 
-    fn fill(&self, degraded: Vec<NodeId>) -> Result<Decision, FlowError> {
+    /// The answer. Fields that read what an effect returns are left out where the effect did not run.
+    pub(super) fn fill(&self, degraded: Vec<NodeId>) -> Result<Decision, FlowError> {
         Ok(Decision {
             status: self.outcome.status.clone(),
             message: self.outcome.message.as_ref().map(|message| self.message(message)).transpose()?,
@@ -103,21 +107,29 @@ impl<'a> Filler<'a> {
     }
 
     fn fields(&self, fields: &[(FieldName, Template)]) -> Result<Vec<(FieldName, Value)>, FlowError> {
-        fields.iter().map(|(name, template)| Ok((name.clone(), self.template(template)?))).collect()
+        let kept = fields.iter().filter(|(_, template)| !self.is_left_out(template));
+        kept.map(|(name, template)| Ok((name.clone(), self.template(template)?))).collect()
     }
 
-    fn template(&self, template: &Template) -> Result<Value, FlowError> {
+    fn is_left_out(&self, template: &Template) -> bool {
+        let Template::Leaf(expression) = template else { return false };
+        self.flow.reads_effect(expression)
+            && expression.reads().iter().any(|fact| matches!(fact.owner, Owner::Node(place) if self.known.is_skipped(place)))
+    }
+
+    pub(super) fn template(&self, template: &Template) -> Result<Value, FlowError> {
         match template {
             Template::Map(fields) => Ok(Value::map(self.fields(fields)?)),
             Template::List(elements) => {
-                elements.iter().map(|element| self.template(element)).collect::<Result<_, _>>().map(Value::List)
+                let kept = elements.iter().filter(|element| !self.is_left_out(element));
+                kept.map(|element| self.template(element)).collect::<Result<_, _>>().map(Value::List)
             }
             Template::Leaf(expression) => self.value(expression),
         }
     }
 
     /// The value of an expression that the outcome needs.
-    fn value(&self, expression: &Expression) -> Result<Value, FlowError> {
+    pub(super) fn value(&self, expression: &Expression) -> Result<Value, FlowError> {
         let value = self.evaluate(expression)?;
         value.ok_or_else(|| self.undecided(&expression.lacks(self.known, self.clock)))
     }
@@ -126,7 +138,11 @@ impl<'a> Filler<'a> {
         expression.evaluate(self.known, self.clock).map_err(|source| self.failed(source))
     }
 
-    fn failed(&self, source: EvalError) -> FlowError {
-        FlowError::Expression { place: format!("outcome `{}`", self.outcome.status), source }
+    pub(super) fn failed(&self, source: EvalError) -> FlowError {
+        let place = match self.effect {
+            Some(effect) => format!("effect `{effect}`"),
+            None => format!("outcome `{}`", self.outcome.status),
+        };
+        FlowError::Expression { place, source }
     }
 }

@@ -77,7 +77,7 @@ impl Handler<Decide> for Coordinator {
                 biased;
                 report = run(flow.flow(), inputs, &ports, &options) => report,
                 // Dropping the decision cancels its queries.
-                () = abandoned(caller) => Report { result: Err(FlowError::Broken), trace: None },
+                () = abandoned(caller) => FlowError::Broken.into(),
             }
         };
         Box::pin(decide.instrument(span))

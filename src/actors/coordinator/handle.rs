@@ -64,7 +64,7 @@ impl CoordinatorHandle {
             }
         };
         let mut task = AbortOnDrop(actix::spawn(waits.in_current_span()));
-        (&mut task.0).await.unwrap_or_else(|_| failed(FlowError::Broken))
+        (&mut task.0).await.unwrap_or_else(|_| FlowError::Broken.into())
     }
 
     async fn decide_on_pool(&self, permit: Permit, request: Request, place: BatchPlace) -> Report {
@@ -85,7 +85,7 @@ impl CoordinatorHandle {
     async fn decide_here(&self, permit: Permit, request: Request, place: Option<BatchPlace>) -> Report {
         decide(&self.address, permit, request, place).await.unwrap_or_else(|error| {
             tracing::error!(%error, "a decision broke off");
-            failed(FlowError::Broken)
+            FlowError::Broken.into()
         })
     }
 }
@@ -111,9 +111,5 @@ async fn decide(
 }
 
 fn overloaded() -> Report {
-    failed(FlowError::Overloaded { retry_after: RETRY_AFTER })
-}
-
-fn failed(error: FlowError) -> Report {
-    Report { result: Err(error), trace: None }
+    FlowError::Overloaded { retry_after: RETRY_AFTER }.into()
 }
