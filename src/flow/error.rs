@@ -6,6 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::effect::EffectError;
 use super::missing::{Missing, Waiting};
 use crate::flow::{QueryError, QueryErrorKind};
 use crate::grl::{EvalError, RuleError};
@@ -102,6 +103,14 @@ pub enum FlowError {
         fact: String,
         /// Why not.
         why: String,
+    },
+    /// The effect of the decision was not written, or the key of the request not claimed.
+    #[error("domain `{domain}`: {source}")]
+    Effect {
+        /// The domain that is written to.
+        domain: DomainName,
+        /// Why.
+        source: EffectError,
     },
     /// The run failed through a fault of the program, which is logged.
     #[error("the decision broke off")]
@@ -215,6 +224,7 @@ impl FlowError {
             | Self::Undecided(_)
             | Self::Overloaded { .. }
             | Self::Override { .. }
+            | Self::Effect { .. }
             | Self::Broken => None,
         }
     }
@@ -232,6 +242,7 @@ impl FlowError {
             Self::Deadline { .. } => "timeout",
             Self::Override { .. } => "invalid_override",
             Self::Query { source, .. } => source.kind.code(),
+            Self::Effect { source, .. } => source.code(),
         }
     }
 
@@ -240,6 +251,7 @@ impl FlowError {
         match self {
             Self::NotFound { domain, .. } | Self::TooManyRows { domain, .. } => Some(domain),
             Self::Query { source, .. } => Some(&source.domain),
+            Self::Effect { domain, .. } => Some(domain),
             Self::Deadline { nodes, .. } => nodes.iter().find_map(|(_, domain)| domain.as_ref()),
             _ => None,
         }
@@ -249,6 +261,7 @@ impl FlowError {
     pub fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Query { source, .. } => source.kind.sqlstate(),
+            Self::Effect { source: EffectError::Query(kind), .. } => kind.sqlstate(),
             _ => None,
         }
     }
@@ -258,6 +271,7 @@ impl FlowError {
     pub fn schema_detail(&self) -> Option<&str> {
         match self {
             Self::Query { source: QueryError { kind: QueryErrorKind::Sql { sqlstate, detail }, .. }, .. }
+            | Self::Effect { source: EffectError::Query(QueryErrorKind::Sql { sqlstate, detail }), .. }
                 if sqlstate.starts_with("42") =>
             {
                 Some(detail)
@@ -273,6 +287,7 @@ impl FlowError {
                 Some(*retry_after)
             }
             Self::Query { source, .. } => source.kind.retry_after(),
+            Self::Effect { source, .. } => source.retry_after(),
             _ => None,
         }
     }
@@ -282,6 +297,7 @@ impl FlowError {
         match self {
             Self::Overloaded { .. } | Self::Deadline { .. } => true,
             Self::Rules { source, .. } => !matches!(source, RulesError::Rule(_)),
+            Self::Effect { source, .. } => source.is_retryable(),
             Self::Query { source, .. } => {
                 source.kind.is_retryable()
                     || matches!(

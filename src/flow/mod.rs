@@ -8,6 +8,7 @@
 
 mod conclusion;
 mod decision;
+mod effect;
 mod error;
 mod executor;
 pub mod explain;
@@ -25,6 +26,7 @@ mod trace;
 
 pub use conclusion::{Conclusion, EventRow};
 pub use decision::{Answer, Decision, Report};
+pub use effect::EffectError;
 pub use error::{FlowError, RulesError, Undecided};
 pub use executor::run;
 pub use missing::{Missing, Waiting};

@@ -12,7 +12,7 @@ use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::Ruleset;
 
 /// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
-const ERRORS: [&str; 17] = [
+const ERRORS: [&str; 22] = [
     "not_found",
     "too_many_rows",
     "bad_parameter",
@@ -30,6 +30,11 @@ const ERRORS: [&str; 17] = [
     "unmappable_column",
     "request_failed",
     "bad_answer",
+    "effects_off",
+    "key_reused",
+    "key_in_progress",
+    "conflict",
+    "effect_unknown",
 ];
 
 /// The counters of one flow.

@@ -1,4 +1,10 @@
-//! The tables that effects need in the database that they write to.
+//! The tables that effects need in the database that they write to, and the statements on them.
+
+use std::sync::Arc;
+
+use crate::config::Coalescing;
+use crate::graph::Query;
+use crate::types::NodeId;
 
 /// The tables of effects.
 ///
@@ -42,3 +48,81 @@ CREATE TABLE IF NOT EXISTS tributary_outbox (
 CREATE INDEX IF NOT EXISTS tributary_outbox_waiting ON tributary_outbox (position) WHERE sent_at IS NULL;
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON tributary_keys, tributary_outbox TO tributary_writer;
 ";
+
+/// The channel that is notified of new events.
+pub const EVENT_CHANNEL: &str = "tributary_outbox";
+
+/// The statements on the tables of effects. They are made once for each flow, because what is prepared on a connection belongs to one
+/// of them.
+#[derive(Debug)]
+pub struct EffectStatements {
+    /// Claims a key: caller, flow, key, inputs, decision, lifetime in seconds, effect, status, answer, approval, request, params. It
+    /// waits for another transaction that claims the same key, and writes no row where the key is taken.
+    pub claim: Arc<Query>,
+    /// Stores the answer of a claimed key: caller, flow, key, status, answer.
+    pub answer: Arc<Query>,
+    /// Finds the answer of a key: caller, flow, key.
+    pub find: Arc<Query>,
+    /// Lists the approvals of a flow that wait: flow.
+    pub pending: Arc<Query>,
+    /// Finds an approval: flow, decision.
+    pub approval: Arc<Query>,
+    /// Resolves an approval that waits: flow, decision, approval, resolution, lifetime in seconds.
+    pub resolve: Arc<Query>,
+    /// Keeps the order of events: aggregate type, aggregate id. Until COMMIT, no other transaction writes an event of the same aggregate.
+    pub order: Arc<Query>,
+    /// Writes an event: id, aggregate type, aggregate id, type, payload.
+    pub announce: Arc<Query>,
+    /// Deletes keys that have expired, those of waiting approvals excepted, without waiting for locks.
+    pub expire: Arc<Query>,
+}
+
+impl EffectStatements {
+    /// The statements. Their errors name `owner`.
+    pub fn new(owner: &NodeId) -> Self {
+        let of = |text: &str, rows| Query::new(owner.clone(), text, Coalescing::Off, rows);
+        Self {
+            claim: of(
+                "INSERT INTO tributary_keys (caller, flow, key, inputs, decision, expires_at, effect, status, answer, \
+                 approval, request, params) VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::bigint * interval '1 second', \
+                 $7, $8, $9, $10, $11, $12) ON CONFLICT (caller, flow, key) DO NOTHING",
+                1,
+            ),
+            answer: of(
+                "UPDATE tributary_keys SET status = $4, answer = $5 WHERE caller = $1 AND flow = $2 AND key = $3",
+                1,
+            ),
+            find: of(
+                "SELECT inputs, decision, status, answer FROM tributary_keys WHERE caller = $1 AND flow = $2 AND key = $3",
+                1,
+            ),
+            pending: of(
+                "SELECT decision, caller, key, effect, request, params, answer, claimed_at FROM tributary_keys \
+                 WHERE approval = 'pending' AND flow = $1 ORDER BY claimed_at, decision LIMIT 1000",
+                1_000,
+            ),
+            approval: of(
+                "SELECT decision, caller, key, effect, request, params, answer, claimed_at, approval, resolution \
+                 FROM tributary_keys WHERE flow = $1 AND decision = $2 AND approval IS NOT NULL",
+                1,
+            ),
+            resolve: of(
+                "UPDATE tributary_keys SET approval = $3, resolution = $4, \
+                 expires_at = greatest(expires_at, clock_timestamp() + $5::bigint * interval '1 second') \
+                 WHERE flow = $1 AND decision = $2 AND approval = 'pending'",
+                1,
+            ),
+            order: of("SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 1))::text AS held", 1),
+            announce: of(
+                "INSERT INTO tributary_outbox (id, aggregatetype, aggregateid, type, payload) VALUES ($1, $2, $3, $4, $5)",
+                1,
+            ),
+            expire: of(
+                "DELETE FROM tributary_keys WHERE (caller, flow, key) IN (SELECT caller, flow, key FROM tributary_keys \
+                 WHERE expires_at < clock_timestamp() AND approval IS DISTINCT FROM 'pending' \
+                 ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
+                1,
+            ),
+        }
+    }
+}

@@ -24,17 +24,19 @@ mod sql;
 mod sqlstate;
 mod staleness;
 mod statements;
+mod transaction;
 
 pub use append::{AppendError, AppendedRow, Appender};
 pub use coalesce::{BatchOutcome, QueryState, Rows};
 #[doc(hidden)]
 pub use codec::round_trip;
 pub use connect::Connector;
-pub use effects::EFFECT_TABLES;
+pub use effects::{EFFECT_TABLES, EVENT_CHANNEL, EffectStatements};
 pub use notices::NOTICES;
 pub use probe::Probe;
 pub use session::Session;
 pub use staleness::StalenessHealth;
+pub use transaction::{Call, CommitError, Transaction, WriteResult, Written};
 
 /// The connections of one database.
 pub type Pool = crate::pool::Pool<Connector>;

@@ -42,8 +42,8 @@ pub struct Session {
     pending: Cell<usize>,
     /// No more queries may be sent: rows were left unread, the server has ended the session, or the protocol broke.
     must_close: Cell<bool>,
-    /// `statement_timeout` is not that of the pool.
-    has_altered_limit: Cell<bool>,
+    /// `statement_timeout` is not that of the pool, or a transaction is open. The session is not used again if it is dropped so.
+    is_altered: Cell<bool>,
 }
 
 /// Whether a query is also planned when it is described. Only planning checks permissions.
@@ -74,8 +74,8 @@ impl From<QueryErrorKind> for StatementError {
 impl From<Lease<Connector>> for Session {
     fn from(Lease { connection, pool }: Lease<Connector>) -> Self {
         let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.birth().at));
-        let (pending, must_close, has_altered_limit) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        Self { connection: Some(connection), epoch, expiry, pool, pending, must_close, has_altered_limit }
+        let (pending, must_close, is_altered) = (Cell::new(0), Cell::new(false), Cell::new(false));
+        Self { connection: Some(connection), epoch, expiry, pool, pending, must_close, is_altered }
     }
 }
 
@@ -112,7 +112,7 @@ impl Session {
             if !is_longer {
                 return self.run(state, params).await;
             }
-            self.has_altered_limit.set(true);
+            self.is_altered.set(true);
             self.limit_statements(limit).await?;
             let rows = self.run(state, params).await;
             // The session is closed, and a further statement would wait behind the unread rows.
@@ -120,7 +120,7 @@ impl Session {
                 return rows;
             }
             let restored = self.limit_statements(self.pool.limits.query).await;
-            self.has_altered_limit.set(restored.is_err());
+            self.is_altered.set(restored.is_err());
             // An error of the query is the cause of one that follows it.
             rows.and_then(|rows| restored.map(|()| rows))
         })
@@ -404,6 +404,16 @@ impl Session {
         setting.filter(|milliseconds| *milliseconds > 0).map(Duration::from_millis)
     }
 
+    /// Whether a transaction is open, in which no other query may run.
+    pub(super) fn set_in_transaction(&self, is_open: bool) {
+        self.is_altered.set(is_open);
+    }
+
+    /// Whether the server has ended the session, or its answers can no longer be read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.must_close.get()
+    }
+
     /// Drops what is prepared for the query on this connection, and the cache of type names.
     pub(super) fn forget(&self, state: &QueryState) -> Result<(), QueryErrorKind> {
         let connection = self.connection()?;
@@ -466,7 +476,7 @@ impl Drop for Session {
                 let connector = self.pool.connector.clone();
                 in_background(async move { cancel(&connector, &token).await });
             }
-        } else if self.has_altered_limit.get() {
+        } else if self.is_altered.get() {
             in_background(abandon(connection, self.pool.connector.clone()));
         } else if is_busy {
             in_background(finish_or_abandon(connection, Arc::clone(&self.pool), self.epoch));

@@ -72,6 +72,22 @@ pub(in crate::http) const QUERY_ABORTED: Kind =
     ("query_aborted", StatusCode::SERVICE_UNAVAILABLE, "A database aborted a query for a reason that passes");
 pub(in crate::http) const TIMEOUT: Kind = ("timeout", StatusCode::GATEWAY_TIMEOUT, "The deadline passed");
 
+pub(in crate::http) const EFFECTS_OFF: Kind =
+    ("effects_off", StatusCode::NOT_IMPLEMENTED, "Nothing may be written to a database");
+pub(in crate::http) const KEY_REUSED: Kind =
+    ("key_reused", StatusCode::UNPROCESSABLE_ENTITY, "The key belongs to a request with other inputs");
+pub(in crate::http) const KEY_IN_PROGRESS: Kind =
+    ("key_in_progress", StatusCode::CONFLICT, "Another request with this key has not ended");
+pub(in crate::http) const CONFLICT: Kind =
+    ("conflict", StatusCode::CONFLICT, "The rows changed while the decision was written");
+pub(in crate::http) const EFFECT_UNKNOWN: Kind =
+    ("effect_unknown", StatusCode::SERVICE_UNAVAILABLE, "It is not known whether the decision was written");
+pub(in crate::http) const BAD_KEY: Kind =
+    ("bad_key", StatusCode::BAD_REQUEST, "The Idempotency-Key makes no sense");
+
+/// The kinds of problem that a request with a key can end in, beside those of its flow.
+pub(in crate::http) const OF_KEYS: [Kind; 5] = [EFFECTS_OFF, KEY_REUSED, KEY_IN_PROGRESS, CONFLICT, EFFECT_UNKNOWN];
+
 /// The kinds of problem that a flow can end in.
 pub(in crate::http) const OF_FLOWS: [Kind; 16] = [
     NOT_FOUND,
@@ -105,5 +121,5 @@ pub(super) fn of(error: &FlowError) -> Kind {
 
 /// The kind of this code.
 pub(super) fn of_code(code: &str) -> Kind {
-    OF_FLOWS.into_iter().chain([BAD_OVERRIDE]).find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
+    OF_FLOWS.into_iter().chain(OF_KEYS).chain([BAD_OVERRIDE]).find(|(known, ..)| *known == code).unwrap_or(INTERNAL)
 }
