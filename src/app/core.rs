@@ -62,6 +62,7 @@ pub(super) fn release(
         request_timeout: config.http.request_timeout,
         max_body_bytes: config.http.body_limit,
         batch_window: config.http.batch_window,
+        key_lifetime: config.effects.key_lifetime_s,
         time_zone: config.time_zone.clone(),
     };
     Ok(Release::new(settings, bound, handles).with_nodes(nodes))

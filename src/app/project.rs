@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, log_format, prefix};
+use crate::config::{
+    Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, Statements, log_format, prefix,
+};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
@@ -73,6 +75,7 @@ impl Project {
         let nodes = sources.domain.as_ref().and_then(|domain| nodes(domain, &flows, &mut found));
         let domains = domains(&config, &flows, sources.domain.as_ref(), &mut found);
         refuse_requests_to_databases(&flows, &domains, &mut found);
+        refuse_unfit_effects(&flows, &domains, &mut found);
         let access = access(&config, &flows, &mut found);
         let records = records(&config, &mut found).filter(|_| sources.domain.is_none());
         let flows = if sources.domain.is_some() { Vec::new() } else { flows };
@@ -89,10 +92,7 @@ impl Project {
     pub fn narrow(mut self, name: Option<&str>) -> Result<Self, String> {
         let chosen = choose(&self.flows, name)?.name.clone();
         self.flows.retain(|flow| flow.name == chosen);
-        let asks = |domain: &DomainConfig| {
-            let mut works = self.flows.iter().flat_map(|flow| &flow.nodes).map(|node| &node.work);
-            works.any(|work| matches!(work, Work::Query(query) if query.domain == domain.name))
-        };
+        let asks = |domain: &DomainConfig| self.flows.iter().flat_map(Flow::domains).any(|name| *name == domain.name);
         self.domains.retain(asks);
         self.domains.iter_mut().for_each(|domain| domain.pool.min = 0);
         Ok(self)
@@ -262,6 +262,26 @@ fn refuse_requests_to_databases(flows: &[Flow], domains: &[DomainConfig], found:
     }
 }
 
+/// Refuses effects on domains that are services, or whose sessions are those of a pooler in transaction mode.
+fn refuse_unfit_effects(flows: &[Flow], domains: &[DomainConfig], found: &mut Diagnostics) {
+    for effect in flows.iter().flat_map(|flow| &flow.effects) {
+        let Some(domain) = domains.iter().find(|domain| domain.name == effect.domain) else { continue };
+        let (why, help) = match (&domain.connection.protocol, domain.pool.statements) {
+            (Protocol::Http { .. }, _) => {
+                ("a service", format!("set `{0}HOST` in place of `{0}URL`", prefix(&domain.name)))
+            }
+            (Protocol::Postgres, Statements::Unprepared) => (
+                "configured with `statements: unprepared`",
+                "connect to the database without a pooler, or to a pooler in session mode".to_owned(),
+            ),
+            _ => continue,
+        };
+        let message =
+            format!("effect `{}` needs a database of its own sessions, and `{}` is {why}", effect.name, domain.name);
+        found.push(Diagnostic::error("effect-needs-database", &effect.span, message).help(help));
+    }
+}
+
 /// The configurations of the domains of all flows, or of `only` one. Errors are reported at the first node of the domain.
 fn domains(config: &Config, flows: &[Flow], only: Option<&DomainName>, found: &mut Diagnostics) -> Vec<DomainConfig> {
     let mut named: BTreeMap<&DomainName, &Span> = BTreeMap::new();
@@ -274,6 +294,9 @@ fn domains(config: &Config, flows: &[Flow], only: Option<&DomainName>, found: &m
             {
                 named.entry(&query.domain).or_insert(&node.span);
             }
+        }
+        for effect in flow.effects.iter().filter(|_| only.is_none()) {
+            named.entry(&effect.domain).or_insert(&effect.span);
         }
     }
     if only.is_none() {

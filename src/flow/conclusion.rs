@@ -55,11 +55,7 @@ impl Conclusion {
     }
 
     /// Evaluates with the facts that are known now.
-    fn with<T>(
-        &self,
-        flow: &Flow,
-        evaluate: impl FnOnce(&Filler<'_>) -> Result<T, FlowError>,
-    ) -> Result<T, FlowError> {
+    fn with<T>(&self, flow: &Flow, evaluate: impl FnOnce(&Filler<'_>) -> Result<T, FlowError>) -> Result<T, FlowError> {
         let known = Known::of_parts(flow, self.facts.clone());
         let effect = self.effect(flow).map(|effect| &effect.name);
         evaluate(&Filler { flow, outcome: self.outcome(flow)?, known: &known, clock: &self.clock, effect })
@@ -107,7 +103,9 @@ impl Conclusion {
         let Owner::Node(node) = flow.owner_of_effect(place) else { return };
         let Some(state) = self.facts.1.get_mut(node) else { return };
         let mut fields = match state {
-            State::Value(Value::Map(record), _) => record.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            State::Value(Value::Map(record), _) => {
+                record.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+            }
             _ => Vec::new(),
         };
         if let (true, Some(Value::Map(row))) = (is_one, rows.first()) {

@@ -39,12 +39,17 @@ impl Report {
         explains: bool,
         what_if: Vec<String>,
     ) -> Result<Answer, (FlowError, Option<Box<Explanation>>)> {
-        let trace = self.trace.as_deref().filter(|_| explains);
-        let explain = trace.map(|trace| Box::new(Explanation::of(flow, trace, self.result.is_ok())));
+        let explain = self.explanation(flow, explains);
         match self.result {
-            Ok(decision) => Ok(Answer { decision, what_if, explain }),
+            Ok(decision) => Ok(Answer { decision, approval: None, what_if, explain }),
             Err(error) => Err((error, explain)),
         }
+    }
+
+    /// The explanation of the run, where it `explains`.
+    pub fn explanation(&self, flow: &Flow, explains: bool) -> Option<Box<Explanation>> {
+        let trace = self.trace.as_deref().filter(|_| explains);
+        trace.map(|trace| Box::new(Explanation::of(flow, trace, self.result.is_ok())))
     }
 }
 
@@ -101,10 +106,29 @@ pub struct Answer {
     /// The decision.
     #[serde(flatten)]
     pub decision: Decision,
+    /// The approval that its effect waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PendingApproval>,
     /// The facts that were replaced.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub what_if: Vec<String>,
     /// The explanation, where the client asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explain: Option<Box<Explanation>>,
+}
+
+/// An approval that an effect waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PendingApproval {
+    /// Its id, which is that of the decision.
+    pub id: String,
+    /// Its state.
+    pub state: &'static str,
+}
+
+impl PendingApproval {
+    /// The approval of the decision of this id.
+    pub fn new(id: impl Into<String>) -> Self {
+        Self { id: id.into(), state: "pending" }
+    }
 }

@@ -26,7 +26,9 @@ pub enum EffectError {
     #[error("another request with this key has not ended: send it again for its answer")]
     KeyInProgress,
     /// The rows are not as the effect requires, or another transaction changed them at the same time. So were they each time.
-    #[error("effect `{effect}`: statement {statement} {why}; nothing was written, and the decision was made {times} times")]
+    #[error(
+        "effect `{effect}`: statement {statement} {why}; nothing was written, and the decision was made {times} times"
+    )]
     Conflict {
         /// The effect.
         effect: NodeId,
@@ -38,7 +40,9 @@ pub enum EffectError {
         times: usize,
     },
     /// The connection broke after COMMIT was sent, and it could not be found out in time whether it was carried out.
-    #[error("it is not known whether the decision was written: send the request again with the same key, which finds out")]
+    #[error(
+        "it is not known whether the decision was written: send the request again with the same key, which finds out"
+    )]
     Unknown,
     /// The database gave no answer, or refused a statement.
     #[error("{0}")]

@@ -25,7 +25,7 @@ mod query;
 mod trace;
 
 pub use conclusion::{Conclusion, EventRow};
-pub use decision::{Answer, Decision, Report};
+pub use decision::{Answer, Decision, PendingApproval, Report};
 pub use effect::EffectError;
 pub use error::{FlowError, RulesError, Undecided};
 pub use executor::run;

@@ -300,6 +300,15 @@ pub struct Event {
 }
 
 impl Flow {
+    /// The domains that it asks and writes to, in the order of nodes and effects. A domain may occur several times.
+    pub fn domains(&self) -> impl Iterator<Item = &DomainName> {
+        let asked = self.nodes.iter().filter_map(|node| match &node.work {
+            Work::Query(query) => Some(&query.domain),
+            Work::Rules(_) => None,
+        });
+        asked.chain(self.effects.iter().map(|effect| &effect.domain))
+    }
+
     /// The owner of the facts that the effect at this position returns: it comes after the nodes.
     pub fn owner_of_effect(&self, effect: usize) -> Owner {
         Owner::Node(self.nodes.len() + effect)

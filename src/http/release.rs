@@ -22,6 +22,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// How many decisions of one batch are in flight at once.
     pub batch_window: usize,
+    /// How long the key of a request that writes is kept, in seconds.
+    pub key_lifetime: u32,
     /// The zone that says which day it is.
     pub time_zone: TimeZone,
 }

@@ -18,6 +18,9 @@ pub const GRAPH_VERSION: HeaderName = HeaderName::from_static("graph-version");
 /// The hash of the rules that decided.
 pub const RULES_VERSION: HeaderName = HeaderName::from_static("rules-version");
 
+/// The header of an answer that was stored with its key.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// The id of a request: from `X-Request-Id` if the client sent a valid one, else a new one.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) HeaderValue);
@@ -69,15 +72,21 @@ impl Label {
     /// A new decision of `flow`, or a batch of them, for this request. Its response gets the headers.
     pub(super) fn new(request: &HttpRequest, flow: &Flow, caller: Option<&str>) -> Self {
         let id = Uuid::new_v4().to_string();
-        request.extensions_mut().insert(DecisionHeaders([
+        request.extensions_mut().insert(DecisionHeaders(vec![
             (DECISION_ID, header_value(&id)),
             (GRAPH_VERSION, header_value(&flow.graph_hash)),
             (RULES_VERSION, header_value(&flow.rules_hash)),
         ]));
         Self { id, caller: caller.map(str::to_owned) }
     }
+
+    /// The response of this request repeats the answer of the decision of this id.
+    pub(super) fn repeats(request: &HttpRequest, id: &str) {
+        let replayed = (REPLAYED, HeaderValue::from_static("true"));
+        request.extensions_mut().insert(DecisionHeaders(vec![(DECISION_ID, header_value(id)), replayed]));
+    }
 }
 
 /// The headers of the decision that a request leads to.
 #[derive(Clone)]
-pub(super) struct DecisionHeaders(pub(super) [(HeaderName, HeaderValue); 3]);
+pub(super) struct DecisionHeaders(pub(super) Vec<(HeaderName, HeaderValue)>);

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
-use super::console::Console;
+use super::console::{Console, Recent};
 use super::decision_log;
 use super::gate::{AdminSide, Gate, bearer};
 use super::operations::{Admin, Operations};
@@ -16,7 +16,8 @@ use super::problem::Problem;
 use super::release::Releases;
 use super::request::Label;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Detail, Report, RunOptions};
+use crate::actors::effects::{self, Keyed, KeyedRequest, Render, Wrote};
+use crate::flow::{Detail, FlowError, Report, RunOptions};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
@@ -128,36 +129,91 @@ impl Service {
         self.recorded(flow, run, label, async |run| self.coordinator.decide_of_batch(request(run), place).await).await
     }
 
+    /// Decides with a key, and writes the decision once. `render` makes the answer.
+    pub async fn decide_keyed(&self, request: KeyedRequest<'_>, label: &Label, render: Render<'_>) -> Keyed {
+        let (flow, mut run) = (Arc::clone(request.flow), request.run);
+        let recording = self.recording(&flow, &mut run, label);
+        let request = KeyedRequest { run, ..request };
+        let keyed = effects::decide(&self.coordinator, &request, render).instrument(recording.span.clone()).await;
+        flow.metrics().effect(result_of(&keyed));
+        match &keyed {
+            Keyed::Decided { report, .. } | Keyed::Failed(report) => recording.end(report).await,
+            Keyed::Replayed { .. } => {}
+        }
+        keyed
+    }
+
     async fn recorded(
         &self,
         flow: &Arc<BoundFlow>,
-        run: RunOptions,
+        mut run: RunOptions,
         label: &Label,
         decide: impl AsyncFnOnce(RunOptions) -> Report,
     ) -> Report {
+        let recording = self.recording(flow, &mut run, label);
+        let report = decide(run).instrument(recording.span.clone()).await;
+        recording.end(&report).await;
+        report
+    }
+
+    /// Begins to note a decision, which takes the notes that its record needs.
+    fn recording<'a>(&'a self, flow: &'a Arc<BoundFlow>, run: &mut RunOptions, label: &'a Label) -> Recording<'a> {
         let name = &flow.flow().name;
         let supposes = !run.overrides.is_empty();
         let recorder = self.recorder.as_ref().filter(|_| !supposes);
         let console = self.console.as_ref().map(Console::recent).filter(|_| !supposes);
-        let is_traced = recorder.is_some() || console.is_some_and(|recent| recent.wants(name));
         let is_explained = run.detail == Detail::Reasons;
-        let detail = if is_traced { run.detail.max(Detail::Answers) } else { run.detail };
+        if recorder.is_some() || console.is_some_and(|recent| recent.wants(name)) {
+            run.detail = run.detail.max(Detail::Answers);
+        }
         let (begun, span) = (Instant::now(), decision_log::span(name, label));
-        let report = decide(RunOptions { detail, ..run }).instrument(span.clone()).await;
-        decision_log::end(&span, &report);
-        let took = begun.elapsed();
+        Recording { flow, label, supposes, recorder, console, is_explained, log: self.log_decisions, begun, span }
+    }
+}
+
+/// The word for how a request with a key ended, in metrics.
+fn result_of(keyed: &Keyed) -> &'static str {
+    match keyed {
+        Keyed::Decided { effect: Wrote::Effect, .. } | Keyed::Replayed { is_own: true, .. } => "placed",
+        Keyed::Decided { effect: Wrote::Pending, .. } => "pending",
+        Keyed::Decided { effect: Wrote::Nothing, .. } => "stored",
+        Keyed::Replayed { .. } => "replayed",
+        Keyed::Failed(report) => match report.result.as_ref().err().map(FlowError::code) {
+            Some("conflict") => "conflicted",
+            Some("effect_unknown") => "unknown",
+            _ => "failed",
+        },
+    }
+}
+
+/// A decision that is noted in log, metrics, console and record when it ends.
+struct Recording<'a> {
+    flow: &'a Arc<BoundFlow>,
+    label: &'a Label,
+    supposes: bool,
+    recorder: Option<&'a Recorder>,
+    console: Option<&'a Recent>,
+    is_explained: bool,
+    log: bool,
+    begun: Instant,
+    span: Span,
+}
+
+impl Recording<'_> {
+    async fn end(self, report: &Report) {
+        decision_log::end(&self.span, report);
+        let (flow, took) = (self.flow, self.begun.elapsed());
         flow.metrics().decided(&report.result, took);
-        if self.log_decisions {
-            decision_log::write(name, &report, label, took, supposes);
+        if self.log {
+            decision_log::write(&flow.flow().name, report, self.label, took, self.supposes);
         }
-        if let Some(recent) = console {
-            recent.note(flow.flow(), &report, is_explained);
+        if let Some(recent) = self.console {
+            recent.note(flow.flow(), report, self.is_explained);
         }
-        if let Some(recorder) = recorder
-            && let Some(entry) = Entry::new(flow.shared(), &label.id, label.caller.as_deref(), &report)
+        if let Some(recorder) = self.recorder
+            && let Some(entry) = Entry::new(flow.shared(), &self.label.id, self.label.caller.as_deref(), report)
         {
             recorder.record(entry).await;
         }
-        report
     }
 }

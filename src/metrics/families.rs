@@ -17,6 +17,7 @@ pub(super) struct Families {
     pub(super) query_seconds: HistogramVec,
     pub(super) wait_seconds: HistogramVec,
     pub(super) query_errors: IntCounterVec,
+    pub(super) effects: IntCounterVec,
     pub(super) responses: IntCounterVec,
 }
 
@@ -31,6 +32,7 @@ pub(super) enum Family {
     QuerySeconds,
     WaitSeconds,
     QueryErrors,
+    Effects,
 }
 
 pub(super) type Labels = (Family, Vec<String>);
@@ -73,11 +75,17 @@ impl Families {
                 &["domain"],
             )?,
             query_errors: counter("query_errors_total", "Queries that gave no answer, by code.", &["domain", "code"])?,
+            effects: counter(
+                "effects_total",
+                "Requests with a key by what became of them: placed, pending, stored (nothing to write), replayed, conflicted, unknown, \
+                 failed; approvals: approved, rejected, dropped.",
+                &["flow", "result"],
+            )?,
             responses: counter("http_responses_total", "Answers by HTTP status.", &["status"])?,
         })
     }
 
-    pub(super) fn all(&self) -> [Box<dyn Collector>; 9] {
+    pub(super) fn all(&self) -> [Box<dyn Collector>; 10] {
         [
             Box::new(self.decisions.clone()),
             Box::new(self.degraded.clone()),
@@ -87,6 +95,7 @@ impl Families {
             Box::new(self.query_seconds.clone()),
             Box::new(self.wait_seconds.clone()),
             Box::new(self.query_errors.clone()),
+            Box::new(self.effects.clone()),
             Box::new(self.responses.clone()),
         ]
     }
@@ -102,6 +111,7 @@ impl Families {
             Family::QuerySeconds => self.query_seconds.remove_label_values(&values),
             Family::WaitSeconds => self.wait_seconds.remove_label_values(&values),
             Family::QueryErrors => self.query_errors.remove_label_values(&values),
+            Family::Effects => self.effects.remove_label_values(&values),
         };
         if let Err(error) = forgotten {
             tracing::debug!(%error, "metrics.label.unknown");

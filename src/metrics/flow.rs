@@ -7,12 +7,12 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter};
 
 use super::families::{Families, Family, Labels};
-use crate::flow::{Decision, FlowError, QueryAnswer, QueryError, QueryErrorKind};
+use crate::flow::{Decision, EffectError, FlowError, QueryAnswer, QueryError, QueryErrorKind};
 use crate::graph::{Flow, QueryNode, Work};
 use crate::grl::Ruleset;
 
 /// The codes that a decision may end in beside its outcomes, as [`FlowError::code`] gives them.
-const ERRORS: [&str; 22] = [
+const ERRORS: [&str; 17] = [
     "not_found",
     "too_many_rows",
     "bad_parameter",
@@ -30,19 +30,20 @@ const ERRORS: [&str; 22] = [
     "unmappable_column",
     "request_failed",
     "bad_answer",
-    "effects_off",
-    "key_reused",
-    "key_in_progress",
-    "conflict",
-    "effect_unknown",
 ];
+
+/// What may become of a request with a key, and of an approval.
+const EFFECTS: [&str; 10] =
+    ["placed", "pending", "stored", "replayed", "conflicted", "unknown", "failed", "approved", "rejected", "dropped"];
 
 /// The counters of one flow.
 pub struct FlowMetrics {
     /// By status.
     outcomes: Vec<(String, IntCounter)>,
-    /// In the order of [`ERRORS`].
-    errors: Vec<IntCounter>,
+    /// By code.
+    errors: Vec<(&'static str, IntCounter)>,
+    /// By result; empty for a flow without effects.
+    effects: Vec<(&'static str, IntCounter)>,
     degraded: IntCounter,
     seconds: Histogram,
     /// By the identity of the query.
@@ -81,7 +82,14 @@ impl FlowMetrics {
                 outcomes.push((outcome.status.clone(), decisions(&outcome.status, "")));
             }
         }
-        let errors = ERRORS.iter().map(|code| decisions("error", code)).collect();
+        let writes = !flow.effects.is_empty();
+        let of_effects = EffectError::CODES.iter().filter(|_| writes);
+        let errors = ERRORS.iter().chain(of_effects).map(|code| (*code, decisions("error", code))).collect();
+        let effects = EFFECTS.iter().filter(|_| writes).map(|result| {
+            labels(Family::Effects, &[name, result]);
+            (*result, families.effects.with_label_values(&[name, result]))
+        });
+        let effects = effects.collect();
         let (mut queries, mut rules) = (HashMap::new(), HashMap::new());
         for node in &flow.nodes {
             let id = node.id.as_str();
@@ -113,6 +121,7 @@ impl FlowMetrics {
         Self {
             outcomes,
             errors,
+            effects,
             degraded: families.degraded.with_label_values(&[name]),
             seconds: families.decision_seconds.with_label_values(&[name]),
             queries,
@@ -133,12 +142,17 @@ impl FlowMetrics {
                 }
             }
             Err(error) => {
-                let code = error.code();
-                if let Some(counter) = ERRORS.iter().position(|known| *known == code).and_then(|at| self.errors.get(at))
-                {
+                if let Some((_, counter)) = self.errors.iter().find(|(code, _)| *code == error.code()) {
                     counter.inc();
                 }
             }
+        }
+    }
+
+    /// A request with a key, or an approval, ended so. `result` is one of those that the counter documents.
+    pub fn effect(&self, result: &str) {
+        if let Some((_, counter)) = self.effects.iter().find(|(known, _)| *known == result) {
+            counter.inc();
         }
     }
 

@@ -112,7 +112,10 @@ impl EffectStatements {
                  WHERE flow = $1 AND decision = $2 AND approval = 'pending'",
                 1,
             ),
-            order: of("SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 1))::text AS held", 1),
+            order: of(
+                "SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 1))::text AS held",
+                1,
+            ),
             announce: of(
                 "INSERT INTO tributary_outbox (id, aggregatetype, aggregateid, type, payload) VALUES ($1, $2, $3, $4, $5)",
                 1,

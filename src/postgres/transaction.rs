@@ -107,7 +107,8 @@ impl Session {
 
     /// Has the statement prepared again at its next use where its error may come from a change of the schema.
     fn forget_outdated(&self, call: &Call, kind: &QueryErrorKind) {
-        if matches!(kind, QueryErrorKind::Sql { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::Parameter { .. }) {
+        if matches!(kind, QueryErrorKind::Sql { .. } | QueryErrorKind::Column { .. } | QueryErrorKind::Parameter { .. })
+        {
             // It fails only where the connection is closed.
             drop(self.forget(&QueryState::new(Arc::clone(&call.statement))));
         }

@@ -21,6 +21,11 @@ impl Digest {
         format!("{:016x}", self.number())
     }
 
+    /// All 64 hexadecimal digits.
+    pub fn long(self) -> String {
+        hex(&self.0.finalize())
+    }
+
     /// The first 64 bits, as a number.
     pub fn number(self) -> u64 {
         self.0.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::span;
 use crate::actors::domain::{DomainHandle, QueryRequest};
+use crate::actors::effects::EffectBinding;
 use crate::actors::rules::{QuickPolicy, QuickRulesHandle, RulesHandle};
 use crate::flow::{Ports, QueryAnswer, QueryError, QueryErrorKind, RulesError, RunOptions};
 use crate::graph::{Cause, Flow, Node, QueryNode, Work};
@@ -21,6 +22,8 @@ pub struct BoundFlow {
     /// How long the evaluations of each ruleset take, by the address of the ruleset.
     policies: HashMap<usize, QuickPolicy>,
     metrics: FlowMetrics,
+    /// `None` for a flow without effects.
+    effects: Option<EffectBinding>,
 }
 
 /// A decision's place in its batch.
@@ -54,19 +57,20 @@ impl BoundFlow {
         metrics: FlowMetrics,
     ) -> Result<Self, UnknownDomain> {
         let mut bound = HashMap::new();
-        for node in &flow.nodes {
-            let Work::Query(query) = &node.work else { continue };
-            let Some(handle) = domains.get(&query.domain) else {
-                return Err(UnknownDomain { flow: flow.name.clone(), domain: query.domain.clone() });
+        for domain in flow.domains() {
+            let Some(handle) = domains.get(domain) else {
+                return Err(UnknownDomain { flow: flow.name.clone(), domain: domain.clone() });
             };
-            bound.insert(query.domain.clone(), handle.clone());
+            bound.insert(domain.clone(), handle.clone());
         }
+        let written = flow.effects.first().and_then(|effect| bound.get(&effect.domain));
+        let effects = written.and_then(|handle| EffectBinding::new(&flow, handle.clone()));
         let rulesets = flow.nodes.iter().filter_map(|node| match &node.work {
             Work::Rules(rules) => Some((Arc::as_ptr(&rules.ruleset).addr(), QuickPolicy::default())),
             Work::Query(_) => None,
         });
         let policies = rulesets.collect();
-        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), policies, metrics })
+        Ok(Self { flow: Arc::new(flow), domains: bound, rules: rules.clone(), policies, metrics, effects })
     }
 
     /// The flow.
@@ -77,6 +81,11 @@ impl BoundFlow {
     /// The flow, shared.
     pub fn shared(&self) -> &Arc<Flow> {
         &self.flow
+    }
+
+    /// Where its effects are written; `None` for a flow without effects.
+    pub fn effects(&self) -> Option<&EffectBinding> {
+        self.effects.as_ref()
     }
 
     /// Its metrics.

@@ -21,7 +21,7 @@ pub(super) mod record;
 use std::sync::Arc;
 
 use self::pulse::Pulse;
-pub(super) use self::recent::Recent;
+pub(in crate::http) use self::recent::Recent;
 use super::release::Releases;
 
 /// What the handlers of the console share. Cheap to clone.

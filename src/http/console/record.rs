@@ -71,7 +71,8 @@ async fn write(
         ..RunOptions::new(clock, Deadline::after(settings.request_timeout))
     };
     // Nobody acts on this decision: it is put on no record.
-    let Report { result, trace, .. } = service.coordinator.decide(Request { flow: Arc::clone(&flow), inputs, run }).await;
+    let Report { result, trace, .. } =
+        service.coordinator.decide(Request { flow: Arc::clone(&flow), inputs, run }).await;
     match (trace, result) {
         (Some(trace), result) => Ok(flowtests::record(flow.flow(), &result, &trace, &file(flow.flow()))),
         (None, Err(error)) => Err(Problem::flow(&flow.flow().name, &error)),

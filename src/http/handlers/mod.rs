@@ -9,6 +9,7 @@ pub(super) mod flows;
 mod gauges;
 pub(super) mod graph;
 pub(super) mod health;
+mod key;
 pub(super) mod metrics;
 pub(super) mod nodes;
 pub(super) mod openapi;

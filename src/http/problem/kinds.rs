@@ -82,8 +82,7 @@ pub(in crate::http) const CONFLICT: Kind =
     ("conflict", StatusCode::CONFLICT, "The rows changed while the decision was written");
 pub(in crate::http) const EFFECT_UNKNOWN: Kind =
     ("effect_unknown", StatusCode::SERVICE_UNAVAILABLE, "It is not known whether the decision was written");
-pub(in crate::http) const BAD_KEY: Kind =
-    ("bad_key", StatusCode::BAD_REQUEST, "The Idempotency-Key makes no sense");
+pub(in crate::http) const BAD_KEY: Kind = ("bad_key", StatusCode::BAD_REQUEST, "The Idempotency-Key makes no sense");
 
 /// The kinds of problem that a request with a key can end in, beside those of its flow.
 pub(in crate::http) const OF_KEYS: [Kind; 5] = [EFFECTS_OFF, KEY_REUSED, KEY_IN_PROGRESS, CONFLICT, EFFECT_UNKNOWN];

@@ -187,6 +187,11 @@ impl Problem {
         Self::new(kinds::MALFORMED_BODY, "the request body could not be read to its end")
     }
 
+    /// The `Idempotency-Key` makes no sense.
+    pub fn bad_key(detail: impl Into<String>) -> Self {
+        Self::new(kinds::BAD_KEY, detail)
+    }
+
     /// The body is JSON, or should be, and not what this path takes.
     pub fn malformed(detail: String) -> Self {
         Self::new(kinds::MALFORMED_BODY, detail)

@@ -1,0 +1,209 @@
+//! The domain that the effects of a flow write to, and the statements on its tables.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::actors::domain::{DomainHandle, Writer};
+use crate::config::prefix;
+use crate::flow::{EffectError, EventRow, FlowError, QueryErrorKind};
+use crate::graph::Flow;
+use crate::postgres::{Call, EffectStatements, Session};
+use crate::types::{Deadline, DomainName, IdempotencyKey, Value};
+use uuid::Uuid;
+
+/// The time between two deletions of expired keys.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The domain that the effects of one flow write to.
+#[derive(Debug)]
+pub struct EffectBinding {
+    domain: DomainHandle,
+    pub(super) statements: EffectStatements,
+    started: Instant,
+    /// When expired keys were last deleted, in seconds since it was started.
+    expired: AtomicU64,
+}
+
+/// An answer as the client receives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ending {
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// The answer that is stored with a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAnswer {
+    /// The digest of the inputs.
+    pub(super) inputs: String,
+    /// The id of the decision.
+    pub decision: String,
+    /// The answer.
+    pub ending: Ending,
+}
+
+/// A key, whose it is, and what it is for.
+#[derive(Debug, Clone)]
+pub(super) struct Claim<'a> {
+    pub(super) caller: &'a str,
+    pub(super) flow: &'a str,
+    pub(super) key: &'a IdempotencyKey,
+    /// The digest of the inputs.
+    pub(super) inputs: &'a str,
+    pub(super) decision: &'a str,
+    pub(super) lifetime: u32,
+}
+
+/// What is stored with a key when it is claimed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stored<'a> {
+    pub(super) effect: Option<&'a str>,
+    pub(super) ending: Option<&'a Ending>,
+    /// The inputs and the parameters of an effect that waits for an approval.
+    pub(super) pending: Option<(String, String)>,
+}
+
+/// A session that writes, and what keeps its domain from draining.
+pub(super) struct WriteSession {
+    pub(super) session: Session,
+    pub(super) writer: Writer,
+}
+
+impl EffectBinding {
+    /// The binding of `flow` to `domain`; `None` for a flow without effects.
+    pub(in crate::actors) fn new(flow: &Flow, domain: DomainHandle) -> Option<Self> {
+        let statements = EffectStatements::new(&flow.effects.first()?.name);
+        Some(Self { domain, statements, started: Instant::now(), expired: AtomicU64::new(0) })
+    }
+
+    /// The domain.
+    pub fn domain(&self) -> &DomainName {
+        self.domain.name()
+    }
+
+    /// Whether the domain has a write role.
+    pub fn may_write(&self) -> bool {
+        self.domain.writer().is_some()
+    }
+
+    /// The error of a request, in the words of its flow.
+    pub(super) fn error(&self, source: EffectError) -> FlowError {
+        FlowError::Effect { domain: self.domain.name().clone(), source }
+    }
+
+    /// A session that writes, within the acquire timeout and the deadline.
+    pub(super) async fn session(&self, deadline: Deadline) -> Result<WriteSession, EffectError> {
+        session_of(&self.domain, deadline).await
+    }
+
+    /// Runs one statement in a transaction of its own, by the deadline.
+    pub(super) async fn write(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
+        let open = self.session(deadline).await?;
+        by(deadline, open.session.write(call)).await.map_err(EffectError::Query)
+    }
+
+    /// The stored answer of a key.
+    pub(super) async fn find(
+        &self,
+        claim: &Claim<'_>,
+        deadline: Deadline,
+    ) -> Result<Option<StoredAnswer>, EffectError> {
+        let call = Call { statement: self.statements.find.clone(), params: claim.identity() };
+        let written = self.write(&call, deadline).await?;
+        Ok(written.rows.first().and_then(stored_answer))
+    }
+
+    /// The statements that write an event in the order of commit.
+    pub(super) fn announce(&self, event: EventRow) -> [Call; 2] {
+        let (aggregate, key) = (Value::text(&event.aggregate), Value::text(&event.key));
+        let id = Value::text(Uuid::new_v4().to_string());
+        let params = vec![id, aggregate.clone(), key.clone(), Value::text(&event.ty), event.payload];
+        [
+            Call { statement: self.statements.order.clone(), params: vec![aggregate, key] },
+            Call { statement: self.statements.announce.clone(), params },
+        ]
+    }
+
+    /// Deletes expired keys, once a minute, where the service writes anyway.
+    pub(super) fn expire(&self) {
+        let now = self.started.elapsed().as_secs();
+        let last = self.expired.load(Ordering::Relaxed);
+        let is_due = last == 0 || now.saturating_sub(last) >= EXPIRY_INTERVAL.as_secs();
+        if !is_due || self.expired.compare_exchange(last, now.max(1), Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return;
+        }
+        let (domain, statement) = (self.domain.clone(), self.statements.expire.clone());
+        actix::spawn(async move {
+            let deadline = Deadline::after(EXPIRY_INTERVAL);
+            let deleted = async {
+                let open = session_of(&domain, deadline).await?;
+                let call = Call { statement, params: Vec::new() };
+                by(deadline, open.session.write(&call)).await.map_err(EffectError::Query)
+            };
+            if let Err(error) = deleted.await {
+                tracing::warn!(domain = %domain.name(), %error, "effects.expire.failed");
+            }
+        });
+    }
+}
+
+async fn session_of(domain: &DomainHandle, deadline: Deadline) -> Result<WriteSession, EffectError> {
+    let off = || EffectError::Off { prefix: prefix(domain.name()) };
+    let writer = domain.writer().ok_or_else(off)?;
+    let lease = writer.pool().acquire(deadline).await.map_err(EffectError::Query)?;
+    Ok(WriteSession { session: lease.into(), writer })
+}
+
+/// The outcome of `work`, or the error that it was not there by the deadline.
+pub(super) async fn by<T>(
+    deadline: Deadline,
+    work: impl Future<Output = Result<T, QueryErrorKind>>,
+) -> Result<T, QueryErrorKind> {
+    let limit = deadline.remaining();
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(QueryErrorKind::Timeout { after: limit }))
+}
+
+impl Claim<'_> {
+    /// The parameters that identify the key.
+    pub(super) fn identity(&self) -> Vec<Value> {
+        [self.caller, self.flow, self.key.as_str()].map(Value::text).to_vec()
+    }
+
+    /// The statement that claims the key.
+    pub(super) fn call(&self, statements: &EffectStatements, stored: &Stored<'_>) -> Call {
+        let text = |text: Option<&str>| text.map_or(Value::Null, Value::text);
+        let pending = stored.pending.as_ref();
+        let mut params = self.identity();
+        params.extend([
+            Value::text(self.inputs),
+            Value::text(self.decision),
+            Value::Integer(self.lifetime.into()),
+            text(stored.effect),
+            stored.ending.map_or(Value::Null, |ending| Value::Integer(ending.status.into())),
+            text(stored.ending.map(|ending| ending.body.as_str())),
+            text(pending.map(|_| "pending")),
+            text(pending.map(|(request, _)| request.as_str())),
+            text(pending.map(|(_, params)| params.as_str())),
+        ]);
+        Call { statement: statements.claim.clone(), params }
+    }
+
+    /// The statement that stores the answer.
+    pub(super) fn answer(&self, statements: &EffectStatements, ending: &Ending) -> Call {
+        let mut params = self.identity();
+        params.extend([Value::Integer(ending.status.into()), Value::text(&ending.body)]);
+        Call { statement: statements.answer.clone(), params }
+    }
+}
+
+fn stored_answer(row: &Value) -> Option<StoredAnswer> {
+    let text = |name: &str| row.at([name]).map(|value| value.to_string());
+    let status = match row.at(["status"])? {
+        Value::Integer(status) => u16::try_from(status).ok()?,
+        _ => return None,
+    };
+    let ending = Ending { status, body: text("answer")? };
+    Some(StoredAnswer { inputs: text("inputs")?, decision: text("decision")?, ending })
+}

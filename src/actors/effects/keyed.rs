@@ -1,0 +1,305 @@
+//! A decision with a key: made, written and answered once.
+//!
+//! The key is looked up while the decision is made. If it is free, the decision is written with its claim. What is undone is done again:
+//! after a conflict up to twice, after a broken connection as long as there is time, each time with a new decision.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use tokio::time::sleep;
+
+use super::binding::{Claim, EffectBinding, Ending, Stored, StoredAnswer};
+use super::place::{self, PlaceError};
+use crate::actors::backoff::Backoff;
+use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
+use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind, Report, RunOptions};
+use crate::graph::Flow;
+use crate::types::{Deadline, Digest, IdempotencyKey, Value};
+
+/// How often a decision is made that meets conflicts.
+const MOST_DECISIONS: usize = 3;
+/// How often a decision is made again after an error that undid it.
+const MOST_RETRIES: usize = 3;
+
+/// A request with a key.
+pub struct KeyedRequest<'a> {
+    /// The flow.
+    pub flow: &'a Arc<BoundFlow>,
+    /// The checked inputs.
+    pub inputs: Value,
+    /// The clock and the deadline.
+    pub run: RunOptions,
+    /// The name of the caller; empty for a caller without a token.
+    pub caller: &'a str,
+    /// The key.
+    pub key: &'a IdempotencyKey,
+    /// The id of the decision, a UUID.
+    pub decision: &'a str,
+    /// How long the key is kept, in seconds.
+    pub lifetime: u32,
+}
+
+/// How a request with a key ended.
+pub enum Keyed {
+    /// The key was taken: this is the answer that it got. It is the request's own where its COMMIT was lost.
+    Replayed {
+        /// The answer.
+        ending: Ending,
+        /// The id of its decision.
+        decision: String,
+        /// Whether this request made it.
+        is_own: bool,
+    },
+    /// The decision was made, and stored with its answer. An effect waits for approval where `pending`.
+    Decided {
+        /// The decision, with what its effect returned.
+        report: Report,
+        /// The answer.
+        ending: Ending,
+        /// Whether its effect was written, waits for an approval, or there is none.
+        effect: Wrote,
+    },
+    /// There is no decision, or it was not written.
+    Failed(Report),
+}
+
+/// What became of the effect of a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wrote {
+    /// The outcome has none.
+    Nothing,
+    /// It was written.
+    Effect,
+    /// It waits for an approval.
+    Pending,
+}
+
+/// Makes the answer of a decision, or of the row that was not found. The flag: the effect waits for an approval.
+pub type Render<'a> = &'a dyn Fn(&Result<Decision, FlowError>, &Report, bool) -> Ending;
+
+/// Why an attempt did not end.
+struct Undone {
+    report: Report,
+    error: EffectError,
+    again: Again,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    No,
+    Conflict,
+    /// Nothing was written, for a reason that may pass.
+    Retry,
+    /// It is not known whether it was written.
+    Unknown,
+}
+
+/// Decides, and writes the decision once.
+pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>, render: Render<'_>) -> Keyed {
+    let Some(binding) = request.flow.effects() else {
+        return Keyed::Failed(FlowError::Broken.into());
+    };
+    let inputs = digest(&request.inputs);
+    let claim = Claim {
+        caller: request.caller,
+        flow: request.flow.flow().name.as_str(),
+        key: request.key,
+        inputs: &inputs,
+        decision: request.decision,
+        lifetime: request.lifetime,
+    };
+    let attempts = Attempts { coordinator, request, binding, claim, render };
+    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+    let (mut decisions, mut retries, mut is_unknown) = (0, 0, false);
+    loop {
+        decisions += 1;
+        let Undone { report, mut error, again } = match attempts.attempt(is_unknown).await {
+            Ok(keyed) => return keyed,
+            Err(undone) => undone,
+        };
+        is_unknown |= again == Again::Unknown;
+        let may_retry = match again {
+            _ if is_unknown => true,
+            Again::Conflict => decisions < MOST_DECISIONS,
+            Again::Retry => {
+                retries += 1;
+                retries <= MOST_RETRIES
+            }
+            Again::No | Again::Unknown => false,
+        };
+        let pause = if again == Again::Conflict { Duration::ZERO } else { backoff.next() };
+        if !may_retry || pause >= request.run.deadline.remaining() {
+            if is_unknown {
+                error = EffectError::Unknown;
+            } else if let EffectError::Conflict { times, .. } = &mut error {
+                *times = decisions;
+            }
+            return Keyed::Failed(Report { result: Err(binding.error(error)), ..report });
+        }
+        tracing::debug!(%error, "effect.again");
+        sleep(pause).await;
+    }
+}
+
+struct Attempts<'a> {
+    coordinator: &'a CoordinatorHandle,
+    request: &'a KeyedRequest<'a>,
+    binding: &'a EffectBinding,
+    claim: Claim<'a>,
+    render: Render<'a>,
+}
+
+impl Attempts<'_> {
+    fn flow(&self) -> &Flow {
+        self.request.flow.flow()
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.request.run.deadline
+    }
+
+    /// Looks the key up while the decision is made, and claims it. `is_unknown`: an attempt before may have been committed.
+    async fn attempt(&self, is_unknown: bool) -> Result<Keyed, Undone> {
+        let run = RunOptions { concludes: true, ..self.request.run.clone() };
+        let request = Request { flow: Arc::clone(self.request.flow), inputs: self.request.inputs.clone(), run };
+        let (find, decide) =
+            (pin!(self.binding.find(&self.claim, self.deadline())), pin!(self.coordinator.decide(request)));
+        let (found, report) = match select(find, decide).await {
+            Either::Left((Ok(Some(stored)), _)) => return self.replay(stored),
+            Either::Left((found, decide)) => (found, decide.await),
+            Either::Right((report, find)) => (find.await, report),
+        };
+        match found {
+            Ok(Some(stored)) => self.replay(stored),
+            Ok(None) => self.write(report, is_unknown).await,
+            Err(error) => Err(undone(report, error)),
+        }
+    }
+
+    /// The answer that the key got before.
+    fn replay(&self, stored: StoredAnswer) -> Result<Keyed, Undone> {
+        if stored.inputs != self.claim.inputs {
+            let (report, error) = (FlowError::Broken.into(), EffectError::KeyReused);
+            return Err(Undone { report, error, again: Again::No });
+        }
+        let is_own = stored.decision == self.claim.decision;
+        Ok(Keyed::Replayed { ending: stored.ending, decision: stored.decision, is_own })
+    }
+
+    /// Claims the key with the decision.
+    async fn write(&self, mut report: Report, is_unknown: bool) -> Result<Keyed, Undone> {
+        let conclusion = report.conclusion.take();
+        match (&report.result, conclusion) {
+            (Ok(_), Some(conclusion)) => match conclusion.effect(self.flow()) {
+                None => self.store(report, None).await,
+                Some(_) => match conclusion.needs_approval(self.flow()) {
+                    Ok(false) => self.place(report, *conclusion).await,
+                    Ok(true) => self.store(report, Some(&conclusion)).await,
+                    Err(error) => Ok(Keyed::Failed(Report { result: Err(error), ..report })),
+                },
+            },
+            (Err(FlowError::NotFound { .. }), _) => self.store(report, None).await,
+            // The key may be taken by an attempt whose COMMIT was lost, so this is not the answer.
+            _ if is_unknown => Err(Undone { report, error: EffectError::Unknown, again: Again::Unknown }),
+            _ => Ok(Keyed::Failed(report)),
+        }
+    }
+
+    /// Stores the answer of a decision that writes nothing now.
+    async fn store(&self, report: Report, pending: Option<&Conclusion>) -> Result<Keyed, Undone> {
+        let mut stored = Stored::default();
+        if let Some(conclusion) = pending {
+            match conclusion.first_params(self.flow()) {
+                Ok(params) => stored.pending = Some((json(conclusion.inputs()), json(&params))),
+                Err(error) => return Ok(Keyed::Failed(Report { result: Err(error), ..report })),
+            }
+            stored.effect = conclusion.effect(self.flow()).map(|effect| effect.name.as_str());
+        }
+        let ending = (self.render)(&report.result, &report, pending.is_some());
+        stored.ending = Some(&ending);
+        let call = self.claim.call(&self.binding.statements, &stored);
+        match self.binding.write(&call, self.deadline()).await {
+            Ok(written) if written.count == 1 => {
+                self.binding.expire();
+                let effect = if pending.is_some() { Wrote::Pending } else { Wrote::Nothing };
+                Ok(Keyed::Decided { report, ending, effect })
+            }
+            Ok(_) => self.taken(report).await,
+            Err(EffectError::Query(kind)) if place::is_lock_timeout(&kind) => {
+                Err(Undone { report, error: EffectError::KeyInProgress, again: Again::No })
+            }
+            // The statement may have been committed. So may its answer be found at the next attempt.
+            Err(error @ EffectError::Query(QueryErrorKind::ConnectionLost { .. })) => {
+                Err(Undone { report, error, again: Again::Unknown })
+            }
+            Err(error) => Err(undone(report, error)),
+        }
+    }
+
+    /// Writes the effect.
+    async fn place(&self, report: Report, mut conclusion: Conclusion) -> Result<Keyed, Undone> {
+        let effect = conclusion.effect(self.flow()).map(|effect| effect.name.clone());
+        let stored = Stored { effect: effect.as_ref().map(|effect| effect.as_str()), ..Stored::default() };
+        let claim = self.claim.call(&self.binding.statements, &stored);
+        let ending = |decision: &Decision| (self.render)(&Ok(decision.clone()), &report, false);
+        let answer = |decision: &Decision| self.claim.answer(&self.binding.statements, &ending(decision));
+        let placed = place::place(self.binding, self.flow(), &mut conclusion, (claim, &answer), self.deadline()).await;
+        let (error, again) = match placed {
+            Ok(decision) => {
+                self.binding.expire();
+                let ending = ending(&decision);
+                let report = Report { result: Ok(decision), ..report };
+                return Ok(Keyed::Decided { report, ending, effect: Wrote::Effect });
+            }
+            Err(PlaceError::Taken) => return self.taken(report).await,
+            Err(PlaceError::Flow(error)) => return Ok(Keyed::Failed(Report { result: Err(error), ..report })),
+            Err(PlaceError::InProgress) => (EffectError::KeyInProgress, Again::No),
+            Err(PlaceError::Conflict { statement, why }) => match effect {
+                Some(effect) => (EffectError::Conflict { effect, statement, why, times: 1 }, Again::Conflict),
+                None => return Ok(Keyed::Failed(Report { result: Err(FlowError::Broken), ..report })),
+            },
+            Err(PlaceError::Undone(error)) => return Err(undone(report, error)),
+            Err(PlaceError::Unknown(kind)) => (EffectError::Query(kind), Again::Unknown),
+        };
+        Err(Undone { report, error, again })
+    }
+
+    /// Somebody else has claimed the key meanwhile.
+    async fn taken(&self, report: Report) -> Result<Keyed, Undone> {
+        match self.binding.find(&self.claim, self.deadline()).await {
+            Ok(Some(stored)) => self.replay(stored),
+            // It has expired and been deleted between the two statements.
+            Ok(None) => Err(Undone { report, error: EffectError::KeyInProgress, again: Again::Retry }),
+            Err(error) => Err(undone(report, error)),
+        }
+    }
+}
+
+/// An attempt after which nothing is written.
+fn undone(report: Report, error: EffectError) -> Undone {
+    let again = match &error {
+        // What is prepared on the connection may be older than the tables.
+        EffectError::Query(QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Sql { .. }) => Again::Retry,
+        _ => Again::No,
+    };
+    Undone { report, error, again }
+}
+
+/// The digest of checked inputs. Absent ones do not count: a later version of the flow may have more of them.
+fn digest(inputs: &Value) -> String {
+    let mut digest = Digest::default();
+    if let Value::Map(record) = inputs {
+        for (name, value) in record.iter().filter(|(_, value)| !value.is_null()) {
+            digest.add(&**name);
+            digest.add(json(value));
+        }
+    }
+    digest.long()
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Every value serializes.
+    serde_json::to_string(value).unwrap_or_default()
+}

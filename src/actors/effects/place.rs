@@ -1,0 +1,143 @@
+//! One transaction: a claim, the statements of an effect, the event, the answer.
+
+use super::binding::{EffectBinding, WriteSession, by};
+use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind};
+use crate::graph::{Effect, Flow, Rows, Statement};
+use crate::postgres::{Call, CommitError, EVENT_CHANNEL, Transaction, WriteResult};
+use crate::types::Deadline;
+
+/// What SQLSTATE says of rows that another transaction changed: serialization failure, deadlock, unique and exclusion violation.
+const CONFLICTS: [&str; 4] = ["40001", "40P01", "23505", "23P01"];
+
+/// Why an effect was not placed.
+#[derive(Debug)]
+pub(super) enum PlaceError {
+    /// The claim wrote no row: somebody else has it.
+    Taken,
+    /// Another transaction holds the claim.
+    InProgress,
+    /// A statement wrote another number of rows than it should, or met another transaction.
+    Conflict { statement: usize, why: String },
+    /// The database refused a statement or gave no answer. Nothing was written.
+    Undone(EffectError),
+    /// It is not known whether the effect was written.
+    Unknown(QueryErrorKind),
+    /// An expression of the effect has no value.
+    Flow(FlowError),
+}
+
+impl From<FlowError> for PlaceError {
+    fn from(error: FlowError) -> Self {
+        Self::Flow(error)
+    }
+}
+
+/// Writes the effect of `conclusion` in one transaction, which `claim` begins and the statement that `answer` makes of the decision ends.
+pub(super) async fn place(
+    binding: &EffectBinding,
+    flow: &Flow,
+    conclusion: &mut Conclusion,
+    (claim, answer): (Call, &dyn Fn(&Decision) -> Call),
+    deadline: Deadline,
+) -> Result<Decision, PlaceError> {
+    let Some(effect) = conclusion.effect(flow) else { return Err(FlowError::Broken.into()) };
+    let first = effect.statements.first().map(|first| call(flow, conclusion, first, 0)).transpose()?;
+    let open = binding.session(deadline).await.map_err(PlaceError::Undone)?;
+    // The domain does not drain before the transaction has ended.
+    let WriteSession { session, writer: _in_flight } = open;
+    let calls: Vec<Call> = std::iter::once(claim).chain(first).collect();
+    let begun = by(deadline, Transaction::begin(session, &calls)).await.map_err(undone)?;
+    let (transaction, results) = begun;
+    let statements = Statements { flow, effect, deadline };
+    match statements.run(&transaction, results, conclusion).await {
+        Ok(()) => {}
+        Err(error) => {
+            // Where that fails, the session is closed, which rolls back as well.
+            drop(by(deadline, transaction.roll_back()).await);
+            return Err(error);
+        }
+    }
+    let decision = conclusion.decision(flow)?;
+    let event = conclusion.event(flow, &decision)?;
+    let notify = event.as_ref().map(|_| EVENT_CHANNEL);
+    let mut last: Vec<Call> = event.into_iter().flat_map(|event| binding.announce(event)).collect();
+    last.push(answer(&decision));
+    if deadline.has_passed() {
+        return Err(undone(QueryErrorKind::Timeout { after: deadline.remaining() }));
+    }
+    match tokio::time::timeout_at(deadline.instant().into(), transaction.commit(&last, notify)).await {
+        Ok(Ok(())) => Ok(decision),
+        Ok(Err(CommitError::Undone(kind))) => Err(failed(effect.statements.len(), kind)),
+        Ok(Err(CommitError::Unknown(kind))) => Err(PlaceError::Unknown(kind)),
+        Err(_) => Err(PlaceError::Unknown(QueryErrorKind::Timeout { after: deadline.remaining() })),
+    }
+}
+
+fn undone(kind: QueryErrorKind) -> PlaceError {
+    PlaceError::Undone(EffectError::Query(kind))
+}
+
+/// The error of a statement of the effect; `number` is from 1.
+fn failed(number: usize, kind: QueryErrorKind) -> PlaceError {
+    match kind.sqlstate().filter(|sqlstate| CONFLICTS.contains(sqlstate)) {
+        Some(sqlstate) => {
+            PlaceError::Conflict { statement: number, why: format!("met another transaction (SQLSTATE {sqlstate})") }
+        }
+        None => undone(kind),
+    }
+}
+
+fn call(flow: &Flow, conclusion: &Conclusion, statement: &Statement, position: usize) -> Result<Call, FlowError> {
+    Ok(Call { statement: statement.query.clone(), params: conclusion.params(flow, position)? })
+}
+
+struct Statements<'a> {
+    flow: &'a Flow,
+    effect: &'a Effect,
+    deadline: Deadline,
+}
+
+impl Statements<'_> {
+    /// Checks the results of the claim and of the first statement, and runs the others.
+    async fn run(
+        &self,
+        transaction: &Transaction,
+        results: Vec<WriteResult>,
+        conclusion: &mut Conclusion,
+    ) -> Result<(), PlaceError> {
+        let mut results = results.into_iter();
+        match results.next() {
+            Some(Ok(claimed)) if claimed.count == 1 => {}
+            Some(Ok(_)) => return Err(PlaceError::Taken),
+            Some(Err(kind)) if is_lock_timeout(&kind) => return Err(PlaceError::InProgress),
+            Some(Err(kind)) => return Err(undone(kind)),
+            None => return Err(FlowError::Broken.into()),
+        }
+        for (position, statement) in self.effect.statements.iter().enumerate() {
+            let result = match results.next() {
+                Some(result) => result,
+                None => {
+                    let call = call(self.flow, conclusion, statement, position)?;
+                    by(self.deadline, transaction.write(&call)).await
+                }
+            };
+            let written = result.map_err(|kind| failed(position + 1, kind))?;
+            let expected = match (statement.rows, written.count) {
+                (Rows::One, 1) | (Rows::Optional, 0 | 1) | (Rows::Many, _) => None,
+                (Rows::One, _) => Some("one"),
+                (Rows::Optional, _) => Some("at most one"),
+            };
+            if let Some(expected) = expected {
+                let why = format!("wrote {} rows, and should write {expected}", written.count);
+                return Err(PlaceError::Conflict { statement: position + 1, why });
+            }
+            conclusion.returned(self.flow, position, &written.rows);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the claim waited for another transaction until its time was over.
+pub(super) fn is_lock_timeout(kind: &QueryErrorKind) -> bool {
+    matches!(kind, QueryErrorKind::Timeout { .. }) || matches!(kind.sqlstate(), Some("55P03" | "57014"))
+}
