@@ -16,6 +16,9 @@ const SETTINGS: &str = "SELECT string_agg(name || '=' || setting, ' ' ORDER BY n
                         WHERE name IN ('default_transaction_read_only', 'idle_in_transaction_session_timeout', \
                         'lock_timeout', 'statement_timeout', 'TimeZone')";
 
+/// The session.
+const ME: &str = "SELECT pg_backend_pid()::int8";
+
 const INSERT: &str = "INSERT INTO orders VALUES (7) RETURNING n";
 
 /// A domain on `database` whose write role is `role`.
@@ -94,7 +97,6 @@ async fn write_connections_are_bounded_replaced_at_a_restart_and_closed_by_a_dra
     let domain = Domain::ready(config).await;
     let writer = domain.handle.writer().expect("a write role");
     let pool = writer.pool().clone();
-    const ME: &str = "SELECT pg_backend_pid()::int8";
     let before = written(&pool, ME).await.expect("a session");
     assert_eq!(written(&pool, ME).await.expect("a session"), before);
     let held = [
