@@ -57,7 +57,7 @@ pub enum Right {
     Explain,
     /// Replace facts, and set the clock of a decision.
     WhatIf,
-    /// Approve the effects of a decision. Accepted without effect, until decisions have effects.
+    /// Approve and reject effects that wait for an approval.
     Approve,
 }
 

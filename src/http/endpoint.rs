@@ -67,6 +67,8 @@ pub(super) enum Access {
     Caller,
     /// Everybody, where the admin endpoints are.
     AdminSide,
+    /// Callers with the right to approve, and clients with the admin token, where a flow has effects.
+    Approver,
     /// Clients with the admin token.
     Admin,
 }
@@ -93,6 +95,8 @@ pub(super) enum Values {
     Domain,
     /// In the path: the name of a node.
     Node,
+    /// In the path: a UUID.
+    Uuid,
 }
 
 /// Makes the schema of a body.
@@ -139,16 +143,26 @@ impl Endpoint {
         std::iter::once(self.path).chain(self.aliases.iter().copied())
     }
 
-    /// The resource at `path`, which refuses all other methods.
-    pub(super) fn resource(&self, path: &str) -> Resource {
-        let (route, allowed) = match self.method {
-            Method::Get => (web::route().guard(guard::Any(guard::Get()).or(guard::Head())), "GET, HEAD"),
-            Method::Stream => (web::get(), "GET, HEAD"),
-            Method::Post => (web::post(), "POST"),
-        };
-        let refuse = move |request: HttpRequest| async move {
-            Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allowed))
-        };
-        web::resource(path).route((self.handler)(route)).default_service(web::to(refuse))
+    fn route(&self) -> Route {
+        (self.handler)(match self.method {
+            Method::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+            Method::Stream => web::get(),
+            Method::Post => web::post(),
+        })
     }
+}
+
+/// The resource of the endpoints at `path`, which refuses all other methods.
+pub(super) fn resource(path: &str, endpoints: &[&Endpoint]) -> Resource {
+    let takes = |post: bool| endpoints.iter().any(|endpoint| (endpoint.method == Method::Post) == post);
+    let allowed = match (takes(false), takes(true)) {
+        (true, true) => "GET, HEAD, POST",
+        (false, true) => "POST",
+        _ => "GET, HEAD",
+    };
+    let refuse = move |request: HttpRequest| async move {
+        Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allowed))
+    };
+    let resource = endpoints.iter().fold(web::resource(path), |resource, endpoint| resource.route(endpoint.route()));
+    resource.default_service(web::to(refuse))
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use actix_web::web;
 
 use super::console;
-use super::endpoint::Endpoint;
-use super::handlers::{admin, flows, graph, health, metrics, nodes, openapi, path};
+use super::endpoint::{Endpoint, resource};
+use super::handlers::{admin, approvals, flows, graph, health, metrics, nodes, openapi, path};
 use super::middleware::RequestSettings;
 use super::openapi::Contract;
 use super::problem::Problem;
 use super::service::Service;
 
 /// The endpoints of flows.
-const OF_FLOWS: &[Endpoint] = &[flows::LIST, graph::PICTURE];
+const OF_FLOWS: &[Endpoint] = &[flows::LIST, graph::PICTURE, approvals::LIST, approvals::ONE, approvals::RESOLVE];
 
 /// The endpoints of nodes, which `tributary domain` has in place of those of flows.
 const OF_NODES: &[Endpoint] = &[nodes::DESCRIBE, nodes::ASK];
@@ -84,22 +84,22 @@ pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mu
 /// Registers `endpoints`. Every request for a flow is compared with all routes first: with a scope by its beginning, with
 /// a path that has parameters by a regular expression. So those are put into a scope of their first segment.
 fn register(config: &mut web::ServiceConfig, endpoints: &[Endpoint]) {
-    let mut segments: BTreeMap<&str, Vec<(&str, &Endpoint)>> = BTreeMap::new();
+    let mut segments: BTreeMap<&str, BTreeMap<&str, Vec<&Endpoint>>> = BTreeMap::new();
     for endpoint in endpoints {
         for path in endpoint.paths() {
-            segments.entry(first_segment(path)).or_default().push((path, endpoint));
+            segments.entry(first_segment(path)).or_default().entry(path).or_default().push(endpoint);
         }
     }
     for (segment, found) in segments {
-        if found.iter().any(|(path, _)| path.contains('{')) {
+        if found.keys().any(|path| path.contains('{')) {
             let prefix = format!("/{segment}");
-            let scope = found.iter().fold(web::scope(&prefix), |scope, (path, endpoint)| {
-                scope.service(endpoint.resource(path.strip_prefix(&prefix).unwrap_or_default()))
+            let scope = found.iter().fold(web::scope(&prefix), |scope, (path, endpoints)| {
+                scope.service(resource(path.strip_prefix(&prefix).unwrap_or_default(), endpoints))
             });
             config.service(scope);
         } else {
-            for (path, endpoint) in found {
-                config.service(endpoint.resource(path));
+            for (path, endpoints) in found {
+                config.service(resource(path, &endpoints));
             }
         }
     }

@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::release::Releases;
 use super::request::Label;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
-use crate::actors::effects::{self, Keyed, KeyedRequest, Render, Wrote};
+use crate::actors::effects::{self, Approval, Keyed, KeyedRequest, Render, Resolution, Resolved, Wrote};
 use crate::flow::{Detail, FlowError, Report, RunOptions};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
@@ -143,6 +143,34 @@ impl Service {
         keyed
     }
 
+    /// Resolves an approval. What is decided again is noted as a decision.
+    pub async fn resolve(
+        &self,
+        flow: &Arc<BoundFlow>,
+        approval: &Approval,
+        resolution: &Resolution,
+        mut run: RunOptions,
+        label: &Label,
+    ) -> Result<Resolved, FlowError> {
+        let recording = self.recording(flow, &mut run, label);
+        let resolved = effects::resolve(&self.coordinator, flow, approval, resolution, &run);
+        let resolved = resolved.instrument(recording.span.clone()).await;
+        match &resolved {
+            Ok(Resolved::Approved(report)) => {
+                flow.metrics().effect("approved");
+                recording.end(report).await;
+            }
+            Ok(Resolved::Dropped(report)) => {
+                flow.metrics().effect("dropped");
+                recording.end(report).await;
+            }
+            Ok(Resolved::Rejected) => flow.metrics().effect("rejected"),
+            Ok(Resolved::Own | Resolved::Changed(_) | Resolved::Already) => {}
+            Err(error) => flow.metrics().effect(result_of_error(error)),
+        }
+        resolved
+    }
+
     async fn recorded(
         &self,
         flow: &Arc<BoundFlow>,
@@ -178,11 +206,15 @@ fn result_of(keyed: &Keyed) -> &'static str {
         Keyed::Decided { effect: Wrote::Pending, .. } => "pending",
         Keyed::Decided { effect: Wrote::Nothing, .. } => "stored",
         Keyed::Replayed { .. } => "replayed",
-        Keyed::Failed(report) => match report.result.as_ref().err().map(FlowError::code) {
-            Some("conflict") => "conflicted",
-            Some("effect_unknown") => "unknown",
-            _ => "failed",
-        },
+        Keyed::Failed(report) => report.result.as_ref().err().map_or("failed", result_of_error),
+    }
+}
+
+fn result_of_error(error: &FlowError) -> &'static str {
+    match error.code() {
+        "conflict" => "conflicted",
+        "effect_unknown" => "unknown",
+        _ => "failed",
     }
 }
 

@@ -67,8 +67,10 @@ pub struct EffectStatements {
     pub pending: Arc<Query>,
     /// Finds an approval: flow, decision.
     pub approval: Arc<Query>,
-    /// Resolves an approval that waits: flow, decision, approval, resolution, lifetime in seconds.
+    /// Resolves an approval that waits: flow, decision, approval, resolution, lifetime in seconds. Writes no row where it does not wait.
     pub resolve: Arc<Query>,
+    /// Stores the result of an approval: flow, decision, resolution.
+    pub resolved: Arc<Query>,
     /// Keeps the order of events: aggregate type, aggregate id. Until COMMIT, no other transaction writes an event of the same aggregate.
     pub order: Arc<Query>,
     /// Writes an event: id, aggregate type, aggregate id, type, payload.
@@ -112,6 +114,7 @@ impl EffectStatements {
                  WHERE flow = $1 AND decision = $2 AND approval = 'pending'",
                 1,
             ),
+            resolved: of("UPDATE tributary_keys SET resolution = $3 WHERE flow = $1 AND decision = $2", 1),
             order: of(
                 "SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 1))::text AS held",
                 1,

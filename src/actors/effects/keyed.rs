@@ -5,23 +5,16 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use tokio::time::sleep;
 
 use super::binding::{Claim, EffectBinding, Ending, Stored, StoredAnswer};
 use super::place::{self, PlaceError};
-use crate::actors::backoff::Backoff;
+use super::retry::{Again, Attempts};
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind, Report, RunOptions};
 use crate::graph::Flow;
 use crate::types::{Deadline, Digest, IdempotencyKey, Value};
-
-/// How often a decision is made that meets conflicts.
-const MOST_DECISIONS: usize = 3;
-/// How often a decision is made again after an error that undid it.
-const MOST_RETRIES: usize = 3;
 
 /// A request with a key.
 pub struct KeyedRequest<'a> {
@@ -86,16 +79,6 @@ struct Undone {
     again: Again,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Again {
-    No,
-    Conflict,
-    /// Nothing was written, for a reason that may pass.
-    Retry,
-    /// It is not known whether it was written.
-    Unknown,
-}
-
 /// Decides, and writes the decision once.
 pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>, render: Render<'_>) -> Keyed {
     let Some(binding) = request.flow.effects() else {
@@ -110,40 +93,21 @@ pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>,
         decision: request.decision,
         lifetime: request.lifetime,
     };
-    let attempts = Attempts { coordinator, request, binding, claim, render };
-    let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
-    let (mut decisions, mut retries, mut is_unknown) = (0, 0, false);
+    let decision = KeyedDecision { coordinator, request, binding, claim, render };
+    let mut attempts = Attempts::new(request.run.deadline);
     loop {
-        decisions += 1;
-        let Undone { report, mut error, again } = match attempts.attempt(is_unknown).await {
+        let Undone { report, error, again } = match decision.attempt(attempts.is_unknown()).await {
             Ok(keyed) => return keyed,
             Err(undone) => undone,
         };
-        is_unknown |= again == Again::Unknown;
-        let may_retry = match again {
-            _ if is_unknown => true,
-            Again::Conflict => decisions < MOST_DECISIONS,
-            Again::Retry => {
-                retries += 1;
-                retries <= MOST_RETRIES
-            }
-            Again::No | Again::Unknown => false,
-        };
-        let pause = if again == Again::Conflict { Duration::ZERO } else { backoff.next() };
-        if !may_retry || pause >= request.run.deadline.remaining() {
-            if is_unknown {
-                error = EffectError::Unknown;
-            } else if let EffectError::Conflict { times, .. } = &mut error {
-                *times = decisions;
-            }
+        if let Err(error) = attempts.again(error, again).await {
             return Keyed::Failed(Report { result: Err(binding.error(error)), ..report });
         }
-        tracing::debug!(%error, "effect.again");
-        sleep(pause).await;
     }
 }
 
-struct Attempts<'a> {
+/// A decision with a key.
+struct KeyedDecision<'a> {
     coordinator: &'a CoordinatorHandle,
     request: &'a KeyedRequest<'a>,
     binding: &'a EffectBinding,
@@ -151,7 +115,7 @@ struct Attempts<'a> {
     render: Render<'a>,
 }
 
-impl Attempts<'_> {
+impl KeyedDecision<'_> {
     fn flow(&self) -> &Flow {
         self.request.flow.flow()
     }
@@ -279,11 +243,7 @@ impl Attempts<'_> {
 
 /// An attempt after which nothing is written.
 fn undone(report: Report, error: EffectError) -> Undone {
-    let again = match &error {
-        // What is prepared on the connection may be older than the tables.
-        EffectError::Query(QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Sql { .. }) => Again::Retry,
-        _ => Again::No,
-    };
+    let again = Again::after(&error);
     Undone { report, error, again }
 }
 
@@ -299,7 +259,7 @@ fn digest(inputs: &Value) -> String {
     digest.long()
 }
 
-fn json(value: &impl serde::Serialize) -> String {
+pub(super) fn json(value: &impl serde::Serialize) -> String {
     // Every value serializes.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -7,9 +7,12 @@
 //!
 //! Nothing here decides. Nothing else in the service opens a session that writes, except the records of decisions.
 
+mod approvals;
 mod binding;
 mod keyed;
 mod place;
+mod retry;
 
+pub use approvals::{Approval, Fresh, Resolution, Resolved, fresh, resolve};
 pub use binding::{EffectBinding, Ending, StoredAnswer};
 pub use keyed::{Keyed, KeyedRequest, Render, Wrote, decide};

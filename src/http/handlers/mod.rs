@@ -2,6 +2,7 @@
 //! their [`Endpoint`](super::endpoint::Endpoint) beside them.
 
 pub(super) mod admin;
+pub(super) mod approvals;
 pub(super) mod batch;
 pub(super) mod body;
 mod decide;

@@ -39,7 +39,7 @@ impl DecisionOptions {
         let as_of = last(query, AS_OF);
         let needs_admin = supposes || as_of.is_some() && !service.gate.is_closed();
         let asker = if needs_admin {
-            suppose(request, service, flow)?
+            privileged(request, service, flow, Right::WhatIf)?
         } else {
             service.gate.admit(request, flow, Right::Decide)?
         };
@@ -62,10 +62,18 @@ impl DecisionOptions {
     }
 }
 
-/// Admits a request that replaces facts or sets the clock: with a token that has the right to, or the admin token.
-fn suppose(request: &HttpRequest, service: &Service, flow: &FlowName) -> Result<Asker, Problem> {
+/// Admits a request that needs more than to decide: with a token that has the right to, or the admin token.
+///
+/// # Errors
+/// A [`Problem`] if it has neither.
+pub(super) fn privileged(
+    request: &HttpRequest,
+    service: &Service,
+    flow: &FlowName,
+    right: Right,
+) -> Result<Asker, Problem> {
     if service.gate.knows(request) {
-        return service.gate.admit(request, flow, Right::WhatIf);
+        return service.gate.admit(request, flow, right);
     }
     let takes_admin = service.admin_side.is(request) && service.has_admin();
     if service.gate.is_closed() && !takes_admin {

@@ -265,10 +265,7 @@ impl Writer<'_, '_> {
             .insert("200".to_owned(), json!({ "description": description, "headers": headers, "content": answer }));
         responses.extend(responses::of_problems(endpoint.problems(whole.with_tokens), self.generator));
         let security = match endpoint {
-            FlowEndpoint::WhatIf => {
-                let admin = whole.with_admin.then(|| json!({ "admin": [] }));
-                Json::Array(admin.into_iter().chain(whole.with_tokens.then(|| json!({ "caller": [] }))).collect())
-            }
+            FlowEndpoint::WhatIf => whole.security_of_privileged(),
             _ => whole.security(),
         };
         json!({

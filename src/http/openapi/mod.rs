@@ -47,7 +47,9 @@ impl Contract<'_> {
             let Some(operation) = endpoint.operation.as_ref().filter(|each| self.offers(each.access)) else { continue };
             let method = if endpoint.method == Method::Post { "post" } else { "get" };
             let operation = responses::operation(operation, self, &mut generator);
-            paths.insert(endpoint.path.to_owned(), json!({ method: operation }));
+            if let Json::Object(methods) = paths.entry(endpoint.path).or_insert_with(|| json!({})) {
+                methods.insert(method.to_owned(), operation);
+            }
         }
         schemas.extend(generator.take_definitions(true));
         let tags: Vec<Json> = self.flows.iter().map(|flow| tag(flow)).collect();
@@ -71,7 +73,16 @@ impl Contract<'_> {
             Access::Open | Access::Caller => true,
             Access::AdminSide => self.with_metrics,
             Access::Admin => self.with_admin,
+            Access::Approver => {
+                (self.with_admin || self.with_tokens) && self.flows.iter().any(|flow| !flow.effects.is_empty())
+            }
         }
+    }
+
+    /// What somebody needs who may do more than decide.
+    fn security_of_privileged(&self) -> Json {
+        let admin = self.with_admin.then(|| json!({ "admin": [] }));
+        Json::Array(admin.into_iter().chain(self.with_tokens.then(|| json!({ "caller": [] }))).collect())
     }
 
     /// What a caller of a flow needs.

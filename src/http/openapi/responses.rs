@@ -45,7 +45,7 @@ pub(super) fn of_problems(
 /// The entry of an endpoint at a fixed path.
 pub(super) fn operation(operation: &Operation, contract: &Contract<'_>, generator: &mut SchemaGenerator) -> Json {
     let needs_token = match operation.access {
-        Access::Admin => true,
+        Access::Admin | Access::Approver => true,
         Access::Caller => contract.with_tokens,
         Access::Open | Access::AdminSide => false,
     };
@@ -76,6 +76,7 @@ pub(super) fn operation(operation: &Operation, contract: &Contract<'_>, generato
         "summary": operation.summary,
         "security": match operation.access {
             Access::Admin => json!([{ "admin": [] }]),
+            Access::Approver => contract.security_of_privileged(),
             Access::Caller => contract.security(),
             Access::Open | Access::AdminSide => json!([]),
         },
@@ -95,13 +96,16 @@ fn parameter(parameter: &Parameter, contract: &Contract<'_>) -> Json {
         Values::OneOf(words) => words,
         Values::Flow => &flows,
         Values::Domain => &*contract.domains,
-        Values::Node => &[],
+        Values::Node | Values::Uuid => &[],
     };
-    let mut schema = json!({ "type": "string" });
+    let mut schema = match parameter.values {
+        Values::Uuid => json!({ "type": "string", "format": "uuid" }),
+        _ => json!({ "type": "string" }),
+    };
     if let (false, Json::Object(schema)) = (words.is_empty(), &mut schema) {
         schema.insert("enum".to_owned(), json!(words));
     }
-    let is_of_path = matches!(parameter.values, Values::Flow | Values::Domain | Values::Node);
+    let is_of_path = !matches!(parameter.values, Values::Flag | Values::OneOf(_));
     json!({
         "name": parameter.name, "in": if is_of_path { "path" } else { "query" }, "required": is_of_path,
         "description": parameter.description, "schema": schema

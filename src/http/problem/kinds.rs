@@ -84,6 +84,13 @@ pub(in crate::http) const EFFECT_UNKNOWN: Kind =
     ("effect_unknown", StatusCode::SERVICE_UNAVAILABLE, "It is not known whether the decision was written");
 pub(in crate::http) const BAD_KEY: Kind = ("bad_key", StatusCode::BAD_REQUEST, "The Idempotency-Key makes no sense");
 
+pub(in crate::http) const NO_SUCH_APPROVAL: Kind =
+    ("no_such_approval", StatusCode::NOT_FOUND, "There is no such approval");
+pub(in crate::http) const APPROVAL_CHANGED: Kind =
+    ("approval_changed", StatusCode::CONFLICT, "The rows have changed since the decision");
+pub(in crate::http) const ALREADY_RESOLVED: Kind =
+    ("already_resolved", StatusCode::CONFLICT, "The approval waits no more");
+
 /// The kinds of problem that a request with a key can end in, beside those of its flow.
 pub(in crate::http) const OF_KEYS: [Kind; 5] = [EFFECTS_OFF, KEY_REUSED, KEY_IN_PROGRESS, CONFLICT, EFFECT_UNKNOWN];
 

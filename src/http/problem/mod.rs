@@ -187,6 +187,25 @@ impl Problem {
         Self::new(kinds::MALFORMED_BODY, "the request body could not be read to its end")
     }
 
+    /// No approval has this id, of those that the request may see.
+    pub fn no_such_approval(id: &str) -> Self {
+        let id: String = id.chars().take(200).collect();
+        Self::new(kinds::NO_SUCH_APPROVAL, format!("there is no approval `{id}`; GET /approvals lists those that wait"))
+    }
+
+    /// The effect of an approval is another one now.
+    pub fn approval_changed(version: &str) -> Self {
+        let detail = format!(
+            "the effect differs from the approved one: GET the approval for what has changed, and approve its `version`, now `{version}`"
+        );
+        Self::new(kinds::APPROVAL_CHANGED, detail)
+    }
+
+    /// The approval was resolved before.
+    pub fn already_resolved(id: &str) -> Self {
+        Self::new(kinds::ALREADY_RESOLVED, format!("GET /approvals/{id} has how it was resolved"))
+    }
+
     /// The `Idempotency-Key` makes no sense.
     pub fn bad_key(detail: impl Into<String>) -> Self {
         Self::new(kinds::BAD_KEY, detail)
