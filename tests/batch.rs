@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use serde_json::{Value as Json, json};
-use support::{Answer, Database, SampleDatabases, Setup, TestApp, repository};
+use support::{Answer, Database, SampleDatabases, Setup, TestApp, connect, repository};
 
 const LINES: &str = "application/x-ndjson";
 
@@ -379,4 +379,100 @@ async fn a_wait_for_a_connection_is_no_cause_for_a_default() {
         codes.iter().any(|(status, _)| *status == 200) && codes.iter().any(|(status, _)| *status == 503),
         "{codes:?}"
     );
+}
+
+/// How many rows `table` of the database of orders has.
+async fn rows_of(databases: &SampleDatabases, table: &str) -> i64 {
+    let client = connect(&databases.url("oms_db")).await;
+    client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.expect("a count").get(0)
+}
+
+/// A line with a key: of a decision that is written, one that waits for approval, one that was not found; one without a key; two
+/// whose keys make no sense.
+const KEYED: &str = r#"{"product_id":"PROD-001","Idempotency-Key":"a"}
+{"product_id":"PROD-002","Idempotency-Key":"b"}
+{"Idempotency-Key":"c","product_id":"NOPE"}
+{"product_id":"PROD-001"}
+{"product_id":"PROD-001","Idempotency-Key":7}
+{"product_id":"PROD-001","Idempotency-Key":""}
+"#;
+
+/// Checks the lines of [`KEYED`]; `replays` if its keys were used before.
+fn check_keyed(found: &[Json], replays: bool) {
+    let replayed = if replays { json!(true) } else { Json::Null };
+    assert!(found[..3].iter().all(|line| line["replayed"] == replayed), "{found:?}");
+    assert_eq!(found[0]["purchase_order"]["po_number"], "PO-000001");
+    assert_eq!(found[0]["purchase_order"]["total_cost"].to_string(), "8525.00");
+    assert_eq!(found[1]["approval"]["state"], "pending");
+    assert_eq!(found[1]["purchase_order"]["po_number"], Json::Null);
+    assert_eq!((&found[2]["error"]["code"], &found[2]["error"]["node"]), (&json!("not_found"), &json!("oms_history")));
+    assert_eq!((&found[3]["status"], &found[3]["purchase_order"]["po_number"]), (&json!("success"), &Json::Null));
+    let why = |line: &Json| (line["error"]["code"].clone(), line["error"]["detail"].to_string());
+    let (not_text, empty) = (why(&found[4]), why(&found[5]));
+    assert!(not_text.0 == "bad_key" && not_text.1.contains("is not a text"), "{not_text:?}");
+    assert!(empty.0 == "bad_key" && empty.1.contains("is empty"), "{empty:?}");
+}
+
+#[actix_web::test]
+async fn a_line_with_a_key_is_written_once_and_a_line_without_one_writes_nothing() {
+    let (databases, app) = TestApp::shipped_with(Setup::writing).await;
+    let first = batch(&app, LINES, KEYED).await;
+    check_keyed(&lines(&first.text), false);
+    assert_eq!((rows_of(&databases, "purchase_orders").await, rows_of(&databases, "tributary_keys").await), (1, 3));
+    let array = format!("[{}]", KEYED.trim().replace('\n', ","));
+    let again = batch(&app, "application/json", array).await;
+    check_keyed(&lines(&again.text), true);
+    let unmarked = again.text.replace("\"replayed\":true,", "");
+    assert_eq!(unmarked.lines().take(3).collect::<Vec<_>>(), first.text.lines().take(3).collect::<Vec<_>>());
+    // The key belongs to the caller and the flow: a single request has the same answer.
+    let single = app.client.post(app.url("/purchasing/flow")).header("Idempotency-Key", "a");
+    let single = TestApp::answer(single.json(&json!({ "product_id": "PROD-001" }))).await;
+    assert_eq!((single.status, single.headers["idempotency-replayed"].to_str().ok()), (200, Some("true")));
+    assert_eq!(single.json()["purchase_order"], lines(&first.text)[0]["purchase_order"]);
+    let other = batch(&app, LINES, r#"{"product_id":"PROD-003","Idempotency-Key":"a"}"#).await;
+    assert_eq!(lines(&other.text)[0]["error"]["code"], "key_reused");
+    assert_eq!((rows_of(&databases, "purchase_orders").await, rows_of(&databases, "tributary_keys").await), (1, 3));
+    // A single request has its key in a header.
+    let member = app.post("/purchasing/flow", r#"{"product_id":"PROD-001","Idempotency-Key":"d"}"#).await;
+    assert_eq!((member.status, member.code().as_str()), (422, "invalid_input"));
+}
+
+#[actix_web::test]
+async fn hundreds_of_keys_in_one_batch_are_written_once_each_though_some_are_doubled() {
+    let (databases, app) = TestApp::shipped_with(Setup::writing).await;
+    let line = |number: usize| json!({ "product_id": "PROD-001", "Idempotency-Key": format!("k{}", number / 2) });
+    let body: Vec<String> = (0..600).map(|number| line(number).to_string()).collect();
+    let found = lines(&batch(&app, LINES, body.join("\n")).await.text);
+    assert_eq!(found.len(), 600);
+    for (number, pair) in found.chunks(2).enumerate() {
+        assert_eq!((&pair[0]["index"], &pair[1]["index"]), (&json!(2 * number), &json!(2 * number + 1)));
+        assert!(pair.iter().all(|line| line["status"] == "success"), "{pair:?}");
+        assert_eq!(pair[0]["purchase_order"]["po_number"], pair[1]["purchase_order"]["po_number"]);
+        let replays = pair.iter().filter(|line| line["replayed"] == true).count();
+        assert_eq!(replays, 1, "{pair:?}");
+    }
+    assert_eq!(rows_of(&databases, "purchase_orders").await, 300);
+    assert_eq!(rows_of(&databases, "tributary_outbox").await, 300);
+}
+
+#[actix_web::test]
+async fn run_writes_the_lines_of_a_file_that_have_a_key() {
+    let databases = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("inputs");
+    std::fs::write(&file, KEYED).expect("written");
+    let run = |environment: &[(String, String)]| {
+        support::run(repository(), environment, &["run", "--batch", file.to_str().expect("text")])
+    };
+    let (code, found, _) = run(&databases.environment());
+    assert_eq!((code, &lines(&found)[0]["error"]["code"]), (1, &json!("effects_off")));
+    let environment = [databases.environment(), support::write_environment()].concat();
+    for replays in [false, true] {
+        let (code, found, counted) = run(&environment);
+        check_keyed(&lines(&found), replays);
+        let counts = "6 inputs, 3 without a decision; their lines say why\n  3 x success\n  2 x error bad_key\n  \
+            1 x error not_found\n";
+        assert_eq!((code, counted.as_str()), (1, counts));
+    }
+    assert_eq!((rows_of(&databases, "purchase_orders").await, rows_of(&databases, "tributary_keys").await), (1, 3));
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::project::Project;
 use crate::actors::coordinator::{Admission, BoundFlow, CoordinatorHandle, CoordinatorPool, UnknownDomain};
 use crate::actors::domain::DomainHandle;
@@ -21,6 +23,8 @@ use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
 use crate::types::{Deadline, DomainName};
 
+/// The most lines of batches that are written at once, in the whole service.
+const BATCH_WRITES: usize = 4;
 /// How long the last records may take to be written where the service stops at once.
 const LAST_RECORDS: Duration = Duration::from_millis(500);
 
@@ -148,6 +152,7 @@ impl Core {
             releases: self.releases.clone(),
             metrics: self.metrics.clone(),
             max_in_flight: http.max_in_flight,
+            batch_writes: Semaphore::new((http.max_in_flight / 2).clamp(1, BATCH_WRITES)),
             recorder: self.recorder.clone(),
             admin,
             console,

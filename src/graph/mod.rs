@@ -19,7 +19,7 @@ mod sql;
 mod values;
 
 pub use compile::{Catalog, Context, RuleFiles, compile};
-pub use input::{FieldProblem, InputError, InputField, InputSchema, Scalar, without_bom};
+pub use input::{FieldProblem, InputError, InputField, InputSchema, KEY_MEMBER, KeyedInputs, Scalar, without_bom};
 pub use load::load;
 pub use plan::{
     Cause, Effect, Event, Flow, Guard, Message, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode,

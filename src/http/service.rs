@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
+use tokio::sync::Semaphore;
 use tracing::{Instrument, Span};
 
 use super::console::{Console, Recent};
@@ -30,6 +31,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// How many decisions may be in flight at once, in the whole service.
     pub max_in_flight: usize,
+    /// The turns of the lines of batches that have a key.
+    pub batch_writes: Semaphore,
     /// Writes decisions to the record, if they are recorded.
     pub recorder: Option<Recorder>,
     /// What the admin endpoints do; `None` if there are no admin endpoints.

@@ -19,6 +19,9 @@ pub enum KeyError {
     /// It has another character.
     #[error("the key has a character that is not printable ASCII, at position {0}")]
     Character(usize),
+    /// It is not a text.
+    #[error("the key is not a text: write it as a JSON string")]
+    NotText,
     /// There are several.
     #[error("there are several keys: send one")]
     Several,

@@ -8,7 +8,10 @@ use serde::Serialize;
 use super::value::Misfit;
 use super::{InputField, InputSchema};
 use crate::diagnostics::nearest;
-use crate::types::{MemberName, Members, Record, Value};
+use crate::types::{IdempotencyKey, KeyError, MemberName, Members, Record, Value};
+
+/// The member of an element of a batch that is its key.
+pub const KEY_MEMBER: &str = "Idempotency-Key";
 
 /// Why a body is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +47,15 @@ pub struct FieldProblem {
     pub message: String,
 }
 
+/// The inputs of an element of a batch, and its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyedInputs {
+    /// The checked inputs.
+    pub inputs: Value,
+    /// The key, or what is wrong with it.
+    pub key: Option<Result<IdempotencyKey, KeyError>>,
+}
+
 /// `body` without a leading byte order mark.
 pub fn without_bom(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
@@ -55,9 +67,30 @@ impl InputSchema {
     /// # Errors
     /// [`InputError`], with all problems.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
-        let Members(fields) = read(without_bom(body))?;
+        self.parse_members(read(without_bom(body))?.0)
+    }
+
+    /// As [`Self::parse_json`], of an element of a batch. It may have the member `Idempotency-Key` beside the inputs, none of
+    /// which can have that name.
+    ///
+    /// # Errors
+    /// As [`Self::parse_json`]; what is wrong with the key is not among them.
+    pub fn parse_element(&self, body: &[u8]) -> Result<KeyedInputs, InputError> {
+        let is_key = |member: &(MemberName<'_>, _)| member.0.0 == KEY_MEMBER;
+        let (keys, fields): (Vec<_>, Vec<_>) = read(without_bom(body))?.0.into_iter().partition(is_key);
+        let inputs = self.parse_members(fields)?;
+        let key = match keys.as_slice() {
+            [] => None,
+            [(_, serde_json::Value::String(text))] => Some(IdempotencyKey::parse(text)),
+            [_] => Some(Err(KeyError::NotText)),
+            _ => Some(Err(KeyError::Several)),
+        };
+        Ok(KeyedInputs { inputs, key })
+    }
+
+    fn parse_members(&self, members: Vec<(MemberName<'_>, serde_json::Value)>) -> Result<Value, InputError> {
         let mut given = Given::of(self);
-        for (MemberName(name), json) in fields {
+        for (MemberName(name), json) in members {
             given.add(&name, |field, problems| value(field, &json, problems));
         }
         given.complete()

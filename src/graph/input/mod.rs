@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 
-pub use json::{FieldProblem, InputError, without_bom};
+pub use json::{FieldProblem, InputError, KEY_MEMBER, KeyedInputs, without_bom};
 pub(super) use schema::{InputSpec, read};
 
 use crate::types::{FieldName, Shape, Type, Value};

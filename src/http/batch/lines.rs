@@ -6,14 +6,16 @@ use std::time::Duration;
 use futures_util::future::ready;
 use futures_util::stream::{self, Stream, StreamExt};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 use tokio::time::{Instant, timeout_at};
 
+use super::line::{Line, LineResult};
 use super::shard::Shard;
 use super::split::{Element, Form, Splitter};
 use super::window::in_groups;
 use crate::actors::coordinator::{BatchPlace, BoundFlow};
-use crate::flow::{Answer, Detail, RunOptions};
+use crate::flow::explain::Explanation;
+use crate::flow::{Detail, FlowError, RunOptions};
+use crate::graph::KeyedInputs;
 use crate::http::{Label, Problem, Service, Settings};
 use crate::types::{Clock, Deadline, Value};
 
@@ -36,30 +38,6 @@ pub struct Batch {
     pub as_of: Option<Timestamp>,
     /// The shard whose inputs are decided, where not all are.
     pub shard: Option<Shard>,
-}
-
-/// What came of one input.
-pub struct Line {
-    /// Its position, from 0.
-    pub index: usize,
-    /// The decision, or the problem.
-    pub result: Result<Answer, Problem>,
-}
-
-/// `{"index", ...decision}`, or `{"index", "error": problem}`.
-impl Serialize for Line {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Fields<'a> {
-            index: usize,
-            #[serde(flatten)]
-            answer: Option<&'a Answer>,
-            #[serde(skip_serializing_if = "Option::is_none")]
-            error: Option<&'a Problem>,
-        }
-        let Self { index, result } = self;
-        Fields { index: *index, answer: result.as_ref().ok(), error: result.as_ref().err() }.serialize(serializer)
-    }
 }
 
 /// The body as far as it has been read.
@@ -126,31 +104,25 @@ impl Batch {
             .filter_map(move |(index, element)| ready(reader.inputs(index, element).map(|inputs| (index, inputs))));
         let decisions = inputs.map(move |(index, inputs)| {
             let batch = self.clone();
-            async move {
-                let result = match inputs {
-                    Ok(inputs) => batch.decide(index, inputs).await,
-                    Err(problem) => Err(problem),
-                };
-                Line { index, result: result.map_err(|problem| problem.traced(batch.trace_id.as_deref())) }
-            }
+            async move { Line { index, result: batch.result(index, inputs).await } }
         });
         in_groups(decisions, window)
     }
 
     /// The inputs of the element at `index`, or why there are none; `None` where it belongs to another shard.
-    fn inputs(&self, index: usize, element: Result<Element, Problem>) -> Option<Result<Value, Problem>> {
+    fn inputs(&self, index: usize, element: Result<Element, Problem>) -> Option<Result<KeyedInputs, Problem>> {
         let element = match element {
             Ok(element) => element,
             // The file could not be read on. This happens to a process, and to the others only if they say so.
             Err(problem) => return Some(Err(problem)),
         };
         let inputs = match &element {
-            Ok(bytes) => self.flow.flow().inputs.parse_json(bytes).map_err(Problem::input),
+            Ok(bytes) => self.flow.flow().inputs.parse_element(bytes).map_err(Problem::input),
             Err(error) => Err(Problem::malformed(error.to_string())),
         };
         let is_ours = self.shard.is_none_or(|shard| match (&inputs, element) {
             // Every value serializes.
-            (Ok(inputs), _) => shard.contains(serde_json::to_vec(inputs).unwrap_or_default()),
+            (Ok(element), _) => shard.contains(serde_json::to_vec(&element.inputs).unwrap_or_default()),
             (Err(_), Ok(bytes)) => shard.contains(bytes),
             // What is too long was not kept.
             (Err(_), Err(_)) => shard.contains(index.to_string()),
@@ -158,19 +130,47 @@ impl Batch {
         is_ours.then_some(inputs)
     }
 
-    async fn decide(&self, index: usize, inputs: Value) -> Result<Answer, Problem> {
+    async fn result(&self, index: usize, inputs: Result<KeyedInputs, Problem>) -> LineResult {
+        let (inputs, key) = match inputs.and_then(|inputs| self.key(inputs)) {
+            Ok(element) => element,
+            Err(problem) => return LineResult::Problem(self.traced(problem)),
+        };
+        match key {
+            Some(key) => self.clone().write(inputs, key).await,
+            None => self.decide(index, inputs).await,
+        }
+    }
+
+    async fn decide(&self, index: usize, inputs: Value) -> LineResult {
+        let run = self.run(Deadline::never());
+        let label = Label { id: format!("{}/{index}", self.label.id), caller: self.label.caller.clone() };
+        let place = BatchPlace { index, limit: self.settings.request_timeout };
+        let report = self.service.decide_in_turn(&self.flow, inputs, run, (&label, place)).await;
+        match report.answer(self.flow.flow(), self.explains, Vec::new()) {
+            Ok(answer) => LineResult::Answer(answer),
+            Err((error, explain)) => LineResult::Problem(self.problem(&error, explain)),
+        }
+    }
+
+    /// How each of its decisions is made.
+    pub(super) fn run(&self, deadline: Deadline) -> RunOptions {
         let zone = self.settings.time_zone.clone();
         let clock = match self.as_of {
             Some(moment) => Clock::fixed(moment, zone),
             None => Clock::system(zone),
         };
-        let mut run = RunOptions::new(clock, Deadline::never());
+        let mut run = RunOptions::new(clock, deadline);
         run.detail = if self.explains { Detail::Reasons } else { Detail::Decision };
-        let label = Label { id: format!("{}/{index}", self.label.id), caller: self.label.caller.clone() };
-        let place = BatchPlace { index, limit: self.settings.request_timeout };
-        let report = self.service.decide_in_turn(&self.flow, inputs, run, (&label, place)).await;
-        let answer = report.answer(self.flow.flow(), self.explains, Vec::new());
-        answer.map_err(|(error, explain)| Problem::flow(&self.flow.flow().name, &error).explained(explain))
+        run
+    }
+
+    /// The problem of a line without a decision.
+    pub(super) fn problem(&self, error: &FlowError, explain: Option<Box<Explanation>>) -> Problem {
+        self.traced(Problem::flow(&self.flow.flow().name, error).explained(explain))
+    }
+
+    pub(super) fn traced(&self, problem: Problem) -> Problem {
+        problem.traced(self.trace_id.as_deref())
     }
 }
 

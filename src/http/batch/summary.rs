@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::lines::Line;
+use super::line::{Line, LineResult};
 
 /// How the decisions of a batch ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -25,13 +25,18 @@ impl Summary {
     /// Counts a line.
     pub fn add(&mut self, line: &Line) {
         self.inputs += 1;
-        match &line.result {
-            Ok(answer) => {
-                *self.outcomes.entry(answer.decision.status.clone()).or_default() += 1;
-                self.degraded += usize::from(!answer.decision.degraded.is_empty());
+        let (counts, word, is_degraded) = match &line.result {
+            LineResult::Answer(answer) => {
+                (&mut self.outcomes, answer.decision.status.as_str(), !answer.decision.degraded.is_empty())
             }
-            Err(problem) => *self.errors.entry(problem.code().to_owned()).or_default() += 1,
-        }
+            LineResult::Problem(problem) => (&mut self.errors, problem.code(), false),
+            LineResult::Stored(stored) if stored.is_decision => {
+                (&mut self.outcomes, stored.word("status"), stored.body.contains_key("degraded"))
+            }
+            LineResult::Stored(stored) => (&mut self.errors, stored.word("code"), false),
+        };
+        *counts.entry(word.to_owned()).or_default() += 1;
+        self.degraded += usize::from(is_degraded);
     }
 
     /// The inputs without a decision.

@@ -8,11 +8,12 @@ use super::body::{read_json, what_if};
 use super::key::{key_of, response};
 use super::options::DecisionOptions;
 use crate::actors::coordinator::BoundFlow;
-use crate::actors::effects::{Ending, Keyed, KeyedRequest};
-use crate::flow::{Answer, Decision, Detail, FlowError, PendingApproval, Report, RunOptions};
+use crate::flow::explain::Explanation;
+use crate::flow::{Detail, FlowError, RunOptions};
+use crate::http::keyed::{KeyedAnswer, KeyedDecision};
 use crate::http::request::Label;
 use crate::http::{Problem, Service, Settings};
-use crate::types::{Deadline, FlowName, IdempotencyKey, Value};
+use crate::types::{Deadline, FlowName, Value};
 
 /// Decides. `supposes`: the body replaces facts.
 pub(super) async fn decide(
@@ -37,84 +38,47 @@ pub(super) async fn decide(
     let label = Label::new(request, flow.flow(), options.asker.name());
     // A flow without effects writes nothing, so its decisions can be repeated without a key.
     if let Some(key) = key.filter(|_| flow.effects().is_some()) {
-        let decision = KeyedDecision { request, service, flow, explains: options.explains, label };
-        return decision.answer(inputs, run, &key, settings.key_lifetime).await;
+        let decision = KeyedDecision {
+            service,
+            flow,
+            label: &label,
+            key: &key,
+            lifetime: settings.key_lifetime,
+            explains: options.explains,
+            complete: &|problem| problem.answering(request),
+        };
+        return keyed(&decision, request, inputs, run).await;
     }
     let replaced = run.overrides.facts().map(str::to_owned).collect();
     let report = service.decide(flow, inputs, run, &label).await;
     match report.answer(flow.flow(), options.explains, replaced) {
         Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
-        Err((error, explain)) => {
-            let name = &flow.flow().name;
-            log(name, &error);
-            Err(Problem::flow(name, &error).explained(explain))
-        }
+        Err((error, explain)) => Err(problem(&flow.flow().name, &error, explain)),
     }
 }
 
-/// A decision with a key.
-struct KeyedDecision<'a> {
-    request: &'a HttpRequest,
-    service: &'a Service,
-    flow: &'a Arc<BoundFlow>,
-    explains: bool,
-    label: Label,
+/// The response of a decision with a key.
+async fn keyed(
+    decision: &KeyedDecision<'_>,
+    request: &HttpRequest,
+    inputs: Value,
+    run: RunOptions,
+) -> Result<HttpResponse, Problem> {
+    match decision.decide(inputs, run).await {
+        Ok(KeyedAnswer { ending, repeats, .. }) => {
+            if let Some(id) = repeats {
+                Label::repeats(request, &id);
+            }
+            Ok(response(&ending))
+        }
+        Err((error, explain)) => Err(problem(&decision.flow.flow().name, &error, explain)),
+    }
 }
 
-impl KeyedDecision<'_> {
-    async fn answer(
-        &self,
-        inputs: Value,
-        run: RunOptions,
-        key: &IdempotencyKey,
-        lifetime: u32,
-    ) -> Result<HttpResponse, Problem> {
-        let request = KeyedRequest {
-            flow: self.flow,
-            inputs,
-            run,
-            caller: self.label.caller.as_deref().unwrap_or_default(),
-            key,
-            decision: &self.label.id,
-            lifetime,
-        };
-        let render = |result: &Result<Decision, FlowError>, report: &Report, is_pending: bool| {
-            self.render(result, report, is_pending)
-        };
-        match self.service.decide_keyed(request, &self.label, &render).await {
-            Keyed::Decided { ending, .. } => Ok(response(&ending)),
-            Keyed::Replayed { ending, decision, is_own } => {
-                if !is_own {
-                    Label::repeats(self.request, &decision);
-                }
-                Ok(response(&ending))
-            }
-            Keyed::Failed(report) => {
-                let (name, explain) = (&self.flow.flow().name, report.explanation(self.flow.flow(), self.explains));
-                let error = report.result.err().unwrap_or(FlowError::Broken);
-                log(name, &error);
-                Err(Problem::flow(name, &error).explained(explain))
-            }
-        }
-    }
-
-    /// The answer that is stored with the key.
-    fn render(&self, result: &Result<Decision, FlowError>, report: &Report, is_pending: bool) -> Ending {
-        let explain = report.explanation(self.flow.flow(), self.explains);
-        match result {
-            Ok(decision) => {
-                let approval = is_pending.then(|| PendingApproval::new(&self.label.id));
-                let answer = Answer { decision: decision.clone(), approval, what_if: Vec::new(), explain };
-                let status = if is_pending { 202 } else { 200 };
-                // Every answer serializes.
-                Ending { status, body: serde_json::to_string(&answer).unwrap_or_default() }
-            }
-            Err(error) => {
-                let problem = Problem::flow(&self.flow.flow().name, error).explained(explain).answering(self.request);
-                Ending { status: problem.status().as_u16(), body: problem.to_json() }
-            }
-        }
-    }
+/// The problem of a flow that gave no decision, which is logged.
+fn problem(flow: &FlowName, error: &FlowError, explain: Option<Box<Explanation>>) -> Problem {
+    log(flow, error);
+    Problem::flow(flow, error).explained(explain)
 }
 
 /// A temporary error is a warning; an error that a client caused is information.

@@ -23,8 +23,7 @@ pub(super) fn key_of(request: &HttpRequest, supposes: bool) -> Result<Option<Ide
         return Err(refuse(KeyError::Several));
     }
     if supposes {
-        let why = "a decision with facts replaced or with another clock is never written: send no Idempotency-Key";
-        return Err(Problem::bad_key(why));
+        return Err(Problem::key_of_nothing());
     }
     let text = String::from_utf8_lossy(first.as_bytes());
     IdempotencyKey::parse(&text).map(Some).map_err(refuse)

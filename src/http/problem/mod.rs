@@ -211,6 +211,12 @@ impl Problem {
         Self::new(kinds::BAD_KEY, detail)
     }
 
+    /// A key of a decision that is never written.
+    pub fn key_of_nothing() -> Self {
+        let why = "a decision with facts replaced or with another clock is never written: send no Idempotency-Key";
+        Self::bad_key(why)
+    }
+
     /// The body is JSON, or should be, and not what this path takes.
     pub fn malformed(detail: String) -> Self {
         Self::new(kinds::MALFORMED_BODY, detail)
