@@ -7,7 +7,10 @@ mod support;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use support::{Database, SampleDatabases, Server, eventually_async, json, program, read, repository, run, sql};
+use support::{
+    Database, SampleDatabases, Server, connect, eventually_async, json, program, read, repository, run, sql,
+    write_environment,
+};
 
 #[actix_web::test]
 async fn run_prints_the_decision_or_the_problem() {
@@ -34,6 +37,63 @@ async fn run_prints_the_decision_or_the_problem() {
     let (exit, _, stderr) = run(repository(), &environment, &["run", "--flow", "selling"]);
     assert!(exit == 1 && stderr.contains("purchasing"), "{stderr}");
     assert_eq!(run(repository(), &environment, &["rum"]).0, 2);
+}
+
+#[actix_web::test]
+async fn run_with_a_key_writes_once_and_says_so() {
+    let databases = SampleDatabases::create().await;
+    let environment = [databases.environment(), write_environment()].concat();
+    let place = |key: &str, product: &str, more: &[&str]| {
+        let input = format!("product_id={product}");
+        run(repository(), &environment, &[&["run", "--key", key, "--input", &input], more].concat())
+    };
+    let (code, written, told) = place("a", "PROD-001", &[]);
+    assert!(
+        code == 0 && told.starts_with("written: decision ") && told.ends_with(" was written to oms_db\n"),
+        "{told}"
+    );
+    assert_eq!(json(&written)["purchase_order"]["po_number"], "PO-000001");
+    let (code, replayed, told) = place("a", "PROD-001", &[]);
+    assert!(code == 0 && told.starts_with("replayed: decision ") && told.contains("nothing was written now"), "{told}");
+    assert_eq!(replayed, written);
+    let (code, found, told) = place("b", "PROD-002", &["--format", "json", "--explain"]);
+    assert!(code == 0 && told.contains("waits for approval"), "{told}");
+    assert_eq!((found.lines().count(), &json(&found)["approval"]["state"]), (1, &serde_json::json!("pending")));
+    assert!(json(&found)["explain"]["nodes"].is_array());
+    let (code, found, told) = place("c", "PROD-001", &["--explain"]);
+    assert!(code == 0 && told.starts_with("written") && found.contains("where the answer comes from"), "{found}");
+    for (key, product, problem) in
+        [("a", "PROD-003", "key_reused"), ("d", "NOPE", "not_found"), ("d", "NOPE", "not_found")]
+    {
+        let (code, found, told) = place(key, product, &[]);
+        let told = &told[told.find('{').expect("a problem")..];
+        assert_eq!((code, found.as_str(), json(told)["code"].as_str()), (1, "", Some(problem)));
+    }
+    let client = connect(&databases.url("oms_db")).await;
+    let orders = client.query_one("SELECT count(*) FROM purchase_orders", &[]).await.expect("a count");
+    assert_eq!(orders.get::<_, i64>(0), 2);
+}
+
+#[actix_web::test]
+async fn run_refuses_a_key_where_nothing_is_written() {
+    let databases = SampleDatabases::create().await;
+    let input = "product_id=PROD-001";
+    for option in
+        [&["--set", "input.product_id=x"][..], &["--flip", "x"], &["--record-test", "x.yaml"], &["--batch", "x"]]
+    {
+        let arguments = [&["run", "--key", "a"][..], option].concat();
+        let (code, _, told) = run(repository(), &databases.environment(), &arguments);
+        assert!(code == 2 && told.contains("--key <KEY>") && told.contains(option[0]), "{told}");
+    }
+    let (code, _, told) = run(repository(), &databases.environment(), &["run", "--key", "\t", "--input", input]);
+    assert!(code == 2 && told.contains("the key is empty"), "{told}");
+    let (code, _, told) = run(repository(), &databases.environment(), &["run", "--key", "a", "--input", input]);
+    assert_eq!((code, json(&told)["code"].as_str()), (1, Some("effects_off")));
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = "flow: f\nnodes: { n: { type: RuleNode, condition: \"1 > 0\" } }\noutcomes: [{ status: yes, when: n.result }]\n";
+    std::fs::write(directory.path().join("graph.yaml"), graph).expect("written");
+    let (code, _, told) = run(directory.path(), &[], &["run", "--key", "a"]);
+    assert!(code == 1 && told.contains("the flow `f` has no effects") && told.contains("leave out --key"), "{told}");
 }
 
 #[actix_web::test]
@@ -211,7 +271,7 @@ async fn check_db_watches_and_ends_when_a_database_drifts() {
     std::fs::write(directory.path().join("graph.yaml"), "flow: f\nnodes:\n  a: { type: DBNode, database: a_db, query: 'SELECT x FROM t' }\noutcomes:\n  - { status: ok, when: a.x == 1 }\n").expect("written");
     let mut command = program(directory.path(), &[("A_DB_URL".to_owned(), database.url())]);
     let mut child = command.args(["check", "--db", "--watch", "1"]).stdout(Stdio::piped()).spawn().expect("it starts");
-    let client = support::connect(&database.url()).await;
+    let client = connect(&database.url()).await;
     eventually_async("it asks the database", async || {
         let seen = client.query_one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tributary' AND datname = current_database()", &[]).await;
         seen.expect("an answer").get::<_, i64>(0) > 0

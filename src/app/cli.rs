@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Right;
 use crate::http::batch::Shard;
-use crate::types::DomainName;
+use crate::types::{DomainName, IdempotencyKey};
 
 /// One decision from many PostgreSQL databases.
 #[derive(Debug, Parser)]
@@ -191,6 +191,11 @@ pub struct Run {
     /// With --flip: search for a change of this field of the answer, such as `purchase_order.approval_status`.
     #[arg(long, value_name = "FIELD", requires = "flip")]
     pub flip_field: Option<String>,
+    /// Write the decision once: its effect, and its answer with this key (such as a UUID), both in one transaction. A run with a key
+    /// that was used before prints the stored answer, and writes nothing. Without a key nothing is written. In a batch, each input may
+    /// have a key of its own as its member `Idempotency-Key`.
+    #[arg(long, value_name = "KEY", value_parser = IdempotencyKey::parse, conflicts_with_all = ["batch", "set", "flip", "record_test"])]
+    pub key: Option<IdempotencyKey>,
     /// Write the decision as a test that `tributary test` runs without databases.
     #[arg(long, value_name = "FILE", conflicts_with = "set")]
     pub record_test: Option<PathBuf>,

@@ -1,6 +1,8 @@
-//! `tributary run`: one decision, printed; why it is so, what would change it, and what it would be if facts were others.
+//! `tributary run`: one decision, printed; why it is so, what would change it, and what it would be if facts were others. With a
+//! key it is written, once.
 
 mod batch;
+mod keyed;
 mod text;
 
 use std::io::{Read, Write};
@@ -38,22 +40,28 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         core.drain(Deadline::after(core.config().http.drain_timeout)).await;
         return exit;
     }
+    if let Some(key) = &arguments.key {
+        let exit = keyed::execute(&core, &flow, key, (&arguments, &warnings)).await;
+        core.drain(Deadline::after(core.config().http.drain_timeout)).await;
+        return exit;
+    }
     let outcome = decide(&core, &flow, &arguments).await;
     core.drain(Deadline::after(core.config().http.drain_timeout)).await;
-    match (outcome?, arguments.format) {
-        (Ok(decided), format) => {
-            decided.print(format, &warnings)?;
+    match outcome? {
+        Ok(decided) => {
+            decided.print(arguments.format, &warnings)?;
             Ok(Exit::Success)
         }
-        (Err(problem), Format::Text) => {
-            writeln!(std::io::stderr(), "{}", serde_json::to_string_pretty(&problem)?)?;
-            Ok(Exit::Refused)
-        }
-        (Err(problem), Format::Json) => {
-            print_json(serde_json::to_value(&problem)?, &warnings)?;
-            Ok(Exit::Refused)
-        }
+        Err(problem) => print_problem(&problem, arguments.format, &warnings),
     }
+}
+
+fn print_problem(problem: &Problem, format: Format, warnings: &Diagnostics) -> anyhow::Result<Exit> {
+    match format {
+        Format::Text => writeln!(std::io::stderr(), "{}", serde_json::to_string_pretty(problem)?)?,
+        Format::Json => print_json(serde_json::to_value(problem)?, warnings)?,
+    }
+    Ok(Exit::Refused)
 }
 
 /// Prints the document; with the member `diagnostics` where the files have warnings.
