@@ -7,7 +7,7 @@
 //! | 10 | [`app`] | the composition root: commands; configuration and flows become actors and a server |
 //! | 9 | [`http`], [`demo`] | routes, handlers, problems; the private PostgreSQL of `tributary demo` |
 //! | 8 | [`flowtests`] | flows tested without databases |
-//! | 7 | [`actors`], [`records`] | one supervised actor per domain, the coordinator, the rule actors; decisions on record |
+//! | 7 | [`actors`], [`records`], [`relay`] | one supervised actor per domain, the coordinator, the rule actors; decisions on record; events on their way |
 //! | 6 | [`postgres`], [`service`] | adapters: queries on databases; requests to domains that are services |
 //! | 5 | [`pool`], [`metrics`] | bounded connections and TLS; counters and histograms |
 //! | 4 | [`flow`] | one run of a compiled graph; the ports through which it asks databases and rule engines |
@@ -30,6 +30,7 @@ pub mod metrics;
 pub mod pool;
 pub mod postgres;
 pub mod records;
+pub mod relay;
 pub mod service;
 pub mod types;
 pub mod yaml;

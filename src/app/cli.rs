@@ -49,6 +49,8 @@ pub enum Command {
     Replay(Replay),
     /// Verify that decision records are complete and unchanged.
     Records(Records),
+    /// Send the events of effects to a webhook or to NATS, in order and at least once (config/README.md, "Events").
+    Relay(Relay),
     /// Run flow tests without databases.
     Test(Test),
     /// Evaluate an expression of the rule language.
@@ -248,6 +250,14 @@ pub struct Verify {
     /// How to print what was verified.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `tributary relay`.
+#[derive(Debug, Args)]
+pub struct Relay {
+    /// The files of the flows whose effects write the events.
+    #[command(flatten)]
+    pub files: Files,
 }
 
 /// `tributary test`.

@@ -6,6 +6,7 @@ pub mod cli;
 mod commands;
 mod core;
 mod operator;
+mod outboxes;
 mod project;
 mod server;
 mod signals;

@@ -158,7 +158,11 @@ pub(super) fn choose<'a>(flows: &'a [Flow], name: Option<&str>) -> Result<&'a Fl
 }
 
 /// The configuration and the flows, if both can be read.
-fn read(sources: &Sources, catalog: Option<&dyn Catalog>, found: &mut Diagnostics) -> Option<(Config, Vec<Flow>)> {
+pub(super) fn read(
+    sources: &Sources,
+    catalog: Option<&dyn Catalog>,
+    found: &mut Diagnostics,
+) -> Option<(Config, Vec<Flow>)> {
     let env = sources.variables(found);
     let config = keep(Config::load(&sources.arguments, env.clone(), Diagnostics::new()), found);
     let rule_limits = config.as_ref().map(|config| config.rules.limits.clone()).unwrap_or_default();
@@ -170,7 +174,7 @@ fn read(sources: &Sources, catalog: Option<&dyn Catalog>, found: &mut Diagnostic
 }
 
 /// The value; or nothing, with its errors added to `found`.
-fn keep<T>(result: Result<T, Diagnostics>, found: &mut Diagnostics) -> Option<T> {
+pub(super) fn keep<T>(result: Result<T, Diagnostics>, found: &mut Diagnostics) -> Option<T> {
     result.map_err(|errors| found.extend(errors)).ok()
 }
 

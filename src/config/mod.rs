@@ -7,6 +7,7 @@
 
 mod access;
 mod connection;
+mod destination;
 mod domain;
 mod domains;
 mod dotenv;
@@ -17,10 +18,12 @@ mod interpolate;
 mod keys;
 mod load;
 mod origin;
+mod relay;
 mod secret;
 mod service;
 mod service_url;
 mod settings;
+mod subject;
 mod tls;
 mod traces;
 mod url;
@@ -29,6 +32,7 @@ mod variables;
 
 pub use access::{Access, Caller, Cors, Right, TlsFiles, digest, new_token};
 pub use connection::{Connection, Password, Protocol, WriteRole};
+pub use destination::{Destination, NatsConfig, NatsLogin};
 pub use domain::{Coalescing, DomainConfig, PoolConfig, SessionAccess, Statements, Timeouts};
 pub use env::Env;
 pub use hosts::HostError;
@@ -36,11 +40,13 @@ pub use interpolate::ReferenceError;
 pub use keys::{DEFAULT_DOMAIN, prefix};
 pub use load::{Arguments, log_format};
 pub use origin::Origin;
+pub use relay::{RelayConfig, RelayTo};
 pub use secret::{read_secret, secret_of_bytes};
 pub use service::{
     Config, ConsoleConfig, EffectsConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo,
     RulesConfig, WhenFull,
 };
+pub use subject::{SubjectError, SubjectTemplate};
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};
 pub use traces::{Share, SpanBatches, TracesConfig};
 pub use url::{UrlConnection, UrlError};

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Cors, TlsFiles};
 use super::domain::Domains;
 use super::env::Env;
+use super::relay::RelayConfig;
 use super::traces::TracesConfig;
 use super::values::{self, MOST, Threads};
 use crate::diagnostics::{Diagnostic, Span};
@@ -49,6 +50,8 @@ pub struct Config {
     pub records: RecordsConfig,
     /// How effects are written.
     pub effects: EffectsConfig,
+    /// Where `tributary relay` sends the events of effects, and how.
+    pub relay: RelayConfig,
     /// Pools and timeouts: of all domains (`defaults`), and of single ones by name.
     #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,62}$" }))]
     pub(super) domains: Domains,
@@ -277,6 +280,7 @@ impl Default for Config {
             console: ConsoleConfig::default(),
             records: RecordsConfig::default(),
             effects: EffectsConfig::default(),
+            relay: RelayConfig::default(),
             domains: Domains::default(),
             traces: None,
             admin_token: None,

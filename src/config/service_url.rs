@@ -113,7 +113,7 @@ fn connection(host: (String, u16), base: String, token: Password, tls: Tls) -> C
     }
 }
 
-fn is_this_machine(host: &Host<&str>) -> bool {
+pub(super) fn is_this_machine(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),

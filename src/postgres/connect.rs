@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::config::{ChannelBinding as PgChannelBinding, SslMode as PgSslMode};
 use tokio_postgres::error::SqlState;
@@ -78,6 +78,8 @@ struct Shared {
     primary: Mutex<Option<ServerConnection>>,
     /// Whether the last connection has no TLS although the server offers it.
     fell_back: AtomicBool,
+    /// Notifications of the server.
+    notified: Notify,
 }
 
 impl Connector {
@@ -106,6 +108,7 @@ impl Connector {
                 staleness: Staleness::new(config),
                 primary: Mutex::default(),
                 fell_back: AtomicBool::new(false),
+                notified: Notify::new(),
             }),
         }
     }
@@ -113,6 +116,11 @@ impl Connector {
     /// The version of the server of the newest connection.
     pub fn server_version(&self) -> Option<Arc<String>> {
         self.shared.server_version.load_full()
+    }
+
+    /// Returns once the server has notified a connection that listens, or has done so since the last call.
+    pub(super) async fn notified(&self) {
+        self.shared.notified.notified().await;
     }
 
     /// The number of shutdown notices so far: errors by which the server ended a session (57P01 and others).
@@ -354,7 +362,7 @@ impl Connector {
         let made = ServerConnection::new(client, Arc::clone(&claim), access, drop_signal);
         let (open, shared) = (self.shared.open.count(), Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let mut connection = std::pin::pin!(drive(connection));
+            let mut connection = std::pin::pin!(drive(connection, &shared.notified));
             let ended = tokio::select! {
                 ended = &mut connection => Ok(ended),
                 _ = client_dropped => timeout(CLOSE_TIMEOUT, &mut connection).await,

@@ -45,7 +45,9 @@ CREATE TABLE IF NOT EXISTS tributary_outbox (
     created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at       timestamptz
 );
-CREATE INDEX IF NOT EXISTS tributary_outbox_waiting ON tributary_outbox (position) WHERE sent_at IS NULL;
+CREATE INDEX IF NOT EXISTS tributary_outbox_waiting ON tributary_outbox (aggregatetype, aggregateid, position)
+    WHERE sent_at IS NULL;
+CREATE INDEX IF NOT EXISTS tributary_outbox_sent ON tributary_outbox (sent_at) WHERE sent_at IS NOT NULL;
 -- GRANT SELECT, INSERT, UPDATE, DELETE ON tributary_keys, tributary_outbox TO tributary_writer;
 ";
 

@@ -6,6 +6,7 @@
 //! | `connect` | makes connections: sockets, TLS |
 //! | `connection` | one HTTP/1.1 connection: a request and its bounded answer |
 //! | `session` | a connection while a thread uses it: several queries of a node as one request |
+//! | `post` | posts JSON to one URL, for `tributary relay` |
 //! | `examine` | the service step by step, for `tributary doctor` |
 //! | `status` | what a status means |
 //! | `token` | the token of a service |
@@ -17,6 +18,7 @@ mod connect;
 mod connection;
 pub mod contract;
 mod examine;
+mod post;
 mod probe;
 mod session;
 mod status;
@@ -24,6 +26,7 @@ mod token;
 
 pub use connect::Connector;
 pub use examine::examine;
+pub use post::{PostError, Poster};
 pub use probe::Probe;
 pub use session::Session;
 

@@ -64,7 +64,7 @@ pub(super) fn refused_token(status: StatusCode) -> String {
 }
 
 /// `Retry-After`: a number of seconds, or a date.
-fn pause(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn pause(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let pause = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),

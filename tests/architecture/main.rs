@@ -21,7 +21,7 @@ const FLOORS: [&[&str]; 11] = [
     &["flow"],
     &["pool", "metrics"],
     &["postgres", "service"],
-    &["actors", "records"],
+    &["actors", "records", "relay"],
     &["flowtests"],
     &["http", "demo"],
     &["app"],

@@ -8,6 +8,7 @@ mod graph;
 mod openapi;
 mod paper;
 mod records;
+mod relay;
 mod replay;
 mod rules;
 mod run;
@@ -98,6 +99,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(arguments) => run::execute(arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Records(arguments) => records::execute(&arguments.command),
+        Command::Relay(arguments) => relay::execute(&arguments).await,
         Command::Test(arguments) => test::execute(&arguments),
         Command::Eval(arguments) => eval::execute(&arguments),
         Command::Rules(arguments) => rules::execute(&arguments),

@@ -1,0 +1,13 @@
+//! `tributary relay` against real databases, webhooks and servers of NATS, which fail in every way.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod failures;
+mod fixture;
+mod hook;
+mod nats;
+mod order;
+mod settings;
+
+#[path = "../support/mod.rs"]
+mod support;
