@@ -9,7 +9,8 @@ use super::decision::Decision;
 use super::error::FlowError;
 use super::facts::{Known, State};
 use super::outcome::Filler;
-use crate::graph::{Effect, Flow, Outcome, Rows};
+use super::trace::{EffectTrace, StatementTrace};
+use crate::graph::{Effect, Event, Flow, Outcome, Rows};
 use crate::grl::Owner;
 use crate::types::{Clock, NodeId, Record, Value};
 
@@ -20,6 +21,8 @@ pub struct Conclusion {
     facts: (Value, Vec<State>),
     clock: Clock,
     degraded: Vec<NodeId>,
+    /// By statement of the effect that ran: the first row that it returned.
+    returned: Vec<Option<Value>>,
 }
 
 /// A row of the outbox.
@@ -37,7 +40,7 @@ pub struct EventRow {
 
 impl Conclusion {
     pub(super) fn new(outcome: usize, known: Known<'_>, clock: Clock, degraded: Vec<NodeId>) -> Self {
-        Self { outcome, facts: known.into_parts(), clock, degraded }
+        Self { outcome, facts: known.into_parts(), clock, degraded, returned: Vec::new() }
     }
 
     fn outcome<'f>(&self, flow: &'f Flow) -> Result<&'f Outcome, FlowError> {
@@ -98,6 +101,7 @@ impl Conclusion {
     /// Adds the rows that the statement at this position returned. The row of a statement with `rows: one` becomes fields of the effect.
     pub fn returned(&mut self, flow: &Flow, position: usize, rows: &[Value]) {
         let Some(place) = flow.outcomes.get(self.outcome).and_then(|outcome| outcome.effect) else { return };
+        self.returned.push(rows.first().cloned());
         let statement = flow.effects.get(place).and_then(|effect| effect.statements.get(position));
         let is_one = statement.is_some_and(|statement| statement.rows == Rows::One);
         let Owner::Node(node) = flow.owner_of_effect(place) else { return };
@@ -114,13 +118,42 @@ impl Conclusion {
         *state = State::Value(Value::Map(Arc::new(fields.into_iter().collect::<Record>())), None);
     }
 
-    /// What the effect returned so far.
-    pub fn result(&self, flow: &Flow) -> Option<&Value> {
-        let place = flow.outcomes.get(self.outcome)?.effect?;
-        let Owner::Node(node) = flow.owner_of_effect(place) else { return None };
-        match self.facts.1.get(node)? {
-            State::Value(value, _) => Some(value),
-            State::Unset | State::Unknown => None,
+    /// What the effect is given, and what it returned so far; `None` where there is none.
+    pub fn notes(&self, flow: &Flow) -> Option<Box<EffectTrace>> {
+        let effect = flow.outcomes.get(self.outcome)?.effect?;
+        let mut notes = Box::new(EffectTrace { effect, ..EffectTrace::default() });
+        // A statement is given what those before it returned, so they are gone through as they ran.
+        let mut again = Self { returned: Vec::new(), ..self.clone() };
+        again.forget(flow, effect);
+        notes.failed = again.note(flow, &self.returned, &mut notes).err().map(Arc::new);
+        Some(notes)
+    }
+
+    fn note(&mut self, flow: &Flow, returned: &[Option<Value>], notes: &mut EffectTrace) -> Result<(), FlowError> {
+        notes.needs_approval = self.needs_approval(flow)?;
+        let Some(effect) = self.effect(flow) else { return Ok(()) };
+        for (position, statement) in effect.statements.iter().enumerate() {
+            let row = returned.get(position);
+            let waits = position > returned.len() && statement.params.iter().any(|param| flow.reads_effect(param));
+            let params = if waits { None } else { Some(self.params(flow, position)?) };
+            notes.statements.push(StatementTrace { params, returned: row.cloned().flatten() });
+            if let Some(row) = row {
+                self.returned(flow, position, row.as_slice());
+            }
+        }
+        let has_run = returned.len() == effect.statements.len();
+        if let Some(event) = effect.event.as_ref().filter(|event| has_run || !flow.reads_effect(&event.key)) {
+            notes.event_key = Some(self.with(flow, |filler| key(filler, event))?);
+        }
+        Ok(())
+    }
+
+    /// Unsets the facts of the effect.
+    fn forget(&mut self, flow: &Flow, effect: usize) {
+        if let Owner::Node(node) = flow.owner_of_effect(effect)
+            && let Some(state) = self.facts.1.get_mut(node)
+        {
+            *state = State::Unset;
         }
     }
 
@@ -131,16 +164,13 @@ impl Conclusion {
     pub fn event(&self, flow: &Flow, decision: &Decision) -> Result<Option<EventRow>, FlowError> {
         let Some(event) = self.effect(flow).and_then(|effect| effect.event.as_ref()) else { return Ok(None) };
         self.with(flow, |filler| {
-            let key = filler.value(&event.key)?;
-            if key.is_null() {
-                return Err(filler.failed(event.key.is_null("the key of an event")));
-            }
+            let key = key(filler, event)?;
             let payload = match &event.payload {
                 Some(payload) => filler.template(payload)?,
                 None => decision.to_value(),
             };
             let (aggregate, ty) = (event.aggregate.clone(), event.ty.clone());
-            Ok(Some(EventRow { aggregate, key: key.to_string(), ty, payload }))
+            Ok(Some(EventRow { aggregate, key, ty, payload }))
         })
     }
 
@@ -151,4 +181,13 @@ impl Conclusion {
     pub fn decision(&self, flow: &Flow) -> Result<Decision, FlowError> {
         self.with(flow, |filler| Filler { effect: None, ..*filler }.fill(self.degraded.clone()))
     }
+}
+
+/// The key of an event.
+fn key(filler: &Filler<'_>, event: &Event) -> Result<String, FlowError> {
+    let key = filler.value(&event.key)?;
+    if key.is_null() {
+        return Err(filler.failed(event.key.is_null("the key of an event")));
+    }
+    Ok(key.to_string())
 }

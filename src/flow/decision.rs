@@ -49,7 +49,7 @@ impl Report {
     /// The explanation of the run, where it `explains`.
     pub fn explanation(&self, flow: &Flow, explains: bool) -> Option<Box<Explanation>> {
         let trace = self.trace.as_deref().filter(|_| explains);
-        trace.map(|trace| Box::new(Explanation::of(flow, trace, self.result.is_ok())))
+        trace.map(|trace| Box::new(Explanation::of(flow, trace)))
     }
 }
 

@@ -101,16 +101,19 @@ impl<'a> Walk<'a> {
             let degraded = degraded.into_iter().map(|node| node.id.clone()).collect();
             outcome::decide(self.flow, &self.known, &self.options.clock, degraded, &mut tried)
         });
-        let trace = self.notes.map(|notes| Arc::new(notes.into_trace()));
-        let (outcome, decision) = match result {
-            Ok(decided) => decided,
-            Err(error) => return Report { trace, ..error.into() },
-        };
-        let conclusion = self.options.concludes.then(|| {
-            let (clock, degraded) = (self.options.clock.clone(), decision.degraded.clone());
-            Box::new(Conclusion::new(outcome, self.known, clock, degraded))
+        let mut conclusion = None;
+        let result = result.map(|(outcome, decision)| {
+            if self.options.concludes || self.notes.is_some() {
+                let (clock, degraded) = (self.options.clock.clone(), decision.degraded.clone());
+                let concluded = Conclusion::new(outcome, self.known, clock, degraded);
+                if let Some(notes) = &mut self.notes {
+                    notes.decided(outcome, concluded.notes(self.flow));
+                }
+                conclusion = self.options.concludes.then(|| Box::new(concluded));
+            }
+            decision
         });
-        Report { result: Ok(decision), trace, conclusion }
+        Report { result, trace: self.notes.map(|notes| Arc::new(notes.into_trace())), conclusion }
     }
 
     /// Runs every node to its end.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::error::FlowError;
 use crate::grl::{FactRef, Reason, RulesTrace, Unknowns};
 use crate::types::{Clock, NodeId, Value};
 
@@ -30,10 +31,49 @@ pub struct Trace {
     pub clock: Clock,
     /// Its nodes, in the order of the plan.
     pub nodes: Vec<NodeTrace>,
-    /// For each outcome that was tried: why it does not hold. The last one holds where there is a decision.
+    /// For each outcome that was tried: why it does not hold.
     pub outcomes: Vec<Option<Reason>>,
+    /// The outcome that the decision was made of, by its position in the flow.
+    pub chosen: Option<usize>,
+    /// The effect of that outcome.
+    pub effect: Option<Box<EffectTrace>>,
     /// From the first node's start to the decision.
     pub took: Duration,
+}
+
+/// What the effect of a decision writes, or would write if its request had a key.
+#[derive(Debug, Clone, Default)]
+pub struct EffectTrace {
+    /// The effect, by its position in the flow.
+    pub effect: usize,
+    /// Its statements, in order.
+    pub statements: Vec<StatementTrace>,
+    /// Whether it waits for an approval.
+    pub needs_approval: bool,
+    /// The key of its event, as far as it is known.
+    pub event_key: Option<String>,
+    /// Why it cannot be written: an expression of it has no value.
+    pub failed: Option<Arc<FlowError>>,
+}
+
+impl EffectTrace {
+    /// The parameters as flow tests write them: those of the only statement, or a list for each statement.
+    pub fn params(&self) -> Value {
+        let params = |statement: &StatementTrace| statement.params.clone().map_or(Value::Null, Value::list);
+        match self.statements.as_slice() {
+            [statement] => params(statement),
+            statements => Value::list(statements.iter().map(params)),
+        }
+    }
+}
+
+/// What one statement of an effect is given and returns.
+#[derive(Debug, Clone, Default)]
+pub struct StatementTrace {
+    /// Its parameters; `None` where they need the row of a statement that did not run.
+    pub params: Option<Vec<Value>>,
+    /// The first row that it returned, where it ran and returned one.
+    pub returned: Option<Value>,
 }
 
 /// What one node did.
@@ -138,6 +178,8 @@ impl Notes {
             clock: clock.clone(),
             nodes: vec![NodeTrace::default(); nodes],
             outcomes: Vec::new(),
+            chosen: None,
+            effect: None,
             took: Duration::ZERO,
         };
         Some(Box::new(Self { began: Instant::now(), trace }))
@@ -162,6 +204,10 @@ impl Notes {
 
     pub(super) fn tried(&mut self, because: Option<Reason>) {
         self.trace.outcomes.push(because);
+    }
+
+    pub(super) fn decided(&mut self, outcome: usize, effect: Option<Box<EffectTrace>>) {
+        (self.trace.chosen, self.trace.effect) = (Some(outcome), effect);
     }
 
     pub(super) fn into_trace(self) -> Trace {

@@ -109,6 +109,17 @@ pub struct Expectation {
     pub not_fired: BTreeMap<String, Vec<String>>,
     /// All nodes whose default replaced an answer.
     pub degraded: Option<Vec<String>>,
+    /// The effect that a request with a key has; null for none.
+    #[serde(deserialize_with = "none")]
+    #[schemars(with = "Option<String>")]
+    pub effect: Option<Value>,
+    /// The parameters of its statement: a list. Of several statements: a list of such lists, with null for a statement that is given
+    /// what another one returns.
+    #[serde(deserialize_with = "none")]
+    #[schemars(with = "Vec<Any>")]
+    pub params: Option<Value>,
+    /// Whether the effect waits for an approval.
+    pub approval: Option<bool>,
 }
 
 /// Passes a value that is read from the tree, with all its digits.

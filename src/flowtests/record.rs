@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::flow::explain::REDACTED;
+use crate::flow::explain::{REDACTED, Redaction};
 use crate::flow::{Decision, FlowError, Trace};
 use crate::graph::{Flow, Rows, Work};
 use crate::records::{Record, RecordedError, RecordedNode};
@@ -37,6 +37,16 @@ pub fn record(flow: &Flow, result: &Result<Decision, FlowError>, trace: &Trace, 
     let failures = record.nodes.iter().filter_map(|(name, node)| Some((name, failure(node)?.to_owned())));
     section(&mut text, "    ", "fail", failures);
     expectation(record, &mut text);
+    if let Some((known, effect)) =
+        trace.effect.as_deref().and_then(|known| Some((known, flow.effects.get(known.effect)?)))
+    {
+        line(&mut text, &format!("      effect: {}", effect.name));
+        let params = Redaction::of(flow).effect(effect, known).params();
+        if let Some(params) = expected(&params).filter(|_| known.failed.is_none()) {
+            line(&mut text, &format!("      params: {}", json(&params)));
+            line(&mut text, &format!("      approval: {}", known.needs_approval));
+        }
+    }
     text
 }
 

@@ -90,6 +90,6 @@ fn one(suite: &Suite, test: &Test, engines: &OfflineEngines) -> (Vec<Mismatch>, 
         let found = report.result.err().map_or_else(String::new, |error| error.to_string());
         return (failed("result", "a run", found), None);
     };
-    let explanation = Explanation::of(&suite.flow, trace, report.result.is_ok());
-    (verdict::compare(&test.expect, &report.result, &explanation), Some(explanation))
+    let explanation = Explanation::of(&suite.flow, trace);
+    (verdict::compare(&test.expect, (&suite.flow, &report.result, trace), &explanation), Some(explanation))
 }

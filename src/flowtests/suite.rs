@@ -297,8 +297,33 @@ impl Reader<'_> {
             let entries = section(key).map(Marked::entries).unwrap_or_default();
             entries.iter().for_each(|entry| self.check_rules(entry, rules, found));
         }
-        expect.body = section("body").and_then(|body| graph::literal(body, found));
+        let mut literal = |key| section(key).and_then(|value| graph::literal(value, found));
+        (expect.body, expect.effect, expect.params) = (literal("body"), literal("effect"), literal("params"));
+        self.check_effect(section("effect"), found);
+        self.check_params(section("params"), &expect, found);
         expect
+    }
+
+    /// Checks that the effect that a test names exists.
+    fn check_effect(&self, effect: Option<&Marked>, found: &mut Diagnostics) {
+        let Some(effect) = effect.filter(|effect| !effect.is_null()) else { return };
+        let known: Vec<&str> = self.flow.effects.iter().map(|effect| effect.name.as_str()).collect();
+        let name = effect.as_text().unwrap_or_default();
+        if !known.contains(&name) {
+            let message = format!("flow `{}` has no effect `{name}`", self.flow.name);
+            let help = suggest(name, &known, "its effects are");
+            found.push(Diagnostic::error("unknown-effect", effect.head(), message).help(help));
+        }
+    }
+
+    /// Checks that a test that expects parameters says of which effect.
+    fn check_params(&self, params: Option<&Marked>, expect: &Expectation, found: &mut Diagnostics) {
+        if let Some(params) = params.filter(|_| !matches!(expect.effect, Some(Value::Text(_)))) {
+            let message = "a test expects parameters, and does not name their effect";
+            let names = self.flow.effects.iter().map(|effect| effect.name.as_str()).collect::<Vec<_>>().join(", ");
+            let help = format!("write `effect:` beside `params:`; the effects are: {names}");
+            found.push(Diagnostic::error("bad-expectation", params.head(), message).help(help));
+        }
     }
 
     /// Checks that the rules that a test names exist.

@@ -2,7 +2,8 @@
 
 use super::keys::Expectation;
 use crate::flow::explain::Explanation;
-use crate::flow::{Decision, FlowError};
+use crate::flow::{Decision, EffectTrace, FlowError, Trace};
+use crate::graph::Flow;
 use crate::records::{Change, unmet};
 use crate::types::{NodeId, Value};
 
@@ -22,12 +23,15 @@ pub struct Mismatch {
 /// All differences from the expectation.
 pub(super) fn compare(
     expect: &Expectation,
-    result: &Result<Decision, FlowError>,
+    (flow, result, trace): (&Flow, &Result<Decision, FlowError>, &Trace),
     explanation: &Explanation,
 ) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     match (result, &expect.error) {
-        (Ok(decision), None) => decided(expect, decision, explanation, &mut mismatches),
+        (Ok(decision), None) => {
+            decided(expect, decision, explanation, &mut mismatches);
+            effect(expect, flow, trace.effect.as_deref(), &mut mismatches);
+        }
         (Ok(decision), Some(error)) => {
             mismatches.push(mismatch("result", &format!("error {error}"), &format!("status {}", decision.status)));
         }
@@ -82,6 +86,34 @@ fn decided(expect: &Expectation, decision: &Decision, explanation: &Explanation,
         if *degraded != found {
             into.push(mismatch("degraded", &degraded.join(", "), &found.join(", ")));
         }
+    }
+}
+
+fn effect(expect: &Expectation, flow: &Flow, found: Option<&EffectTrace>, into: &mut Vec<Mismatch>) {
+    let json = |value: &Value| serde_json::to_string(value).unwrap_or_default();
+    let shown = |value: &Value| if value.is_null() { "none".to_owned() } else { value.to_string() };
+    let effect = found.and_then(|found| flow.effects.get(found.effect));
+    let name = effect.map_or(Value::Null, |effect| Value::text(effect.name.as_str()));
+    if let Some(expected) = expect.effect.as_ref().filter(|expected| **expected != name) {
+        into.push(mismatch("effect", &shown(expected), &shown(&name)));
+        return;
+    }
+    let failed = found.and_then(|found| found.failed.as_ref());
+    if let Some(error) = failed.filter(|_| expect.effect.is_some() || expect.approval.is_some()) {
+        let mut mismatch = mismatch("effect", &shown(&name), &format!("error {}", error.code()));
+        mismatch.because.push(error.to_string());
+        into.push(mismatch);
+        return;
+    }
+    for Change { field, before, after } in
+        expect.params.iter().zip(found).flat_map(|(expected, found)| unmet(expected, &found.params()))
+    {
+        let shown = |value: Option<Value>| value.as_ref().map_or_else(|| "(not there)".to_owned(), json);
+        into.push(mismatch(&format!("params{field}"), &shown(before), &shown(after)));
+    }
+    let waits = found.is_some_and(|found| found.needs_approval);
+    if let Some(expected) = expect.approval.filter(|expected| *expected != waits) {
+        into.push(mismatch("approval", &expected.to_string(), &waits.to_string()));
     }
 }
 

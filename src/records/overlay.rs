@@ -22,8 +22,7 @@ pub fn overlay(flow: &Flow, record: &Record, limits: &Limits) -> Overlay {
 fn outcome(flow: &Flow, record: &Record, status: &str, limits: &Limits) -> Option<usize> {
     let has_status = |number: &usize| flow.outcomes.get(*number).is_some_and(|outcome| outcome.status == status);
     let again = Replay::new(std::slice::from_ref(flow), limits.clone()).decide(record).ok();
-    let tried =
-        again.filter(|report| report.result.is_ok()).and_then(|report| report.trace?.outcomes.len().checked_sub(1));
+    let tried = again.and_then(|report| report.trace?.chosen);
     tried.filter(has_status).or_else(|| (0..flow.outcomes.len()).find(has_status))
 }
 

@@ -160,7 +160,7 @@ impl Record {
         let redaction = redact.then(|| Redaction::of(flow)).filter(|redaction| !redaction.is_empty());
         let redaction = redaction.as_ref();
         let versions = [("graph", &flow.graph_hash), ("rules", &flow.rules_hash)];
-        let outcome = trace.outcomes.len().checked_sub(1).and_then(|last| flow.outcomes.get(last));
+        let outcome = trace.chosen.and_then(|chosen| flow.outcomes.get(chosen));
         let decision = result.ok().and_then(|decision| match redaction {
             None => Some(decision.to_value()),
             Some(redaction) => outcome.map(|outcome| decision.redacted(redaction, outcome).to_value()),

@@ -14,6 +14,7 @@ mod support;
 mod agreement;
 mod commands;
 mod coverage;
+mod effects;
 mod explained;
 mod generated;
 mod honest;

@@ -45,7 +45,7 @@ proptest! {
         prop_assert_eq!(shown(&plain), shown(&noted));
         prop_assert_eq!(shown(&plain), shown(&explained));
         let trace = explained.trace.as_deref().unwrap();
-        let explanation = Explanation::of(&flow, trace, explained.result.is_ok());
+        let explanation = Explanation::of(&flow, trace);
         check(&case, &explanation)?;
     }
 

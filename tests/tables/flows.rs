@@ -159,7 +159,7 @@ fn decided(flow: &Flow, input: &str) -> Report {
 fn a_decision_names_the_row_and_what_kept_the_others() {
     let (flow, _) = flow("table: rates.csv", RATES).unwrap();
     let report = decided(&flow, r#"{"region": "EU", "quantity": 7}"#);
-    let explanation = Explanation::of(&flow, report.trace.as_deref().unwrap(), report.result.is_ok());
+    let explanation = Explanation::of(&flow, report.trace.as_deref().unwrap());
     let rates = explanation.nodes.iter().find(|node| node.node.as_str() == "rates").unwrap();
     let fired: Vec<(&str, &str)> =
         rates.fired.iter().flatten().map(|row| (row.rule.as_str(), row.place.as_str())).collect();

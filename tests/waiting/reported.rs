@@ -39,7 +39,7 @@ rule "Level" no-loop { when income > 50 then level = age; }"#;
 fn an_explanation_shows_waiting_rules_their_missing_facts_and_the_facts_that_they_would_set() {
     let flow = loan().flow();
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run());
-    let explanation = Explanation::of(&flow, report.trace.as_ref().unwrap(), false);
+    let explanation = Explanation::of(&flow, report.trace.as_ref().unwrap());
     let json: Json = serde_json::to_value(&explanation).unwrap();
     let node = |name: &str| json["nodes"].as_array().unwrap().iter().find(|node| node["node"] == name).unwrap().clone();
     let knock_out = node("knock_out");

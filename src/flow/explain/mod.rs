@@ -90,16 +90,15 @@ pub struct Tried {
 }
 
 impl Explanation {
-    /// Explains a run of `flow`; `decided` where it ended in a decision.
-    pub fn of(flow: &Flow, trace: &Trace, decided: bool) -> Self {
+    /// Explains a run of `flow`.
+    pub fn of(flow: &Flow, trace: &Trace) -> Self {
         let redaction = Redaction::of(flow);
-        let last = trace.outcomes.len().checked_sub(1).filter(|_| decided);
-        let chosen = last.and_then(|last| flow.outcomes.get(last));
+        let chosen = trace.chosen.and_then(|chosen| flow.outcomes.get(chosen));
         let tried = flow.outcomes.iter().zip(&trace.outcomes).enumerate().map(|(number, (outcome, because))| Tried {
             status: outcome.status.clone(),
             place: outcome.span.to_string(),
             when: outcome.when.as_ref().map(one_line),
-            holds: last == Some(number),
+            holds: trace.chosen == Some(number),
             because: because.as_ref().map(|reason| redaction.sentences(None, reason)).unwrap_or_default(),
         });
         let clock = &trace.clock;

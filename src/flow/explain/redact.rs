@@ -6,7 +6,8 @@
 
 use std::collections::HashSet;
 
-use crate::graph::{Flow, Message, MessagePart, Template, Work};
+use crate::flow::trace::EffectTrace;
+use crate::graph::{Effect, Flow, Message, MessagePart, Template, Work};
 use crate::grl::{Beginning, Expression, FactRef, Failed, Operand, Origin, Owner, Reason, overlap};
 use crate::types::{FieldName, Value};
 
@@ -17,17 +18,27 @@ pub const REDACTED: &str = "(redacted)";
 pub struct Redaction {
     /// By node: the columns or facts.
     hidden: HashSet<(usize, FieldName)>,
+    /// Effects that are given hidden values, by their position in the flow. What they return may hold those.
+    effects: HashSet<usize>,
+    /// The number of nodes.
+    nodes: usize,
 }
 
 impl Redaction {
     /// What `flow` does not show.
     pub fn of(flow: &Flow) -> Self {
-        let mut redaction = Self { hidden: HashSet::new() };
+        let mut redaction = Self { hidden: HashSet::new(), effects: HashSet::new(), nodes: flow.nodes.len() };
         for (place, node) in flow.nodes.iter().enumerate() {
             match &node.work {
                 Work::Query(query) => redaction.hidden.extend(query.redact.iter().map(|name| (place, name.clone()))),
                 Work::Rules(_) if redaction.hidden.is_empty() => {}
                 Work::Rules(_) => redaction.follow(place, flow),
+            }
+        }
+        for (place, effect) in flow.effects.iter().enumerate() {
+            let mut params = effect.statements.iter().flat_map(|statement| &statement.params);
+            if params.any(|param| redaction.hides_expression(param)) {
+                redaction.effects.insert(place);
             }
         }
         redaction
@@ -66,7 +77,10 @@ impl Redaction {
 
     /// Whether the fact at `path` of `node` is hidden, or holds one that is, or is part of one.
     fn hides_path(&self, node: usize, path: &str) -> bool {
-        self.hidden.iter().any(|(owner, name)| *owner == node && overlap(name, path))
+        match node.checked_sub(self.nodes) {
+            Some(effect) => self.effects.contains(&effect),
+            None => self.hidden.iter().any(|(owner, name)| *owner == node && overlap(name, path)),
+        }
     }
 
     /// Whether the fact of `origin` is hidden. `node` is the rule node whose own fact it may be.
@@ -136,6 +150,21 @@ impl Redaction {
             }
             _ => value.clone(),
         }
+    }
+
+    /// What an effect was given and returned, without hidden parts.
+    pub fn effect(&self, effect: &Effect, notes: &EffectTrace) -> EffectTrace {
+        let mut shown = notes.clone();
+        let hide = |value: &mut Value| *value = Value::text(REDACTED);
+        for (statement, known) in shown.statements.iter_mut().zip(&effect.statements) {
+            let params = statement.params.iter_mut().flatten().zip(&known.params);
+            params.filter(|(_, param)| self.hides_expression(param)).for_each(|(value, _)| hide(value));
+            statement.returned.iter_mut().filter(|_| self.effects.contains(&notes.effect)).for_each(hide);
+        }
+        if effect.event.as_ref().is_some_and(|event| self.hides_expression(&event.key)) {
+            shown.event_key = shown.event_key.map(|_| REDACTED.to_owned());
+        }
+        shown
     }
 
     /// A reason in sentences. `node` is the rule node that it is about, if any.
