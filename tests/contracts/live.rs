@@ -32,7 +32,7 @@ impl Served {
         write("service.yaml", if closed { "http: { tokens: tokens.yaml }\n" } else { "{}\n" });
         let graphs = vec![repository().join("graph.yaml"), repository().join("tests/contracts/orders.yaml")];
         let setup = Setup { graphs, config: Some(settings.path().join("service.yaml")), ..Setup::default() };
-        let setup = setup.on(&samples).set("ADMIN_TOKEN", ADMIN);
+        let setup = setup.on(&samples).writing().set("ADMIN_TOKEN", ADMIN);
         let app = TestApp::start(setup.domain("stock_db", &orders.url()).domain("rating_db", &orders.url()));
         for path in ["/readyz", "/health"] {
             app.wait_for(path, 200).await;

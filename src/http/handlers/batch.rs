@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::media_type;
+use super::key::key_of;
 use super::options::DecisionOptions;
 use super::query::flag;
 use crate::actors::coordinator::BoundFlow;
@@ -30,6 +31,9 @@ pub(super) async fn decide(
     (flow, settings): (&Arc<BoundFlow>, &Settings),
 ) -> Result<HttpResponse, Problem> {
     let options = DecisionOptions::read(request, service, &flow.flow().name, false)?;
+    if key_of(request, false)?.is_some() {
+        return Err(Problem::key_of_batch());
+    }
     let form = match media_type(request).as_deref() {
         Some("application/json") => Form::Array,
         Some(LINES | "application/ndjson" | "application/jsonl") => Form::Lines,

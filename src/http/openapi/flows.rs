@@ -4,7 +4,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value as Json, json};
 
 use super::schemas::{self, Body};
-use super::{Contract, responses};
+use super::{Contract, keys, responses};
 use crate::flow::explain::Explanation;
 use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
 use crate::http::handlers::batch::LastLine;
@@ -27,7 +27,15 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
         schemas.insert(name.clone(), outcome_schema(&Body { flow, typed: true }, outcome));
     }
     schemas.insert(named(flow, "input"), schemas::input(&flow.inputs));
-    schemas.insert(named(flow, "decision"), writer.answer(&names, &[]));
+    schemas.insert(named(flow, "decision"), writer.answer(&names, &Members::default()));
+    let pending = keys::pending(flow, &names);
+    if !pending.is_empty() {
+        let approval = Members { required: vec![("approval", keys::approval())], ..Members::default() };
+        schemas.insert(named(flow, "pending"), writer.answer(&pending, &approval));
+    }
+    if !flow.effects.is_empty() {
+        schemas.insert(named(flow, "element"), keys::element(schemas::input(&flow.inputs)));
+    }
     schemas.insert(named(flow, "line"), writer.line(&names));
     paths.insert(flow.path.clone(), json!({ "post": writer.decide() }));
     paths.insert(format!("{}/batch", flow.path), json!({ "post": writer.batch() }));
@@ -47,14 +55,18 @@ enum FlowEndpoint {
 }
 
 impl FlowEndpoint {
-    /// The problems it may answer with.
-    fn problems(self, with_tokens: bool) -> Vec<Kind> {
-        let body = [&kinds::OF_BODIES[..], &[kinds::BAD_QUERY, kinds::INVALID_INPUT], &kinds::OF_FLOWS].concat();
+    /// The problems it may answer with. `writes`: the flow has effects.
+    fn problems(self, with_tokens: bool, writes: bool) -> Vec<Kind> {
+        let own = [kinds::BAD_QUERY, kinds::BAD_KEY, kinds::INVALID_INPUT];
+        let body = [&kinds::OF_BODIES[..], &own, &kinds::OF_FLOWS].concat();
         let (own, closed): (_, &[Kind]) = match self {
-            Self::Decide => (body, &[kinds::UNAUTHORIZED, kinds::FORBIDDEN]),
+            Self::Decide => {
+                let of_keys = if writes { &kinds::OF_KEYS[..] } else { &[] };
+                ([&body, of_keys].concat(), &[kinds::UNAUTHORIZED, kinds::FORBIDDEN])
+            }
             Self::WhatIf => ([&body[..], &[kinds::BAD_OVERRIDE, kinds::UNAUTHORIZED]].concat(), &[kinds::FORBIDDEN]),
             Self::Batch => (
-                vec![kinds::MALFORMED_BODY, kinds::SLOW_BODY, kinds::MEDIA_TYPE, kinds::BAD_QUERY],
+                vec![kinds::MALFORMED_BODY, kinds::SLOW_BODY, kinds::MEDIA_TYPE, kinds::BAD_QUERY, kinds::BAD_KEY],
                 &[kinds::UNAUTHORIZED, kinds::FORBIDDEN],
             ),
         };
@@ -96,11 +108,21 @@ fn outcome_schema(body: &Body<'_>, outcome: &Outcome) -> Json {
         properties
             .insert("message".to_owned(), json!({ "type": "string", "description": "What it means, for people" }));
     }
+    let mut required: Vec<&str> = if outcome.message.is_some() { vec!["status", "message"] } else { vec!["status"] };
+    required.extend(keys::required(body.flow, outcome.body.iter().map(|(name, part)| (&**name, part))));
     for (name, part) in &outcome.body {
         properties.insert(name.to_string(), body.part(part));
     }
-    let required: Vec<&String> = properties.keys().collect();
     json!({ "type": "object", "required": required, "properties": properties })
+}
+
+/// What an answer has beside the fields of its outcome.
+#[derive(Default)]
+struct Members {
+    /// Those that it always has.
+    required: Vec<(&'static str, Json)>,
+    /// Those that it may have.
+    optional: Vec<(&'static str, Json)>,
 }
 
 /// Writes the entries of one flow.
@@ -115,17 +137,18 @@ impl Writer<'_, '_> {
         self.generator.subschema_for::<T>().to_value()
     }
 
-    /// One of the outcomes, with what the service adds: `more` are properties that must be there.
-    fn answer(&mut self, outcomes: &[String], more: &[(&str, Json)]) -> Json {
+    /// One of the outcomes, with what the service adds.
+    fn answer(&mut self, outcomes: &[String], more: &Members) -> Json {
         let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
         let schema = json!({ "type": "object", "anyOf": one_of_them });
         self.completed(schema, more)
     }
 
-    fn completed(&mut self, mut schema: Json, more: &[(&str, Json)]) -> Json {
+    fn completed(&mut self, mut schema: Json, more: &Members) -> Json {
+        let members = more.required.iter().chain(&more.optional);
         let mut properties: Map<String, Json> =
-            more.iter().map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
-        let required: Vec<&str> = more.iter().map(|(name, _)| *name).collect();
+            members.map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
+        let required: Vec<&str> = more.required.iter().map(|(name, _)| *name).collect();
         let may_stand_in: Vec<&str> = self
             .flow
             .nodes
@@ -156,14 +179,20 @@ impl Writer<'_, '_> {
     /// A line of the answer to a batch.
     fn line(&mut self, outcomes: &[String]) -> Json {
         let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
+        let mut answer = Members { required: vec![("index", index.clone())], ..Members::default() };
+        let mut problem = json!({ "index": index, "error": self.reference::<Problem>() });
+        if !self.flow.effects.is_empty() {
+            answer.optional.extend([("replayed", keys::replayed()), ("approval", keys::approval())]);
+            problem["replayed"] = keys::replayed();
+        }
         json!({
             "description": "A line of the answer to a batch: a decision or a problem; the last may be the summary",
             "anyOf": [
-                self.answer(outcomes, &[("index", index.clone())]),
+                self.answer(outcomes, &answer),
                 {
                     "type": "object",
                     "required": ["index", "error"],
-                    "properties": { "index": index, "error": self.reference::<Problem>() },
+                    "properties": problem,
                     "additionalProperties": false
                 },
                 self.reference::<LastLine>()
@@ -179,7 +208,8 @@ impl Writer<'_, '_> {
         let facts = json!({
             "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
         });
-        self.completed(json!({ "type": "object", "anyOf": outcomes }), &[("what_if", facts)])
+        let facts = Members { required: vec![("what_if", facts)], ..Members::default() };
+        self.completed(json!({ "type": "object", "anyOf": outcomes }), &facts)
     }
 
     fn decide(&mut self) -> Json {
@@ -187,12 +217,38 @@ impl Writer<'_, '_> {
         let summary = flow.description.clone().unwrap_or_else(|| format!("Decide {}", flow.name));
         let body = json!({ "application/json": { "schema": reference(&named(flow, "input")) } });
         let answer = json!({ "application/json": { "schema": reference(&named(flow, "decision")) } });
-        self.operation(FlowEndpoint::Decide, ("decide", &summary), (body, answer, "The decision"))
+        let mut decide = self.operation(FlowEndpoint::Decide, ("decide", &summary), (body, answer, "The decision"));
+        if !flow.effects.is_empty() {
+            self.add_keys(&mut decide);
+        }
+        decide
+    }
+
+    /// Adds the key of a request, and the answers that there are with one.
+    fn add_keys(&self, decide: &mut Json) {
+        let flow = self.flow;
+        if let Some(Json::Array(parameters)) = decide.get_mut("parameters") {
+            parameters.push(keys::parameter(flow));
+        }
+        let Some(Json::Object(responses)) = decide.get_mut("responses") else { return };
+        let headers = keys::headers(decision_headers());
+        if flow.outcomes.iter().any(|outcome| outcome.effect.is_some() && outcome.approval.is_some()) {
+            let schema = reference(&named(flow, "pending"));
+            let pending = json!({
+                "description": "The decision, whose effect waits for approval",
+                "headers": headers,
+                "content": { "application/json": { "schema": schema } }
+            });
+            responses.insert("202".to_owned(), pending);
+        }
+        for (_, response) in responses.iter_mut().filter(|(status, _)| matches!(status.as_str(), "200" | "404")) {
+            response["headers"] = headers.clone();
+        }
     }
 
     fn batch(&mut self) -> Json {
         let flow = self.flow;
-        let input = reference(&named(flow, "input"));
+        let input = reference(&named(flow, if flow.effects.is_empty() { "input" } else { "element" }));
         let lenient = json!({ "description": "anything else: its line says what is wrong with it" });
         let body = json!({
             "application/json": { "schema": { "type": "array", "items": { "anyOf": [input, lenient] } } },
@@ -263,7 +319,10 @@ impl Writer<'_, '_> {
         let headers = decision_headers();
         responses
             .insert("200".to_owned(), json!({ "description": description, "headers": headers, "content": answer }));
-        responses.extend(responses::of_problems(endpoint.problems(whole.with_tokens), self.generator));
+        responses.extend(responses::of_problems(
+            endpoint.problems(whole.with_tokens, !flow.effects.is_empty()),
+            self.generator,
+        ));
         let security = match endpoint {
             FlowEndpoint::WhatIf => whole.security_of_privileged(),
             _ => whole.security(),

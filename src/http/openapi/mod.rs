@@ -1,10 +1,11 @@
 //! The contract of the service, as an OpenAPI 3.1 document made from the flows that are served.
 //!
-//! `schemas` has the types that flows take and give, `flows` their endpoints, `responses` the entries of the endpoints at
+//! `schemas` has the types that flows take and give, `flows` their endpoints, `keys` what effects add to them, `responses` the entries of the endpoints at
 //! fixed paths and of problems. Nothing here is written down twice: inputs, outcomes, codes and the types of answers are
 //! those that the service itself works with.
 
 mod flows;
+mod keys;
 mod responses;
 mod schemas;
 

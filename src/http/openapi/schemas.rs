@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::keys;
 use crate::graph::{Flow, InputField, InputSchema, Scalar, Template};
 use crate::grl::{Expression, Owner};
 use crate::types::{Field, Shape, Type};
@@ -110,13 +111,17 @@ impl Body<'_> {
             Template::Map(fields) => {
                 let properties: Map<String, Json> =
                     fields.iter().map(|(name, part)| (name.to_string(), self.part(part))).collect();
-                let required: Vec<&str> = fields.iter().map(|(name, _)| &**name).collect();
+                let required = keys::required(self.flow, fields.iter().map(|(name, part)| (&**name, part)));
                 json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
             }
             Template::List(items) if items.is_empty() => json!({ "type": "array", "maxItems": 0 }),
             Template::List(items) => {
                 let elements: Vec<Json> = items.iter().map(|item| self.part(item)).collect();
                 let length = elements.len();
+                let kept = items.iter().filter(|item| !keys::reads_effect(self.flow, item)).count();
+                if kept < length {
+                    return json!({ "type": "array", "items": { "anyOf": elements }, "minItems": kept, "maxItems": length });
+                }
                 json!({ "type": "array", "prefixItems": elements, "minItems": length, "maxItems": length })
             }
             Template::Leaf(_) if !self.typed => json!({}),

@@ -217,6 +217,11 @@ impl Problem {
         Self::bad_key(why)
     }
 
+    /// A key of a whole batch.
+    pub fn key_of_batch() -> Self {
+        Self::bad_key("a batch has no Idempotency-Key of its own: give each line to write the member `Idempotency-Key`")
+    }
+
     /// The body is JSON, or should be, and not what this path takes.
     pub fn malformed(detail: String) -> Self {
         Self::new(kinds::MALFORMED_BODY, detail)
