@@ -415,7 +415,9 @@ async fn pages_of_other_origins_may_ask_only_where_that_is_configured() {
     let preflight = |app: &TestApp, origin: &str| {
         let request = app.client.request(reqwest::Method::OPTIONS, app.url("/purchasing/flow"));
         let request = request.header("Origin", origin).header("Access-Control-Request-Method", "POST");
-        TestApp::answer(request.header("Access-Control-Request-Headers", "content-type, authorization"))
+        TestApp::answer(
+            request.header("Access-Control-Request-Headers", "content-type, authorization, idempotency-key"),
+        )
     };
     let ours = "https://erp.example.com";
     let off = served.start("max_connections: 100");
@@ -426,6 +428,8 @@ async fn pages_of_other_origins_may_ask_only_where_that_is_configured() {
     assert_eq!(origin_of(&preflight(&on, "https://evil.example.com").await), None);
     let answer = TestApp::answer(on.client.get(on.url("/flows")).header("Origin", ours)).await;
     assert_eq!((answer.status, origin_of(&answer).as_deref()), (200, Some(ours)));
+    let exposed = answer.headers["access-control-expose-headers"].to_str().expect("text").to_lowercase();
+    assert!(["decision-id", "idempotency-replayed"].iter().all(|header| exposed.contains(header)), "{exposed}");
 }
 
 /// An authority and a certificate of it for the local machine.

@@ -29,7 +29,7 @@ use super::signals::{Request, Signals};
 use super::watch::Watch;
 use crate::config;
 use crate::http::{
-    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, DECISION_ID, GRAPH_VERSION, Operations,
+    Acceptor, Admin, AdminSide, Certificate, ClientTimeouts, Console, DECISION_ID, GRAPH_VERSION, Operations, REPLAYED,
     RULES_VERSION, RequestSpan, TlsError, configure, limit_head, share_client, tag_request, track_request,
 };
 use crate::records::Recorder;
@@ -316,13 +316,14 @@ fn cross_origin(cors: Option<&config::Cors>) -> Cors {
     let rules = Cors::default()
         .allowed_methods([Method::GET, Method::POST])
         .allowed_headers([AUTHORIZATION, CONTENT_TYPE])
-        .allowed_headers(["x-request-id", "traceparent", "tracestate"].map(HeaderName::from_static))
+        .allowed_headers(["x-request-id", "traceparent", "tracestate", "idempotency-key"].map(HeaderName::from_static))
         .expose_headers([
             RETRY_AFTER,
             HeaderName::from_static("x-request-id"),
             DECISION_ID,
             GRAPH_VERSION,
             RULES_VERSION,
+            REPLAYED,
         ])
         .max_age(*max_age_s);
     if origins.iter().any(|origin| origin == "*") {

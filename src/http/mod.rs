@@ -34,7 +34,7 @@ pub use nodes::{Nodes, NodesOf};
 pub use operations::{Admin, AdminKey, OperationError, Operations, Reloaded, Version};
 pub use problem::Problem;
 pub use release::{Release, Releases, Settings};
-pub use request::{DECISION_ID, GRAPH_VERSION, Label, RULES_VERSION};
+pub use request::{DECISION_ID, GRAPH_VERSION, Label, REPLAYED, RULES_VERSION};
 pub use routes::{RESERVED_ENDINGS, configure, document, document_of_domain, is_reserved};
 pub use service::{Service, Shared, Stopping};
 pub use span::RequestSpan;
