@@ -57,6 +57,9 @@ pub(super) fn release(
     let counters = metrics.of_release(&flows);
     let bound = flows.into_iter().zip(counters).map(|(flow, metrics)| BoundFlow::bind(flow, &handles, &rules, metrics));
     let bound = bound.collect::<Result<Vec<_>, _>>()?;
+    for flow in bound.iter().filter(|flow| flow.effects().is_some_and(|effects| !effects.may_write())) {
+        tracing::info!(flow = %flow.flow().name, "effects.off: no write role is configured, so the flow decides and writes nothing");
+    }
     // Those that drain because nothing names them any more are no part of what is served.
     let answers_for = |name: &DomainName| nodes.as_ref().is_some_and(|nodes| nodes.domain == *name);
     handles.retain(|name, _| answers_for(name) || bound.iter().any(|flow| flow.uses(name)));

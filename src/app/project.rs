@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::config::{
-    Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, Statements, log_format, prefix,
-};
+use crate::config::{Access, Arguments, Config, DomainConfig, Env, LogFormat, Protocol, RecordsTo, log_format, prefix};
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Span};
 use crate::flowtests::Suite;
 use crate::graph::{self, Catalog, Flow, Work};
@@ -75,7 +73,7 @@ impl Project {
         let nodes = sources.domain.as_ref().and_then(|domain| nodes(domain, &flows, &mut found));
         let domains = domains(&config, &flows, sources.domain.as_ref(), &mut found);
         refuse_requests_to_databases(&flows, &domains, &mut found);
-        refuse_unfit_effects(&flows, &domains, &mut found);
+        refuse_effects_on_services(&flows, &domains, &mut found);
         let access = access(&config, &flows, &mut found);
         let records = records(&config, &mut found).filter(|_| sources.domain.is_none());
         let flows = if sources.domain.is_some() { Vec::new() } else { flows };
@@ -266,23 +264,16 @@ fn refuse_requests_to_databases(flows: &[Flow], domains: &[DomainConfig], found:
     }
 }
 
-/// Refuses effects on domains that are services, or whose sessions are those of a pooler in transaction mode.
-fn refuse_unfit_effects(flows: &[Flow], domains: &[DomainConfig], found: &mut Diagnostics) {
+/// Refuses effects on domains that are services.
+fn refuse_effects_on_services(flows: &[Flow], domains: &[DomainConfig], found: &mut Diagnostics) {
     for effect in flows.iter().flat_map(|flow| &flow.effects) {
-        let Some(domain) = domains.iter().find(|domain| domain.name == effect.domain) else { continue };
-        let (why, help) = match (&domain.connection.protocol, domain.pool.statements) {
-            (Protocol::Http { .. }, _) => {
-                ("a service", format!("set `{0}HOST` in place of `{0}URL`", prefix(&domain.name)))
-            }
-            (Protocol::Postgres, Statements::Unprepared) => (
-                "configured with `statements: unprepared`",
-                "connect to the database without a pooler, or to a pooler in session mode".to_owned(),
-            ),
-            _ => continue,
-        };
-        let message =
-            format!("effect `{}` needs a database of its own sessions, and `{}` is {why}", effect.name, domain.name);
-        found.push(Diagnostic::error("effect-needs-database", &effect.span, message).help(help));
+        let domain = domains.iter().find(|domain| domain.name == effect.domain);
+        if domain.is_some_and(|domain| matches!(domain.connection.protocol, Protocol::Http { .. })) {
+            let (effect_name, domain) = (&effect.name, &effect.domain);
+            let message = format!("effect `{effect_name}` needs a database, and domain `{domain}` is a service");
+            let help = format!("set `{0}HOST`, ... in place of an `http` URL in `{0}URL`", prefix(domain));
+            found.push(Diagnostic::error("effect-needs-database", &effect.span, message).help(help));
+        }
     }
 }
 

@@ -79,6 +79,8 @@ pub struct EffectStatements {
     pub announce: Arc<Query>,
     /// Deletes keys that have expired, those of waiting approvals excepted, without waiting for locks.
     pub expire: Arc<Query>,
+    /// Tells which role the session has, and whether it is a superuser.
+    pub role: Arc<Query>,
 }
 
 impl EffectStatements {
@@ -131,6 +133,24 @@ impl EffectStatements {
                  ORDER BY expires_at LIMIT 1000 FOR UPDATE SKIP LOCKED)",
                 1,
             ),
+            role: of(
+                "SELECT rolname::text AS role, rolsuper AS is_superuser FROM pg_catalog.pg_roles WHERE rolname = current_user",
+                1,
+            ),
         }
+    }
+
+    /// Those that need the tables of the service and the rights on them.
+    pub fn of_tables(&self) -> [&Query; 8] {
+        [
+            &self.claim,
+            &self.answer,
+            &self.find,
+            &self.approval,
+            &self.resolve,
+            &self.resolved,
+            &self.announce,
+            &self.expire,
+        ]
     }
 }

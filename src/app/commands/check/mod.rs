@@ -1,10 +1,13 @@
 //! `tributary check`: reports all errors that can be found before the first request.
 
+mod effects;
+
 use std::collections::HashMap;
 use std::io::Write;
 use std::time::Duration;
 
 use super::{Exit, counted, plural};
+use crate::actors::domain::DomainHandle;
 use crate::actors::supervision::DomainSet;
 use crate::app::cli::{Check, Format};
 use crate::app::project::{Project, Sources};
@@ -74,11 +77,19 @@ fn print(found: &Diagnostics, format: Format, summary: Option<String>) -> std::i
 
 /// The databases' descriptions of the queries, by flow and node.
 #[derive(Default)]
-struct Described(HashMap<(FlowName, NodeId), Description>);
+struct Described {
+    queries: HashMap<(FlowName, NodeId), Description>,
+    /// By flow, effect and position.
+    statements: HashMap<(FlowName, NodeId, usize), Description>,
+}
 
 impl Catalog for Described {
     fn description(&self, flow: &FlowName, node: &NodeId) -> Option<&Description> {
-        self.0.get(&(flow.clone(), node.clone()))
+        self.queries.get(&(flow.clone(), node.clone()))
+    }
+
+    fn statement(&self, flow: &FlowName, effect: &NodeId, position: usize) -> Option<&Description> {
+        self.statements.get(&(flow.clone(), effect.clone(), position))
     }
 }
 
@@ -105,7 +116,7 @@ async fn check_databases(
             let Some(domain) = handles.get(&query.domain) else { continue };
             match domain.describe(&query.query, Deadline::after(config.http.request_timeout)).await {
                 Ok(description) => {
-                    described.0.insert((flow.name.clone(), node.id.clone()), description);
+                    described.queries.insert((flow.name.clone(), node.id.clone()), description);
                 }
                 Err(error) => {
                     let diagnostic = refusal(&error, &query.query_span);
@@ -113,6 +124,14 @@ async fn check_databases(
                     found.push(diagnostic);
                 }
             }
+        }
+    }
+    for flow in &flows {
+        let domain = flow.effects.first().and_then(|effect| handles.get(&effect.domain));
+        if let Some(writer) = domain.and_then(DomainHandle::writer) {
+            let limit = config.http.request_timeout;
+            let effects = effects::Check { flow, writer: &writer, limit, described: &mut described, found: &mut found };
+            unreachable |= effects.run().await;
         }
     }
     domains.drain(config.http.drain_timeout).await;
