@@ -13,6 +13,9 @@ use super::scope::{Scope, ScopeError, field_of};
 use crate::diagnostics::{Diagnostic, Diagnostics, Snippet, nearest};
 use crate::types::{FieldName, Type};
 
+/// The function whose argument names the elements of a list; it has no entry in the list of functions.
+pub(super) const FILTER: &str = "filter";
+
 /// Turns expressions into nodes. Facts from outside have the slots below [`LOCAL`], own facts those from there on.
 pub(super) struct Checker<'a> {
     pub(super) snippet: &'a Snippet,
@@ -330,7 +333,7 @@ impl<'a> Checker<'a> {
             let own = Arc::clone(own);
             return self.apply(&own, arguments, at);
         }
-        if name == "filter" {
+        if name == FILTER {
             return match arguments {
                 [Expr::For(each)] => self.selection(name, each).unwrap_or_else(|| broken(at)),
                 _ => {
@@ -348,7 +351,7 @@ impl<'a> Checker<'a> {
         let signatures = named.iter().map(|function| function.signature).collect::<Vec<_>>().join(" or ");
         if named.is_empty() {
             let own = self.scope.definitions().functions().iter().map(|function| &*function.name);
-            let mut known: Vec<&str> = functions().map(|function| function.name).chain(["filter"]).chain(own).collect();
+            let mut known: Vec<&str> = functions().map(|function| function.name).chain([FILTER]).chain(own).collect();
             known.dedup();
             let help = nearest(name, known.iter().copied()).map_or_else(
                 || format!("the functions are: {}", known.join(", ")),

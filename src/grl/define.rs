@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::ast::Expr;
-use super::check::{Bound, Checker, is_reserved};
+use super::check::{Bound, Checker, FILTER, is_reserved};
 use super::definitions::{Checked, Constant, Definitions, OwnFunction};
 use super::functions::functions;
 use super::limits::Limits;
@@ -120,7 +120,9 @@ impl Definitions {
             error.to_string()
         } else if is_reserved(name) {
             format!("`{name}` is a word of the language")
-        } else if kind == "function" && functions().any(|function| function.name == name) {
+        } else if kind == "function"
+            && functions().map(|function| function.name).chain([FILTER]).any(|known| known == name)
+        {
             format!("`{name}` is a function of the language")
         } else if kind != "function" && self.constant(name).is_some() {
             format!("`{name}` is a constant already")

@@ -17,6 +17,8 @@ pub struct Scope {
     /// Those whose fields may be named bare, by field.
     by_field: HashMap<FieldName, Vec<usize>>,
     definitions: Arc<Definitions>,
+    /// Names that are known elsewhere only, each with where.
+    elsewhere: Vec<(FieldName, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,11 @@ pub enum ScopeError {
     UnknownColumns {
         /// The owner.
         owner: String,
+    },
+    /// It can be read elsewhere only.
+    Elsewhere {
+        /// Where.
+        place: String,
     },
     /// The owner exists and has no such field.
     NoField {
@@ -77,6 +84,9 @@ impl ScopeError {
                 ),
                 Some(format!("write `{owner}.{written}`, or name the columns in its query")),
             ),
+            Self::Elsewhere { place } => {
+                ("unknown-fact", format!("there is no fact `{written}` here"), Some(place.clone()))
+            }
             Self::NoField { owner, field, known } => {
                 let help = match nearest(field, known.iter().map(String::as_str)) {
                     Some(name) => format!("did you mean `{owner}.{name}`?"),
@@ -109,6 +119,11 @@ impl Scope {
     /// As [`Self::add`], but its fields must be named with it.
     pub fn add_qualified(&mut self, name: &str, owner: Owner, ty: Type) {
         self.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
+    }
+
+    /// Has the error about `name`, which is not known here, say where it is.
+    pub fn add_elsewhere(&mut self, name: &str, place: String) {
+        self.elsewhere.push((FieldName::from(name), place));
     }
 
     /// Makes the constants and functions of a flow known.
@@ -166,6 +181,9 @@ impl Scope {
     }
 
     fn unknown(&self, name: &str) -> ScopeError {
+        if let Some((_, place)) = self.elsewhere.iter().find(|(known, _)| **known == *name) {
+            return ScopeError::Elsewhere { place: place.clone() };
+        }
         if let Some(open) = self.visible.iter().find(|visible| visible.bare && is_open(&visible.ty)) {
             return ScopeError::UnknownColumns { owner: open.name.to_string() };
         }

@@ -152,6 +152,14 @@ impl Compiler<'_> {
 
     fn event(&mut self, event: &Marked, scope: &Scope) -> Option<Event> {
         let spec = yaml::deserialize::<EventSpec>(event, &mut self.found)?;
+        for key in ["type", "aggregate"] {
+            if let Some(blank) = event.get(key).filter(|node| node.as_text().is_some_and(|text| text.trim().is_empty()))
+            {
+                let message = format!("the `{key}` of an event may not be empty");
+                let help = "write what happened to what, such as `purchase_order.placed`";
+                self.found.push(Diagnostic::error("bad-name", blank.head(), message).help(help));
+            }
+        }
         let text = expression_text(event.get("key")?, &mut self.found)?;
         let key = Expression::compile(&text, scope, ExpressionKind::Value, &self.context.rule_limits);
         let key = self.keep(key)?;

@@ -15,7 +15,14 @@ use crate::yaml::{self, Kind, Marked};
 impl Compiler<'_> {
     /// The outcomes in the order of the file. They see all nodes, whose order in the plan is `order`.
     pub(super) fn outcomes(&mut self, order: &[usize], effects: &[(Effect, Type)]) -> Vec<Outcome> {
-        let scope = self.scope_of_end(order);
+        let mut scope = self.scope_of_end(order);
+        for (effect, _) in effects {
+            let place = format!(
+                "what effect `{0}` returns can be read in the `body` of an outcome with `effect: {0}`, which is filled after it",
+                effect.name
+            );
+            scope.add_elsewhere(effect.name.as_str(), place);
+        }
         let items = self.root.get("outcomes").map(Marked::items).unwrap_or_default();
         if items.is_empty() {
             let place = self.root.get("outcomes").map_or_else(|| self.root.head(), Marked::head);
@@ -38,7 +45,10 @@ impl Compiler<'_> {
             self.found.extend(warning.map(|warning| warning.about(item.span().clone())));
             outcomes.push(outcome);
         }
-        self.warn_of_unused_effects(effects, &outcomes);
+        // An outcome with an error may have the effect.
+        if !self.found.has_errors() {
+            self.warn_of_unused_effects(effects, &outcomes);
+        }
         outcomes
     }
 

@@ -7,7 +7,7 @@ use crate::actors::domain::Writer;
 use crate::config::prefix;
 use crate::diagnostics::{Diagnostic, Diagnostics, Span};
 use crate::flow::{QueryError, QueryErrorKind};
-use crate::graph::{Effect, Flow, Query};
+use crate::graph::{Effect, Flow};
 use crate::postgres::{Call, EffectStatements, Session};
 use crate::types::{Deadline, Value};
 
