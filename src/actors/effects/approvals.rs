@@ -182,10 +182,17 @@ pub async fn resolve(
             attempt => attempt,
         };
         let (error, again) = match attempt {
+            // It may have been resolved by an attempt whose COMMIT was lost.
             Ok(Resolved::Already) if attempts.is_unknown() => match resolving.own().await {
                 Ok(resolved) => return Ok(resolved),
                 Err(error) => (error, Again::Unknown),
             },
+            Ok(Resolved::Changed(_)) | Err(PlaceError::Flow(_)) if attempts.is_unknown() => {
+                match resolving.own().await {
+                    Ok(Resolved::Own) => return Ok(Resolved::Own),
+                    _ => (EffectError::Unknown, Again::Unknown),
+                }
+            }
             Ok(resolved) => return Ok(resolved),
             Err(PlaceError::Flow(error)) => return Err(error),
             Err(PlaceError::InProgress | PlaceError::Taken) => (EffectError::KeyInProgress, Again::No),

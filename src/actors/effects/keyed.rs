@@ -96,7 +96,11 @@ pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>,
     let decision = KeyedDecision { coordinator, request, binding, claim, render };
     let mut attempts = Attempts::new(request.run.deadline);
     loop {
-        let Undone { report, error, again } = match decision.attempt(attempts.is_unknown()).await {
+        let Undone { report, error, again } = match decision.attempt().await {
+            // The key may be taken by an attempt whose COMMIT was lost.
+            Ok(Keyed::Failed(report)) if attempts.is_unknown() => {
+                Undone { report, error: EffectError::Unknown, again: Again::Unknown }
+            }
             Ok(keyed) => return keyed,
             Err(undone) => undone,
         };
@@ -124,8 +128,8 @@ impl KeyedDecision<'_> {
         self.request.run.deadline
     }
 
-    /// Looks the key up while the decision is made, and claims it. `is_unknown`: an attempt before may have been committed.
-    async fn attempt(&self, is_unknown: bool) -> Result<Keyed, Undone> {
+    /// Looks the key up while the decision is made, and claims it.
+    async fn attempt(&self) -> Result<Keyed, Undone> {
         let run = RunOptions { concludes: true, ..self.request.run.clone() };
         let request = Request { flow: Arc::clone(self.request.flow), inputs: self.request.inputs.clone(), run };
         let (find, decide) =
@@ -137,7 +141,7 @@ impl KeyedDecision<'_> {
         };
         match found {
             Ok(Some(stored)) => self.replay(stored),
-            Ok(None) => self.write(report, is_unknown).await,
+            Ok(None) => self.write(report).await,
             Err(error) => Err(undone(report, error)),
         }
     }
@@ -153,7 +157,7 @@ impl KeyedDecision<'_> {
     }
 
     /// Claims the key with the decision.
-    async fn write(&self, mut report: Report, is_unknown: bool) -> Result<Keyed, Undone> {
+    async fn write(&self, mut report: Report) -> Result<Keyed, Undone> {
         let conclusion = report.conclusion.take();
         match (&report.result, conclusion) {
             (Ok(_), Some(conclusion)) => match conclusion.effect(self.flow()) {
@@ -165,8 +169,6 @@ impl KeyedDecision<'_> {
                 },
             },
             (Err(FlowError::NotFound { .. }), _) => self.store(report, None).await,
-            // The key may be taken by an attempt whose COMMIT was lost, so this is not the answer.
-            _ if is_unknown => Err(Undone { report, error: EffectError::Unknown, again: Again::Unknown }),
             _ => Ok(Keyed::Failed(report)),
         }
     }

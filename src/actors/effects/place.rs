@@ -1,13 +1,11 @@
 //! One transaction: a claim, the statements of an effect, the event, the answer.
 
 use super::binding::{EffectBinding, WriteSession, by};
+use super::retry::is_conflict;
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind};
 use crate::graph::{Effect, Flow, Rows, Statement};
 use crate::postgres::{Call, CommitError, EVENT_CHANNEL, Transaction, WriteResult};
 use crate::types::Deadline;
-
-/// What SQLSTATE says of rows that another transaction changed: serialization failure, deadlock, unique and exclusion violation.
-const CONFLICTS: [&str; 4] = ["40001", "40P01", "23505", "23P01"];
 
 /// Why an effect was not placed.
 #[derive(Debug)]
@@ -49,22 +47,24 @@ pub(super) async fn place(
     let begun = by(deadline, Transaction::begin(session, &calls)).await.map_err(undone)?;
     let (transaction, results) = begun;
     let statements = Statements { flow, effect, deadline };
-    match statements.run(&transaction, results, conclusion).await {
-        Ok(()) => {}
-        Err(error) => {
+    let written = statements.run(&transaction, results, conclusion).await;
+    let decided = written.and_then(|()| {
+        let decision = conclusion.decision(flow)?;
+        let event = conclusion.event(flow, &decision)?;
+        Ok((decision, event))
+    });
+    let (decision, event) = match decided {
+        Ok(decided) if !deadline.has_passed() => decided,
+        decided => {
             // Where that fails, the session is closed, which rolls back as well.
             drop(by(deadline, transaction.roll_back()).await);
-            return Err(error);
+            let too_late = undone(QueryErrorKind::Timeout { after: deadline.remaining() });
+            return Err(decided.err().unwrap_or(too_late));
         }
-    }
-    let decision = conclusion.decision(flow)?;
-    let event = conclusion.event(flow, &decision)?;
+    };
     let notify = event.as_ref().map(|_| EVENT_CHANNEL);
     let mut last: Vec<Call> = event.into_iter().flat_map(|event| binding.announce(event)).collect();
     last.push(answer(&decision));
-    if deadline.has_passed() {
-        return Err(undone(QueryErrorKind::Timeout { after: deadline.remaining() }));
-    }
     match tokio::time::timeout_at(deadline.instant().into(), transaction.commit(&last, notify)).await {
         Ok(Ok(())) => Ok(decision),
         Ok(Err(CommitError::Undone(kind))) => Err(failed(effect.statements.len(), kind)),
@@ -79,7 +79,7 @@ fn undone(kind: QueryErrorKind) -> PlaceError {
 
 /// The error of a statement of the effect; `number` is from 1.
 fn failed(number: usize, kind: QueryErrorKind) -> PlaceError {
-    match kind.sqlstate().filter(|sqlstate| CONFLICTS.contains(sqlstate)) {
+    match kind.sqlstate().filter(|_| is_conflict(&kind)) {
         Some(sqlstate) => {
             PlaceError::Conflict { statement: number, why: format!("met another transaction (SQLSTATE {sqlstate})") }
         }

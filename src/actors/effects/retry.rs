@@ -11,6 +11,14 @@ const MOST_DECISIONS: usize = 3;
 /// How often a decision is made again after an error that undid it.
 const MOST_RETRIES: usize = 3;
 
+/// What SQLSTATE says of rows that another transaction changed: serialization failure, deadlock, unique and exclusion violation.
+const CONFLICTS: [&str; 4] = ["40001", "40P01", "23505", "23P01"];
+
+/// Whether a statement met another transaction.
+pub(super) fn is_conflict(kind: &QueryErrorKind) -> bool {
+    kind.sqlstate().is_some_and(|sqlstate| CONFLICTS.contains(&sqlstate))
+}
+
 /// Why an attempt may be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Again {
@@ -30,6 +38,8 @@ impl Again {
         match error {
             // What is prepared on the connection may be older than the tables.
             EffectError::Query(QueryErrorKind::ConnectionLost { .. } | QueryErrorKind::Sql { .. }) => Self::Retry,
+            // Under REPEATABLE READ and SERIALIZABLE, so does a claim that meets another one end.
+            EffectError::Query(kind) if is_conflict(kind) => Self::Retry,
             _ => Self::No,
         }
     }
@@ -50,7 +60,7 @@ impl Attempts {
         Self { decisions: 0, retries: 0, is_unknown: false, backoff, deadline }
     }
 
-    /// Whether an attempt may have been committed.
+    /// Whether an attempt may have been committed. Then an error of the decision is not the answer.
     pub(super) fn is_unknown(&self) -> bool {
         self.is_unknown
     }
@@ -64,6 +74,7 @@ impl Attempts {
         self.retries += usize::from(again == Again::Retry);
         self.is_unknown |= again == Again::Unknown;
         let may_try = match again {
+            _ if error == EffectError::KeyReused => return Err(error),
             // Only another attempt finds out.
             _ if self.is_unknown => true,
             Again::Conflict => self.decisions < MOST_DECISIONS,
