@@ -195,7 +195,7 @@ impl Reading<'_> {
             (Some(_), Some(_)) => self.contradict("CREDENTIALS_FILE", "RELAY_USER and RELAY_CREDENTIALS_FILE"),
             (Some(_), None) if has_token => self.contradict("USER", "RELAY_USER and RELAY_TOKEN"),
             (None, Some(_)) if has_token => {
-                self.contradict("CREDENTIALS_FILE", "RELAY_TOKEN and RELAY_CREDENTIALS_FILE")
+                self.contradict("CREDENTIALS_FILE", "RELAY_TOKEN and RELAY_CREDENTIALS_FILE");
             }
             (Some(user), None) => return NatsLogin::User(user, password),
             (None, Some(file)) => return NatsLogin::Credentials(file.into()),

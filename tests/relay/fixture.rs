@@ -1,7 +1,7 @@
 //! An outbox with writers, as the contract of effects has them, and the relay as a process.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -109,7 +109,7 @@ pub fn environment(url: &str) -> Vec<(String, String)> {
 pub struct Relay {
     process: Process,
     log: PathBuf,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Relay {
@@ -127,7 +127,7 @@ impl Relay {
         let mut command = program(directory.path(), &variables);
         let file = std::fs::File::create(&log).expect("the log");
         command.arg("relay").stdout(Stdio::null()).stderr(file);
-        Self { process: Process(command.spawn().expect("the program starts")), log, _directory: directory }
+        Self { process: Process(command.spawn().expect("the program starts")), log, directory }
     }
 
     /// SIGKILL.
@@ -150,6 +150,11 @@ impl Relay {
     /// Waits for its end.
     pub fn ended(mut self) {
         assert!(self.process.ended().success(), "{}", self.log());
+    }
+
+    /// The directory of its files.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Its log so far.

@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fixture::{Relay, assert_in_order, assert_once, distinct, id_of, make_tables, waiting, write, write_one};
+use crate::fixture::{
+    Relay, assert_in_order, assert_once, distinct, environment, id_of, make_tables, waiting, write, write_one,
+};
 use crate::hook::{Hook, Reply};
-use crate::support::{Database, connect, eventually, eventually_async};
+use crate::support::{Database, connect, eventually, eventually_async, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_each_key_arrive_once_and_in_order_from_several_writers() {
@@ -89,6 +91,25 @@ async fn a_request_has_the_headers_of_cloudevents_the_key_of_the_event_and_the_t
     assert!((jiff::Timestamp::now() - time).get_seconds().abs() < 60, "{time}");
     assert_eq!(heard.body["more"].to_string(), r#"{"big":12345678901234567890.5,"price":1.10}"#);
     assert!(!relay.log().contains("hook-token"), "{}", relay.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_event_of_an_effect_arrives() {
+    let database = Database::with("CREATE TABLE stock AS SELECT 'PROD-1'::text AS id, 7 AS qty").await;
+    let (url, hook) = (database.url(), Hook::start());
+    make_tables(&url).await;
+    let relay = Relay::start(&url, &hook.section());
+    let decision = ["run", "--input", "product_id=PROD-1", "--key", "k-1"];
+    let (code, _, errors) = run(relay.directory(), &environment(&url), &decision);
+    assert_eq!(code, 0, "{errors}");
+    eventually("the event is received", || hook.requests().len() == 1);
+    let (heard, _) = hook.requests().remove(0);
+    for (name, value) in
+        [("ce-type", "purchase_order.placed"), ("ce-source", "oms_db/purchase_order"), ("ce-subject", "PROD-1")]
+    {
+        assert_eq!(heard.headers.get(name).map(String::as_str), Some(value), "{name}");
+    }
+    assert_eq!(heard.body["status"], "done", "the payload is the answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
