@@ -65,10 +65,15 @@ pub struct EffectStatements {
     pub answer: Arc<Query>,
     /// Finds the answer of a key: caller, flow, key.
     pub find: Arc<Query>,
+    /// Has all replicas confirm a key that must confirm a commit: caller, flow, key. The row is visible before they have, where its
+    /// transaction was interrupted or the server has crashed. Locking it is a write, whose commit waits for them.
+    pub confirm: Arc<Query>,
     /// Lists the approvals of a flow that wait: flow.
     pub pending: Arc<Query>,
     /// Finds an approval: flow, decision.
     pub approval: Arc<Query>,
+    /// As `approval`, and has the replicas confirm it, as `confirm` does.
+    pub confirmed_approval: Arc<Query>,
     /// Resolves an approval that waits: flow, decision, approval, resolution, lifetime in seconds. Writes no row where it does not wait.
     pub resolve: Arc<Query>,
     /// Stores the result of an approval: flow, decision, resolution.
@@ -82,6 +87,9 @@ pub struct EffectStatements {
     /// Tells which role the session has, and whether it is a superuser.
     pub role: Arc<Query>,
 }
+
+const APPROVAL: &str = "SELECT decision, caller, key, effect, request, params, answer, claimed_at, approval, resolution \
+                        FROM tributary_keys WHERE flow = $1 AND decision = $2 AND approval IS NOT NULL";
 
 impl EffectStatements {
     /// The statements. Their errors name `owner`.
@@ -102,16 +110,14 @@ impl EffectStatements {
                 "SELECT inputs, decision, status, answer FROM tributary_keys WHERE caller = $1 AND flow = $2 AND key = $3",
                 1,
             ),
+            confirm: of("SELECT key FROM tributary_keys WHERE caller = $1 AND flow = $2 AND key = $3 FOR KEY SHARE", 1),
             pending: of(
                 "SELECT decision, caller, key, effect, request, params, answer, claimed_at FROM tributary_keys \
                  WHERE approval = 'pending' AND flow = $1 ORDER BY claimed_at, decision LIMIT 1000",
                 1_000,
             ),
-            approval: of(
-                "SELECT decision, caller, key, effect, request, params, answer, claimed_at, approval, resolution \
-                 FROM tributary_keys WHERE flow = $1 AND decision = $2 AND approval IS NOT NULL",
-                1,
-            ),
+            approval: of(APPROVAL, 1),
+            confirmed_approval: of(&format!("{APPROVAL} FOR KEY SHARE"), 1),
             resolve: of(
                 "UPDATE tributary_keys SET approval = $3, resolution = $4, \
                  expires_at = greatest(expires_at, clock_timestamp() + $5::bigint * interval '1 second') \

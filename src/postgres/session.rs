@@ -3,7 +3,8 @@
 //! A session with unfinished work (its deadline passed, its future was dropped, or the protocol broke) does not return to the pool:
 //! the statement is cancelled, and the connection is closed once the server has stopped or a second has passed. It counts
 //! towards the size of the pool until then. A session is not used again even after a successful cancel, because a cancel request can
-//! arrive late and stop the next statement. (A session whose statements are quick first gets a moment to finish without a cancel.)
+//! arrive late and stop the next statement. (A session whose statements are quick first gets a moment to finish without a cancel, and one
+//! that commits gets none.)
 //!
 //! Of each result, only as many rows are read as the node takes, and one more.
 
@@ -44,6 +45,8 @@ pub struct Session {
     must_close: Cell<bool>,
     /// `statement_timeout` is not that of the pool, or a transaction is open. The session is not used again if it is dropped so.
     is_altered: Cell<bool>,
+    /// A COMMIT was sent and is not answered. It is not cancelled: one that waits for a replica would succeed without it.
+    is_committing: Cell<bool>,
 }
 
 /// Whether a query is also planned when it is described. Only planning checks permissions.
@@ -74,8 +77,17 @@ impl From<QueryErrorKind> for StatementError {
 impl From<Lease<Connector>> for Session {
     fn from(Lease { connection, pool }: Lease<Connector>) -> Self {
         let (epoch, expiry) = (pool.epoch(), pool.lifetime.expiry(connection.birth().at));
-        let (pending, must_close, is_altered) = (Cell::new(0), Cell::new(false), Cell::new(false));
-        Self { connection: Some(connection), epoch, expiry, pool, pending, must_close, is_altered }
+        let [must_close, is_altered, is_committing] = [false; 3].map(Cell::new);
+        Self {
+            connection: Some(connection),
+            epoch,
+            expiry,
+            pool,
+            pending: Cell::new(0),
+            must_close,
+            is_altered,
+            is_committing,
+        }
     }
 }
 
@@ -409,6 +421,11 @@ impl Session {
         self.is_altered.set(is_open);
     }
 
+    /// Whether a COMMIT is on its way.
+    pub(super) fn set_committing(&self, is_sent: bool) {
+        self.is_committing.set(is_sent);
+    }
+
     /// Whether the server has ended the session, or its answers can no longer be read.
     pub(super) fn has_ended(&self) -> bool {
         self.must_close.get()
@@ -469,7 +486,9 @@ impl Drop for Session {
         let Some(connection) = self.connection.take() else { return };
         let is_outdated = self.epoch != self.pool.epoch();
         let is_busy = self.pending.get() > 0 || self.must_close.get();
-        if is_outdated || connection.is_closed() {
+        if self.is_committing.get() {
+            discard(connection);
+        } else if is_outdated || connection.is_closed() {
             let token = connection.cancel_token();
             discard(connection);
             if is_busy {

@@ -1,8 +1,8 @@
 //! Transactions that write, on sessions of a write role.
 //!
-//! Statements that do not need each other's rows are sent together: BEGIN with the first ones, COMMIT with the last ones. PostgreSQL
-//! runs them in order, and after an error it refuses the others and rolls back at COMMIT, so that nothing is committed in part. A
-//! session whose transaction is open when it is dropped is closed, which rolls back.
+//! Statements that do not need each other's rows are sent together, COMMIT with the last ones. PostgreSQL runs them
+//! in order, and after an error it refuses the others and rolls back at COMMIT, so that nothing is committed in part. A session whose
+//! transaction is open when it is dropped is closed, which rolls back.
 
 use std::sync::Arc;
 
@@ -64,6 +64,18 @@ impl Session {
     /// # Errors
     /// [`QueryErrorKind`]. After `ConnectionLost` it is not known whether the statement was committed.
     pub async fn write(&self, call: &Call) -> WriteResult {
+        self.set_committing(true);
+        let written = self.call(call).await;
+        // A broken connection does not say whether the server still commits.
+        self.set_committing(self.has_ended());
+        written
+    }
+
+    /// Runs one statement that writes nothing, or belongs to a transaction.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`].
+    pub async fn call(&self, call: &Call) -> WriteResult {
         let bound = self.bind(call).await?;
         self.send(bound).await
     }
@@ -127,9 +139,9 @@ impl Transaction {
     pub async fn begin(session: Session, calls: &[Call]) -> Result<(Self, Vec<WriteResult>), QueryErrorKind> {
         let bound = session.bind_all(calls).await?;
         session.set_in_transaction(true);
-        let sent = join_all(bound.into_iter().map(|bound| session.send(bound)));
-        let (begun, results) = join(session.command("BEGIN"), sent).await;
-        begun?;
+        // Statements behind a BEGIN that failed would each be committed.
+        session.command("BEGIN").await?;
+        let results = join_all(bound.into_iter().map(|bound| session.send(bound))).await;
         Ok((Self(session), results))
     }
 
@@ -138,7 +150,7 @@ impl Transaction {
     /// # Errors
     /// [`QueryErrorKind`]: the transaction can only be rolled back.
     pub async fn write(&self, call: &Call) -> WriteResult {
-        self.0.write(call).await
+        self.0.call(call).await
     }
 
     /// Undoes all. The session can be used again.
@@ -160,6 +172,7 @@ impl Transaction {
         // Nothing may fail on this side once COMMIT is on its way.
         let bound = session.bind_all(calls).await.map_err(CommitError::Undone)?;
         // In a transaction of its own: NOTIFY holds a lock of the whole server while its transaction commits.
+        session.set_committing(true);
         let notify = notify.map(|channel| format!("NOTIFY {channel}"));
         let notified = async {
             match &notify {
@@ -172,15 +185,12 @@ impl Transaction {
         let (results, ended) = join(sent, ended).await;
         let failed = results.into_iter().find_map(Result::err).or(ended.err());
         match failed {
-            None => {
-                session.set_in_transaction(false);
-                Ok(())
-            }
             Some(kind) if session.has_ended() => Err(CommitError::Unknown(kind)),
             // The server answered with an error, after which COMMIT rolls back.
-            Some(kind) => {
+            failed => {
                 session.set_in_transaction(false);
-                Err(CommitError::Undone(kind))
+                session.set_committing(false);
+                failed.map_or(Ok(()), |kind| Err(CommitError::Undone(kind)))
             }
         }
     }

@@ -8,6 +8,7 @@ mod conflicts;
 mod fixture;
 mod keys;
 mod never;
+mod replicas;
 
 #[path = "../support/mod.rs"]
 mod support;

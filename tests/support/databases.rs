@@ -134,7 +134,7 @@ async fn create_templates() {
 }
 
 /// Creates sample databases on `server`, and the role that writes.
-pub(super) async fn fill(server: &Server, databases: &[SampleDatabase]) {
+pub async fn fill(server: &Server, databases: &[SampleDatabase]) {
     let admin = server.url("postgres");
     sql::run(&admin, "the write role", &format!("CREATE ROLE {WRITER} LOGIN")).await.expect("the role is created");
     for database in databases {

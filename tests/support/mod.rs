@@ -22,7 +22,7 @@ mod waiting;
 
 pub use app::{Answer, Setup, TestApp, copy_shipped, repository};
 pub use authority::{Authority, names};
-pub use databases::{Database, SampleDatabases, connect, shared_server, write_environment};
+pub use databases::{Database, SampleDatabases, connect, fill, shared_server, write_environment};
 pub use family::PrivateFamily;
 pub use process::Process;
 pub use program::{DomainService, json, program, read, run};

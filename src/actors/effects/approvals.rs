@@ -76,8 +76,8 @@ impl EffectBinding {
     /// [`FlowError::Effect`].
     pub async fn pending(&self, flow: &str, deadline: Deadline) -> Result<Vec<Approval>, FlowError> {
         let call = Call { statement: self.statements.pending.clone(), params: vec![Value::text(flow)] };
-        let written = self.write(&call, deadline).await.map_err(|error| self.error(error))?;
-        Ok(written.rows.iter().filter_map(Approval::of).collect())
+        let found = self.read(&call, deadline).await.map_err(|error| self.error(error))?;
+        Ok(found.rows.iter().filter_map(Approval::of).collect())
     }
 
     /// The approval of `flow` with this id, a UUID.
@@ -86,8 +86,8 @@ impl EffectBinding {
     /// [`FlowError::Effect`].
     pub async fn approval(&self, flow: &str, id: &str, deadline: Deadline) -> Result<Option<Approval>, FlowError> {
         let call = Call { statement: self.statements.approval.clone(), params: [flow, id].map(Value::text).to_vec() };
-        let written = self.write(&call, deadline).await.map_err(|error| self.error(error))?;
-        Ok(written.rows.first().and_then(Approval::of))
+        let found = self.read(&call, deadline).await.map_err(|error| self.error(error))?;
+        Ok(found.rows.first().and_then(Approval::of))
     }
 }
 
@@ -286,7 +286,7 @@ impl Resolving<'_> {
     /// Whether this resolution is the one that was stored, after a COMMIT whose answer was lost.
     async fn own(&self) -> Result<Resolved, EffectError> {
         let call = Call {
-            statement: self.binding.statements.approval.clone(),
+            statement: self.binding.statements.confirmed_approval.clone(),
             params: [self.name(), self.approval.id.as_str()].map(Value::text).to_vec(),
         };
         let written = self.binding.write(&call, self.run.deadline).await?;

@@ -98,6 +98,12 @@ impl EffectBinding {
         session_of(&self.domain, deadline).await
     }
 
+    /// Runs one statement that writes nothing, by the deadline.
+    pub(super) async fn read(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
+        let open = self.session(deadline).await?;
+        by(deadline, open.session.call(call)).await.map_err(EffectError::Query)
+    }
+
     /// Runs one statement in a transaction of its own, by the deadline.
     pub(super) async fn write(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
         let open = self.session(deadline).await?;
@@ -111,8 +117,14 @@ impl EffectBinding {
         deadline: Deadline,
     ) -> Result<Option<StoredAnswer>, EffectError> {
         let call = Call { statement: self.statements.find.clone(), params: claim.identity() };
-        let written = self.write(&call, deadline).await?;
-        Ok(written.rows.first().and_then(stored_answer))
+        let found = self.read(&call, deadline).await?;
+        Ok(found.rows.first().and_then(stored_answer))
+    }
+
+    /// Returns once the stored answer of a key is as durable as its commit was to be. Whether it is still stored.
+    pub(super) async fn confirm(&self, claim: &Claim<'_>, deadline: Deadline) -> Result<bool, EffectError> {
+        let call = Call { statement: self.statements.confirm.clone(), params: claim.identity() };
+        Ok(!self.write(&call, deadline).await?.rows.is_empty())
     }
 
     /// The statements that write an event in the order of commit.

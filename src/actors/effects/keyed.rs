@@ -135,22 +135,27 @@ impl KeyedDecision<'_> {
         let (find, decide) =
             (pin!(self.binding.find(&self.claim, self.deadline())), pin!(self.coordinator.decide(request)));
         let (found, report) = match select(find, decide).await {
-            Either::Left((Ok(Some(stored)), _)) => return self.replay(stored),
+            Either::Left((Ok(Some(stored)), _)) => return self.replay(stored).await,
             Either::Left((found, decide)) => (found, decide.await),
             Either::Right((report, find)) => (find.await, report),
         };
         match found {
-            Ok(Some(stored)) => self.replay(stored),
+            Ok(Some(stored)) => self.replay(stored).await,
             Ok(None) => self.write(report).await,
             Err(error) => Err(undone(report, error)),
         }
     }
 
     /// The answer that the key got before.
-    fn replay(&self, stored: StoredAnswer) -> Result<Keyed, Undone> {
+    async fn replay(&self, stored: StoredAnswer) -> Result<Keyed, Undone> {
+        let refuse = |error, again| Err(Undone { report: FlowError::Broken.into(), error, again });
         if stored.inputs != self.claim.inputs {
-            let (report, error) = (FlowError::Broken.into(), EffectError::KeyReused);
-            return Err(Undone { report, error, again: Again::No });
+            return refuse(EffectError::KeyReused, Again::No);
+        }
+        match self.binding.confirm(&self.claim, self.deadline()).await {
+            Ok(true) => {}
+            Ok(false) => return refuse(EffectError::KeyInProgress, Again::Retry),
+            Err(error) => return Err(undone(FlowError::Broken.into(), error)),
         }
         let is_own = stored.decision == self.claim.decision;
         Ok(Keyed::Replayed { ending: stored.ending, decision: stored.decision, is_own })
@@ -235,7 +240,7 @@ impl KeyedDecision<'_> {
     /// Somebody else has claimed the key meanwhile.
     async fn taken(&self, report: Report) -> Result<Keyed, Undone> {
         match self.binding.find(&self.claim, self.deadline()).await {
-            Ok(Some(stored)) => self.replay(stored),
+            Ok(Some(stored)) => self.replay(stored).await,
             // It has expired and been deleted between the two statements.
             Ok(None) => Err(Undone { report, error: EffectError::KeyInProgress, again: Again::Retry }),
             Err(error) => Err(undone(report, error)),

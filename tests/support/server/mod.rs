@@ -73,21 +73,37 @@ impl Server {
         Ok(server)
     }
 
-    /// Starts a server that streams from this one, which it reaches at `port`. This one is restarted; its settings are
-    /// [`PRIMARY`].
+    /// Starts a server that streams from this one, which it reaches at `port`, with the same settings. This one is restarted; its
+    /// settings include [`PRIMARY`].
     ///
     /// # Errors
     /// One of the two does not start.
     pub fn replica(&self, port: u16) -> Result<Self, ServerError> {
-        let conninfo = format!("host={HOST} port={port} user={SUPERUSER}");
-        let settings = [("primary_conninfo", &*conninfo), ("wal_retrieve_retry_interval", "100ms")];
-        let replica = Self::prepared(&[&PRIMARY[..], &settings].concat())?;
-        self.stop()?;
-        template::copy_tree(self.data_dir(), replica.data_dir(), &replica.account)?;
-        self.restart()?;
-        replica.put_file("standby.signal", "").expect("the file is written");
-        replica.restart()?;
+        let own = self.options.settings.iter().map(|(name, value)| (&**name, &**value));
+        let replica = Self::prepared(&own.collect::<Vec<_>>())?;
+        replica.follow(self, port)?;
         Ok(replica)
+    }
+
+    /// Makes this server a replica of `primary`, which it reaches at `port`, with a copy of its data. Both are restarted.
+    ///
+    /// # Errors
+    /// One of the two does not start.
+    pub fn follow(&self, primary: &Self, port: u16) -> Result<(), ServerError> {
+        self.stop()?;
+        primary.stop()?;
+        if self.data_dir().exists() {
+            fs::remove_dir_all(self.data_dir()).expect("its data is removed");
+        }
+        template::copy_tree(primary.data_dir(), self.data_dir(), &self.account)?;
+        primary.restart()?;
+        let settings = format!(
+            "primary_conninfo = 'host={HOST} port={port} user={SUPERUSER}'\nwal_retrieve_retry_interval = 100ms\n"
+        );
+        for (name, text) in [("standby.signal", ""), ("postgresql.auto.conf", &settings)] {
+            self.put_file(name, text).expect("the file is written");
+        }
+        self.restart()
     }
 
     /// A server without data.
