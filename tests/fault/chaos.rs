@@ -1,7 +1,8 @@
-//! Injects the faults of `faults.rs` into a running `tributary serve`, and prints a table. Run by `scripts/chaos`.
+//! Injects the faults of `faults.rs` into a running `tributary serve`, and prints a table. With the argument `once` it has effects written
+//! while the service and the database are killed again and again (`once`), and prints another one. Run by `scripts/chaos`.
 //!
-//! Exits with 1 where an answer was wrong, the unrelated flow was affected, or the service did not recover. The load goes only to
-//! loopback and is bounded in time.
+//! Exits with 1 where an answer was wrong, the unrelated flow was affected, the service did not recover, or an effect did not happen
+//! exactly once. The load goes only to loopback and is bounded in time.
 
 #![allow(
     dead_code,
@@ -14,6 +15,7 @@
 
 mod faults;
 mod load;
+mod once;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 
 use faults::{DATA, Fault, NETWORKS, SERVERS, SERVICE, SERVICES, SESSIONS};
 use load::{Load, Verdict, problems, wrong};
+use once::{Extent, Isolation, prove};
 use rig::{Rig, wait_ready};
 use support::{DOMAINS, Process};
 
@@ -52,11 +55,40 @@ impl Service {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let wants = |what: &str| std::env::args().skip(1).any(|argument| argument == what);
+    let mut all_passed = true;
+    if !wants("once") {
+        all_passed &= inject().await;
+    }
+    if !wants("faults") {
+        all_passed &= effects().await;
+    }
+    if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Injects all faults of `faults.rs`.
+async fn inject() -> bool {
     let databases = SERVERS.iter().chain(&NETWORKS).chain(&SESSIONS).chain(&DATA);
     let mut all_passed = run("all domains are databases", &[], databases).await;
     all_passed &= run("oms_db is a service", &["oms_db"], &SERVICE).await;
-    all_passed &= run("all domains are services", &DOMAINS, SERVICES.iter().chain(&SERVERS).chain(&DATA)).await;
-    if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    all_passed & run("all domains are services", &DOMAINS, SERVICES.iter().chain(&SERVERS).chain(&DATA)).await
+}
+
+/// Has effects written, by one service and by two, while everything fails. Returns whether each happened exactly once.
+async fn effects() -> bool {
+    let keys = std::env::var("CHAOS_KEYS").ok().and_then(|keys| keys.parse().ok()).unwrap_or(20_000);
+    let mut all_passed = true;
+    for (services, isolation) in [(1, Isolation::ReadCommitted), (2, Isolation::Serializable)] {
+        println!("\neffects: {services} services, {isolation:?}");
+        let extent = Extent { services, isolation, clients: 32, keys: keys / 2, time: Duration::from_millis(1500) };
+        let findings = prove(extent, |line| println!("{line}")).await;
+        println!("{}", findings.summary);
+        for wrong in &findings.wrong {
+            println!("    wrong: {wrong}");
+        }
+        all_passed &= findings.wrong.is_empty();
+    }
+    all_passed
 }
 
 /// Injects the faults where the domains of `served` are services. Returns whether no answer was wrong and all recovered.

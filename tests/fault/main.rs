@@ -7,11 +7,13 @@
 mod actors;
 mod databases;
 mod drain;
+mod exactly_once;
 
 mod faults;
 
 mod leaks;
 mod load;
+mod once;
 mod overload;
 mod replicas;
 
