@@ -89,6 +89,8 @@ pub struct Target {
     pub status: u16,
     /// How they ask.
     pub method: Method,
+    /// Whether each request has a new `Idempotency-Key`.
+    pub has_keys: bool,
 }
 
 /// How clients ask.
@@ -103,7 +105,7 @@ pub enum Method {
 impl Target {
     /// Products that there are, of the flow at `path`.
     pub fn new(address: SocketAddr, path: &'static str, products: usize) -> Self {
-        Self { address, path, products: 1..products + 1, status: 200, method: Method::Post }
+        Self { address, path, products: 1..products + 1, status: 200, method: Method::Post, has_keys: false }
     }
 }
 
@@ -125,7 +127,7 @@ pub async fn ask(target: &Target, clients: usize, time: Duration) -> Run {
 
 /// One client on one connection, a request after the other.
 async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>, Failures) {
-    let Target { address, path, products, status, method } = target;
+    let Target { address, path, products, status, method, has_keys } = target;
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("a socket");
     let right = format!("http/1.1 {status}");
@@ -136,10 +138,12 @@ async fn client(target: Target, number: usize, until: Instant) -> (Vec<Duration>
         at += 1;
         let body = format!("{{\"product_id\":\"B-{product:06}\"}}");
         let length = body.len();
+        let key =
+            if has_keys { format!("Idempotency-Key: {:032x}\r\n", rand::random::<u128>()) } else { String::new() };
         let request = match method {
             Method::Get => format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n"),
             Method::Post => format!(
-                "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+                "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n{key}Content-Length: {length}\r\n\r\n{body}"
             ),
         };
         let asked = Instant::now();

@@ -10,6 +10,8 @@ use tributary::demo::DATABASES;
 
 use crate::server::{Server, sql};
 
+const SETTINGS: [(&str, &str); 2] = [("max_connections", "600"), ("shared_buffers", "64MB")];
+
 /// Four servers, each with its database.
 pub struct Databases {
     /// By variable of the environment, such as `OMS_DB_URL`.
@@ -23,7 +25,12 @@ pub struct Databases {
 impl Databases {
     /// Starts and fills them.
     pub async fn start(products: usize) -> Self {
-        Self::fill(start_servers(), products, None).await
+        Self::start_with(&SETTINGS, products).await
+    }
+
+    /// Starts them with these settings, and fills them.
+    pub async fn start_with(settings: &[(&str, &str)], products: usize) -> Self {
+        Self::fill(start_servers(settings), products, None).await
     }
 
     /// Starts and fills them; the URLs ask for TLS.
@@ -31,7 +38,7 @@ impl Databases {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
         let certificate = params.self_signed(&key).expect("a certificate").pem();
-        let servers = start_servers();
+        let servers = start_servers(&SETTINGS);
         for server in &servers {
             server.put_file("server.crt", &certificate).expect("written");
             server.put_file("server.key", &key.serialize_pem()).expect("written");
@@ -84,9 +91,8 @@ impl Databases {
     }
 }
 
-fn start_servers() -> Vec<Server> {
-    let settings = [("max_connections", "600"), ("shared_buffers", "64MB")];
-    DATABASES.iter().map(|_| Server::disposable(&settings).expect("a server")).collect()
+fn start_servers(settings: &[(&str, &str)]) -> Vec<Server> {
+    DATABASES.iter().map(|_| Server::disposable(settings).expect("a server")).collect()
 }
 
 /// What one pgbench found.

@@ -8,7 +8,7 @@
 //! (default 2), `LOAD_ROUNDS` measurements of each line, of which the report has the median (default 3),
 //! `LOAD_PRODUCTS` products (default 100,000). With the defaults a run takes about five minutes.
 //!
-//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- keys`, `-- domains` and `-- tls` measure
+//! `cargo bench --bench load -- growth`, `-- soak`, `-- mixed`, `-- nodes`, `-- keys`, `-- effects`, `-- domains` and `-- tls` measure
 //! something else, with the same clients: see the modules of these names; the last two are in `ratios`.
 
 #![allow(
@@ -22,6 +22,7 @@
 
 mod clients;
 mod databases;
+mod effects;
 mod growth;
 mod keys;
 mod mixed;
@@ -82,6 +83,8 @@ fn main() {
             ratios::domains().await;
         } else if wanted("services") {
             ratios::services().await;
+        } else if wanted("effects") {
+            effects::measure().await;
         } else if wanted("tls") {
             ratios::tls().await;
         } else {

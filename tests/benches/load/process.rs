@@ -24,15 +24,18 @@ pub enum Rival {
     Pinned(Waiting),
     /// The growing flow over any number of databases, each with a pool.
     Stock,
+    /// Over a pool for each database, with each order inserted.
+    Writing,
 }
 
 impl Rival {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("--rival", Self::Pooled(Prepares::Once)),
         ("--rival-preparing", Self::Pooled(Prepares::Always)),
         ("--rival-pinned", Self::Pinned(Waiting::Apart)),
         ("--rival-pinned-coalescing", Self::Pinned(Waiting::Together)),
         ("--rival-stock", Self::Stock),
+        ("--rival-writing", Self::Writing),
     ];
 
     /// Serves if these arguments, which [`Process::rival`] gave, say so; whether they do.
@@ -41,7 +44,8 @@ impl Rival {
         let Some((_, rival)) = Self::ALL.into_iter().find(|(given, _)| given == argument) else { return false };
         let (address, urls) = rest.split_first().expect("an address");
         match rival {
-            Self::Pooled(prepares) => rival::serve(address, urls, prepares),
+            Self::Pooled(prepares) => rival::serve(address, urls, (prepares, false)),
+            Self::Writing => rival::serve(address, urls, (Prepares::Once, true)),
             Self::Pinned(waiting) => pinned::serve(address, urls, waiting),
             Self::Stock => rival::serve_stock(address, urls),
         }

@@ -16,7 +16,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio_postgres::{Config, Error, NoTls, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -31,6 +31,8 @@ const CONNECTIONS: usize = 20;
 struct Pools {
     pools: [Pool; 4],
     prepares: Prepares,
+    /// Whether orders are inserted.
+    writes: bool,
 }
 
 /// How often a statement is prepared.
@@ -65,10 +67,10 @@ pub struct Found {
     pub first: usize,
 }
 
-/// Serves at `address`, on the databases at these URLs.
-pub fn serve(address: &str, urls: &[String], prepares: Prepares) {
+/// Serves at `address`, on the databases at these URLs. `writes`: orders are inserted.
+pub fn serve(address: &str, urls: &[String], (prepares, writes): (Prepares, bool)) {
     let pools: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
-    let pools = Pools { pools: pools.try_into().expect("four databases"), prepares };
+    let pools = Pools { pools: pools.try_into().expect("four databases"), prepares, writes };
     actix_web::rt::System::new()
         .block_on(async move {
             let server = HttpServer::new(move || {
@@ -145,11 +147,51 @@ async fn decide(pools: web::Data<Pools>, input: web::Json<Input>) -> HttpRespons
     let Ok((oms, inventory, supplier, uom)) = asked.await else {
         return HttpResponse::InternalServerError().finish();
     };
-    decision(product, &[oms, inventory, supplier, uom])
+    let mut decision = decide_order(product, &[oms, inventory, supplier, uom]);
+    if pools.writes
+        && let Some(order) = decision.get_mut("purchase_order")
+        && place(&pools.pools[0], order).await.is_err()
+    {
+        return HttpResponse::InternalServerError().finish();
+    }
+    HttpResponse::Ok().json(decision)
 }
 
-/// The decision about a product, from what the queries found.
-pub fn decision(product: &str, [oms, inventory, supplier, uom]: &[Found; 4]) -> HttpResponse {
+const INSERT: &str = "INSERT INTO purchase_orders (product_id, supplier_name, order_qty, order_unit, unit_price, total_cost, \
+                      discount_amount, final_amount, tax_amount, grand_total, approval_status, expected_delivery_date) \
+                      VALUES ($1, $2, $3::float8, $4, $5::float8, $6::float8, $7::float8, $8::float8, $9::float8, $10::float8, $11, \
+                      CURRENT_DATE + 7) RETURNING po_number";
+
+/// Inserts an order, and adds its number.
+async fn place(pool: &Pool, order: &mut Json) -> Result<(), Error> {
+    let mut client = pool.get().await.expect("a connection");
+    let statement = client.prepare_cached(INSERT).await?;
+    let text = |name: &str| order[name].as_str().unwrap_or_default();
+    let number = |name: &str| order[name].as_f64().unwrap_or_default();
+    let texts = ["product_id", "supplier_name", "order_unit", "approval_status"].map(text);
+    let numbers =
+        ["order_qty", "unit_price", "total_cost", "discount_amount", "final_amount", "tax_amount", "grand_total"]
+            .map(number);
+    let [product, supplier, unit, approval] = &texts;
+    let [quantity, price, total, discount, remaining, tax, grand_total] = &numbers;
+    let transaction = client.transaction().await?;
+    let row = transaction
+        .query_one(
+            &statement,
+            &[product, supplier, quantity, unit, price, total, discount, remaining, tax, grand_total, approval],
+        )
+        .await?;
+    transaction.commit().await?;
+    order["po_number"] = row.get::<_, String>(0).into();
+    Ok(())
+}
+
+/// The answer with the decision about a product, from what the queries found.
+pub fn decision(product: &str, found: &[Found; 4]) -> HttpResponse {
+    HttpResponse::Ok().json(decide_order(product, found))
+}
+
+fn decide_order(product: &str, [oms, inventory, supplier, uom]: &[Found; 4]) -> Json {
     let (demand, trend): (f64, &str) = (oms.row.get(oms.first), oms.row.get(oms.first + 1));
     let available: f64 = inventory.row.get(inventory.first);
     let (row, first) = (&supplier.row, supplier.first);
@@ -159,8 +201,7 @@ pub fn decision(product: &str, [oms, inventory, supplier, uom]: &[Found; 4]) -> 
     let required = demand * f64::from(lead_time);
     let shortage = required - available;
     if shortage <= 0.0 {
-        return HttpResponse::Ok()
-            .json(json!({ "status": "no_order", "required_qty": required, "available_qty": available }));
+        return json!({ "status": "no_order", "required_qty": required, "available_qty": available });
     }
     let quantity = shortage.max(moq);
     let total = quantity * price;
@@ -168,10 +209,10 @@ pub fn decision(product: &str, [oms, inventory, supplier, uom]: &[Found; 4]) -> 
     let remaining = total - discount;
     let tax = remaining * 0.08;
     let approval = if total > 10_000.0 { "pending" } else { "auto_approved" };
-    HttpResponse::Ok().json(json!({ "status": "success", "purchase_order": {
+    json!({ "status": "success", "purchase_order": {
         "product_id": product, "order_qty": quantity, "order_unit": unit, "supplier_name": name, "unit_price": price,
         "total_cost": total, "discount_amount": discount, "final_amount": remaining, "tax_amount": tax,
         "grand_total": remaining + tax, "approval_status": approval, "demand_trend": trend, "required_qty": required,
         "available_qty": available, "shortage": shortage,
-    } }))
+    } })
 }
