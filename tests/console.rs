@@ -208,6 +208,15 @@ async fn a_flow_is_described_with_its_queries_rules_and_outcomes() {
         "rule_engine.need_reorder && rule_engine.supplier_active && create_po.should_create_po"
     );
     assert!(flow["outcomes"][0]["message"].as_str().is_some_and(|text| text.contains("{input.product_id}")));
+    let (success, effect) = (&flow["outcomes"][0], &flow["effects"][0]);
+    assert_eq!((&success["effect"], &effect["name"]), (&json!("place_order"), &json!("place_order")));
+    assert!(success["approval"].is_string() && flow["outcomes"][1]["effect"].is_null(), "{flow}");
+    assert_eq!((&effect["domain"], &effect["event"]["type"]), (&json!("oms_db"), &json!("purchase_order.placed")));
+    assert_eq!(
+        (&effect["statements"][0]["params"][0], &flow["may_write"]),
+        (&json!("input.product_id"), &json!(false))
+    );
+    assert!(effect["statements"][0]["query"].as_str().is_some_and(|query| query.starts_with("INSERT INTO")));
     assert!(flow["last"].is_null(), "nothing was decided yet: {}", flow["last"]);
     assert_eq!(app.get("/console/flows/nothing").await.code(), "no_such_flow");
     // A decision that was explained has been looked at.

@@ -9,6 +9,7 @@ import { axe, box, browser, card, giveToken, post, run, service, settled, visit 
 import "./decisions.mjs";
 import "./states.mjs";
 import "./views.mjs";
+import "./writes.mjs";
 
 const VIEWS = {
   flow: "#/flow/purchasing",

@@ -88,8 +88,9 @@ class Postgres {
     await ended;
   }
 
+  // Runs statements; gives what they return, a line for each row.
   sql(database, text) {
-    execFileSync(join(PG_BIN, "psql"), ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(this.port), "-U", "postgres", "-d", database], { input: text, stdio: ["pipe", "ignore", "inherit"] });
+    return execFileSync(join(PG_BIN, "psql"), ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", String(this.port), "-U", "postgres", "-d", database], { input: text, encoding: "utf8", stdio: ["pipe", "pipe", "inherit"] }).trim();
   }
 
   url(database) { return `postgres://postgres@127.0.0.1:${this.port}/${database}`; }
@@ -124,6 +125,8 @@ export class Service {
       server.sql(database, readFileSync(join(ROOT, "sql", `${database}.sql`), "utf8"));
       service.environment[`${database.toUpperCase()}_URL`] = server.url(database);
     }
+    first.sql("oms_db", `CREATE ROLE tributary_writer LOGIN; ${readFileSync(join(ROOT, "sql/oms_db_writer.sql"), "utf8")}`);
+    service.environment.OMS_DB_WRITE_USER = "tributary_writer";
     for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
     const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW, "table.yaml": TABLE_FLOW, "rates.csv": TABLE_ROWS };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(service.home, name), text);

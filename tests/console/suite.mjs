@@ -56,7 +56,7 @@ export async function giveToken(page, token = TOKEN) {
 }
 
 // Posts a decision, as any client does.
-export const post = (path, body, of = service) => fetch(`${of.base}${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+export const post = (path, body, of = service, headers = {}) => fetch(`${of.base}${path}`, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
 
 // What axe finds, in words.
 export async function axe(page) {

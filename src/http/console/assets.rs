@@ -36,7 +36,7 @@ macro_rules! parts {
 }
 
 /// The parts by name.
-const PARTS: [(&str, &str); 19] = parts![
+const PARTS: [(&str, &str); 20] = parts![
     "anatomy.js",
     "api.js",
     "app.js",
@@ -52,6 +52,7 @@ const PARTS: [(&str, &str); 19] = parts![
     "icon.svg",
     "json.js",
     "live.js",
+    "placing.js",
     "playground.js",
     "shapes.js",
     "style.css",

@@ -9,9 +9,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::{Value as Json, json};
 
 use super::Console;
+use crate::actors::effects::EffectBinding;
 use crate::config::{Coalescing, Right};
-use crate::graph::{Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
-use crate::grl::{Beginning, FactRef, Owner};
+use crate::graph::{Effect, Flow, MessagePart, Node, OnError, Outcome, QueryNode, Rows, RuleNode, Template, Work};
+use crate::grl::{Beginning, Expression, FactRef, Owner};
 use crate::http::endpoint::Endpoint;
 use crate::http::{Problem, Service};
 use crate::types::Shape;
@@ -26,6 +27,8 @@ async fn one(
     console: web::Data<Console>,
 ) -> Result<HttpResponse, Problem> {
     let flow = service.flow_named(&request, &path)?;
+    // A flow without effects has nothing to write.
+    let may_write = flow.effects().is_none_or(EffectBinding::may_write);
     let flow = flow.flow();
     let last =
         service.gate.admit(&request, &flow.name, Right::Explain).ok().and_then(|_| console.recent().of(&flow.name));
@@ -38,7 +41,9 @@ async fn one(
         "versions": { "graph": flow.graph_hash, "rules": flow.rules_hash },
         "redacts": redacts(flow),
         "nodes": nodes,
-        "outcomes": flow.outcomes.iter().map(of_outcome).collect::<Vec<Json>>(),
+        "outcomes": flow.outcomes.iter().map(|outcome| of_outcome(flow, outcome)).collect::<Vec<Json>>(),
+        "effects": flow.effects.iter().map(of_effect).collect::<Vec<Json>>(),
+        "may_write": may_write,
         "last": last,
     });
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(answer))
@@ -83,16 +88,42 @@ fn of_query(query: &QueryNode) -> Json {
         "query": query.query.text(),
         "method": query.query.request().map(|request| request.method().to_string()),
         "params": params,
-        "rows": match query.rows {
-            Rows::One => "one",
-            Rows::Optional => "optional",
-            Rows::Many => "many",
-        },
+        "rows": rows(query.rows),
         "timeout_ms": query.timeout.map(|limit| limit.as_millis().to_string()).and_then(|text| text.parse::<u64>().ok()),
         "default": on_error,
         "coalesce": if query.query.coalescing() == Coalescing::Off { "off" } else { "auto" },
         "columns": columns(&query.columns),
         "redact": query.redact,
+    })
+}
+
+fn rows(rows: Rows) -> &'static str {
+    match rows {
+        Rows::One => "one",
+        Rows::Optional => "optional",
+        Rows::Many => "many",
+    }
+}
+
+fn of_effect(effect: &Effect) -> Json {
+    let texts = |params: &[Expression]| params.iter().map(|param| param.text().trim().to_owned()).collect::<Vec<_>>();
+    let statements: Vec<Json> = effect
+        .statements
+        .iter()
+        .map(|statement| {
+            json!({
+                "query": statement.query.text(),
+                "params": texts(&statement.params),
+                "rows": rows(statement.rows),
+            })
+        })
+        .collect();
+    json!({
+        "name": effect.name,
+        "description": effect.description,
+        "domain": effect.domain,
+        "statements": statements,
+        "event": effect.event.as_ref().map(|event| json!({ "type": event.ty, "key": event.key.text().trim() })),
     })
 }
 
@@ -166,7 +197,7 @@ fn aliases(flow: &Flow, reads: &[FactRef]) -> Vec<Json> {
     all.into_iter().map(|(alias, node)| json!({ "alias": alias, "node": node })).collect()
 }
 
-fn of_outcome(outcome: &Outcome) -> Json {
+fn of_outcome(flow: &Flow, outcome: &Outcome) -> Json {
     let message = outcome.message.as_ref().map(|message| {
         let parts = message.parts.iter().map(|part| match part {
             MessagePart::Text(text) => text.clone(),
@@ -183,6 +214,8 @@ fn of_outcome(outcome: &Outcome) -> Json {
         "when": outcome.when.as_ref().map(|when| when.text()),
         "message": message,
         "fields": fields,
+        "effect": outcome.effect.and_then(|effect| flow.effects.get(effect)).map(|effect| effect.name.as_str()),
+        "approval": outcome.approval.as_ref().map(|approval| approval.text().trim()),
     })
 }
 

@@ -13,25 +13,29 @@ const FEW = 4;
 
 const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
 
-// How it ended, in one glance.
-export function outcome({ answer, problem, id, set, there_and_back: there }, explain, actions) {
+// How it ended, in one glance; `writing`: what became of its effect, where the request had a key.
+export function outcome({ answer, problem, id, set, there_and_back: there }, explain, writing, actions) {
   const supposed = Object.keys(set).length > 0;
   const degraded = answer?.degraded;
+  const badge = writing?.word && h("span.badge.wrote", { "data-word": writing.word }, icon(writing.sign), writing.word);
+  const note = writing && h("p.wrote-note", writing.text);
   const figures = h("p.figures-line",
     explain && [h("span", "decided in ", h("strong.num", duration(explain.took_us))), h("span", "answered in ", h("strong.num", duration(there * 1000))), h("span", time(explain.clock.now))],
     id && h("span.request-id", "request ", h("code", id)));
   if (answer) {
     return h("div.verdict", { "data-kind": degraded ? "degraded" : answer.status === "success" ? "success" : "other" },
-      h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if")),
+      h("div.verdict-head", h("span.badge", icon(degraded ? "alert" : "check"), answer.status), supposed && h("span.badge.if", "what if"), badge),
       answer.message && h("p.message", h("bdi", answer.message)),
+      note,
       degraded && h("p.notice", icon("alert"), `A default stood in for ${degraded.join(", ")}.`),
       figures, actions);
   }
   const places = [problem.node && ["node", problem.node], problem.domain && ["domain", problem.domain], problem.sqlstate && ["SQLSTATE", problem.sqlstate]].filter(Boolean);
   return h("div.verdict", { "data-kind": "problem" },
-    h("div.verdict-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again")),
+    h("div.verdict-head", h("span.badge", icon("alert"), problem.code), supposed && h("span.badge.if", "what if"), problem.retryable && h("span.badge.soft", "worth trying again"), badge),
     h("p.message", problem.title),
     h("p", prose(problem.detail ?? "")),
+    note,
     places.length > 0 && h("p.chips", places.map(([label, value]) => h("span.chip", `${label} `, h("strong", value)))),
     (problem.unset ?? []).length > 0 && h("p", "Without a value: ", named(problem.unset)),
     (problem.missing ?? []).length > 0 && h("p", "Missing: ", named(problem.missing.map(({ fact }) => fact))),
@@ -85,7 +89,8 @@ function axisOf(total, share) {
 // The fields of the answer, each with the columns it comes from.
 export function answerPart(answer, colour) {
   const { explain, status, message, what_if: supposed, ...body } = answer;
-  const fields = leaves(body).filter(([path]) => path);
+  // The approval that it waits for is told above.
+  const fields = leaves(body).filter(([path]) => path && !path.startsWith("approval."));
   // A body that is one map needs its name but once.
   const roots = new Set(fields.map(([path]) => path.split(".")[0]));
   const root = roots.size === 1 && fields.length > 1 ? `${[...roots][0]}.` : "";

@@ -3,9 +3,10 @@
 import { compact, parse } from "./json.js";
 
 export class Refused extends Error {
-  constructor(problem) {
+  constructor(problem, kept = {}) {
     super(problem.detail ?? problem.title);
     this.problem = problem;
+    this.kept = kept;
   }
 }
 
@@ -31,9 +32,11 @@ async function ask(path, options) {
   } catch (error) {
     throw new Refused({ code: "no_json", title: "The answer cannot be read", detail: `${path} gave something that is not what it says it is: ${error.message}` });
   }
-  const answer = { body, text, status: response.status, id: response.headers.get("x-request-id") };
+  // Whether it is the stored answer of an earlier request with its key.
+  const kept = { replayed: response.headers.get("idempotency-replayed") === "true", decision: response.headers.get("decision-id") };
+  const answer = { body, text, status: response.status, id: response.headers.get("x-request-id"), kept };
   if (response.ok) return answer;
-  if (kind.includes("problem+json")) throw new Refused(body);
+  if (kind.includes("problem+json")) throw new Refused(body, kept);
   throw new Refused({ code: `http_${response.status}`, title: `The service answered ${response.status}`, detail: "" });
 }
 
@@ -77,12 +80,13 @@ export const flows = async () => (await get("/flows")).flows;
 export const flow = (name) => get(`/console/flows/${encodeURIComponent(name)}`);
 export const picture = (name) => get(`/flows/${encodeURIComponent(name)}/graph?format=json`);
 
-// A decision; with facts replaced where `set` names any, for which `token` is the admin's.
-export async function decide(path, input, set, token) {
+// A decision; with facts replaced where `set` names any, for which `token` is the admin's; written where there is a `key`.
+export async function decide(path, input, set, { token = null, key = null } = {}) {
   const supposes = Object.keys(set).length > 0;
   const body = compact(supposes ? { input, set } : input);
   const url = `${path}${supposes ? "/what-if" : ""}?explain=true`;
-  const send = () => ask(url, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });
+  const keyed = key === null ? {} : { "Idempotency-Key": key };
+  const send = () => ask(url, { method: "POST", headers: { ...JSON_TYPE, ...keyed, ...bearer(token ?? undefined) }, body });
   return token ? send() : asCaller(send);
 }
 
@@ -99,13 +103,14 @@ export const restart = (domain, token) =>
 export const problemOf = (error) => error.problem ?? { code: "page", title: "Something in this page went wrong", detail: String(error) };
 
 // The same request for a terminal.
-export function curl(path, input, set) {
+export function curl(path, input, set, key) {
   const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const supposes = Object.keys(set).length > 0;
   const lines = [
     `curl -s ${quote(`${location.origin}${path}${supposes ? "/what-if" : ""}?explain=true`)}`,
     "-H 'Content-Type: application/json'",
   ];
+  if (key) lines.push(`-H ${quote(`Idempotency-Key: ${key}`)}`);
   if (supposes) lines.push('-H "Authorization: Bearer $ADMIN_TOKEN"');
   else if (caller) lines.push('-H "Authorization: Bearer $TOKEN"');
   lines.push(`-d ${quote(compact(supposes ? { input, set } : input))}`);

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 
-const SQL_WORDS = "all and any array as asc between by case cast coalesce count cross current_date current_timestamp desc distinct else end except exists extract false filter first following for from full group having ilike in inner intersect interval into is join lateral left like limit max min natural not null nulls offset on or order ordinality outer over partition preceding right row rows select set similar some sum avg then to true unbounded union unique using values when where window with within";
+const SQL_WORDS = "all and any array as asc between by case cast coalesce count conflict cross current_date current_timestamp delete desc distinct do else end except exists extract false filter first following for from full group having ilike in inner insert intersect interval into is join lateral left like limit max matched merge min natural not nothing null nulls offset on or order ordinality outer over partition preceding returning right row rows select set similar some sum avg then to true unbounded union unique update using values when where window with within";
 const GRL_WORDS = "rule when then salience no-loop date-effective date-expires true false null in contains startsWith endsWith matches";
 
 const words = (list) => new Set(list.split(" "));

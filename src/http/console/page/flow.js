@@ -85,7 +85,8 @@ export class FlowView {
     if (!id) {
       replace(this.panel, h("div.hint", h("p", "Choose a node to see what it asks or applies."),
         h("p.muted", h("kbd", "/"), " finds one, ", h("kbd", "← ↑ ↓ →"), " walk, ", h("kbd", "Enter"), " opens."),
-        h("p.muted", h("kbd", "+"), " ", h("kbd", "−"), " ", h("kbd", "0"), " zoom, or the wheel with ", h("kbd", "Ctrl"), ".")));
+        h("p.muted", h("kbd", "+"), " ", h("kbd", "−"), " ", h("kbd", "0"), " zoom, or the wheel with ", h("kbd", "Ctrl"), ".")),
+        this.details.effects.length > 0 && h("section.part", h("h2", "What decisions write"), h("p.muted", "Only for a request with an ", h("code", "Idempotency-Key"), ", once for each key."), this.details.effects.map((effect) => this.#effect(effect))));
       return;
     }
     this.timings = h("div.timings");
@@ -199,7 +200,24 @@ export class FlowView {
       section("When", outcome.when ? block(outcome.when, "grl", "The condition") : h("p", "Always: it has no condition.")),
       outcome.message && section("Message", h("p.message", outcome.message)),
       outcome.fields.length > 0 && section("Answer", table(["field", "is"], outcome.fields.map(([name, expression]) => [h("code", name), h("code", expression)]))),
+      outcome.effect && section("Writes", h("p.muted", "Only for a request with an ", h("code", "Idempotency-Key"), ", once for each key."), this.#effect(this.details.effects.find(({ name }) => name === outcome.effect))),
     ];
+  }
+
+  // What an effect writes, where, and when it waits.
+  #effect({ name, description, domain, statements, event }) {
+    const uses = this.details.outcomes.filter(({ effect }) => effect === name);
+    const rows = { one: "exactly one row", optional: "one row or none", many: "any number of rows" };
+    return h("div.effect",
+      h("p.chips", h("strong", h("code", name)), h("a.chip.domain", { class: `d${this.context.colour(domain)}`, href: this.context.link("domains", [domain]) }, h("span.swatch"), domain)),
+      description && h("p", description),
+      uses.map(({ status, approval }) => h("p", h("strong", status), approval ? [" writes it at once, unless ", h("code", approval), ": then it waits for approval."] : " writes it at once.")),
+      statements.map((statement, index) => [
+        wrapping(laidOut(statement.query), "sql", `Statement ${index + 1} of ${name}`),
+        statement.params.length > 0 && table(["parameter", "is"], statement.params.map((from, place) => [h("code.param", `$${place + 1}`), h("code", from)])),
+        h("p.muted", `It writes ${rows[statement.rows]}; otherwise nothing is written, and the decision is made again.`),
+      ]),
+      event && h("p", "It announces ", h("code", event.type), " of ", h("code", event.key), "."));
   }
 
   #pulse() {

@@ -10,6 +10,7 @@ import { plain, shown } from "./format.js";
 import { Graph } from "./graph.js";
 import { compact, computable, isNum, parse } from "./json.js";
 import { live } from "./live.js";
+import { placed, Placing } from "./placing.js";
 
 // In an address: what is supposed begins so. No input has a dot in its name.
 const SET = "set.";
@@ -32,8 +33,9 @@ export class PlaygroundView {
     this.rows = new Map();
     this.list = h("ul");
     this.supposing = h("section.supposing", { hidden: true, "aria-label": "What if" }, h("h2", "What if"), this.list);
+    this.writing = h("div.writing");
     this.form = h("form.inputs", { novalidate: true, "aria-label": "Inputs", onsubmit: (event) => { event.preventDefault(); if (!isBusy(this.run)) this.decide(); } },
-      this.inputs.elements, this.supposing, h("div.row", this.run));
+      this.inputs.elements, this.supposing, this.writing, h("div.row", this.run));
     this.news = h("div.news", { role: "status" });
     this.outcome = h("div.verdict-place");
     this.changes = h("div.changes-place");
@@ -54,6 +56,11 @@ export class PlaygroundView {
     const [picture, details] = await Promise.all([api.picture(this.flow.flow), api.flow(this.flow.flow)]);
     if (this.ended) return;
     this.details = details;
+    if (details.effects.length > 0) {
+      this.placing = new Placing(details, () => this.#label());
+      replace(this.writing, this.placing.element);
+      this.placing.suppose(this.supposed.size > 0);
+    }
     this.graph = new Graph(computable(picture), {
       colour: this.context.colour,
       label: `The path of the decision through ${this.flow.flow}`,
@@ -78,6 +85,7 @@ export class PlaygroundView {
     this.turn += 1;
     this.#fill(query);
     this.inputs.wrong([]);
+    this.placing?.off();
     this.result = null;
     setBusy(this.run, false);
     this.element.classList.remove("deciding");
@@ -127,6 +135,7 @@ export class PlaygroundView {
     const isLate = () => this.ended || turn !== this.turn;
     const [input, set] = [this.inputs.read(), this.#set()];
     const supposes = Object.keys(set).length > 0;
+    const key = supposes ? null : this.placing?.key ?? null;
     this.#remember(true);
     this.inputs.wrong([]);
     setBusy(this.run, true);
@@ -135,7 +144,7 @@ export class PlaygroundView {
       // What changes is told against the same inputs, or the inputs' share in it would be taken for the supposition's.
       const isKnown = this.base && compact(this.base.input) === compact(input);
       if (!supposes || !isKnown) {
-        const base = await this.#ask(input, {});
+        const base = await this.#ask(input, {}, key);
         if (isLate()) return;
         this.base = base;
       }
@@ -144,6 +153,8 @@ export class PlaygroundView {
       if (isLate() || !result) return;
       this.result = result;
       this.#render();
+      // What may have been written is asked for with the same key.
+      if (key !== null && !this.#placed()?.isOpen) this.placing.off();
     } finally {
       if (!isLate()) {
         setBusy(this.run, false);
@@ -153,23 +164,23 @@ export class PlaygroundView {
   }
 
   // A decision or why there is none; null where nobody gave the token that it needs.
-  async #ask(input, set) {
+  async #ask(input, set, key = null) {
     const supposes = Object.keys(set).length > 0;
     let begun = performance.now();
     const timed = (token) => {
       begun = performance.now();
-      return api.decide(this.flow.path, input, set, token);
+      return api.decide(this.flow.path, input, set, { token, key });
     };
     let result;
     try {
       const answer = supposes ? await withToken("Supposing facts is for whoever has the admin token.", timed) : await timed(null);
       if (!answer) return null;
-      result = { answer: answer.body, id: answer.id };
+      result = { answer: answer.body, id: answer.id, ...answer.kept };
     } catch (error) {
       const problem = api.problemOf(error);
-      result = { problem, id: problem.request_id };
+      result = { problem, id: problem.request_id, ...error.kept };
     }
-    return { ...result, input, set, there_and_back: performance.now() - begun };
+    return { ...result, input, set, key, there_and_back: performance.now() - begun };
   }
 
   // Puts what was asked into the address, so that it can be sent to somebody.
@@ -180,13 +191,22 @@ export class PlaygroundView {
     this.context.rewrite(this.context.link("play", [this.flow.flow], query));
   }
 
+  // What became of a request with a key.
+  #placed() {
+    const { answer } = this.result;
+    const index = answer?.explain?.outcomes.findIndex(({ holds }) => holds) ?? -1;
+    return placed(this.result, this.details.outcomes[index]);
+  }
+
   #render() {
     const { result } = this;
     const { answer, problem } = result;
     const explain = answer?.explain ?? problem?.explain ?? null;
     this.inputs.wrong(problem?.errors ?? []);
-    replace(this.outcome, outcome(result, explain, this.#actions()));
-    announce(answer ? `${answer.status}. ${answer.message ?? ""}` : `${problem.title}. ${problem.detail ?? ""}`);
+    const writing = this.#placed();
+    replace(this.outcome, outcome(result, explain, writing, this.#actions()));
+    const said = answer ? `${answer.status}. ${answer.message ?? ""}` : `${problem.title}. ${problem.detail ?? ""}`;
+    announce(writing?.word ? `${said} ${writing.word}.` : said);
     this.#light(explain);
     const supposes = Object.keys(result.set).length > 0;
     replace(this.changes, supposes && changes(this.base, result));
@@ -214,9 +234,9 @@ export class PlaygroundView {
   }
 
   #actions() {
-    const { input, set } = this.result;
+    const { input, set, key } = this.result;
     return h("div.row.actions",
-      copyButton("Copy as curl", () => api.curl(this.flow.path, input, set), { sign: "terminal" }),
+      copyButton("Copy as curl", () => api.curl(this.flow.path, input, set, key), { sign: "terminal" }),
       button("Save as flow test", { icon: "test", quiet: true, onclick: () => this.#saveTest() }),
       copyButton("Copy link", () => location.href, { sign: "link" }));
   }
@@ -264,7 +284,9 @@ export class PlaygroundView {
   // Rows that stay are left as they are: somebody may be typing there.
   #showSupposed() {
     this.supposing.hidden = this.supposed.size === 0;
-    setText(this.run.lastChild, this.supposed.size ? "Re-evaluate" : "Run");
+    const supposes = this.supposed.size > 0;
+    if (supposes !== Boolean(this.placing?.supposes)) this.placing?.suppose(supposes);
+    this.#label();
     for (const [fact, row] of this.rows) {
       if (this.supposed.has(fact)) continue;
       row.remove();
@@ -277,6 +299,10 @@ export class PlaygroundView {
       this.list.append(row);
     }
     this.graph?.suppose(new Set([...this.supposed.keys()].map((fact) => fact.split(".")[0])));
+  }
+
+  #label() {
+    setText(this.run.lastChild, this.supposed.size > 0 ? "Re-evaluate" : (this.placing?.key ?? null) === null ? "Run" : "Run and write");
   }
 
   #row(fact, supposition) {
