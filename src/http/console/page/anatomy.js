@@ -112,6 +112,8 @@ function lineageOf(lineage, colour, path) {
     [...nodes].map(([node, domain]) => h("span.origin", { class: `d${colour(domain)}` }, h("span.swatch"), node)),
     inputs.map((name) => h("span.origin", h("span.swatch"), `input.${name}`)),
     rules.length > 0 && h("span.muted", plural(rules.length, "rule")),
+    // A constant, or what an effect returned.
+    !nodes.size && !inputs.length && !rules.length && h("span.muted", "its expression"),
   ];
   return h("details.lineage", { "data-key": `field ${path}` }, h("summary", glance),
     h("dl.pairs",
