@@ -180,10 +180,11 @@ impl Writer<'_, '_> {
     fn line(&mut self, outcomes: &[String]) -> Json {
         let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
         let mut answer = Members { required: vec![("index", index.clone())], ..Members::default() };
-        let mut problem = json!({ "index": index, "error": self.reference::<Problem>() });
+        let mut problem =
+            Map::from_iter([("index".to_owned(), index), ("error".to_owned(), self.reference::<Problem>())]);
         if !self.flow.effects.is_empty() {
             answer.optional.extend([("replayed", keys::replayed()), ("approval", keys::approval())]);
-            problem["replayed"] = keys::replayed();
+            problem.insert("replayed".to_owned(), keys::replayed());
         }
         json!({
             "description": "A line of the answer to a batch: a decision or a problem; the last may be the summary",
@@ -242,7 +243,9 @@ impl Writer<'_, '_> {
             responses.insert("202".to_owned(), pending);
         }
         for (_, response) in responses.iter_mut().filter(|(status, _)| matches!(status.as_str(), "200" | "404")) {
-            response["headers"] = headers.clone();
+            if let Json::Object(response) = response {
+                response.insert("headers".to_owned(), headers.clone());
+            }
         }
     }
 

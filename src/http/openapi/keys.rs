@@ -28,7 +28,9 @@ pub(super) fn parameter(flow: &Flow) -> Json {
 pub(super) fn headers(mut decision: Json) -> Json {
     if let Json::Object(headers) = &mut decision {
         for (_, header) in headers.iter_mut().filter(|(name, _)| *name != "Decision-Id") {
-            header["required"] = json!(false);
+            if let Json::Object(header) = header {
+                header.insert("required".to_owned(), json!(false));
+            }
         }
         let description = "The answer was stored with the key before, by the decision of this Decision-Id";
         headers.insert(

@@ -41,7 +41,7 @@ pub(super) async fn execute(arguments: Arguments) -> anyhow::Result<Exit> {
         return exit;
     }
     if let Some(key) = &arguments.key {
-        let exit = keyed::execute(&core, &flow, key, (&arguments, &warnings)).await;
+        let exit = Box::pin(keyed::execute(&core, &flow, key, (&arguments, &warnings))).await;
         core.drain(Deadline::after(core.config().http.drain_timeout)).await;
         return exit;
     }
