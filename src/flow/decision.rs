@@ -29,6 +29,13 @@ impl From<FlowError> for Report {
 }
 
 impl Report {
+    /// Adds to the notes of the run, where it took some.
+    pub fn note(&mut self, note: impl FnOnce(&mut Trace)) {
+        if let Some(trace) = &mut self.trace {
+            note(Arc::make_mut(trace));
+        }
+    }
+
     /// What a client receives, with an explanation where it `explains`. `what_if` names the facts that were replaced.
     ///
     /// # Errors

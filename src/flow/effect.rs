@@ -65,6 +65,14 @@ impl EffectError {
         }
     }
 
+    /// The SQLSTATE of the database's error.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Query(kind) => kind.sqlstate(),
+            _ => None,
+        }
+    }
+
     /// When the same request may succeed.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -35,4 +35,4 @@ pub use overrides::Overrides;
 pub use ports::Ports;
 pub use query::{QueryAnswer, QueryError, QueryErrorKind};
 pub(crate) use trace::micros;
-pub use trace::{Detail, EffectTrace, NodeEnd, NodeTrace, Skip, StatementTrace, Trace};
+pub use trace::{Detail, EffectTrace, KeyTrace, NodeEnd, NodeTrace, Skip, StatementTrace, Trace};

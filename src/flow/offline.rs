@@ -98,7 +98,8 @@ impl Case {
     /// [`CaseError`].
     pub fn decide(&self, flow: &Flow, detail: Detail, engines: &OfflineEngines) -> Result<Report, CaseError> {
         let inputs = flow.inputs.parse_json(self.input.to_string().as_bytes())?;
-        let options = RunOptions { detail, ..RunOptions::new(self.clock.clone(), Deadline::after(Duration::ZERO)) };
+        let options = RunOptions::new(self.clock.clone(), Deadline::after(Duration::ZERO));
+        let options = RunOptions { detail, concludes: true, ..options };
         Ok(decide(flow, inputs, &self.answers, &options, engines)?)
     }
 }

@@ -37,6 +37,8 @@ pub struct Trace {
     pub chosen: Option<usize>,
     /// The effect of that outcome.
     pub effect: Option<Box<EffectTrace>>,
+    /// What became of the key of its request.
+    pub key: Option<KeyTrace>,
     /// From the first node's start to the decision.
     pub took: Duration,
 }
@@ -54,6 +56,24 @@ pub struct EffectTrace {
     pub event_key: Option<String>,
     /// Why it cannot be written: an expression of it has no value.
     pub failed: Option<Arc<FlowError>>,
+}
+
+/// What became of the key of a request.
+#[derive(Debug, Clone)]
+pub struct KeyTrace {
+    /// The key.
+    pub key: String,
+    /// `placed`, `pending`, `stored`, `conflicted`, `unknown` or `failed`; of an approval `approved` or `dropped`.
+    pub result: &'static str,
+    /// The id of the event in the outbox.
+    pub event: Option<String>,
+}
+
+impl KeyTrace {
+    /// A key without an event.
+    pub fn new(key: &str, result: &'static str) -> Self {
+        Self { key: key.to_owned(), result, event: None }
+    }
 }
 
 impl EffectTrace {
@@ -180,6 +200,7 @@ impl Notes {
             outcomes: Vec::new(),
             chosen: None,
             effect: None,
+            key: None,
             took: Duration::ZERO,
         };
         Some(Box::new(Self { began: Instant::now(), trace }))

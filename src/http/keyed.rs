@@ -8,7 +8,7 @@ use super::service::Service;
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::effects::{Ending, Keyed, KeyedRequest, Wrote};
 use crate::flow::explain::Explanation;
-use crate::flow::{Answer, Decision, FlowError, PendingApproval, Report, RunOptions};
+use crate::flow::{Answer, FlowError, PendingApproval, Report, RunOptions};
 use crate::types::{IdempotencyKey, Value};
 
 /// A decision with a key.
@@ -60,9 +60,7 @@ impl KeyedDecision<'_> {
             decision: &self.label.id,
             lifetime: self.lifetime,
         };
-        let render = |result: &Result<Decision, FlowError>, report: &Report, is_pending: bool| {
-            self.render(result, report, is_pending)
-        };
+        let render = |report: &Report, is_pending: bool| self.render(report, is_pending);
         match self.service.decide_keyed(request, self.label, &render).await {
             Keyed::Decided { report, ending, effect } => {
                 Ok(KeyedAnswer { ending, wrote: Some(effect), repeats: None, explain: self.explanation(&report) })
@@ -83,9 +81,9 @@ impl KeyedDecision<'_> {
     }
 
     /// The answer that is stored with the key.
-    fn render(&self, result: &Result<Decision, FlowError>, report: &Report, is_pending: bool) -> Ending {
+    fn render(&self, report: &Report, is_pending: bool) -> Ending {
         let explain = self.explanation(report);
-        match result {
+        match &report.result {
             Ok(decision) => {
                 let approval = is_pending.then(|| PendingApproval::new(&self.label.id));
                 let answer = Answer { decision: decision.clone(), approval, what_if: Vec::new(), explain };

@@ -10,14 +10,14 @@ use tokio::sync::Semaphore;
 use tracing::{Instrument, Span};
 
 use super::console::{Console, Recent};
-use super::decision_log;
+use super::decision_log::{self, Write};
 use super::gate::{AdminSide, Gate, bearer};
 use super::operations::{Admin, Operations};
 use super::problem::Problem;
 use super::release::Releases;
 use super::request::Label;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
-use crate::actors::effects::{self, Approval, Keyed, KeyedRequest, Render, Resolution, Resolved, Wrote};
+use crate::actors::effects::{self, Approval, Keyed, KeyedRequest, Render, Resolution, Resolved};
 use crate::flow::{Detail, FlowError, Report, RunOptions};
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
@@ -138,10 +138,11 @@ impl Service {
         let recording = self.recording(&flow, &mut run, label);
         let request = KeyedRequest { run, ..request };
         let keyed = effects::decide(&self.coordinator, &request, render).instrument(recording.span.clone()).await;
-        flow.metrics().effect(result_of(&keyed));
+        let write = Write { key: request.key.as_str(), result: keyed.result() };
+        flow.metrics().effect(write.result);
         match &keyed {
-            Keyed::Decided { report, .. } | Keyed::Failed(report) => recording.end(report).await,
-            Keyed::Replayed { .. } => {}
+            Keyed::Decided { report, .. } | Keyed::Failed(report) => recording.end(report, Some(&write)).await,
+            Keyed::Replayed { decision, .. } => recording.replayed(decision, &write),
         }
         keyed
     }
@@ -161,15 +162,15 @@ impl Service {
         match &resolved {
             Ok(Resolved::Approved(report)) => {
                 flow.metrics().effect("approved");
-                recording.end(report).await;
+                recording.end(report, Some(&Write { key: &approval.key, result: "approved" })).await;
             }
             Ok(Resolved::Dropped(report)) => {
                 flow.metrics().effect("dropped");
-                recording.end(report).await;
+                recording.end(report, Some(&Write { key: &approval.key, result: "dropped" })).await;
             }
             Ok(Resolved::Rejected) => flow.metrics().effect("rejected"),
             Ok(Resolved::Own | Resolved::Changed(_) | Resolved::Already) => {}
-            Err(error) => flow.metrics().effect(result_of_error(error)),
+            Err(error) => flow.metrics().effect(effects::result_of(error)),
         }
         resolved
     }
@@ -183,7 +184,7 @@ impl Service {
     ) -> Report {
         let recording = self.recording(flow, &mut run, label);
         let report = decide(run).instrument(recording.span.clone()).await;
-        recording.end(&report).await;
+        recording.end(&report, None).await;
         report
     }
 
@@ -202,25 +203,6 @@ impl Service {
     }
 }
 
-/// The word for how a request with a key ended, in metrics.
-fn result_of(keyed: &Keyed) -> &'static str {
-    match keyed {
-        Keyed::Decided { effect: Wrote::Effect, .. } | Keyed::Replayed { is_own: true, .. } => "placed",
-        Keyed::Decided { effect: Wrote::Pending, .. } => "pending",
-        Keyed::Decided { effect: Wrote::Nothing, .. } => "stored",
-        Keyed::Replayed { .. } => "replayed",
-        Keyed::Failed(report) => report.result.as_ref().err().map_or("failed", result_of_error),
-    }
-}
-
-fn result_of_error(error: &FlowError) -> &'static str {
-    match error.code() {
-        "conflict" => "conflicted",
-        "effect_unknown" => "unknown",
-        _ => "failed",
-    }
-}
-
 /// A decision that is noted in log, metrics, console and record when it ends.
 struct Recording<'a> {
     flow: &'a Arc<BoundFlow>,
@@ -235,12 +217,12 @@ struct Recording<'a> {
 }
 
 impl Recording<'_> {
-    async fn end(self, report: &Report) {
-        decision_log::end(&self.span, report);
+    async fn end(self, report: &Report, write: Option<&Write<'_>>) {
+        decision_log::end(&self.span, report, write);
         let (flow, took) = (self.flow, self.begun.elapsed());
         flow.metrics().decided(&report.result, took);
         if self.log {
-            decision_log::write(&flow.flow().name, report, self.label, took, self.supposes);
+            decision_log::write(&flow.flow().name, report, (self.label, write), took, self.supposes);
         }
         if let Some(recent) = self.console {
             recent.note(flow.flow(), report, self.is_explained);
@@ -249,6 +231,14 @@ impl Recording<'_> {
             && let Some(entry) = Entry::new(flow.shared(), &self.label.id, self.label.caller.as_deref(), report)
         {
             recorder.record(entry).await;
+        }
+    }
+
+    /// The request got the answer of this decision, which was stored with its key.
+    fn replayed(self, decision: &str, write: &Write<'_>) {
+        self.span.record("effect.result", write.result);
+        if self.log {
+            decision_log::replayed(&self.flow.flow().name, decision, (self.label, write), self.begun.elapsed());
         }
     }
 }

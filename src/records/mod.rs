@@ -21,6 +21,7 @@ mod summary;
 mod table;
 mod typed;
 mod verify;
+mod write;
 
 pub use chain::{ChainError, Link, PublicKey};
 pub use compare::{Change, changes, unmet};
@@ -34,3 +35,4 @@ pub use summary::{FieldSummary, Summary};
 pub use table::TABLE;
 pub use typed::{hints, restore};
 pub use verify::{Broken, Verified, verify};
+pub use write::{RecordedStatement, RecordedWrite};

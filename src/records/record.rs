@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::typed::{hints, restore};
+use super::write::RecordedWrite;
 use crate::flow::explain::{REDACTED, Redaction};
 use crate::flow::offline::{Answers, Case, StubResponse, rows};
 use crate::flow::{Decision, FlowError, NodeEnd, NodeTrace, QueryErrorKind, Trace, micros};
@@ -85,6 +86,9 @@ pub struct Record {
     /// The error of the run otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<RecordedError>,
+    /// What became of the key of its request, where it had one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write: Option<RecordedWrite>,
 }
 
 /// Why a run gave no decision.
@@ -190,6 +194,7 @@ impl Record {
                 .collect(),
             decision,
             error,
+            write: RecordedWrite::of(flow, trace, redaction),
         }
     }
 

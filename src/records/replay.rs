@@ -1,7 +1,7 @@
 //! Records decided again.
 
 use super::compare::{Change, changes};
-use super::record::Record;
+use super::record::{Record, RecordedError};
 use crate::flow::offline::{OfflineEngines, rows};
 use crate::flow::{Detail, Report};
 use crate::graph::Flow;
@@ -34,12 +34,16 @@ impl<'a> Replay<'a> {
     /// Decides `record` again and compares the answers.
     pub fn replay(&self, record: &Record) -> Replayed {
         match self.decide(record) {
-            Ok(report) => compare(record, &report),
+            Ok(report) => compare(record, &report, self.flow(record)),
             Err(why) => Replayed::Impossible(why),
         }
     }
 
-    /// Decides `record` again.
+    fn flow(&self, record: &Record) -> Option<&'a Flow> {
+        self.flows.iter().find(|flow| flow.name.as_str() == record.flow)
+    }
+
+    /// Decides `record` again. It writes nothing: an effect that was written returns the recorded rows.
     ///
     /// # Errors
     /// Why it cannot be decided.
@@ -48,18 +52,27 @@ impl<'a> Replay<'a> {
             return Err(format!("redacted columns are not in the record: {}", record.redacted.join(", ")));
         }
         if let Some(error) = &record.error
-            && matches!(error.code.as_str(), "overloaded" | "internal_error" | "invalid_override")
+            && (matches!(error.code.as_str(), "overloaded" | "internal_error" | "invalid_override")
+                || was_not_written(record, error))
         {
             return Err(format!("it ended as `{}`, whose cause is not in the record", error.code));
         }
-        let flow = self.flows.iter().find(|flow| flow.name.as_str() == record.flow);
-        let flow = flow.ok_or_else(|| format!("there is no flow `{}` now", record.flow))?;
+        let flow = self.flow(record).ok_or_else(|| format!("there is no flow `{}` now", record.flow))?;
         let case = record.case().map_err(|error| error.to_string())?;
-        case.decide(flow, Detail::Answers, &self.engines).map_err(|error| error.to_string())
+        let mut report = case.decide(flow, Detail::Answers, &self.engines).map_err(|error| error.to_string())?;
+        if let Some(write) = &record.write {
+            write.repeat(flow, &mut report)?;
+        }
+        Ok(report)
     }
 }
 
-fn compare(record: &Record, report: &Report) -> Replayed {
+/// Whether there was a decision, which the database did not take. Such an error is at a domain, and at no node.
+fn was_not_written(record: &Record, error: &RecordedError) -> bool {
+    record.write.is_some() && error.domain.is_some() && error.node.is_none()
+}
+
+fn compare(record: &Record, report: &Report, flow: Option<&Flow>) -> Replayed {
     let before = match (&record.decision, &record.error) {
         (Some(decision), _) => decision.clone(),
         (None, Some(error)) => error_value(&error.code, error.node.as_deref()),
@@ -69,7 +82,10 @@ fn compare(record: &Record, report: &Report) -> Replayed {
         Ok(decision) => decision.to_value(),
         Err(error) => error_value(error.code(), error.node().map(|node| node.as_str())),
     };
-    let changes = changes(&sorted(before), &sorted(after));
+    let mut changes = changes(&sorted(before), &sorted(after));
+    if let (Some(write), Some(flow)) = (&record.write, flow) {
+        changes.extend(write.changes(flow, report.trace.as_ref().and_then(|trace| trace.effect.as_deref())));
+    }
     if changes.is_empty() { Replayed::Same } else { Replayed::Changed(changes) }
 }
 

@@ -9,7 +9,7 @@ mod admission;
 mod bound;
 mod handle;
 mod pool;
-mod span;
+pub(super) mod span;
 
 pub use actor::Request;
 pub use admission::Admission;

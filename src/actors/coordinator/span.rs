@@ -1,4 +1,4 @@
-//! The span of one query, with the attributes of OpenTelemetry (semantic conventions for database clients).
+//! The spans of queries and transactions, with the attributes of OpenTelemetry (semantic conventions for database clients).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,19 +35,44 @@ pub(super) fn of_query(node: &QueryNode, domain: &DomainHandle) -> Span {
         server.port = Empty,
         error.type = Empty,
     );
-    if !span.is_disabled() {
-        domain.config(|config| {
-            if config.connection.protocol == Protocol::Postgres {
-                span.record("db.system.name", "postgresql");
-                span.record("db.namespace", config.connection.database.as_str());
-            }
-            // Of several hosts it is not known which one answers.
-            if let [(host, port)] = config.connection.hosts.as_slice() {
-                span.record("server.address", host.as_str()).record("server.port", *port);
-            }
-        });
-    }
+    add_domain(&span, domain);
     span
+}
+
+/// The span of a transaction that writes to `domain`: of an effect, or of a key alone.
+pub(in crate::actors) fn of_transaction(what: &str, domain: &DomainHandle) -> Span {
+    let span = tracing::debug_span!(
+        "transaction",
+        otel.kind = "client",
+        otel.name = %format_args!("{what} {}", domain.name()),
+        otel.status_code = Empty,
+        domain = %domain.name(),
+        db.system.name = Empty,
+        db.namespace = Empty,
+        db.query.summary = what,
+        db.response.status_code = Empty,
+        server.address = Empty,
+        server.port = Empty,
+        error.type = Empty,
+    );
+    add_domain(&span, domain);
+    span
+}
+
+fn add_domain(span: &Span, domain: &DomainHandle) {
+    if span.is_disabled() {
+        return;
+    }
+    domain.config(|config| {
+        if config.connection.protocol == Protocol::Postgres {
+            span.record("db.system.name", "postgresql");
+            span.record("db.namespace", config.connection.database.as_str());
+        }
+        // Of several hosts it is not known which one answers.
+        if let [(host, port)] = config.connection.hosts.as_slice() {
+            span.record("server.address", host.as_str()).record("server.port", *port);
+        }
+    });
 }
 
 /// The span as W3C trace context, for a domain that is a service. `None` where no traces are made.
@@ -73,11 +98,14 @@ pub(super) fn record_result(span: &Span, result: &Result<QueryAnswer, QueryError
                 span.record("db.operation.batch.size", answer.together);
             }
         }
-        Err(error) => {
-            span.record("error.type", error.kind.code()).record("otel.status_code", "ERROR");
-            if let Some(sqlstate) = error.kind.sqlstate() {
-                span.record("db.response.status_code", sqlstate);
-            }
-        }
+        Err(error) => record_error(span, error.kind.code(), error.kind.sqlstate()),
+    }
+}
+
+/// Records why a query or a transaction failed.
+pub(in crate::actors) fn record_error(span: &Span, code: &str, sqlstate: Option<&str>) {
+    span.record("error.type", code).record("otel.status_code", "ERROR");
+    if let Some(sqlstate) = sqlstate {
+        span.record("db.response.status_code", sqlstate);
     }
 }

@@ -13,7 +13,7 @@ use super::keyed::json;
 use super::place::{self, PlaceError};
 use super::retry::{Again, Attempts};
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind, Report, RunOptions};
+use crate::flow::{Conclusion, Decision, EffectError, FlowError, KeyTrace, QueryErrorKind, Report, RunOptions};
 use crate::postgres::Call;
 use crate::types::{Deadline, Digest, Value};
 
@@ -229,8 +229,10 @@ impl Resolving<'_> {
         }
         let Fresh { report, effect, conclusion } =
             fresh(self.coordinator, self.flow, self.approval, self.run).await.map_err(PlaceError::Flow)?;
+        let mut report = report;
         let (Some((params, version)), Some(mut conclusion)) = (effect, conclusion) else {
             let decision = report.result.as_ref().ok().cloned();
+            report.note(|trace| trace.key = Some(KeyTrace::new(&self.approval.key, "dropped")));
             return self.end("dropped", decision.as_ref(), Resolved::Dropped(report)).await;
         };
         let approved = self.resolution.version.clone().unwrap_or_else(|| self.approval.version());
@@ -239,12 +241,16 @@ impl Resolving<'_> {
             return Ok(Resolved::Changed(Box::new(fresh)));
         }
         let claim = self.call("approved", None);
-        let answer = |decision: &Decision| {
+        let (flow, deadline) = (self.flow.flow(), self.run.deadline);
+        let mut answer = |decision: &Decision, conclusion: &Conclusion, event: Option<String>| {
+            report.note(|trace| {
+                trace.effect = conclusion.notes(flow);
+                trace.key = Some(KeyTrace { event, ..KeyTrace::new(&self.approval.key, "approved") });
+            });
             let params = vec![Value::text(self.name()), Value::text(&self.approval.id), self.outcome(Some(decision))];
             Call { statement: self.binding.statements.resolved.clone(), params }
         };
-        let (flow, deadline) = (self.flow.flow(), self.run.deadline);
-        let decision = place::place(self.binding, flow, &mut conclusion, (claim, &answer), deadline).await?;
+        let decision = place::place(self.binding, flow, &mut conclusion, (claim, &mut answer), deadline).await?;
         Ok(Resolved::Approved(Report { result: Ok(decision), ..report }))
     }
 

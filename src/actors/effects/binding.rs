@@ -3,13 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tracing::{Instrument, Span};
+
+use crate::actors::coordinator::span;
 use crate::actors::domain::{DomainHandle, Writer};
 use crate::config::prefix;
 use crate::flow::{EffectError, EventRow, FlowError, QueryErrorKind};
 use crate::graph::Flow;
 use crate::postgres::{Call, EffectStatements, Session};
 use crate::types::{Deadline, DomainName, IdempotencyKey, Value};
-use uuid::Uuid;
 
 /// The time between two deletions of expired keys.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
@@ -106,8 +108,18 @@ impl EffectBinding {
 
     /// Runs one statement in a transaction of its own, by the deadline.
     pub(super) async fn write(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
-        let open = self.session(deadline).await?;
-        by(deadline, open.session.write(call)).await.map_err(EffectError::Query)
+        let span = self.span("tributary_keys");
+        let written = async {
+            let open = self.session(deadline).await?;
+            by(deadline, open.session.write(call)).await.map_err(EffectError::Query)
+        };
+        let written = written.instrument(span.clone()).await;
+        written.inspect_err(|error| span::record_error(&span, error.code(), error.sqlstate()))
+    }
+
+    /// The span of a transaction.
+    pub(super) fn span(&self, what: &str) -> Span {
+        span::of_transaction(what, &self.domain)
     }
 
     /// The stored answer of a key.
@@ -127,11 +139,10 @@ impl EffectBinding {
         Ok(!self.write(&call, deadline).await?.rows.is_empty())
     }
 
-    /// The statements that write an event in the order of commit.
-    pub(super) fn announce(&self, event: EventRow) -> [Call; 2] {
+    /// The statements that write an event of this id in the order of commit.
+    pub(super) fn announce(&self, id: &str, event: EventRow) -> [Call; 2] {
         let (aggregate, key) = (Value::text(&event.aggregate), Value::text(&event.key));
-        let id = Value::text(Uuid::new_v4().to_string());
-        let params = vec![id, aggregate.clone(), key.clone(), Value::text(&event.ty), event.payload];
+        let params = vec![Value::text(id), aggregate.clone(), key.clone(), Value::text(&event.ty), event.payload];
         [
             Call { statement: self.statements.order.clone(), params: vec![aggregate, key] },
             Call { statement: self.statements.announce.clone(), params },

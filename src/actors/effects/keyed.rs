@@ -7,14 +7,15 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
+use tracing::Span;
 
 use super::binding::{Claim, EffectBinding, Ending, Stored, StoredAnswer};
 use super::place::{self, PlaceError};
 use super::retry::{Again, Attempts};
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
-use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind, Report, RunOptions};
+use crate::flow::{Conclusion, Decision, EffectError, FlowError, KeyTrace, QueryErrorKind, Report, RunOptions};
 use crate::graph::Flow;
-use crate::types::{Deadline, Digest, IdempotencyKey, Value};
+use crate::types::{Deadline, Digest, IdempotencyKey, NodeId, Value};
 
 /// A request with a key.
 pub struct KeyedRequest<'a> {
@@ -69,18 +70,57 @@ pub enum Wrote {
     Pending,
 }
 
+impl Keyed {
+    /// The word for it in metrics, logs, records and explanations.
+    pub fn result(&self) -> &'static str {
+        match self {
+            Self::Decided { effect: Wrote::Effect, .. } | Self::Replayed { is_own: true, .. } => "placed",
+            Self::Decided { effect: Wrote::Pending, .. } => "pending",
+            Self::Decided { effect: Wrote::Nothing, .. } => "stored",
+            Self::Replayed { .. } => "replayed",
+            Self::Failed(report) => report.result.as_ref().err().map_or("failed", result_of),
+        }
+    }
+}
+
+/// The word for a request with a key, or an approval, that ended with this error.
+pub fn result_of(error: &FlowError) -> &'static str {
+    match error.code() {
+        "conflict" => "conflicted",
+        "effect_unknown" => "unknown",
+        _ => "failed",
+    }
+}
+
 /// Makes the answer of a decision, or of the row that was not found. The flag: the effect waits for an approval.
-pub type Render<'a> = &'a dyn Fn(&Result<Decision, FlowError>, &Report, bool) -> Ending;
+pub type Render<'a> = &'a dyn Fn(&Report, bool) -> Ending;
 
 /// Why an attempt did not end.
 struct Undone {
     report: Report,
     error: EffectError,
     again: Again,
+    /// The answer that may have been stored.
+    made: Option<(Ending, Wrote)>,
 }
 
 /// Decides, and writes the decision once.
 pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>, render: Render<'_>) -> Keyed {
+    let mut keyed = attempts(coordinator, request, render).await;
+    let result = keyed.result();
+    if let Keyed::Failed(report) = &mut keyed {
+        report.note(|trace| {
+            trace.key = Some(KeyTrace::new(request.key.as_str(), result));
+            // What the statements returned was undone, unless that is not known.
+            let effect = trace.effect.iter_mut().filter(|_| result != "unknown");
+            let statements = effect.flat_map(|effect| &mut effect.statements);
+            statements.for_each(|statement| statement.returned = None);
+        });
+    }
+    keyed
+}
+
+async fn attempts(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>, render: Render<'_>) -> Keyed {
     let Some(binding) = request.flow.effects() else {
         return Keyed::Failed(FlowError::Broken.into());
     };
@@ -95,18 +135,33 @@ pub async fn decide(coordinator: &CoordinatorHandle, request: &KeyedRequest<'_>,
     };
     let decision = KeyedDecision { coordinator, request, binding, claim, render };
     let mut attempts = Attempts::new(request.run.deadline);
+    // The attempts whose COMMIT was lost.
+    let mut lost = Vec::new();
     loop {
-        let Undone { report, error, again } = match decision.attempt().await {
+        let Undone { mut report, error, again, made } = match decision.attempt().await {
             // The key may be taken by an attempt whose COMMIT was lost.
             Ok(Keyed::Failed(report)) if attempts.is_unknown() => {
-                Undone { report, error: EffectError::Unknown, again: Again::Unknown }
+                Undone { report, error: EffectError::Unknown, again: Again::Unknown, made: None }
             }
+            Ok(Keyed::Replayed { ending, decision, is_own: true }) => return own(lost, ending, decision),
             Ok(keyed) => return keyed,
             Err(undone) => undone,
         };
+        if let Some((ending, effect)) = made {
+            let (result, trace) = (std::mem::replace(&mut report.result, Err(FlowError::Broken)), report.trace.clone());
+            lost.push((Report { result, trace, conclusion: None }, ending, effect));
+        }
         if let Err(error) = attempts.again(error, again).await {
             return Keyed::Failed(Report { result: Err(binding.error(error)), ..report });
         }
+    }
+}
+
+/// The attempt that stored this answer, although its COMMIT was lost.
+fn own(lost: Vec<(Report, Ending, Wrote)>, stored: Ending, decision: String) -> Keyed {
+    match lost.into_iter().find(|(_, ending, _)| *ending == stored) {
+        Some((report, ending, effect)) => Keyed::Decided { report, ending, effect },
+        None => Keyed::Replayed { ending: stored, decision, is_own: true },
     }
 }
 
@@ -148,7 +203,7 @@ impl KeyedDecision<'_> {
 
     /// The answer that the key got before.
     async fn replay(&self, stored: StoredAnswer) -> Result<Keyed, Undone> {
-        let refuse = |error, again| Err(Undone { report: FlowError::Broken.into(), error, again });
+        let refuse = |error, again| Err(Undone { report: FlowError::Broken.into(), error, again, made: None });
         if stored.inputs != self.claim.inputs {
             return refuse(EffectError::KeyReused, Again::No);
         }
@@ -167,8 +222,8 @@ impl KeyedDecision<'_> {
         match (&report.result, conclusion) {
             (Ok(_), Some(conclusion)) => match conclusion.effect(self.flow()) {
                 None => self.store(report, None).await,
-                Some(_) => match conclusion.needs_approval(self.flow()) {
-                    Ok(false) => self.place(report, *conclusion).await,
+                Some(effect) => match conclusion.needs_approval(self.flow()) {
+                    Ok(false) => self.place(report, *conclusion, effect.name.clone()).await,
                     Ok(true) => self.store(report, Some(&conclusion)).await,
                     Err(error) => Ok(Keyed::Failed(Report { result: Err(error), ..report })),
                 },
@@ -179,7 +234,7 @@ impl KeyedDecision<'_> {
     }
 
     /// Stores the answer of a decision that writes nothing now.
-    async fn store(&self, report: Report, pending: Option<&Conclusion>) -> Result<Keyed, Undone> {
+    async fn store(&self, mut report: Report, pending: Option<&Conclusion>) -> Result<Keyed, Undone> {
         let mut stored = Stored::default();
         if let Some(conclusion) = pending {
             match conclusion.first_params(self.flow()) {
@@ -188,53 +243,69 @@ impl KeyedDecision<'_> {
             }
             stored.effect = conclusion.effect(self.flow()).map(|effect| effect.name.as_str());
         }
-        let ending = (self.render)(&report.result, &report, pending.is_some());
+        let effect = if pending.is_some() { Wrote::Pending } else { Wrote::Nothing };
+        self.note(&mut report, if pending.is_some() { "pending" } else { "stored" });
+        let ending = (self.render)(&report, pending.is_some());
         stored.ending = Some(&ending);
         let call = self.claim.call(&self.binding.statements, &stored);
         match self.binding.write(&call, self.deadline()).await {
             Ok(written) if written.count == 1 => {
                 self.binding.expire();
-                let effect = if pending.is_some() { Wrote::Pending } else { Wrote::Nothing };
                 Ok(Keyed::Decided { report, ending, effect })
             }
             Ok(_) => self.taken(report).await,
             Err(EffectError::Query(kind)) if place::is_lock_timeout(&kind) => {
-                Err(Undone { report, error: EffectError::KeyInProgress, again: Again::No })
+                Err(Undone { report, error: EffectError::KeyInProgress, again: Again::No, made: None })
             }
             // The statement may have been committed. So may its answer be found at the next attempt.
             Err(error @ EffectError::Query(QueryErrorKind::ConnectionLost { .. })) => {
-                Err(Undone { report, error, again: Again::Unknown })
+                Err(Undone { report, error, again: Again::Unknown, made: Some((ending, effect)) })
             }
             Err(error) => Err(undone(report, error)),
         }
     }
 
     /// Writes the effect.
-    async fn place(&self, report: Report, mut conclusion: Conclusion) -> Result<Keyed, Undone> {
-        let effect = conclusion.effect(self.flow()).map(|effect| effect.name.clone());
-        let stored = Stored { effect: effect.as_ref().map(|effect| effect.as_str()), ..Stored::default() };
+    async fn place(&self, mut report: Report, mut conclusion: Conclusion, effect: NodeId) -> Result<Keyed, Undone> {
+        Span::current().record("effect.name", effect.as_str());
+        let stored = Stored { effect: Some(effect.as_str()), ..Stored::default() };
         let claim = self.claim.call(&self.binding.statements, &stored);
-        let ending = |decision: &Decision| (self.render)(&Ok(decision.clone()), &report, false);
-        let answer = |decision: &Decision| self.claim.answer(&self.binding.statements, &ending(decision));
-        let placed = place::place(self.binding, self.flow(), &mut conclusion, (claim, &answer), self.deadline()).await;
+        let mut made = None;
+        let mut answer = |decision: &Decision, conclusion: &Conclusion, event: Option<String>| {
+            report.result = Ok(decision.clone());
+            self.note(&mut report, "placed");
+            report.note(|trace| {
+                trace.effect = conclusion.notes(self.flow());
+                trace.key.iter_mut().for_each(|key| key.event.clone_from(&event));
+            });
+            let ending = made.insert((self.render)(&report, false));
+            self.claim.answer(&self.binding.statements, ending)
+        };
+        let last = (claim, &mut answer as place::Answer<'_>);
+        let placed = place::place(self.binding, self.flow(), &mut conclusion, last, self.deadline()).await;
         let (error, again) = match placed {
-            Ok(decision) => {
+            Ok(_) => {
                 self.binding.expire();
-                let ending = ending(&decision);
-                let report = Report { result: Ok(decision), ..report };
-                return Ok(Keyed::Decided { report, ending, effect: Wrote::Effect });
+                return Ok(match made {
+                    Some(ending) => Keyed::Decided { report, ending, effect: Wrote::Effect },
+                    None => Keyed::Failed(FlowError::Broken.into()),
+                });
             }
             Err(PlaceError::Taken) => return self.taken(report).await,
             Err(PlaceError::Flow(error)) => return Ok(Keyed::Failed(Report { result: Err(error), ..report })),
             Err(PlaceError::InProgress) => (EffectError::KeyInProgress, Again::No),
-            Err(PlaceError::Conflict { statement, why }) => match effect {
-                Some(effect) => (EffectError::Conflict { effect, statement, why, times: 1 }, Again::Conflict),
-                None => return Ok(Keyed::Failed(Report { result: Err(FlowError::Broken), ..report })),
-            },
+            Err(PlaceError::Conflict { statement, why }) => {
+                (EffectError::Conflict { effect, statement, why, times: 1 }, Again::Conflict)
+            }
             Err(PlaceError::Undone(error)) => return Err(undone(report, error)),
             Err(PlaceError::Unknown(kind)) => (EffectError::Query(kind), Again::Unknown),
         };
-        Err(Undone { report, error, again })
+        let made = made.filter(|_| again == Again::Unknown).map(|ending| (ending, Wrote::Effect));
+        Err(Undone { report, error, again, made })
+    }
+
+    fn note(&self, report: &mut Report, result: &'static str) {
+        report.note(|trace| trace.key = Some(KeyTrace::new(self.request.key.as_str(), result)));
     }
 
     /// Somebody else has claimed the key meanwhile.
@@ -242,7 +313,7 @@ impl KeyedDecision<'_> {
         match self.binding.find(&self.claim, self.deadline()).await {
             Ok(Some(stored)) => self.replay(stored).await,
             // It has expired and been deleted between the two statements.
-            Ok(None) => Err(Undone { report, error: EffectError::KeyInProgress, again: Again::Retry }),
+            Ok(None) => Err(Undone { report, error: EffectError::KeyInProgress, again: Again::Retry, made: None }),
             Err(error) => Err(undone(report, error)),
         }
     }
@@ -251,7 +322,7 @@ impl KeyedDecision<'_> {
 /// An attempt after which nothing is written.
 fn undone(report: Report, error: EffectError) -> Undone {
     let again = Again::after(&error);
-    Undone { report, error, again }
+    Undone { report, error, again, made: None }
 }
 
 /// The digest of checked inputs. Absent ones do not count: a later version of the flow may have more of them.

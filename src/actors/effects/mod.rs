@@ -15,4 +15,4 @@ mod retry;
 
 pub use approvals::{Approval, Fresh, Resolution, Resolved, fresh, resolve};
 pub use binding::{EffectBinding, Ending, StoredAnswer};
-pub use keyed::{Keyed, KeyedRequest, Render, Wrote, decide};
+pub use keyed::{Keyed, KeyedRequest, Render, Wrote, decide, result_of};

@@ -1,7 +1,11 @@
 //! One transaction: a claim, the statements of an effect, the event, the answer.
 
+use tracing::{Instrument, Span};
+use uuid::Uuid;
+
 use super::binding::{EffectBinding, WriteSession, by};
 use super::retry::is_conflict;
+use crate::actors::coordinator::span;
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind};
 use crate::graph::{Effect, Flow, Rows, Statement};
 use crate::postgres::{Call, CommitError, EVENT_CHANNEL, Transaction, WriteResult};
@@ -30,12 +34,42 @@ impl From<FlowError> for PlaceError {
     }
 }
 
-/// Writes the effect of `conclusion` in one transaction, which `claim` begins and the statement that `answer` makes of the decision ends.
+impl PlaceError {
+    /// What its span says; nothing where the key was taken.
+    fn record(&self, span: &Span) {
+        let (code, sqlstate) = match self {
+            Self::Taken => return,
+            Self::InProgress => (EffectError::KeyInProgress.code(), None),
+            Self::Conflict { .. } => ("conflict", None),
+            Self::Undone(error) => (error.code(), error.sqlstate()),
+            Self::Unknown(kind) => (kind.code(), kind.sqlstate()),
+            Self::Flow(error) => (error.code(), None),
+        };
+        span::record_error(span, code, sqlstate);
+    }
+}
+
+/// Makes the last statement of a transaction: of the decision, of what its effect returned, and of the id of its event.
+pub(super) type Answer<'a> = &'a mut dyn FnMut(&Decision, &Conclusion, Option<String>) -> Call;
+
+/// Writes the effect of `conclusion` in one transaction, which `claim` begins and the statement that `answer` makes ends.
 pub(super) async fn place(
     binding: &EffectBinding,
     flow: &Flow,
     conclusion: &mut Conclusion,
-    (claim, answer): (Call, &dyn Fn(&Decision) -> Call),
+    last: (Call, Answer<'_>),
+    deadline: Deadline,
+) -> Result<Decision, PlaceError> {
+    let span = binding.span(conclusion.effect(flow).map_or("", |effect| effect.name.as_str()));
+    let placed = transact(binding, flow, conclusion, last, deadline).instrument(span.clone()).await;
+    placed.inspect_err(|error| error.record(&span))
+}
+
+async fn transact(
+    binding: &EffectBinding,
+    flow: &Flow,
+    conclusion: &mut Conclusion,
+    (claim, answer): (Call, Answer<'_>),
     deadline: Deadline,
 ) -> Result<Decision, PlaceError> {
     let Some(effect) = conclusion.effect(flow) else { return Err(FlowError::Broken.into()) };
@@ -62,9 +96,10 @@ pub(super) async fn place(
             return Err(decided.err().unwrap_or(too_late));
         }
     };
-    let notify = event.as_ref().map(|_| EVENT_CHANNEL);
-    let mut last: Vec<Call> = event.into_iter().flat_map(|event| binding.announce(event)).collect();
-    last.push(answer(&decision));
+    let id = event.as_ref().map(|_| Uuid::new_v4().to_string());
+    let notify = id.as_ref().map(|_| EVENT_CHANNEL);
+    let mut last: Vec<Call> = id.iter().zip(event).flat_map(|(id, event)| binding.announce(id, event)).collect();
+    last.push(answer(&decision, conclusion, id));
     match tokio::time::timeout_at(deadline.instant().into(), transaction.commit(&last, notify)).await {
         Ok(Ok(())) => Ok(decision),
         Ok(Err(CommitError::Undone(kind))) => Err(failed(effect.statements.len(), kind)),

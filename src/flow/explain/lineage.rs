@@ -39,14 +39,14 @@ pub struct RuleRef {
     pub statement: String,
 }
 
-/// A column of a query.
+/// A column of a query, or of what an effect returned.
 #[derive(Debug, Clone, Serialize, PartialEq, Eq)]
 pub struct ColumnRef {
-    /// The node of the query.
+    /// The node of the query, or the effect.
     pub node: String,
     /// The column; empty for the whole row.
     pub column: String,
-    /// The domain of the node.
+    /// The domain of the node or effect.
     pub domain: String,
 }
 
@@ -70,6 +70,8 @@ fn follow(flow: &Flow, trace: &Trace, path: &str, template: &Template, into: &mu
                 follow(flow, trace, &format!("{path}[{number}]"), template, into);
             }
         }
+        // Without what the effect returns, the answer lacks the field.
+        Template::Leaf(expression) if flow.reads_effect(expression) && !has_returned(trace) => {}
         Template::Leaf(expression) => {
             let mut tracer = Tracer { flow, trace, lineage: Lineage::default(), seen: Vec::new() };
             tracer.lineage.expression = expression.text().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -77,6 +79,11 @@ fn follow(flow: &Flow, trace: &Trace, path: &str, template: &Template, into: &mu
             into.push((path.to_owned(), tracer.lineage));
         }
     }
+}
+
+fn has_returned(trace: &Trace) -> bool {
+    let statements = trace.effect.iter().flat_map(|effect| &effect.statements);
+    statements.into_iter().any(|statement| statement.returned.is_some())
 }
 
 struct Tracer<'a> {
@@ -95,7 +102,13 @@ impl<'a> Tracer<'a> {
             return;
         };
         let flow = self.flow;
-        let Some(node) = flow.nodes.get(place) else { return };
+        let Some(node) = flow.nodes.get(place) else {
+            if let Some(effect) = place.checked_sub(flow.nodes.len()).and_then(|effect| flow.effects.get(effect)) {
+                let (node, domain) = (effect.name.to_string(), effect.domain.to_string());
+                push(&mut self.lineage.columns, ColumnRef { node, column: path, domain });
+            }
+            return;
+        };
         match &node.work {
             Work::Query(query) => {
                 let (node, domain) = (node.id.to_string(), query.domain.to_string());

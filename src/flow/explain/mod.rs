@@ -1,10 +1,11 @@
 //! Explanations of runs, for people and for programs.
 //!
 //! An [`Explanation`] is made from a finished run's [`Trace`]: what each node asked, answered and took (`nodes`), which
-//! rules fired with what they changed and what kept the others from firing (`rules`), where each field of the body comes
-//! from (`lineage`). Columns that the graph names in `redact:`, and facts that rules computed from them, show as
+//! rules fired with what they changed and what kept the others from firing (`rules`), what the effect of the outcome is given
+//! (`effect`), where each field of the body comes from (`lineage`). Columns that the graph names in `redact:`, and facts that rules computed from them, show as
 //! `(redacted)` (`redact`). It looks at nothing but the trace and the plan, and decides nothing.
 
+mod effect;
 mod lineage;
 mod nodes;
 mod redact;
@@ -19,6 +20,7 @@ use crate::graph::{Flow, Outcome};
 use crate::grl::Expression;
 use crate::types::{FlowName, NodeId};
 
+pub use self::effect::EffectExplanation;
 pub use self::lineage::Lineage;
 pub use self::nodes::NodeExplanation;
 pub use self::redact::{REDACTED, Redaction};
@@ -41,6 +43,10 @@ pub struct Explanation {
     /// The nodes, each after those that it depends on.
     #[schemars(with = "Vec<Map<String, Json>>")]
     pub nodes: Vec<NodeExplanation>,
+    /// The effect of the chosen outcome: what it wrote, or would write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Map<String, Json>")]
+    pub effect: Option<EffectExplanation>,
     /// By field of the body: where its value comes from.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "Map<String, Json>")]
@@ -110,6 +116,7 @@ impl Explanation {
             took_us: micros(trace.took),
             outcomes: tried.collect(),
             nodes: nodes::explain(flow, trace, &redaction),
+            effect: effect::explain(flow, trace, &redaction),
             lineage: chosen.map(|outcome: &Outcome| lineage::of(flow, trace, outcome)).unwrap_or_default(),
         }
     }

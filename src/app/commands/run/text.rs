@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::flow::explain::{Explanation, Fired, NodeExplanation, NotFired};
+use crate::flow::explain::{EffectExplanation, Explanation, Fired, NodeExplanation, NotFired};
 use crate::flow::flip::{Bound, Edge, Flip};
 use crate::types::Value;
 
@@ -33,6 +33,9 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
             &format!("  {mark} {}  {}{because}", outcome.status, outcome.when.as_deref().unwrap_or("always")),
         );
     }
+    if let Some(each) = &explanation.effect {
+        effect(each, &mut text);
+    }
     if !explanation.lineage.is_empty() {
         line(&mut text, "\nwhere the answer comes from");
     }
@@ -49,6 +52,32 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         line(&mut text, &format!("  {field} = {}  from {}{through}", lineage.expression, sources.join(", ")));
     }
     text
+}
+
+fn effect(effect: &EffectExplanation, text: &mut String) {
+    let result = effect.result.unwrap_or("would be written with an Idempotency-Key");
+    line(text, &format!("\neffect {} on {}: {result}", effect.effect, effect.domain));
+    if let Some(code) = effect.failed {
+        line(text, &format!("  it cannot be written: {code}"));
+    }
+    for (number, statement) in effect.statements.iter().enumerate() {
+        let params = match &statement.params {
+            Some(params) => params.iter().map(Value::to_string).collect::<Vec<_>>().join(", "),
+            None => "given what another statement returns".to_owned(),
+        };
+        line(text, &format!("  statement {}: {params}", number + 1));
+        if let Some(returned) = &statement.returned {
+            line(text, &format!("      returned {returned}"));
+        }
+    }
+    if let Some(event) = &effect.event {
+        let key = event.key.as_ref().map(|key| format!(" of {key}")).unwrap_or_default();
+        let id = event.id.as_ref().map(|id| format!("  id {id}")).unwrap_or_default();
+        line(text, &format!("  event {}{key}{id}", event.ty));
+    }
+    if effect.needs_approval {
+        line(text, "  needs an approval");
+    }
 }
 
 fn node(node: &NodeExplanation, text: &mut String) {
