@@ -21,7 +21,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::Value as Json;
-use support::{Process, SampleDatabases, eventually, eventually_async, repository};
+use support::{Process, SampleDatabases, eventually, eventually_async, repository, write_environment};
 use tokio::io::copy_bidirectional;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -309,6 +309,49 @@ async fn a_decision_arrives_as_spans_of_request_decision_nodes_and_queries() {
     let within: Vec<_> = lines.iter().filter(|line| line.to_string().contains("\"request.id\"")).collect();
     assert!(within.iter().any(|line| line.to_string().contains(TRACE)), "{within:#?}");
     assert!(within.iter().all(|line| line.to_string().contains("\"trace_id\"")), "{within:#?}");
+}
+
+#[actix_web::test]
+async fn a_request_with_a_key_names_its_effect_and_its_result_in_spans_and_log() {
+    let (databases, collector) = (SampleDatabases::create().await, Collector::start());
+    let writer = write_environment().remove(0).1;
+    let variables = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
+        ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
+        ("OMS_DB_WRITE_USER", writer),
+        ("TRIBUTARY_LOG_DECISIONS", "true".to_owned()),
+    ];
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mut serving = Serving::start(&databases, &variables);
+    serving.ready().await;
+    let keyed = async |trace: &str| {
+        let request = serving.purchasing("PROD-001").header("Idempotency-Key", "key-of-a-test");
+        let request = request.header("traceparent", format!("00-{trace}-{PARENT}-01"));
+        assert_eq!(request.send().await.expect("an answer").status(), 200);
+        collector.has_the_request_of(trace).await;
+        of_trace(&collector.spans(), trace)
+    };
+    let first = keyed(TRACE).await;
+    let again = keyed("00000000000000000000000000000002").await;
+    serving.stop();
+
+    let decision = named(&first, "decide purchasing");
+    let of = |span: &Span, key: &str| text(&span.attributes, key);
+    assert_eq!(of(decision, "effect.name").as_deref(), Some("place_order"));
+    assert_eq!(of(decision, "effect.result").as_deref(), Some("placed"));
+    let transaction = named(&first, "place_order oms_db");
+    assert_eq!((transaction.kind, &transaction.parent_span_id), (CLIENT, &decision.span_id));
+    assert_eq!(of(transaction, "db.namespace").as_deref(), Some(databases.database("oms_db").name()));
+    assert!(!first.iter().any(is_error), "{first:#?}");
+    assert_eq!(of(named(&again, "decide purchasing"), "effect.result").as_deref(), Some("replayed"));
+    assert!(again.iter().all(|span| span.name != "place_order oms_db"));
+
+    let lines: Vec<Json> = serving.lines().into_iter().filter(|line| line["key"] == "key-of-a-test").collect();
+    let [decided, replayed] = lines.as_slice() else { panic!("two lines: {}", serving.text()) };
+    assert_eq!((&decided["message"], &decided["effect.result"]), (&"decided".into(), &"placed".into()), "{decided}");
+    assert_eq!((&replayed["message"], &replayed["effect.result"]), (&"replayed".into(), &"replayed".into()));
+    assert_eq!(decided["decision.id"], replayed["decision.id"]);
+    assert!(!serving.text().contains("PROD-001"), "no parameter is logged: {}", serving.text());
 }
 
 #[actix_web::test]

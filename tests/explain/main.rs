@@ -23,3 +23,4 @@ mod record_files;
 mod recorded;
 mod requests;
 mod what_if;
+mod written;

@@ -13,7 +13,7 @@ use crate::explained::copy_changed;
 use crate::support::{Setup, TestApp, eventually_async, repository};
 
 /// A configuration file of these settings.
-fn configuration(directory: &Path, records: &str) -> PathBuf {
+pub fn configuration(directory: &Path, records: &str) -> PathBuf {
     let path = directory.join("service.yaml");
     std::fs::write(&path, format!("records: {records}\n")).expect("written");
     path
@@ -23,16 +23,16 @@ async fn records_health(app: &TestApp) -> Json {
     app.get("/health").await.json()["records"].clone()
 }
 
-async fn wait_written(app: &TestApp, count: u64) {
+pub async fn wait_written(app: &TestApp, count: u64) {
     eventually_async("the records are written", async || records_health(app).await["written"] == count).await;
 }
 
-fn read(path: &Path) -> Vec<Record> {
+pub fn read(path: &Path) -> Vec<Record> {
     let text = std::fs::read_to_string(path).expect("records");
     text.lines().map(|line| Record::parse(line).expect("a record")).collect()
 }
 
-fn flows(graph: &Path) -> Vec<Flow> {
+pub fn flows(graph: &Path) -> Vec<Flow> {
     let env = Env::default();
     let context = graph::Context::new(&env);
     graph::load(&[graph.to_owned()], &context).unwrap_or_else(|found| panic!("refused:\n{found}")).0
