@@ -314,12 +314,14 @@ async fn a_decision_arrives_as_spans_of_request_decision_nodes_and_queries() {
 #[actix_web::test]
 async fn a_request_with_a_key_names_its_effect_and_its_result_in_spans_and_log() {
     let (databases, collector) = (SampleDatabases::create().await, Collector::start());
+    let config = tempfile::Builder::new().suffix(".yaml").tempfile().expect("a file");
+    std::fs::write(config.path(), "log: { decisions: true }\n").expect("written");
     let writer = write_environment().remove(0).1;
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
         ("OTEL_BSP_SCHEDULE_DELAY", "50".to_owned()),
         ("OMS_DB_WRITE_USER", writer),
-        ("TRIBUTARY_LOG_DECISIONS", "true".to_owned()),
+        ("TRIBUTARY_CONFIG", config.path().display().to_string()),
     ];
     let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let mut serving = Serving::start(&databases, &variables);

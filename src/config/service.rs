@@ -175,7 +175,7 @@ pub struct LogConfig {
     /// commands.
     #[schemars(extend("format" = "log-filter", "x-env" = ["RUST_LOG", "TRIBUTARY_LOG"], "x-restart" = true))]
     pub filter: Option<String>,
-    /// Log each decision at the level INFO: flow, outcome or error, id, caller, time.
+    /// Log each decision at the level INFO: flow, outcome or error, id, caller, key and its result, time.
     pub decisions: bool,
 }
 

@@ -12,13 +12,13 @@ use futures_util::future::{Either, FutureExt, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::conclusion::Conclusion;
-use super::decision::Report;
 use super::error::FlowError;
 use super::facts::Known;
 use super::node::{self, NodeResult, Task};
 use super::options::RunOptions;
 use super::outcome;
 use super::ports::Ports;
+use super::report::Report;
 use super::trace::{NodeEnd, NodeTrace, Notes, Skip};
 use crate::graph::{Flow, Guard, Node, Outcome, QueryNode, Work};
 use crate::grl::{Facts, Lookup, Owner, Unknowns};

@@ -10,11 +10,11 @@ use num_bigint::BigInt;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::decision::Report;
 use super::error::{FlowError, RulesError};
 use super::offline::{self, Answers, OfflineEngines};
 use super::options::RunOptions;
 use super::overrides::Overrides;
+use super::report::Report;
 use super::trace::{NodeEnd, Trace};
 use crate::graph::Flow;
 use crate::types::{Decimal, FieldName, Value};

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decision::Report;
 use super::error::RulesError;
 use super::executor::run_at_once;
 use super::options::RunOptions;
 use super::ports::Ports;
 use super::query::{QueryAnswer, QueryError, QueryErrorKind};
+use super::report::Report;
 use super::trace::{Detail, NodeEnd, Trace};
 use crate::graph::{Flow, InputError, QueryNode, Work};
 use crate::grl::{Engines, Evaluation, Limits, Lookup, Ruleset};

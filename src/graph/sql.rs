@@ -52,9 +52,13 @@ fn facts(text: &str, refuse: impl Fn(&[&Token]) -> Option<Problem>) -> SqlFacts 
     let problem = refuse(&words);
     let columns = match Parser::parse_sql(&dialect, text).as_deref() {
         Ok([Statement::Query(query)]) => columns_of(query),
-        Ok([Statement::Insert(Insert { returning, .. })])
-        | Ok([Statement::Update(Update { returning, .. })])
-        | Ok([Statement::Delete(Delete { returning, .. })]) => {
+        Ok(
+            [
+                Statement::Insert(Insert { returning, .. })
+                | Statement::Update(Update { returning, .. })
+                | Statement::Delete(Delete { returning, .. }),
+            ],
+        ) => {
             returning.as_ref().map_or(Some(Vec::new()), |items| items.iter().map(name_of).collect())
         }
         _ => None,

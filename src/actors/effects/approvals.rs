@@ -117,9 +117,10 @@ pub async fn fresh(
     let run = RunOptions { concludes: true, ..run.clone() };
     let mut report = coordinator.decide(Request { flow: Arc::clone(flow), inputs, run }).await;
     let conclusion = report.conclusion.take();
-    if let Err(error) = report.result {
-        return Err(error);
-    }
+    let report = match report {
+        Report { result: Err(error), .. } => return Err(error),
+        report => report,
+    };
     let kept =
         conclusion.filter(|conclusion| conclusion.effect(plan).is_some_and(|now| now.name.as_str() == approval.effect));
     let params = kept.as_ref().map(|conclusion| conclusion.first_params(plan)).transpose()?.map(|params| json(&params));
