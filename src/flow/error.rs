@@ -249,7 +249,9 @@ impl FlowError {
     /// The domain it happened at.
     pub fn domain(&self) -> Option<&DomainName> {
         match self {
-            Self::NotFound { domain, .. } | Self::TooManyRows { domain, .. } | Self::Effect { domain, .. } => Some(domain),
+            Self::NotFound { domain, .. } | Self::TooManyRows { domain, .. } | Self::Effect { domain, .. } => {
+                Some(domain)
+            }
             Self::Query { source, .. } => Some(&source.domain),
             Self::Deadline { nodes, .. } => nodes.iter().find_map(|(_, domain)| domain.as_ref()),
             _ => None,

@@ -58,9 +58,7 @@ fn facts(text: &str, refuse: impl Fn(&[&Token]) -> Option<Problem>) -> SqlFacts 
                 | Statement::Update(Update { returning, .. })
                 | Statement::Delete(Delete { returning, .. }),
             ],
-        ) => {
-            returning.as_ref().map_or(Some(Vec::new()), |items| items.iter().map(name_of).collect())
-        }
+        ) => returning.as_ref().map_or(Some(Vec::new()), |items| items.iter().map(name_of).collect()),
         _ => None,
     };
     SqlFacts { params: params(&words), columns, problem }

@@ -29,7 +29,7 @@ const CONNECTIONS: usize = 20;
 
 #[derive(Clone)]
 struct Pools {
-    pools: [Pool; 4],
+    domains: [Pool; 4],
     prepares: Prepares,
     /// Whether orders are inserted.
     writes: bool,
@@ -69,12 +69,12 @@ pub struct Found {
 
 /// Serves at `address`, on the databases at these URLs. `writes`: orders are inserted.
 pub fn serve(address: &str, urls: &[String], (prepares, writes): (Prepares, bool)) {
-    let pools: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
-    let pools = Pools { pools: pools.try_into().expect("four databases"), prepares, writes };
+    let domains: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
+    let domains = Pools { domains: domains.try_into().expect("four databases"), prepares, writes };
     actix_web::rt::System::new()
         .block_on(async move {
             let server = HttpServer::new(move || {
-                App::new().app_data(web::Data::new(pools.clone())).route("/purchasing/flow", web::post().to(decide))
+                App::new().app_data(web::Data::new(domains.clone())).route("/purchasing/flow", web::post().to(decide))
             });
             server.bind(address)?.run().await
         })
@@ -83,19 +83,19 @@ pub fn serve(address: &str, urls: &[String], (prepares, writes): (Prepares, bool
 
 /// Serves the growing flow at `address`, with one query to each of the databases at these URLs.
 pub fn serve_stock(address: &str, urls: &[String]) {
-    let pools: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
+    let domains: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
     actix_web::rt::System::new()
         .block_on(async move {
             let server = HttpServer::new(move || {
-                App::new().app_data(web::Data::new(pools.clone())).route("/flows/growth", web::post().to(stock))
+                App::new().app_data(web::Data::new(domains.clone())).route("/flows/growth", web::post().to(stock))
             });
             server.bind(address)?.run().await
         })
         .expect("it serves");
 }
 
-async fn stock(pools: web::Data<Vec<Pool>>, input: web::Json<Input>) -> HttpResponse {
-    let asked = pools.iter().map(|pool| ask(pool, growth::QUERY, &input.product_id, Prepares::Once));
+async fn stock(domains: web::Data<Vec<Pool>>, input: web::Json<Input>) -> HttpResponse {
+    let asked = domains.iter().map(|pool| ask(pool, growth::QUERY, &input.product_id, Prepares::Once));
     match futures_util::future::try_join_all(asked).await {
         Ok(found) => HttpResponse::Ok().json(json!({ "status": "done", "found": found[0].row.get::<_, i32>(1) })),
         Err(_) => HttpResponse::InternalServerError().finish(),
@@ -134,8 +134,8 @@ async fn ask(pool: &Pool, query: &str, product: &str, prepares: Prepares) -> Res
     Ok(Found { row, first: 0 })
 }
 
-async fn decide(pools: web::Data<Pools>, input: web::Json<Input>) -> HttpResponse {
-    let ([oms, inventory, supplier, uom], prepares) = (&pools.pools, pools.prepares);
+async fn decide(domains: web::Data<Pools>, input: web::Json<Input>) -> HttpResponse {
+    let ([oms, inventory, supplier, uom], prepares) = (&domains.domains, domains.prepares);
     let [a, b, c, d] = QUERIES;
     let product = &input.product_id;
     let asked = futures_util::future::try_join4(
@@ -148,9 +148,9 @@ async fn decide(pools: web::Data<Pools>, input: web::Json<Input>) -> HttpRespons
         return HttpResponse::InternalServerError().finish();
     };
     let mut decision = decide_order(product, &[oms, inventory, supplier, uom]);
-    if pools.writes
+    if domains.writes
         && let Some(order) = decision.get_mut("purchase_order")
-        && place(&pools.pools[0], order).await.is_err()
+        && place(&domains.domains[0], order).await.is_err()
     {
         return HttpResponse::InternalServerError().finish();
     }
