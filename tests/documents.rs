@@ -141,18 +141,22 @@ async fn run_document(document: &str) {
     if let Some(tests) = blocks(&text, "yaml").into_iter().find(|block| block.contains("\ntests:")) {
         fs::write(place.path("tests/flows/document.test.yaml"), tests).expect("written");
     }
-    let mut setup = Setup::shipped().on(&databases).set("ADMIN_TOKEN", "the-admin-token");
+    let mut setup = Setup::shipped().on(&databases).writing().set("ADMIN_TOKEN", "the-admin-token");
     setup.graphs = vec![place.path("graph.yaml")];
     setup.config = Some(place.path("service.yaml"));
     let app = TestApp::start(setup);
     let commands: Vec<Shown> = blocks(&text, "console").into_iter().flat_map(commands).collect();
-    let mut ran = 0;
+    let (mut ran, mut functions) = (0, String::new());
     for Shown { command, output } in &commands {
+        if command.contains("() {") {
+            functions += &format!("{command}\n");
+            continue;
+        }
         if RUN_ELSEWHERE.iter().any(|(start, _)| command.starts_with(start)) {
             continue;
         }
         // The service answers while the command waits for it.
-        let (place, address, line) = (place.clone(), app.address.to_string(), command.clone());
+        let (place, address, line) = (place.clone(), app.address.to_string(), format!("{functions}{command}"));
         let (code, printed) =
             actix_web::web::block(move || place.run(&line, Some(&address))).await.expect("the command ends");
         // A replay that finds changes says so by its exit code.

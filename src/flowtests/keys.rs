@@ -89,7 +89,10 @@ pub(super) struct TestKeys {
 /// The expected end of a run: a status or an error, and what else is named.
 #[derive(Debug, Clone, Default, serde::Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("oneOf" = [{ "required": ["status"] }, { "required": ["error"] }]))]
+#[schemars(extend(
+    "oneOf" = [{ "required": ["status"] }, { "required": ["error"] }],
+    "dependentRequired" = { "params": ["effect"] },
+))]
 pub struct Expectation {
     /// The outcome.
     pub status: Option<String>,
@@ -159,9 +162,14 @@ mod tests {
         assert!(validator.is_valid(&shipped), "{:?}", validator.iter_errors(&shipped).collect::<Vec<_>>());
         let test = |test: Json| json!({ "graph": "graph.yaml", "tests": [test] });
         assert!(validator.is_valid(&test(json!({ "name": "n", "expect": { "error": "timeout" } }))));
+        let without_effect =
+            json!({ "name": "n", "expect": { "status": "success", "effect": null, "approval": false } });
+        assert!(validator.is_valid(&test(without_effect)));
         for refused in [
             json!({ "graph": "graph.yaml" }),
             test(json!({ "name": "n", "expect": {} })),
+            test(json!({ "name": "n", "expect": { "status": "success", "params": [1] } })),
+            test(json!({ "name": "n", "expect": { "status": "success", "effect": 1 } })),
             test(json!({ "name": "n", "expect": { "status": "success", "error": "timeout" } })),
             test(json!({ "name": "n", "expect": { "status": "success" }, "fail": { "supplier": "asleep" } })),
             test(json!({ "name": "n", "expect": { "status": "success" }, "rows": { "supplier": 1 } })),

@@ -439,6 +439,7 @@ pub(super) struct EventSpec {
 /// An outcome.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("dependentRequired" = { "approval": ["effect"] }))]
 #[expect(dead_code, reason = "expressions are read from the tree, with their places")]
 pub(super) struct OutcomeSpec {
     /// The `status` of the answer.
