@@ -8,7 +8,9 @@ use tributary::records::{Record, Replay, Replayed};
 
 use crate::explained::copy_changed;
 use crate::recorded::{configuration, flows, read, wait_written};
-use crate::support::{Answer, SampleDatabases, Setup, TestApp, connect, repository};
+use crate::support::{
+    Answer, Proxy, SampleDatabases, Setup, TestApp, connect, eventually_async, repository, shared_server,
+};
 
 async fn decide(app: &TestApp, product: &str, key: Option<&str>) -> Answer {
     let request = app.client.post(app.url("/purchasing/flow?explain=true")).json(&json!({ "product_id": product }));
@@ -111,6 +113,51 @@ async fn a_record_has_what_was_written_and_a_replay_compares_it_and_writes_nothi
     let row = client.query_one("SELECT count(*) FROM purchase_orders", &[]).await.expect("a count");
     assert_eq!(row.get::<_, i64>(0), 1);
 }
+
+#[actix_web::test]
+async fn a_decision_whose_commit_was_lost_is_recorded_once_its_answer_is_found() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("decisions.ndjson");
+    let config = configuration(directory.path(), &format!("{{ to: file, path: {} }}", file.display()));
+    let (databases, proxy) = (SampleDatabases::create().await, Proxy::to(shared_server().port()));
+    let url = databases.url("oms_db");
+    let through = url.replace(&format!(":{}/", shared_server().port()), &format!(":{}/", proxy.port()));
+    let setup = Setup::shipped().on(&databases).domain("oms_db", &through).writing();
+    let app = TestApp::start(Setup { config: Some(config), ..setup });
+    app.wait_for("/readyz", 200).await;
+    databases.database("oms_db").run(SLOW_COMMIT).await;
+    let client = connect(&url).await;
+    let sleeping =
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    let cut = async {
+        eventually_async("COMMIT is carried out", async || {
+            client.query_one(sleeping, &[]).await.expect("a count").get::<_, i64>(0) == 1
+        })
+        .await;
+        proxy.cut();
+    };
+    let (answer, ()) = tokio::join!(decide(&app, "PROD-001", Some("a")), cut);
+    assert_eq!(
+        (answer.status, &answer.json()["explain"]["effect"]["result"]),
+        (200, &json!("placed")),
+        "{}",
+        answer.text
+    );
+    wait_written(&app, 1).await;
+    let records = read(&file);
+    let write = records[0].write.as_ref().expect("a key");
+    assert_eq!((records.len(), write.result.as_str(), write.event.is_some()), (1, "placed", true));
+    let order = &answer.json()["purchase_order"]["po_number"];
+    assert_eq!(serde_json::to_value(&write.statements[0].returned).expect("JSON"), json!({ "po_number": order }));
+    let orders = client.query_one("SELECT count(*) FROM purchase_orders", &[]).await.expect("a count");
+    assert_eq!(orders.get::<_, i64>(0), 1);
+}
+
+/// COMMIT of an order takes a second.
+const SLOW_COMMIT: &str = "
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON purchase_orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow();
+";
 
 #[actix_web::test]
 async fn a_redacted_parameter_and_what_its_effect_returned_are_in_no_record() {
