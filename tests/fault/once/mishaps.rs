@@ -111,11 +111,11 @@ impl Action {
             Self::Network(fault) => {
                 proxy.set(fault);
                 sleep(time).await;
+                proxy.set(Fault::None);
                 // Otherwise the server has not seen the end of the sessions.
                 if fault == Fault::DropSilently {
                     proxy.cut();
                 }
-                proxy.set(Fault::None);
             }
             Self::Terminate => again_and_again(time, async || terminate(primary).await).await,
             Self::Full(table) => {
@@ -164,8 +164,9 @@ async fn take_over(site: &Site, time: Duration) {
 
 /// Lets the replica connect again.
 fn reconnect(primary: &Member) {
-    primary.stream.cut();
+    // In this order: a connection that is made before the fault has ended never gets an answer.
     primary.stream.set(Fault::None);
+    primary.stream.cut();
 }
 
 /// Repeats `work` at random times.
