@@ -73,7 +73,6 @@ impl Project {
         let nodes = sources.domain.as_ref().and_then(|domain| nodes(domain, &flows, &mut found));
         let domains = domains(&config, &flows, sources.domain.as_ref(), &mut found);
         refuse_requests_to_databases(&flows, &domains, &mut found);
-        refuse_effects_on_services(&flows, &domains, &mut found);
         let access = access(&config, &flows, &mut found);
         let records = records(&config, &mut found).filter(|_| sources.domain.is_none());
         let flows = if sources.domain.is_some() { Vec::new() } else { flows };
@@ -260,19 +259,6 @@ fn refuse_requests_to_databases(flows: &[Flow], domains: &[DomainConfig], found:
             );
             let error = Diagnostic::error("request-needs-service", &query.query_span, message);
             found.push(error.help(help));
-        }
-    }
-}
-
-/// Refuses effects on domains that are services.
-fn refuse_effects_on_services(flows: &[Flow], domains: &[DomainConfig], found: &mut Diagnostics) {
-    for effect in flows.iter().flat_map(|flow| &flow.effects) {
-        let domain = domains.iter().find(|domain| domain.name == effect.domain);
-        if domain.is_some_and(|domain| matches!(domain.connection.protocol, Protocol::Http { .. })) {
-            let (effect_name, domain) = (&effect.name, &effect.domain);
-            let message = format!("effect `{effect_name}` needs a database, and domain `{domain}` is a service");
-            let help = format!("set `{0}HOST`, ... in place of an `http` URL in `{0}URL`", prefix(domain));
-            found.push(Diagnostic::error("effect-needs-database", &effect.span, message).help(help));
         }
     }
 }

@@ -11,13 +11,11 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Why the effect of a decision was not written, or the key of its request not claimed. Nothing was written, unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EffectError {
-    /// The domain has no write role.
-    #[error(
-        "a request with an Idempotency-Key writes, and no role may: set {prefix}WRITE_USER and {prefix}WRITE_PASSWORD, or send no key"
-    )]
+    /// Nothing can be written to the domain.
+    #[error("a request with an Idempotency-Key writes, and {why}, or send no key")]
     Off {
-        /// What the variables of the domain begin with.
-        prefix: String,
+        /// Why not, and the remedy.
+        why: String,
     },
     /// Another request has the key, with other inputs.
     #[error("the key was sent before with other inputs: send a new key for a new request")]

@@ -20,7 +20,7 @@ use super::worker::Question;
 use super::workers::Workers;
 use super::writer::Writer;
 use crate::actors::backoff::Backoff;
-use crate::config::DomainConfig;
+use crate::config::{DomainConfig, Protocol};
 use crate::flow::{QueryAnswer, QueryError, QueryErrorKind};
 use crate::graph::{Description, Query};
 use crate::metrics::{Tally, Totals};
@@ -165,6 +165,11 @@ impl DomainHandle {
     pub async fn describe(&self, query: &Arc<Query>, deadline: Deadline) -> Result<Description, QueryError> {
         let describe = async |instance: &Instance| Some(instance.workers.core().describe(query, deadline).await);
         self.retry(deadline, describe).await.map_err(|kind| self.error(query, kind))
+    }
+
+    /// Whether it is a service, and not a database.
+    pub(in crate::actors) fn is_service(&self) -> bool {
+        self.config(|config| config.connection.protocol != Protocol::Postgres)
     }
 
     /// The connections of its current actor that write effects. `None` where the domain has no write role.

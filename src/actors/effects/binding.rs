@@ -173,7 +173,15 @@ impl EffectBinding {
 }
 
 async fn session_of(domain: &DomainHandle, deadline: Deadline) -> Result<WriteSession, EffectError> {
-    let off = || EffectError::Off { prefix: prefix(domain.name()) };
+    let off = || {
+        let prefix = prefix(domain.name());
+        let why = if domain.is_service() {
+            format!("the domain is a service: set {prefix}HOST, ... of its database in place of {prefix}URL")
+        } else {
+            format!("no role may: set {prefix}WRITE_USER and {prefix}WRITE_PASSWORD")
+        };
+        EffectError::Off { why }
+    };
     let writer = domain.writer().ok_or_else(off)?;
     let lease = writer.pool().acquire(deadline).await.map_err(EffectError::Query)?;
     Ok(WriteSession { session: lease.into(), writer })
