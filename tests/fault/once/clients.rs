@@ -264,9 +264,10 @@ impl Client {
         let address = self.shared.addresses.choose(&mut rand::rng()).expect("an address");
         let sending = self.http.post(format!("{address}{}", request.path)).header("Idempotency-Key", &request.key);
         let sending = sending.json(&request.body);
-        let limit = match rand::rng().random_bool(0.08) {
-            true => Duration::from_millis(rand::rng().random_range(1..60)),
-            false => Duration::from_secs(10),
+        let limit = if rand::rng().random_bool(0.08) {
+            Duration::from_millis(rand::rng().random_range(1..60))
+        } else {
+            Duration::from_secs(10)
         };
         let answer = async {
             let answer = sending.send().await?;

@@ -15,7 +15,7 @@ use crate::support::{connect, eventually_async};
 const SHOWN: usize = 3;
 
 /// A row of `tributary_keys`.
-struct Key {
+struct Claimed {
     key: String,
     status: Option<i32>,
     answer: Option<String>,
@@ -33,7 +33,7 @@ struct Event {
 
 /// What the databases have.
 pub struct Ledger {
-    keys: HashMap<String, Key>,
+    keys: HashMap<String, Claimed>,
     orders: Vec<String>,
     events: Vec<Event>,
     stock: HashMap<String, i64>,
@@ -201,9 +201,9 @@ async fn rows(client: &Client, query: &str) -> Vec<tokio_postgres::Row> {
     client.query(query, &[]).await.expect("the rows")
 }
 
-async fn read_keys(client: &Client) -> Vec<Key> {
+async fn read_keys(client: &Client) -> Vec<Claimed> {
     let query = "SELECT key, status, answer, effect, approval FROM tributary_keys";
-    let read = |row: &tokio_postgres::Row| Key {
+    let read = |row: &tokio_postgres::Row| Claimed {
         key: row.get(0),
         status: row.get(1),
         answer: row.get(2),

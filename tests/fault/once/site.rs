@@ -225,8 +225,8 @@ impl Site {
 
 /// The rows of the database that is written, and the settings of the role that writes.
 fn written_rows(isolation: Isolation) -> String {
-    let stock: String =
-        STOCK.iter().map(|(item, qty)| format!("INSERT INTO stock VALUES ('{item}', {qty});")).collect();
+    let stock = STOCK.iter().map(|(item, qty)| format!("INSERT INTO stock VALUES ('{item}', {qty});"));
+    let stock = stock.collect::<Vec<String>>().concat();
     let isolation = match isolation {
         Isolation::ReadCommitted => "read committed",
         Isolation::Serializable => "serializable",
