@@ -26,9 +26,12 @@ const GRACE: Duration = Duration::from_secs(1);
 
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended($1::text || ' ' || $2::text, 2))";
 const UNLOCK: &str = "SELECT pg_advisory_unlock(hashtextextended($1::text || ' ' || $2::text, 2))";
+/// The lock of the rows is a write. So its commit waits until the synchronous standbys have the events, which may be visible before: where
+/// the COMMIT of an event was interrupted, or the server has crashed in it. What they do not have is gone after a failover.
 const READ: &str = "\
     SELECT id::text, type, payload::text, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') \
-    FROM tributary_outbox WHERE sent_at IS NULL AND aggregatetype = $1 AND aggregateid = $2 ORDER BY position LIMIT $3";
+    FROM tributary_outbox WHERE sent_at IS NULL AND aggregatetype = $1 AND aggregateid = $2 ORDER BY position LIMIT $3 \
+    FOR KEY SHARE";
 const MARK: &str = "UPDATE tributary_outbox SET sent_at = clock_timestamp() WHERE id = ANY ($1::text[]::uuid[])";
 const DELETE: &str = "DELETE FROM tributary_outbox WHERE id = ANY ($1::text[]::uuid[])";
 const EXPIRE: &str = "\

@@ -5,24 +5,11 @@ use tributary::demo::DATABASES;
 
 use crate::fixture::{ask, count, text};
 use crate::support::server::PRIMARY;
-use crate::support::{SampleDatabases, Server, Setup, TestApp, connect, eventually_async, fill, sql};
+use crate::support::{SampleDatabases, Server, Setup, TestApp, eventually_async, fill, require_replica};
 
 /// The sessions whose COMMIT waits for the replica.
 const WAITING: &str = "pg_stat_activity WHERE wait_event = 'SyncRep'";
 const SETTINGS: &str = "http: { request_timeout_ms: 1500 }\n";
-
-/// Has commits confirmed by this replica.
-async fn require_replica(url: &str, name: &str) {
-    for statement in [&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"), "SELECT pg_reload_conf()"] {
-        sql::run(url, "the setting", statement).await.expect("set");
-    }
-    let client = connect(url).await;
-    eventually_async("the setting is in force", async || {
-        let row = client.query_one("SHOW synchronous_standby_names", &[]).await.expect("the setting");
-        row.get::<_, String>(0) == name
-    })
-    .await;
-}
 
 #[actix_web::test]
 async fn no_answer_is_given_before_the_replica_has_it() {

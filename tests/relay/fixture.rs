@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::sys::signal::Signal;
 use tributary::postgres::EFFECT_TABLES;
 
-use crate::support::{Process, connect, program, sql};
+use crate::support::{Process, Received, connect, program, sql};
 
 /// A flow whose effect has an event.
 const GRAPH: &str = r#"
@@ -29,14 +29,6 @@ outcomes:
 
 /// What no log may show.
 pub const SECRET: &str = "xyzzy-payload";
-
-/// An event as its receiver sees it: its id, its event key, and its number within that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
-    pub id: String,
-    pub key: String,
-    pub number: u64,
-}
 
 /// The id of an event, from its event key and its number within that.
 pub fn id_of(key: usize, number: u64) -> String {

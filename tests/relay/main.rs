@@ -5,7 +5,6 @@
 
 mod failures;
 mod fixture;
-mod hook;
 mod nats;
 mod order;
 mod settings;

@@ -8,10 +8,8 @@ use async_nats::{Client, ConnectOptions};
 use futures_util::StreamExt;
 use serde_json::{Value as Json, json};
 
-use crate::fixture::{
-    Received, Relay, assert_in_order, assert_once, distinct, id_of, make_tables, waiting, write, write_one,
-};
-use crate::support::{Database, Port, Process, connect, eventually, eventually_async};
+use crate::fixture::{Relay, assert_in_order, assert_once, distinct, id_of, make_tables, waiting, write, write_one};
+use crate::support::{Database, Port, Process, Received, connect, eventually, eventually_async};
 
 fn server_program() -> PathBuf {
     let home = std::env::var("HOME").unwrap_or_default();

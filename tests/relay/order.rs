@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use crate::fixture::{
     Relay, assert_in_order, assert_once, distinct, environment, id_of, make_tables, waiting, write, write_one,
 };
-use crate::hook::{Hook, Reply};
-use crate::support::{Database, connect, eventually, eventually_async, run};
+use crate::support::{Database, Hook, Reply, connect, eventually, eventually_async, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_each_key_arrive_once_and_in_order_from_several_writers() {

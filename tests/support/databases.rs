@@ -10,6 +10,7 @@ use tributary::demo::{DATABASES, SampleDatabase, WRITER};
 
 use super::DOMAINS;
 use super::server::{Server, sql};
+use super::waiting::eventually_async;
 
 /// The server of this test process, for tests that do not break it. (A static is never dropped; the server's watchdog
 /// stops it when this process ends.)
@@ -117,6 +118,19 @@ impl SampleDatabases {
     pub fn environment(&self) -> Vec<(String, String)> {
         environment(|domain| self.url(domain))
     }
+}
+
+/// Has the server confirm a commit only when the replica of this name has it, or without one where the name is empty.
+pub async fn require_replica(url: &str, name: &str) {
+    for statement in [&format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'"), "SELECT pg_reload_conf()"] {
+        sql::run(url, "the setting", statement).await.expect("set");
+    }
+    let client = connect(url).await;
+    eventually_async("the setting is in force", async || {
+        let row = client.query_one("SHOW synchronous_standby_names", &[]).await.expect("the setting");
+        row.get::<_, String>(0) == name
+    })
+    .await;
 }
 
 /// The variables of the role that may write `oms_db`, in addition to the environment that points Tributary there.

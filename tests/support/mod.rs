@@ -14,6 +14,7 @@ mod app;
 mod authority;
 mod databases;
 mod family;
+mod hook;
 mod process;
 mod program;
 mod proxy;
@@ -22,8 +23,9 @@ mod waiting;
 
 pub use app::{Answer, Setup, TestApp, copy_shipped, repository};
 pub use authority::{Authority, names};
-pub use databases::{Database, SampleDatabases, connect, fill, shared_server, write_environment};
+pub use databases::{Database, SampleDatabases, connect, fill, require_replica, shared_server, write_environment};
 pub use family::PrivateFamily;
+pub use hook::{Heard, Hook, Received, Reply};
 pub use process::Process;
 pub use program::{DomainService, json, program, read, run};
 pub use proxy::{Fault, Proxy};

@@ -8,8 +8,8 @@ use tokio_postgres::Client;
 use tributary::demo::WRITER;
 
 use super::clients::{Notes, Seen};
-use super::site::{STOCK, Site};
-use crate::support::{connect, eventually_async};
+use super::site::{STOCK, Site, WRITTEN};
+use crate::support::{Received, connect, eventually_async};
 
 /// How many of a kind of mistake are shown.
 const SHOWN: usize = 3;
@@ -25,6 +25,7 @@ struct Claimed {
 
 /// A row of `tributary_outbox`, in the order of their positions.
 struct Event {
+    id: String,
     aggregate: String,
     order: Option<String>,
     /// When its transaction was committed, in microseconds.
@@ -146,6 +147,27 @@ impl Ledger {
         }
     }
 
+    /// Each event was delivered at least once, for the first time in the order of its aggregate, and nothing else was delivered.
+    pub fn judge_deliveries(&self, deliveries: &[Received]) -> Vec<String> {
+        let mut wrong = Wrong(Vec::new());
+        let mut seen = HashSet::new();
+        let mut delivered: HashMap<String, Vec<&str>> = HashMap::new();
+        for delivery in deliveries.iter().filter(|delivery| seen.insert(&delivery.id)) {
+            delivered.entry(delivery.key.clone()).or_default().push(&delivery.id);
+        }
+        let mut written: HashMap<String, Vec<&str>> = HashMap::new();
+        for event in &self.events {
+            written.entry(format!("{WRITTEN}/{}", event.aggregate)).or_default().push(&event.id);
+        }
+        let ids: HashSet<&str> = self.events.iter().map(|event| &*event.id).collect();
+        let seen: HashSet<&str> = seen.into_iter().map(String::as_str).collect();
+        wrong.all("events that were not delivered", ids.difference(&seen));
+        wrong.all("deliveries of no event", seen.difference(&ids));
+        let others = written.keys().filter(|key| written.get(*key) != delivered.get(*key));
+        wrong.all("aggregates whose events were not delivered in their order", others);
+        wrong.0
+    }
+
     /// Each answer that a client got is the one that is stored.
     fn judge_answers(&self, wrong: &mut Wrong, notes: &Notes) {
         let stored = |seen: &Seen| {
@@ -214,8 +236,13 @@ async fn read_keys(client: &Client) -> Vec<Claimed> {
 }
 
 async fn read_events(client: &Client) -> Vec<Event> {
-    let query = "SELECT aggregatetype || ' ' || aggregateid, payload->'purchase_order'->>'po_number',
+    let query = "SELECT id::text, aggregatetype || ' ' || aggregateid, payload->'purchase_order'->>'po_number',
         (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint FROM tributary_outbox ORDER BY position";
-    let read = |row: &tokio_postgres::Row| Event { aggregate: row.get(0), order: row.get(1), committed: row.get(2) };
+    let read = |row: &tokio_postgres::Row| Event {
+        id: row.get(0),
+        aggregate: row.get(1),
+        order: row.get(2),
+        committed: row.get(3),
+    };
     rows(client, query).await.iter().map(read).collect()
 }

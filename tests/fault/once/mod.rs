@@ -1,8 +1,8 @@
 //! Effects happen exactly once, whatever fails meanwhile.
 //!
 //! Clients send requests with keys, and repeat each of them until it has an answer, as clients do. Meanwhile the service is killed every
-//! second, and one thing after the other goes wrong with the database that is written, down to its replacement by its replica. Then the
-//! databases are compared with what the clients have seen (`ledger`).
+//! second, relays of events are killed too, and one thing after the other goes wrong with the database that is written, down to its
+//! replacement by its replica. Then the databases are compared with what the clients and the receiver of events have seen (`ledger`).
 
 mod clients;
 mod ledger;
@@ -75,5 +75,8 @@ pub async fn prove(extent: Extent, print: impl Fn(&str)) -> Findings {
     let seen = crowd.end().await;
     let ledger = Ledger::read(&site).await;
     wrong.extend(ledger.judge(&seen));
-    Findings { summary: format!("{}\n{}", seen.summary(), ledger.summary()), wrong }
+    let deliveries = site.deliveries().await;
+    wrong.extend(ledger.judge_deliveries(&deliveries));
+    let summary = format!("{}\n{}\nrelays: {} deliveries", seen.summary(), ledger.summary(), deliveries.len());
+    Findings { summary, wrong }
 }

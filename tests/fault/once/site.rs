@@ -1,4 +1,4 @@
-//! The databases, with a replica of the one that is written, and the replicas of the service.
+//! The databases, with a replica of the one that is written, the replicas of the service, and the relays of events with their webhook.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -12,18 +12,20 @@ use tributary::demo::{DATABASES, WRITER};
 
 use crate::support::server::PRIMARY;
 use crate::support::{
-    Port, Process, Proxy, SampleDatabases, Server, connect, eventually_async, fill, program, repository, sql,
-    write_environment,
+    Hook, Port, Process, Proxy, Received, Reply, SampleDatabases, Server, connect, eventually_async, fill, program,
+    repository, sql, write_environment,
 };
 
 /// Products that are ordered without an approval.
 pub const ITEMS: usize = 12;
 /// What is in stock of each item of the flow `reserve`. The first one runs out.
 pub const STOCK: [(&str, i64); 2] = [("scarce", 200), ("plenty", 1_000_000)];
+/// How long the relays may take to send what waits in the end. They pause for at most 30 s.
+const LONGEST_RELAY: Duration = Duration::from_secs(90);
 /// How long the service may take to start.
 const LONGEST_START: Duration = Duration::from_secs(20);
 /// The database that is written.
-const WRITTEN: &str = "oms_db";
+pub const WRITTEN: &str = "oms_db";
 
 /// A guard: a conditional UPDATE, on rows that all requests want.
 const RESERVE: &str = r#"
@@ -84,10 +86,13 @@ impl Member {
     }
 }
 
+/// A process that is killed and started again.
+type Mortal = Mutex<Option<Process>>;
+
 /// A replica of the service, at a port that it keeps.
 struct Replica {
     port: Port,
-    child: Mutex<Option<Process>>,
+    child: Mortal,
 }
 
 /// All servers.
@@ -97,6 +102,8 @@ pub struct Site {
     primary: AtomicUsize,
     others: SampleDatabases,
     replicas: Vec<Replica>,
+    relays: [Mortal; 2],
+    hook: Hook,
     files: tempfile::TempDir,
     kills: AtomicUsize,
     is_over: AtomicBool,
@@ -117,16 +124,23 @@ impl Site {
             others.database(database.name).run(&copies(database.name)).await;
         }
         let files = tempfile::tempdir().expect("a directory");
-        for (name, text) in [("reserve.yaml", RESERVE), ("service.yaml", SETTINGS)] {
+        let hook = Hook::start();
+        hook.replies(|_| reply());
+        let settings = format!("{SETTINGS}relay: {{ {}, timeout_ms: 500, poll_ms: 200 }}\n", hook.section());
+        for (name, text) in [("reserve.yaml", RESERVE), ("service.yaml", &settings)] {
             std::fs::write(files.path().join(name), text).expect("the file is written");
         }
         let replicas = (0..services).map(|_| Replica { port: Port::any(), child: Mutex::default() }).collect();
         let members = [Member::of(primary, stream), Member::of(standby, back)];
         let (primary, kills, is_over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
-        let site = Self { members, primary, others, replicas, files, kills, is_over };
+        let relays = [Mutex::default(), Mutex::default()];
+        let site = Self { members, primary, others, replicas, relays, hook, files, kills, is_over };
         site.require_replica().await;
         for replica in &site.replicas {
             site.serve(replica).await;
+        }
+        for relay in &site.relays {
+            site.relay(relay);
         }
         site
     }
@@ -175,7 +189,7 @@ impl Site {
         self.kills.load(Ordering::SeqCst)
     }
 
-    /// Kills one replica of the service after the other, and starts it again.
+    /// Kills one replica of the service after the other, and starts it again. Sometimes it does the same with a relay.
     pub async fn kill_services(self: Arc<Self>) {
         for turn in 0.. {
             let pause = Duration::from_millis(rand::rng().random_range(500..1000));
@@ -184,8 +198,11 @@ impl Site {
                 return;
             }
             let replica = &self.replicas[turn % self.replicas.len()];
-            drop(replica.child.lock().unwrap_or_else(PoisonError::into_inner).take());
+            end(&replica.child);
             self.kills.fetch_add(1, Ordering::SeqCst);
+            if rand::rng().random_bool(0.3) {
+                self.relay(&self.relays[turn % self.relays.len()]);
+            }
             self.serve(replica).await;
         }
     }
@@ -198,17 +215,38 @@ impl Site {
     /// Starts a replica of the service, and waits until it answers.
     async fn serve(&self, replica: &Replica) {
         let address = format!("127.0.0.1:{}", replica.port.number());
-        let mut command = program(repository(), &self.environment());
-        command.args(["serve", "--bind", &address, "--config"]).arg(self.file("service.yaml"));
-        command.arg("--graph").arg(repository().join("graph.yaml")).arg("--graph").arg(self.file("reserve.yaml"));
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
-        *replica.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(Process(child));
+        self.spawn(&replica.child, &["serve", "--bind", &address]);
         let live = format!("http://{address}/livez");
         let deadline = Instant::now() + LONGEST_START;
         while reqwest::get(&live).await.is_err() {
             assert!(Instant::now() < deadline, "the service does not start");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Kills a relay, if it runs, and starts it.
+    fn relay(&self, relay: &Mortal) {
+        end(relay);
+        self.spawn(relay, &["relay"]);
+    }
+
+    fn spawn(&self, process: &Mortal, arguments: &[&str]) {
+        let mut command = program(repository(), &self.environment());
+        command.args(arguments).arg("--config").arg(self.file("service.yaml"));
+        command.arg("--graph").arg(repository().join("graph.yaml")).arg("--graph").arg(self.file("reserve.yaml"));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+        *process.lock().unwrap_or_else(PoisonError::into_inner) = Some(Process(child));
+    }
+
+    /// Waits until no event waits, and returns what the webhook has received, in the order of its arrival.
+    pub async fn deliveries(&self) -> Vec<Received> {
+        let client = connect(&self.roles().0.url()).await;
+        let waiting = "SELECT count(*) FROM tributary_outbox WHERE sent_at IS NULL";
+        let deadline = Instant::now() + LONGEST_RELAY;
+        while client.query_one(waiting, &[]).await.expect("a count").get::<_, i64>(0) > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        self.hook.received()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -220,6 +258,22 @@ impl Site {
         let written = format!("postgres://postgres@{hosts}/{WRITTEN}?target_session_attrs=primary");
         let others = self.others.environment().into_iter().filter(|(name, _)| name != "OMS_DB_URL");
         others.chain([("OMS_DB_URL".to_owned(), written)]).chain(write_environment()).collect()
+    }
+}
+
+/// SIGKILL.
+fn end(process: &Mortal) {
+    drop(process.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
+
+/// What the webhook does with an event.
+fn reply() -> Reply {
+    match rand::rng().random_range(0..100) {
+        0..3 => Reply::Status(503),
+        3..6 => Reply::Lost,
+        6 => Reply::Hang,
+        7..15 => Reply::Late(Duration::from_millis(30)),
+        _ => Reply::Status(204),
     }
 }
 
