@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::fixture::{Relay, assert_in_order, distinct, make_tables, waiting, write, write_one};
+use crate::support::server::PRIMARY;
 use crate::support::{Database, Heard, Hook, Reply, Server, connect, eventually, eventually_async, require_replica};
 
 /// Waits until all events are received, and checks their order.
