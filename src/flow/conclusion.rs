@@ -59,7 +59,7 @@ impl Conclusion {
 
     /// Evaluates with the facts that are known now.
     fn with<T>(&self, flow: &Flow, evaluate: impl FnOnce(&Filler<'_>) -> Result<T, FlowError>) -> Result<T, FlowError> {
-        let known = Known::of_parts(flow, self.facts.clone());
+        let known = Known::of_parts(flow, &self.facts);
         let effect = self.effect(flow).map(|effect| &effect.name);
         evaluate(&Filler { flow, outcome: self.outcome(flow)?, known: &known, clock: &self.clock, effect })
     }

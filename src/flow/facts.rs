@@ -1,5 +1,6 @@
 //! What is known so far in a run: the inputs and the values of the nodes that have ended.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::graph::{Flow, RuleNode, Work};
@@ -9,9 +10,9 @@ use crate::types::{FieldName, Value};
 /// What is known so far.
 pub(super) struct Known<'a> {
     flow: &'a Flow,
-    inputs: Value,
-    /// By node.
-    nodes: Vec<State>,
+    inputs: Cow<'a, Value>,
+    /// By node and effect.
+    nodes: Cow<'a, [State]>,
 }
 
 /// What is known of a node's facts.
@@ -29,17 +30,18 @@ pub(super) enum State {
 impl<'a> Known<'a> {
     pub(super) fn new(flow: &'a Flow, inputs: Value) -> Self {
         // The effects come after the nodes.
-        Self { flow, inputs, nodes: vec![State::Unset; flow.nodes.len() + flow.effects.len()] }
+        let nodes = Cow::Owned(vec![State::Unset; flow.nodes.len() + flow.effects.len()]);
+        Self { flow, inputs: Cow::Owned(inputs), nodes }
     }
 
     /// What was known at the end of a run, by [`Self::into_parts`].
-    pub(super) fn of_parts(flow: &'a Flow, (inputs, nodes): (Value, Vec<State>)) -> Self {
-        Self { flow, inputs, nodes }
+    pub(super) fn of_parts(flow: &'a Flow, (inputs, nodes): &'a (Value, Vec<State>)) -> Self {
+        Self { flow, inputs: Cow::Borrowed(inputs), nodes: Cow::Borrowed(nodes) }
     }
 
     /// The inputs, and the state of each node and effect.
     pub(super) fn into_parts(self) -> (Value, Vec<State>) {
-        (self.inputs, self.nodes)
+        (self.inputs.into_owned(), self.nodes.into_owned())
     }
 
     pub(super) fn set(&mut self, node: usize, value: Value, unknown: Option<Arc<Unknowns>>) {
@@ -51,7 +53,7 @@ impl<'a> Known<'a> {
     }
 
     fn put(&mut self, node: usize, state: State) {
-        if let Some(slot) = self.nodes.get_mut(node) {
+        if let Some(slot) = self.nodes.to_mut().get_mut(node) {
             *slot = state;
         }
     }

@@ -113,11 +113,10 @@ impl<'a> Filler<'a> {
 
     fn is_left_out(&self, template: &Template) -> bool {
         let Template::Leaf(expression) = template else { return false };
-        self.flow.reads_effect(expression)
-            && expression
-                .reads()
-                .iter()
-                .any(|fact| matches!(fact.owner, Owner::Node(place) if self.known.is_skipped(place)))
+        expression.reads().iter().any(|fact| {
+            self.flow.effect_of(fact.owner).is_some()
+                && matches!(fact.owner, Owner::Node(place) if self.known.is_skipped(place))
+        })
     }
 
     pub(super) fn template(&self, template: &Template) -> Result<Value, FlowError> {

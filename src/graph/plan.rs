@@ -314,10 +314,17 @@ impl Flow {
         Owner::Node(self.nodes.len() + effect)
     }
 
+    /// The position of the effect that returns the facts of this owner.
+    pub fn effect_of(&self, owner: Owner) -> Option<usize> {
+        match owner {
+            Owner::Node(place) => place.checked_sub(self.nodes.len()),
+            Owner::Input => None,
+        }
+    }
+
     /// Whether the expression reads what an effect returns.
     pub fn reads_effect(&self, expression: &Expression) -> bool {
-        let is_of_effect = |fact: &FactRef| matches!(fact.owner, Owner::Node(place) if place >= self.nodes.len());
-        expression.reads().iter().any(is_of_effect)
+        expression.reads().iter().any(|fact| self.effect_of(fact.owner).is_some())
     }
 }
 

@@ -37,8 +37,8 @@ pub struct KeyedAnswer {
     pub wrote: Option<Wrote>,
     /// The id of its decision, where another request made it.
     pub repeats: Option<String>,
-    /// Why it is so, where the decision was made now and says why.
-    pub explain: Option<Box<Explanation>>,
+    /// The run, where the decision was made now.
+    pub report: Option<Report>,
 }
 
 impl KeyedDecision<'_> {
@@ -63,11 +63,11 @@ impl KeyedDecision<'_> {
         let render = |report: &Report, is_pending: bool| self.render(report, is_pending);
         match self.service.decide_keyed(request, self.label, &render).await {
             Keyed::Decided { report, ending, effect } => {
-                Ok(KeyedAnswer { ending, wrote: Some(effect), repeats: None, explain: self.explanation(&report) })
+                Ok(KeyedAnswer { ending, wrote: Some(effect), repeats: None, report: Some(report) })
             }
             Keyed::Replayed { ending, decision, is_own } => {
                 let repeats = (!is_own).then_some(decision);
-                Ok(KeyedAnswer { ending, wrote: None, repeats, explain: None })
+                Ok(KeyedAnswer { ending, wrote: None, repeats, report: None })
             }
             Keyed::Failed(report) => {
                 let explain = self.explanation(&report);

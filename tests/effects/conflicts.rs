@@ -12,6 +12,9 @@ path: /sale
 input: { item: { type: text }, pieces: { type: integer } }
 nodes:
   stock: { type: DBNode, database: shop_db, query: "SELECT qty FROM stock WHERE item = $1", params: [item] }
+  gift: { type: DBNode, database: shop_db, query: "SELECT 1 AS id WHERE $1 = ''", params: [item] }
+edges:
+  - { from: stock, to: gift, rule: stock.qty > 1000 }
 effects:
   sell:
     database: shop_db
@@ -22,6 +25,7 @@ effects:
       - { query: "INSERT INTO notes (sale, text) VALUES ($1, $2)", params: [sell.id, "concat(\"sold \", input.item)"] }
     event: { type: item.sold, aggregate: stock, key: input.item, payload: { sale: sell.id, left: stock.qty - input.pieces } }
 outcomes:
+  - { status: sold_with_gift, when: "input.item == \"cup\" && input.pieces == 0", effect: sell, body: { numbers: sell.id + gift.id } }
   - { status: sold, when: "stock.qty >= input.pieces", effect: sell, body: { sale: sell.id, before: stock.qty } }
   - { status: sold_out, when: "stock.qty < input.pieces" }
 "#;
@@ -92,6 +96,15 @@ async fn a_unique_index_is_a_guard() {
     assert_eq!((second.status, second.code().as_str()), (409, "conflict"), "{}", second.text);
     assert!(second.text.contains("23505"), "{}", second.text);
     assert_eq!(count(&database.url(), "sales").await, 1);
+}
+
+#[actix_web::test]
+async fn a_field_of_the_answer_that_needs_a_skipped_node_too_is_not_left_out() {
+    let (database, app, _files) = shop("").await;
+    let answer = ask(&app, "/sale", &json!({ "item": "cup", "pieces": 0 }), "k").await;
+    assert_eq!((answer.status, answer.code().as_str()), (500, "undecided"), "{}", answer.text);
+    assert!(answer.text.contains("gift.id"), "{}", answer.text);
+    assert_eq!(count(&database.url(), "sales").await, 0);
 }
 
 #[actix_web::test]

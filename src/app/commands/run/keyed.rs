@@ -12,6 +12,7 @@ use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
 use crate::flow::Overrides;
+use crate::flow::explain::Explanation;
 use crate::http::{AdminSide, KeyedAnswer, KeyedDecision, Label, Problem};
 use crate::types::{DomainName, IdempotencyKey};
 
@@ -43,8 +44,9 @@ pub(super) async fn execute(
     };
     match decision.decide(inputs, run(core, arguments, Overrides::none())).await {
         Ok(answer) => {
-            writeln!(std::io::stderr(), "{}", told(&answer, &label.id, effects.domain()))?;
-            print(&answer, arguments.format, warnings)
+            writeln!(std::io::stderr(), "{}", summary(&answer, &label.id, effects.domain()))?;
+            let explain = answer.report.as_ref().and_then(|report| report.explanation(flow.flow(), arguments.explain));
+            print(&answer, explain.as_deref(), arguments.format, warnings)
         }
         Err((error, explain)) => {
             print_problem(&Problem::flow(name, &error).explained(explain), arguments.format, warnings)
@@ -53,7 +55,7 @@ pub(super) async fn execute(
 }
 
 /// What became of the effect.
-fn told(answer: &KeyedAnswer, id: &str, domain: &DomainName) -> String {
+fn summary(answer: &KeyedAnswer, id: &str, domain: &DomainName) -> String {
     match (&answer.repeats, answer.wrote) {
         (Some(first), _) => {
             format!("replayed: decision {first} was stored with this key before; nothing was written now")
@@ -68,7 +70,12 @@ fn told(answer: &KeyedAnswer, id: &str, domain: &DomainName) -> String {
     }
 }
 
-fn print(answer: &KeyedAnswer, format: Format, warnings: &Diagnostics) -> anyhow::Result<Exit> {
+fn print(
+    answer: &KeyedAnswer,
+    explain: Option<&Explanation>,
+    format: Format,
+    warnings: &Diagnostics,
+) -> anyhow::Result<Exit> {
     let mut document: Json = serde_json::from_str(&answer.ending.body)?;
     let exit = if answer.ending.status < 400 { Exit::Success } else { Exit::Refused };
     if format == Format::Json {
@@ -80,12 +87,12 @@ fn print(answer: &KeyedAnswer, format: Format, warnings: &Diagnostics) -> anyhow
         writeln!(std::io::stderr(), "{}", serde_json::to_string_pretty(&document)?)?;
         return Ok(exit);
     }
-    if let (Some(_), Json::Object(members)) = (&answer.explain, &mut document) {
+    if let (Some(_), Json::Object(members)) = (explain, &mut document) {
         members.shift_remove("explain");
     }
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string_pretty(&document)?)?;
-    if let Some(explanation) = &answer.explain {
+    if let Some(explanation) = explain {
         writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
     }
     Ok(exit)
