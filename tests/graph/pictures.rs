@@ -96,6 +96,46 @@ fn generated(nodes: usize, edges: &[(u8, u8)]) -> String {
     text
 }
 
+/// The same, with a condition at each edge whose number is even.
+fn conditional(nodes: usize, edges: &[(u8, u8)]) -> String {
+    let text = generated(nodes, edges);
+    let mut conditions = String::from("edges:\n");
+    let pairs = edges.iter().filter(|_| nodes > 1).map(|(to, from)| {
+        let to = usize::from(*to) % nodes;
+        (to, if to == 0 { 0 } else { usize::from(*from) % to })
+    });
+    let mut pairs: Vec<(usize, usize)> = pairs.filter(|(to, _)| *to > 0).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    for (number, (to, from)) in pairs.iter().enumerate().filter(|(number, _)| number % 2 == 0) {
+        let rule = "n{from}.a > ".replace("{from}", &from.to_string()) + &"1234567890"[..=number % 10];
+        conditions.push_str(&format!("  - {{ from: n{from}, to: n{to}, rule: \"{rule} && n{from}.a < 1000\" }}\n"));
+    }
+    if conditions == "edges:\n" { text } else { text.replace("outcomes:\n", &format!("{conditions}outcomes:\n")) }
+}
+
+/// Points on an arrow as it is drawn: curves between layers, level through them.
+fn drawn(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut all = Vec::new();
+    for (number, pair) in points.windows(2).enumerate() {
+        let ((x, y), (to_x, to_y)) = (pair[0], pair[1]);
+        for step in 0..=60 {
+            let t = f64::from(step) / 60.0;
+            let bend = f64::midpoint(x, to_x);
+            let bezier = |a: f64, b: f64, c: f64, d: f64| {
+                let u = 1.0 - t;
+                u.powi(3) * a + 3.0 * u * u * t * b + 3.0 * u * t * t * c + t.powi(3) * d
+            };
+            all.push(if number % 2 == 0 {
+                (bezier(x, bend, bend, to_x), bezier(y, y, to_y, to_y))
+            } else {
+                (x + (to_x - x) * t, y)
+            });
+        }
+    }
+    all
+}
+
 /// A flow that says this text wherever it can.
 fn said(text: &str) -> String {
     let json = |text: &str| serde_json::to_string(text).expect("JSON");
@@ -151,6 +191,49 @@ proptest! {
             }
         }
         prop_assert_eq!(Picture::of(&flow, None).svg(), picture.svg(), "drawn twice, drawn otherwise");
+    }
+
+    #[test]
+    fn no_condition_lies_on_an_arrow_a_box_or_another_condition(
+        nodes in 2usize..30, edges in proptest::collection::vec((any::<u8>(), any::<u8>()), 1..60)
+    ) {
+        let (flow, _) = read(here(), "graph.yaml", &conditional(nodes, &edges)).unwrap_or_else(|found| panic!("{found}"));
+        let picture = Picture::of(&flow, None);
+        let labels: Vec<_> = picture.arrows.iter().enumerate().filter_map(|(number, arrow)| Some((number, arrow.label.as_ref()?))).collect();
+        let conditions = picture.arrows.iter().filter(|arrow| arrow.condition.is_some()).count();
+        prop_assert_eq!(labels.len(), conditions);
+        for (number, label) in &labels {
+            prop_assert!(label.x >= 0.0 && label.y >= 0.0 && label.x + label.width <= picture.width && label.y + label.height <= picture.height);
+            for (other, arrow) in picture.arrows.iter().enumerate() {
+                let on = |(x, y): &(f64, f64)| *x > label.x && *x < label.x + label.width && *y > label.y && *y < label.y + label.height;
+                prop_assert!(!drawn(&arrow.points).iter().any(on), "arrow {other} runs through the condition of {number}");
+            }
+            let apart = |x: f64, y: f64, width: f64, height: f64| {
+                label.x + label.width <= x || x + width <= label.x || label.y + label.height <= y || y + height <= label.y
+            };
+            for known in &picture.boxes {
+                prop_assert!(apart(known.x, known.y, known.width, known.height), "the condition of {number} lies over {}", known.id);
+            }
+            for (other, known) in labels.iter().filter(|(other, _)| other != number) {
+                prop_assert!(apart(known.x, known.y, known.width, known.height), "conditions {number} and {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn arrows_of_one_box_are_a_bundle(
+        nodes in 2usize..30, edges in proptest::collection::vec((any::<u8>(), any::<u8>()), 1..60)
+    ) {
+        let (flow, _) = read(here(), "graph.yaml", &conditional(nodes, &edges)).unwrap_or_else(|found| panic!("{found}"));
+        let picture = Picture::of(&flow, None);
+        for (number, one) in picture.arrows.iter().enumerate() {
+            for other in picture.arrows.iter().skip(number + 1).filter(|other| other.from == one.from) {
+                // From the same point on, and together for as long as both go on: the last place may be that of a condition.
+                let shared = |arrow: &tributary::graph::picture::Arrow| arrow.points.len() - 1 - 2 * usize::from(arrow.label.is_some());
+                let together = shared(one).min(shared(other));
+                prop_assert_eq!(&one.points[..together], &other.points[..together]);
+            }
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) fn of(flow: &Flow, overlay: Option<&Overlay>) -> Picture {
 }
 
 fn arrow(from: usize, to: usize, condition: Option<String>) -> Arrow {
-    Arrow { from, to, condition, aside: false, ran: None, points: Vec::new() }
+    Arrow { from, to, condition, aside: false, ran: None, points: Vec::new(), label: None }
 }
 
 fn plain(id: String, kind: BoxKind, title: &str, lines: &[String]) -> Box {

@@ -147,6 +147,24 @@ pub struct Arrow {
     pub ran: Option<bool>,
     /// Its ends and, between them, pairs of points for level stretches.
     pub points: Vec<(f64, f64)>,
+    /// Its condition as it is shown: no other arrow passes through it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<Label>,
+}
+
+/// The text over an arrow, in letters of 11 pixels that stand on `y + 12`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Label {
+    /// The condition, shortened.
+    pub text: String,
+    /// Its left side.
+    pub x: f64,
+    /// Its top.
+    pub y: f64,
+    /// Its width.
+    pub width: f64,
+    /// Its height.
+    pub height: f64,
 }
 
 /// A domain and its colours.
@@ -202,10 +220,6 @@ fn text(write: impl FnOnce(&mut String) -> fmt::Result) -> String {
     out
 }
 
-/// The most characters of a condition beside an arrow.
-const LABEL: usize = 26;
-/// The width of one, in pixels.
-const LABEL_CHARACTER: f64 = 6.4;
 /// The height of a row of the legend.
 const LEGEND_ROW: f64 = 22.0;
 /// Where the legend begins, from the left.
@@ -224,14 +238,6 @@ fn legend(domains: &[Domain], width: f64) -> Vec<(f64, usize)> {
         x += needed;
     }
     places
-}
-
-/// A condition as shown beside its arrow.
-fn label(condition: &str) -> String {
-    if condition.chars().count() <= LABEL {
-        return condition.to_owned();
-    }
-    condition.chars().take(LABEL - 1).chain(['…']).collect()
 }
 
 /// The colours of boxes that ask no database.

@@ -55,8 +55,8 @@ fn arrows(picture: &Picture, out: &mut String) -> fmt::Result {
 
 /// The condition of an arrow, over everything else.
 fn condition(arrow: &Arrow, out: &mut String) -> fmt::Result {
-    let (Some(condition), Some((x, y))) = (&arrow.condition, last_bend(&arrow.points)) else { return Ok(()) };
-    let (full, short, x, y) = (escaped(condition), escaped(&super::label(condition)), x + 8.0, y - 5.0);
+    let (Some(condition), Some(label)) = (&arrow.condition, &arrow.label) else { return Ok(()) };
+    let (full, short, x, y) = (escaped(condition), escaped(&label.text), label.x, label.y + 12.0);
     let halo = "stroke=\"#ffffff\" stroke-width=\"4\" paint-order=\"stroke\"";
     writeln!(
         out,
@@ -79,12 +79,6 @@ fn path(points: &[(f64, f64)]) -> String {
         (x, y) = (*to_x, *to_y);
     }
     path
-}
-
-/// The start of the last curve, where arrows to one box, and their conditions, are still apart.
-fn last_bend(points: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let [.., bend, _] = points else { return None };
-    Some(*bend)
 }
 
 fn one(picture: &Picture, known: &Box, out: &mut String) -> fmt::Result {

@@ -7,8 +7,12 @@ import { bounds, chamfered, condition, curve, legend } from "./shapes.js";
 const SMALLEST = 0.08;
 const LARGEST = 2.5;
 const LIFE = 1.25;
-// Below this nobody can read the lines below a title.
-const LEGIBLE = 0.45;
+// Below this only titles are drawn; below the next, not all is shown at first.
+const FAR = 0.45;
+const LEGIBLE = 0.5;
+const SMALLEST_WHOLE = 0.36;
+// What is shown in part is so large at least.
+const READABLE = 0.75;
 const SIGNS = { query: "database", rules: "rules", input: "input", outcome: "outcome" };
 
 export class Graph {
@@ -19,14 +23,19 @@ export class Graph {
   #moved = false;
   #touched = false;
   #current = null;
+  #chosen = null;
+  // Whether all of it is in sight.
+  #whole = false;
   // What the search finds, from left to right, and which of it is in sight.
   #hits = [];
   #hit = 0;
 
-  // `colour` gives the number of a domain's colour; `select` is told the box that is chosen, or null.
-  constructor(picture, { colour, select, label }) {
+  // `colour` gives the number of a domain's colour; `select` is told the box that is chosen, or null; `whole`: all is shown first,
+  // even where only titles can be read.
+  constructor(picture, { colour, select, label, whole = false }) {
     this.picture = picture;
     this.select = select;
+    this.legible = whole ? SMALLEST_WHOLE : LEGIBLE;
     this.#current = picture.boxes[0]?.id ?? null;
     this.layer = s("g");
     this.surface = s("svg.surface", { role: "group", "aria-label": label }, this.layer);
@@ -53,7 +62,11 @@ export class Graph {
 
   // Takes its size from where it stands; call once it is in the page.
   attach() {
-    this.observer = new ResizeObserver(() => (this.#touched ? this.#apply() : this.begin()));
+    this.observer = new ResizeObserver(() => {
+      if (this.#touched) this.#apply();
+      else this.begin();
+      if (this.#chosen) this.reveal(this.#chosen);
+    });
     this.observer.observe(this.element);
     this.begin();
   }
@@ -92,12 +105,12 @@ export class Graph {
     this.layer.append(s("defs", tips));
     // What only fills an answer lies below what decides.
     for (const arrow of [...arrows].sort((one, other) => Number(Boolean(other.aside)) - Number(Boolean(one.aside)))) {
-      const line = s("path.arrow", { d: curve(arrow.points), class: [arrow.condition && "conditional", arrow.aside && "aside-arrow"].filter(Boolean).join(" ") });
+      const line = s("path.arrow", { d: curve(arrow.points), "data-arrow": arrows.indexOf(arrow), class: [arrow.condition && "conditional", arrow.aside && "aside-arrow"].filter(Boolean).join(" ") });
       this.layer.append(line);
       this.#arrows.push({ arrow, line });
     }
     for (const box of boxes) this.layer.append(this.#box(box, colour));
-    for (const { arrow } of this.#arrows.filter(({ arrow }) => arrow.condition)) this.layer.append(condition(arrow));
+    for (const { arrow } of this.#arrows.filter(({ arrow }) => arrow.label)) this.layer.append(condition(arrow, arrows.indexOf(arrow)));
   }
 
   #box(box, colour) {
@@ -168,7 +181,8 @@ export class Graph {
       group.classList.toggle("chosen", known === id);
       group.setAttribute("aria-pressed", String(known === id));
     }
-    if (this.#boxes.has(id)) {
+    this.#chosen = this.#boxes.has(id) ? id : null;
+    if (this.#chosen) {
       this.#tabStop(id);
       this.reveal(id);
     }
@@ -343,10 +357,11 @@ export class Graph {
   #apply() {
     const { x, y, k } = this.#view;
     this.layer.setAttribute("transform", `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${k.toFixed(4)})`);
-    this.element.classList.toggle("far", k < LEGIBLE);
+    this.element.classList.toggle("far", k < FAR);
     const { clientWidth, clientHeight } = this.surface;
     const { width, height } = bounds(this.picture);
     const isWhole = x >= -1 && y >= -1 && x + width * k <= clientWidth + 1 && y + height * k <= clientHeight + 1;
+    this.#whole = isWhole;
     this.map.classList.toggle("needed", !isWhole);
     // A finger scrolls the page where the graph has nothing more above or below.
     this.surface.classList.toggle("deep", height * k > clientHeight + 1);
@@ -385,19 +400,21 @@ export class Graph {
     this.#apply();
   }
 
-  // All of it, or, where that would be too small to read, its beginning.
+  // All of it, or, where that would be too small to read, its beginning: from the left, and from the top where not all of the
+  // height can be shown.
   begin() {
     this.fit();
-    if (this.#view.k >= LEGIBLE) return;
-    const k = 0.72;
-    const [first] = this.picture.boxes;
-    const middle = first ? first.y + first.height / 2 : 0;
-    this.#view = { x: 0, y: this.surface.clientHeight / 2 - middle * k, k };
+    if (this.#view.k >= this.legible) return;
+    const { height } = bounds(this.picture);
+    const room = this.surface.clientHeight;
+    const k = Math.min(Math.max(room / height, READABLE), 1);
+    this.#view = { x: 0, y: Math.max((room - height * k) / 2, 0), k };
     this.#apply();
   }
 
-  // Moves a box into sight where it is not.
+  // Moves a box into sight where it is not, and makes it large enough to be read.
   reveal(id) {
+    if (this.#whole && this.#view.k >= 0.3) return;
     const { x, y, width, height } = this.#boxes.get(id).box;
     const view = this.#view;
     const { clientWidth, clientHeight } = this.surface;

@@ -2,8 +2,6 @@
 
 import { h, replace, s } from "./dom.js";
 
-const LONGEST_CONDITION = 26;
-
 // The end or the step of an axis: an even number that is not far off.
 export function nice(number) {
   if (!(number > 0)) return 1;
@@ -34,13 +32,8 @@ export function curve([[x, y], ...rest]) {
   return path;
 }
 
-// The condition of an arrow, where its last curve begins: there arrows to one box are still apart.
-export function condition({ points, condition: text }) {
-  const [[x, y]] = points.slice(-2);
-  const all = [...text];
-  const short = all.length > LONGEST_CONDITION ? `${all.slice(0, LONGEST_CONDITION - 1).join("")}…` : text;
-  return s("text.condition", { x: x + 8, y: y - 5 }, s("title", text), short);
-}
+// The condition of an arrow, where the layout keeps room for it.
+export const condition = ({ condition: text, label }, number) => s("text.condition", { x: label.x, y: label.y + 12, "data-arrow": number }, s("title", text), label.text);
 
 // The names of the domains with their colours.
 export function legend(domains, colour) {
