@@ -206,14 +206,30 @@ async fn dashboard_and_alerts_name_only_metrics_that_there_are() {
     let config = directory.path().join("service.yaml");
     std::fs::write(
         &config,
-        format!("records: {{ to: file, path: {} }}\n", directory.path().join("r.ndjson").display()),
+        format!(
+            "records: {{ to: file, path: {} }}\ndomains: {{ oms_db: {{ max_staleness_ms: 60000 }} }}\n",
+            directory.path().join("r.ndjson").display()
+        ),
     )
     .expect("written");
     let setup = Setup { config: Some(config), ..Setup::shipped() };
-    let app = TestApp::start(setup.on(&databases));
+    let app = TestApp::start(setup.on(&databases).writing());
     app.wait_for("/readyz", 200).await;
     app.purchasing("PROD-001").await;
+    let age = "tributary_domain_staleness_seconds{domain=\"oms_db\"}";
+    eventually_async("the age of rows", async || Scrape::of(&app).await.0.contains_key(age)).await;
     let scrape = Scrape::of(&app).await;
+    for (sample, expected) in [
+        ("tributary_domain_staleness_limit_seconds{domain=\"oms_db\"}", 60.0),
+        ("tributary_write_pool_timeouts_total{domain=\"oms_db\"}", 0.0),
+    ] {
+        assert_eq!(scrape.get(sample), expected, "{sample}");
+    }
+    let others = ["write_pool_waiting", "domain_staleness_limit_seconds"]
+        .map(|name| format!("tributary_{name}{{domain=\"uom_db\"}}"));
+    assert!(others.iter().all(|sample| !scrape.0.contains_key(sample)), "only of domains that have one");
+    let health = app.get("/health/oms_db").await.json();
+    assert!(health["write_pool"]["max"].as_u64() > Some(0) && health["staleness"]["max_ms"] == 60000, "{health}");
     let names = scrape.0.keys().map(|sample| sample.split('{').next().unwrap_or(""));
     let names: Vec<&str> = names.flat_map(|name| [name, name.strip_suffix("_count").unwrap_or(name)]).collect();
     if let Some(file) = std::env::var_os("TEST_METRICS_FILE") {

@@ -11,7 +11,7 @@ use super::core::Core;
 use super::state::{LastError, LastProbe, State};
 use crate::metrics::BatchCounts;
 use crate::pool::PoolStatus;
-use crate::postgres::StalenessHealth;
+use crate::postgres::{self, StalenessHealth};
 use crate::types::DomainName;
 
 /// The health of a domain.
@@ -38,6 +38,10 @@ pub struct Health {
     /// Its connections.
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub pool: PoolStatus,
+    /// The connections of its write role, which effects use. Only where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub write_pool: Option<PoolStatus>,
     /// How many queries its coalesced statements answered. For metrics.
     #[serde(skip)]
     pub batches: BatchCounts,
@@ -72,6 +76,7 @@ impl Health {
             restarts,
             retry_in,
             pool: core.pool_status(),
+            write_pool: core.writes().map(postgres::Pool::status),
             batches: core.batches.counts(),
             in_flight: core.in_flight(),
             last_probe: status.last_probe,

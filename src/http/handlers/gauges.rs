@@ -1,10 +1,13 @@
 //! Gauges that are measured when a scrape is answered, from what the domains and the recorder published last.
 
+use std::time::Duration;
+
 use prometheus::proto::{Bucket, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 use prometheus::{GaugeVec, IntCounterVec, Opts, Registry};
 
 use crate::actors::domain::{Health, State};
 use crate::metrics::MetricsError;
+use crate::pool::PoolStatus;
 use crate::records::RecorderStatus;
 
 /// The states of a domain.
@@ -57,28 +60,51 @@ impl Gauges {
             &["domain"],
             each(|domain| count(domain.in_flight)),
         )?;
-        let connections = domains.iter().flat_map(|domain| {
-            let used = domain.pool.size.saturating_sub(domain.pool.idle);
-            [("idle", domain.pool.idle), ("used", used)]
-                .map(|(state, number)| (vec![domain.domain.as_str(), state], count(number)))
-        });
-        self.gauge("pool_connections", "Open connections by use.", &["domain", "state"], connections)?;
-        let help = "The most connections there may be.";
-        self.gauge("pool_connections_limit", help, &["domain"], each(|domain| count(domain.pool.max)))?;
-        self.gauge(
-            "pool_waiting",
-            "Queries that wait for a connection.",
-            &["domain"],
-            each(|domain| count(domain.pool.waiting)),
-        )?;
-        let timeouts = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.pool.timeouts));
-        let help = "Queries whose wait for a connection timed out.";
-        self.counter("pool_timeouts_total", help, &["domain"], timeouts)?;
+        self.pools("pool", "", domains.iter().map(|domain| (domain.domain.as_str(), &domain.pool)))?;
+        let writing = domains.iter().filter_map(|domain| Some((domain.domain.as_str(), domain.write_pool.as_ref()?)));
+        self.pools("write_pool", " of the write role", writing)?;
+        self.staleness(domains)?;
         let uncoalesced = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.batches.uncoalesced));
         let help = "Queries asked one by one because the statement that stands for several was refused.";
         self.counter("queries_uncoalesced_total", help, &["domain"], uncoalesced)?;
         let restarts = domains.iter().map(|domain| (vec![domain.domain.as_str()], domain.restarts));
         self.counter("domain_restarts_total", "How often the domain's actor was replaced.", &["domain"], restarts)
+    }
+
+    /// Adds pools; `whose` follows what is counted.
+    fn pools<'a>(
+        &self,
+        prefix: &str,
+        whose: &str,
+        pools: impl Iterator<Item = (&'a str, &'a PoolStatus)> + Clone,
+    ) -> Result<(), MetricsError> {
+        let connections = pools.clone().flat_map(|(domain, pool)| {
+            let used = pool.size.saturating_sub(pool.idle);
+            [("idle", pool.idle), ("used", used)].map(|(state, number)| (vec![domain, state], count(number)))
+        });
+        let help = format!("Open connections{whose} by use.");
+        self.gauge(&format!("{prefix}_connections"), &help, &["domain", "state"], connections)?;
+        let limits = pools.clone().map(|(domain, pool)| (vec![domain], count(pool.max)));
+        let help = format!("The most connections{whose} there may be.");
+        self.gauge(&format!("{prefix}_connections_limit"), &help, &["domain"], limits)?;
+        let waiting = pools.clone().map(|(domain, pool)| (vec![domain], count(pool.waiting)));
+        let help = format!("Queries that wait for a connection{whose}.");
+        self.gauge(&format!("{prefix}_waiting"), &help, &["domain"], waiting)?;
+        let timeouts = pools.map(|(domain, pool)| (vec![domain], pool.timeouts));
+        let help = format!("Queries whose wait for a connection{whose} timed out.");
+        self.counter(&format!("{prefix}_timeouts_total"), &help, &["domain"], timeouts)
+    }
+
+    /// Adds how old the rows of a domain may be, where it limits that.
+    fn staleness(&self, domains: &[Health]) -> Result<(), MetricsError> {
+        let limited = || domains.iter().filter_map(|domain| Some((domain.domain.as_str(), domain.staleness.as_ref()?)));
+        let limits = limited().map(|(domain, staleness)| (vec![domain], seconds(staleness.max_ms)));
+        let help = "By how much rows may be older than their query, at most.";
+        self.gauge("domain_staleness_limit_seconds", help, &["domain"], limits)?;
+        let known = limited()
+            .filter_map(|(domain, staleness)| Some((vec![domain], seconds(staleness.rows_may_be_older_by_ms?))));
+        let help = "By how much rows of the server that was checked last may be older than their query.";
+        self.gauge("domain_staleness_seconds", help, &["domain"], known)
     }
 
     /// Adds the recorder.
@@ -165,6 +191,10 @@ fn batches(domains: &[Health]) -> MetricFamily {
 fn retry_seconds(domain: &Health) -> f64 {
     let is_down = matches!(domain.state, State::Down { .. });
     domain.retry_in.filter(|_| is_down).unwrap_or_default().as_secs_f64()
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    Duration::from_millis(milliseconds).as_secs_f64()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
