@@ -10,7 +10,7 @@ import { join } from "node:path";
 
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
-import { FORMS_FLOW, GUARDED_FLOW, GUARDED_RULES, HOSTILE_FLOW, HOSTILE_RULES, TABLE_FLOW, TABLE_ROWS, wideFlow } from "./flows.mjs";
+import { DENSE_FLOW, DENSE_ROWS, FORMS_FLOW, GUARDED_FLOW, GUARDED_RULES, HOSTILE_FLOW, HOSTILE_RULES, TABLE_FLOW, TABLE_ROWS, wideFlow } from "./flows.mjs";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const TOKEN = "a token for the tests";
@@ -110,7 +110,7 @@ async function postgres(home, name) {
 
 // The service on two servers: `supplier` holds that one database and can be killed alone.
 export class Service {
-  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml", "guarded.yaml", "forms.yaml", "table.yaml"], callers = false } = {}) {
+  static async start({ flows = ["graph.yaml", "hostile.yaml", "wide.yaml", "guarded.yaml", "forms.yaml", "table.yaml", "dense.yaml"], callers = false } = {}) {
     const service = new Service();
     service.home = mkdtempSync(join(tmpdir(), "tributary-console-"));
     execFileSync("chmod", ["711", service.home]);
@@ -128,7 +128,7 @@ export class Service {
     first.sql("oms_db", `CREATE ROLE tributary_writer LOGIN; ${readFileSync(join(ROOT, "sql/oms_db_writer.sql"), "utf8")}`);
     service.environment.OMS_DB_WRITE_USER = "tributary_writer";
     for (const part of ["graph.yaml", "rules"]) cpSync(join(ROOT, part), join(service.home, part), { recursive: true });
-    const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW, "table.yaml": TABLE_FLOW, "rates.csv": TABLE_ROWS };
+    const files = { "hostile.yaml": HOSTILE_FLOW, "hostile.grl": HOSTILE_RULES, "wide.yaml": wideFlow(), "guarded.yaml": GUARDED_FLOW, "guarded.grl": GUARDED_RULES, "forms.yaml": FORMS_FLOW, "table.yaml": TABLE_FLOW, "rates.csv": TABLE_ROWS, "dense.yaml": DENSE_FLOW, "dense.csv": DENSE_ROWS };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(service.home, name), text);
     service.flows = flows;
     // Whoever stops must not wait for those who listen: were it otherwise, this would take ten minutes.
@@ -175,7 +175,8 @@ export class Service {
   }
 }
 
-export const launch = () => chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+// With scroll bars, as people have them.
+export const launch = () => chromium.launch({ executablePath: CHROMIUM, ignoreDefaultArgs: ["--hide-scrollbars"], args: ["--no-sandbox", "--disable-dev-shm-usage"] });
 
 // A page whose every complaint is kept: of scripts, and of what its policy forbids.
 export async function open(browser, service, hash, { width = 1280, height = 860, scheme = "light", ...more } = {}) {

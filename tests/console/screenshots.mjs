@@ -31,13 +31,19 @@ async function picture(page, name, options = {}) {
   if (size > LARGEST) throw new Error(`${name}.png is larger than ${LARGEST / 1000} kB`);
 }
 
-const service = await Service.start({ flows: ["graph.yaml"] });
+const service = await Service.start({ flows: ["graph.yaml", "dense.yaml"] });
 const browser = await launch();
 const quiet = traffic(service);
 try {
   await new Promise((after) => { setTimeout(after, 45_000); });
 
-  const flow = await open(browser, service, "#/flow/purchasing/supplier_info", { width: 1320, height: 700 });
+  const overview = await open(browser, service, "#/overview", { width: 1320, height: 700 });
+  await overview.page.locator(".health[data-state=well]").waitFor();
+  await overview.page.locator(".ends .writes").first().waitFor();
+  await picture(overview.page, "overview");
+  await overview.close();
+
+  const flow = await open(browser, service, "#/flow/purchasing/supplier_info", { width: 1440, height: 700 });
   await flow.page.locator(".figures").waitFor();
   await picture(flow.page, "flow");
   await flow.page.setViewportSize({ width: 1440, height: 620 });
@@ -66,6 +72,23 @@ try {
   await rules.screenshot({ path: join(DIRECTORY, "rules.png"), animations: "disabled" });
   await play.close();
 
+  const dense = await open(browser, service, "#/play/dense?product_id=PROD-001&run=1", { width: 1500, height: 1000 });
+  const table = dense.page.locator('.of-rules[data-node="terms"]');
+  await table.scrollIntoViewIfNeeded();
+  await table.screenshot({ path: join(DIRECTORY, "table.png"), animations: "disabled" });
+  await dense.close();
+
+  await fetch(`${service.base}/purchasing/flow`, { method: "POST", headers: { "Content-Type": "application/json", "Idempotency-Key": "monday-17" }, body: '{"product_id":"PROD-002"}' });
+  service.first.sql("inventory_db", "UPDATE inventory SET available_qty = available_qty - 40 WHERE product_id = 'PROD-002'");
+  const approvals = await open(browser, service, "#/approvals", { width: 1000, height: 760 });
+  await approvals.page.getByRole("button", { name: "Show what waits" }).click();
+  await approvals.page.locator("#token").fill(TOKEN);
+  await approvals.page.keyboard.press("Enter");
+  await approvals.page.getByRole("button", { name: "See what has changed" }).click();
+  await approvals.page.locator(".changes").waitFor();
+  await picture(approvals.page, "approvals");
+  await approvals.close();
+
   const supposed = await open(browser, service, "#/play/purchasing?product_id=PROD-001&run=1", { width: 1320, height: 940, scheme: "dark" });
   await supposed.page.getByRole("button", { name: "Suppose another inventory_levels.available_qty" }).click();
   await supposed.page.getByRole("textbox", { name: "inventory_levels.available_qty" }).fill("2000");
@@ -77,7 +100,7 @@ try {
   await picture(supposed.page, "what-if");
   await supposed.close();
 
-  const phone = await open(browser, service, "#/play/purchasing?product_id=PROD-003&run=1", { width: 390, height: 1000 });
+  const phone = await open(browser, service, "#/play/purchasing?product_id=PROD-003&run=1", { width: 390, height: 844, hasTouch: true, isMobile: true });
   await phone.page.locator(".verdict[data-kind=success]").waitFor();
   await picture(phone.page, "phone");
   await phone.close();

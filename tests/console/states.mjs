@@ -41,7 +41,7 @@ describe("states", () => {
   test("addresses that name nothing, or are none, say so", () => visit("#/domains/nothing", async (page) => {
     await page.getByText("There is no domain “nothing”").waitFor();
     assert.deepEqual(await axe(page), []);
-    for (const [hash, heading] of [["#/flow/%", "There is no flow “%”"], ["#/constructor", "forms"], ["#/flow/purchasing/%E0%A4%A", "%E0%A4%A"]]) {
+    for (const [hash, heading] of [["#/flow/%", "There is no flow “%”"], ["#/constructor", "What this service decides: 7 flows"], ["#/flow/purchasing/%E0%A4%A", "%E0%A4%A"]]) {
       await page.evaluate((to) => { location.hash = to; }, hash);
       await page.getByRole("heading", { name: heading, exact: true }).waitFor();
     }
@@ -167,7 +167,7 @@ describe("a restart", () => {
     await page.getByRole("dialog").getByText("not accepted").waitFor();
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
-    assert.equal(await uom.locator(".switch").isVisible(), false);
+    await uom.locator(".switch").waitFor({ state: "hidden" });
     assert.equal(await uom.locator(".last-error").isVisible(), true);
     assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /Restart uom_db/, "the focus is where it was");
     assert.equal(await restart.getAttribute("aria-disabled"), null);

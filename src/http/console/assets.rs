@@ -36,10 +36,11 @@ macro_rules! parts {
 }
 
 /// The parts by name.
-const PARTS: [(&str, &str); 20] = parts![
+const PARTS: [(&str, &str); 22] = parts![
     "anatomy.js",
     "api.js",
     "app.js",
+    "approvals.js",
     "chart.js",
     "code.js",
     "dialogs.js",
@@ -52,6 +53,7 @@ const PARTS: [(&str, &str); 20] = parts![
     "icon.svg",
     "json.js",
     "live.js",
+    "overview.js",
     "placing.js",
     "playground.js",
     "shapes.js",

@@ -72,7 +72,7 @@ export function timeline(explain, colour) {
   });
   const heads = ["node", "", "began", "waiting", "querying", "deciding"];
   return titled("Timeline", `${plural(ran.length, "node")} ran in ${duration(explain.took_us)}`,
-    h("div.scroll", { class: rows.length > 2 * MANY && "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", { style: { "--step": step } }, h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || [h("span.sr", "when"), axis])))), h("tbody", rows))),
+    h("div.scroll", { class: rows.length > 3 * MANY && "tall", tabindex: "0", role: "region", "aria-label": "Timeline" }, h("table.timeline", { style: { "--step": step } }, h("thead", h("tr", heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "num" }, head || [h("span.sr", "when"), axis])))), h("tbody", rows))),
     h("ul.legend.kinds", { "aria-label": "Kinds of time" }, [["wait", "waiting for a connection"], ["query", "querying"], ["decide", "deciding"], ["rest", "the way there and back through the service"]].map(([kind, text]) => h("li", h(`span.swatch.${kind}`), text))));
 }
 
@@ -97,7 +97,7 @@ export function answerPart(answer, colour) {
   const rows = fields.map(([path, value]) => h("tr",
     h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour, path))));
   return titled("Answer", root ? h("code", root.slice(0, -1)) : "Each field, and where it comes from",
-    h("div.scroll", h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "The answer" }, h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
     h("details.raw", { "data-key": "json" }, h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
 }
 
@@ -138,36 +138,87 @@ const WHY = { condition_false: "condition is false", waiting: "waits for a fact"
 
 // Rule by rule: what fired and changed what, and what kept the others from firing.
 export function rulesPart(explain, details) {
-  const nodes = explain.nodes.filter(({ fired }) => fired !== undefined);
-  if (!nodes.length) return null;
-  const tableOf = ({ node, fired }) => {
+  const all = explain.nodes.filter(({ fired }) => fired !== undefined);
+  if (!all.length) return null;
+  const tableOf = ({ node, fired, not_fired: notFired }) => {
     const table = details?.nodes.find(({ id }) => id === node)?.table;
-    return table && decisionTable(table, new Set(fired.map(({ rule }) => rule)));
+    return table && decisionTable(table, new Set(fired.map(({ rule }) => rule)), new Map(notFired.map(({ rule, because }) => [rule, because])));
   };
   const columns = (node) => [tableOf(node), sides(node)];
   const sides = (node) => h("div.rules-columns",
     h("div", h("h3", "Fired, in order"), node.fired.length ? h("ol.fired", node.fired.map(fired)) : h("p.muted", "None.")),
-    h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired.")));
+    h("div", h("h3", "Did not fire"), node.not_fired.length ? h("ul.not-fired", node.not_fired.map(notFired)) : h("p.muted", "None: all of them fired."),
+      node.further_rows > 0 && h("p.muted", `and ${plural(node.further_rows, "further row")}`)));
   const counts = (node) => `${node.fired.length} fired, ${node.not_fired.length} did not`;
+  // A node that is one condition needs but a line.
+  const isCondition = ({ node, value }) => details?.nodes.find(({ id }) => id === node)?.rules?.length === 1 && (value === undefined || (isMap(value) && Object.keys(value).join() === "result"));
+  const nodes = all.filter((node) => !isCondition(node));
+  const conditions = all.filter(isCondition);
+  const list = conditions.length > 0 && h("div.conditions", conditions.map(conditionLine));
+  const lines = list && titled("Conditions", plural(conditions.length, "node"), conditions.length > 3 * MANY ? h("details.raw", { "data-key": "conditions" }, h("summary", "Each with what it gave"), list) : list);
   if (nodes.length > MANY) {
-    return titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node, "data-key": `rules ${node.node}` },
-      h("summary", h("code", node.node), h("span.muted", ` ${counts(node)}`)), columns(node))));
+    return [lines, titled("Rules", `of ${nodes.length} nodes`, nodes.map((node) => h("details.of-rules", { "data-node": node.node, "data-key": `rules ${node.node}` },
+      h("summary", h("code", node.node), h("span.muted", ` ${counts(node)}`)), columns(node))))];
   }
-  return nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
+  return [nodes.map((node) => h("section.part.card.of-rules", { "data-node": node.node, tabindex: "-1" },
     h("header.part-head", h("h2", "Rules of ", h("code", node.node)), h("p.muted", counts(node))),
-    columns(node)));
+    columns(node))), lines];
 }
 
-// A decision table as it is written. The rows that gave their results are marked.
-export function decisionTable({ hit, columns, rows, further }, chosen = new Set()) {
+// A node of one condition: what it gave, or why it gave nothing.
+function conditionLine({ node, value, fired: [rule], not_fired: [other] }) {
+  const { place, because } = rule ?? other;
+  return h("div.of-rules", { "data-node": node, tabindex: "-1" }, h("code", node), rule ? shown(value?.result) : h("span.badge.soft", WHY[other.why] ?? other.why), h("code.place", place), reasons(because));
+}
+
+// A decision table as it is written. The rows that gave their results are marked, and in the others the cells that kept them from it.
+export function decisionTable({ hit, columns, rows, further }, chosen = new Set(), because = new Map()) {
   const isResult = (index) => columns[index]?.startsWith("then ");
+  // The name of a row stands before it already.
+  const seen = columns.map((_, index) => index).filter((index) => columns[index] !== "rule");
+  const isKept = (rule, index) => columns[index]?.startsWith("when ") && (because.get(rule) ?? []).some((reason) => reason.startsWith(`${columns[index].slice("when ".length)} `));
   return h("div.decision-table",
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": "The decision table" }, h("table.plain", h("caption.muted", "Hit policy ", h("code", hit)),
-      h("thead", h("tr", h("th", { scope: "col" }, "row"), columns.map((name) => h("th", { scope: "col" }, h("code", name))))),
+      h("thead", h("tr", h("th", { scope: "col" }, "row"), seen.map((index) => h("th", { scope: "col" }, h("code", columns[index]))))),
       h("tbody", rows.map(({ rule, cells }) => h("tr", { class: chosen.has(rule) && "chosen" },
         h("th", { scope: "row" }, h("bdi", rule), chosen.has(rule) && h("span.badge.soft", "matched")),
-        cells.map((cell, index) => h("td", { class: isResult(index) && "result" }, h("code", cell)))))))),
+        seen.map((index) => {
+          const kept = isKept(rule, index);
+          return h("td", { class: [isResult(index) && "result", kept && "kept"].filter(Boolean).join(" ") }, h("code", cells[index]), kept && h("span.sr", " does not match"));
+        })))))),
+    because.size > 0 && h("p.muted.kept-hint", "✕ marks the cells that do not match."),
     further > 0 && h("p.muted", `and ${plural(further, "row")} more`));
+}
+
+// What became of an effect.
+const WROTE = {
+  placed: "written, in one transaction with the key and the answer",
+  approved: "written after its approval",
+  pending: "not written yet: it waits for an approval",
+  stored: "nothing to write; the answer is kept with the key",
+  conflicted: "not written: other transactions changed the same rows",
+  unknown: "not known: the answer to COMMIT was lost; the same key asks for it",
+  failed: "not written",
+};
+
+// The effect of the outcome: with which key, what its statements were given and returned, what the outbox announces.
+export function effectPart(effect, details, key, context) {
+  const known = details.effects.find(({ name }) => name === effect.effect);
+  const state = effect.result ? WROTE[effect.result] ?? effect.result : effect.needs_approval ? "not written, because the request had no key; with one it would wait for an approval" : "not written, because the request had no key";
+  const { event } = effect;
+  return h("section.part.card.placed-part",
+    h("header.part-head", h("h2", "Effect ", h("code", effect.effect)), h("p.muted", effect.result ?? "only decided")),
+    h("dl.pairs",
+      h("dt", "state"), h("dd", effect.failed ? `cannot be written: ${effect.failed}` : state),
+      h("dt", "writes to"), h("dd", h("a.chip.domain", { class: `d${context.colour(effect.domain)}`, href: context.link("domains", [effect.domain]) }, h("span.swatch"), effect.domain)),
+      key !== null && [h("dt", "key"), h("dd", h("code", key))],
+      event && [h("dt", "announces"), h("dd", h("code", event.type), event.key !== undefined && [" of ", h("code", event.key)], event.id ? [", row ", h("code", event.id), " of the outbox"] : ", once it is written")]),
+    effect.statements.map(({ params, returned }, index) => h("div.effect",
+      h("h3", effect.statements.length > 1 ? `Statement ${index + 1}` : "Its statement"),
+      returned !== undefined && h("p", "Returned ", isMap(returned) ? Object.entries(returned).map(([name, value], place) => [place > 0 && ", ", h("code", name), " ", h("strong", shown(value))]) : shown(returned)),
+      h("details.raw", { "data-key": `effect ${effect.effect} ${index}` }, h("summary", params ? plural(params.length, "parameter") : "Its parameters need a row that is not written"),
+        params && h("div.scroll", { tabindex: "0", role: "region", "aria-label": `Parameters of ${effect.effect}` }, h("table.plain", h("thead", h("tr", ["parameter", "is", "value"].map((head) => h("th", { scope: "col" }, head)))),
+          h("tbody", params.map((value, place) => h("tr", h("th", { scope: "row" }, h("code.param", `$${place + 1}`)), h("td", h("code", known?.statements[index]?.params[place] ?? "")), h("td", shown(value)))))))))));
 }
 
 const ruleHead = ({ rule, description, place }, ...more) => [
@@ -194,10 +245,13 @@ export function factsPart(explain, suppose, supposed, may) {
   const row = (fact, value) => h("tr", h("th", { scope: "row" }, h("code", fact.split(".").slice(1).join("."))), h("td", shown(value)),
     may && h("td.act", signButton(`Suppose another ${fact}`, "edit", () => suppose(fact, value), { class: supposed.has(fact) && "on" })));
   return titled("Facts", may ? "Change one and decide again: what if?" : "To suppose others, set ADMIN_TOKEN, and open the console where the admin endpoints are",
-    h("div.fact-groups", nodes.map((node) => h("details.facts-of", { "data-node": node.kind === "query" ? node.node : null, "data-key": `facts ${node.node}`, open: node.kind === "query" },
-      h("summary", h("code", node.node), h("span.muted", node.kind === "query" ? `${node.domain}, ${plural(node.rows ?? 0, "row")}` : "what its rules wrote; other nodes then read what is supposed")),
+    h("div.fact-groups", nodes.map((node) => h("details.facts-of", { class: isWide(node) && "wide", "data-node": node.kind === "query" ? node.node : null, "data-key": `facts ${node.node}`, open: node.kind === "query" },
+      h("summary", h("code", node.node), h("span.muted", node.kind === "query" ? `${node.domain}, ${plural(node.rows ?? 0, "row")}${node.staleness_us === undefined ? "" : `, at most ${duration(node.staleness_us)} older than the query`}` : "what its rules wrote; other nodes then read what is supposed")),
       isMap(node.value) ? h("table.plain", h("tbody", Object.entries(node.value).map(([name, value]) => row(`${node.node}.${name}`, value)))) : rowsOf(node, may, suppose, supposed)))));
 }
+
+// Rows of many columns have the whole width.
+const isWide = ({ value }) => Array.isArray(value) && isMap(value[0]) && Object.keys(value[0]).length > 4;
 
 // Rows of which there may be any number are shown, and supposed, as a whole.
 const MOST_ROWS = 20;

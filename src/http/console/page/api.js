@@ -99,6 +99,12 @@ export async function asTest(name, input, set, token) {
 export const restart = (domain, token) =>
   ask(`/admin/domains/${encodeURIComponent(domain)}/restart`, { method: "POST", headers: bearer(token) });
 
+// Effects that wait for an approval, one of them with what has changed since, and what is done with it.
+const resolving = (path, token, options = {}) => ask(`/approvals${path}`, { ...options, headers: { ...options.headers, ...bearer(token) } }).then(({ body }) => body);
+export const approvals = (token) => resolving("", token);
+export const approval = (id, token) => resolving(`/${encodeURIComponent(id)}`, token);
+export const resolve = (id, body, token) => resolving(`/${encodeURIComponent(id)}`, token, { method: "POST", headers: JSON_TYPE, body: compact(body) });
+
 // What went wrong, as a problem: also where it was the page itself.
 export const problemOf = (error) => error.problem ?? { code: "page", title: "Something in this page went wrong", detail: String(error) };
 

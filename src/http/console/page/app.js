@@ -1,18 +1,22 @@
 // The frame: header, views, and what the address says. An address names all that is seen: #/flow/purchasing/create_po.
 
 import * as api from "./api.js";
+import { ApprovalsView } from "./approvals.js";
 import { button, h, icon, remembered, replace, setText, signButton } from "./dom.js";
 import { askToken, closeDialogs } from "./dialogs.js";
 import { DomainsView } from "./domains.js";
 import { FlowView } from "./flow.js";
 import { time } from "./format.js";
 import { live } from "./live.js";
+import { OverviewView } from "./overview.js";
 import { PlaygroundView } from "./playground.js";
 
 const VIEWS = {
+  overview: { label: "Overview", make: OverviewView, ofFlow: false },
   flow: { label: "Flow", make: FlowView, ofFlow: true },
   domains: { label: "Domains", make: DomainsView, ofFlow: false },
   play: { label: "Playground", make: PlaygroundView, ofFlow: true },
+  approvals: { label: "Approvals", make: ApprovalsView, ofFlow: false },
 };
 
 const main = document.getElementById("main");
@@ -28,7 +32,7 @@ let lastFlow = null;
 function address() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/").map(decoded);
-  return { name: Object.hasOwn(VIEWS, name) ? name : "flow", rest, query: new URLSearchParams(query) };
+  return { name: Object.hasOwn(VIEWS, name) ? name : "overview", rest, query: new URLSearchParams(query) };
 }
 
 // Somebody may have typed anything: what cannot be decoded is taken as it stands.
@@ -52,6 +56,7 @@ function colour(domain) {
 const context = {
   colour,
   link,
+  flows: () => flows,
   flowNamed: (name) => flows.find((flow) => flow.flow === name),
   // Writes the address without a new step in the history, and without coming here again.
   rewrite: (hash) => history.replaceState(null, "", hash),
@@ -199,7 +204,7 @@ function header() {
   const tabs = Object.entries(VIEWS).map(([name, { label }]) => h("a", { href: link(name), "data-view": name }, label));
   replace(top,
     h("div.bar",
-      h("a.brand", { href: "#/flow", "aria-label": "Tributary, the console" }, mark(), h("span", "Tributary")),
+      h("a.brand", { href: "#/overview", "aria-label": "Tributary, the console" }, mark(), h("span", "Tributary")),
       h("nav", { "aria-label": "Views" }, tabs),
       h("div.aside", element, themes())),
     banner);
@@ -223,7 +228,7 @@ live.addEventListener("release", async ({ changed }) => {
   flows = await api.flows().catch(() => flows);
   if (view?.flow && !changed.has(view.flow.flow)) return;
   if (view?.changed && context.flowNamed(view.flow.flow)) view.changed();
-  else if (view?.flow || !view) await context.again();
+  else if (view?.flow || !view || view instanceof OverviewView) await context.again();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

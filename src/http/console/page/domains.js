@@ -1,4 +1,4 @@
-// The databases: a card each, alive.
+// The databases and services: a card each, alive.
 
 import * as api from "./api.js";
 import { Chart, Pool } from "./chart.js";
@@ -43,7 +43,9 @@ export class DomainsView {
     }
     for (const [name, card] of this.cards) card.update(live.domains.get(name), live.past.get(name) ?? []);
     const well = [...live.domains.values()].filter(({ state }) => state === "ready").length;
-    setText(this.summary, well === names.length ? `${plural(names.length, "database")}, all ready` : `${well} of ${plural(names.length, "database")} ready`);
+    const services = [...live.domains.values()].filter(({ service }) => service).length;
+    const all = [names.length > services && plural(names.length - services, "database"), services > 0 && plural(services, "service")].filter(Boolean).join(" and ");
+    setText(this.summary, well === names.length ? `${all}, all ready` : `${well} of ${all} ready`);
   }
 
   // The card that the address names comes into sight.
@@ -65,6 +67,7 @@ class Card {
     this.pool = new Pool();
     this.facts = h("dl.pairs.wide");
     this.error = h("p.last-error");
+    this.primary = h("p.notice", { hidden: true });
     this.switching = h("ol.switch", { hidden: true, "aria-label": "Switch-over" });
     this.action = button("Restart", { icon: "restart", quiet: true, onclick: () => { if (!isBusy(this.action)) this.#restart(); } });
     this.action.setAttribute("aria-label", `Restart ${name}`);
@@ -74,6 +77,7 @@ class Card {
       this.error,
       h("div.charts", this.rate.element, this.latency.element),
       this.pool.element,
+      this.primary,
       this.facts,
       this.switching);
   }
@@ -91,17 +95,19 @@ class Card {
   }
 
   // The state, since when, and what went wrong last: each as it is now.
-  #state({ state, since, server_version: version, service, last_error: error }) {
+  #state({ state, since, server_version: version, service, staleness, last_error: error }) {
     if (this.element.dataset.state !== state) {
       this.element.dataset.state = state;
       this.pill.dataset.state = state;
       replace(this.pill.firstChild, icon(SIGNS[state] ?? "alert"));
       setText(this.pill.lastChild, state);
     }
-    const meta = `${state} ${since} ${version} ${service}`;
+    const meta = `${state} ${since} ${version} ${service} ${staleness?.primary_error}`;
     if (this.meta !== meta) {
       this.meta = meta;
-      replace(this.since, "since ", time(since), version && ` · PostgreSQL ${version.split(" ")[0]}`, service && ` · service ${service}`);
+      replace(this.since, "since ", time(since), version && ` · PostgreSQL ${version.split(" ")[0]}`, service && [" · ", h("span.chip", "service"), ` ${service}`]);
+      this.primary.hidden = !staleness?.primary_error;
+      replace(this.primary, icon("alert"), h("span", `The primary cannot be asked how old rows are: ${staleness?.primary_error}`));
     }
     const told = error ? `${error.at} ${error.message}` : "none";
     if (this.told === told) return;
@@ -117,8 +123,15 @@ class Card {
       ["last probe", isDown ? "failed" : probe ? duration(probe.latency_us) : "none"],
       ["in flight", String(domain.in_flight)],
       ["tries again in", domain.retry_in_ms === undefined ? "–" : duration(domain.retry_in_ms * 1000)],
-    ];
-    if (!this.values) {
+      // What only some domains have: a role that writes effects, a limit for the age of rows.
+      domain.write_pool && ["write role", `${domain.write_pool.size - domain.write_pool.idle} of ${domain.write_pool.max} in use`],
+      domain.write_pool && ["effects waiting", String(domain.write_pool.waiting)],
+      domain.staleness && ["rows older by", domain.staleness.rows_may_be_older_by_ms === undefined ? "unknown" : duration(domain.staleness.rows_may_be_older_by_ms * 1000)],
+      domain.staleness && ["older at most", duration(domain.staleness.max_ms * 1000)],
+    ].filter(Boolean);
+    const labels = rows.map(([label]) => label).join();
+    if (this.labels !== labels) {
+      this.labels = labels;
       this.values = rows.map(() => h("dd.num"));
       replace(this.facts, rows.map(([label], index) => [h("dt", label), this.values[index]]));
     }

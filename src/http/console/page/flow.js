@@ -36,6 +36,8 @@ export class FlowView {
   }
 
   async begin(parts) {
+    // Its place is kept while it is loading.
+    this.element.classList.toggle("has-panel", Boolean(parts[0]));
     const [picture, details] = await Promise.all([api.picture(this.flow.flow), api.flow(this.flow.flow)]);
     // Whoever has gone elsewhere meanwhile is not called back.
     if (this.ended) return;
@@ -266,7 +268,7 @@ function columns(title, all, redacted = []) {
 
 const section = (title, ...content) => h("section.part", h("h3", title), content);
 
-const table = (heads, rows) => h("div.scroll", h("table.plain",
+const table = (heads, rows) => h("div.scroll", { tabindex: "0", role: "region", "aria-label": heads.join(", ") }, h("table.plain",
   h("thead", h("tr", heads.map((head) => h("th", { scope: "col" }, head)))),
   h("tbody", rows.map((cells) => h("tr", cells.map((cell) => h("td", cell)))))));
 

@@ -7,6 +7,9 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
+// So many characters of a text are kept together where it has digits.
+const SHORT = 24;
+
 export function time(value) {
   const date = new Date(value);
   const shown = date.toDateString() === new Date().toDateString() ? CLOCK.format(date) : DAY.format(date);
@@ -50,7 +53,8 @@ export function shown(value) {
   if (value === null) return h("span.value.null", "null");
   if (isNum(value)) return h("span.value.number", value.text);
   if (typeof value === "boolean") return h("span.value.boolean", String(value));
-  if (typeof value === "string") return h("bdi.value.text", value === "" ? "“”" : value);
+  // Dates, codes and numbers in texts stay on one line.
+  if (typeof value === "string") return h("bdi.value.text", { class: value.length <= SHORT && /\d/.test(value) && "short" }, value === "" ? "“”" : value);
   return h("span.value.json", compact(value));
 }
 

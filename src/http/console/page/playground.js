@@ -1,7 +1,7 @@
 // A decision made by hand: inputs, the answer with its anatomy, and what would be if facts were others.
 
 import * as api from "./api.js";
-import { answerPart, changes, factsPart, outcome, rulesPart, timeline, tried } from "./anatomy.js";
+import { answerPart, changes, effectPart, factsPart, outcome, rulesPart, timeline, tried } from "./anatomy.js";
 import { announce, button, copyButton, h, icon, isBusy, replace, setBusy, setText, signButton } from "./dom.js";
 import { showText, withToken } from "./dialogs.js";
 import { alarms } from "./flow.js";
@@ -64,6 +64,7 @@ export class PlaygroundView {
     this.graph = new Graph(computable(picture), {
       colour: this.context.colour,
       label: `The path of the decision through ${this.flow.flow}`,
+      whole: true,
       // Whoever walks through what a search found stays at the graph.
       select: (id, { stays = false } = {}) => { if (!stays) this.#jump(id); },
     });
@@ -153,6 +154,8 @@ export class PlaygroundView {
       if (isLate() || !result) return;
       this.result = result;
       this.#render();
+      // On a phone the answer is below the inputs: it is what is read next.
+      if (matchMedia("(max-width: 640px)").matches) this.outcome.scrollIntoView({ block: "start" });
       // What may have been written is asked for with the same key.
       if (key !== null && !this.#placed()?.isOpen) this.placing.off();
     } finally {
@@ -214,6 +217,7 @@ export class PlaygroundView {
     replace(this.parts,
       explain && timeline(explain, this.context.colour),
       answer && answerPart(answer, this.context.colour),
+      explain?.effect && effectPart(explain.effect, this.details, result.key, this.context),
       explain && tried(explain, Boolean(answer)),
       explain && rulesPart(explain, this.details),
       explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed, live.admin !== false));
@@ -265,7 +269,8 @@ export class PlaygroundView {
   #jump(id) {
     const target = this.parts.querySelector(`[data-node="${CSS.escape(id)}"]`);
     if (target) {
-      if (target.matches("details")) target.open = true;
+      const folded = target.closest("details");
+      if (folded) folded.open = true;
       target.scrollIntoView({ block: "center" });
       (target.querySelector("summary") ?? target).focus?.({ preventScroll: true });
     } else location.hash = this.context.link("flow", [this.flow.flow, id]);
