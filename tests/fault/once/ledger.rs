@@ -237,7 +237,8 @@ async fn read_keys(client: &Client) -> Vec<Claimed> {
 
 async fn read_events(client: &Client) -> Vec<Event> {
     let query = "SELECT id::text, aggregatetype || ' ' || aggregateid, payload->'purchase_order'->>'po_number',
-        (extract(epoch FROM pg_xact_commit_timestamp(xmin)) * 1000000)::bigint FROM tributary_outbox ORDER BY position";
+        (extract(epoch FROM pg_xact_commit_timestamp(commits.xmin)) * 1000000)::bigint FROM tributary_outbox
+        JOIN commits ON commits.event = tributary_outbox.id ORDER BY position";
     let read = |row: &tokio_postgres::Row| Event {
         id: row.get(0),
         aggregate: row.get(1),

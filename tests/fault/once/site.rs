@@ -45,6 +45,12 @@ outcomes:
   - { status: sold_out, when: "stock.qty < input.qty", message: "sold out" }
 "#;
 
+/// Keeps the transaction that has written an event: a relay that marks the event writes its row anew.
+const COMMITS: &str = "CREATE TABLE commits (event uuid PRIMARY KEY);
+    CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+        $$ BEGIN INSERT INTO commits VALUES (NEW.id); RETURN NEW; END $$;
+    CREATE TRIGGER note AFTER INSERT ON tributary_outbox FOR EACH ROW EXECUTE FUNCTION note()";
+
 /// A transaction that nobody answers for ends after a second.
 const SETTINGS: &str = "\
 http: { workers: 1, request_timeout_ms: 4000 }
@@ -191,9 +197,11 @@ impl Site {
 
     /// Kills one replica of the service after the other, and starts it again. Sometimes it does the same with a relay.
     pub async fn kill_services(self: Arc<Self>) {
+        // On a busy machine each lives longer, or none would come to answer.
+        let mut start = Duration::ZERO;
         for turn in 0.. {
             let pause = Duration::from_millis(rand::rng().random_range(500..1000));
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause + 2 * start).await;
             if self.is_over.load(Ordering::SeqCst) {
                 return;
             }
@@ -203,7 +211,7 @@ impl Site {
             if rand::rng().random_bool(0.3) {
                 self.relay(&self.relays[turn % self.relays.len()]);
             }
-            self.serve(replica).await;
+            start = self.serve(replica).await;
         }
     }
 
@@ -212,16 +220,17 @@ impl Site {
         self.is_over.store(true, Ordering::SeqCst);
     }
 
-    /// Starts a replica of the service, and waits until it answers.
-    async fn serve(&self, replica: &Replica) {
+    /// Starts a replica of the service, and waits until it answers. Returns how long that took.
+    async fn serve(&self, replica: &Replica) -> Duration {
+        let start = Instant::now();
         let address = format!("127.0.0.1:{}", replica.port.number());
         self.spawn(&replica.child, &["serve", "--bind", &address]);
         let live = format!("http://{address}/livez");
-        let deadline = Instant::now() + LONGEST_START;
         while reqwest::get(&live).await.is_err() {
-            assert!(Instant::now() < deadline, "the service does not start");
+            assert!(start.elapsed() < LONGEST_START, "the service does not start");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        start.elapsed()
     }
 
     /// Kills a relay, if it runs, and starts it.
@@ -288,7 +297,7 @@ fn written_rows(isolation: Isolation) -> String {
     format!(
         "{}; CREATE TABLE stock (item text PRIMARY KEY, qty bigint NOT NULL CHECK (qty >= 0)); {stock}
          GRANT SELECT, UPDATE ON stock TO {WRITER};
-         ALTER ROLE {WRITER} SET default_transaction_isolation = '{isolation}'",
+         ALTER ROLE {WRITER} SET default_transaction_isolation = '{isolation}'; {COMMITS}",
         copies(WRITTEN)
     )
 }
