@@ -197,7 +197,7 @@ impl Place {
         let variables = databases.environment().into_iter().map(|(name, value)| format!("{name}={value}\n"));
         fs::write(place.path(".tributary/env"), variables.collect::<String>()).expect("written");
         let records = place.path(".tributary/records/decisions.ndjson");
-        let service = format!("records: {{ to: file, path: '{}' }}\n", records.display());
+        let service = format!("mcp: {{ enabled: true }}\nrecords: {{ to: file, path: '{}' }}\n", records.display());
         fs::write(place.path("service.yaml"), service).expect("written");
         place
     }

@@ -45,6 +45,8 @@ pub enum Command {
     Doctor(Doctor),
     /// Make one decision and print it; say why, what if, and at which value it would be another.
     Run(Run),
+    /// Offer the flows as tools of the Model Context Protocol on standard input and output, to a client that starts this command.
+    Mcp(Mcp),
     /// Decide records again with the graph and rules of today, and tell what changes.
     Replay(Replay),
     /// Verify that decision records are complete and unchanged.
@@ -256,6 +258,14 @@ pub struct Verify {
 #[derive(Debug, Args)]
 pub struct Relay {
     /// The files of the flows whose effects write the events.
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// `tributary mcp`.
+#[derive(Debug, Args)]
+pub struct Mcp {
+    /// The files to decide by.
     #[command(flatten)]
     pub files: Files,
 }

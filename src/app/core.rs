@@ -16,8 +16,8 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{
-    Admin, AdminSide, Console, Gate, HeadLimits, Nodes, NodesOf, Release, Releases, RequestSettings, Service, Settings,
-    Shared, Stopping,
+    Admin, AdminSide, Console, Gate, HeadLimits, Mcp, Nodes, NodesOf, Release, Releases, RequestSettings, Service,
+    Settings, Shared, Stopping,
 };
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
@@ -70,6 +70,7 @@ pub(super) fn release(
         max_body_bytes: config.http.body_limit,
         batch_window: config.http.batch_window,
         key_lifetime: config.effects.key_lifetime_s,
+        rule_limits: config.rules.limits.clone(),
         time_zone: config.time_zone.clone(),
     };
     Ok(Release::new(settings, bound, handles).with_nodes(nodes))
@@ -159,6 +160,11 @@ impl Core {
             recorder: self.recorder.clone(),
             admin,
             console,
+            mcp: self
+                .config
+                .mcp
+                .enabled
+                .then(|| Mcp { origins: http.cors.iter().flat_map(|cors| cors.origins.clone()).collect() }),
             admin_side,
             gate: self.gate.clone(),
             stopping: self.stopping.clone(),

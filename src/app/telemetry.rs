@@ -15,6 +15,9 @@ use crate::config::{LogConfig, LogFormat};
 use crate::diagnostics::Style;
 use crate::postgres::NOTICES;
 
+/// What the events of the SDK of the Model Context Protocol are called.
+const PROTOCOL: &str = "rmcp";
+
 /// Starts logging: what `log.filter` lets through, or `usual` where there is none, in the words of `RUST_LOG` (`info`,
 /// `tributary=debug,warn`); and makes traces, where there are some. Without traces there is no layer for them, and no span that the log does not ask for.
 ///
@@ -25,6 +28,10 @@ pub fn start(log: &LogConfig, usual: &str, traces: Option<&Traces>) -> Result<()
     if !log.filter.as_deref().is_some_and(|filter| filter.contains(NOTICES)) {
         // They may hold rows, so a level for everything does not include them.
         filter = filter.add_directive(format!("{NOTICES}=off").parse()?);
+    }
+    if !log.filter.as_deref().is_some_and(|filter| filter.contains(PROTOCOL)) {
+        // It tells of each request, and at the level DEBUG what the request and its answer hold.
+        filter = filter.add_directive(format!("{PROTOCOL}=error").parse()?);
     }
     let is_detailed = filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO);
     let registry = tracing_subscriber::registry();

@@ -43,8 +43,8 @@ pub use origin::Origin;
 pub use relay::{RelayConfig, RelayTo};
 pub use secret::{read_secret, secret_of_bytes};
 pub use service::{
-    Config, ConsoleConfig, EffectsConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, RecordsConfig, RecordsTo,
-    RulesConfig, WhenFull,
+    Config, ConsoleConfig, EffectsConfig, GraphConfig, HttpConfig, LogConfig, LogFormat, McpConfig, RecordsConfig,
+    RecordsTo, RulesConfig, WhenFull,
 };
 pub use subject::{SubjectError, SubjectTemplate};
 pub use tls::{ChannelBinding, Identity, RootCert, SessionAttrs, SslMode, Tls, TlsConfigError};

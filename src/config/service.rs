@@ -45,6 +45,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The page that shows flows, databases and decisions.
     pub console: ConsoleConfig,
+    /// The flows as tools of the Model Context Protocol.
+    pub mcp: McpConfig,
     /// Which decisions are put on record, and where.
     #[schemars(extend("x-restart" = true))]
     pub records: RecordsConfig,
@@ -188,6 +190,15 @@ pub struct ConsoleConfig {
     pub enabled: bool,
 }
 
+/// The flows as tools of the Model Context Protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpConfig {
+    /// Answer clients of the protocol at `/mcp`.
+    #[schemars(extend("x-env" = ["TRIBUTARY_MCP"], "x-restart" = true))]
+    pub enabled: bool,
+}
+
 /// Which decisions are put on record, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -278,6 +289,7 @@ impl Default for Config {
             time_zone: TimeZone::UTC,
             log: LogConfig::default(),
             console: ConsoleConfig::default(),
+            mcp: McpConfig::default(),
             records: RecordsConfig::default(),
             effects: EffectsConfig::default(),
             relay: RelayConfig::default(),

@@ -163,6 +163,8 @@ impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
 
     async fn ending(&self, unscaled: &BigInt) -> Tried {
         let Search { flow, trace, run, engines, field } = self.search;
+        // A search takes some hundred runs, and others wait for this thread.
+        tokio::task::yield_now().await;
         let mut run = (*run).clone();
         let value = self.at(unscaled).ok_or("the next value has too many digits")?;
         run.overrides.set(flow, self.fact, value).map_err(|error| error.to_string())?;

@@ -11,6 +11,7 @@ use super::nodes::Nodes;
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::domain::DomainHandle;
 use crate::graph::{Catalog, Description, Flow};
+use crate::grl;
 use crate::types::{DomainName, FlowName, NodeId};
 
 /// How decisions are made, whatever the flow.
@@ -24,6 +25,8 @@ pub struct Settings {
     pub batch_window: usize,
     /// How long the key of a request that writes is kept, in seconds.
     pub key_lifetime: u32,
+    /// What rules may ask for.
+    pub rule_limits: grl::Limits,
     /// The zone that says which day it is.
     pub time_zone: TimeZone,
 }

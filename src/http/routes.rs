@@ -7,6 +7,7 @@ use actix_web::web;
 use super::console;
 use super::endpoint::{Endpoint, resource};
 use super::handlers::{admin, approvals, flows, graph, health, metrics, nodes, openapi, path};
+use super::mcp;
 use super::middleware::RequestSettings;
 use super::openapi::Contract;
 use super::problem::Problem;
@@ -37,12 +38,15 @@ const PAGE: &[Endpoint] = &[console::assets::PAGE];
 const CONSOLE: &[Endpoint] =
     &[console::assets::PART, console::flows::ONE, console::record::TEST, console::events::STREAM];
 
+/// The endpoint of the Model Context Protocol.
+const MCP: &[Endpoint] = &[mcp::endpoint::MESSAGE];
+
 /// What follows a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
 
 /// Whether no flow may have a path that begins with this segment.
 pub fn is_reserved(segment: &str) -> bool {
-    let paths = [OF_FLOWS, ENDPOINTS, CONSOLE].into_iter().flatten().flat_map(Endpoint::paths);
+    let paths = [OF_FLOWS, ENDPOINTS, CONSOLE, MCP].into_iter().flatten().flat_map(Endpoint::paths);
     paths.map(first_segment).any(|reserved| reserved == segment && !reserved.is_empty())
 }
 
@@ -67,6 +71,9 @@ pub fn configure(service: Service, settings: RequestSettings) -> impl FnOnce(&mu
             if !is_of_domain {
                 register(config, PAGE);
             }
+        }
+        if service.mcp.is_some() && !is_of_domain {
+            register(config, MCP);
         }
         // Last, because the path of a node is any path of one segment.
         register(config, &endpoints);

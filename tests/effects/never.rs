@@ -19,7 +19,7 @@ async fn only_a_request_with_a_key_opens_a_session_that_writes() {
     let mut environment = family.environment();
     environment.extend(crate::support::write_environment());
     let setup = Setup { environment: environment.clone().into_iter().collect(), ..Setup::shipped() };
-    let app = TestApp::start(setup.set("ADMIN_TOKEN", ADMIN));
+    let app = TestApp::start(setup.set("ADMIN_TOKEN", ADMIN).set("TRIBUTARY_MCP", "true"));
     app.wait_for("/readyz", 200).await;
 
     let body = json!({ "product_id": "PROD-001" });
@@ -33,6 +33,18 @@ async fn only_a_request_with_a_key_opens_a_session_that_writes() {
     assert_eq!(TestApp::answer(as_of).await.status, 200);
     let lines = app.client.post(app.url("/purchasing/flow/batch")).json(&json!([body, body]));
     assert_eq!(TestApp::answer(lines).await.status, 200);
+    for (tool, arguments) in [
+        ("decide", body.clone()),
+        ("explain", body.clone()),
+        ("what_if", what_if.clone()),
+        ("flip", json!({ "input": body, "fact": "inventory_levels.available_qty" })),
+    ] {
+        let params = json!({ "name": format!("purchasing_{tool}"), "arguments": arguments });
+        let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let call = with_token("/mcp").header("Accept", "application/json, text/event-stream").json(&call);
+        let answer = TestApp::answer(call).await;
+        assert_eq!(answer.json()["result"]["isError"], false, "{tool}: {}", answer.text);
+    }
     assert_eq!(app.get("/openapi.json").await.status, 200);
     assert_eq!(app.get("/health").await.status, 200);
 

@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod graph;
+mod mcp;
 mod openapi;
 mod paper;
 mod records;
@@ -97,6 +98,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(arguments) => check::execute(arguments).await,
         Command::Doctor(arguments) => doctor::execute(arguments).await,
         Command::Run(arguments) => run::execute(arguments).await,
+        Command::Mcp(arguments) => mcp::execute(&arguments).await,
         Command::Replay(arguments) => replay::execute(&arguments),
         Command::Records(arguments) => records::execute(&arguments.command),
         Command::Relay(arguments) => relay::execute(&arguments).await,

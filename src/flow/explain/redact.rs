@@ -93,6 +93,15 @@ impl Redaction {
         }
     }
 
+    /// Whether the fact that a what-if names so (`node.column`, `node`) is hidden, or holds one that is.
+    pub fn hides_named(&self, flow: &Flow, fact: &str) -> bool {
+        let (node, path) = fact.split_once('.').map_or((fact, ""), |(node, path)| (node.trim(), path.trim()));
+        let place = flow.nodes.iter().position(|known| known.id.as_str() == node);
+        place.is_some_and(|place| {
+            self.hidden.iter().any(|(owner, name)| *owner == place && (path.is_empty() || overlap(name, path)))
+        })
+    }
+
     /// A value of a node without its hidden parts: a row, rows, or facts.
     pub fn value(&self, node: usize, value: &Value) -> Value {
         if !self.hidden.iter().any(|(owner, _)| *owner == node) {

@@ -9,7 +9,7 @@ use super::key::{key_of, response};
 use super::options::DecisionOptions;
 use crate::actors::coordinator::BoundFlow;
 use crate::flow::explain::Explanation;
-use crate::flow::{Detail, FlowError, RunOptions};
+use crate::flow::{Answer, Detail, FlowError, RunOptions};
 use crate::http::keyed::{KeyedAnswer, KeyedDecision};
 use crate::http::request::Label;
 use crate::http::{Problem, Service, Settings};
@@ -49,12 +49,21 @@ pub(super) async fn decide(
         };
         return keyed(&decision, request, inputs, run).await;
     }
+    let answer = answer(service, flow, (inputs, run, options.explains), &label).await?;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// The answer of a decision without a key.
+pub(in crate::http) async fn answer(
+    service: &Service,
+    flow: &Arc<BoundFlow>,
+    (inputs, run, explains): (Value, RunOptions, bool),
+    label: &Label,
+) -> Result<Answer, Problem> {
     let replaced = run.overrides.facts().map(str::to_owned).collect();
-    let report = service.decide(flow, inputs, run, &label).await;
-    match report.answer(flow.flow(), options.explains, replaced) {
-        Ok(answer) => Ok(HttpResponse::Ok().json(answer)),
-        Err((error, explain)) => Err(problem(&flow.flow().name, &error, explain)),
-    }
+    let report = service.decide(flow, inputs, run, label).await;
+    let answer = report.answer(flow.flow(), explains, replaced);
+    answer.map_err(|(error, explain)| problem(&flow.flow().name, &error, explain))
 }
 
 /// The response of a decision with a key.
@@ -76,7 +85,7 @@ async fn keyed(
 }
 
 /// The problem of a flow that gave no decision, which is logged.
-fn problem(flow: &FlowName, error: &FlowError, explain: Option<Box<Explanation>>) -> Problem {
+pub(in crate::http) fn problem(flow: &FlowName, error: &FlowError, explain: Option<Box<Explanation>>) -> Problem {
     log(flow, error);
     Problem::flow(flow, error).explained(explain)
 }

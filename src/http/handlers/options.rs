@@ -66,7 +66,7 @@ impl DecisionOptions {
 ///
 /// # Errors
 /// A [`Problem`] if it has neither.
-pub(super) fn privileged(
+pub(in crate::http) fn privileged(
     request: &HttpRequest,
     service: &Service,
     flow: &FlowName,

@@ -40,10 +40,44 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
     paths.insert(flow.path.clone(), json!({ "post": writer.decide() }));
     paths.insert(format!("{}/batch", flow.path), json!({ "post": writer.batch() }));
     if whole.with_admin || whole.with_tokens {
-        schemas.insert(named(flow, "replaced"), writer.replaced());
+        let explain = writer.reference::<Explanation>();
+        schemas.insert(named(flow, "replaced"), replaced(flow, Some(explain)));
         paths.insert(format!("{}/what-if", flow.path), json!({ "post": writer.what_if() }));
     }
     FlowContract { schemas, paths }
+}
+
+/// What a flow takes and gives, each schema complete in itself. Columns are of any type.
+pub(in crate::http) struct FlowSchemas {
+    /// The inputs.
+    pub(in crate::http) input: Json,
+    /// A decision.
+    pub(in crate::http) decision: Json,
+    /// A decision with its explanation.
+    pub(in crate::http) explained: Json,
+    /// The inputs of a decision with facts replaced, and those facts.
+    pub(in crate::http) what_if: Json,
+    /// A decision with facts replaced.
+    pub(in crate::http) replaced: Json,
+}
+
+impl FlowSchemas {
+    /// Those of `flow`.
+    pub(in crate::http) fn of(flow: &Flow) -> Self {
+        let body = Body { flow, typed: true };
+        let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&body, outcome)).collect();
+        let any = json!({ "type": "object", "anyOf": outcomes });
+        let why = json!({ "type": "object", "description": "Why the decision is so" });
+        let why = Members { required: vec![("explain", why)], ..Members::default() };
+        let input = schemas::input(&flow.inputs);
+        Self {
+            decision: completed(flow, any.clone(), &Members::default(), None),
+            explained: completed(flow, any, &why, None),
+            what_if: what_if_body(flow, &input),
+            replaced: replaced(flow, None),
+            input,
+        }
+    }
 }
 
 /// An endpoint of a flow.
@@ -116,6 +150,71 @@ fn outcome_schema(body: &Body<'_>, outcome: &Outcome) -> Json {
     json!({ "type": "object", "required": required, "properties": properties })
 }
 
+/// The outcomes, with what the service adds: the members, and an explanation where there may be one.
+fn completed(flow: &Flow, mut schema: Json, more: &Members, explain: Option<Json>) -> Json {
+    let members = more.required.iter().chain(&more.optional);
+    let mut properties: Map<String, Json> = members.map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
+    let required: Vec<&str> = more.required.iter().map(|(name, _)| *name).collect();
+    let stands_in =
+        |node: &&Node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. }));
+    let may_stand_in: Vec<&str> = flow.nodes.iter().filter(stands_in).map(|node| node.id.as_str()).collect();
+    if !may_stand_in.is_empty() {
+        let description = "The nodes whose default stood in for an answer of their database";
+        properties.insert(
+            "degraded".to_owned(),
+            json!({ "type": "array", "minItems": 1, "items": { "enum": may_stand_in }, "description": description }),
+        );
+    }
+    properties.extend(explain.map(|explain| ("explain".to_owned(), explain)));
+    if let Json::Object(schema) = &mut schema {
+        if !required.is_empty() {
+            schema.insert("required".to_owned(), json!(required));
+        }
+        schema.insert("properties".to_owned(), Json::Object(properties));
+        schema.insert("unevaluatedProperties".to_owned(), json!(false));
+    }
+    schema
+}
+
+/// An answer for which facts were replaced, by values of whatever type.
+fn replaced(flow: &Flow, explain: Option<Json>) -> Json {
+    let untyped = Body { flow, typed: false };
+    let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
+    let facts = json!({
+        "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
+    });
+    let facts = Members { required: vec![("what_if", facts)], ..Members::default() };
+    completed(flow, json!({ "type": "object", "anyOf": outcomes }), &facts, explain)
+}
+
+/// The body that asks for a decision with facts replaced; `input` is the schema of the inputs.
+fn what_if_body(flow: &Flow, input: &Json) -> Json {
+    let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
+    let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
+    let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
+    let owners = [
+        (!nodes.is_empty()).then(|| format!("(?:{})(?:\\.[^.]+)*", nodes.join("|"))),
+        (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
+    ];
+    let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
+    let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
+    let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
+    let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
+    json!({
+        "type": "object",
+        "required": required,
+        "properties": {
+            "input": input,
+            "set": {
+                "description": "The facts to replace (`node.column`, `input.name`, a node for its whole row) and their values",
+                "type": "object", "minProperties": 1, "properties": rows,
+                "propertyNames": { "pattern": format!("^(?:{facts})$") }
+            }
+        },
+        "additionalProperties": false
+    })
+}
+
 /// What an answer has beside the fields of its outcome.
 #[derive(Default)]
 struct Members {
@@ -141,39 +240,8 @@ impl Writer<'_, '_> {
     fn answer(&mut self, outcomes: &[String], more: &Members) -> Json {
         let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
         let schema = json!({ "type": "object", "anyOf": one_of_them });
-        self.completed(schema, more)
-    }
-
-    fn completed(&mut self, mut schema: Json, more: &Members) -> Json {
-        let members = more.required.iter().chain(&more.optional);
-        let mut properties: Map<String, Json> =
-            members.map(|(name, each)| ((*name).to_owned(), each.clone())).collect();
-        let required: Vec<&str> = more.required.iter().map(|(name, _)| *name).collect();
-        let may_stand_in: Vec<&str> = self
-            .flow
-            .nodes
-            .iter()
-            .filter(
-                |node| matches!(&node.work, Work::Query(query) if matches!(query.on_error, OnError::Default { .. })),
-            )
-            .map(|node| node.id.as_str())
-            .collect();
-        if !may_stand_in.is_empty() {
-            let description = "The nodes whose default stood in for an answer of their database";
-            properties.insert(
-            "degraded".to_owned(),
-            json!({ "type": "array", "minItems": 1, "items": { "enum": may_stand_in }, "description": description }),
-        );
-        }
-        properties.insert("explain".to_owned(), self.reference::<Explanation>());
-        if let Json::Object(schema) = &mut schema {
-            if !required.is_empty() {
-                schema.insert("required".to_owned(), json!(required));
-            }
-            schema.insert("properties".to_owned(), Json::Object(properties));
-            schema.insert("unevaluatedProperties".to_owned(), json!(false));
-        }
-        schema
+        let explain = self.reference::<Explanation>();
+        completed(self.flow, schema, more, Some(explain))
     }
 
     /// A line of the answer to a batch.
@@ -199,18 +267,6 @@ impl Writer<'_, '_> {
                 self.reference::<LastLine>()
             ]
         })
-    }
-
-    /// An answer for which facts were replaced, by values of whatever type.
-    fn replaced(&mut self) -> Json {
-        let flow = self.flow;
-        let untyped = Body { flow, typed: false };
-        let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
-        let facts = json!({
-            "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
-        });
-        let facts = Members { required: vec![("what_if", facts)], ..Members::default() };
-        self.completed(json!({ "type": "object", "anyOf": outcomes }), &facts)
     }
 
     fn decide(&mut self) -> Json {
@@ -273,30 +329,8 @@ impl Writer<'_, '_> {
 
     fn what_if(&mut self) -> Json {
         let flow = self.flow;
-        let nodes: Vec<&str> = flow.nodes.iter().map(|node| node.id.as_str()).collect();
-        let inputs: Vec<&FieldName> = flow.inputs.fields().iter().map(|field| &field.name).collect();
-        let inputs = inputs.iter().map(|name| &***name).collect::<Vec<_>>().join("|");
-        let owners = [
-            (!nodes.is_empty()).then(|| format!("(?:{})(?:\\.[^.]+)*", nodes.join("|"))),
-            (!inputs.is_empty()).then(|| format!("input\\.(?:{inputs})")),
-        ];
-        let facts = owners.into_iter().flatten().collect::<Vec<_>>().join("|");
-        let needs_input = flow.inputs.fields().iter().any(|field| field.required && field.default.is_none());
-        let required = if needs_input { vec!["input", "set"] } else { vec!["set"] };
-        let rows: Map<String, Json> = flow.nodes.iter().filter_map(whole_row).collect();
-        let body = json!({ "application/json": { "schema": {
-        "type": "object",
-        "required": required,
-        "properties": {
-            "input": reference(&named(flow, "input")),
-            "set": {
-                "description": "The facts to replace (`node.column`, `input.name`, a node for its whole row) and their values",
-                "type": "object", "minProperties": 1, "properties": rows,
-                "propertyNames": { "pattern": format!("^(?:{facts})$") }
-            }
-        },
-        "additionalProperties": false
-    } } });
+        let schema = what_if_body(flow, &reference(&named(flow, "input")));
+        let body = json!({ "application/json": { "schema": schema } });
         let answer = json!({ "application/json": { "schema": reference(&named(flow, "replaced")) } });
         let summary = format!("Decide {} with facts replaced", flow.name);
         self.operation(FlowEndpoint::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))

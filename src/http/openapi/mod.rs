@@ -14,6 +14,7 @@ use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;
 use serde_json::{Map, Value as Json, json};
 
+pub(in crate::http) use self::flows::FlowSchemas;
 use super::endpoint::{Access, Endpoint, Method};
 use crate::graph::Flow;
 

@@ -167,6 +167,11 @@ impl Problem {
         Self::new(kinds::INTERNAL, "the metrics cannot be shown; the log says why")
     }
 
+    /// An answer that is no JSON.
+    pub fn unwritable(error: &serde_json::Error) -> Self {
+        Self::new(kinds::INTERNAL, format!("the answer cannot be written: {error}"))
+    }
+
     /// The body was not there in time.
     pub fn slow_body(limit: Duration) -> Self {
         Self::new(kinds::SLOW_BODY, format!("a request body must be there within {} ms", limit.as_millis()))
@@ -311,6 +316,14 @@ impl Problem {
         Self::new(
             kinds::UNAUTHORIZED,
             "send the header `Authorization: Bearer <token>` with a token that is known and has not expired",
+        )
+    }
+
+    /// The request comes from a page that may not ask.
+    pub fn foreign_origin() -> Self {
+        Self::new(
+            kinds::FORBIDDEN,
+            "pages of this origin may not ask; `http.cors` in the configuration lists those that may",
         )
     }
 

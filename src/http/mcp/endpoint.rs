@@ -1,0 +1,96 @@
+//! `POST /mcp`: the transport that the specification calls Streamable HTTP, without sessions. Each request is answered by itself, as
+//! JSON, so that any instance of the service can answer it.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::ORIGIN;
+use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response};
+use rmcp::model::ClientJsonRpcMessage;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+
+use super::call::{Caller, Tools};
+use super::protocol::Protocol;
+use crate::http::endpoint::Endpoint;
+use crate::http::handlers::body::read_json;
+use crate::http::{Problem, Service};
+
+/// Answers one message of a client.
+pub(in crate::http) const MESSAGE: Endpoint = Endpoint::post("/mcp", |route| route.to(message));
+
+/// The endpoint, and the pages that may use it.
+#[derive(Debug, Clone, Default)]
+pub struct Mcp {
+    /// The origins of pages, as `http.cors` has them.
+    pub origins: Vec<String>,
+}
+
+async fn message(
+    request: HttpRequest,
+    payload: web::Payload,
+    service: web::Data<Service>,
+) -> Result<HttpResponse, Problem> {
+    check_origin(&request, &service)?;
+    if service.gate.is_closed() && !service.gate.knows(&request) && service.authorize(&request).is_err() {
+        return Err(Problem::no_token());
+    }
+    let release = service.releases.current();
+    let body = read_json(&request, payload, release.settings()).await?;
+    if let Err(error) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
+        return Err(Problem::malformed(format!("the body is no message of the Model Context Protocol: {error}")));
+    }
+    let (protocol, mut asked) = Protocol::new();
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .disable_allowed_hosts()
+        .with_max_request_body_bytes(release.settings().max_body_bytes);
+    let sessions = Arc::new(NeverSessionManager::default());
+    let transport = StreamableHttpService::new(move || Ok(protocol.clone()), sessions, config);
+    let tools = Tools { service: Service::clone(&service), caller: Caller::Request(request.clone()) };
+    let mut answer = std::pin::pin!(transport.handle(converted(&request, body)?));
+    loop {
+        tokio::select! {
+            response = &mut answer => return Ok(returned(response).await),
+            Some(ask) = asked.recv() => tools.answer(ask).await,
+        }
+    }
+}
+
+/// Refuses a page of another origin than those that may ask, as the specification demands: its address may have been made to
+/// lead here (DNS rebinding).
+fn check_origin(request: &HttpRequest, service: &Service) -> Result<(), Problem> {
+    let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
+    let allowed = service.mcp.iter().flat_map(|mcp| &mcp.origins);
+    if allowed.into_iter().any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes()) {
+        return Ok(());
+    }
+    Err(Problem::foreign_origin())
+}
+
+/// The request, for the SDK: its types are those of a newer version of `http`.
+fn converted(request: &HttpRequest, body: Bytes) -> Result<Request<Full<Bytes>>, Problem> {
+    let head = Request::builder().method(request.method().as_str()).uri(request.path());
+    let headers = request.headers().iter();
+    let head = headers.fold(head, |head, (name, value)| head.header(name.as_str(), value.as_bytes()));
+    head.body(Full::new(body)).map_err(|_| Problem::unreadable_body())
+}
+
+async fn returned(response: Response<BoxBody<Bytes, Infallible>>) -> HttpResponse {
+    let (head, body) = response.into_parts();
+    let status = StatusCode::from_u16(head.status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut answer = HttpResponse::build(status);
+    // The SDK leaves it out where it says what is wrong in words.
+    answer.content_type("text/plain; charset=utf-8");
+    for (name, value) in &head.headers {
+        answer.insert_header((name.as_str(), value.as_bytes()));
+    }
+    let Ok(body) = body.collect().await;
+    answer.body(body.to_bytes())
+}
