@@ -73,4 +73,23 @@ describe("approvals", () => {
     }
     assert.equal(orders(), before + 1);
   });
+
+  test("an effect that the decision has no more is not approved", async () => {
+    const id = await pending();
+    const before = orders();
+    service.first.sql("inventory_db", "UPDATE inventory SET available_qty = available_qty + 100000 WHERE product_id = 'PROD-002'");
+    try {
+      await visit(`#/approvals/${id}`, async (page) => {
+        await listed(page);
+        const one = card(page, id);
+        await one.getByText("the decision has this effect no more").waitFor();
+        assert.equal(await one.getByRole("button", { name: "Approve" }).isVisible(), false);
+        await one.getByRole("button", { name: "Reject" }).click();
+        await one.getByText("Rejected: nothing was written").waitFor();
+      });
+    } finally {
+      service.first.sql("inventory_db", "UPDATE inventory SET available_qty = available_qty - 100000 WHERE product_id = 'PROD-002'");
+    }
+    assert.equal(orders(), before);
+  });
 });

@@ -150,3 +150,21 @@ describe("a decision over 17 nodes", () => {
     });
   }, PHONE));
 });
+
+describe("cards of domains", () => {
+  for (const width of [1280, 1000, 390]) {
+    test(`no number breaks and no legend overlaps at ${width} pixels`, () => visit("#/domains", async (page) => {
+      await settled(page);
+      await page.locator(".pill[data-state=ready]").nth(3).waitFor();
+      const found = await page.evaluate(() => ({
+        broken: [...document.querySelectorAll("article .num, article time")].filter((element) => new Set([...element.getClientRects()].map(({ top }) => Math.round(top))).size > 1 || element.offsetHeight > 34).map(({ textContent }) => textContent),
+        wide: [...document.querySelectorAll("article .chart-legend, article .pairs")].filter((element) => element.scrollWidth > element.clientWidth + 1).map(({ textContent }) => textContent),
+      }));
+      assert.deepEqual(found, { broken: [], wide: [] });
+      // The role that writes has connections of its own.
+      const oms = page.locator("article.card", { has: page.getByRole("heading", { name: "oms_db" }) });
+      assert.match((await oms.locator(".pairs").innerText()).replace(/\s+/g, " "), /writing \d+ of \d+ effects waiting 0/);
+      assert.doesNotMatch(await page.locator("article.card", { has: page.getByRole("heading", { name: "uom_db" }) }).innerText(), /writing/);
+    }, { width, height: 860 }));
+  }
+});

@@ -142,6 +142,16 @@ export class Service {
 
   get base() { return `http://127.0.0.1:${this.port}`; }
 
+  // Has another service answer for a domain: `tributary domain`, which runs until this one is stopped. Its address.
+  async delegate(domain) {
+    const address = `127.0.0.1:${await freePort()}`;
+    const log = openSync(join(this.home, `${domain}.log`), "a");
+    this.delegates ??= [];
+    this.delegates.push(spawn(PROGRAM, ["domain", domain, "--graph", "graph.yaml", "--bind", address], { cwd: this.home, env: this.environment, stdio: ["ignore", log, log] }));
+    await until(`the service of ${domain}`, async () => (await fetch(`http://${address}/readyz`)).status === 200);
+    return `http://${address}`;
+  }
+
   // Starts the program, also once more after it has been killed.
   async serve() {
     const log = openSync(join(this.home, "service.log"), "a");
@@ -169,7 +179,7 @@ export class Service {
   }
 
   async stop() {
-    if (this.process?.exitCode === null) this.process.kill("SIGKILL");
+    for (const process of [this.process, ...(this.delegates ?? [])]) if (process?.exitCode === null) process.kill("SIGKILL");
     await Promise.all([this.first?.kill(), this.supplier?.kill()]);
     rmSync(this.home, { recursive: true, force: true });
   }

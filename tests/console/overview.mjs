@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { axe, service, settled, visit } from "./suite.mjs";
+import { Service } from "./harness.mjs";
+import { axe, card, service, settled, visit } from "./suite.mjs";
 
 describe("overview", () => {
   for (const [name, options] of Object.entries({ "a desk": {}, "a dark desk": { scheme: "dark" }, "a phone": { width: 390, height: 844 } })) {
@@ -38,4 +39,38 @@ describe("overview", () => {
     }
     await page.locator(".health[data-state=well]").waitFor();
   }));
+});
+
+describe("a domain that is a service", () => {
+  test("is told from databases, and has a console of its own", async () => {
+    const other = await Service.start({ flows: ["graph.yaml"] });
+    try {
+      const uom = await other.delegate("uom_db");
+      await other.end();
+      other.environment.UOM_DB_URL = uom;
+      await other.serve();
+      await visit("#/domains", async (page) => {
+        await settled(page);
+        await page.getByText("3 databases and 1 service, all ready").waitFor();
+        const { host } = new URL(uom);
+        assert.match((await card(page, "uom_db").locator(".since").innerText()).replace(/\s+/g, " "), new RegExp(`service ${host}`));
+        assert.match(await card(page, "oms_db").locator(".since").innerText(), /PostgreSQL/);
+        assert.deepEqual(await axe(page), []);
+        await page.getByRole("link", { name: "Overview" }).click();
+        await page.locator(".flow-card .chip.domain").filter({ hasText: /uom_db\s*service/ }).waitFor();
+      }, { of: other });
+      for (const [name, options] of Object.entries({ desk: {}, phone: { width: 390, height: 844 } })) {
+        await visit("", async (page) => {
+          await settled(page);
+          await page.getByRole("heading", { name: "Domains" }).waitFor();
+          await card(page, "uom_db").locator(".pill[data-state=ready]").waitFor();
+          assert.match(await page.locator(".served").innerText(), /uom_conversion[\s\S]*conversion_factor decimal/, name);
+          assert.deepEqual(await page.locator("nav a:visible").allInnerTexts(), ["Domains"]);
+          assert.deepEqual(await axe(page), []);
+        }, { of: { base: uom }, ...options });
+      }
+    } finally {
+      await other.stop();
+    }
+  });
 });

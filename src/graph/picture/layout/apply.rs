@@ -24,9 +24,22 @@ impl Layout {
             left += width + gaps.get(spans.len()).copied().unwrap_or(GAP_X);
         }
         let right = spans.last().map_or(left, |(_, right)| *right);
-        let mut bottom = 0.0_f64;
+        let bottom = self.slots.iter().map(|slot| slot.y + slot.height / 2.0 + top).fold(0.0, f64::max);
+        self.put(picture, &spans, top);
+        for (number, route) in self.routes.iter().enumerate() {
+            let points = self.route(number, route, picture, &spans, top);
+            if let Some(arrow) = picture.arrows.get_mut(number) {
+                arrow.points = points;
+            }
+        }
+        picture.width = (right + MARGIN).ceil();
+        let rows = legend(&picture.domains, picture.width).last().map_or(0, |(_, row)| row + 1);
+        picture.height = LEGEND_ROW.mul_add(size(rows), bottom + MARGIN + if rows == 0 { 0.0 } else { 12.0 }).ceil();
+    }
+
+    /// Puts boxes and conditions at their places.
+    fn put(&self, picture: &mut Picture, spans: &[(f64, f64)], top: f64) {
         for slot in &self.slots {
-            bottom = bottom.max(slot.y + slot.height / 2.0 + top);
             let (x, y) = (spans.get(slot.layer).map_or(0.0, |(from, _)| *from), slot.y + top - slot.height / 2.0);
             match slot.what {
                 What::Box(number) => {
@@ -44,15 +57,6 @@ impl Layout {
                 What::Lane => {}
             }
         }
-        for (number, route) in self.routes.iter().enumerate() {
-            let points = self.route(number, route, picture, &spans, top);
-            if let Some(arrow) = picture.arrows.get_mut(number) {
-                arrow.points = points;
-            }
-        }
-        picture.width = (right + MARGIN).ceil();
-        let rows = legend(&picture.domains, picture.width).last().map_or(0, |(_, row)| row + 1);
-        picture.height = LEGEND_ROW.mul_add(size(rows), bottom + MARGIN + if rows == 0 { 0.0 } else { 12.0 }).ceil();
     }
 
     /// By layer: the room before it.

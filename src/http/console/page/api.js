@@ -76,7 +76,17 @@ async function asCaller(work) {
 
 const get = async (path) => (await asCaller(() => ask(path, { headers: bearer() }))).body;
 
-export const flows = async () => (await get("/flows")).flows;
+// The flows; null of a service that answers for one domain (`tributary domain`), which has nodes in place of flows.
+export async function flows() {
+  try {
+    return (await get("/flows")).flows;
+  } catch (error) {
+    if (error.problem?.code === "method_not_allowed") return null;
+    throw error;
+  }
+}
+// The nodes for which such a service answers, by name.
+export const nodes = async () => (await asCaller(() => ask("/", { headers: { Accept: "application/json", ...bearer() } }))).body.nodes;
 export const flow = (name) => get(`/console/flows/${encodeURIComponent(name)}`);
 export const picture = (name) => get(`/flows/${encodeURIComponent(name)}/graph?format=json`);
 

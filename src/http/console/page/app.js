@@ -24,6 +24,8 @@ const top = document.getElementById("top");
 
 // What is served; null until that is known.
 let flows = null;
+// Whether the service answers for one domain only: it has no flows.
+let isOfDomain = false;
 let view = null;
 // Which flow was looked at last, so that views hand it on.
 let lastFlow = null;
@@ -32,7 +34,8 @@ let lastFlow = null;
 function address() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/").map(decoded);
-  return { name: Object.hasOwn(VIEWS, name) ? name : "overview", rest, query: new URLSearchParams(query) };
+  const isKnown = Object.hasOwn(VIEWS, name) && !(isOfDomain && name !== "domains");
+  return { name: isKnown ? name : isOfDomain ? "domains" : "overview", rest, query: new URLSearchParams(query) };
 }
 
 // Somebody may have typed anything: what cannot be decoded is taken as it stands.
@@ -57,6 +60,7 @@ const context = {
   colour,
   link,
   flows: () => flows,
+  isOfDomain: () => isOfDomain,
   flowNamed: (name) => flows.find((flow) => flow.flow === name),
   // Writes the address without a new step in the history, and without coming here again.
   rewrite: (hash) => history.replaceState(null, "", hash),
@@ -83,7 +87,10 @@ async function begin() {
   clearTimeout(waiting);
   if (!main.querySelector(".again")) replace(main, loading());
   try {
-    flows = await api.flows();
+    const found = await api.flows();
+    isOfDomain = found === null;
+    flows = found ?? [];
+    for (const tab of top.querySelectorAll("nav a")) tab.hidden = isOfDomain && tab.dataset.view !== "domains";
   } catch (error) {
     const heals = error.problem?.code !== "unauthorized";
     const said = trouble(error, begin, heals && "It is tried again by itself.");
@@ -225,7 +232,7 @@ addEventListener("keydown", (event) => {
 });
 // Files were read again: what is shown may be another flow by now. A view that holds what somebody typed asks first.
 live.addEventListener("release", async ({ changed }) => {
-  flows = await api.flows().catch(() => flows);
+  flows = await api.flows().catch(() => flows) ?? [];
   if (view?.flow && !changed.has(view.flow.flow)) return;
   if (view?.changed && context.flowNamed(view.flow.flow)) view.changed();
   else if (view?.flow || !view || view instanceof OverviewView) await context.again();

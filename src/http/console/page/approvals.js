@@ -123,6 +123,8 @@ class ApprovalCard {
       this.version = now.version ?? null;
       this.opener.hidden = true;
       this.acts.hidden = false;
+      // Where the decision has no such effect by now there is nothing to approve.
+      this.approve.hidden = this.version === null;
       replace(this.now, difference(now));
     } catch (error) {
       this.#fail(error);
@@ -169,7 +171,7 @@ class ApprovalCard {
 
 // The fields of the answer and the parameters that are others by now.
 function difference({ version, changes }) {
-  if (version === undefined) return h("p.notice", icon("alert"), h("span", "On the rows of now the decision has this effect no more: approving drops it, and nothing is written."));
+  if (version === undefined) return h("p.notice", icon("alert"), h("span", "On the rows of now the decision has this effect no more. Reject it, or look again later."));
   if (!changes.length) return h("p.same", icon("check"), " Nothing has changed since: the decision on the rows of now is the same.");
   return [h("h3", `What has changed since (${changes.length})`), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "What has changed since" }, h("table.plain.changes",
     h("thead", h("tr", ["field", "decided", "now"].map((head) => h("th", { scope: "col" }, head)))),

@@ -15,8 +15,9 @@ export class DomainsView {
     this.cards = new Map();
     this.grid = h("div.cards", h("div.card.shimmer"), h("div.card.shimmer"));
     this.summary = h("p.lead", "Connecting to the service");
+    this.served = h("div.served");
     this.unknown = h("p.notice", { hidden: true, role: "status" });
-    this.element = h("section.view.domains-view", h("header.heading", h("div", h("h1", "Domains"), this.summary)), this.unknown, this.grid);
+    this.element = h("section.view.domains-view", h("header.heading", h("div", h("h1", "Domains"), this.summary)), this.unknown, this.grid, this.served);
     this.onPulse = () => this.#pulse();
   }
 
@@ -24,6 +25,7 @@ export class DomainsView {
     this.wanted = name;
     live.addEventListener("pulse", this.onPulse);
     if (live.heard) this.#pulse();
+    if (this.context.isOfDomain()) replace(this.served, nodesPart(await api.nodes()));
   }
 
   end() { live.removeEventListener("pulse", this.onPulse); }
@@ -55,6 +57,16 @@ export class DomainsView {
     if (!this.unknown.hidden) replace(this.unknown, icon("alert"), h("span", `There is no domain “${this.wanted}”: it may have been renamed, or the address was mistyped.`));
     this.cards.get(this.wanted)?.element.scrollIntoView({ block: "nearest" });
   }
+}
+
+// The nodes for which a service of one domain answers.
+function nodesPart(nodes) {
+  const typed = ({ name, type }, index) => [index > 0 && ", ", h("code", name), h("span.muted", ` ${type}`)];
+  return h("section.part.card",
+    h("header.part-head", h("h2", "Answers for"), h("p.muted", plural(Object.keys(nodes).length, "node"))),
+    h("div.scroll", { tabindex: "0", role: "region", "aria-label": "The nodes" }, h("table.plain",
+      h("thead", h("tr", ["node", "is given", "gives"].map((head) => h("th", { scope: "col" }, head)))),
+      h("tbody", Object.entries(nodes).map(([name, { params, columns }]) => h("tr", h("th", { scope: "row" }, h("code", name)), h("td", params.join(", ") || "nothing"), h("td", columns.map(typed))))))));
 }
 
 class Card {
@@ -124,7 +136,7 @@ class Card {
       ["in flight", String(domain.in_flight)],
       ["tries again in", domain.retry_in_ms === undefined ? "–" : duration(domain.retry_in_ms * 1000)],
       // What only some domains have: a role that writes effects, a limit for the age of rows.
-      domain.write_pool && ["write role", `${domain.write_pool.size - domain.write_pool.idle} of ${domain.write_pool.max} in use`],
+      domain.write_pool && ["writing", `${domain.write_pool.size - domain.write_pool.idle} of ${domain.write_pool.max}`],
       domain.write_pool && ["effects waiting", String(domain.write_pool.waiting)],
       domain.staleness && ["rows older by", domain.staleness.rows_may_be_older_by_ms === undefined ? "unknown" : duration(domain.staleness.rows_may_be_older_by_ms * 1000)],
       domain.staleness && ["older at most", duration(domain.staleness.max_ms * 1000)],
