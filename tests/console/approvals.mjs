@@ -56,7 +56,9 @@ describe("approvals", () => {
         await listed(page);
         const one = card(page, id);
         const changed = one.locator(".changes");
-        await changed.filter({ hasText: "order_qty" }).waitFor();
+        await changed.filter({ hasText: "purchase_order.order_qty" }).waitFor();
+        // A parameter is called by its expression.
+        await changed.filter({ hasText: "rule_engine.order_qty $3" }).waitFor();
         assert.match(await one.locator(".since").innerText(), /What has changed since/);
         assert.deepEqual(await axe(page), []);
         await one.getByRole("button", { name: "Approve" }).click();

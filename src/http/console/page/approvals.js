@@ -29,6 +29,8 @@ export class ApprovalsView {
       replace(this.list, h("section.empty", icon("check"), h("h2", "No decision needs an approval"), h("p", "No outcome of a flow that is served has an ", h("code", "approval"), ".")));
       return;
     }
+    // By effect: what its parameters are, as they are written.
+    this.written = new Map(details.flatMap(({ flow, effects: all }) => all.map(({ name, statements }) => [`${flow} ${name}`, statements.map(({ params }) => params)])));
     this.rules = h("ul.approval-rules", effects.map(({ flow, status, effect, approval }) => h("li", h("strong", flow), ": ", h("code", effect), " of ", h("strong", status), " waits if ", h("code", approval))));
     this.#invite();
     if (api.present()) await this.#load();
@@ -50,7 +52,7 @@ export class ApprovalsView {
     try {
       const found = await allowed((token) => api.approvals(token));
       if (this.ended || !found) return;
-      this.cards = found.approvals.map((approval) => new ApprovalCard(approval));
+      this.cards = found.approvals.map((approval) => new ApprovalCard(approval, this.written.get(`${approval.flow} ${approval.effect}`) ?? []));
       const count = this.cards.length;
       replace(this.lead, count ? `${plural(count, "effect")} ${count === 1 ? "waits" : "wait"} for an approval` : "Nothing waits for an approval");
       announce(this.lead.textContent);
@@ -84,7 +86,9 @@ async function allowed(work) {
 }
 
 class ApprovalCard {
-  constructor(approval) {
+  // `written`: the expressions of the parameters, by statement.
+  constructor(approval, written) {
+    this.written = written;
     this.id = approval.id;
     this.approval = approval;
     const { status, message } = approval.answer ?? {};
@@ -105,7 +109,7 @@ class ApprovalCard {
         inputs.length > 0 && [h("dt", "inputs"), h("dd", inputs.map(([name, value], index) => [index > 0 && ", ", h("code", name), " ", shown(value)]))],
         h("dt", "key"), h("dd", h("code", approval.key)),
         h("dt", "id"), h("dd", h("code", this.id))),
-      h("details.raw", { "data-key": `params ${this.id}` }, h("summary", "Parameters of its statements"), statements(approval.params)),
+      h("details.raw", { "data-key": `params ${this.id}` }, h("summary", "Parameters of its statements"), statements(approval.params, written)),
       this.opener, this.now, this.acts, this.told);
   }
 
@@ -125,7 +129,7 @@ class ApprovalCard {
       this.acts.hidden = false;
       // Where the decision has no such effect by now there is nothing to approve.
       this.approve.hidden = this.version === null;
-      replace(this.now, difference(now));
+      replace(this.now, difference(now, this.written));
     } catch (error) {
       this.#fail(error);
     } finally {
@@ -170,13 +174,20 @@ class ApprovalCard {
 }
 
 // The fields of the answer and the parameters that are others by now.
-function difference({ version, changes }) {
+function difference({ version, changes }, written) {
   if (version === undefined) return h("p.notice", icon("alert"), h("span", "On the rows of now the decision has this effect no more. Reject it, or look again later."));
   if (!changes.length) return h("p.same", icon("check"), " Nothing has changed since: the decision on the rows of now is the same.");
   return [h("h3", `What has changed since (${changes.length})`), h("div.scroll", { tabindex: "0", role: "region", "aria-label": "What has changed since" }, h("table.plain.changes",
     h("thead", h("tr", ["field", "decided", "now"].map((head) => h("th", { scope: "col" }, head)))),
-    h("tbody", changes.map(({ field, before, after }) => h("tr", h("th", { scope: "row" }, h("code", field)), h("td", h("span.before", shown(before))), h("td", h("span.after", shown(after))))))))];
+    h("tbody", changes.map(({ field, before, after }) => h("tr", h("th", { scope: "row" }, fieldName(field, written)), h("td", h("span.before", shown(before))), h("td", h("span.after", shown(after))))))))];
 }
 
-const statements = (params) => h("ol.statements", (Array.isArray(params) ? params : []).map((values, index) => h("li", h("p.muted", `Statement ${index + 1}`),
-  h("dl.pairs", (Array.isArray(values) ? values : [values]).map((value, place) => [h("dt", h("code.param", `$${place + 1}`)), h("dd", shown(value))])))));
+// "answer.total" is the field total of the answer; "params[0][4]" the fifth parameter of the first statement, which is an expression.
+function fieldName(field, written) {
+  const [, statement, place] = /^params\[(\d+)\]\[(\d+)\]$/.exec(field) ?? [];
+  if (place === undefined) return h("code", field.replace(/^answer\./, ""));
+  return [h("code", written[statement]?.[place] ?? field), h("span.muted", ` $${Number(place) + 1}${written.length > 1 ? ` of statement ${Number(statement) + 1}` : ""}`)];
+}
+
+const statements = (params, written) => h("ol.statements", (Array.isArray(params) ? params : []).map((values, index) => h("li", written.length > 1 && h("p.muted", `Statement ${index + 1}`),
+  h("dl.pairs", (Array.isArray(values) ? values : [values]).map((value, place) => [h("dt", h("code.param", `$${place + 1}`), " ", h("code", written[index]?.[place] ?? "")), h("dd", shown(value))])))));
