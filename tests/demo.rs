@@ -1,4 +1,4 @@
-//! The private PostgreSQL servers of `tributary demo` and of the tests.
+//! The private PostgreSQL servers of `tributary demo` and of the tests, and the flows to learn from as the demo serves them.
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking, in its helping functions too")]
 
@@ -12,10 +12,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use serde_json::{Value as Json, json};
 use support::server::{Port, Server, family, sql, template};
-use support::{connect, eventually};
+use support::{DemoProgram, connect, eventually};
 use tokio_postgres::{Client, NoTls};
-use tributary::demo::{self, Account, Binaries, DATABASES, Demo, ServerError};
+use tributary::demo::{self, Account, Binaries, DATABASES, Demo, SampleDatabase, ServerError};
 
 async fn answers(client: &Client) -> bool {
     client.query_one("SELECT 1", &[]).await.is_ok()
@@ -158,7 +159,7 @@ async fn victim() {
     let (server, demo) = if state_dir.is_empty() {
         (Some(Server::disposable(&[]).expect("a server")), None)
     } else {
-        (None, Some(Demo::start(Path::new(&state_dir)).await.expect("a demo")))
+        (None, Some(Demo::start(Path::new(&state_dir), DATABASES.to_vec()).await.expect("a demo")))
     };
     let (postmaster, data_dir) = match (&server, &demo) {
         (Some(server), _) => (server.postmaster().expect("running"), server.data_dir()),
@@ -203,10 +204,10 @@ fn a_disposable_server_dies_with_its_killed_parent_and_its_directory_goes() {
 #[tokio::test]
 async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
     let state = tempfile::Builder::new().permissions(public()).tempdir().expect("a directory");
-    let demo = Demo::start(state.path()).await.expect("a demo");
+    let demo = Demo::start(state.path(), DATABASES.to_vec()).await.expect("a demo");
     assert!(demo.is_fresh());
     for (database, table) in DATABASES.iter().zip(["oms_history", "inventory", "suppliers", "uom_conversions"]) {
-        let client = connect(&demo.url(database.name)).await;
+        let client = connect(&demo.url(&database.name)).await;
         let row = client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.expect("a table");
         assert_eq!(row.get::<_, i64>(0), 3, "{table}");
     }
@@ -227,12 +228,12 @@ async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
         .await
         .expect("changed");
 
-    let error = Demo::start(state.path()).await.expect_err("one demo a directory");
+    let error = Demo::start(state.path(), DATABASES.to_vec()).await.expect_err("one demo a directory");
     assert!(matches!(error, ServerError::StateInUse { .. }), "{error}");
     demo.stop().await.expect("stopped");
 
     let (pid, _) = start_and_kill(state.path().to_str().expect("text"), false);
-    let demo = Demo::start(state.path()).await.expect("again, right after a kill");
+    let demo = Demo::start(state.path(), DATABASES.to_vec()).await.expect("again, right after a kill");
     assert!(!demo.is_fresh() && !family::is_alive(pid));
     let row = connect(&demo.url("oms_db"))
         .await
@@ -245,13 +246,99 @@ async fn a_demo_fills_its_databases_and_starts_again_on_its_data() {
 
     let version = fs::read_to_string(data_dir.join("PG_VERSION")).expect("a version");
     fs::write(data_dir.join("PG_VERSION"), "9\n").expect("written");
-    let error = Demo::start(state.path()).await.expect_err("version 9").to_string();
+    let error = Demo::start(state.path(), DATABASES.to_vec()).await.expect_err("version 9").to_string();
     assert!(error.contains("written by PostgreSQL 9") && error.contains("PG_BIN"), "{error}");
     fs::write(data_dir.join("PG_VERSION"), version).expect("written");
 
     fs::remove_file(data_dir.with_file_name("password")).expect("removed");
-    let error = Demo::start(state.path()).await.expect_err("the password is lost").to_string();
+    let error = Demo::start(state.path(), DATABASES.to_vec()).await.expect_err("the password is lost").to_string();
     assert!(error.contains("start afresh"), "{error}");
+}
+
+#[test]
+fn the_databases_of_a_demo_are_the_files_beside_its_graphs() {
+    let place = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let file = place.path().join(name);
+        fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+        fs::write(file, text).expect("written");
+    };
+    let beside = |graphs: &[&str]| {
+        SampleDatabase::beside(&graphs.iter().map(|name| place.path().join(name)).collect::<Vec<_>>())
+    };
+    write("a/graph.yaml", "");
+    write("plain/graph.yaml", "");
+    for (file, text) in [("b_db", "b"), ("a_db", "a"), ("a_db_writer", "grants"), ("c_writer", "c")] {
+        write(&format!("a/sql/{file}.sql"), text);
+    }
+    write("a/sql/notes.txt", "");
+    let found = beside(&["a/graph.yaml", "a"]).expect("databases");
+    let found: Vec<_> = found.iter().map(|each| (&*each.name, &*each.sql, &*each.grants)).collect();
+    assert_eq!(found, [("a_db", "a", "grants"), ("b_db", "b", ""), ("c_writer", "c", "")]);
+
+    let shipped = beside(&["plain/graph.yaml"]).expect("those of the shipped flow");
+    assert_eq!(shipped, DATABASES);
+    assert_eq!(beside(&["plain/graph.yaml", "a", "plain"]).expect("all of them").len(), 7);
+
+    write("b/sql/b_db.sql", "another");
+    let error = beside(&["a", "b"]).expect_err("two files for one database").to_string();
+    assert!(error.contains("a/sql/b_db.sql") && error.contains("b/sql/b_db.sql"), "{error}");
+    write("c/sql/no domain.sql", "");
+    let error = beside(&["c"]).expect_err("no name of a domain").to_string();
+    assert!(error.contains("no domain.sql") && error.contains("' '"), "{error}");
+}
+
+/// Asks the flow at `path`; gives the status of the answer, or the code of the problem, and the answer.
+async fn ask(demo: &DemoProgram, path: &str, body: Json) -> (String, Json) {
+    let answer = reqwest::Client::new().post(format!("http://{}{path}", demo.address)).json(&body).send().await;
+    let answer: Json = answer.expect("an answer").json().await.expect("JSON");
+    let word = answer.get("code").or(answer.get("status")).and_then(Json::as_str).unwrap_or_default().to_owned();
+    (word, answer)
+}
+
+#[tokio::test]
+async fn the_loan_flow_reaches_each_of_its_endings_and_the_demo_says_how_to_ask_for_them() {
+    let state = tempfile::Builder::new().permissions(public()).tempdir().expect("a directory");
+    let demo = DemoProgram::start(state.path(), &["--graph", "config/flows/loan"]);
+    assert!(demo.said.contains("databases credits_db, customers_db, registry_db\n"), "{}", demo.said);
+    let printed: Vec<&str> = demo.said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(printed.len(), 5, "{}", demo.said);
+    for command in printed {
+        let output = Command::new("sh").args(["-c", command]).current_dir(support::repository()).output();
+        let output = output.expect("a shell");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !text.contains("problem"), "{command}\n{text}");
+    }
+    let loan = async |applicant: &str, amount: u32, months: u32| {
+        let body = json!({ "applicant_id": applicant, "amount": amount, "months": months });
+        ask(&demo, "/loan/decision", body).await
+    };
+    for (applicant, amount, months, ending) in [
+        ("A-100", 9000, 36, "approved"),
+        ("A-101", 20000, 60, "counter_offer"),
+        ("A-102", 5000, 36, "declined"),
+        ("A-103", 5000, 36, "declined"),
+        ("A-104", 5000, 36, "undecided"),
+        ("A-105", 5000, 36, "referred"),
+        ("A-999", 5000, 36, "not_found"),
+    ] {
+        let (found, answer) = loan(applicant, amount, months).await;
+        assert_eq!(found, ending, "{applicant}: {answer}");
+        assert_eq!(answer.get("degraded"), None, "{answer}");
+    }
+    let (_, declined) = loan("A-103", 5000, 36).await;
+    let reasons: Vec<_> = declined["reasons"].as_array().into_iter().flatten().map(|each| &each["code"]).collect();
+    assert_eq!(reasons, ["overdue", "loans", "insolvency", "risk"]);
+
+    // The bureau loses its database, and no other flow does.
+    let env = fs::read_to_string(state.path().join("env")).expect("the variables");
+    let url = env.lines().find_map(|line| line.strip_prefix("REGISTRY_DB_URL=")).expect("the bureau's database");
+    let close = "ALTER DATABASE registry_db ALLOW_CONNECTIONS false;
+                 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'registry_db'";
+    sql::run(&url.replace("/registry_db", "/postgres"), "the outage", close).await.expect("closed");
+    let (ending, answer) = loan("A-100", 9000, 36).await;
+    assert_eq!((&*ending, &answer["degraded"]), ("referred", &json!(["bureau"])), "{answer}");
+    demo.stop();
 }
 
 fn public() -> fs::Permissions {

@@ -5,17 +5,21 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
 use regex::Regex;
-use support::{SampleDatabases, Setup, TestApp, repository};
+use serde_yaml::Value as Yaml;
+use support::{DemoProgram, SampleDatabases, Setup, TestApp, repository};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "config/README.md",
+    "config/flows/loan/README.md",
     "rules/README.md",
     "src/README.md",
     "src/http/console/README.md",
@@ -133,6 +137,80 @@ fn the_table_of_the_readme_is_the_shipped_one() {
     assert_eq!(blocks(&read("README.md"), "csv"), [read("rules/discounts.csv")]);
 }
 
+#[test]
+fn the_page_of_the_loan_builds_it_up() {
+    build_up("config/flows/loan", "my-loan");
+}
+
+/// Follows a page that builds up the flow of `directory`: writes the files of its blocks into `mine`, and runs its commands where
+/// they stand, while the demo that the page starts is running. At the end the files are those of the flow.
+fn build_up(directory: &str, mine: &str) {
+    let place = Place::of_flows();
+    let text = read(&format!("{directory}/README.md"));
+    let start = text.lines().find_map(|line| line.strip_prefix("$ scripts/demo ")).expect("the page starts the demo");
+    let demo = DemoProgram::start(&place.path(".tributary"), &start.split(' ').collect::<Vec<_>>());
+    let block = Regex::new(r"(?s)```(\w+)(?: (\S+))?\n(.*?)```").expect("a pattern");
+    let (mut files, mut functions, mut ran) = (BTreeSet::new(), String::new(), 0);
+    for found in block.captures_iter(&text) {
+        if let Some(name) = found.get(2) {
+            build(&place.path(mine).join(name.as_str()), &found[3]);
+            files.insert(name.as_str());
+        } else if &found[1] == "console" {
+            for Shown { command, output } in commands(&found[3]) {
+                if command.contains("() {") {
+                    functions += &format!("{command}\n");
+                } else if !command.starts_with("scripts/demo") {
+                    let (code, printed) = place.run(&format!("{functions}{command}"), Some(&demo.address));
+                    let expected = i32::from(printed.contains("urn:tributary:problem:"));
+                    assert_eq!(code, Some(expected), "{directory}: {command}\n{printed}");
+                    for line in &output {
+                        let shown = normal(&printed).contains(&normal(line));
+                        assert!(shown, "{directory}: {command}\nlacks {line}\n{printed}");
+                    }
+                    ran += 1;
+                }
+            }
+        }
+    }
+    assert!(ran > 5 && files.len() > 2, "{directory}: {ran} commands, {} files", files.len());
+    for name in files {
+        let built = fs::read_to_string(place.path(mine).join(name)).expect("built");
+        let shipped = read(&format!("{directory}/{name}"));
+        if Path::new(name).extension().is_some_and(|extension| extension == "yaml") {
+            assert_eq!(yaml(&built), yaml(&shipped), "{directory}/{name}");
+        } else {
+            assert_eq!(built, shipped, "{directory}/{name}");
+        }
+    }
+    demo.stop();
+}
+
+/// Adds a block of a page to a file: lists grow, a key that is there is replaced; other text is appended.
+fn build(file: &Path, block: &str) {
+    fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+    let before = fs::read_to_string(file).unwrap_or_default();
+    let after = if before.is_empty() {
+        block.to_owned()
+    } else if file.extension().is_some_and(|extension| extension == "yaml") {
+        let mut whole = yaml(&before);
+        for (key, value) in yaml(block).as_mapping().expect("keys") {
+            match (whole.get_mut(key), value) {
+                (Some(Yaml::Sequence(known)), Yaml::Sequence(more)) => known.extend(more.clone()),
+                (Some(Yaml::Mapping(known)), Yaml::Mapping(more)) => known.extend(more.clone()),
+                _ => drop(whole.as_mapping_mut().expect("keys").insert(key.clone(), value.clone())),
+            }
+        }
+        serde_yaml::to_string(&whole).expect("text")
+    } else {
+        format!("{before}\n{block}")
+    };
+    fs::write(file, after).expect("written");
+}
+
+fn yaml(text: &str) -> Yaml {
+    serde_yaml::from_str(text).unwrap_or_else(|error| panic!("{error}:\n{text}"))
+}
+
 /// Runs the commands of a document's console blocks, in order, against a service of its own.
 async fn run_document(document: &str) {
     let databases = SampleDatabases::create().await;
@@ -199,6 +277,16 @@ impl Place {
         let records = place.path(".tributary/records/decisions.ndjson");
         let service = format!("mcp: {{ enabled: true }}\nrecords: {{ to: file, path: '{}' }}\n", records.display());
         fs::write(place.path("service.yaml"), service).expect("written");
+        place
+    }
+
+    /// A directory with the flows to learn from, in which a demo may run.
+    fn of_flows() -> Self {
+        let public = fs::Permissions::from_mode(0o755);
+        let directory = tempfile::Builder::new().permissions(public).tempdir().expect("a directory");
+        let place = Self(std::sync::Arc::new(directory));
+        fs::create_dir(place.path("config")).expect("made");
+        symlink(repository().join("config/flows"), place.path("config/flows")).expect("linked");
         place
     }
 

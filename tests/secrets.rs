@@ -35,14 +35,14 @@ impl Guarded {
         let server = Server::disposable(&[("max_connections", "200")]).expect("a server");
         let admin = server.url("postgres");
         for database in DATABASES {
-            sql::create_database(&admin, database.name).await.expect("a database");
-            let url = server.url(database.name);
-            sql::run(&url, database.file, database.sql).await.expect("its table");
+            sql::create_database(&admin, &database.name).await.expect("a database");
+            let url = server.url(&database.name);
+            sql::run(&url, &database.file, &database.sql).await.expect("its table");
         }
         sql::run(&admin, "role", &format!("CREATE ROLE clerk LOGIN PASSWORD '{password}'")).await.expect("a role");
         for database in DATABASES {
             let grant = "GRANT SELECT ON ALL TABLES IN SCHEMA public TO clerk";
-            sql::run(&server.url(database.name), "grants", grant).await.expect("granted");
+            sql::run(&server.url(&database.name), "grants", grant).await.expect("granted");
         }
         let rules = "local all all trust\nhost all postgres all trust\nhost all clerk all scram-sha-256\n";
         server.put_file("pg_hba.conf", rules).expect("written");
@@ -65,7 +65,7 @@ impl Guarded {
 
     /// The variables that say where each domain's database is, and that `clerk` asks it.
     fn places(&self) -> impl Iterator<Item = (String, String)> + '_ {
-        DATABASES.iter().flat_map(|database| {
+        DATABASES.into_iter().flat_map(|database| {
             let prefix = database.name.to_uppercase();
             [
                 ("HOST", self.server.host().to_owned()),
@@ -376,7 +376,7 @@ async fn no_panic_of_an_actor_shows_a_secret() {
     let setup = DATABASES.iter().fold(setup, |setup, database| {
         let prefix = database.name.to_uppercase();
         // By a file and by a variable.
-        match database.name {
+        match &*database.name {
             "oms_db" => setup.set(&format!("{prefix}_PASSWORD_FILE"), &password),
             _ => setup.set(&format!("{prefix}_PASSWORD"), planted),
         }
@@ -384,7 +384,7 @@ async fn no_panic_of_an_actor_shows_a_secret() {
     let app = TestApp::start(setup.set("ADMIN_TOKEN", &format!("{planted}-admin")));
     app.wait_for("/readyz", 200).await;
     for database in DATABASES {
-        let handle = app.domains.get(&DomainName::parse(database.name).expect("a name")).expect("a domain");
+        let handle = app.domains.get(&DomainName::parse(&database.name).expect("a name")).expect("a domain");
         for fault in [Fault::PanicInWorkers, Fault::PanicInActor] {
             handle.inject(fault);
         }

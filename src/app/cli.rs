@@ -37,7 +37,7 @@ pub enum Command {
     Serve(Serve),
     /// Answer for the nodes of one domain over HTTP, for services that decide (config/README.md, "Domains that are services").
     Domain(Domain),
-    /// Serve the shipped purchasing flow on a private PostgreSQL server with sample data.
+    /// Serve the shipped purchasing flow, or others, on a private PostgreSQL server with sample data.
     Demo(Demo),
     /// Check graph, rules and configuration; with --db also against the databases.
     Check(Check),

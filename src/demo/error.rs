@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use crate::types::NameError;
+
 /// Why a private server could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -131,6 +133,25 @@ pub enum ServerError {
         missing: PathBuf,
         /// The directory to remove.
         home: PathBuf,
+    },
+    /// A file that should make the database of a domain is not named as a domain.
+    #[error("`{}` is not named as a domain, whose database it makes: {reason}", file.display())]
+    NoDomain {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with the name.
+        #[source]
+        reason: NameError,
+    },
+    /// Two files make one database.
+    #[error("both `{first}` and `{second}` make the database `{database}`; rename one of the domains in its flow")]
+    MadeTwice {
+        /// The database.
+        database: String,
+        /// A file.
+        first: String,
+        /// Another one.
+        second: String,
     },
     /// A database refused to be created or filled, or could not be reached.
     #[error("could not {action}: {detail}")]

@@ -1,5 +1,4 @@
-//! The server with the four databases of the purchasing flow and their sample rows, kept in a state directory from one
-//! run to the next.
+//! The server with the databases of the demo and their sample rows, kept in a state directory from one run to the next.
 //!
 //! It syncs its data and asks for a password, because a demo may run on a machine that others use too.
 
@@ -17,6 +16,7 @@ use rand::distr::Alphanumeric;
 
 use super::account::Account;
 use super::binaries::Binaries;
+use super::databases::{SampleDatabase, WRITER};
 use super::error::ServerError;
 use super::postmaster::{self, PidFile};
 use super::server::{HOST, SUPERUSER, Server, ServerOptions};
@@ -33,50 +33,12 @@ const SHARED_STATE: &str = "/var/lib/tributary";
 /// For the server of a killed demo to end.
 const PREDECESSOR_LIMIT: Duration = Duration::from_secs(20);
 
-/// A database of the shipped flow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampleDatabase {
-    /// Its name, which is also the name of its domain.
-    pub name: &'static str,
-    /// The file that creates its table and rows.
-    pub file: &'static str,
-    /// The contents of that file. Running it again changes nothing that is there.
-    pub sql: &'static str,
-    /// What the role [`WRITER`] may do there; empty where nothing is written.
-    pub grants: &'static str,
-}
-
-/// The role that writes the effects of the shipped flow.
-pub const WRITER: &str = "tributary_writer";
-
-/// The databases of the shipped flow.
-pub const DATABASES: [SampleDatabase; 4] = [
-    SampleDatabase {
-        name: "oms_db",
-        file: "sql/oms_db.sql",
-        sql: include_str!("../../sql/oms_db.sql"),
-        grants: include_str!("../../sql/oms_db_writer.sql"),
-    },
-    SampleDatabase {
-        name: "inventory_db",
-        file: "sql/inventory_db.sql",
-        sql: include_str!("../../sql/inventory_db.sql"),
-        grants: "",
-    },
-    SampleDatabase {
-        name: "supplier_db",
-        file: "sql/supplier_db.sql",
-        sql: include_str!("../../sql/supplier_db.sql"),
-        grants: "",
-    },
-    SampleDatabase { name: "uom_db", file: "sql/uom_db.sql", sql: include_str!("../../sql/uom_db.sql"), grants: "" },
-];
-
 /// The running server of a demo. Dropping it stops it.
 #[derive(Debug)]
 pub struct Demo {
     server: Server,
     options: ServerOptions,
+    databases: Vec<SampleDatabase>,
     password: String,
     fresh: bool,
     _lock: Flock<fs::File>,
@@ -84,28 +46,28 @@ pub struct Demo {
 
 impl Demo {
     /// Starts the server of the demo in `state_dir`, which is created if need be, on the data of an earlier run if there
-    /// is some; then creates what is missing of its databases, tables and sample rows. Must be called within a tokio
+    /// is some; then creates what is missing of `databases`, their tables and sample rows. Must be called within a tokio
     /// runtime.
     ///
     /// # Errors
     /// PostgreSQL's programs are missing or of another major version than the data, another demo uses the directory, or
     /// the server does not start.
-    pub async fn start(state_dir: &Path) -> Result<Self, ServerError> {
+    pub async fn start(state_dir: &Path, databases: Vec<SampleDatabase>) -> Result<Self, ServerError> {
         let dir = state_dir.to_owned();
-        let launched = tokio::task::spawn_blocking(move || Self::launch(&dir)).await;
+        let launched = tokio::task::spawn_blocking(move || Self::launch(&dir, databases)).await;
         let demo = launched.map_err(|_| ServerError::ShuttingDown)??;
         let admin = demo.url("postgres");
         sql::create_role(&admin, WRITER, &demo.password).await?;
-        for database in DATABASES {
-            sql::create_database(&admin, database.name).await?;
-            let url = demo.url(database.name);
-            sql::run(&url, database.file, database.sql).await?;
-            sql::run(&url, "its grants", database.grants).await?;
+        for database in &demo.databases {
+            sql::create_database(&admin, &database.name).await?;
+            let url = demo.url(&database.name);
+            sql::run(&url, &database.file, &database.sql).await?;
+            sql::run(&url, "its grants", &database.grants).await?;
         }
         Ok(demo)
     }
 
-    fn launch(state_dir: &Path) -> Result<Self, ServerError> {
+    fn launch(state_dir: &Path, databases: Vec<SampleDatabase>) -> Result<Self, ServerError> {
         fs::create_dir_all(state_dir).map_err(ServerError::io("create the directory", state_dir))?;
         let state_dir = state_dir.canonicalize().map_err(ServerError::io("find the directory", state_dir))?;
         let lock = lock(&state_dir)?;
@@ -137,7 +99,7 @@ impl Demo {
             settings: SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         };
         let server = Server::start(&binaries, &account, &options)?;
-        Ok(Self { server, options, password, fresh: written_by.is_none(), _lock: lock })
+        Ok(Self { server, options, databases, password, fresh: written_by.is_none(), _lock: lock })
     }
 
     /// The superuser's URL of a database, with the password.
@@ -148,14 +110,19 @@ impl Demo {
 
     /// The variables by which Tributary reaches its databases: `OMS_DB_URL` and so on.
     pub fn variables(&self) -> Vec<(String, String)> {
-        let of = |database: SampleDatabase| {
+        let of = |database: &SampleDatabase| {
             let prefix = database.name.to_uppercase();
-            let url = (format!("{prefix}_URL"), self.url(database.name));
+            let url = (format!("{prefix}_URL"), self.url(&database.name));
             let role = (format!("{prefix}_WRITE_USER"), WRITER.to_owned());
             let password = (format!("{prefix}_WRITE_PASSWORD"), self.password.clone());
             if database.grants.is_empty() { vec![url] } else { vec![url, role, password] }
         };
-        DATABASES.into_iter().flat_map(of).collect()
+        self.databases.iter().flat_map(of).collect()
+    }
+
+    /// Its databases.
+    pub fn databases(&self) -> &[SampleDatabase] {
+        &self.databases
     }
 
     /// Whether this run created the data.

@@ -4,7 +4,7 @@ use tokio_postgres::{Client, NoTls};
 
 use super::error::ServerError;
 
-/// Creates a database on the server of `url` unless it exists.
+/// Creates a database on the server of `url` unless it exists. Its name has no quotes.
 pub(super) async fn create_database(url: &str, database: &str) -> Result<(), ServerError> {
     let action = format!("create the database `{database}`");
     let client = connect(url, &action).await?;
@@ -12,7 +12,7 @@ pub(super) async fn create_database(url: &str, database: &str) -> Result<(), Ser
     if client.query_opt(known, &[&database]).await.map_err(ServerError::sql(&action))?.is_some() {
         return Ok(());
     }
-    client.batch_execute(&format!("CREATE DATABASE {database}")).await.map_err(ServerError::sql(&action))
+    client.batch_execute(&format!("CREATE DATABASE \"{database}\"")).await.map_err(ServerError::sql(&action))
 }
 
 /// Creates a role that may log in with this password, unless it exists. Neither has characters that SQL would quote.

@@ -16,7 +16,7 @@ pub(super) const CLOCK: &str = "2026-01-01T12:00:00Z";
 pub(super) const SHORT: [(&str, &str); 2] = [("down", "domain_unavailable"), ("error", "query_failed")];
 
 /// All that a node can be made to fail with.
-pub(super) const FAILURES: [&str; 10] = [
+pub(super) const FAILURES: [&str; 12] = [
     "down",
     "timeout",
     "no_rows",
@@ -27,6 +27,8 @@ pub(super) const FAILURES: [&str; 10] = [
     "connection_lost",
     "query_aborted",
     "query_failed",
+    "request_failed",
+    "bad_answer",
 ];
 
 /// The types that YAML cannot express.

@@ -58,7 +58,9 @@ fn every_file_that_is_shipped_or_accepted_fits_its_schema() {
     let mut graphs = vec![own("graph.yaml"), own("tests/contracts/orders.yaml")];
     graphs.extend(files("tests/graph/accepted").into_iter().chain(files("tests/graph/warned")));
     let services = ["config/service.yaml", "config/deploy/kubernetes/service-config.yaml"].map(own).to_vec();
-    let tests = files("tests/flows");
+    let (mut tests, mut learning) = (files("tests/flows"), files("config/flows/loan"));
+    tests.extend(learning.extract_if(.., |path| path.to_string_lossy().ends_with(".test.yaml")));
+    graphs.extend(learning);
     for (of, files) in [("graph", graphs), ("service", services), ("tests", tests)] {
         let schema = schema(of);
         for file in files {

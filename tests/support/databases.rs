@@ -152,9 +152,9 @@ pub async fn fill(server: &Server, databases: &[SampleDatabase]) {
     let admin = server.url("postgres");
     sql::run(&admin, "the write role", &format!("CREATE ROLE {WRITER} LOGIN")).await.expect("the role is created");
     for database in databases {
-        sql::create_database(&admin, database.name).await.expect("the database is created");
-        let url = server.url(database.name);
-        sql::run(&url, database.file, database.sql).await.expect("the database is filled");
-        sql::run(&url, "its grants", database.grants).await.expect("the role may write");
+        sql::create_database(&admin, &database.name).await.expect("the database is created");
+        let url = server.url(&database.name);
+        sql::run(&url, &database.file, &database.sql).await.expect("the database is filled");
+        sql::run(&url, "its grants", &database.grants).await.expect("the role may write");
     }
 }

@@ -23,12 +23,12 @@ impl PrivateFamily {
     pub async fn start_with(settings: &'static [(&'static str, &'static str)]) -> Self {
         let starting = DOMAINS.map(|_| tokio::task::spawn_blocking(move || Server::disposable(settings)));
         let mut members = Vec::new();
-        for (database, server) in DATABASES.iter().zip(starting) {
+        for ((domain, database), server) in DOMAINS.into_iter().zip(&DATABASES).zip(starting) {
             let server = server.await.expect("no panic");
             let server = server.unwrap_or_else(|error| panic!("these tests need PostgreSQL: {error}"));
             fill(&server, std::slice::from_ref(database)).await;
             let proxy = Proxy::to(server.port());
-            members.push((database.name, server, proxy));
+            members.push((domain, server, proxy));
         }
         Self { members }
     }

@@ -1,6 +1,6 @@
 //! The program as its users call it.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -35,6 +35,46 @@ pub fn read(output: Output) -> (i32, String, String) {
 /// Parses JSON.
 pub fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
+}
+
+/// `tributary demo` on a free port, and what it printed.
+#[derive(Debug)]
+pub struct DemoProgram {
+    /// Where it listens.
+    pub address: String,
+    /// All that it printed until it served.
+    pub said: String,
+    process: Process,
+}
+
+impl DemoProgram {
+    /// Starts it, with the repository as its directory, and waits until it serves.
+    pub fn start(state_dir: &Path, arguments: &[&str]) -> Self {
+        let environment = ["PG_BIN", "PATH"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
+        let environment = environment.into_iter().filter(|(_, value)| !value.is_empty());
+        let mut command = program(Path::new(env!("CARGO_MANIFEST_DIR")), &environment.collect::<Vec<_>>());
+        command.args(["demo", "--bind", "127.0.0.1:0", "--state-dir"]).arg(state_dir).args(arguments);
+        let mut process = Process(command.stdout(Stdio::piped()).spawn().expect("the program starts"));
+        let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines().map_while(Result::ok);
+        let mut said = String::new();
+        for line in lines.by_ref() {
+            said += &(line.clone() + "\n");
+            if line.starts_with("Ctrl-C") {
+                break;
+            }
+        }
+        let address = said.split("deciding at http://").nth(1).and_then(|rest| rest.split(". ").next());
+        let address = address.unwrap_or_else(|| panic!("the demo does not serve:\n{said}")).to_owned();
+        // Who prints to a closed pipe would end.
+        std::thread::spawn(move || lines.count());
+        Self { address, said, process }
+    }
+
+    /// Stops it in order.
+    pub fn stop(mut self) {
+        self.process.signal(Signal::SIGTERM);
+        assert_eq!(self.process.ended().code(), Some(0), "the demo ends in order");
+    }
 }
 
 /// `tributary domain`, which can be killed, frozen and started again at its port.

@@ -48,6 +48,8 @@ pub struct InputField {
     pub one_of: Option<Vec<Value>>,
     /// Its value if it is not given.
     pub default: Option<Value>,
+    /// A value to try the flow with.
+    pub example: Option<Value>,
     /// Its description.
     pub description: Option<String>,
 }
@@ -160,7 +162,13 @@ impl Serialize for InputField {
         if let Some(pattern) = self.bare_pattern() {
             map.serialize_entry("pattern", pattern)?;
         }
-        for (key, value) in [("minimum", &self.minimum), ("maximum", &self.maximum), ("default", &self.default)] {
+        let values = [
+            ("minimum", &self.minimum),
+            ("maximum", &self.maximum),
+            ("default", &self.default),
+            ("example", &self.example),
+        ];
+        for (key, value) in values {
             if let Some(value) = value {
                 map.serialize_entry(key, value)?;
             }

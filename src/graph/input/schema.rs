@@ -46,6 +46,8 @@ pub(in crate::graph) struct InputKeys {
     r#enum: Option<Vec<Any>>,
     /// What it is if it is left out.
     default: Option<Any>,
+    /// A value to try the flow with. The OpenAPI document has it, and `tributary demo` asks for it.
+    example: Option<Any>,
     /// What it is, for people.
     description: Option<String>,
 }
@@ -89,7 +91,8 @@ fn field(name: &str, node: &Marked, found: &mut Diagnostics) -> Option<InputFiel
     let listed =
         node.get("enum").map(|list| list.items().iter().filter_map(|item| scalar_value(scalar, item, found)).collect());
     field.one_of = listed;
-    field.default = node.get("default").and_then(|default| default_value(&field, default, found));
+    field.default = node.get("default").and_then(|value| fitting("default", &field, value, found));
+    field.example = node.get("example").and_then(|value| fitting("example", &field, value, found));
     refuse_senseless(&field, node, found);
     Some(field)
 }
@@ -106,6 +109,7 @@ fn plain(name: FieldName, scalar: Scalar, is_list: bool) -> InputField {
         maximum: None,
         one_of: None,
         default: None,
+        example: None,
         description: None,
     }
 }
@@ -145,10 +149,11 @@ fn scalar_value(scalar: Scalar, node: &Marked, found: &mut Diagnostics) -> Optio
     }
 }
 
-fn default_value(field: &InputField, node: &Marked, found: &mut Diagnostics) -> Option<Value> {
+/// The value at `key`, which must be one that the input may have.
+fn fitting(key: &str, field: &InputField, node: &Marked, found: &mut Diagnostics) -> Option<Value> {
     let value = if field.is_list {
         if node.items().is_empty() && node.scalar().is_some() {
-            let message = format!("the default of a list must be a list, not {}", node.describe());
+            let message = format!("the {key} of a list must be a list, not {}", node.describe());
             found.push(Diagnostic::error("wrong-type", node.head(), message));
             return None;
         }
@@ -161,11 +166,9 @@ fn default_value(field: &InputField, node: &Marked, found: &mut Diagnostics) -> 
         value => field.check(value).err(),
     };
     if let Some((_, message)) = misfit {
-        found.push(Diagnostic::error(
-            "bad-default",
-            node.head(),
-            format!("the default does not fit its own limits: it {message}"),
-        ));
+        let message = format!("the {key} does not fit its own limits: it {message}");
+        let code = if key == "default" { "bad-default" } else { "bad-example" };
+        found.push(Diagnostic::error(code, node.head(), message));
     }
     Some(value)
 }

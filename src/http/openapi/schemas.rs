@@ -31,6 +31,9 @@ fn field(field: &InputField) -> Json {
         if let Some(default) = &field.default {
             schema.insert("default".to_owned(), json!(default));
         }
+        if let Some(example) = &field.example {
+            schema.insert("examples".to_owned(), json!([example]));
+        }
     }
     schema
 }

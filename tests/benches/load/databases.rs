@@ -53,10 +53,10 @@ impl Databases {
     async fn fill(started: Vec<Server>, products: usize, certificate: Option<NamedTempFile>) -> Self {
         let mut servers = Vec::new();
         for (server, database) in started.into_iter().zip(DATABASES) {
-            sql::create_database(&server.url("postgres"), database.name).await.expect("a database");
-            let url = server.url(database.name);
-            sql::run(&url, database.file, database.sql).await.expect("its table");
-            sql::run(&url, "products", &rows(database.name, products)).await.expect("its rows");
+            sql::create_database(&server.url("postgres"), &database.name).await.expect("a database");
+            let url = server.url(&database.name);
+            sql::run(&url, &database.file, &database.sql).await.expect("its table");
+            sql::run(&url, "products", &rows(&database.name, products)).await.expect("its rows");
             servers.push((format!("{}_URL", database.name.to_uppercase()), server));
         }
         Self { servers, products, certificate }
@@ -71,7 +71,7 @@ impl Databases {
     pub fn urls(&self) -> Vec<String> {
         let words = if self.certificate.is_some() { "?sslmode=require" } else { "" };
         let servers = self.servers.iter().zip(DATABASES);
-        servers.map(|((_, server), database)| format!("{}{words}", server.url(database.name))).collect()
+        servers.map(|((_, server), database)| format!("{}{words}", server.url(&database.name))).collect()
     }
 
     /// The variables that tell the service of them.
@@ -85,7 +85,7 @@ impl Databases {
             .urls()
             .iter()
             .zip(DATABASES)
-            .map(|(url, database)| Pgbench::start(url, &statement(database.name, self.products), clients, time))
+            .map(|(url, database)| Pgbench::start(url, &statement(&database.name, self.products), clients, time))
             .collect();
         runs.into_iter().filter_map(|run| run?.finish()).map(|figures| figures.rate).reduce(f64::min)
     }

@@ -55,7 +55,7 @@ pub async fn measure() {
 /// Has every product ordered without an approval, by the role that writes.
 async fn prepare(databases: &Databases) {
     let run = async |place: usize, statements: &str| {
-        let url = databases.servers[place].1.url(DATABASES[place].name);
+        let url = databases.servers[place].1.url(&DATABASES[place].name);
         sql::run(&url, "the rows", statements).await.expect("changed");
     };
     run(0, &format!("CREATE ROLE {WRITER} LOGIN; {}", DATABASES[0].grants)).await;

@@ -127,7 +127,7 @@ impl Site {
         let back = Proxy::to(standby.port());
         let others = SampleDatabases::create().await;
         for database in &DATABASES[1..] {
-            others.database(database.name).run(&copies(database.name)).await;
+            others.database(&database.name).run(&copies(&database.name)).await;
         }
         let files = tempfile::tempdir().expect("a directory");
         let hook = Hook::start();
