@@ -59,6 +59,7 @@ fn every_file_that_is_shipped_or_accepted_fits_its_schema() {
     graphs.extend(files("tests/graph/accepted").into_iter().chain(files("tests/graph/warned")));
     let services = ["config/service.yaml", "config/deploy/kubernetes/service-config.yaml"].map(own).to_vec();
     let (mut tests, mut learning) = (files("tests/flows"), files("config/flows/loan"));
+    learning.extend(files("config/flows/allocation"));
     tests.extend(learning.extract_if(.., |path| path.to_string_lossy().ends_with(".test.yaml")));
     graphs.extend(learning);
     for (of, files) in [("graph", graphs), ("service", services), ("tests", tests)] {

@@ -143,8 +143,8 @@ struct Example {
 }
 
 fn examples(flows: &[Flow], graphs: &[PathBuf]) -> Vec<Example> {
-    let graphs = graphs.iter().filter(|graph| *graph != Path::new("graph.yaml"));
-    let graphs: Vec<String> = graphs.map(|graph| format!("--graph {}", graph.display())).collect();
+    let named = graphs.iter().map(|graph| format!("--graph {}", quoted(&graph.display().to_string())));
+    let graphs: Vec<String> = if graphs == [Path::new("graph.yaml")] { Vec::new() } else { named.collect() };
     let example = |flow: &Flow| {
         let named = (flows.len() > 1).then(|| format!("--flow {}", flow.name));
         let fields = flow.inputs.fields().iter();
