@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::ast::{Assign, Compare};
 use super::facts::{LOCAL, Lookup};
 use super::operators::compare;
+use super::program::Node;
 use super::rule::{CompiledAssignment, CompiledRule};
 use crate::types::Value;
 
@@ -20,9 +21,9 @@ pub(super) struct Links {
 /// What one rule reads and writes.
 #[derive(Default)]
 pub(super) struct RuleLinks {
-    /// The slots whose values it needs.
+    /// The slots whose values it needs, without those that it has set itself by then.
     pub(super) needs: Vec<usize>,
-    /// The slots that it only asks about.
+    /// The slots that it only asks about, without those that it has set itself by then.
     pub(super) asks: Vec<usize>,
     /// The own facts it assigns.
     pub(super) targets: Vec<usize>,
@@ -78,12 +79,10 @@ impl Links {
 impl RuleLinks {
     fn of(rule: &CompiledRule, changes: &mut [Changes]) -> Self {
         let mut links = Self::default();
-        let mut asked = Vec::new();
-        rule.when.needs(&mut links.needs);
-        rule.when.asks(&mut asked);
+        let mut here: Vec<usize> = Vec::new();
+        links.read(&rule.when, &here);
         for CompiledAssignment { local, operator, value, .. } in rule.assignments() {
-            value.needs(&mut links.needs);
-            value.asks(&mut asked);
+            links.read(value, &here);
             links.targets.push(*local);
             let step = value.constant().filter(|value| *operator == Assign::Add && is_positive(value));
             let change = match operator {
@@ -92,15 +91,25 @@ impl RuleLinks {
                 _ if step.is_some() => Changes::Grows,
                 Assign::Add | Assign::Subtract => Changes::Adds,
             };
-            if change != Changes::Sets {
+            if change == Changes::Sets {
+                here.push(LOCAL + local);
+            } else if !here.contains(&(LOCAL + local)) {
                 links.adds.push((*local, step.cloned()));
             }
             if let Some(known) = changes.get_mut(*local) {
                 *known = change.max(*known);
             }
         }
-        links.asks = asked.into_iter().map(|(slot, _)| slot).collect();
         links
+    }
+
+    /// Notes what `node` reads besides the slots `here`.
+    fn read(&mut self, node: &Node, here: &[usize]) {
+        let (mut needs, mut asks) = (Vec::new(), Vec::new());
+        node.needs(&mut needs);
+        node.asks(&mut asks);
+        self.needs.extend(needs.into_iter().filter(|slot| !here.contains(slot)));
+        self.asks.extend(asks.into_iter().map(|(slot, _)| slot).filter(|slot| !here.contains(slot)));
     }
 }
 

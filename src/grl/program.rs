@@ -109,6 +109,7 @@ pub(super) struct Env<'a> {
 }
 
 /// When an evaluation is stopped.
+#[derive(Clone)]
 pub(super) enum TimeLimit {
     At(Instant),
     /// This long after the clock is first read, which quick evaluations never do.

@@ -325,17 +325,17 @@ impl<'a> Search<'a> {
         self.refutes_with(&known, fails)
     }
 
-    /// By own fact: whether a rule that may wait, or depends on what such a rule sets, sets it.
+    /// By own fact: whether a rule that may wait, or reads or asks about what such a rule sets, sets it.
     fn doubtful(&self) -> Vec<bool> {
         let mut doubtful: Vec<bool> = vec![false; self.set.len()];
         for _ in 0..=self.ruleset.rules.len().min(ROUNDS) {
             let before = doubtful.clone();
-            for rule in &self.ruleset.rules {
-                let is_certain = |slot: usize| {
-                    let doubts = slot.checked_sub(LOCAL).and_then(|local| doubtful.get(local)).copied();
-                    self.is_set(slot) && !doubts.unwrap_or(false)
+            for (rule, links) in self.ruleset.rules.iter().zip(&self.ruleset.links.rules) {
+                let is_doubtful = |slot: usize| {
+                    slot.checked_sub(LOCAL).and_then(|local| doubtful.get(local)).is_some_and(|doubtful| *doubtful)
                 };
-                if needs_only(rule, &is_certain) {
+                let is_certain = |slot: usize| self.is_set(slot) && !is_doubtful(slot);
+                if needs_only(rule, &is_certain) && !links.asks.iter().any(|slot| is_doubtful(*slot)) {
                     continue;
                 }
                 let targets: Vec<usize> = rule.assignments().map(|assignment| assignment.local).collect();

@@ -388,8 +388,19 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Whether a rule certainly fires: its condition is true and everything that it assigns is known.
+/// Whether a rule certainly fires: its condition is true and everything that it assigns is known. Later statements see what earlier
+/// ones set.
 fn fires(rule: &CompiledRule, env: &Env<'_>) -> bool {
-    matches!(rule.when.holds(env, &rule.when_at), Ok(Some(true)))
-        && rule.assignments().all(|assignment| matches!(assignment.value.value(env), Ok(Some(_))))
+    if !matches!(rule.when.holds(env, &rule.when_at), Ok(Some(true))) {
+        return false;
+    }
+    let mut locals = env.locals.to_vec();
+    rule.assignments().all(|CompiledAssignment { local, operator, value, .. }| {
+        let env = Env { locals: &locals, limit: env.limit.clone(), bound: RefCell::default(), ..*env };
+        let Ok(Some(value)) = value.value(&env) else { return false };
+        if let (Assign::Set, Some(slot)) = (operator, locals.get_mut(*local)) {
+            *slot = Lookup::Value(value);
+        }
+        true
+    })
 }

@@ -51,6 +51,7 @@ fn part() -> impl Strategy<Value = String> {
         1 => "[pq]".prop_map(|text| format!("t == \"{text}\"")),
         1 => "[pqr]".prop_map(|text| format!("s == \"{text}\"")),
         1 => Just("b != null".to_owned()),
+        1 => prop_oneof![Just("is_set(x)"), Just("is_set(y)")].prop_map(str::to_owned),
         1 => prop_oneof![Just("true"), Just("false")].prop_map(str::to_owned),
     ]
 }
@@ -70,6 +71,7 @@ fn statement() -> impl Strategy<Value = String> {
         3 => (0u8..3).prop_map(|n| format!("x = {n};")),
         2 => Just("x = a;".to_owned()),
         1 => Just("x = y + 1;".to_owned()),
+        1 => Just("x = default(y, 1) + 1;".to_owned()),
         1 => Just("y = a;".to_owned()),
         1 => Just("n += 1;".to_owned()),
         1 => Just("n = 2;".to_owned()),
@@ -165,6 +167,20 @@ proptest! {
     #[test]
     fn what_is_warned_of_is_true_for_every_value(rules in proptest::collection::vec(rule(), 1..5)) {
         hold(&rules)?;
+    }
+}
+
+fn rule_of(condition: &str, then: &[&str]) -> Written {
+    let then = then.iter().map(|statement| (*statement).to_owned()).collect();
+    Written { attributes: "no-loop", condition: condition.to_owned(), then }
+}
+
+#[test]
+fn a_fact_may_be_unknown_if_its_rule_reads_or_asks_about_a_fact_of_a_waiting_rule() {
+    let waits = rule_of("(a < 0 && s == \"p\") || a > 0", &["y = a;"]);
+    let sets = rule_of("true", &["x = 0;"]);
+    for then in [["y = a;", "x = y + 1;"], ["y = a;", "x = default(y, 1) + 1;"]] {
+        hold(&[waits.clone(), sets.clone(), rule_of("a >= b", &then)]).unwrap();
     }
 }
 
