@@ -186,7 +186,7 @@ fn announce(demo: &Demo, app: &App, said: &Said) -> std::io::Result<()> {
     let base = format!("http://{}", app.address());
     writeln!(stdout, "\nTributary is deciding at {base}. Look at it in a browser: {base}/")?;
     if let Some(token) = &said.token {
-        writeln!(stdout, "What-if and restarts ask for the admin token of this run: {token}")?;
+        writeln!(stdout, "What-if, approvals and restarts ask for the admin token of this run: TOKEN={token}")?;
     }
     writeln!(stdout, "\nTry:\n")?;
     for Example { call: (path, body), .. } in &said.examples {

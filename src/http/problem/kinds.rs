@@ -8,7 +8,7 @@ use crate::flow::FlowError;
 pub(in crate::http) type Kind = (&'static str, StatusCode, &'static str);
 
 pub(in crate::http) const MALFORMED_BODY: Kind =
-    ("malformed_body", StatusCode::BAD_REQUEST, "The request body is not JSON");
+    ("malformed_body", StatusCode::BAD_REQUEST, "The request body is not of the form that this path takes");
 pub(in crate::http) const BAD_QUERY: Kind = ("bad_query", StatusCode::BAD_REQUEST, "The query string makes no sense");
 pub(in crate::http) const NO_SUCH_PATH: Kind =
     ("no_such_path", StatusCode::NOT_FOUND, "Nothing is served at this path");
