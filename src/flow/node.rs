@@ -129,7 +129,9 @@ async fn ask<P: Ports>(
                 let failed = Err(FlowError::Query { node: node.id.clone(), source: error });
                 return NodeResult { waited, asked, ..NodeResult::of(failed) };
             };
-            tracing::warn!(node.id = %node.id, domain = %query.domain, error = %error, "default used in place of an answer");
+            if let Some(times) = query.defaults.count(Instant::now()) {
+                tracing::warn!(node.id = %node.id, domain = %query.domain, times, error = %error, "default used in place of an answer");
+            }
             NodeResult { waited, asked, degraded: Some(error.kind.code()), ..NodeResult::of(Ok(default.clone())) }
         }
     }

@@ -288,8 +288,19 @@ impl Reader<'_> {
         let section = test.get("expect");
         let place = section.map_or_else(|| test.head(), Marked::head);
         if expect.status.is_none() == expect.error.is_none() {
-            let message = "a test expects a `status` or an `error`, and not both";
-            let help = "write `status: success`, or `error: not_found` where there must be no decision";
+            let statuses: Vec<&str> = self.flow.outcomes.iter().map(|outcome| outcome.status.as_str()).collect();
+            let (message, help) = if expect.error.is_some() {
+                let message = "a run ends with a `status` or with an `error`, and this test expects both";
+                (message, "delete one of them".to_owned())
+            } else {
+                let message = "the test does not say how the run ends: `expect` has no `status` and no `error`";
+                let status = statuses.first().copied().unwrap_or("success");
+                let help = format!(
+                    "write `expect: {{ status: {status} }}` (the outcomes are: {}), or `error: not_found` where there must be no decision",
+                    statuses.join(", ")
+                );
+                (message, help)
+            };
             found.push(Diagnostic::error("bad-expectation", place, message).help(help));
         }
         let section = |key| section.and_then(|section| section.get(key));

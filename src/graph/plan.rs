@@ -11,7 +11,7 @@ use super::query::Query;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Source, Span};
 use crate::grl::{Definitions, Expression, FactRef, Limits, Owner, Ruleset};
-use crate::types::{DomainName, FieldName, FlowName, NodeId, Shape, Value};
+use crate::types::{DomainName, FieldName, FlowName, NodeId, Occasional, Shape, Value};
 use crate::yaml;
 
 /// A compiled flow.
@@ -99,6 +99,8 @@ pub struct QueryNode {
     pub timeout: Option<Duration>,
     /// What happens if the database gives no answer.
     pub on_error: OnError,
+    /// How often its default has replaced an answer since that was last logged.
+    pub defaults: Occasional,
     /// Its columns, as far as they are known.
     pub columns: Shape,
     /// Columns whose values are in no explanation, record or recorded test.

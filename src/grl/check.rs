@@ -123,7 +123,7 @@ impl<'a> Checker<'a> {
         }
         if let Some(constant) = self.scope.definitions().constant(&written) {
             let value = constant.value.clone();
-            let taken = self.scope.owners_of(&written).first().map(|owner| format!("a field of `{owner}`"));
+            let taken = self.scope.part(&written).map(|(_, part)| part);
             let taken = self.locals.find(&written).map(|_| "a fact of these rules".to_owned()).or(taken);
             if let Some(taken) = taken {
                 let message = format!("`{written}` is a constant of the flow and {taken}");
@@ -186,8 +186,9 @@ impl<'a> Checker<'a> {
         if self.locals.find(name).map(|local| LOCAL + local) != Some(*slot) || self.mapped_from(name, &owners) {
             return;
         }
-        let message = format!("`{name}` is a fact of these rules and a field of `{owner}`");
-        let help = format!("write `{owner}.{name}` for the field, and give the fact another name");
+        let part = self.scope.part(name).map_or_else(String::new, |(_, part)| part);
+        let message = format!("`{name}` is a fact of these rules and {part}");
+        let help = format!("write `{owner}.{name}` for that one, and give the fact of these rules another name");
         self.report("ambiguous-name", &path.at, message, Some(help));
     }
 

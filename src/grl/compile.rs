@@ -254,22 +254,22 @@ impl<'a> Compiler<'a> {
             let message = format!("`{written}` is a word of the language, not a fact");
             return Some(Diagnostic::error("reserved-word", span, message).help("give the fact another name"));
         }
-        let read_only = |message: String| {
-            Some(Diagnostic::error("read-only", span, message).help("assign to a fact of another name"))
-        };
+        let help = "assign to a fact of another name";
+        let read_only = |message: String| Some(Diagnostic::error("read-only", span.clone(), message).help(help));
         if self.scope.definitions().constant(written).is_some() {
             return read_only(format!("`{written}` cannot be assigned: it is a constant of the flow"));
         }
         let head = target.names.first().map_or("", String::as_str);
-        if self.scope.has_owner(head) {
-            return read_only(format!("`{written}` cannot be assigned: rows and inputs are read only"));
+        if let Some(what) = self.scope.described(head) {
+            return read_only(format!("`{written}` cannot be assigned: `{head}` is {what}, whose facts are read only here"));
         }
         let own = self.locals.find(written).is_some() && !self.locals.is_mapped(written);
         if own || target.names.len() > 1 || self.is_condition {
             return None;
         }
-        let owner = *self.scope.owners_of(written).first()?;
-        read_only(format!("`{written}` cannot be assigned: it is a field of `{owner}`, and rows are read only"))
+        let (owner, part) = self.scope.part(written)?;
+        let error = read_only(format!("`{written}` cannot be assigned: it is {part}, and read only here"))?;
+        Some(error.help(format!("{help}; `{owner}.{written}` reads that one")))
     }
 
     /// `order` cannot hold a value while `order.total` is a fact of its own.

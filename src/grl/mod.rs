@@ -57,7 +57,7 @@ pub use lexer::refuse_invisible;
 pub use limits::Limits;
 pub use read::{Term, heads, term};
 pub use ruleset::{LocalFact, RuleInfo, Ruleset};
-pub use scope::{Scope, ScopeError};
+pub use scope::{OwnerKind, Scope, ScopeError};
 pub use sides::{RuleSides, Sides, Surely};
 pub use table::{Domain, Hit, HitPolicy, Table, TableText};
 pub use text::RuleText;

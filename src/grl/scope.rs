@@ -19,6 +19,19 @@ pub struct Scope {
     definitions: Arc<Definitions>,
     /// Names that are known elsewhere only, each with where.
     elsewhere: Vec<(FieldName, String)>,
+    /// Names of facts whose definition has an error that is reported.
+    failed: Vec<FieldName>,
+}
+
+/// What has the facts of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerKind {
+    /// Rows, or inputs.
+    Rows,
+    /// The rules of a node.
+    Rules,
+    /// A node with an error that is reported: its fields are not known, and any may be one of them.
+    Failed,
 }
 
 #[derive(Debug, Clone)]
@@ -28,6 +41,17 @@ struct Visible {
     ty: Type,
     /// Whether its fields may be named without it.
     bare: bool,
+    kind: OwnerKind,
+}
+
+impl Visible {
+    /// What a field of it is, for messages.
+    fn part(&self) -> String {
+        match self.kind {
+            OwnerKind::Rules => format!("a fact of the rule node `{}`", self.name),
+            OwnerKind::Rows | OwnerKind::Failed => format!("a field of `{}`", self.name),
+        }
+    }
 }
 
 /// Why a name does not resolve to a fact.
@@ -108,17 +132,48 @@ impl Scope {
 
     /// Makes `name` stand for the value of `owner`, of type `ty`. Its fields may be named bare.
     pub fn add(&mut self, name: &str, owner: Owner, ty: Type) {
+        self.add_of(OwnerKind::Rows, name, owner, ty);
+    }
+
+    /// As [`Self::add`], with what has the facts.
+    pub fn add_of(&mut self, kind: OwnerKind, name: &str, owner: Owner, ty: Type) {
         if let Type::Map(shape) = &ty {
             for field in &shape.fields {
                 self.by_field.entry(field.name.clone()).or_default().push(self.visible.len());
             }
         }
-        self.push(Visible { name: FieldName::from(name), owner, ty, bare: true });
+        self.push(Visible { name: FieldName::from(name), owner, ty, bare: true, kind });
     }
 
     /// As [`Self::add`], but its fields must be named with it.
     pub fn add_qualified(&mut self, name: &str, owner: Owner, ty: Type) {
-        self.push(Visible { name: FieldName::from(name), owner, ty, bare: false });
+        self.add_qualified_of(OwnerKind::Rows, name, owner, ty);
+    }
+
+    /// As [`Self::add_qualified`], with what has the facts.
+    pub fn add_qualified_of(&mut self, kind: OwnerKind, name: &str, owner: Owner, ty: Type) {
+        self.push(Visible { name: FieldName::from(name), owner, ty, bare: false, kind });
+    }
+
+    /// Makes `name` a fact of any type: its definition has an error, which is reported, and what reads it has none of its own.
+    pub fn add_failed(&mut self, name: &str) {
+        self.failed.push(FieldName::from(name));
+    }
+
+    /// What the owner `name` is: "the inputs", "a rule node", "a node".
+    pub fn described(&self, name: &str) -> Option<&'static str> {
+        let visible = self.owner(name)?;
+        Some(match (visible.owner, visible.kind) {
+            (Owner::Input, _) => "the inputs",
+            (_, OwnerKind::Rules) => "a rule node",
+            _ => "a node",
+        })
+    }
+
+    /// The first owner of a field of this name, and what the field is: "a fact of the rule node `r`".
+    pub(super) fn part(&self, field: &str) -> Option<(&str, String)> {
+        let owner = self.owners_of(field).first().copied()?;
+        Some((owner, self.owner(owner)?.part()))
     }
 
     /// Has the error about `name`, which is not known here, say where it is.
@@ -175,9 +230,23 @@ impl Scope {
                 Some(visible) => reference(visible, path, path),
                 None => Err(ScopeError::Unknown { nearest: None }),
             },
-            [] => Err(self.unknown(first)),
+            [] => match self.failed(first) {
+                Some(owner) => {
+                    let path: Vec<FieldName> = path.iter().map(|name| FieldName::from(*name)).collect();
+                    let written = FieldName::from(path.join("."));
+                    Ok((FactRef { owner, path: path.into(), written }, Type::Any))
+                }
+                None => Err(self.unknown(first)),
+            },
             several => Err(ScopeError::Ambiguous { owners: several.iter().map(|owner| (*owner).to_owned()).collect() }),
         }
+    }
+
+    /// The owner of a name that may be one of those whose definition has an error.
+    fn failed(&self, name: &str) -> Option<Owner> {
+        let node = self.visible.iter().find(|visible| visible.bare && visible.kind == OwnerKind::Failed);
+        let is_failed = self.failed.iter().any(|failed| **failed == *name);
+        node.map(|node| node.owner).or(is_failed.then_some(Owner::Input))
     }
 
     fn unknown(&self, name: &str) -> ScopeError {

@@ -14,6 +14,15 @@ pub enum MomentError {
     /// It has another form.
     #[error("another text")]
     Syntax,
+    /// It is a day.
+    #[error("a date: add a time and its offset from UTC, such as \"{day}T00:00:00Z\"")]
+    Day {
+        /// The day as it is written.
+        day: String,
+    },
+    /// It has no offset.
+    #[error("one without an offset from UTC: add it, such as `Z` or `+02:00`")]
+    NoOffset,
     /// No zone is at this offset.
     #[error("one with an offset that no zone has: they go from -12:00 to +14:00")]
     Offset,
@@ -30,7 +39,7 @@ pub enum MomentError {
 /// # Errors
 /// [`MomentError`]; its text completes "must be a timestamp, not ...".
 pub fn parse_moment(text: &str) -> Result<Timestamp, MomentError> {
-    let moment: Timestamp = text.parse().map_err(|_| MomentError::Syntax)?;
+    let moment: Timestamp = text.parse().map_err(|_| other_than_a_moment(text))?;
     let pieces = Pieces::parse(text).map_err(|_| MomentError::Syntax)?;
     let offset = match pieces.offset() {
         Some(PiecesOffset::Numeric(numeric)) => Some(numeric.offset()),
@@ -43,6 +52,14 @@ pub fn parse_moment(text: &str) -> Result<Timestamp, MomentError> {
     match pieces.to_time_zone() {
         Ok(Some(zone)) if offset.is_none_or(|offset| offset == zone.to_offset(moment)) => Ok(moment),
         _ => Err(MomentError::Zone { zone: bracket.split(']').next().unwrap_or("").to_owned() }),
+    }
+}
+
+fn other_than_a_moment(text: &str) -> MomentError {
+    match Pieces::parse(text) {
+        Ok(pieces) if pieces.time().is_none() => MomentError::Day { day: pieces.date().to_string() },
+        Ok(pieces) if pieces.offset().is_none() && pieces.time_zone_annotation().is_none() => MomentError::NoOffset,
+        _ => MomentError::Syntax,
     }
 }
 
@@ -76,10 +93,10 @@ mod tests {
             ("2026-07-05T10:00:00Z[Mars/Olympus]", zone("Mars/Olympus")),
             ("2026-07-05T10:00:00+01:00[+02:00]", zone("+02:00")),
             ("2026-07-05T10:00:00[Europe/Berlin]", MomentError::Syntax),
-            ("2026-07-05T10:00:00", MomentError::Syntax),
+            ("2026-07-05T10:00:00", MomentError::NoOffset),
             ("2026-07-05T10:00:00+01:60", MomentError::Syntax),
             ("2026-02-30T10:00:00Z", MomentError::Syntax),
-            ("2026-07-05", MomentError::Syntax),
+            ("2026-07-05", MomentError::Day { day: "2026-07-05".to_owned() }),
         ] {
             assert_eq!(parse_moment(text), Err(error), "{text}");
         }

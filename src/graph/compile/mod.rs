@@ -26,7 +26,7 @@ use super::spec::FlowSpec;
 use crate::config::{Env, UrlConnection};
 use crate::diagnostics::{Comments, Diagnostic, Diagnostics, Source, Span, nearest};
 use crate::graph::Description;
-use crate::grl::{self, Definitions, Limits, Owner, Scope};
+use crate::grl::{self, Definitions, Limits, Owner, OwnerKind, Scope};
 use crate::types::{Digest, DomainName, FlowName, NodeId, Type};
 use crate::yaml::{self, Marked};
 
@@ -166,13 +166,34 @@ pub fn compile(
         connections: connections.into_iter().map(|(name, (connection, _))| (name, connection)).collect(),
         compiled_from: CompiledFrom::of(source, kept, context),
     };
-    let (flow, warnings) = found.into_result(flow)?;
+    let (flow, warnings) = found.into_result(flow).map_err(each_cause_once)?;
     Ok((flow, warnings.without_allowed(&files, LINTS)))
 }
 
 fn sorted(mut found: Diagnostics) -> Diagnostics {
     found.sort();
     found
+}
+
+/// Of the errors about one unknown fact the first, with the number of the other places: they have one cause.
+fn each_cause_once(found: Diagnostics) -> Diagnostics {
+    const ONCE: &str = "unknown-fact";
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for error in found.iter().filter(|error| error.code == ONCE) {
+        *places.entry(error.message.clone()).or_default() += 1;
+    }
+    let first = |error: Diagnostic| {
+        if error.code != ONCE {
+            return Some(error);
+        }
+        // Once it is reported, its places are gone.
+        match places.remove(&error.message)? {
+            1 => Some(error),
+            2 => Some(error.label("and in one more place")),
+            all => Some(error.label(format!("and in {} more places", all - 1))),
+        }
+    };
+    found.into_iter().filter_map(first).collect()
 }
 
 /// What a flow file says before its nodes.
@@ -251,15 +272,25 @@ impl Compiler<'_> {
         scope.add("input", Owner::Input, Type::Map(Arc::new(self.head.inputs.shape())));
         for (node, bare) in visible {
             let (Some(draft), Some(place)) = (self.nodes.get(*node), places.get(*node)) else { continue };
-            let ty = self.types.get(*node).cloned().flatten().unwrap_or(Type::Any);
+            let (kind, ty) = self.value_of(*node);
             let owner = Owner::Node(*place);
             if *bare {
-                scope.add(draft.id.as_str(), owner, ty);
+                scope.add_of(kind, draft.id.as_str(), owner, ty);
             } else {
-                scope.add_qualified(draft.id.as_str(), owner, ty);
+                scope.add_qualified_of(kind, draft.id.as_str(), owner, ty);
             }
         }
         scope
+    }
+
+    /// Who makes the value of a node, and its type. A node with an error has any value, so that what reads it has no error because
+    /// of that.
+    fn value_of(&self, node: usize) -> (OwnerKind, Type) {
+        match (self.nodes.get(node), self.types.get(node).cloned().flatten()) {
+            (Some(draft), Some(ty)) if !draft.is_query() => (OwnerKind::Rules, ty),
+            (_, Some(ty)) => (OwnerKind::Rows, ty),
+            (_, None) => (OwnerKind::Failed, Type::Any),
+        }
     }
 
     /// Collects the warnings or errors of a value.

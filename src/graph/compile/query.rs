@@ -12,7 +12,7 @@ use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
 use crate::graph::{Description, Query, Request, values};
 use crate::grl::{FactRef, Owner, Scope};
-use crate::types::{DomainName, FieldName, Shape, Type, Value};
+use crate::types::{DomainName, FieldName, Occasional, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
 
 /// The domain of nodes without `database`.
@@ -52,7 +52,8 @@ impl Compiler<'_> {
         let columns = row.clone();
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
-        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, columns, redact }, ty))
+        let defaults = Occasional::default();
+        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, defaults, columns, redact }, ty))
     }
 
     /// The SQL query of the node at `index`, its parameters, and its columns.
@@ -201,7 +202,8 @@ impl Compiler<'_> {
             {
                 let message =
                     format!("`{}` is of type {ty}, and ${} takes {}", path.join("."), number + 1, column.name);
-                self.found.push(Diagnostic::error("parameter-type", place, message));
+                let error = Diagnostic::error("parameter-type", place, message);
+                self.found.push(error.help(remedy_of_parameter(&ty, expected, number + 1)));
             }
             params.push(fact);
         }
@@ -379,6 +381,16 @@ pub(super) fn rows(spec: Option<RowsSpec>) -> Rows {
         Some(RowsSpec::One) | None => Rows::One,
         Some(RowsSpec::Optional) => Rows::Optional,
         Some(RowsSpec::Many) => Rows::Many,
+    }
+}
+
+/// What to do about a parameter of another type.
+pub(super) fn remedy_of_parameter(fact: &Type, expected: &Type, number: usize) -> String {
+    match (fact, expected) {
+        (Type::Date, Type::Timestamp) => format!(
+            "give a timestamp, which has a time and its offset, such as 2026-01-01T00:00:00Z; or write `${number}::date` in the query"
+        ),
+        _ => format!("name a fact of type {expected}, or write the type of the parameter in the query: `${number}::type`"),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::graph::request::{
 use crate::graph::spec::{ColumnKeys, NotFoundSpec};
 use crate::graph::{Query, values};
 use crate::grl::{self, FactRef, Scope, Term};
-use crate::types::{FieldName, Shape, Type, check_name};
+use crate::types::{FieldName, Shape, Type, check_name, type_meant_by};
 use crate::yaml::{self, Entry, Kind, Marked};
 
 /// The headers that the client sets, in small letters.
@@ -145,10 +145,11 @@ impl Compiler<'_> {
         const KNOWN: [&str; 7] = ["boolean", "integer", "decimal", "text", "date", "timestamp", "any"];
         Type::named(name).unwrap_or_else(|| {
             let (list, element) = name.rfind(' ').map_or(("", name), |at| name.split_at(at + 1));
-            let help = nearest(element, KNOWN).filter(|meant| Type::named(&format!("{list}{meant}")).is_some());
-            let help = help.map_or_else(
+            let near = || nearest(element, KNOWN).map(|meant| format!("{list}{meant}"));
+            let meant = type_meant_by(name).or_else(near).filter(|meant| Type::named(meant).is_some());
+            let help = meant.map_or_else(
                 || format!("the types are: {}; and `list of` each", KNOWN.join(", ")),
-                |meant| format!("did you mean `{list}{meant}`?"),
+                |meant| format!("did you mean `{meant}`?"),
             );
             let error = Diagnostic::error("unknown-type", place.head(), format!("there is no type `{name}`"));
             self.found.push(error.help(help));

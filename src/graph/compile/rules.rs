@@ -98,7 +98,7 @@ impl Compiler<'_> {
 
     fn ruleset(&mut self, index: usize, mut scope: Scope, places: &[usize]) -> Option<Ruleset> {
         self.aliases(index, &mut scope, places);
-        let locals = self.locals(index, &scope);
+        let locals = self.locals(index, &mut scope);
         let draft = self.nodes.get(index)?;
         let (id, texts): (NodeId, _) = (draft.id.clone(), draft.texts.clone());
         let is_condition = draft.yaml.get("condition").is_some();
@@ -142,44 +142,58 @@ impl Compiler<'_> {
             let Some((position, place)) = position.and_then(|position| Some((position, *places.get(position)?))) else {
                 continue;
             };
-            let ty = self.types.get(position).cloned().flatten().unwrap_or(Type::Any);
-            scope.add(entry.key(), Owner::Node(place), ty);
+            let (kind, ty) = self.value_of(position);
+            scope.add_of(kind, entry.key(), Owner::Node(place), ty);
         }
     }
 
     /// `facts:` and `field_mappings:`; a mapped fact replaces a starting fact of the same name.
-    fn locals(&mut self, index: usize, scope: &Scope) -> Vec<LocalFact> {
+    /// What has an error is a fact of any type, unless another owner has the name.
+    fn locals(&mut self, index: usize, scope: &mut Scope) -> Vec<LocalFact> {
         let mut locals = Vec::new();
         let Some(draft) = self.nodes.get(index) else { return locals };
         let yaml = draft.yaml;
         for entry in yaml.get("facts").map(Marked::entries).unwrap_or_default() {
-            self.check_local_name(entry.key(), entry.key_span(), scope);
-            let Some(value) = values::literal(entry.value(), &mut self.found) else { continue };
+            if !self.check_local_name(entry.key(), entry.key_span(), scope) {
+                continue;
+            }
+            let Some(value) = values::literal(entry.value(), &mut self.found) else {
+                scope.add_failed(entry.key());
+                continue;
+            };
             let span = entry.key_span().clone();
             locals.push(LocalFact::Starting { name: FieldName::from(entry.key()), value, span });
         }
         for entry in yaml.get("field_mappings").map(Marked::entries).unwrap_or_default() {
-            self.check_local_name(entry.key(), entry.key_span(), scope);
-            let Some(text) = entry.value().as_text() else { continue };
+            let is_fit = self.check_local_name(entry.key(), entry.key_span(), scope);
+            let Some(text) = entry.value().as_text().filter(|_| is_fit) else { continue };
             let names: Vec<&str> = text.split('.').map(str::trim).collect();
             match scope.resolve(&names) {
                 Ok((source, ty)) => {
                     let (name, span) = (FieldName::from(entry.key()), entry.key_span().clone());
                     locals.push(LocalFact::Mapped { name, source, ty, span });
                 }
-                Err(error) => self.found.push(error.diagnostic(text, entry.value().head())),
+                Err(error) => {
+                    self.found.push(error.diagnostic(text, entry.value().head()));
+                    scope.add_failed(entry.key());
+                }
             }
         }
         locals
     }
 
-    fn check_local_name(&mut self, name: &str, place: &Span, scope: &Scope) {
-        if let Some(error) = name.split('.').find_map(|part| check_name("fact", part).err()) {
-            self.found.push(Diagnostic::error("bad-name", place, error.to_string()));
-        } else if scope.has_owner(name.split('.').next().unwrap_or("")) {
-            let message = format!("`{name}` is the name of a node or of the inputs");
-            self.found.push(Diagnostic::error("bad-name", place, message).help("give the fact another name"));
-        }
+    /// Whether a fact may have this name. An error is reported.
+    fn check_local_name(&mut self, name: &str, place: &Span, scope: &Scope) -> bool {
+        let head = name.split('.').next().unwrap_or("");
+        let message = if let Some(error) = name.split('.').find_map(|part| check_name("fact", part).err()) {
+            error.to_string()
+        } else if let Some(what) = scope.described(head) {
+            format!("`{head}` is the name of {what}")
+        } else {
+            return true;
+        };
+        self.found.push(Diagnostic::error("bad-name", place, message).help("give the fact another name"));
+        false
     }
 
     /// Warns of outcomes that depend on a node with `waiting: allow`.

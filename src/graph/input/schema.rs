@@ -8,7 +8,7 @@ use super::value::less;
 use super::{InputField, InputSchema, Scalar};
 use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
 use crate::graph::values;
-use crate::types::{FieldName, Value, check_name};
+use crate::types::{FieldName, Value, check_name, type_meant_by};
 use crate::yaml::{self, Any, Marked};
 
 /// Names of types.
@@ -119,9 +119,13 @@ fn ty(text: &str, place: &Marked, found: &mut Diagnostics) -> Option<(Scalar, bo
     let scalar = Scalar::parse(name.trim());
     if scalar.is_none() {
         let known = Scalar::ALL.map(Scalar::name);
-        let help = nearest(name, known).map_or_else(
+        let list = if is_list { "list of " } else { "" };
+        let is_known = |meant: &String| known.contains(&meant.strip_prefix("list of ").unwrap_or(meant));
+        let meant = type_meant_by(text).filter(is_known);
+        let meant = meant.or_else(|| nearest(name, known).map(|meant| format!("{list}{meant}")));
+        let help = meant.map_or_else(
             || format!("the types are: {}; and `list of` each", known.join(", ")),
-            |meant| format!("did you mean `{}{meant}`?", if is_list { "list of " } else { "" }),
+            |meant| format!("did you mean `{meant}`?"),
         );
         found.push(Diagnostic::error("unknown-type", place.head(), format!("there is no type `{text}`")).help(help));
     }

@@ -11,9 +11,10 @@ use super::format::{FORMAT, formatted};
 use super::numbers::whole;
 use super::takes::quoted;
 use super::{Function, Gives, Takes};
+use crate::grl::ast::Compare;
 use crate::grl::error::EvalErrorKind as Error;
 use crate::grl::limits::LONGEST_TEXT;
-use crate::grl::operators::{refused, unfit};
+use crate::grl::operators::{compare, refused, unfit};
 use crate::grl::pattern::pattern;
 use crate::types::{Clock, Value};
 
@@ -28,6 +29,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
         text(name, arguments, |text| text.trim().to_owned())
     }),
     Function::new("concat", "concat(a, b, ...)", &[Takes::Single], Gives::Text, concat).and_more(),
+    Function::new("plural", "plural(count, one, many)", &[Takes::Number, Takes::Text, Takes::Text], Gives::Text, plural)
+        .at_least(2),
     Function::new("text", "text(value, pattern)", &[Takes::Single, Takes::Form(&FORMAT)], Gives::Text, as_text)
         .at_least(1)
         .in_the_zone_of_the_clock(),
@@ -127,6 +130,22 @@ fn concat(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, E
     let mut joined = String::new();
     arguments.iter().try_for_each(|value| push_written(name, value, &mut joined))?;
     Ok(Value::text(joined))
+}
+
+/// A number with what it counts: in the singular for one; where no plural is given, the singular with an `s`.
+fn plural(name: &'static str, arguments: &[Value], _: &Clock) -> Result<Value, Error> {
+    let [count, Value::Text(one), many @ ..] = arguments else {
+        return Err(unfit(name, "a number and texts", arguments.get(1).unwrap_or(&Value::Null)));
+    };
+    let mut text = String::new();
+    push_written(name, count, &mut text)?;
+    text.push(' ');
+    match many {
+        _ if compare(Compare::Equal, count, &Value::Integer(1))? => text.push_str(one),
+        [many, ..] => push_written(name, many, &mut text)?,
+        [] => text.extend([one, "s"]),
+    }
+    limited(name, &text)
 }
 
 fn as_text(name: &'static str, arguments: &[Value], clock: &Clock) -> Result<Value, Error> {

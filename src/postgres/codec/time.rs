@@ -56,6 +56,7 @@ pub(super) fn microseconds(value: &Value) -> Result<i64, Unfit> {
         Value::Text(text) => {
             parse_moment(text).map_err(|_| Unfit::because("text that is no timestamp with its offset from UTC"))?
         }
+        Value::Date(_) => return Err(Unfit::because("date: add a time and its offset, such as 2026-01-01T00:00:00Z")),
         other => return Err(Unfit::kind(other)),
     };
     Ok(moment.as_microsecond() - EPOCH_MICROSECONDS)
