@@ -28,7 +28,7 @@ pub use key::{IdempotencyKey, KeyError};
 pub use members::{MemberName, Members};
 pub use milliseconds::Milliseconds;
 pub use moment::{MomentError, parse_moment};
-pub use occasional::Occasional;
 pub use names::{DomainName, FlowName, NameError, NodeId, check_name, continues_name, starts_name};
+pub use occasional::Occasional;
 pub use ty::{Field, FieldName, Shape, Type};
 pub use value::{Record, Value};

@@ -53,7 +53,21 @@ impl Compiler<'_> {
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
         let defaults = Occasional::default();
-        Some((QueryNode { domain, query, query_span, params: params?, rows, timeout, on_error, defaults, columns, redact }, ty))
+        Some((
+            QueryNode {
+                domain,
+                query,
+                query_span,
+                params: params?,
+                rows,
+                timeout,
+                on_error,
+                defaults,
+                columns,
+                redact,
+            },
+            ty,
+        ))
     }
 
     /// The SQL query of the node at `index`, its parameters, and its columns.
@@ -390,7 +404,9 @@ pub(super) fn remedy_of_parameter(fact: &Type, expected: &Type, number: usize) -
         (Type::Date, Type::Timestamp) => format!(
             "give a timestamp, which has a time and its offset, such as 2026-01-01T00:00:00Z; or write `${number}::date` in the query"
         ),
-        _ => format!("name a fact of type {expected}, or write the type of the parameter in the query: `${number}::type`"),
+        _ => format!(
+            "name a fact of type {expected}, or write the type of the parameter in the query: `${number}::type`"
+        ),
     }
 }
 

@@ -29,8 +29,14 @@ pub(super) static FUNCTIONS: &[Function] = &[
         text(name, arguments, |text| text.trim().to_owned())
     }),
     Function::new("concat", "concat(a, b, ...)", &[Takes::Single], Gives::Text, concat).and_more(),
-    Function::new("plural", "plural(count, one, many)", &[Takes::Number, Takes::Text, Takes::Text], Gives::Text, plural)
-        .at_least(2),
+    Function::new(
+        "plural",
+        "plural(count, one, many)",
+        &[Takes::Number, Takes::Text, Takes::Text],
+        Gives::Text,
+        plural,
+    )
+    .at_least(2),
     Function::new("text", "text(value, pattern)", &[Takes::Single, Takes::Form(&FORMAT)], Gives::Text, as_text)
         .at_least(1)
         .in_the_zone_of_the_clock(),
