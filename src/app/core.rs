@@ -16,8 +16,8 @@ use crate::actors::supervision::{DomainSet, SupervisionError};
 use crate::config::Config;
 use crate::graph::Flow;
 use crate::http::{
-    Admin, AdminSide, Console, Gate, HeadLimits, Mcp, Nodes, NodesOf, Release, Releases, RequestSettings, Service,
-    Settings, Shared, Stopping,
+    Admin, AdminSide, Console, Gate, HeadLimits, Nodes, NodesOf, Release, Releases, RequestSettings, Service, Settings,
+    Shared, Stopping,
 };
 use crate::metrics::{Metrics, MetricsError};
 use crate::records::{Recorder, RecorderError};
@@ -160,11 +160,7 @@ impl Core {
             recorder: self.recorder.clone(),
             admin,
             console,
-            mcp: self
-                .config
-                .mcp
-                .enabled
-                .then(|| Mcp { origins: http.cors.iter().flat_map(|cors| cors.origins.clone()).collect() }),
+            mcp: self.config.mcp.enabled.then(|| http.cors.iter().flat_map(|cors| cors.origins.clone()).collect()),
             admin_side,
             gate: self.gate.clone(),
             stopping: self.stopping.clone(),

@@ -31,7 +31,6 @@ pub use console::Console;
 pub use gate::{AdminSide, Asker, Gate};
 pub use keyed::{KeyedAnswer, KeyedDecision};
 pub use mcp::converse;
-pub use mcp::endpoint::Mcp;
 pub use middleware::{HeadLimits, RequestSettings, limit_head, tag_request};
 pub use nodes::{Nodes, NodesOf};
 pub use operations::{Admin, AdminKey, OperationError, Operations, Reloaded, Version};

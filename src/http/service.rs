@@ -12,7 +12,6 @@ use tracing::{Instrument, Span};
 use super::console::{Console, Recent};
 use super::decision_log::{self, Write};
 use super::gate::{AdminSide, Gate, bearer};
-use super::mcp::endpoint::Mcp;
 use super::operations::{Admin, Operations};
 use super::problem::Problem;
 use super::release::Releases;
@@ -40,8 +39,8 @@ pub struct Shared {
     pub admin: Option<Admin>,
     /// What the console shows; `None` if it is off.
     pub console: Option<Console>,
-    /// The endpoint of the Model Context Protocol; `None` if it is off.
-    pub mcp: Option<Mcp>,
+    /// The origins of pages that may use the endpoint of the Model Context Protocol; `None` if it is off.
+    pub mcp: Option<Vec<String>>,
     /// Where the admin endpoints are.
     pub admin_side: AdminSide,
     /// Who may ask which flow.

@@ -24,13 +24,6 @@ use crate::http::{Problem, Service};
 /// Answers one message of a client.
 pub(in crate::http) const MESSAGE: Endpoint = Endpoint::post("/mcp", |route| route.to(message));
 
-/// The endpoint, and the pages that may use it.
-#[derive(Debug, Clone, Default)]
-pub struct Mcp {
-    /// The origins of pages, as `http.cors` has them.
-    pub origins: Vec<String>,
-}
-
 async fn message(
     request: HttpRequest,
     payload: web::Payload,
@@ -67,8 +60,8 @@ async fn message(
 /// lead here (DNS rebinding).
 fn check_origin(request: &HttpRequest, service: &Service) -> Result<(), Problem> {
     let Some(origin) = request.headers().get(ORIGIN) else { return Ok(()) };
-    let allowed = service.mcp.iter().flat_map(|mcp| &mcp.origins);
-    if allowed.into_iter().any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes()) {
+    let mut allowed = service.mcp.iter().flatten();
+    if allowed.any(|allowed| allowed == "*" || allowed.as_bytes() == origin.as_bytes()) {
         return Ok(());
     }
     Err(Problem::foreign_origin())
