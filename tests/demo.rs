@@ -341,6 +341,45 @@ async fn the_loan_flow_reaches_each_of_its_endings_and_the_demo_says_how_to_ask_
     demo.stop();
 }
 
+#[tokio::test]
+async fn the_allocation_flow_reaches_each_of_its_endings_and_reserves_an_order_once() {
+    let state = tempfile::Builder::new().permissions(public()).tempdir().expect("a directory");
+    let demo = DemoProgram::start(state.path(), &["--graph", "config/flows/allocation"]);
+    for (order, ending) in [
+        ("O-100", "allocated"),
+        ("O-101", "partly"),
+        ("O-102", "backorder"),
+        ("O-103", "backorder"),
+        ("O-104", "undecided"),
+        ("O-999", "not_found"),
+    ] {
+        let (found, answer) = ask(&demo, "/stock/allocation", json!({ "order_id": order })).await;
+        assert_eq!(found, ending, "{order}: {answer}");
+        assert_eq!(answer.get("reservation"), None, "nothing is written without a key: {answer}");
+    }
+    let client = reqwest::Client::new();
+    let url = format!("http://{}/stock/allocation", demo.address);
+    let sends = (0..8).map(|number| {
+        let request = client.post(&url).header("Idempotency-Key", format!("k-{number}"));
+        request.json(&json!({ "order_id": "O-100" })).send()
+    });
+    let mut reserved = 0;
+    for sent in sends.map(tokio::spawn).collect::<Vec<_>>() {
+        let answer: Json = sent.await.expect("no panic").expect("an answer").json().await.expect("JSON");
+        match answer["status"].as_str() {
+            Some("allocated") => reserved += 1,
+            status => assert!(status == Some("already_reserved") || answer["code"] == "conflict", "{answer}"),
+        }
+    }
+    assert_eq!(reserved, 1);
+    let env = fs::read_to_string(state.path().join("env")).expect("the variables");
+    let url = env.lines().find_map(|line| line.strip_prefix("STOCK_DB_URL=")).expect("the database of the stock");
+    let lamps = "SELECT sum(reserved) FROM stock WHERE product_id = 'LAMP'";
+    let row = connect(url).await.query_one(lamps, &[]).await.expect("the stock");
+    assert_eq!(row.get::<_, i64>(0), 150, "the 30 of before, and the 120 of the order once");
+    demo.stop();
+}
+
 fn public() -> fs::Permissions {
     use std::os::unix::fs::PermissionsExt;
     fs::Permissions::from_mode(0o755)

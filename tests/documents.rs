@@ -16,9 +16,10 @@ use serde_yaml::Value as Yaml;
 use support::{DemoProgram, SampleDatabases, Setup, TestApp, repository};
 use tempfile::TempDir;
 
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "config/README.md",
+    "config/flows/allocation/README.md",
     "config/flows/loan/README.md",
     "rules/README.md",
     "src/README.md",
@@ -142,6 +143,11 @@ fn the_page_of_the_loan_builds_it_up() {
     build_up("config/flows/loan", "my-loan");
 }
 
+#[test]
+fn the_page_of_the_allocation_builds_it_up() {
+    build_up("config/flows/allocation", "my-allocation");
+}
+
 /// Follows a page that builds up the flow of `directory`: writes the files of its blocks into `mine`, and runs its commands where
 /// they stand, while the demo that the page starts is running. At the end the files are those of the flow.
 fn build_up(directory: &str, mine: &str) {
@@ -163,6 +169,8 @@ fn build_up(directory: &str, mine: &str) {
                     let (code, printed) = place.run(&format!("{functions}{command}"), Some(&demo.address));
                     let expected = i32::from(printed.contains("urn:tributary:problem:"));
                     assert_eq!(code, Some(expected), "{directory}: {command}\n{printed}");
+                    let is_clean = !command.starts_with("tributary check") || !printed.contains("warning[");
+                    assert!(is_clean, "{directory}: {command}\n{printed}");
                     for line in &output {
                         let shown = normal(&printed).contains(&normal(line));
                         assert!(shown, "{directory}: {command}\nlacks {line}\n{printed}");
