@@ -189,9 +189,9 @@ pub struct Run {
     #[arg(long, value_name = "FACT=VALUE")]
     pub set: Vec<String>,
     /// Search the value of a number (such as `inventory_levels.available_qty`) at which the outcome changes. Databases are asked
-    /// where a query depends on it.
+    /// where a query depends on it. Of several facts, up to four, it also searches the smallest change of all of them together.
     #[arg(long, value_name = "FACT")]
-    pub flip: Option<String>,
+    pub flip: Vec<String>,
     /// With --flip: search for a change of this field of the answer, such as `purchase_order.approval_status`.
     #[arg(long, value_name = "FIELD", requires = "flip")]
     pub flip_field: Option<String>,

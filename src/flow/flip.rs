@@ -87,6 +87,26 @@ impl Search<'_> {
     /// [`FlowError::Override`] where the fact is not a number.
     pub async fn flip(&self, fact: &str, ask: impl AsyncFn(RunOptions) -> Report) -> Result<Flip, FlowError> {
         let refused = |why: &str| FlowError::Override { fact: fact.to_owned(), why: why.to_owned() };
+        let number = self.number(fact)?;
+        let answers = offline::answers(self.flow, self.trace);
+        let tries = Tries { search: self, answers: &answers, ask: &ask };
+        let line = Line { tries: &tries, number: &number };
+        let here = line.ending(&number.unscaled).await;
+        let (here, _) = here.map_err(|why| refused(&format!("the run cannot be repeated: {why}")))?;
+        let below = line.side(&number.unscaled, &here, -1).await;
+        let above = line.side(&number.unscaled, &here, 1).await;
+        let (below, below_bound) = below.parts();
+        let (above, above_bound) = above.parts();
+        let Number { fact, value, .. } = number;
+        Ok(Flip { fact, value, ending: here, below, above, below_bound, above_bound })
+    }
+
+    /// The number that `fact` is in the run.
+    ///
+    /// # Errors
+    /// [`FlowError::Override`] where it is none.
+    pub(super) fn number(&self, fact: &str) -> Result<Number, FlowError> {
+        let refused = |why: &str| FlowError::Override { fact: fact.to_owned(), why: why.to_owned() };
         Overrides::none().set(self.flow, fact, Value::Null)?;
         let value = self.value(fact).ok_or_else(|| refused("it has no value in this run"))?;
         let (unscaled, scale) = match &value {
@@ -94,16 +114,7 @@ impl Search<'_> {
             Value::Decimal(decimal) => decimal.unscaled(),
             other => return Err(refused(&format!("only a number can be searched, and this is {}", other.type_name()))),
         };
-        let answers = offline::answers(self.flow, self.trace);
-        let is_integer = matches!(value, Value::Integer(_));
-        let line = Line { search: self, fact, answers: &answers, scale, is_integer, ask: &ask };
-        let here = line.ending(&unscaled).await;
-        let (here, _) = here.map_err(|why| refused(&format!("the run cannot be repeated: {why}")))?;
-        let below = line.side(&unscaled, &here, -1).await;
-        let above = line.side(&unscaled, &here, 1).await;
-        let (below, below_bound) = below.parts();
-        let (above, above_bound) = above.parts();
-        Ok(Flip { fact: fact.to_owned(), value, ending: here, below, above, below_bound, above_bound })
+        Ok(Number { fact: fact.to_owned(), value, unscaled, scale })
     }
 
     fn value(&self, fact: &str) -> Option<Value> {
@@ -140,34 +151,43 @@ impl Side {
     }
 }
 
-/// The ending and the decision for one value, or why it cannot be tried.
-type Tried = Result<(String, Option<Json>), String>;
-
-/// The values of one fact, counted in units of its last digit.
-struct Line<'a, A> {
-    search: &'a Search<'a>,
-    fact: &'a str,
-    answers: &'a Answers,
+/// A number of the run, counted in units of its last digit.
+pub(super) struct Number {
+    pub(super) fact: String,
+    pub(super) value: Value,
+    pub(super) unscaled: BigInt,
     scale: i64,
-    is_integer: bool,
-    ask: &'a A,
 }
 
-impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
-    fn at(&self, unscaled: &BigInt) -> Option<Value> {
-        if self.is_integer {
+impl Number {
+    /// The value of so many units.
+    pub(super) fn at(&self, unscaled: &BigInt) -> Option<Value> {
+        if matches!(self.value, Value::Integer(_)) {
             return i64::try_from(unscaled).ok().map(Value::Integer);
         }
         Decimal::from_unscaled(unscaled.clone(), self.scale).ok().map(Value::Decimal)
     }
+}
 
-    async fn ending(&self, unscaled: &BigInt) -> Tried {
+/// The ending and the decision for some values, or why they cannot be tried.
+pub(super) type Tried = Result<(String, Option<Json>), String>;
+
+/// Repeats the run with other values.
+pub(super) struct Tries<'a, A> {
+    pub(super) search: &'a Search<'a>,
+    pub(super) answers: &'a Answers,
+    pub(super) ask: &'a A,
+}
+
+impl<A: AsyncFn(RunOptions) -> Report> Tries<'_, A> {
+    /// The end of the run with these numbers of units.
+    pub(super) async fn ending(&self, numbers: impl IntoIterator<Item = (&Number, &BigInt)>) -> Tried {
         let Search { flow, trace, run, engines, field } = self.search;
-        // A search takes some hundred runs, and others wait for this thread.
-        tokio::task::yield_now().await;
         let mut run = (*run).clone();
-        let value = self.at(unscaled).ok_or("the next value has too many digits")?;
-        run.overrides.set(flow, self.fact, value).map_err(|error| error.to_string())?;
+        for (number, unscaled) in numbers {
+            let value = number.at(unscaled).ok_or("the next value has too many digits")?;
+            run.overrides.set(flow, &number.fact, value).map_err(|error| error.to_string())?;
+        }
         let report = match offline::decide(flow, trace.inputs.clone(), self.answers, &run, engines) {
             Ok(report) => report,
             Err(unanswered) => {
@@ -184,6 +204,22 @@ impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
             Err(FlowError::Override { why, .. }) => Err(format!("it {why}")),
             _ => Ok(ending(&report, *field)),
         }
+    }
+}
+
+/// The values of one fact.
+struct Line<'a, A> {
+    tries: &'a Tries<'a, A>,
+    number: &'a Number,
+}
+
+impl<A: AsyncFn(RunOptions) -> Report> Line<'_, A> {
+    fn at(&self, unscaled: &BigInt) -> Option<Value> {
+        self.number.at(unscaled)
+    }
+
+    async fn ending(&self, unscaled: &BigInt) -> Tried {
+        self.tries.ending([(self.number, unscaled)]).await
     }
 
     /// The search in the direction of `sign`.

@@ -288,7 +288,8 @@ impl Reader<'_> {
         let section = test.get("expect");
         let place = section.map_or_else(|| test.head(), Marked::head);
         if expect.status.is_none() == expect.error.is_none() {
-            let statuses: Vec<&str> = self.flow.outcomes.iter().map(|outcome| outcome.status.as_str()).collect();
+            let mut statuses: Vec<&str> = self.flow.outcomes.iter().map(|outcome| outcome.status.as_str()).collect();
+            statuses.dedup();
             let (message, help) = if expect.error.is_some() {
                 let message = "a run ends with a `status` or with an `error`, and this test expects both";
                 (message, "delete one of them".to_owned())

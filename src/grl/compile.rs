@@ -261,9 +261,7 @@ impl<'a> Compiler<'a> {
         }
         let head = target.names.first().map_or("", String::as_str);
         if let Some(what) = self.scope.described(head) {
-            return read_only(format!(
-                "`{written}` cannot be assigned: `{head}` is {what}, whose facts are read only here"
-            ));
+            return read_only(format!("`{written}` cannot be assigned: it belongs to {what}, and is read only here"));
         }
         let own = self.locals.find(written).is_some() && !self.locals.is_mapped(written);
         if own || target.names.len() > 1 || self.is_condition {

@@ -61,6 +61,41 @@ async fn run_explains_replaces_facts_and_finds_where_the_outcome_changes() {
 }
 
 #[actix_web::test]
+async fn the_smallest_change_of_several_facts_together_alters_the_outcome_when_it_is_made() {
+    let databases = SampleDatabases::create().await;
+    let environment = databases.environment();
+    let decide = |more: &[&str]| run(&environment, &[&PRODUCT, more].concat());
+    let facts = ["--flip", "inventory_levels.available_qty", "--flip", "oms_history.avg_daily_demand"];
+    let (code, text, errors) = decide(&facts);
+    assert_eq!(code, 0, "{errors}");
+    for told in [
+        "inventory_levels.available_qty, oms_history.avg_daily_demand together: success",
+        "  then: no_order",
+        "found by search over",
+    ] {
+        assert!(text.contains(told), "{told} is missing:\n{text}");
+    }
+    let (_, line, _) = decide(&[&facts[..], &["--format", "json"]].concat());
+    let document = json(&line);
+    assert_eq!(document["flips"].as_array().map(Vec::len), Some(2));
+    let change = &document["together"]["change"];
+    let changed = change["facts"].as_array().expect("facts");
+    assert_eq!(changed.len(), 2, "half of it each: {change}");
+    let set: Vec<String> = changed
+        .iter()
+        .map(|changed| format!("{}={}", changed["fact"].as_str().expect("a name"), changed["after"]))
+        .collect();
+    let sets: Vec<&str> = set.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+    let (_, line, _) = decide(&[&sets[..], &["--format", "json"]].concat());
+    assert_eq!(json(&line)["status"], change["ending"]);
+    let stock = changed[0]["after"].to_string().parse::<f64>().expect("a number");
+    assert!(stock < 1050.0, "less than the change of the stock alone: {change}");
+    let (_, _, errors) =
+        decide(&["--flip", "inventory_levels.available_qty", "--flip", "inventory_levels.available_qty"]);
+    assert!(errors.contains("named twice"), "{errors}");
+}
+
+#[actix_web::test]
 async fn a_decision_becomes_a_test_that_passes_and_fails_once_the_rules_change() {
     let databases = SampleDatabases::create().await;
     let environment = databases.environment();

@@ -17,6 +17,7 @@ use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
 use crate::flow::flip::{Flip, Search};
+use crate::flow::flip_together::Together;
 use crate::flow::offline::OfflineEngines;
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, RunOptions, Trace};
 use crate::flowtests;
@@ -73,22 +74,30 @@ fn print_json(document: Json, warnings: &Diagnostics) -> std::io::Result<()> {
 /// What is printed.
 struct Decided {
     answer: Answer,
-    flip: Option<Flip>,
+    flips: Vec<Flip>,
+    together: Option<Together>,
 }
 
 impl Decided {
     fn print(&self, format: Format, warnings: &Diagnostics) -> anyhow::Result<()> {
-        match (format, &self.flip) {
-            (Format::Json, None) => print_json(serde_json::to_value(&self.answer)?, warnings)?,
-            (Format::Json, Some(flip)) => print_json(json!({ "answer": self.answer, "flip": flip }), warnings)?,
+        let Self { answer, flips, together } = self;
+        match (format, flips.as_slice()) {
+            (Format::Json, []) => print_json(serde_json::to_value(answer)?, warnings)?,
+            (Format::Json, [flip]) => print_json(json!({ "answer": answer, "flip": flip }), warnings)?,
+            (Format::Json, flips) => {
+                print_json(json!({ "answer": answer, "flips": flips, "together": together }), warnings)?;
+            }
             (Format::Text, _) => {
                 let mut stdout = std::io::stdout().lock();
                 writeln!(stdout, "{}", serde_json::to_string_pretty(&self.answer.decision)?)?;
                 if let Some(explanation) = &self.answer.explain {
                     writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
                 }
-                if let Some(flip) = &self.flip {
+                for flip in flips {
                     writeln!(stdout, "\n{}", text::flip(flip).trim_end())?;
+                }
+                if let Some(together) = together {
+                    writeln!(stdout, "\n{}", text::together(together).trim_end())?;
                 }
             }
         }
@@ -113,26 +122,32 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
     if let (Some(file), Some(trace)) = (&arguments.record_test, report.trace.as_deref()) {
         record_test(file, flow, &report.result, trace)?;
     }
-    let flip = match (&arguments.flip, report.trace.as_deref()) {
-        (Some(fact), Some(trace)) => {
-            let engines = OfflineEngines::new(core.config().rules.limits.clone());
-            let field = arguments.flip_field.as_deref();
-            let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
-            let ask = async |run: RunOptions| {
-                let deadline = Deadline::after(core.releases().current().settings().request_timeout);
-                service.decide(flow, inputs.clone(), RunOptions { deadline, ..run }, &label).await
-            };
+    let (mut flips, mut together) = (Vec::new(), None);
+    if let Some(trace) = report.trace.as_deref().filter(|_| !arguments.flip.is_empty()) {
+        let engines = OfflineEngines::new(core.config().rules.limits.clone());
+        let field = arguments.flip_field.as_deref();
+        let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
+        let ask = async |run: RunOptions| {
+            let deadline = Deadline::after(core.releases().current().settings().request_timeout);
+            service.decide(flow, inputs.clone(), RunOptions { deadline, ..run }, &label).await
+        };
+        for fact in &arguments.flip {
             match search.flip(fact, ask).await {
-                Ok(flip) => Some(flip),
+                Ok(flip) => flips.push(flip),
                 Err(error) => return Ok(Err(problem(&error))),
             }
         }
-        _ => None,
-    };
+        if flips.len() > 1 {
+            match search.flip_together(&arguments.flip, ask).await {
+                Ok(found) => together = Some(found),
+                Err(error) => return Ok(Err(problem(&error))),
+            }
+        }
+    }
     let what_if = run.overrides.facts().map(str::to_owned).collect();
     let answer = report.answer(flow.flow(), arguments.explain, what_if);
     Ok(match answer {
-        Ok(answer) => Ok(Decided { answer, flip }),
+        Ok(answer) => Ok(Decided { answer, flips, together }),
         Err((error, explain)) => Err(problem(&error).explained(explain)),
     })
 }
@@ -143,7 +158,7 @@ fn run(core: &Core, arguments: &Arguments, overrides: Overrides) -> RunOptions {
     let clock = Clock::system(settings.time_zone.clone());
     let detail = if arguments.explain || arguments.record_test.is_some() {
         Detail::Reasons
-    } else if arguments.flip.is_some() {
+    } else if !arguments.flip.is_empty() {
         Detail::Answers
     } else {
         Detail::Decision

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::flow::explain::{EffectExplanation, Explanation, Fired, NodeExplanation, NotFired};
 use crate::flow::flip::{Bound, Edge, Flip};
+use crate::flow::flip_together::Together;
 use crate::types::Value;
 
 /// The explanation, in lines.
@@ -132,6 +133,27 @@ pub(super) fn flip(flip: &Flip) -> String {
             }
             (None, None) => line(&mut text, &format!("  {word}: no other ending was found")),
         }
+    }
+    text
+}
+
+/// The smallest change of several facts that a search found.
+pub(super) fn together(together: &Together) -> String {
+    let mut text = String::new();
+    line(&mut text, &format!("{} together: {}", together.facts.join(", "), together.ending));
+    match &together.change {
+        Some(change) => {
+            for changed in &change.facts {
+                line(&mut text, &format!("  {} from {} to {}", changed.fact, changed.before, changed.after));
+            }
+            line(&mut text, &format!("  then: {}", change.ending));
+        }
+        None => line(&mut text, "  no change to another decision was found"),
+    }
+    let runs = together.runs;
+    line(&mut text, &format!("  found by search over {runs} runs; a smaller change is not excluded"));
+    if let Some(why) = &together.cut_off {
+        line(&mut text, &format!("  the search was cut off: {why}"));
     }
     text
 }

@@ -1,0 +1,233 @@
+//! The smallest change of several numbers together at which the outcome changes, found by search.
+//!
+//! A change moves each number up, down or not at all, all by the same share of their values. For each choice of directions the
+//! share grows in steps that double until the run ends with another decision, and the interval is then halved down to
+//! 0.1 percent. Of the smallest share that was found, each number goes back as far as the other decision allows. Every
+//! change that is reported was tried. That there is no smaller one is not proved: the search looks along these directions only,
+//! and where the ending changes more than once along one, it finds one of the changes.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use num_bigint::BigInt;
+use num_traits::{Signed, Zero};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::error::FlowError;
+use super::flip::{Number, Search, Tries};
+use super::offline;
+use super::options::RunOptions;
+use super::report::Report;
+use crate::types::Value;
+
+/// The most facts that are searched together: each further one triples the directions.
+pub const MOST_FACTS: usize = 4;
+/// How often the share doubles, from 0.1 percent to about 130 times the value.
+const DOUBLINGS: u32 = 18;
+/// The shares in the value of a number.
+const SHARES: u64 = 1_000;
+/// How many runs a search may make.
+const MOST_RUNS: usize = 5_000;
+/// How long a search may take.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// What the search found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Together {
+    /// The facts.
+    pub facts: Vec<String>,
+    /// How the run ends now.
+    pub ending: String,
+    /// How a change was looked for: `search`, which proves of no change that it is the smallest one.
+    pub found_by: &'static str,
+    /// The smallest change that was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    /// How many runs the search made.
+    pub runs: usize,
+    /// Why the search ended before it was complete.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<String>,
+}
+
+/// A change with which the run ends with another decision.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The facts that change.
+    pub facts: Vec<Changed>,
+    /// How the run ends with all of them.
+    pub ending: String,
+    /// The decision that it makes.
+    pub decision: Json,
+}
+
+/// A fact that changes.
+#[derive(Debug, Clone, Serialize)]
+pub struct Changed {
+    /// The fact.
+    pub fact: String,
+    /// Its value now.
+    pub before: Value,
+    /// Its value after the change.
+    pub after: Value,
+}
+
+impl Search<'_> {
+    /// Searches the smallest change of `facts` together. `ask` decides with databases, where the answers of the run are not enough.
+    ///
+    /// # Errors
+    /// [`FlowError::Override`] where a fact is not a number, is named twice, or there are too many.
+    pub async fn flip_together(
+        &self,
+        facts: &[String],
+        ask: impl AsyncFn(RunOptions) -> Report,
+    ) -> Result<Together, FlowError> {
+        let refused = |fact: &str, why: String| FlowError::Override { fact: fact.to_owned(), why };
+        if let Some(further) = facts.get(MOST_FACTS) {
+            return Err(refused(further, format!("at most {MOST_FACTS} facts are searched together")));
+        }
+        if let Some((_, twice)) =
+            facts.iter().enumerate().find(|(place, fact)| facts.iter().take(*place).any(|known| known == *fact))
+        {
+            return Err(refused(twice, "it is named twice".to_owned()));
+        }
+        let numbers: Vec<Number> = facts.iter().map(|fact| self.number(fact)).collect::<Result<_, _>>()?;
+        let answers = offline::answers(self.flow, self.trace);
+        let tries = Tries { search: self, answers: &answers, ask: &ask };
+        let here = tries.ending([]).await;
+        let (here, _) = here.map_err(|why| {
+            refused(facts.first().map_or("", String::as_str), format!("the run cannot be repeated: {why}"))
+        })?;
+        let space = Space {
+            tries: &tries,
+            numbers: &numbers,
+            here: &here,
+            runs: Cell::new(1),
+            until: Instant::now() + LONGEST,
+            cut_off: Cell::new(false),
+        };
+        let change = space.smallest().await;
+        let (runs, is_cut_off) = (space.runs.get(), space.cut_off.get());
+        let cut_off =
+            is_cut_off.then(|| format!("it is limited to {MOST_RUNS} runs and {} seconds", LONGEST.as_secs()));
+        Ok(Together { facts: facts.to_vec(), ending: here, found_by: "search", change, runs, cut_off })
+    }
+}
+
+/// Where each number is moved, in units of its last digit.
+type Moves = Vec<BigInt>;
+
+/// Another decision, and how the run ends.
+type Other = (String, Json);
+
+struct Space<'a, A> {
+    tries: &'a Tries<'a, A>,
+    numbers: &'a [Number],
+    here: &'a str,
+    runs: Cell<usize>,
+    until: Instant,
+    cut_off: Cell<bool>,
+}
+
+impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
+    async fn smallest(&self) -> Option<Change> {
+        let mut best: Option<(u64, Moves, Other)> = None;
+        for directions in directions(self.numbers.len()) {
+            let below = best.as_ref().map(|(share, ..)| *share);
+            if let Some(found) = self.along(&directions, below).await {
+                best = Some(found);
+            }
+        }
+        let (_, moves, other) = best?;
+        let (moves, (ending, decision)) = self.without_needless(moves, other).await;
+        let changed = self.numbers.iter().zip(&moves).filter(|(_, by)| !by.is_zero());
+        let changed = changed.filter_map(|(number, by)| {
+            let after = number.at(&(&number.unscaled + by))?;
+            Some(Changed { fact: number.fact.clone(), before: number.value.clone(), after })
+        });
+        Some(Change { facts: changed.collect(), ending, decision })
+    }
+
+    /// The smallest share along `directions`, if it is below `least`.
+    async fn along(&self, directions: &[i32], least: Option<u64>) -> Option<(u64, Moves, Other)> {
+        let mut near = 0;
+        let mut found: Option<(u64, Moves, Other)> = None;
+        let far: Vec<u64> = match least {
+            Some(least) => vec![least.checked_sub(1).filter(|share| *share > 0)?],
+            None => (0..DOUBLINGS).map(|doubling| 1 << doubling).collect(),
+        };
+        for share in far {
+            let moves = self.moves(directions, share);
+            if let Some(other) = self.other(&moves).await {
+                found = Some((share, moves, other));
+                break;
+            }
+            near = share;
+        }
+        let mut found = found?;
+        while found.0 - near > 1 {
+            let share = near.midpoint(found.0);
+            let moves = self.moves(directions, share);
+            match self.other(&moves).await {
+                Some(other) => found = (share, moves, other),
+                None => near = share,
+            }
+        }
+        Some(found)
+    }
+
+    /// The moves with each number as near to its present value as the other decision allows.
+    async fn without_needless(&self, mut moves: Moves, mut other: Other) -> (Moves, Other) {
+        for place in 0..moves.len() {
+            let Some(full) = moves.get(place).cloned() else { continue };
+            let sign = full.signum();
+            // As many units as are known to be too few, and as are known to be enough.
+            let (mut few, mut enough) = (BigInt::from(-1), full.abs());
+            while &enough - &few > BigInt::from(1) {
+                let middle: BigInt = (&few + &enough) / 2;
+                let mut tried = moves.clone();
+                if let Some(by) = tried.get_mut(place) {
+                    *by = &middle * &sign;
+                }
+                match self.other(&tried).await {
+                    Some(found) => (moves, other, enough) = (tried, found, middle),
+                    None => few = middle,
+                }
+            }
+        }
+        (moves, other)
+    }
+
+    /// A share of each number, rounded up to its last digit; of zero so many units.
+    fn moves(&self, directions: &[i32], share: u64) -> Moves {
+        let of = |number: &Number, direction: i32| {
+            let size = if number.unscaled.is_zero() { BigInt::from(SHARES) } else { number.unscaled.abs() };
+            (size * share + SHARES - 1_u64) / SHARES * direction
+        };
+        self.numbers.iter().zip(directions).map(|(number, direction)| of(number, *direction)).collect()
+    }
+
+    /// The end of the run with these moves, if it is another decision.
+    async fn other(&self, moves: &Moves) -> Option<Other> {
+        if self.runs.get() >= MOST_RUNS || Instant::now() >= self.until {
+            self.cut_off.set(true);
+            return None;
+        }
+        self.runs.set(self.runs.get() + 1);
+        let values: Moves = self.numbers.iter().zip(moves).map(|(number, by)| &number.unscaled + by).collect();
+        let (ending, decision) = self.tries.ending(self.numbers.iter().zip(&values)).await.ok()?;
+        (ending != self.here).then_some((ending, decision?))
+    }
+}
+
+/// All directions of so many numbers, without the one that moves none.
+fn directions(numbers: usize) -> Vec<Vec<i32>> {
+    let mut all: Vec<Vec<i32>> = vec![Vec::new()];
+    for _ in 0..numbers {
+        let longer = |before: Vec<i32>| [1, -1, 0].map(|next| before.iter().copied().chain([next]).collect());
+        all = all.into_iter().flat_map(longer).collect();
+    }
+    all.retain(|directions| directions.iter().any(|direction| *direction != 0));
+    all
+}
