@@ -304,7 +304,9 @@ async fn the_loan_flow_reaches_each_of_its_endings_and_the_demo_says_how_to_ask_
     let printed: Vec<&str> = demo.said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     assert_eq!(printed.len(), 5, "{}", demo.said);
     for command in printed {
-        let output = Command::new("sh").args(["-c", command]).current_dir(support::repository()).output();
+        let config = format!("--config {} --explain", state.path().join("service.yaml").display());
+        let command = command.replace("--explain", &config);
+        let output = Command::new("sh").args(["-c", &command]).current_dir(support::repository()).output();
         let output = output.expect("a shell");
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && !text.contains("problem"), "{command}\n{text}");

@@ -13,7 +13,7 @@ use std::{env, fs};
 
 use regex::Regex;
 use serde_yaml::Value as Yaml;
-use support::{DemoProgram, SampleDatabases, Setup, TestApp, repository};
+use support::{DemoProgram, PATIENT, SampleDatabases, Setup, TestApp, repository};
 use tempfile::TempDir;
 
 const DOCUMENTS: [&str; 8] = [
@@ -294,6 +294,7 @@ impl Place {
         let directory = tempfile::Builder::new().permissions(public).tempdir().expect("a directory");
         let place = Self(std::sync::Arc::new(directory));
         fs::create_dir(place.path("config")).expect("made");
+        fs::write(place.path("config/service.yaml"), PATIENT).expect("written");
         symlink(repository().join("config/flows"), place.path("config/flows")).expect("linked");
         place
     }

@@ -92,13 +92,19 @@ impl Demo {
             Err(error) => return Err(ServerError::io("read the file", password_file)(error)),
         };
         await_predecessor(&data_dir);
-        let options = ServerOptions {
+        let mut options = ServerOptions {
             data_dir,
             log_file: home.join("postgres.log"),
             port: free_port()?,
             settings: SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         };
-        let server = Server::start(&binaries, &account, &options)?;
+        let server = loop {
+            match Server::start(&binaries, &account, &options) {
+                // Another demo that started at the same time took the port.
+                Err(ServerError::Exited { .. }) if !is_free(options.port) => options.port = free_port()?,
+                started => break started?,
+            }
+        };
         Ok(Self { server, options, databases, password, fresh: written_by.is_none(), _lock: lock })
     }
 
@@ -152,8 +158,13 @@ impl Demo {
 
 /// The first free port from [`FIRST_PORT`] on, so that a demo finds the same port again.
 fn free_port() -> Result<u16, ServerError> {
-    let is_free = |port: &u16| TcpListener::bind((HOST, *port)).is_ok();
-    (FIRST_PORT..=LAST_PORT).find(is_free).ok_or(ServerError::NoFreePort { first: FIRST_PORT, last: LAST_PORT })
+    (FIRST_PORT..=LAST_PORT)
+        .find(|port| is_free(*port))
+        .ok_or(ServerError::NoFreePort { first: FIRST_PORT, last: LAST_PORT })
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((HOST, port)).is_ok()
 }
 
 /// Keeps other demos out of the directory for as long as it is held, and no longer than this process lives.

@@ -27,7 +27,7 @@ pub use databases::{Database, SampleDatabases, connect, fill, require_replica, s
 pub use family::PrivateFamily;
 pub use hook::{Heard, Hook, Received, Reply};
 pub use process::Process;
-pub use program::{DemoProgram, DomainService, json, program, read, run};
+pub use program::{DemoProgram, DomainService, PATIENT, json, program, read, run};
 pub use proxy::{Fault, Proxy};
 pub use server::{Port, Server, sql};
 pub use waiting::{eventually, eventually_async};

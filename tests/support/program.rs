@@ -37,6 +37,9 @@ pub fn json(text: &str) -> Json {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("not JSON: {error}: {text}"))
 }
 
+/// A configuration for the private server of a demo, whose passwords take a program that is not optimised long on a busy machine.
+pub const PATIENT: &str = "domains: { defaults: { timeouts: { acquire_ms: 20000, connect_ms: 20000 } } }\n";
+
 /// `tributary demo` on a free port, and what it printed.
 #[derive(Debug)]
 pub struct DemoProgram {
@@ -53,7 +56,11 @@ impl DemoProgram {
         let environment = ["PG_BIN", "PATH"].map(|name| (name.to_owned(), std::env::var(name).unwrap_or_default()));
         let environment = environment.into_iter().filter(|(_, value)| !value.is_empty());
         let mut command = program(Path::new(env!("CARGO_MANIFEST_DIR")), &environment.collect::<Vec<_>>());
+        let config = state_dir.join("service.yaml");
+        std::fs::create_dir_all(state_dir).expect("the directory is made");
+        std::fs::write(&config, PATIENT).expect("written");
         command.args(["demo", "--bind", "127.0.0.1:0", "--state-dir"]).arg(state_dir).args(arguments);
+        command.arg("--config").arg(config);
         let mut process = Process(command.stdout(Stdio::piped()).spawn().expect("the program starts"));
         let mut lines = BufReader::new(process.stdout.take().expect("its output")).lines().map_while(Result::ok);
         let mut said = String::new();
