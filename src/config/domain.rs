@@ -146,7 +146,7 @@ impl Default for PoolConfig {
         Self {
             min: 5,
             max: 20,
-            write_max: 5,
+            write_max: 10,
             max_lifetime: Duration::from_secs(30 * 60),
             max_waiting: None,
             coalesce: Coalescing::Auto,

@@ -59,10 +59,8 @@ pub const EVENT_CHANNEL: &str = "tributary_outbox";
 #[derive(Debug)]
 pub struct EffectStatements {
     /// Claims a key: caller, flow, key, inputs, decision, lifetime in seconds, effect, status, answer, approval, request, params. It
-    /// waits for another transaction that claims the same key, and writes no row where the key is taken.
+    /// waits for another transaction that claims the same key, and is refused as a unique violation where the key is taken.
     pub claim: Arc<Query>,
-    /// Stores the answer of a claimed key: caller, flow, key, status, answer.
-    pub answer: Arc<Query>,
     /// Finds the answer of a key: caller, flow, key.
     pub find: Arc<Query>,
     /// Has all replicas confirm a key that must confirm a commit: caller, flow, key. The row is visible before they have, where its
@@ -78,9 +76,8 @@ pub struct EffectStatements {
     pub resolve: Arc<Query>,
     /// Stores the result of an approval: flow, decision, resolution.
     pub resolved: Arc<Query>,
-    /// Keeps the order of events: aggregate type, aggregate id. Until COMMIT, no other transaction writes an event of the same aggregate.
-    pub order: Arc<Query>,
-    /// Writes an event: id, aggregate type, aggregate id, type, payload.
+    /// Writes an event: id, aggregate type, aggregate id, type, payload. It has a lock before it takes its position, so that until COMMIT
+    /// no other transaction writes an event of the same aggregate.
     pub announce: Arc<Query>,
     /// Deletes keys that have expired, those of waiting approvals excepted, without waiting for locks.
     pub expire: Arc<Query>,
@@ -99,11 +96,7 @@ impl EffectStatements {
             claim: of(
                 "INSERT INTO tributary_keys (caller, flow, key, inputs, decision, expires_at, effect, status, answer, \
                  approval, request, params) VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::bigint * interval '1 second', \
-                 $7, $8, $9, $10, $11, $12) ON CONFLICT (caller, flow, key) DO NOTHING",
-                1,
-            ),
-            answer: of(
-                "UPDATE tributary_keys SET status = $4, answer = $5 WHERE caller = $1 AND flow = $2 AND key = $3",
+                 $7, $8, $9, $10, $11, $12)",
                 1,
             ),
             find: of(
@@ -125,12 +118,11 @@ impl EffectStatements {
                 1,
             ),
             resolved: of("UPDATE tributary_keys SET resolution = $3 WHERE flow = $1 AND decision = $2", 1),
-            order: of(
-                "SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($1::text || ' ' || $2::text, 1))::text AS held",
-                1,
-            ),
             announce: of(
-                "INSERT INTO tributary_outbox (id, aggregatetype, aggregateid, type, payload) VALUES ($1, $2, $3, $4, $5)",
+                "WITH held AS MATERIALIZED \
+                 (SELECT pg_catalog.pg_advisory_xact_lock(hashtextextended($2::text || ' ' || $3::text, 1))) \
+                 INSERT INTO tributary_outbox (id, aggregatetype, aggregateid, type, payload) \
+                 SELECT $1::uuid, $2::text, $3::text, $4::text, $5::jsonb FROM held",
                 1,
             ),
             expire: of(
@@ -147,16 +139,7 @@ impl EffectStatements {
     }
 
     /// Those that need the tables of the service and the rights on them.
-    pub fn of_tables(&self) -> [&Query; 8] {
-        [
-            &self.claim,
-            &self.answer,
-            &self.find,
-            &self.approval,
-            &self.resolve,
-            &self.resolved,
-            &self.announce,
-            &self.expire,
-        ]
+    pub fn of_tables(&self) -> [&Query; 7] {
+        [&self.claim, &self.find, &self.approval, &self.resolve, &self.resolved, &self.announce, &self.expire]
     }
 }

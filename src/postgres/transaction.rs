@@ -52,8 +52,8 @@ pub struct Transaction(Session);
 /// Why a transaction was not committed, or is not known to be.
 #[derive(Debug)]
 pub enum CommitError {
-    /// Nothing was written.
-    Undone(QueryErrorKind),
+    /// Nothing was written. The error is that of the call at this position, or of COMMIT.
+    Undone(Option<usize>, QueryErrorKind),
     /// The connection broke after COMMIT was sent.
     Unknown(QueryErrorKind),
 }
@@ -126,6 +126,15 @@ impl Session {
         }
     }
 
+    /// Notifies the listeners of a channel. It has a transaction of its own: NOTIFY holds a lock of the whole server while its
+    /// transaction commits.
+    ///
+    /// # Errors
+    /// [`QueryErrorKind`].
+    pub async fn notify(&self, channel: &str) -> Result<(), QueryErrorKind> {
+        self.command(&format!("NOTIFY {channel}")).await
+    }
+
     async fn command(&self, text: &str) -> Result<(), QueryErrorKind> {
         self.track(async || Ok(self.connection()?.batch_execute(text).await?)).await
     }
@@ -163,34 +172,26 @@ impl Transaction {
         Ok(self.0)
     }
 
-    /// Runs the last statements and commits. `notify` is a channel whose listeners are notified afterwards.
+    /// Runs the last statements and commits.
     ///
     /// # Errors
     /// [`CommitError`].
-    pub async fn commit(self, calls: &[Call], notify: Option<&str>) -> Result<(), CommitError> {
+    pub async fn commit(self, calls: &[Call]) -> Result<(), CommitError> {
         let session = self.0;
         // Nothing may fail on this side once COMMIT is on its way.
-        let bound = session.bind_all(calls).await.map_err(CommitError::Undone)?;
-        // In a transaction of its own: NOTIFY holds a lock of the whole server while its transaction commits.
+        let bound = session.bind_all(calls).await.map_err(|kind| CommitError::Undone(None, kind))?;
         session.set_committing(true);
-        let notify = notify.map(|channel| format!("NOTIFY {channel}"));
-        let notified = async {
-            match &notify {
-                Some(notify) => session.command(notify).await,
-                None => Ok(()),
-            }
-        };
-        let ended = async { join(session.command("COMMIT"), notified).await.0 };
         let sent = join_all(bound.into_iter().map(|bound| session.send(bound)));
-        let (results, ended) = join(sent, ended).await;
-        let failed = results.into_iter().find_map(Result::err).or(ended.err());
-        match failed {
-            Some(kind) if session.has_ended() => Err(CommitError::Unknown(kind)),
+        let (results, ended) = join(sent, session.command("COMMIT")).await;
+        let failed =
+            results.into_iter().enumerate().find_map(|(position, result)| Some((Some(position), result.err()?)));
+        match failed.or(ended.err().map(|kind| (None, kind))) {
+            Some((_, kind)) if session.has_ended() => Err(CommitError::Unknown(kind)),
             // The server answered with an error, after which COMMIT rolls back.
             failed => {
                 session.set_in_transaction(false);
                 session.set_committing(false);
-                failed.map_or(Ok(()), |kind| Err(CommitError::Undone(kind)))
+                failed.map_or(Ok(()), |(position, kind)| Err(CommitError::Undone(position, kind)))
             }
         }
     }

@@ -44,7 +44,7 @@ fn a_domain_is_written_by_a_role_of_its_own_on_the_primary() {
 
     let default = config.domain(&domain(DEFAULT_DOMAIN), None).unwrap().for_writes().unwrap();
     assert!(matches!(&default.connection.password, Password::File(path) if *path == file));
-    assert_eq!((default.pool.max, default.password_setting().as_str()), (6, "DB_WRITE_PASSWORD_FILE"));
+    assert_eq!((default.pool.max, default.password_setting().as_str()), (11, "DB_WRITE_PASSWORD_FILE"));
     for name in ["uom_db", "supplier_db"] {
         assert!(config.domain(&domain(name), None).unwrap().write.is_none(), "{name}");
     }

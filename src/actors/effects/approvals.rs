@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::binding::{EffectBinding, by};
 use super::keyed::json;
-use super::place::{self, PlaceError};
+use super::place::{self, Once, PlaceError};
 use super::retry::{Again, Attempts};
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, KeyTrace, QueryErrorKind, Report, RunOptions};
@@ -251,7 +251,8 @@ impl Resolving<'_> {
             let params = vec![Value::text(self.name()), Value::text(&self.approval.id), self.outcome(Some(decision))];
             Call { statement: self.binding.statements.resolved.clone(), params }
         };
-        let decision = place::place(self.binding, flow, &mut conclusion, (claim, &mut answer), deadline).await?;
+        let once = Once { claim: Some(claim), answer: &mut answer };
+        let decision = place::place(self.binding, flow, &mut conclusion, once, deadline).await?;
         Ok(Resolved::Approved(Report { result: Ok(decision), ..report }))
     }
 

@@ -1,6 +1,7 @@
 //! The domain that the effects of a flow write to, and the statements on its tables.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tracing::{Instrument, Span};
@@ -10,9 +11,11 @@ use crate::actors::domain::{DomainHandle, Writer};
 use crate::config::prefix;
 use crate::flow::{EffectError, EventRow, FlowError, QueryErrorKind};
 use crate::graph::Flow;
-use crate::postgres::{Call, EffectStatements, Session};
+use crate::postgres::{Call, EVENT_CHANNEL, EffectStatements, Session};
 use crate::types::{Deadline, DomainName, IdempotencyKey, Value};
 
+/// How long the listeners of events are notified after a commit, with those of other commits.
+const NOTIFY_DELAY: Duration = Duration::from_millis(5);
 /// The time between two deletions of expired keys.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -24,6 +27,8 @@ pub struct EffectBinding {
     started: Instant,
     /// When expired keys were last deleted, in seconds since it was started.
     expired: AtomicU64,
+    /// Whether the listeners of events are about to be notified.
+    is_notifying: Arc<AtomicBool>,
 }
 
 /// An answer as the client receives it.
@@ -77,7 +82,13 @@ impl EffectBinding {
     /// The binding of `flow` to `domain`; `None` for a flow without effects.
     pub(in crate::actors) fn new(flow: &Flow, domain: DomainHandle) -> Option<Self> {
         let statements = EffectStatements::new(&flow.effects.first()?.name);
-        Some(Self { domain, statements, started: Instant::now(), expired: AtomicU64::new(0) })
+        Some(Self {
+            domain,
+            statements,
+            started: Instant::now(),
+            expired: AtomicU64::new(0),
+            is_notifying: Arc::default(),
+        })
     }
 
     /// The domain.
@@ -139,14 +150,32 @@ impl EffectBinding {
         Ok(!self.write(&call, deadline).await?.rows.is_empty())
     }
 
-    /// The statements that write an event of this id in the order of commit.
-    pub(super) fn announce(&self, id: &str, event: EventRow) -> [Call; 2] {
-        let (aggregate, key) = (Value::text(&event.aggregate), Value::text(&event.key));
-        let params = vec![Value::text(id), aggregate.clone(), key.clone(), Value::text(&event.ty), event.payload];
-        [
-            Call { statement: self.statements.order.clone(), params: vec![aggregate, key] },
-            Call { statement: self.statements.announce.clone(), params },
-        ]
+    /// The statement that writes an event of this id in the order of commit.
+    pub(super) fn announce(&self, id: &str, event: EventRow) -> Call {
+        let [id, aggregate, key, ty] = [id, &event.aggregate, &event.key, &event.ty].map(Value::text);
+        Call { statement: self.statements.announce.clone(), params: vec![id, aggregate, key, ty, event.payload] }
+    }
+
+    /// Notifies the listeners of events that were committed, once for all events of a moment: the commits of notifications wait for
+    /// each other.
+    pub(super) fn notify(&self) {
+        if self.is_notifying.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (domain, is_notifying) = (self.domain.clone(), Arc::clone(&self.is_notifying));
+        actix::spawn(async move {
+            tokio::time::sleep(NOTIFY_DELAY).await;
+            is_notifying.store(false, Ordering::Release);
+            let deadline = Deadline::after(EXPIRY_INTERVAL);
+            let notified = async {
+                let open = session_of(&domain, deadline).await?;
+                by(deadline, open.session.notify(EVENT_CHANNEL)).await.map_err(EffectError::Query)
+            };
+            if let Err(error) = notified.await {
+                // The relay finds the events when it looks for them the next time.
+                tracing::debug!(domain = %domain.name(), %error, "effects.notify.failed");
+            }
+        });
     }
 
     /// Deletes expired keys, once a minute, where the service writes anyway.
@@ -219,13 +248,6 @@ impl Claim<'_> {
             text(pending.map(|(_, params)| params.as_str())),
         ]);
         Call { statement: statements.claim.clone(), params }
-    }
-
-    /// The statement that stores the answer.
-    pub(super) fn answer(&self, statements: &EffectStatements, ending: &Ending) -> Call {
-        let mut params = self.identity();
-        params.extend([Value::Integer(ending.status.into()), Value::text(&ending.body)]);
-        Call { statement: statements.answer.clone(), params }
     }
 }
 

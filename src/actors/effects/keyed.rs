@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use tracing::Span;
 
 use super::binding::{Claim, EffectBinding, Ending, Stored, StoredAnswer};
-use super::place::{self, PlaceError};
+use super::place::{self, Once, PlaceError};
 use super::retry::{Again, Attempts};
 use crate::actors::coordinator::{BoundFlow, CoordinatorHandle, Request};
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, KeyTrace, QueryErrorKind, Report, RunOptions};
@@ -248,28 +248,29 @@ impl KeyedDecision<'_> {
         let ending = (self.render)(&report, pending.is_some());
         stored.ending = Some(&ending);
         let call = self.claim.call(&self.binding.statements, &stored);
-        match self.binding.write(&call, self.deadline()).await {
-            Ok(written) if written.count == 1 => {
+        let kind = match self.binding.write(&call, self.deadline()).await {
+            Ok(_) => {
                 self.binding.expire();
-                Ok(Keyed::Decided { report, ending, effect })
+                return Ok(Keyed::Decided { report, ending, effect });
             }
-            Ok(_) => self.taken(report).await,
-            Err(EffectError::Query(kind)) if place::is_lock_timeout(&kind) => {
-                Err(Undone { report, error: EffectError::KeyInProgress, again: Again::No, made: None })
-            }
-            // The statement may have been committed. So may its answer be found at the next attempt.
-            Err(error @ EffectError::Query(QueryErrorKind::ConnectionLost { .. })) => {
-                Err(Undone { report, error, again: Again::Unknown, made: Some((ending, effect)) })
-            }
-            Err(error) => Err(undone(report, error)),
+            Err(EffectError::Query(kind)) => kind,
+            Err(error) => return Err(undone(report, error)),
+        };
+        // The statement may have been committed. So may its answer be found at the next attempt.
+        if matches!(kind, QueryErrorKind::ConnectionLost { .. }) {
+            let error = EffectError::Query(kind);
+            return Err(Undone { report, error, again: Again::Unknown, made: Some((ending, effect)) });
+        }
+        match PlaceError::of_claim(kind) {
+            PlaceError::Taken => self.taken(report).await,
+            PlaceError::Undone(error) => Err(undone(report, error)),
+            _ => Err(Undone { report, error: EffectError::KeyInProgress, again: Again::No, made: None }),
         }
     }
 
     /// Writes the effect.
     async fn place(&self, mut report: Report, mut conclusion: Conclusion, effect: NodeId) -> Result<Keyed, Undone> {
         Span::current().record("effect.name", effect.as_str());
-        let stored = Stored { effect: Some(effect.as_str()), ..Stored::default() };
-        let claim = self.claim.call(&self.binding.statements, &stored);
         let mut made = None;
         let mut answer = |decision: &Decision, conclusion: &Conclusion, event: Option<String>| {
             report.result = Ok(decision.clone());
@@ -279,10 +280,11 @@ impl KeyedDecision<'_> {
                 trace.key.iter_mut().for_each(|key| key.event.clone_from(&event));
             });
             let ending = made.insert((self.render)(&report, false));
-            self.claim.answer(&self.binding.statements, ending)
+            let stored = Stored { effect: Some(effect.as_str()), ending: Some(ending), ..Stored::default() };
+            self.claim.call(&self.binding.statements, &stored)
         };
-        let last = (claim, &mut answer as place::Answer<'_>);
-        let placed = place::place(self.binding, self.flow(), &mut conclusion, last, self.deadline()).await;
+        let once = Once { claim: None, answer: &mut answer };
+        let placed = place::place(self.binding, self.flow(), &mut conclusion, once, self.deadline()).await;
         let (error, again) = match placed {
             Ok(_) => {
                 self.binding.expire();

@@ -1,4 +1,4 @@
-//! One transaction: a claim, the statements of an effect, the event, the answer.
+//! One transaction: the statements of an effect, its event, its answer, and the claim that makes it happen once.
 
 use tracing::{Instrument, Span};
 use uuid::Uuid;
@@ -8,13 +8,13 @@ use super::retry::is_conflict;
 use crate::actors::coordinator::span;
 use crate::flow::{Conclusion, Decision, EffectError, FlowError, QueryErrorKind};
 use crate::graph::{Effect, Flow, Rows, Statement};
-use crate::postgres::{Call, CommitError, EVENT_CHANNEL, Transaction, WriteResult};
+use crate::postgres::{Call, CommitError, Transaction, WriteResult};
 use crate::types::Deadline;
 
 /// Why an effect was not placed.
 #[derive(Debug)]
 pub(super) enum PlaceError {
-    /// The claim wrote no row: somebody else has it.
+    /// Somebody else has the claim.
     Taken,
     /// Another transaction holds the claim.
     InProgress,
@@ -35,6 +35,16 @@ impl From<FlowError> for PlaceError {
 }
 
 impl PlaceError {
+    /// The error of a claim.
+    pub(super) fn of_claim(kind: QueryErrorKind) -> Self {
+        match kind.sqlstate() {
+            // A unique violation.
+            Some("23505") => Self::Taken,
+            _ if is_lock_timeout(&kind) => Self::InProgress,
+            _ => undone(kind),
+        }
+    }
+
     /// What its span says; nothing where the key was taken.
     fn record(&self, span: &Span) {
         let (code, sqlstate) = match self {
@@ -52,16 +62,24 @@ impl PlaceError {
 /// Makes the last statement of a transaction: of the decision, of what its effect returned, and of the id of its event.
 pub(super) type Answer<'a> = &'a mut dyn FnMut(&Decision, &Conclusion, Option<String>) -> Call;
 
-/// Writes the effect of `conclusion` in one transaction, which `claim` begins and the statement that `answer` makes ends.
+/// What has a transaction happen once.
+pub(super) struct Once<'a> {
+    /// A statement at its beginning that writes one row, where the claim is there before. Otherwise its last statement inserts the claim.
+    pub(super) claim: Option<Call>,
+    /// Makes the last statement.
+    pub(super) answer: Answer<'a>,
+}
+
+/// Writes the effect of `conclusion` in one transaction.
 pub(super) async fn place(
     binding: &EffectBinding,
     flow: &Flow,
     conclusion: &mut Conclusion,
-    last: (Call, Answer<'_>),
+    once: Once<'_>,
     deadline: Deadline,
 ) -> Result<Decision, PlaceError> {
     let span = binding.span(conclusion.effect(flow).map_or("", |effect| effect.name.as_str()));
-    let placed = transact(binding, flow, conclusion, last, deadline).instrument(span.clone()).await;
+    let placed = transact(binding, flow, conclusion, once, deadline).instrument(span.clone()).await;
     placed.inspect_err(|error| error.record(&span))
 }
 
@@ -69,7 +87,7 @@ async fn transact(
     binding: &EffectBinding,
     flow: &Flow,
     conclusion: &mut Conclusion,
-    (claim, answer): (Call, Answer<'_>),
+    Once { claim, answer }: Once<'_>,
     deadline: Deadline,
 ) -> Result<Decision, PlaceError> {
     let Some(effect) = conclusion.effect(flow) else { return Err(FlowError::Broken.into()) };
@@ -77,11 +95,15 @@ async fn transact(
     let open = binding.session(deadline).await.map_err(PlaceError::Undone)?;
     // The domain does not drain before the transaction has ended.
     let WriteSession { session, writer: _in_flight } = open;
-    let calls: Vec<Call> = std::iter::once(claim).chain(first).collect();
+    let (inserts_claim, calls) = (claim.is_none(), claim.into_iter().chain(first).collect::<Vec<Call>>());
     let begun = by(deadline, Transaction::begin(session, &calls)).await.map_err(undone)?;
-    let (transaction, results) = begun;
+    let (transaction, mut results) = (begun.0, begun.1.into_iter());
     let statements = Statements { flow, effect, deadline };
-    let written = statements.run(&transaction, results, conclusion).await;
+    let claimed = if inserts_claim { Ok(()) } else { has_claimed(results.next()) };
+    let written = match claimed {
+        Ok(()) => statements.run(&transaction, results, conclusion).await,
+        Err(error) => Err(error),
+    };
     let decided = written.and_then(|()| {
         let decision = conclusion.decision(flow)?;
         let event = conclusion.event(flow, &decision)?;
@@ -97,14 +119,32 @@ async fn transact(
         }
     };
     let id = event.as_ref().map(|_| Uuid::new_v4().to_string());
-    let notify = id.as_ref().map(|_| EVENT_CHANNEL);
-    let mut last: Vec<Call> = id.iter().zip(event).flat_map(|(id, event)| binding.announce(id, event)).collect();
+    let has_event = id.is_some();
+    let mut last: Vec<Call> = id.iter().zip(event).map(|(id, event)| binding.announce(id, event)).collect();
     last.push(answer(&decision, conclusion, id));
-    match tokio::time::timeout_at(deadline.instant().into(), transaction.commit(&last, notify)).await {
-        Ok(Ok(())) => Ok(decision),
-        Ok(Err(CommitError::Undone(kind))) => Err(failed(effect.statements.len(), kind)),
+    match tokio::time::timeout_at(deadline.instant().into(), transaction.commit(&last)).await {
+        Ok(Ok(())) => {
+            if has_event {
+                binding.notify();
+            }
+            Ok(decision)
+        }
+        Ok(Err(CommitError::Undone(Some(position), kind))) if inserts_claim && position + 1 == last.len() => {
+            Err(PlaceError::of_claim(kind))
+        }
+        Ok(Err(CommitError::Undone(_, kind))) => Err(failed(effect.statements.len(), kind)),
         Ok(Err(CommitError::Unknown(kind))) => Err(PlaceError::Unknown(kind)),
         Err(_) => Err(PlaceError::Unknown(QueryErrorKind::Timeout { after: deadline.remaining() })),
+    }
+}
+
+/// Checks the result of a claim at the beginning.
+fn has_claimed(result: Option<WriteResult>) -> Result<(), PlaceError> {
+    match result {
+        Some(Ok(claimed)) if claimed.count == 1 => Ok(()),
+        Some(Ok(_)) => Err(PlaceError::Taken),
+        Some(Err(kind)) => Err(PlaceError::of_claim(kind)),
+        None => Err(FlowError::Broken.into()),
     }
 }
 
@@ -133,21 +173,13 @@ struct Statements<'a> {
 }
 
 impl Statements<'_> {
-    /// Checks the results of the claim and of the first statement, and runs the others.
+    /// Checks the result of the first statement, and runs the others.
     async fn run(
         &self,
         transaction: &Transaction,
-        results: Vec<WriteResult>,
+        mut results: impl Iterator<Item = WriteResult>,
         conclusion: &mut Conclusion,
     ) -> Result<(), PlaceError> {
-        let mut results = results.into_iter();
-        match results.next() {
-            Some(Ok(claimed)) if claimed.count == 1 => {}
-            Some(Ok(_)) => return Err(PlaceError::Taken),
-            Some(Err(kind)) if is_lock_timeout(&kind) => return Err(PlaceError::InProgress),
-            Some(Err(kind)) => return Err(undone(kind)),
-            None => return Err(FlowError::Broken.into()),
-        }
         for (position, statement) in self.effect.statements.iter().enumerate() {
             let result = match results.next() {
                 Some(result) => result,
