@@ -250,6 +250,20 @@ async fn types_are_told_where_the_databases_tell_them_and_nothing_where_they_do_
 }
 
 #[actix_web::test]
+async fn the_status_tells_the_schemas_of_outcomes_apart() {
+    let promised = Promised::start().await;
+    let schema = |name: &str| &promised.document.0["components"]["schemas"][name];
+    let path = |status: &str| format!("#/components/schemas/purchasing.outcome.{status}");
+    let mapping = json!({ "success": path("success"), "no_order": path("no_order") });
+    let discriminator = json!({ "propertyName": "status", "mapping": mapping });
+    assert_eq!(schema("purchasing.decision")["discriminator"], discriminator);
+    // Two outcomes have this status.
+    assert_eq!(schema("purchasing.outcome.no_order")["anyOf"].as_array().map(Vec::len), Some(2));
+    let mapping = json!({ "success": path("success") });
+    assert_eq!(schema("purchasing.pending")["discriminator"]["mapping"], mapping);
+}
+
+#[actix_web::test]
 async fn what_the_inputs_refuse_the_document_refuses_and_the_reverse() {
     let mut promised = Promised::start().await;
     let cases = BTreeMap::from([

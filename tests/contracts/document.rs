@@ -64,6 +64,21 @@ impl Document {
             assert!(references.contains(format!("#/components/schemas/{name}").as_str()), "{name} is of no use");
             assert!(jsonschema::meta::is_valid(schema), "{name} is no schema: {schema}");
         }
+        for (name, schema) in schemas.iter().filter(|(_, schema)| schema.get("discriminator").is_some()) {
+            let mapping = schema["discriminator"]["mapping"].as_object().expect("a mapping");
+            let mapped: BTreeSet<&str> = mapping.values().map(|target| target.as_str().expect("a schema")).collect();
+            let mut among = BTreeSet::new();
+            Self::references(&schema["oneOf"], &mut among);
+            assert_eq!(mapped, among, "{name}");
+            for (status, target) in mapping {
+                let target = target.as_str().and_then(|target| target.strip_prefix('#')).expect("a reference");
+                let target = &document.pointer(target).expect("a schema");
+                let outcomes = target["anyOf"].as_array().map_or(std::slice::from_ref(*target), Vec::as_slice);
+                for outcome in outcomes {
+                    assert_eq!(outcome["properties"]["status"]["const"], **status, "{name}");
+                }
+            }
+        }
         let mut ids = BTreeSet::new();
         for (path, methods) in document["paths"].as_object().expect("paths") {
             assert!(path.starts_with('/'), "{path}");

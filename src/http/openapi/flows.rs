@@ -22,13 +22,14 @@ pub(super) struct FlowContract {
 pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut SchemaGenerator) -> FlowContract {
     let mut writer = Writer { flow, whole, generator };
     let (mut schemas, mut paths) = (Map::new(), Map::new());
-    let names = outcome_names(flow);
-    for (outcome, name) in flow.outcomes.iter().zip(&names) {
-        schemas.insert(name.clone(), outcome_schema(&Body { flow, typed: true }, outcome));
+    let statuses = Status::of(flow);
+    for status in &statuses {
+        schemas.insert(status.schema.clone(), status.schema(&Body { flow, typed: true }));
     }
     schemas.insert(named(flow, "input"), schemas::input(&flow.inputs));
-    schemas.insert(named(flow, "decision"), writer.answer(&names, &Members::default()));
-    let pending = keys::pending(flow, &names);
+    schemas.insert(named(flow, "decision"), writer.answer(&statuses, &Members::default()));
+    let waits = |status: &Status<'_>| status.outcomes.iter().any(|outcome| keys::may_wait(outcome));
+    let pending: Vec<Status<'_>> = statuses.iter().filter(|status| waits(status)).cloned().collect();
     if !pending.is_empty() {
         let approval = Members { required: vec![("approval", keys::approval())], ..Members::default() };
         schemas.insert(named(flow, "pending"), writer.answer(&pending, &approval));
@@ -36,7 +37,7 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
     if !flow.effects.is_empty() {
         schemas.insert(named(flow, "element"), keys::element(schemas::input(&flow.inputs)));
     }
-    schemas.insert(named(flow, "line"), writer.line(&names));
+    schemas.insert(named(flow, "line"), writer.line(&statuses));
     paths.insert(flow.path.clone(), json!({ "post": writer.decide() }));
     paths.insert(format!("{}/batch", flow.path), json!({ "post": writer.batch() }));
     if whole.with_admin || whole.with_tokens {
@@ -114,25 +115,51 @@ fn named(flow: &Flow, what: &str) -> String {
 }
 
 fn reference(name: &str) -> Json {
-    json!({ "$ref": format!("#/components/schemas/{name}") })
+    json!({ "$ref": path_of(name) })
 }
 
-/// A name for each outcome: its status without characters that a name may not have, and a number where several are equal.
-fn outcome_names(flow: &Flow) -> Vec<String> {
-    let mut names: Vec<String> = Vec::with_capacity(flow.outcomes.len());
-    for outcome in &flow.outcomes {
-        let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-        let status: String = outcome.status.chars().map(valid).collect();
-        let first = named(flow, &format!("outcome.{status}"));
-        let mut name = first.clone();
-        let mut number = 2;
-        while names.contains(&name) {
-            name = format!("{first}.{number}");
-            number += 1;
+fn path_of(schema: &str) -> String {
+    format!("#/components/schemas/{schema}")
+}
+
+/// A status that a flow answers with. It tells the schemas of outcomes apart: several outcomes of one status have one schema.
+#[derive(Clone)]
+struct Status<'a> {
+    name: &'a str,
+    outcomes: Vec<&'a Outcome>,
+    /// The name of its schema: the status without characters that a name may not have, and a number where several are equal.
+    schema: String,
+}
+
+impl<'a> Status<'a> {
+    /// Those of `flow`, in the order of its outcomes.
+    fn of(flow: &'a Flow) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::with_capacity(flow.outcomes.len());
+        for outcome in &flow.outcomes {
+            if let Some(known) = all.iter_mut().find(|known| known.name == outcome.status) {
+                known.outcomes.push(outcome);
+                continue;
+            }
+            let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+            let status: String = outcome.status.chars().map(valid).collect();
+            let first = named(flow, &format!("outcome.{status}"));
+            let mut schema = first.clone();
+            let mut number = 2;
+            while all.iter().any(|known| known.schema == schema) {
+                schema = format!("{first}.{number}");
+                number += 1;
+            }
+            all.push(Self { name: &outcome.status, outcomes: vec![outcome], schema });
         }
-        names.push(name);
+        all
     }
-    names
+
+    fn schema(&self, body: &Body<'_>) -> Json {
+        match &self.outcomes[..] {
+            [outcome] => outcome_schema(body, outcome),
+            several => json!({ "anyOf": several.iter().map(|each| outcome_schema(body, each)).collect::<Vec<_>>() }),
+        }
+    }
 }
 
 fn outcome_schema(body: &Body<'_>, outcome: &Outcome) -> Json {
@@ -237,15 +264,18 @@ impl Writer<'_, '_> {
     }
 
     /// One of the outcomes, with what the service adds.
-    fn answer(&mut self, outcomes: &[String], more: &Members) -> Json {
-        let one_of_them: Vec<Json> = outcomes.iter().map(|name| reference(name)).collect();
-        let schema = json!({ "type": "object", "anyOf": one_of_them });
+    fn answer(&mut self, statuses: &[Status<'_>], more: &Members) -> Json {
+        let one_of_them: Vec<Json> = statuses.iter().map(|each| reference(&each.schema)).collect();
+        let mapping: Map<String, Json> =
+            statuses.iter().map(|each| (each.name.to_owned(), json!(path_of(&each.schema)))).collect();
+        let discriminator = json!({ "propertyName": "status", "mapping": mapping });
+        let schema = json!({ "type": "object", "oneOf": one_of_them, "discriminator": discriminator });
         let explain = self.reference::<Explanation>();
         completed(self.flow, schema, more, Some(explain))
     }
 
     /// A line of the answer to a batch.
-    fn line(&mut self, outcomes: &[String]) -> Json {
+    fn line(&mut self, statuses: &[Status<'_>]) -> Json {
         let index = json!({ "type": "integer", "minimum": 0, "description": "The position of the input, from 0" });
         let mut answer = Members { required: vec![("index", index.clone())], ..Members::default() };
         let mut problem =
@@ -257,7 +287,7 @@ impl Writer<'_, '_> {
         json!({
             "description": "A line of the answer to a batch: a decision or a problem; the last may be the summary",
             "anyOf": [
-                self.answer(outcomes, &answer),
+                self.answer(statuses, &answer),
                 {
                     "type": "object",
                     "required": ["index", "error"],
@@ -289,7 +319,7 @@ impl Writer<'_, '_> {
         }
         let Some(Json::Object(responses)) = decide.get_mut("responses") else { return };
         let headers = keys::headers(decision_headers());
-        if flow.outcomes.iter().any(|outcome| outcome.effect.is_some() && outcome.approval.is_some()) {
+        if flow.outcomes.iter().any(keys::may_wait) {
             let schema = reference(&named(flow, "pending"));
             let pending = json!({
                 "description": "The decision, whose effect waits for approval",

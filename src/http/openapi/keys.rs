@@ -41,10 +41,9 @@ pub(super) fn headers(mut decision: Json) -> Json {
     decision
 }
 
-/// The outcomes whose effect may wait for an approval, among `names` of all outcomes.
-pub(super) fn pending(flow: &Flow, names: &[String]) -> Vec<String> {
-    let waits = |(outcome, _): &(&Outcome, &String)| outcome.effect.is_some() && outcome.approval.is_some();
-    flow.outcomes.iter().zip(names).filter(waits).map(|(_, name)| name.clone()).collect()
+/// Whether the effect of an outcome may wait for an approval.
+pub(super) fn may_wait(outcome: &Outcome) -> bool {
+    outcome.effect.is_some() && outcome.approval.is_some()
 }
 
 /// The approval that an effect waits for.

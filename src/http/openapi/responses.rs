@@ -20,8 +20,11 @@ pub(super) fn of_problems(
         codes_of.entry(status.as_u16()).or_default().push(code);
     }
     let response = |(status, codes): (u16, Vec<&str>)| {
-        let mut schema = generator.subschema_for::<Problem>();
-        schema.insert("properties".to_owned(), json!({ "status": { "const": status }, "code": { "enum": codes } }));
+        // Generators of clients ignore what is beside a reference.
+        let schema = json!({
+            "allOf": [generator.subschema_for::<Problem>()],
+            "properties": { "status": { "const": status }, "code": { "enum": codes } }
+        });
         let mut response = json!({
             "description": codes.join(", "),
             "content": { "application/problem+json": { "schema": schema } }
