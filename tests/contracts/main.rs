@@ -6,6 +6,7 @@ mod answers;
 mod deployed;
 mod document;
 mod files;
+mod generated;
 mod keys;
 mod live;
 #[path = "../support/mod.rs"]
