@@ -111,7 +111,7 @@ fn settings_and_tests_that_are_wrong_in_shape_are_refused() {
         ("tests", "graph: g.yaml\ntypes: { n: { c: int } }\ntests: []"),
     ];
     let faulty = complaints(&schema("tests"), &repository().join("tests/explain/faulty.test.yaml"));
-    assert_eq!(faulty.len(), 4, "{faulty:#?}");
+    assert_eq!(faulty.len(), 5, "{faulty:#?}");
     for (of, text) in cases {
         let file = read(text).expect("YAML");
         assert!(!schema(of).is_valid(&file), "{of}: {text}");
