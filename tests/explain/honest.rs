@@ -107,7 +107,7 @@ async fn flip_asks_the_databases_where_a_query_depends_on_the_fact() {
         "down to 600: approved",
         "down to 599: declined",
         "up to 850: approved",
-        "up from there it could not be searched: it must be at most 850",
+        "up from there no further value could be tried: it must be at most 850",
     ] {
         assert!(text.contains(told), "{told} is missing:\n{text}");
     }
@@ -125,7 +125,7 @@ async fn flip_reports_where_the_search_stopped_and_at_which_node() {
     let why = flip["below_bound"]["why"].as_str().expect("a reason");
     assert!(why.contains("node `words` runs its query with other parameters") && why.contains("22012"), "{why}");
     let (_, text, _) = run(directory.path(), Some(&database), arguments.get(..5).expect("without a format"));
-    assert!(text.contains("down from there it could not be searched: node `words`"), "{text}");
+    assert!(text.contains("down from there no further value could be tried: node `words`"), "{text}");
 }
 
 #[actix_web::test]

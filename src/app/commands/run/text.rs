@@ -129,7 +129,7 @@ pub(super) fn flip(flip: &Flip) -> String {
             (Some(edge), _) => side(flip, edge, word, &mut text),
             (None, Some(Bound { last, why })) => {
                 line(&mut text, &format!("  {word} to {last}: {}", flip.ending));
-                line(&mut text, &format!("  {word} from there it could not be searched: {why}"));
+                line(&mut text, &format!("  {word} from there no further value could be tried: {why}"));
             }
             (None, None) => line(&mut text, &format!("  {word}: no other ending was found")),
         }
