@@ -185,9 +185,11 @@ async fn an_owner_that_may_create_no_role_is_told_who_can() {
 }
 
 #[test]
-fn the_shipped_database_has_the_tables_of_effects_as_the_program_prints_them() {
-    let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/oms_db.sql")).expect("readable");
-    assert!(shipped.ends_with(&format!("\n\n{}", tributary::postgres::EFFECT_TABLES)));
+fn the_shipped_databases_have_the_tables_of_effects_as_the_program_prints_them() {
+    for file in ["sql/oms_db.sql", "config/flows/allocation/sql/stock_db.sql"] {
+        let shipped = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("readable");
+        assert!(shipped.ends_with(&format!("\n\n{}", tributary::postgres::EFFECT_TABLES)), "{file}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod query;
 mod request;
 mod spec;
 mod sql;
+mod unknown_type;
 mod values;
 
 pub use compile::{Catalog, Context, RuleFiles, compile};

@@ -18,6 +18,8 @@ use crate::types::{Deadline, DomainName, IdempotencyKey, Value};
 const NOTIFY_DELAY: Duration = Duration::from_millis(5);
 /// The time between two deletions of expired keys.
 const EXPIRY_INTERVAL: Duration = Duration::from_secs(60);
+/// How long what no request waits for may take.
+const BACKGROUND_LIMIT: Duration = Duration::from_secs(60);
 
 /// The domain that the effects of one flow write to.
 #[derive(Debug)]
@@ -113,17 +115,13 @@ impl EffectBinding {
 
     /// Runs one statement that writes nothing, by the deadline.
     pub(super) async fn read(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
-        let open = self.session(deadline).await?;
-        by(deadline, open.session.call(call)).await.map_err(EffectError::Query)
+        on_session(&self.domain, deadline, async |session| session.call(call).await).await
     }
 
     /// Runs one statement in a transaction of its own, by the deadline.
     pub(super) async fn write(&self, call: &Call, deadline: Deadline) -> Result<crate::postgres::Written, EffectError> {
         let span = self.span("tributary_keys");
-        let written = async {
-            let open = self.session(deadline).await?;
-            by(deadline, open.session.write(call)).await.map_err(EffectError::Query)
-        };
+        let written = on_session(&self.domain, deadline, async |session| session.write(call).await);
         let written = written.instrument(span.clone()).await;
         written.inspect_err(|error| span::record_error(&span, error.code(), error.sqlstate()))
     }
@@ -166,11 +164,8 @@ impl EffectBinding {
         actix::spawn(async move {
             tokio::time::sleep(NOTIFY_DELAY).await;
             is_notifying.store(false, Ordering::Release);
-            let deadline = Deadline::after(EXPIRY_INTERVAL);
-            let notified = async {
-                let open = session_of(&domain, deadline).await?;
-                by(deadline, open.session.notify(EVENT_CHANNEL)).await.map_err(EffectError::Query)
-            };
+            let deadline = Deadline::after(BACKGROUND_LIMIT);
+            let notified = on_session(&domain, deadline, async |session| session.notify(EVENT_CHANNEL).await);
             if let Err(error) = notified.await {
                 // The relay finds the events when it looks for them the next time.
                 tracing::debug!(domain = %domain.name(), %error, "effects.notify.failed");
@@ -188,12 +183,9 @@ impl EffectBinding {
         }
         let (domain, statement) = (self.domain.clone(), self.statements.expire.clone());
         actix::spawn(async move {
-            let deadline = Deadline::after(EXPIRY_INTERVAL);
-            let deleted = async {
-                let open = session_of(&domain, deadline).await?;
-                let call = Call { statement, params: Vec::new() };
-                by(deadline, open.session.write(&call)).await.map_err(EffectError::Query)
-            };
+            let deadline = Deadline::after(BACKGROUND_LIMIT);
+            let call = Call { statement, params: Vec::new() };
+            let deleted = on_session(&domain, deadline, async |session| session.write(&call).await);
             if let Err(error) = deleted.await {
                 tracing::warn!(domain = %domain.name(), %error, "effects.expire.failed");
             }
@@ -214,6 +206,16 @@ async fn session_of(domain: &DomainHandle, deadline: Deadline) -> Result<WriteSe
     let writer = domain.writer().ok_or_else(off)?;
     let lease = writer.pool().acquire(deadline).await.map_err(EffectError::Query)?;
     Ok(WriteSession { session: lease.into(), writer })
+}
+
+/// The outcome of `work` on a session that writes, by the deadline.
+async fn on_session<T>(
+    domain: &DomainHandle,
+    deadline: Deadline,
+    work: impl AsyncFnOnce(&Session) -> Result<T, QueryErrorKind>,
+) -> Result<T, EffectError> {
+    let open = session_of(domain, deadline).await?;
+    by(deadline, work(&open.session)).await.map_err(EffectError::Query)
 }
 
 /// The outcome of `work`, or the error that it was not there by the deadline.

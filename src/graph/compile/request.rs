@@ -6,15 +6,16 @@ use std::sync::Arc;
 
 use super::Compiler;
 use super::braces::{self, Part, cut};
-use crate::diagnostics::{Diagnostic, Snippet, Span, nearest};
+use crate::diagnostics::{Diagnostic, Snippet, Span};
 use crate::graph::plan::Rows;
 use crate::graph::request::{
     Body, Expected, Member, Method, Parameter, Piece, Request, Text, escaped, leads_elsewhere,
 };
 use crate::graph::spec::{ColumnKeys, NotFoundSpec};
+use crate::graph::unknown_type::unknown_type;
 use crate::graph::{Query, values};
 use crate::grl::{self, FactRef, Scope, Term};
-use crate::types::{FieldName, Shape, Type, check_name, type_meant_by};
+use crate::types::{FieldName, Shape, Type, check_name};
 use crate::yaml::{self, Entry, Kind, Marked};
 
 /// The headers that the client sets, in small letters.
@@ -144,15 +145,8 @@ impl Compiler<'_> {
     fn column_type(&mut self, name: &str, place: &Marked) -> Type {
         const KNOWN: [&str; 7] = ["boolean", "integer", "decimal", "text", "date", "timestamp", "any"];
         Type::named(name).unwrap_or_else(|| {
-            let (list, element) = name.rfind(' ').map_or(("", name), |at| name.split_at(at + 1));
-            let near = || nearest(element, KNOWN).map(|meant| format!("{list}{meant}"));
-            let meant = type_meant_by(name).or_else(near).filter(|meant| Type::named(meant).is_some());
-            let help = meant.map_or_else(
-                || format!("the types are: {}; and `list of` each", KNOWN.join(", ")),
-                |meant| format!("did you mean `{meant}`?"),
-            );
-            let error = Diagnostic::error("unknown-type", place.head(), format!("there is no type `{name}`"));
-            self.found.push(error.help(help));
+            let name = name.rfind(' ').map_or(("", name), |at| name.split_at(at + 1));
+            self.found.push(unknown_type(name, &KNOWN, |meant| Type::named(meant).is_some(), place));
             Type::Any
         })
     }

@@ -6,9 +6,10 @@ use serde::Deserialize;
 
 use super::value::less;
 use super::{InputField, InputSchema, Scalar};
-use crate::diagnostics::{Diagnostic, Diagnostics, nearest};
+use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::graph::unknown_type::unknown_type;
 use crate::graph::values;
-use crate::types::{FieldName, Value, check_name, type_meant_by};
+use crate::types::{FieldName, Value, check_name};
 use crate::yaml::{self, Any, Marked};
 
 /// Names of types.
@@ -119,15 +120,8 @@ fn ty(text: &str, place: &Marked, found: &mut Diagnostics) -> Option<(Scalar, bo
     let scalar = Scalar::parse(name.trim());
     if scalar.is_none() {
         let known = Scalar::ALL.map(Scalar::name);
-        let list = if is_list { "list of " } else { "" };
-        let is_known = |meant: &String| known.contains(&meant.strip_prefix("list of ").unwrap_or(meant));
-        let meant = type_meant_by(text).filter(is_known);
-        let meant = meant.or_else(|| nearest(name, known).map(|meant| format!("{list}{meant}")));
-        let help = meant.map_or_else(
-            || format!("the types are: {}; and `list of` each", known.join(", ")),
-            |meant| format!("did you mean `{meant}`?"),
-        );
-        found.push(Diagnostic::error("unknown-type", place.head(), format!("there is no type `{text}`")).help(help));
+        let is_type = |meant: &str| known.contains(&meant.strip_prefix("list of ").unwrap_or(meant));
+        found.push(unknown_type((if is_list { "list of " } else { "" }, name), &known, is_type, place));
     }
     scalar.map(|scalar| (scalar, is_list))
 }

@@ -27,7 +27,7 @@ use crate::types::{Clock, Deadline, FlowName, Value};
 pub(super) enum Caller {
     /// Who sends this request. Its token says what it may call.
     Request(HttpRequest),
-    /// Whoever started this process. It may call every tool.
+    /// The user who started this process. It may call every tool.
     Process,
 }
 

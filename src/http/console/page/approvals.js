@@ -5,7 +5,7 @@ import { announce, button, h, icon, isBusy, replace, setBusy } from "./dom.js";
 import { withToken } from "./dialogs.js";
 import { plural, shown, time } from "./format.js";
 
-const WHY = "Approvals are for whoever has the right to approve, or the admin token.";
+const WHY = "Approvals need the right to approve, or the admin token.";
 // What became of an approval, in words.
 const RESOLVED = { approved: "Approved: the effect was written", rejected: "Rejected: nothing was written", dropped: "Dropped: decided again, the decision has no such effect any more, and nothing was written" };
 
@@ -97,7 +97,7 @@ class ApprovalCard {
     this.approve = button("Approve", { icon: "check", primary: true, onclick: () => this.#resolve("approve") });
     this.reject = button("Reject", { icon: "cross", onclick: () => this.#resolve("reject") });
     this.acts = h("div.acts", { hidden: true }, h("div.field", h("label", { for: this.note.id }, h("span", "Note"), h("span.type", "kept with it")), this.note), h("div.row", this.approve, this.reject));
-    this.told = h("div.told", { role: "status" });
+    this.result = h("div.result", { role: "status" });
     const caller = approval.caller || "a caller without a token";
     const inputs = Object.entries(approval.input ?? {});
     this.opener = button("See what has changed, and decide", { onclick: () => this.open() });
@@ -110,7 +110,7 @@ class ApprovalCard {
         h("dt", "key"), h("dd", h("code", approval.key)),
         h("dt", "id"), h("dd", h("code", this.id))),
       h("details.raw", { "data-key": `params ${this.id}` }, h("summary", "Parameters of its statements"), statements(approval.params, written)),
-      this.opener, this.now, this.acts, this.told);
+      this.opener, this.now, this.acts, this.result);
   }
 
   // Decides again on the rows of now, and tells what is another than when it was asked for.
@@ -164,12 +164,12 @@ class ApprovalCard {
     replace(pill, h("span.sign-place", icon(state === "approved" ? "check" : "cross")), h("span.word", state));
     [this.opener, this.acts].forEach((each) => { each.hidden = true; });
     replace(this.now);
-    replace(this.told, h("p", RESOLVED[state] ?? state, resolution?.by && ` by ${resolution.by}`, "."));
+    replace(this.result, h("p", RESOLVED[state] ?? state, resolution?.by && ` by ${resolution.by}`, "."));
   }
 
   #fail(error) {
     const { title, detail } = api.problemOf(error);
-    replace(this.told, h("p.notice.bad", icon("alert"), h("span", h("strong", title), " ", detail ?? "")));
+    replace(this.result, h("p.notice.bad", icon("alert"), h("span", h("strong", title), " ", detail ?? "")));
   }
 }
 

@@ -30,7 +30,7 @@ export class Graph {
   #hits = [];
   #hit = 0;
 
-  // `colour` gives the number of a domain's colour; `select` is told the box that is chosen, or null; `whole`: all is shown first,
+  // `colour` gives the number of a domain's colour; `select` gets the box that is chosen, or null; `whole`: all is shown first,
   // even where only titles can be read.
   constructor(picture, { colour, select, label, whole = false }) {
     this.picture = picture;
