@@ -157,6 +157,7 @@ async fn a_token_without_the_right_to_explain_reads_no_row_and_one_without_what_
     app.wait_for("/readyz", 200).await;
     let product = r#"{"product_id": "PROD-001"}"#;
     let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
+    let search = r#"{"input": {"product_id": "PROD-001"}, "facts": ["inventory_levels.available_qty"]}"#;
     let (flow, explained, supposed) = ("/purchasing/flow", "/purchasing/flow?explain=true", "/purchasing/flow/what-if");
     let (batch, at) = ("/purchasing/flow/batch?explain=true", "/purchasing/flow?as_of=2026-01-05T10:00:00Z");
     let (test, input) = ("/console/flows/purchasing/test", r#"{"input": {"product_id": "PROD-001"}}"#);
@@ -172,6 +173,9 @@ async fn a_token_without_the_right_to_explain_reads_no_row_and_one_without_what_
         (&explains, batch, "[]", None),
         (&explains, test, input, None),
         (&explains, supposed, what_if, Some("what_if")),
+        (&plain, "/purchasing/flow/flip", search, Some("what_if")),
+        (&explains, "/purchasing/flow/flip", search, Some("what_if")),
+        (&supposes, "/purchasing/flow/flip", search, None),
         (&supposes, supposed, what_if, None),
         (&supposes, at, product, None),
         (&supposes, "/purchasing/flow/what-if?explain=true", what_if, Some("explain")),
@@ -197,8 +201,10 @@ async fn a_token_without_the_right_to_explain_reads_no_row_and_one_without_what_
     assert!(get(&app, "/console/flows/purchasing", &explains).await.json()["last"].is_object());
     assert!(get(&app, "/console/flows/purchasing", &plain).await.json()["last"].is_null());
     let document = get(&app, "/openapi.json", &plain).await.json();
-    let security = &document["paths"]["/purchasing/flow/what-if"]["post"]["security"];
-    assert_eq!(security, &json!([{ "admin": [] }, { "caller": [] }]));
+    for path in ["/purchasing/flow/what-if", "/purchasing/flow/flip"] {
+        let security = &document["paths"][path]["post"]["security"];
+        assert_eq!(security, &json!([{ "admin": [] }, { "caller": [] }]), "{path}");
+    }
 }
 
 #[actix_web::test]
@@ -357,7 +363,10 @@ async fn the_admin_endpoints_keep_to_an_address_of_their_own() {
     let admin = app.admin.expect("an address of its own");
     assert_ne!(admin, app.address);
     let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
-    for (path, body) in [("/admin/reload", ""), ("/purchasing/flow/what-if", what_if)] {
+    let search = r#"{"input": {"product_id": "PROD-001"}, "facts": ["inventory_levels.available_qty"]}"#;
+    for (path, body) in
+        [("/admin/reload", ""), ("/purchasing/flow/what-if", what_if), ("/purchasing/flow/flip", search)]
+    {
         assert_eq!(post(&app, path, Some(ADMIN), body).await.code(), "no_such_path", "{path}");
         let there = app.client.post(format!("http://{admin}{path}")).header("Content-Type", "application/json");
         let answer = TestApp::answer(there.bearer_auth(ADMIN).body(body)).await;

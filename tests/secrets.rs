@@ -288,11 +288,13 @@ async fn no_output_of_a_run_shows_a_secret() {
     // Requests that succeed and requests that fail.
     let admin = secret("admin");
     let what_if = r#"{"input": {"product_id": "PROD-001"}, "set": {"inventory_levels.available_qty": 0}}"#;
+    let search = r#"{"input": {"product_id": "PROD-001"}, "facts": ["inventory_levels.available_qty"]}"#;
     for (path, token, body) in [
         ("/purchasing/flow?explain=true", token.as_str(), PRODUCT),
         ("/purchasing/flow", "wrong-token", PRODUCT),
         ("/purchasing/flow", token.as_str(), "{"),
         ("/purchasing/flow/what-if", admin.as_str(), what_if),
+        ("/purchasing/flow/flip", admin.as_str(), search),
         ("/purchasing/flow/batch", token.as_str(), &format!("[{PRODUCT}, {{}}]")),
         ("/flows/inline?explain=true", token.as_str(), "{}"),
         ("/console/flows/purchasing/test", token.as_str(), "{}"),

@@ -109,7 +109,7 @@ pub struct HttpConfig {
     #[serde(rename = "drain_timeout_ms", with = "Milliseconds")]
     #[schemars(extend("x-restart" = true))]
     pub drain_timeout: Duration,
-    /// Where only the admin endpoints, metrics and what-if are served; without it they are at `bind`.
+    /// Where only the admin endpoints, metrics, what-if and flip are served; without it they are at `bind`.
     #[serde(deserialize_with = "values::address")]
     #[schemars(
         with = "Option<String>",

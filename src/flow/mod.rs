@@ -14,7 +14,6 @@ mod executor;
 pub mod explain;
 mod facts;
 pub mod flip;
-pub mod flip_together;
 mod missing;
 mod node;
 pub mod offline;

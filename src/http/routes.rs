@@ -42,7 +42,7 @@ const CONSOLE: &[Endpoint] =
 const MCP: &[Endpoint] = &[mcp::endpoint::MESSAGE];
 
 /// What follows a flow's path for its other endpoints, and so ends no path of a flow.
-pub const RESERVED_ENDINGS: &[&str] = &["batch", "graph", "what-if"];
+pub const RESERVED_ENDINGS: &[&str] = &["batch", "flip", "graph", "what-if"];
 
 /// Whether no flow may have a path that begins with this segment.
 pub fn is_reserved(segment: &str) -> bool {

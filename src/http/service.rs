@@ -18,7 +18,10 @@ use super::release::Releases;
 use super::request::Label;
 use crate::actors::coordinator::{BatchPlace, BoundFlow, CoordinatorHandle, Request};
 use crate::actors::effects::{self, Approval, Keyed, KeyedRequest, Render, Resolution, Resolved};
-use crate::flow::{Detail, FlowError, Report, RunOptions};
+use crate::flow::flip::{Flips, Question, Search};
+use crate::flow::offline::OfflineEngines;
+use crate::flow::{Detail, FlowError, Report, RunOptions, Trace};
+use crate::grl::Limits;
 use crate::metrics::Metrics;
 use crate::records::{Entry, Recorder};
 use crate::types::Value;
@@ -119,7 +122,30 @@ impl Service {
     /// Decides, and records the decision if decisions are recorded. One whose facts were replaced never is.
     pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: &Label) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, label, async |run| self.coordinator.decide(request(run)).await).await
+        let supposes = !run.overrides.is_empty();
+        self.recorded(flow, run, (label, supposes), async |run| self.coordinator.decide(request(run)).await).await
+    }
+
+    /// As [`Self::decide`], for a decision that is as if facts were replaced, also if none is: nobody acts on it.
+    pub async fn suppose(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: &Label) -> Report {
+        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
+        self.recorded(flow, run, (label, true), async |run| self.coordinator.decide(request(run)).await).await
+    }
+
+    /// Searches what changes the decision that `run` made, of which `trace` has the notes.
+    ///
+    /// # Errors
+    /// [`FlowError::Override`] if a fact cannot be searched.
+    pub async fn flips(
+        &self,
+        (flow, limits): (&Arc<BoundFlow>, &Limits),
+        (run, trace): (&RunOptions, &Trace),
+        question: &Question,
+        label: &Label,
+    ) -> Result<Flips, FlowError> {
+        let engines = OfflineEngines::new(limits.clone());
+        let search = Search { flow: flow.flow(), trace, run, engines: &engines };
+        search.flips(question, async |run| self.suppose(flow, trace.inputs.clone(), run, label).await).await
     }
 
     /// As [`Self::decide`], for one decision of a batch: instead of being refused for the width of its batch it waits.
@@ -131,13 +157,16 @@ impl Service {
         (label, place): (&Label, BatchPlace),
     ) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, label, async |run| self.coordinator.decide_of_batch(request(run), place).await).await
+        self.recorded(flow, run, (label, false), async |run| {
+            self.coordinator.decide_of_batch(request(run), place).await
+        })
+        .await
     }
 
     /// Decides with a key, and writes the decision once. `render` makes the answer.
     pub async fn decide_keyed(&self, request: KeyedRequest<'_>, label: &Label, render: Render<'_>) -> Keyed {
         let (flow, mut run) = (Arc::clone(request.flow), request.run);
-        let recording = self.recording(&flow, &mut run, label);
+        let recording = self.recording(&flow, &mut run, (label, false));
         let request = KeyedRequest { run, ..request };
         let keyed = effects::decide(&self.coordinator, &request, render).instrument(recording.span.clone()).await;
         let write = Write { key: request.key.as_str(), result: keyed.result() };
@@ -158,7 +187,7 @@ impl Service {
         mut run: RunOptions,
         label: &Label,
     ) -> Result<Resolved, FlowError> {
-        let recording = self.recording(flow, &mut run, label);
+        let recording = self.recording(flow, &mut run, (label, false));
         let resolved = effects::resolve(&self.coordinator, flow, approval, resolution, &run);
         let resolved = resolved.instrument(recording.span.clone()).await;
         match &resolved {
@@ -181,19 +210,23 @@ impl Service {
         &self,
         flow: &Arc<BoundFlow>,
         mut run: RunOptions,
-        label: &Label,
+        (label, supposes): (&Label, bool),
         decide: impl AsyncFnOnce(RunOptions) -> Report,
     ) -> Report {
-        let recording = self.recording(flow, &mut run, label);
+        let recording = self.recording(flow, &mut run, (label, supposes));
         let report = decide(run).instrument(recording.span.clone()).await;
         recording.end(&report, None).await;
         report
     }
 
     /// Begins to note a decision, which takes the notes that its record needs.
-    fn recording<'a>(&'a self, flow: &'a Arc<BoundFlow>, run: &mut RunOptions, label: &'a Label) -> Recording<'a> {
+    fn recording<'a>(
+        &'a self,
+        flow: &'a Arc<BoundFlow>,
+        run: &mut RunOptions,
+        (label, supposes): (&'a Label, bool),
+    ) -> Recording<'a> {
         let name = &flow.flow().name;
-        let supposes = !run.overrides.is_empty();
         let recorder = self.recorder.as_ref().filter(|_| !supposes);
         let console = self.console.as_ref().map(Console::recent).filter(|_| !supposes);
         let is_explained = run.detail == Detail::Reasons;

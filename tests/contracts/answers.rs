@@ -77,6 +77,11 @@ async fn every_answer_of_the_flows_is_as_the_document_says() {
     assert_eq!(replaced.json()["status"], "no_order");
     let what_if = json!({ "input": { "product_id": "PROD-001" }, "set": { "supplier_info.supplier_name": null } });
     promised.post(&format!("{flow}/what-if"), "?explain", &what_if).await;
+    let search = json!({
+        "input": { "product_id": "PROD-001" }, "facts": ["inventory_levels.available_qty", "supplier_info.lead_time"]
+    });
+    let found = promised.post(&format!("{flow}/flip"), "", &search).await;
+    assert_eq!((found.status, found.json()["flips"].as_array().map(Vec::len)), (200, Some(2)));
 
     let orders = "/orders/check";
     let full = json!({
@@ -118,6 +123,7 @@ async fn every_problem_is_as_the_document_says() {
     let flow = "/purchasing/flow";
     let lacking =
         json!({ "input": { "product_id": "PROD-001" }, "set": { "inventory_levels": { "product_id": "PROD-001" } } });
+    let text = json!({ "input": { "product_id": "PROD-001" }, "facts": ["supplier_info.supplier_name"] });
     let answers = [
         promised.post(flow, "", &json!({ "product_id": "NOPE" })).await.status,
         promised.post(flow, "", &json!({ "product_id": 7, "more": "\0" })).await.status,
@@ -126,6 +132,8 @@ async fn every_problem_is_as_the_document_says() {
         promised.post(flow, "", &json!({ "product_id": "x".repeat(300_000) })).await.status,
         promised.post(&format!("{flow}/what-if"), "", &json!({ "set": { "nothing.here": 1 } })).await.status,
         promised.post(&format!("{flow}/what-if"), "", &lacking).await.status,
+        promised.post(&format!("{flow}/flip"), "", &json!({ "facts": [] })).await.status,
+        promised.post(&format!("{flow}/flip"), "", &text).await.status,
         promised.post(&format!("{flow}/batch"), "", &json!({ "product_id": "PROD-001" })).await.status,
         promised.post("/admin/domains/{domain}/restart", "", &json!(null)).await.status,
         promised.get("/flows/{flow}/graph", "/flows/none/graph").await.status,
@@ -134,7 +142,7 @@ async fn every_problem_is_as_the_document_says() {
         promised.get("/health/{domain}", "/health/%FF").await.status,
         promised.get("/readyz", "/readyz?verbose=perhaps").await.status,
     ];
-    assert_eq!(answers, [404, 422, 422, 400, 413, 422, 422, 400, 404, 404, 400, 404, 404, 400]);
+    assert_eq!(answers, [404, 422, 422, 400, 413, 422, 422, 400, 422, 400, 404, 404, 400, 404, 404, 400]);
     let client = promised.app.client.clone();
     let wrong_type = TestApp::answer(client.post(promised.app.url(flow)).body("{}")).await;
     promised.hold(("post", flow), &wrong_type);
@@ -373,7 +381,11 @@ async fn without_a_token_there_are_no_admin_endpoints_and_head_is_as_get() {
     let document = Document(app.get("/openapi.json").await.json());
     document.check();
     let paths = document.0["paths"].as_object().expect("paths");
-    assert!(!paths.keys().any(|path| path.contains("admin") || path.contains("what-if")), "{:?}", paths.keys());
+    assert!(
+        !paths.keys().any(|path| path.contains("admin") || path.ends_with("/what-if") || path.ends_with("/flip")),
+        "{:?}",
+        paths.keys()
+    );
     for path in ["/flows", "/flows/purchasing/graph", "/health", "/openapi.json", "/livez"] {
         let get = app.get(path).await;
         let head = TestApp::answer(app.client.head(app.url(path))).await;

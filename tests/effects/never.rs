@@ -29,16 +29,15 @@ async fn only_a_request_with_a_key_opens_a_session_that_writes() {
     let with_token = |path: &str| app.client.post(app.url(path)).bearer_auth(ADMIN);
     let what_if = json!({ "input": body, "set": { "inventory_levels.available_qty": 0 } });
     assert_eq!(TestApp::answer(with_token("/purchasing/flow/what-if").json(&what_if)).await.status, 200);
+    let flip = json!({ "input": body, "facts": ["inventory_levels.available_qty"] });
+    assert_eq!(TestApp::answer(with_token("/purchasing/flow/flip").json(&flip)).await.status, 200);
     let as_of = with_token("/purchasing/flow?as_of=2026-01-31T08:00:00Z").json(&body);
     assert_eq!(TestApp::answer(as_of).await.status, 200);
     let lines = app.client.post(app.url("/purchasing/flow/batch")).json(&json!([body, body]));
     assert_eq!(TestApp::answer(lines).await.status, 200);
-    for (tool, arguments) in [
-        ("decide", body.clone()),
-        ("explain", body.clone()),
-        ("what_if", what_if.clone()),
-        ("flip", json!({ "input": body, "fact": "inventory_levels.available_qty" })),
-    ] {
+    for (tool, arguments) in
+        [("decide", body.clone()), ("explain", body.clone()), ("what_if", what_if.clone()), ("flip", flip.clone())]
+    {
         let params = json!({ "name": format!("purchasing_{tool}"), "arguments": arguments });
         let call = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
         let call = with_token("/mcp").header("Accept", "application/json, text/event-stream").json(&call);
@@ -62,6 +61,7 @@ async fn only_a_request_with_a_key_opens_a_session_that_writes() {
     // A key is refused where nothing is ever written.
     for refused in [
         with_token("/purchasing/flow/what-if").json(&what_if),
+        with_token("/purchasing/flow/flip").json(&flip),
         with_token("/purchasing/flow?as_of=2026-01-31T08:00:00Z").json(&body),
     ] {
         let answer = TestApp::answer(refused.header("Idempotency-Key", "k")).await;

@@ -53,10 +53,10 @@ async fn run_explains_replaces_facts_and_finds_where_the_outcome_changes() {
         "--format",
         "json",
     ]);
-    let above = &json(&line)["flip"]["above"];
+    let above = &json(&line)["flips"][0]["above"];
     assert_eq!((above["last"].to_string(), above["first"].to_string()), ("18.18".to_owned(), "18.19".to_owned()));
     let (_, line, _) = decide(&["--flip", "supplier_info.lead_time", "--format", "json"]);
-    assert_eq!(json(&line)["flip"]["below"]["first"], 3, "500 in stock cover three days at 150 a day");
+    assert_eq!(json(&line)["flips"][0]["below"]["first"], 3, "500 in stock cover three days at 150 a day");
     assert!(decide(&["--flip", "supplier_info.supplier_name"]).2.contains("only a number"));
 }
 

@@ -81,7 +81,7 @@ outcomes: [{ status: ok, when: 'missing.y == after.z' }]
 }
 
 const FLIP: &str = "
-flow: flip
+flow: score
 input: { score: { type: integer, maximum: 850 } }
 nodes:
   r: { type: RuleNode, rules: r.grl }
@@ -120,7 +120,7 @@ async fn flip_reports_where_the_search_stopped_and_at_which_node() {
     let directory = files(&[("graph.yaml", &graph), ("r.grl", FLIP_RULES)]);
     let arguments = ["run", "--input", "score=700", "--flip", "input.score", "--format", "json"];
     let (_, text, errors) = run(directory.path(), Some(&database), &arguments);
-    let flip = &serde_json::from_str::<Json>(&text).unwrap_or_else(|_| panic!("{errors}"))["flip"];
+    let flip = &serde_json::from_str::<Json>(&text).unwrap_or_else(|_| panic!("{errors}"))["flips"][0];
     assert_eq!((&flip["below"], &flip["below_bound"]["last"]), (&Json::Null, &Json::from(600)), "{flip}");
     let why = flip["below_bound"]["why"].as_str().expect("a reason");
     assert!(why.contains("node `words` runs its query with other parameters") && why.contains("22012"), "{why}");

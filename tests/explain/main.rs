@@ -16,6 +16,7 @@ mod commands;
 mod coverage;
 mod effects;
 mod explained;
+mod flip;
 mod generated;
 mod honest;
 mod properties;

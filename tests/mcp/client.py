@@ -49,7 +49,8 @@ async def decide(client):
     assert fired, explained
     supposed = await result(client, "purchasing_what_if", {"input": INPUT, "set": {FACT: 2000}})
     assert (supposed["status"], supposed["what_if"]) == ("no_order", [FACT]), supposed
-    flip = await result(client, "purchasing_flip", {"input": INPUT, "fact": FACT})
+    flip = await result(client, "purchasing_flip", {"input": INPUT, "facts": [FACT]})
+    flip = flip["flips"][0]
     assert (flip["ending"], flip["above"]["first"], flip["above"]["ending"]) == ("success", 1050, "no_order"), flip
     wrong = await client.call_tool("purchasing_decide", {"product": "PROD-001"})
     assert wrong.is_error and wrong.structured_content["code"] == "invalid_input", wrong

@@ -41,7 +41,7 @@ async fn a_caller_has_the_tools_that_its_token_allows() {
         for tool in tools {
             let arguments = match tool {
                 "purchasing_what_if" => json!({ "input": input, "set": { "oms_history.avg_daily_demand": 1 } }),
-                "purchasing_flip" => json!({ "input": input, "fact": "oms_history.avg_daily_demand" }),
+                "purchasing_flip" => json!({ "input": input, "facts": ["oms_history.avg_daily_demand"] }),
                 _ => input.clone(),
             };
             let called = call(&app, Some(token), tool, arguments).await;

@@ -35,8 +35,8 @@ async fn a_client_that_starts_the_program_has_every_tool_and_nothing_else_on_sta
     let mut call =
         |id, tool: &str, arguments: Json| ask(id, "tools/call", json!({ "name": tool, "arguments": arguments }));
     assert_eq!(call(2, "purchasing_decide", input_of.clone())["structuredContent"]["status"], "success");
-    let flip = call(3, "purchasing_flip", json!({ "input": input_of, "fact": "inventory_levels.available_qty" }));
-    assert_eq!(flip["structuredContent"]["above"]["ending"], "no_order");
+    let flip = call(3, "purchasing_flip", json!({ "input": input_of, "facts": ["inventory_levels.available_qty"] }));
+    assert_eq!(flip["structuredContent"]["flips"][0]["above"]["ending"], "no_order");
     assert_eq!(call(4, "purchasing_decide", json!({}))["isError"], true);
     // It ends with its client, in order.
     drop(input);

@@ -78,21 +78,32 @@ async fn the_tools_of_a_flow_give_what_its_endpoints_give() {
     assert_eq!(what_if["structuredContent"], TestApp::answer(endpoint).await.json());
 
     let search = |more: Json| {
-        let mut arguments = json!({ "input": input, "fact": "inventory_levels.available_qty" });
+        let mut arguments = json!({ "input": input, "facts": ["inventory_levels.available_qty"] });
         arguments.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         call(&app, Some(ADMIN), "purchasing_flip", arguments)
     };
     let flip = search(json!({})).await;
     holds(&listed, "purchasing_flip", &flip);
-    let above = &flip["structuredContent"]["above"];
+    let above = &flip["structuredContent"]["flips"][0]["above"];
     let text = |value: &Json| value.to_string();
     assert_eq!((text(&above["last"]), text(&above["first"])), ("1049.99".to_owned(), "1050.00".to_owned()));
     assert_eq!(above["ending"], "no_order");
     let flip = search(json!({ "field": "purchase_order.approval_status" })).await;
-    assert_eq!(flip["structuredContent"]["ending"], r#"success: purchase_order.approval_status "auto_approved""#);
+    assert_eq!(
+        flip["structuredContent"]["flips"][0]["ending"],
+        r#"success: purchase_order.approval_status "auto_approved""#
+    );
     // Around another state of affairs.
     let flip = search(json!({ "set": { "oms_history.avg_daily_demand": 200 } })).await;
-    assert_eq!(text(&flip["structuredContent"]["above"]["first"]), "1400.00", "{flip}");
+    assert_eq!(text(&flip["structuredContent"]["flips"][0]["above"]["first"]), "1400.00", "{flip}");
+    // Several facts, as the endpoint has it.
+    let several = json!({ "facts": ["inventory_levels.available_qty", "oms_history.avg_daily_demand"] });
+    let flip = search(several.clone()).await;
+    holds(&listed, "purchasing_flip", &flip);
+    let together = json!({ "input": input, "facts": several["facts"] });
+    let endpoint = app.client.post(app.url("/purchasing/flow/flip")).bearer_auth(ADMIN).json(&together);
+    assert_eq!(flip["structuredContent"], TestApp::answer(endpoint).await.json());
+    assert_eq!(flip["structuredContent"]["together"]["change"]["ending"], "no_order");
 }
 
 #[actix_web::test]
@@ -117,18 +128,18 @@ async fn what_is_wrong_with_a_call_is_an_error_that_says_where() {
             "invalid_override",
             "`stock.qty`",
         ),
-        ("purchasing_flip", json!({ "input": product }), "malformed_body", "`fact` names the number"),
-        ("purchasing_flip", json!({ "input": product, "fact": 7 }), "malformed_body", "`fact` must be a text"),
-        ("purchasing_flip", json!({ "input": product, "fact": "stock.qty" }), "invalid_override", "`stock.qty`"),
+        ("purchasing_flip", json!({ "input": product }), "malformed_body", "`facts` names the numbers"),
+        ("purchasing_flip", json!({ "input": product, "facts": [7] }), "malformed_body", "`facts` names the numbers"),
+        ("purchasing_flip", json!({ "input": product, "facts": ["stock.qty"] }), "invalid_override", "`stock.qty`"),
         (
             "purchasing_flip",
-            json!({ "input": product, "fact": "oms_history.trend" }),
+            json!({ "input": product, "facts": ["oms_history.trend"] }),
             "invalid_override",
             "only a number",
         ),
         (
             "purchasing_flip",
-            json!({ "input": { "product_id": "NO-SUCH" }, "fact": "oms_history.avg_daily_demand" }),
+            json!({ "input": { "product_id": "NO-SUCH" }, "facts": ["oms_history.avg_daily_demand"] }),
             "not_found",
             "",
         ),
@@ -181,7 +192,7 @@ async fn an_outage_is_an_error_and_never_a_decision() {
         ("purchasing_decide", input.clone()),
         ("purchasing_explain", input.clone()),
         ("purchasing_what_if", json!({ "input": input, "set": { "oms_history.avg_daily_demand": 1 } })),
-        ("purchasing_flip", json!({ "input": input, "fact": "oms_history.avg_daily_demand" })),
+        ("purchasing_flip", json!({ "input": input, "facts": ["oms_history.avg_daily_demand"] })),
     ] {
         let refused = call(&app, Some(ADMIN), tool, arguments).await;
         let problem = &refused["structuredContent"];
@@ -233,7 +244,7 @@ async fn a_redacted_fact_is_not_searched() {
     let app = TestApp::start(open(Setup { graphs: vec![graph], ..Setup::default() }.on(&databases)));
     app.wait_for("/readyz", 200).await;
     for fact in ["supplier_info.unit_price", " supplier_info . unit_price", "create_po.total_amount"] {
-        let arguments = json!({ "input": { "product_id": "PROD-001" }, "fact": fact });
+        let arguments = json!({ "input": { "product_id": "PROD-001" }, "facts": [fact] });
         let refused = call(&app, Some(ADMIN), "purchasing_flip", arguments).await;
         let detail = refused["structuredContent"]["detail"].as_str().unwrap_or_default().to_owned();
         assert!(detail.contains("redacted"), "{fact}: {refused}");

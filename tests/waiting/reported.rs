@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use tributary::flow::explain::Explanation;
-use tributary::flow::flip::Search;
+use tributary::flow::flip::{Question, Search};
 use tributary::flow::offline::OfflineEngines;
 use tributary::grl::Limits;
 use tributary::records::{Entry, Record, Replay, Replayed};
@@ -83,10 +83,11 @@ async fn a_search_finds_where_a_knock_out_no_longer_has_to_wait() {
     let run = run();
     let report = ends(&flow, r#"{"income": 60}"#, &[], &run);
     let engines = OfflineEngines::new(Limits::default());
-    let search =
-        Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, engines: &engines, field: None };
-    let flip = search.flip("input.income", async |_| panic!("there are no queries")).await.unwrap();
-    assert_eq!((flip.ending.as_str(), flip.below.unwrap().ending.as_str()), ("error undecided", "poor"));
+    let search = Search { flow: &flow, trace: report.trace.as_ref().unwrap(), run: &run, engines: &engines };
+    let question = Question { facts: vec!["input.income".to_owned()], field: None };
+    let found = search.flips(&question, async |_| panic!("there are no queries")).await.unwrap();
+    let flip = &found.flips[0];
+    assert_eq!((flip.ending.as_str(), &*flip.below.as_ref().unwrap().ending), ("error undecided", "poor"));
 }
 
 #[test]

@@ -35,12 +35,12 @@ pub enum InputError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct FieldProblem {
-    /// The input: a JSON pointer (RFC 6901) into the body.
+    /// The input (or of a search, the fact): a JSON pointer (RFC 6901) into the body.
     pub pointer: String,
     /// A stable code.
     #[schemars(extend("enum" = [
         "missing", "unknown", "duplicate", "wrong_type", "too_long", "pattern", "too_small", "too_large",
-        "not_in_enum", "nul_character"
+        "not_in_enum", "nul_character", "fact"
     ]))]
     pub code: &'static str,
     /// What it must be.

@@ -1,4 +1,4 @@
-//! Request bodies: their type, their bytes, and the two parts of a what-if's.
+//! Request bodies: their type, their bytes, and the parts of those that suppose facts.
 
 use std::time::Duration;
 
@@ -8,8 +8,9 @@ use serde_json::Value as Json;
 use tokio::time::timeout;
 
 use crate::actors::coordinator::BoundFlow;
+use crate::flow::flip::Question;
 use crate::flow::{FlowError, Overrides};
-use crate::graph::without_bom;
+use crate::graph::{Flow, without_bom};
 use crate::http::{Problem, Settings};
 use crate::types::Value;
 
@@ -46,8 +47,30 @@ pub(in crate::http) async fn read_json(
 /// # Errors
 /// A [`Problem`] if the body has another shape, or its inputs or facts do not fit the flow.
 pub(in crate::http) fn what_if(body: &[u8], flow: &BoundFlow, needs_set: bool) -> Result<(Value, Overrides), Problem> {
-    let (inputs, set) = parts(body, needs_set)?;
-    let flow = flow.flow();
+    let mut fields =
+        Fields::read(body, "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}")?;
+    let (inputs, set) = (fields.inputs(), fields.set(needs_set)?);
+    fields.end()?;
+    supposed(flow.flow(), &inputs, set)
+}
+
+/// The checked inputs, the replaced facts and the question of a search's body. It replaces as many facts as it wants.
+///
+/// # Errors
+/// As of [`what_if`].
+pub(in crate::http) fn flip(body: &[u8], flow: &BoundFlow) -> Result<(Value, Overrides, Question), Problem> {
+    let mut fields = Fields::read(body, "the body of a search is {\"input\": {...}, \"facts\": [\"node.column\"]}")?;
+    let question = Question { facts: fields.facts()?, field: fields.field()? };
+    let (inputs, set) = (fields.inputs(), fields.set(false)?);
+    fields.end()?;
+    let (inputs, overrides) = supposed(flow.flow(), &inputs, set)?;
+    Ok((inputs, overrides, question))
+}
+
+/// Facts by name, as a body sets them.
+type Set = serde_json::Map<String, Json>;
+
+fn supposed(flow: &Flow, inputs: &Json, set: Set) -> Result<(Value, Overrides), Problem> {
     let mut overrides = Overrides::none();
     for (fact, value) in set {
         let refused = |why| FlowError::Override { fact: fact.clone(), why };
@@ -59,19 +82,55 @@ pub(in crate::http) fn what_if(body: &[u8], flow: &BoundFlow, needs_set: bool) -
     Ok((inputs, overrides))
 }
 
-fn parts(body: &[u8], needs_set: bool) -> Result<(Json, Vec<(String, Json)>), Problem> {
-    const SHAPE: &str = "the body of a what-if is {\"input\": {...}, \"set\": {\"node.column\": value}}";
-    let json: Json =
-        serde_json::from_slice(without_bom(body)).map_err(|error| Problem::malformed(format!("{SHAPE}; {error}")))?;
-    let Json::Object(mut fields) = json else { return Err(Problem::malformed(SHAPE.to_owned())) };
-    let inputs = fields.shift_remove("input").unwrap_or_else(|| Json::Object(serde_json::Map::new()));
-    let set = match fields.shift_remove("set") {
-        Some(Json::Object(set)) if !set.is_empty() || !needs_set => set.into_iter().collect(),
-        None if !needs_set => Vec::new(),
-        _ => return Err(Problem::malformed(format!("{SHAPE}; `set` names at least one fact"))),
-    };
-    match fields.keys().next() {
-        Some(unknown) => Err(Problem::malformed(format!("{SHAPE}; there is no key `{unknown}`"))),
-        None => Ok((inputs, set)),
+/// The fields of a body that are not read yet.
+struct Fields {
+    fields: serde_json::Map<String, Json>,
+    /// What the body is, for who sends another.
+    shape: &'static str,
+}
+
+impl Fields {
+    fn read(body: &[u8], shape: &'static str) -> Result<Self, Problem> {
+        match serde_json::from_slice(without_bom(body)) {
+            Ok(Json::Object(fields)) => Ok(Self { fields, shape }),
+            Ok(_) => Err(Problem::malformed(shape.to_owned())),
+            Err(error) => Err(Problem::malformed(format!("{shape}; {error}"))),
+        }
+    }
+
+    fn refused(&self, why: &str) -> Problem {
+        Problem::malformed(format!("{}; {why}", self.shape))
+    }
+
+    fn inputs(&mut self) -> Json {
+        self.fields.shift_remove("input").unwrap_or_else(|| Json::Object(Set::new()))
+    }
+
+    fn set(&mut self, needed: bool) -> Result<Set, Problem> {
+        match self.fields.shift_remove("set") {
+            Some(Json::Object(set)) if !set.is_empty() || !needed => Ok(set),
+            None if !needed => Ok(Set::new()),
+            _ => Err(self.refused("`set` names at least one fact")),
+        }
+    }
+
+    fn facts(&mut self) -> Result<Vec<String>, Problem> {
+        let facts =
+            self.fields.shift_remove("facts").and_then(|facts| serde_json::from_value::<Vec<String>>(facts).ok());
+        let needed = || self.refused("`facts` names the numbers to search, at least one");
+        facts.filter(|facts| !facts.is_empty()).ok_or_else(needed)
+    }
+
+    fn field(&mut self) -> Result<Option<String>, Problem> {
+        match self.fields.shift_remove("field") {
+            None => Ok(None),
+            Some(Json::String(field)) => Ok(Some(field)),
+            Some(_) => Err(self.refused("`field` is the name of a field of the answer")),
+        }
+    }
+
+    fn end(&self) -> Result<(), Problem> {
+        let unknown = self.fields.keys().next();
+        unknown.map_or(Ok(()), |unknown| Err(self.refused(&format!("there is no key `{unknown}`"))))
     }
 }

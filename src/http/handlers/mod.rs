@@ -6,6 +6,7 @@ pub(super) mod approvals;
 pub(super) mod batch;
 pub(super) mod body;
 pub(super) mod decide;
+pub(super) mod flip;
 pub(super) mod flows;
 mod gauges;
 pub(super) mod graph;

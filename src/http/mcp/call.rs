@@ -12,13 +12,11 @@ use super::protocol::Ask;
 use super::tool::{VERBS, Verb, describe, name};
 use crate::actors::coordinator::BoundFlow;
 use crate::config::Right;
-use crate::flow::explain::Redaction;
-use crate::flow::flip::{Flip, Search};
-use crate::flow::offline::OfflineEngines;
-use crate::flow::{Detail, FlowError, RunOptions};
+use crate::flow::{Detail, RunOptions};
 use crate::graph::Flow;
-use crate::http::handlers::body::what_if;
-use crate::http::handlers::decide::{answer, problem};
+use crate::http::handlers::body::{flip, what_if};
+use crate::http::handlers::decide::answer;
+use crate::http::handlers::flip::flips;
 use crate::http::handlers::options::privileged;
 use crate::http::{Asker, Label, Problem, Release, Service, Settings};
 use crate::types::{Clock, Deadline, FlowName, Value};
@@ -138,7 +136,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn tool(&self, verb: Verb, mut arguments: JsonObject) -> Result<Json, Problem> {
+    async fn tool(&self, verb: Verb, arguments: JsonObject) -> Result<Json, Problem> {
         let run = RunOptions::new(
             Clock::system(self.settings.time_zone.clone()),
             Deadline::after(self.settings.request_timeout),
@@ -155,39 +153,15 @@ impl Run<'_> {
                 self.decide(inputs, RunOptions { overrides, ..run }, false).await
             }
             Verb::Flip => {
-                let fact = text(&mut arguments, "fact")?;
-                let fact = fact.ok_or_else(|| {
-                    Problem::malformed("`fact` names the number to search, such as `input.name`".to_owned())
-                })?;
-                let field = text(&mut arguments, "field")?;
-                let (inputs, overrides) = what_if(&bytes(arguments), self.flow, false)?;
-                let run = RunOptions { overrides, detail: Detail::Answers, ..run };
-                structured(&self.flip(inputs, run, (&fact, field.as_deref())).await?)
+                let (inputs, overrides, question) = flip(&bytes(arguments), self.flow)?;
+                let run = (inputs, RunOptions { overrides, ..run }, &question);
+                structured(&flips(self.service, (self.flow, self.settings), run, self.label).await?)
             }
         }
     }
 
     async fn decide(&self, inputs: Value, run: RunOptions, explains: bool) -> Result<Json, Problem> {
         structured(&answer(self.service, self.flow, (inputs, run, explains), self.label).await?)
-    }
-
-    /// Searches where the outcome, or a field of the answer, changes. The databases have one deadline for the whole search.
-    async fn flip(&self, inputs: Value, run: RunOptions, (fact, field): (&str, Option<&str>)) -> Result<Flip, Problem> {
-        let flow = self.flow.flow();
-        if Redaction::of(flow).hides_named(flow, fact) {
-            let why = "is redacted by the graph, and so is where the outcome changes".to_owned();
-            return Err(problem(&flow.name, &FlowError::Override { fact: fact.to_owned(), why }, None));
-        }
-        let report = self.service.decide(self.flow, inputs.clone(), run.clone(), self.label).await;
-        let trace = match (&report.result, report.trace.as_deref()) {
-            (Ok(_), Some(trace)) => trace,
-            (Ok(_), None) => return Err(problem(&flow.name, &FlowError::Broken, None)),
-            (Err(error), _) => return Err(problem(&flow.name, error, None)),
-        };
-        let engines = OfflineEngines::new(self.settings.rule_limits.clone());
-        let search = Search { flow, trace, run: &run, engines: &engines, field };
-        let ask = async |run| self.service.decide(self.flow, inputs.clone(), run, self.label).await;
-        search.flip(fact, ask).await.map_err(|error| problem(&flow.name, &error, None))
     }
 
     /// What a client keeps to find the decision again: its id, as in log and record, and what decided.
@@ -204,13 +178,4 @@ impl Run<'_> {
 
 fn bytes(arguments: JsonObject) -> Vec<u8> {
     Json::Object(arguments).to_string().into_bytes()
-}
-
-/// Takes a text out of the arguments.
-fn text(arguments: &mut JsonObject, name: &str) -> Result<Option<String>, Problem> {
-    match arguments.shift_remove(name) {
-        None => Ok(None),
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::malformed(format!("`{name}` must be a text"))),
-    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 /// What a client learns about the service as a whole.
 const INSTRUCTIONS: &str = "Each flow makes a decision from databases and business rules: NAME_decide makes it, NAME_explain says why, \
-    NAME_what_if makes it with other facts, NAME_flip finds at which value of a fact it changes. None of them writes anything. A result with isError \
+    NAME_what_if makes it with other facts, NAME_flip finds at which values of facts it changes. None of them writes anything. A result with isError \
     is no decision: its `code` and `detail` say what is wrong, and where `retryable` is true, the same call may succeed later.";
 
 /// What a client asks.

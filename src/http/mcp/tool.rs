@@ -18,7 +18,7 @@ pub(super) enum Verb {
     Explain,
     /// Decides with facts replaced.
     WhatIf,
-    /// Finds the values of a fact at which the outcome changes.
+    /// Finds the values of facts at which the outcome changes.
     Flip,
 }
 
@@ -47,8 +47,8 @@ impl Verb {
                  the databases."
             }
             Self::Flip => {
-                "Finds the values of one number at which this decision changes, below and above its present value: `fact` \
-                 names it, as `set` does."
+                "Finds what changes this decision: for each of up to four numbers the values below and above its present one at \
+                 which it changes, and the smallest change of all of them together. `facts` names them, as `set` does."
             }
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn describe(flow: &Flow, verb: Verb) -> Tool {
         Verb::Decide => (schemas.input, schemas.decision),
         Verb::Explain => (schemas.input, schemas.explained),
         Verb::WhatIf => (by_name(flow, schemas.what_if), schemas.replaced),
-        Verb::Flip => (searched(by_name(flow, schemas.what_if)), flip()),
+        Verb::Flip => (by_name(flow, schemas.flip), schemas.flips),
     };
     let about = flow.description.clone().unwrap_or_else(|| format!("The decision `{}`.", flow.name));
     let mut outcomes: Vec<String> = flow.outcomes.iter().map(|outcome| format!("`{}`", outcome.status)).collect();
@@ -78,16 +78,16 @@ pub(super) fn describe(flow: &Flow, verb: Verb) -> Tool {
         .with_annotations(annotations.read_only(true).open_world(false))
 }
 
-/// The arguments of a what-if, with the names of all facts in place of the schemas of whole rows.
-fn by_name(flow: &Flow, mut what_if: Json) -> Json {
+/// The arguments of a what-if or a search, with the names of all facts in place of the schemas of whole rows.
+fn by_name(flow: &Flow, mut arguments: Json) -> Json {
     let inputs = flow.inputs.fields().iter().map(|field| format!("input.{}", field.name));
     let facts: Vec<String> = inputs.chain(flow.nodes.iter().flat_map(facts)).collect();
-    if let Some(Json::Object(set)) = what_if.pointer_mut("/properties/set") {
+    if let Some(Json::Object(set)) = arguments.pointer_mut("/properties/set") {
         set.shift_remove("properties");
         let description = format!("The facts to replace, and their values; the facts are: {}", facts.join(", "));
         set.insert("description".to_owned(), json!(description));
     }
-    what_if
+    arguments
 }
 
 /// The facts of a node: the columns of a query, or what rules set.
@@ -97,53 +97,6 @@ fn facts(node: &Node) -> Vec<String> {
         Work::Query(query) => query.columns.fields.iter().map(|column| named(&column.name)).collect(),
         Work::Rules(rules) => rules.ruleset.own_facts().map(|(name, _)| named(name)).collect(),
     }
-}
-
-/// The arguments of a search: those of a what-if, which need to replace nothing, and what is searched.
-fn searched(mut what_if: Json) -> Json {
-    if let Some(Json::Array(required)) = what_if.get_mut("required") {
-        required.retain(|name| name != "set");
-        required.push(json!("fact"));
-    }
-    let fact = "The number to search: `node.column` or `input.name`";
-    let field =
-        "The field of the answer that must change, such as `order.quantity`; the outcome where this is left out";
-    if let Some(Json::Object(properties)) = what_if.get_mut("properties") {
-        properties.insert("fact".to_owned(), json!({ "type": "string", "description": fact }));
-        properties.insert("field".to_owned(), json!({ "type": "string", "description": field }));
-    }
-    what_if
-}
-
-/// The result of a search.
-fn flip() -> Json {
-    let edge = |side: &str| {
-        let description = format!("The change at {side} values; null where there is none");
-        json!({
-            "description": description, "type": ["object", "null"], "required": ["last", "first", "ending"],
-            "properties": {
-                "last": { "description": "The farthest value with the present ending" },
-                "first": { "description": "The next value, whose ending differs" },
-                "ending": { "type": "string" },
-                "decision": { "type": "object" }
-            }
-        })
-    };
-    let bound = |side: &str| {
-        let description = format!("Where the search of {side} values had to stop, and why");
-        json!({ "description": description, "type": "object", "required": ["last", "why"] })
-    };
-    json!({
-        "type": "object",
-        "required": ["fact", "value", "ending", "below", "above"],
-        "properties": {
-            "fact": { "type": "string" },
-            "value": { "description": "Its present value" },
-            "ending": { "type": "string", "description": "The present outcome, or the present value of `field`" },
-            "below": edge("lower"), "above": edge("higher"),
-            "below_bound": bound("lower"), "above_bound": bound("higher")
-        }
-    })
 }
 
 /// The result of a tool, or the problem there is in place of it. (Clients hold results that are errors to the schema, too.)

@@ -1,11 +1,13 @@
-//! The endpoints of a flow: one decision, many of them, one with facts replaced.
+//! The endpoints of a flow: one decision, many of them, one with facts replaced, what changes one.
 
 use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value as Json, json};
 
 use super::schemas::{self, Body};
 use super::{Contract, keys, responses};
 use crate::flow::explain::Explanation;
+use crate::flow::flip::{Flips, MOST_FACTS};
 use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
 use crate::http::handlers::batch::LastLine;
 use crate::http::problem::Problem;
@@ -44,6 +46,7 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
         let explain = writer.reference::<Explanation>();
         schemas.insert(named(flow, "replaced"), replaced(flow, Some(explain)));
         paths.insert(format!("{}/what-if", flow.path), json!({ "post": writer.what_if() }));
+        paths.insert(format!("{}/flip", flow.path), json!({ "post": writer.flip() }));
     }
     FlowContract { schemas, paths }
 }
@@ -60,6 +63,10 @@ pub(in crate::http) struct FlowSchemas {
     pub(in crate::http) what_if: Json,
     /// A decision with facts replaced.
     pub(in crate::http) replaced: Json,
+    /// What a search of changes takes.
+    pub(in crate::http) flip: Json,
+    /// The changes.
+    pub(in crate::http) flips: Json,
 }
 
 impl FlowSchemas {
@@ -76,6 +83,8 @@ impl FlowSchemas {
             explained: completed(flow, any, &why, None),
             what_if: what_if_body(flow, &input),
             replaced: replaced(flow, None),
+            flip: flip_body(flow, &input),
+            flips: flips(),
             input,
         }
     }
@@ -87,9 +96,15 @@ enum FlowEndpoint {
     Decide,
     Batch,
     WhatIf,
+    Flip,
 }
 
 impl FlowEndpoint {
+    /// Whether it needs the right to a what-if, or the admin token.
+    fn is_privileged(self) -> bool {
+        matches!(self, Self::WhatIf | Self::Flip)
+    }
+
     /// The problems it may answer with. `writes`: the flow has effects.
     fn problems(self, with_tokens: bool, writes: bool) -> Vec<Kind> {
         let own = [kinds::BAD_QUERY, kinds::BAD_KEY, kinds::INVALID_INPUT];
@@ -99,7 +114,9 @@ impl FlowEndpoint {
                 let of_keys = if writes { &kinds::OF_KEYS[..] } else { &[] };
                 ([&body, of_keys].concat(), &[kinds::UNAUTHORIZED, kinds::FORBIDDEN])
             }
-            Self::WhatIf => ([&body[..], &[kinds::BAD_OVERRIDE, kinds::UNAUTHORIZED]].concat(), &[kinds::FORBIDDEN]),
+            Self::WhatIf | Self::Flip => {
+                ([&body[..], &[kinds::BAD_OVERRIDE, kinds::UNAUTHORIZED]].concat(), &[kinds::FORBIDDEN])
+            }
             Self::Batch => (
                 vec![kinds::MALFORMED_BODY, kinds::SLOW_BODY, kinds::MEDIA_TYPE, kinds::BAD_QUERY, kinds::BAD_KEY],
                 &[kinds::UNAUTHORIZED, kinds::FORBIDDEN],
@@ -242,6 +259,40 @@ fn what_if_body(flow: &Flow, input: &Json) -> Json {
     })
 }
 
+/// The body that asks what changes a decision: that of a what-if, which need replace nothing, and what is searched.
+fn flip_body(flow: &Flow, input: &Json) -> Json {
+    let mut body = what_if_body(flow, input);
+    if let Some(Json::Array(required)) = body.get_mut("required") {
+        required.retain(|name| name != "set");
+        required.push(json!("facts"));
+    }
+    if let Some(Json::Object(set)) = body.pointer_mut("/properties/set") {
+        set.shift_remove("minProperties");
+    }
+    let fact = body.pointer("/properties/set/propertyNames/pattern").cloned();
+    if let Some(Json::Object(properties)) = body.get_mut("properties") {
+        let facts = json!({
+            "description": "The numbers to search: `node.column` or `input.name`",
+            "type": "array", "minItems": 1, "maxItems": MOST_FACTS, "uniqueItems": true,
+            "items": { "type": "string", "pattern": fact }
+        });
+        let field =
+            "The field of the answer that must change, such as `order.quantity`; the outcome where this is left out";
+        properties.insert("facts".to_owned(), facts);
+        properties.insert("field".to_owned(), json!({ "description": field, "type": "string" }));
+    }
+    body
+}
+
+/// The changes that a search found, in one schema without references.
+fn flips() -> Json {
+    let settings = SchemaSettings::draft2020_12().for_serialize().with(|all| {
+        all.inline_subschemas = true;
+        all.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<Flips>().to_value()
+}
+
 /// What an answer has beside the fields of its outcome.
 #[derive(Default)]
 struct Members {
@@ -366,6 +417,17 @@ impl Writer<'_, '_> {
         self.operation(FlowEndpoint::WhatIf, ("whatIf", &summary), (body, answer, "The decision there would be"))
     }
 
+    fn flip(&mut self) -> Json {
+        let flow = self.flow;
+        let schema = flip_body(flow, &reference(&named(flow, "input")));
+        let body = json!({ "application/json": { "schema": schema } });
+        let answer = json!({ "application/json": { "schema": self.reference::<Flips>() } });
+        let summary = format!("Find what changes a decision of {}", flow.name);
+        let description =
+            "For each fact the nearest values that were found, and the smallest change of several together";
+        self.operation(FlowEndpoint::Flip, ("flip", &summary), (body, answer, description))
+    }
+
     fn operation(
         &mut self,
         endpoint: FlowEndpoint,
@@ -378,8 +440,9 @@ impl Writer<'_, '_> {
         } else {
             "Whether the answer says why"
         };
-        let mut parameters = vec![responses::flag("explain", explain)];
-        if whole.with_tokens || endpoint == FlowEndpoint::WhatIf {
+        let explain = (endpoint != FlowEndpoint::Flip).then(|| responses::flag("explain", explain));
+        let mut parameters: Vec<Json> = explain.into_iter().collect();
+        if whole.with_tokens || endpoint.is_privileged() {
             parameters.push(as_of(whole.with_tokens));
         }
         let mut responses = Map::new();
@@ -390,10 +453,7 @@ impl Writer<'_, '_> {
             endpoint.problems(whole.with_tokens, !flow.effects.is_empty()),
             self.generator,
         ));
-        let security = match endpoint {
-            FlowEndpoint::WhatIf => whole.security_of_privileged(),
-            _ => whole.security(),
-        };
+        let security = if endpoint.is_privileged() { whole.security_of_privileged() } else { whole.security() };
         json!({
             "operationId": format!("{}.{verb}", flow.name),
             "tags": [flow.name],

@@ -68,7 +68,7 @@ pub struct Problem {
     retryable: Option<bool>,
     #[serde(flatten)]
     undecided: Option<Box<Undecided>>,
-    /// What is wrong with which input.
+    /// What is wrong with which input, or with which fact of a search.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldProblem>,
     /// What is wrong with the files, as `tributary check --format json` prints it.
@@ -218,7 +218,7 @@ impl Problem {
 
     /// A key of a decision that is never written.
     pub fn key_of_nothing() -> Self {
-        let why = "a decision with facts replaced or with another clock is never written: send no Idempotency-Key";
+        let why = "a search, or a decision with facts replaced or with another clock, writes nothing: send no Idempotency-Key";
         Self::bad_key(why)
     }
 
@@ -274,6 +274,12 @@ impl Problem {
             undecided,
             ..Self::new(kind, error.to_string())
         }
+    }
+
+    /// Names the fact that was refused: a JSON pointer into the body.
+    #[must_use]
+    pub fn at(self, pointer: String, why: &str) -> Self {
+        Self { errors: vec![FieldProblem { pointer, code: "fact", message: why.to_owned() }], ..self }
     }
 
     /// There is no node of this name; `known` are those there are.

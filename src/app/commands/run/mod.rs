@@ -16,9 +16,7 @@ use crate::actors::coordinator::BoundFlow;
 use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
-use crate::flow::flip::{Flip, Search};
-use crate::flow::flip_together::Together;
-use crate::flow::offline::OfflineEngines;
+use crate::flow::flip::{Flips, Question};
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, RunOptions, Trace};
 use crate::flowtests;
 use crate::graph::InputError;
@@ -74,17 +72,15 @@ fn print_json(document: Json, warnings: &Diagnostics) -> std::io::Result<()> {
 /// What is printed.
 struct Decided {
     answer: Answer,
-    flips: Vec<Flip>,
-    together: Option<Together>,
+    flips: Option<Flips>,
 }
 
 impl Decided {
     fn print(&self, format: Format, warnings: &Diagnostics) -> anyhow::Result<()> {
-        let Self { answer, flips, together } = self;
-        match (format, flips.as_slice()) {
-            (Format::Json, []) => print_json(serde_json::to_value(answer)?, warnings)?,
-            (Format::Json, [flip]) => print_json(json!({ "answer": answer, "flip": flip }), warnings)?,
-            (Format::Json, flips) => {
+        let Self { answer, flips } = self;
+        match (format, flips) {
+            (Format::Json, None) => print_json(serde_json::to_value(answer)?, warnings)?,
+            (Format::Json, Some(Flips { flips, together })) => {
                 print_json(json!({ "answer": answer, "flips": flips, "together": together }), warnings)?;
             }
             (Format::Text, _) => {
@@ -93,10 +89,10 @@ impl Decided {
                 if let Some(explanation) = &self.answer.explain {
                     writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
                 }
-                for flip in flips {
+                for flip in flips.iter().flat_map(|found| &found.flips) {
                     writeln!(stdout, "\n{}", text::flip(flip).trim_end())?;
                 }
-                if let Some(together) = together {
+                if let Some(together) = flips.as_ref().and_then(|found| found.together.as_ref()) {
                     writeln!(stdout, "\n{}", text::together(together).trim_end())?;
                 }
             }
@@ -118,36 +114,24 @@ async fn decide(core: &Core, flow: &Arc<BoundFlow>, arguments: &Arguments) -> an
     let run = run(core, arguments, overrides);
     let service = core.service_factory(None, AdminSide::default(), None).service();
     let label = Label { id: uuid::Uuid::new_v4().to_string(), caller: None };
-    let report = service.decide(flow, inputs.clone(), run.clone(), &label).await;
+    let report = service.decide(flow, inputs, run.clone(), &label).await;
     if let (Some(file), Some(trace)) = (&arguments.record_test, report.trace.as_deref()) {
         record_test(file, flow, &report.result, trace)?;
     }
-    let (mut flips, mut together) = (Vec::new(), None);
-    if let Some(trace) = report.trace.as_deref().filter(|_| !arguments.flip.is_empty()) {
-        let engines = OfflineEngines::new(core.config().rules.limits.clone());
-        let field = arguments.flip_field.as_deref();
-        let search = Search { flow: flow.flow(), trace, run: &run, engines: &engines, field };
-        let ask = async |run: RunOptions| {
-            let deadline = Deadline::after(core.releases().current().settings().request_timeout);
-            service.decide(flow, inputs.clone(), RunOptions { deadline, ..run }, &label).await
-        };
-        for fact in &arguments.flip {
-            match search.flip(fact, ask).await {
-                Ok(flip) => flips.push(flip),
+    let flips = match report.trace.as_deref().filter(|_| !arguments.flip.is_empty()) {
+        Some(trace) => {
+            let question = Question { facts: arguments.flip.clone(), field: arguments.flip_field.clone() };
+            match service.flips((flow, &core.config().rules.limits), (&run, trace), &question, &label).await {
+                Ok(flips) => Some(flips),
                 Err(error) => return Ok(Err(problem(&error))),
             }
         }
-        if flips.len() > 1 {
-            match search.flip_together(&arguments.flip, ask).await {
-                Ok(found) => together = Some(found),
-                Err(error) => return Ok(Err(problem(&error))),
-            }
-        }
-    }
+        None => None,
+    };
     let what_if = run.overrides.facts().map(str::to_owned).collect();
     let answer = report.answer(flow.flow(), arguments.explain, what_if);
     Ok(match answer {
-        Ok(answer) => Ok(Decided { answer, flips, together }),
+        Ok(answer) => Ok(Decided { answer, flips }),
         Err((error, explain)) => Err(problem(&error).explained(explain)),
     })
 }

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 use crate::flow::explain::{EffectExplanation, Explanation, Fired, NodeExplanation, NotFired};
-use crate::flow::flip::{Bound, Edge, Flip};
-use crate::flow::flip_together::Together;
+use crate::flow::flip::{Bound, Edge, Flip, Together};
 use crate::types::Value;
 
 /// The explanation, in lines.

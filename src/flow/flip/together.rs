@@ -6,34 +6,29 @@
 //! change that is reported was tried. That there is no smaller one is not proved: the search looks along these directions only,
 //! and where the ending changes more than once along one, it finds one of the changes.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::cell::{Cell, RefCell};
 
 use num_bigint::BigInt;
 use num_traits::{Signed, Zero};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use super::error::FlowError;
-use super::flip::{Number, Search, Tries};
-use super::offline;
-use super::options::RunOptions;
-use super::report::Report;
+use super::{Number, Tries};
+use crate::flow::options::RunOptions;
+use crate::flow::report::Report;
 use crate::types::Value;
 
-/// The most facts that are searched together: each further one triples the directions.
-pub const MOST_FACTS: usize = 4;
 /// How often the share doubles, from 0.1 percent to about 130 times the value.
 const DOUBLINGS: u32 = 18;
 /// The shares in the value of a number.
 const SHARES: u64 = 1_000;
 /// How many runs a search may make.
 const MOST_RUNS: usize = 5_000;
-/// How long a search may take.
-const LONGEST: Duration = Duration::from_secs(10);
 
-/// What the search found.
-#[derive(Debug, Clone, Serialize)]
+/// The smallest change of several facts together that a search found.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Together {
     /// The facts.
     pub facts: Vec<String>,
@@ -52,66 +47,49 @@ pub struct Together {
 }
 
 /// A change with which the run ends with another decision.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Change {
     /// The facts that change.
     pub facts: Vec<Changed>,
     /// How the run ends with all of them.
     pub ending: String,
     /// The decision that it makes.
+    #[schemars(with = "Map<String, Json>")]
     pub decision: Json,
 }
 
 /// A fact that changes.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Changed {
     /// The fact.
     pub fact: String,
     /// Its value now.
+    #[schemars(with = "Json")]
     pub before: Value,
     /// Its value after the change.
+    #[schemars(with = "Json")]
     pub after: Value,
 }
 
-impl Search<'_> {
-    /// Searches the smallest change of `facts` together. `ask` decides with databases, where the answers of the run are not enough.
-    ///
-    /// # Errors
-    /// [`FlowError::Override`] where a fact is not a number, is named twice, or there are too many.
-    pub async fn flip_together(
-        &self,
-        facts: &[String],
-        ask: impl AsyncFn(RunOptions) -> Report,
-    ) -> Result<Together, FlowError> {
-        let refused = |fact: &str, why: String| FlowError::Override { fact: fact.to_owned(), why };
-        if let Some(further) = facts.get(MOST_FACTS) {
-            return Err(refused(further, format!("at most {MOST_FACTS} facts are searched together")));
-        }
-        if let Some((_, twice)) =
-            facts.iter().enumerate().find(|(place, fact)| facts.iter().take(*place).any(|known| known == *fact))
-        {
-            return Err(refused(twice, "it is named twice".to_owned()));
-        }
-        let numbers: Vec<Number> = facts.iter().map(|fact| self.number(fact)).collect::<Result<_, _>>()?;
-        let answers = offline::answers(self.flow, self.trace);
-        let tries = Tries { search: self, answers: &answers, ask: &ask };
-        let here = tries.ending([]).await;
-        let (here, _) = here.map_err(|why| {
-            refused(facts.first().map_or("", String::as_str), format!("the run cannot be repeated: {why}"))
-        })?;
-        let space = Space {
-            tries: &tries,
-            numbers: &numbers,
-            here: &here,
-            runs: Cell::new(1),
-            until: Instant::now() + LONGEST,
-            cut_off: Cell::new(false),
-        };
+impl Together {
+    /// Searches the smallest change of all `numbers`, with whose present values the run ends as `here`.
+    pub(super) async fn search<A: AsyncFn(RunOptions) -> Report>(
+        tries: &Tries<'_, A>,
+        numbers: &[Number],
+        here: &str,
+    ) -> Self {
+        let space = Space { tries, numbers, here, runs: Cell::new(0), cut_off: RefCell::new(None) };
         let change = space.smallest().await;
-        let (runs, is_cut_off) = (space.runs.get(), space.cut_off.get());
-        let cut_off =
-            is_cut_off.then(|| format!("it is limited to {MOST_RUNS} runs and {} seconds", LONGEST.as_secs()));
-        Ok(Together { facts: facts.to_vec(), ending: here, found_by: "search", change, runs, cut_off })
+        Self {
+            facts: numbers.iter().map(|number| number.fact.clone()).collect(),
+            ending: here.to_owned(),
+            found_by: "search",
+            change,
+            runs: space.runs.get(),
+            cut_off: space.cut_off.into_inner(),
+        }
     }
 }
 
@@ -126,8 +104,8 @@ struct Space<'a, A> {
     numbers: &'a [Number],
     here: &'a str,
     runs: Cell<usize>,
-    until: Instant,
-    cut_off: Cell<bool>,
+    /// Why no further run is made.
+    cut_off: RefCell<Option<String>>,
 }
 
 impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
@@ -210,8 +188,13 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
 
     /// The end of the run with these moves, if it is another decision.
     async fn other(&self, moves: &Moves) -> Option<Other> {
-        if self.runs.get() >= MOST_RUNS || Instant::now() >= self.until {
-            self.cut_off.set(true);
+        let why = if self.runs.get() >= MOST_RUNS {
+            Some(format!("it is limited to {MOST_RUNS} runs"))
+        } else {
+            self.tries.is_in_time().err()
+        };
+        if why.is_some() {
+            self.cut_off.replace(why);
             return None;
         }
         self.runs.set(self.runs.get() + 1);
