@@ -165,6 +165,31 @@ describe("what if", () => {
     assert.equal(await page.locator(".changes").innerText(), changes);
   }));
 
+  test("a search says in words at which value of a number the outcome is another", () => visit("#/play/purchasing?product_id=PROD-001&run=1", async (page) => {
+    await verdict(page, "PROD-001").waitFor();
+    const number = page.getByLabel("Number", { exact: true });
+    assert.equal(await number.locator('option[value="oms_history.trend"]').count(), 0, "a text is not searched");
+    await number.selectOption("inventory_levels.available_qty");
+    await page.getByRole("button", { name: "Search", exact: true }).click();
+    await giveToken(page);
+    const found = page.locator(".flip-found");
+    await found.locator("li").first().waitFor();
+    const [now, higher, lower] = [found.locator("p"), found.locator("li").first(), found.locator("li").last()];
+    assert.equal(await now.innerText(), "inventory_levels.available_qty is 500.00: success.");
+    assert.match(await higher.innerText(), /Higher: at 1049\.99 still success, at 1050\.00 no_order/);
+    assert.match(await lower.innerText(), /Lower: at 0\.00 still success, at -0\.01 error undecided\./);
+    assert.deepEqual(await axe(page), []);
+    // Around what is supposed.
+    await page.getByRole("button", { name: "Suppose another oms_history.avg_daily_demand" }).click();
+    await suppose(page, "oms_history.avg_daily_demand", "200");
+    await page.getByRole("button", { name: "Re-evaluate" }).click();
+    await page.locator(".changes").waitFor();
+    await number.selectOption("inventory_levels.available_qty");
+    await page.getByRole("button", { name: "Search", exact: true }).click();
+    await higher.filter({ hasText: "at 1400.00 no_order" }).waitFor();
+    assert.deepEqual(await axe(page), []);
+  }));
+
   test("rows of any number are supposed as a whole", () => visit("#/play/guarded?product_id=PROD-001&run=1", async (page) => {
     await page.locator(".verdict").waitFor();
     assert.match(await page.locator('.facts-of[data-node="offers"]').innerText(), /supplier_name[\s\S]*ABC Supplies/);

@@ -36,7 +36,7 @@ macro_rules! parts {
 }
 
 /// The parts by name.
-const PARTS: [(&str, &str); 22] = parts![
+const PARTS: [(&str, &str); 23] = parts![
     "anatomy.js",
     "api.js",
     "app.js",
@@ -46,6 +46,7 @@ const PARTS: [(&str, &str); 22] = parts![
     "dialogs.js",
     "dom.js",
     "domains.js",
+    "flip.js",
     "flow.js",
     "form.js",
     "format.js",

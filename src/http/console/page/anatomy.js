@@ -11,7 +11,7 @@ const MANY = 8;
 // So many fields that are gone are still shown with what they were.
 const FEW = 4;
 
-const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
+export const titled = (title, lead, ...content) => h("section.part.card", h("header.part-head", h("h2", title), lead && h("p.muted", lead)), content);
 
 // How it ended, in one glance; `writing`: what became of its effect, where the request had a key.
 export function outcome({ answer, problem, id, set, there_and_back: there }, explain, writing, actions) {

@@ -100,6 +100,12 @@ export async function decide(path, input, set, { token = null, key = null } = {}
   return token ? send() : asCaller(send);
 }
 
+// What changes a decision: the values of one fact at which the outcome is another.
+export async function flip(path, input, set, fact, token) {
+  const body = compact({ input, set, facts: [fact] });
+  return (await ask(`${path}/flip`, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token) }, body })).body.flips[0];
+}
+
 export async function asTest(name, input, set, token) {
   const body = compact({ input, set });
   const send = () => ask(`/console/flows/${encodeURIComponent(name)}/test`, { method: "POST", headers: { ...JSON_TYPE, ...bearer(token ?? undefined) }, body });

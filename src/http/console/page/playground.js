@@ -4,9 +4,10 @@ import * as api from "./api.js";
 import { answerPart, changes, effectPart, factsPart, outcome, rulesPart, timeline, tried } from "./anatomy.js";
 import { announce, button, copyButton, h, icon, isBusy, replace, setBusy, setText, signButton } from "./dom.js";
 import { showText, withToken } from "./dialogs.js";
+import { flipPart, flipWords } from "./flip.js";
 import { alarms } from "./flow.js";
 import { choice, Form, number } from "./form.js";
-import { plain, shown } from "./format.js";
+import { plain, prose, shown } from "./format.js";
 import { Graph } from "./graph.js";
 import { compact, computable, isNum, parse } from "./json.js";
 import { live } from "./live.js";
@@ -186,6 +187,18 @@ export class PlaygroundView {
     return { ...result, input, set, key, there_and_back: performance.now() - begun };
   }
 
+  // What a search around the decision that is shown says of a fact; null where nobody gave the token that it needs.
+  async #flip(fact) {
+    const { input, set } = this.result;
+    try {
+      const flip = await withToken("The search replaces facts, which is for whoever has the admin token.", (token) => api.flip(this.flow.path, input, set, fact, token));
+      return flip && flipWords(flip);
+    } catch (error) {
+      const { title, detail } = api.problemOf(error);
+      return h("p.notice.bad", icon("alert"), h("span", `${title}: `, prose(detail ?? "")));
+    }
+  }
+
   // Puts what was asked into the address, so that it can be sent to somebody.
   #remember(runs) {
     const query = new URLSearchParams(this.inputs.texts());
@@ -219,6 +232,7 @@ export class PlaygroundView {
       answer && answerPart(answer, this.context.colour),
       explain?.effect && effectPart(explain.effect, this.details, result.key, this.context),
       explain && tried(explain, Boolean(answer)),
+      answer && explain && live.admin !== false && flipPart(explain, result.input, (fact) => this.#flip(fact)),
       explain && rulesPart(explain, this.details),
       explain && factsPart(explain, (fact, value) => this.suppose(fact, value), this.supposed, live.admin !== false));
     // What somebody opened stays open.
