@@ -23,5 +23,6 @@ mod properties;
 mod record_files;
 mod recorded;
 mod requests;
+mod smallest;
 mod what_if;
 mod written;

@@ -8,6 +8,8 @@
 mod alone;
 mod together;
 
+use std::cell::Cell;
+
 use num_bigint::BigInt;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -73,7 +75,13 @@ impl Search<'_> {
     ) -> Result<Flips, FlowError> {
         let numbers = self.numbers(&question.facts)?;
         let answers = offline::answers(self.flow, self.trace);
-        let tries = Tries { search: self, field: question.field.as_deref(), answers: &answers, ask: &ask };
+        let tries = Tries {
+            search: self,
+            field: question.field.as_deref(),
+            answers: &answers,
+            ask: &ask,
+            has_asked: Cell::new(false),
+        };
         let here = tries.ending([]).await;
         let (here, _) = here.map_err(|why| {
             let first = question.facts.first().map_or("", String::as_str);
@@ -162,6 +170,8 @@ struct Tries<'a, A> {
     field: Option<&'a str>,
     answers: &'a Answers,
     ask: &'a A,
+    /// Whether a query depended on a value that was tried. Its rows may be others the next time.
+    has_asked: Cell<bool>,
 }
 
 impl<A: AsyncFn(RunOptions) -> Report> Tries<'_, A> {
@@ -187,6 +197,7 @@ impl<A: AsyncFn(RunOptions) -> Report> Tries<'_, A> {
         let report = match offline::decide(flow, trace.inputs.clone(), self.answers, &run, engines) {
             Ok(report) => report,
             Err(unanswered) => {
+                self.has_asked.set(true);
                 let report = (self.ask)(run).await;
                 if let Err(error) = &report.result
                     && is_no_ending(error)

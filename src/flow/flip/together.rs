@@ -1,10 +1,12 @@
-//! The smallest change of several numbers together at which the outcome changes, found by search.
+//! The smallest change of several numbers together at which the outcome changes.
 //!
 //! A change moves each number up, down or not at all, all by the same share of their values. For each choice of directions the
 //! share grows in steps that double until the run ends with another decision, and the interval is then halved down to
 //! 0.1 percent. Of the smallest share that was found, each number goes back as far as the other decision allows. Every
-//! change that is reported was tried. That there is no smaller one is not proved: the search looks along these directions only,
-//! and where the ending changes more than once along one, it finds one of the changes.
+//! change that is reported was tried. That there is no smaller one does not follow: the search looks along these directions only,
+//! and where the ending changes more than once along one, it finds one of the changes. A change is smaller than another if the
+//! largest share by which it moves a number is. Where the smaller ones, in steps of the last digits, are few, each of them is
+//! tried, which finds the smallest one and proves it, unless one of them ends in an error or a query depends on a number.
 
 use std::cell::{Cell, RefCell};
 
@@ -34,7 +36,9 @@ pub struct Together {
     pub facts: Vec<String>,
     /// How the run ends now.
     pub ending: String,
-    /// How a change was looked for: `search`, which proves of no change that it is the smallest one.
+    /// How the change was found: by `search`, which may miss a smaller one, or by `proof`, after which there is no smaller one
+    /// in steps of the last digits.
+    #[schemars(extend("enum" = ["search", "proof"]))]
     pub found_by: &'static str,
     /// The smallest change that was found.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,12 +84,13 @@ impl Together {
         numbers: &[Number],
         here: &str,
     ) -> Self {
-        let space = Space { tries, numbers, here, runs: Cell::new(0), cut_off: RefCell::new(None) };
-        let change = space.smallest().await;
+        let (runs, has_untried, cut_off) = (Cell::new(0), Cell::new(false), RefCell::new(None));
+        let space = Space { tries, numbers, here, runs, has_untried, cut_off };
+        let (change, is_proved) = space.smallest().await.unzip();
         Self {
             facts: numbers.iter().map(|number| number.fact.clone()).collect(),
             ending: here.to_owned(),
-            found_by: "search",
+            found_by: if is_proved == Some(true) { "proof" } else { "search" },
             change,
             runs: space.runs.get(),
             cut_off: space.cut_off.into_inner(),
@@ -104,12 +109,15 @@ struct Space<'a, A> {
     numbers: &'a [Number],
     here: &'a str,
     runs: Cell<usize>,
+    /// Whether a change could not be tried, or ended in an error: the next time it might end in a decision.
+    has_untried: Cell<bool>,
     /// Why no further run is made.
     cut_off: RefCell<Option<String>>,
 }
 
 impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
-    async fn smallest(&self) -> Option<Change> {
+    /// The smallest change that was found, and whether it is proved that there is no smaller one.
+    async fn smallest(&self) -> Option<(Change, bool)> {
         let mut best: Option<(u64, Moves, Other)> = None;
         for directions in directions(self.numbers.len()) {
             let below = best.as_ref().map(|(share, ..)| *share);
@@ -118,13 +126,14 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
             }
         }
         let (_, moves, other) = best?;
-        let (moves, (ending, decision)) = self.without_needless(moves, other).await;
+        let (moves, other) = self.without_needless(moves, other).await;
+        let (moves, (ending, decision), is_proved) = self.exhausted(moves, other).await;
         let changed = self.numbers.iter().zip(&moves).filter(|(_, by)| !by.is_zero());
         let changed = changed.filter_map(|(number, by)| {
             let after = number.at(&(&number.unscaled + by))?;
             Some(Changed { fact: number.fact.clone(), before: number.value.clone(), after })
         });
-        Some(Change { facts: changed.collect(), ending, decision })
+        Some((Change { facts: changed.collect(), ending, decision }, is_proved))
     }
 
     /// The smallest share along `directions`, if it is below `least`.
@@ -177,12 +186,44 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
         (moves, other)
     }
 
+    /// The smallest change, if those that are smaller than `moves` are few enough to try each of them; and whether it is.
+    async fn exhausted(&self, mut moves: Moves, mut other: Other) -> (Moves, Other, bool) {
+        while let Some(most) = self.smaller(&moves) {
+            self.has_untried.set(false);
+            match self.within(&most).await {
+                Some(found) => (moves, other) = found,
+                None => return (moves, other, !self.has_untried.get() && !self.tries.has_asked.get()),
+            }
+        }
+        (moves, other, false)
+    }
+
+    /// By how many units each number moves at most in a change smaller than `moves`; `None` if there are too many of them.
+    fn smaller(&self, moves: &Moves) -> Option<Moves> {
+        let sizes: Moves = self.numbers.iter().map(Number::size).collect();
+        let shares = moves.iter().map(BigInt::abs).zip(&sizes);
+        let (by, of) = shares.max_by(|(a, size), (b, other)| (a * *other).cmp(&(b * *size)))?;
+        let most: Moves = sizes.iter().map(|size| (&by * size - 1) / of).collect();
+        let all = most.iter().fold(BigInt::from(1), |all, most| all * (most * 2 + 1));
+        (all <= BigInt::from(MOST_RUNS - self.runs.get().min(MOST_RUNS))).then_some(most)
+    }
+
+    /// Tries each change that moves no number by more than `most`, until one leads to another decision.
+    async fn within(&self, most: &Moves) -> Option<(Moves, Other)> {
+        let mut moves: Moves = most.iter().map(|most| -most).collect();
+        loop {
+            if let Some(other) = self.other(&moves).await {
+                return Some((moves, other));
+            }
+            let next = moves.iter().zip(most).position(|(by, most)| by < most)?;
+            *moves.get_mut(next)? += 1;
+            moves.iter_mut().zip(most).take(next).for_each(|(by, most)| *by = -most);
+        }
+    }
+
     /// A share of each number, rounded up to its last digit; of zero so many units.
     fn moves(&self, directions: &[i32], share: u64) -> Moves {
-        let of = |number: &Number, direction: i32| {
-            let size = if number.unscaled.is_zero() { BigInt::from(SHARES) } else { number.unscaled.abs() };
-            (size * share + SHARES - 1_u64) / SHARES * direction
-        };
+        let of = |number: &Number, direction: i32| (number.size() * share + SHARES - 1_u64) / SHARES * direction;
         self.numbers.iter().zip(directions).map(|(number, direction)| of(number, *direction)).collect()
     }
 
@@ -194,13 +235,24 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
             self.tries.is_in_time().err()
         };
         if why.is_some() {
+            self.has_untried.set(true);
             self.cut_off.replace(why);
             return None;
         }
         self.runs.set(self.runs.get() + 1);
         let values: Moves = self.numbers.iter().zip(moves).map(|(number, by)| &number.unscaled + by).collect();
-        let (ending, decision) = self.tries.ending(self.numbers.iter().zip(&values)).await.ok()?;
-        (ending != self.here).then_some((ending, decision?))
+        let Ok((ending, Some(decision))) = self.tries.ending(self.numbers.iter().zip(&values)).await else {
+            self.has_untried.set(true);
+            return None;
+        };
+        (ending != self.here).then_some((ending, decision))
+    }
+}
+
+impl Number {
+    /// What its shares are of, in units: its value, or so many units if that is zero.
+    fn size(&self) -> BigInt {
+        if self.unscaled.is_zero() { BigInt::from(SHARES) } else { self.unscaled.abs() }
     }
 }
 

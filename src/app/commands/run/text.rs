@@ -150,7 +150,9 @@ pub(super) fn together(together: &Together) -> String {
         None => line(&mut text, "  no change to another decision was found"),
     }
     let runs = together.runs;
-    line(&mut text, &format!("  found by search over {runs} runs; a smaller change is not excluded"));
+    let proved = together.found_by == "proof";
+    let rest = if proved { "every smaller change was tried" } else { "a smaller change is not excluded" };
+    line(&mut text, &format!("  found by {} over {runs} runs; {rest}", together.found_by));
     if let Some(why) = &together.cut_off {
         line(&mut text, &format!("  the search was cut off: {why}"));
     }
