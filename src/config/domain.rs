@@ -42,7 +42,7 @@ pub enum SessionAccess {
     /// Their transactions are read only.
     #[default]
     ReadOnly,
-    /// They write effects.
+    /// They write effects, in transactions that begin as read-write.
     ReadWrite,
 }
 
@@ -168,7 +168,7 @@ impl Default for Timeouts {
 }
 
 impl DomainConfig {
-    /// The domain as its write role sees it: read-write sessions on the primary, none of them before it is needed. `None` without
+    /// The domain as its write role sees it: sessions that can write, on the primary, none of them before it is needed. `None` without
     /// a write role.
     pub fn for_writes(&self) -> Option<Self> {
         let WriteRole { user, password } = self.write.clone()?;

@@ -121,13 +121,21 @@ impl<C: Connect> Pool<C> {
         }
     }
 
-    /// A connection, idle or new, within the acquire timeout and the deadline.
+    /// A connection, idle or new, within the acquire timeout and the deadline. Of the idle ones it prefers one whose task runs on the
+    /// current thread, because what is sent over it wakes no other thread.
     ///
     /// # Errors
     /// `Overloaded` where none became free in time, `Unavailable` where the server rejects the login, `ConnectionLost` where the
     /// server cannot be reached.
     pub async fn acquire(&self, deadline: Deadline) -> Result<Lease<C>, QueryErrorKind> {
-        Ok(self.lease_of(self.get(deadline).await?))
+        let mut found = self.get(deadline).await?;
+        // They are idle again when this returns.
+        let mut others = Vec::new();
+        while !found.birth().is_on_current_thread() && self.inner.status().available > 0 {
+            let Ok(next) = self.get_available().await else { break };
+            others.push(std::mem::replace(&mut found, next));
+        }
+        Ok(self.lease_of(found))
     }
 
     fn lease_of(&self, connection: Object<C>) -> Lease<C> {

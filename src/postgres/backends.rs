@@ -20,10 +20,6 @@ pub(super) const POOLED: &str = "a pooler gives each transaction another session
 pub(super) const SETTINGS_IGNORED: &str = "the session is not read only, because a pooler ignores its settings: in transaction mode set \
                                            `pool: { statements: unprepared }` for the domain, in session mode `ALTER ROLE ... SET \
                                            default_transaction_read_only = on`";
-/// The error for a session of the write role that cannot write.
-pub(super) const STAYS_READ_ONLY: &str = "the session of the write role is read only, because a pooler ignores its settings: use a \
-                                          pooler in session mode, and `ALTER ROLE ... SET default_transaction_read_only = off` for \
-                                          the write role";
 /// The error for a pooler that rejects these settings.
 pub(super) const SETTINGS_REFUSED: &str = "the server rejected the settings of a session, as PgBouncer does: set `pool: { statements: \
                                    unprepared }` for the domain, or in session mode `ignore_startup_parameters = options`";

@@ -2,9 +2,9 @@
 //!
 //! The files of passwords and TLS are read for each connection. Hosts are tried in the configured order, and the addresses of a
 //! host in the order of the name service, at most eight of them (`addresses`). As in libpq, the connect timeout applies to each
-//! address and includes the login. An address or host that did not answer is tried last until it answers. Sessions are read only, but for
-//! those of the write role, and have a `statement_timeout` from their first message on: the settings are part of the startup
-//! packet, which costs no round trip. (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 reject it, and abandoned
+//! address and includes the login. An address or host that did not answer is tried last until it answers. Sessions are read only, those of
+//! the write role outside of a transaction that begins as read-write, and have a `statement_timeout` from their first message on: the
+//! settings are part of the startup packet, which costs no round trip. (`client_connection_check_interval` is not among them: servers before PostgreSQL 14 reject it, and abandoned
 //! queries are cancelled.) This module never builds a connection string.
 
 use std::io;
@@ -24,7 +24,7 @@ use tokio_postgres::{CancelToken, Client, Config, Connection as PgConnection, No
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::addresses::{look_up, try_in_order};
-use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED, STAYS_READ_ONLY};
+use super::backends::{BackendClaim, Backends, POOLED, SETTINGS_IGNORED};
 use super::connection::ServerConnection;
 use super::failure;
 use super::notices::drive;
@@ -246,10 +246,8 @@ impl Connector {
     ) -> Result<ServerConnection, DialError> {
         let connection = self.dial_with_sslmode(settings, host).await?;
         if self.owns_sessions {
-            match (self.access, connection.access) {
-                (SessionAccess::ReadOnly, Some(SessionAccess::ReadWrite)) => return Err(SETTINGS_IGNORED.into()),
-                (SessionAccess::ReadWrite, Some(SessionAccess::ReadOnly)) => return Err(STAYS_READ_ONLY.into()),
-                _ => {}
+            if !self.is_read_only(&connection.client, connection.is_read_only).await? {
+                return Err(SETTINGS_IGNORED.into());
             }
             if !connection.claim.claim(&connection).await? {
                 return Err(POOLED.into());
@@ -266,6 +264,16 @@ impl Connector {
         let proof = self.prove(&connection).await?;
         connection.proof.set(proof);
         Ok(connection)
+    }
+
+    /// Whether a session is read only. Servers before PostgreSQL 14 do not report it. Of a session that writes, it must be known.
+    async fn is_read_only(&self, client: &Client, reported: Option<bool>) -> Result<bool, DialError> {
+        const SETTING: &str = "SELECT pg_catalog.current_setting('default_transaction_read_only')::bool";
+        Ok(match (reported, self.access) {
+            (Some(is_read_only), _) => is_read_only,
+            (None, SessionAccess::ReadOnly) => true,
+            (None, SessionAccess::ReadWrite) => client.simple_query(SETTING).await?.iter().any(is_true),
+        })
     }
 
     /// Why a server that was `found` is not accepted as one of `role`.
@@ -353,13 +361,10 @@ impl Connector {
         if let Some(version) = connection.parameter("server_version") {
             self.shared.server_version.store(Some(Arc::new(version.to_owned())));
         }
-        let access = connection.parameter("default_transaction_read_only").map(|read_only| match read_only {
-            "off" => SessionAccess::ReadWrite,
-            _ => SessionAccess::ReadOnly,
-        });
+        let is_read_only = connection.parameter("default_transaction_read_only").map(|setting| setting != "off");
         let claim = Arc::new(BackendClaim::new(&self.shared.backends));
         let (drop_signal, client_dropped) = oneshot::channel();
-        let made = ServerConnection::new(client, Arc::clone(&claim), access, drop_signal);
+        let made = ServerConnection::new(client, Arc::clone(&claim), is_read_only, drop_signal);
         let (open, shared) = (self.shared.open.count(), Arc::clone(&self.shared));
         tokio::spawn(async move {
             let mut connection = std::pin::pin!(drive(connection, &shared.notified));
@@ -451,13 +456,15 @@ const SERVER_KEEPALIVES: &str = "-c tcp_keepalives_idle=30 -c tcp_keepalives_int
 fn session_options(config: &DomainConfig) -> String {
     let (configured, limit) = (config.connection.options.as_str(), config.timeouts.query.as_millis().max(1));
     let zone = config.time_zone.iana_name().unwrap_or("UTC");
-    let access = match config.access {
-        SessionAccess::ReadOnly => "-c default_transaction_read_only=on".to_owned(),
+    let transactions = match config.access {
+        SessionAccess::ReadOnly => String::new(),
         // A transaction that waits for a lock, or for this process, has the time of a statement.
-        SessionAccess::ReadWrite => format!(
-            "-c default_transaction_read_only=off -c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
-        ),
+        SessionAccess::ReadWrite => format!("-c lock_timeout={limit} -c idle_in_transaction_session_timeout={limit}"),
     };
-    let required = format!("{access} -c statement_timeout={limit} -c TimeZone={zone}");
-    [SERVER_KEEPALIVES, configured, &required].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let required = format!("-c default_transaction_read_only=on -c statement_timeout={limit} -c TimeZone={zone}");
+    [SERVER_KEEPALIVES, configured, &required, &transactions]
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

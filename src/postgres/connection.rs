@@ -20,7 +20,6 @@ use super::failure::of_attempt;
 use super::sqlstate::keeps_session;
 use super::staleness::Proof;
 use super::statements::Plan;
-use crate::config::SessionAccess;
 use crate::graph::Query;
 use crate::pool::{Birth, ConnectError, Connected};
 
@@ -44,8 +43,8 @@ pub struct ServerConnection {
     /// What is prepared for each query, by the address of the query.
     pub(super) prepared: RefCell<HashMap<usize, Prepared>>,
     pub(super) claim: Arc<BackendClaim>,
-    /// What the session may do. `None` where the server does not report it.
-    pub(super) access: Option<SessionAccess>,
+    /// Whether its transactions are read only by default. `None` where the server does not report it.
+    pub(super) is_read_only: Option<bool>,
     /// What its server was last known to have, where the domain limits the age of rows.
     pub(super) proof: Cell<Option<Proof>>,
     /// Closes when this value is dropped.
@@ -57,7 +56,7 @@ impl ServerConnection {
     pub(super) fn new(
         client: Client,
         claim: Arc<BackendClaim>,
-        access: Option<SessionAccess>,
+        is_read_only: Option<bool>,
         drop_signal: oneshot::Sender<Infallible>,
     ) -> Self {
         // The wrapper aborts the task that it is given. The driving task has to send Terminate before it closes the socket.
@@ -67,7 +66,7 @@ impl ServerConnection {
             birth: Birth::now(),
             prepared: RefCell::default(),
             claim,
-            access,
+            is_read_only,
             proof: Cell::new(None),
             _drop_signal: drop_signal,
         }

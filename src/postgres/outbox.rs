@@ -105,7 +105,9 @@ impl Outbox {
             .map_err(|error| OutboxError { why: error.to_string(), is_lost: true })?;
         let limit = config.timeouts.query + GRACE;
         let prepared = async {
-            connection.batch_execute(&format!("LISTEN {EVENT_CHANNEL}")).await?;
+            // Each statement is a transaction of its own, which may write.
+            let setup = format!("SET default_transaction_read_only = off; LISTEN {EVENT_CHANNEL}");
+            connection.batch_execute(&setup).await?;
             let mark = if keep_sent.is_zero() { DELETE } else { MARK };
             let (first_keys, next_keys) =
                 (waiting_keys(""), waiting_keys("AND (aggregatetype, aggregateid) > ($2, $3)"));

@@ -1,13 +1,14 @@
 //! Transactions that write, on sessions of a write role.
 //!
-//! Statements that do not need each other's rows are sent together, COMMIT with the last ones. PostgreSQL runs them
-//! in order, and after an error it refuses the others and rolls back at COMMIT, so that nothing is committed in part. A session whose
-//! transaction is open when it is dropped is closed, which rolls back.
+//! Statements that do not need each other's rows are sent together, BEGIN with the first and COMMIT with the last ones. PostgreSQL
+//! runs them in order, and after an error it refuses the others and rolls back at COMMIT, so that nothing is committed in part. Where
+//! BEGIN itself fails, it would commit each of the others by itself; but the session is read only without BEGIN, so they fail, too. A
+//! session whose transaction is open when it is dropped is closed, which rolls back.
 
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 
 use super::coalesce::QueryState;
 use super::connection::Prepared;
@@ -34,6 +35,9 @@ pub struct Written {
     /// How many rows it wrote or returned.
     pub count: u64,
 }
+
+/// Begins a transaction in a session that is read only.
+const BEGIN: &str = "BEGIN READ WRITE";
 
 /// A statement that only has to be sent.
 struct BoundCall<'c> {
@@ -64,11 +68,15 @@ impl Session {
     /// # Errors
     /// [`QueryErrorKind`]. After `ConnectionLost` it is not known whether the statement was committed.
     pub async fn write(&self, call: &Call) -> WriteResult {
+        let bound = self.bind(call).await?;
         self.set_committing(true);
-        let written = self.call(call).await;
+        let sent = join3(self.command(BEGIN), self.send(bound), self.command("COMMIT"));
+        let (begun, written, ended) = sent.await;
         // A broken connection does not say whether the server still commits.
         self.set_committing(self.has_ended());
-        written
+        begun?;
+        let written = written?;
+        ended.map(|()| written)
     }
 
     /// Runs one statement that writes nothing, or belongs to a transaction.
@@ -127,12 +135,12 @@ impl Session {
     }
 
     /// Notifies the listeners of a channel. It has a transaction of its own: NOTIFY holds a lock of the whole server while its
-    /// transaction commits.
+    /// transaction commits. That commit does not wait for the disk: a notification is lost in a crash, anyway.
     ///
     /// # Errors
     /// [`QueryErrorKind`].
     pub async fn notify(&self, channel: &str) -> Result<(), QueryErrorKind> {
-        self.command(&format!("NOTIFY {channel}")).await
+        self.command(&format!("BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {channel}; COMMIT")).await
     }
 
     async fn command(&self, text: &str) -> Result<(), QueryErrorKind> {
@@ -148,9 +156,9 @@ impl Transaction {
     pub async fn begin(session: Session, calls: &[Call]) -> Result<(Self, Vec<WriteResult>), QueryErrorKind> {
         let bound = session.bind_all(calls).await?;
         session.set_in_transaction(true);
-        // Statements behind a BEGIN that failed would each be committed.
-        session.command("BEGIN").await?;
-        let results = join_all(bound.into_iter().map(|bound| session.send(bound))).await;
+        let sent = join_all(bound.into_iter().map(|bound| session.send(bound)));
+        let (begun, results) = join(session.command(BEGIN), sent).await;
+        begun?;
         Ok((Self(session), results))
     }
 

@@ -331,14 +331,14 @@ async fn in_session_mode_statements_are_prepared_and_sessions_are_read_only() {
 }
 
 #[actix::test]
-async fn a_write_role_whose_settings_a_pooler_ignores_is_refused_unless_it_may_write() {
+async fn a_write_role_whose_settings_a_pooler_ignores_is_refused_unless_it_has_them() {
     let server = server_with_a_role().await;
     run(&server, "postgres", &advice()).await;
     let settings = "pool_mode = session\ndefault_pool_size = 30\nignore_startup_parameters = options";
     let pooler = Pooler::with(&server, settings);
     let mut config = pooler.config_of_the_role(&server, "postgres", Statements::Prepared);
     for (user, refused) in
-        [("tributary", Some("ALTER ROLE ... SET default_transaction_read_only = off")), ("postgres", None)]
+        [("postgres", Some("ALTER ROLE ... SET default_transaction_read_only = on")), ("tributary", None)]
     {
         config.write = Some(WriteRole { user: user.to_owned(), password: Password::None });
         let domain = Domain::ready(config.clone()).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tributary::config::{DomainConfig, Password, SessionAttrs, WriteRole};
 use tributary::flow::QueryErrorKind;
-use tributary::postgres::{EFFECT_TABLES, Pool, QueryState, Session};
+use tributary::postgres::{Call, EFFECT_TABLES, Pool, QueryState, Session};
 use tributary::types::{Deadline, Value};
 
 use crate::fixture::{Domain, LONG, config, database, eventually, first, query, run, sessions, shared_server};
@@ -35,11 +35,15 @@ async fn writable(name: &str, role: &str) -> (DomainConfig, String) {
     (written_by(shared_server(), &database, role), database)
 }
 
-/// The value of the first column of the only row of `text`, which the write role runs.
+/// The value of the first column of the only row of `text`, which the write role runs in a transaction that writes.
 async fn written(pool: &Pool, text: &str) -> Result<Value, QueryErrorKind> {
     let session = Session::from(pool.acquire(Deadline::after(LONG)).await?);
-    let rows = session.query(&QueryState::new(query(text)), &[], LONG).await?;
-    Ok(first(&rows[0]))
+    let written = session.write(&Call { statement: query(text), params: Vec::new() }).await?;
+    Ok(first(&written.rows[0]))
+}
+
+fn has_sqlstate<T: std::fmt::Debug>(outcome: Result<T, QueryErrorKind>, expected: &str) {
+    assert!(matches!(&outcome, Err(QueryErrorKind::Sql { sqlstate, .. }) if sqlstate == expected), "{outcome:?}");
 }
 
 #[actix::test]
@@ -56,13 +60,14 @@ async fn the_write_role_writes_and_all_other_sessions_stay_read_only() {
     assert_eq!(sessions(shared_server(), &database).await, 2);
     assert_eq!(domain.value("SELECT n FROM orders", &[]).await, Value::Integer(7));
 
-    let refused = domain.refused(INSERT, &[]).await;
-    assert!(matches!(&refused, QueryErrorKind::Sql { sqlstate, .. } if sqlstate == "25006"), "{refused:?}");
-    let beyond_its_grants = written(writer.pool(), "DELETE FROM orders RETURNING n").await;
-    assert!(
-        matches!(&beyond_its_grants, Err(QueryErrorKind::Sql { sqlstate, .. }) if sqlstate == "42501"),
-        "{beyond_its_grants:?}"
-    );
+    has_sqlstate::<()>(Err(domain.refused(INSERT, &[]).await), "25006");
+    has_sqlstate(written(writer.pool(), "DELETE FROM orders RETURNING n").await, "42501");
+    // Outside of a transaction that writes it writes nothing. So what was sent with a BEGIN that failed does not, either.
+    let session = Session::from(writer.pool().acquire(Deadline::after(LONG)).await.expect("a session"));
+    has_sqlstate(session.query(&QueryState::new(query(INSERT)), &[], LONG).await, "25006");
+    has_sqlstate(session.call(&Call { statement: query(INSERT), params: Vec::new() }).await, "25006");
+    drop(session);
+    assert_eq!(domain.value("SELECT count(*) FROM orders", &[]).await, Value::Integer(1));
     assert_eq!(
         domain.value(SETTINGS, &[]).await,
         Value::from(
@@ -73,7 +78,7 @@ async fn the_write_role_writes_and_all_other_sessions_stay_read_only() {
     assert_eq!(
         written(writer.pool(), SETTINGS).await,
         Ok(Value::from(
-            "TimeZone=UTC default_transaction_read_only=off idle_in_transaction_session_timeout=21000 \
+            "TimeZone=UTC default_transaction_read_only=on idle_in_transaction_session_timeout=21000 \
              lock_timeout=21000 statement_timeout=21000 orders_writer"
         ))
     );

@@ -1,5 +1,6 @@
-//! What an effect costs: requests with a key, each of which places an order, beside a service written by hand that makes the same
-//! decision and then inserts the order in a transaction, and both without orders. The hand-written one stores no key, answer or event.
+//! What an effect costs: requests with a key, each of which places an order once, beside two services written by hand that make the same
+//! decision. The one does the same in its transaction: the order, its event, and the answer with its key. The other inserts the order
+//! only, again if it is asked again. The service and one by hand are measured without orders as well.
 //! Servers sync their data (`TMPDIR` says where), with `synchronous_commit` on and off. `LOAD_SECONDS` for each measurement (default
 //! 2), `LOAD_ROUNDS` measurements of each line (default 3); the report is in `target/effects-report/`.
 
@@ -11,7 +12,7 @@ use tributary::demo::{DATABASES, WRITER};
 use crate::clients::{Target, ask};
 use crate::databases::Databases;
 use crate::process::{Process, Rival, wait_listening, wait_ready};
-use crate::rival::Prepares;
+use crate::rival::{Prepares, Writes};
 use crate::sample::Sample;
 use crate::server::sql;
 use crate::{number, report, rounds};
@@ -21,7 +22,7 @@ const PRODUCTS: usize = 10_000;
 /// Servers whose commits survive a crash of the machine.
 const DURABLE: [(&str, &str); 4] =
     [("max_connections", "200"), ("shared_buffers", "64MB"), ("fsync", "on"), ("full_page_writes", "on")];
-const HEADER: &str = "| synchronous_commit | clients | orders/s | by hand | x by hand | p50 ms | by hand | p99 ms | by hand | CPU us/order | by hand | decisions/s | by hand | x by hand | errors |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n";
+const HEADER: &str = "| synchronous_commit | clients | orders/s | by hand, once | x by hand, once | by hand, order only | x by hand, order only | p50 ms | by hand, once | p99 ms | by hand, once | CPU us/order | by hand, once | decisions/s | by hand | x by hand | errors |\n|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n";
 
 /// Measures and writes the report.
 pub async fn measure() {
@@ -36,13 +37,14 @@ pub async fn measure() {
         let setting = format!("ALTER DATABASE oms_db SET synchronous_commit = {synchronous}");
         sql::run(&url, "the setting", &setting).await.expect("set");
         let service = Process::serve(None, "", &environment);
-        let [writing, reading] =
-            [Rival::Writing, Rival::Pooled(Prepares::Once)].map(|rival| Process::rival(rival, &databases.urls(), None));
+        let rivals = [Rival::Writing(Writes::OrderOnce), Rival::Writing(Writes::Order), Rival::Pooled(Prepares::Once)];
+        let [once, order, reading] = rivals.map(|rival| Process::rival(rival, &databases.urls(), None));
         wait_ready(service.address, "/readyz").await;
-        wait_listening(writing.address).await;
-        wait_listening(reading.address).await;
+        for rival in [&once, &order, &reading] {
+            wait_listening(rival.address).await;
+        }
         for clients in CLIENTS {
-            let sides = [(&service, true), (&writing, true), (&service, false), (&reading, false)];
+            let sides = [(&service, true), (&once, true), (&order, true), (&service, false), (&reading, false)];
             let samples = compare(sides, clients, time).await;
             let line = line(synchronous, clients, &samples);
             println!("{line}");
@@ -67,8 +69,8 @@ async fn prepare(databases: &Databases) {
 }
 
 /// The medians of all sides, which take turns.
-async fn compare(sides: [(&Process, bool); 4], clients: usize, time: Duration) -> [Sample; 4] {
-    let mut samples = [const { Vec::new() }; 4];
+async fn compare(sides: [(&Process, bool); 5], clients: usize, time: Duration) -> [Sample; 5] {
+    let mut samples = [const { Vec::new() }; 5];
     for _ in 0..rounds() {
         for ((process, has_keys), samples) in sides.iter().zip(&mut samples) {
             let target = Target::new(process.address, "/purchasing/flow", PRODUCTS);
@@ -80,14 +82,16 @@ async fn compare(sides: [(&Process, bool); 4], clients: usize, time: Duration) -
     samples.map(|samples| Sample::median(&samples))
 }
 
-fn line(synchronous: &str, clients: usize, [own, hand, decided, read]: &[Sample; 4]) -> String {
+fn line(synchronous: &str, clients: usize, [own, hand, order, decided, read]: &[Sample; 5]) -> String {
     let mut errors = own.failures.clone();
-    [hand, decided, read].iter().for_each(|sample| errors.add(&sample.failures));
+    [hand, order, decided, read].iter().for_each(|sample| errors.add(&sample.failures));
     format!(
-        "| {synchronous} | {clients} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {errors} |",
+        "| {synchronous} | {clients} | {:.0} | {:.0} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} | {:.0} | {:.0} | {:.2} | {errors} |",
         own.rate,
         hand.rate,
         own.rate / hand.rate,
+        order.rate,
+        own.rate / order.rate,
         own.p50,
         hand.p50,
         own.p99,

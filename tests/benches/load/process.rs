@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::databases::Databases;
 use crate::pinned::{self, Waiting};
-use crate::rival::{self, Prepares};
+use crate::rival::{self, Prepares, Writes};
 
 /// A service written by hand, which is this program, started once more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,17 +25,18 @@ pub enum Rival {
     /// The growing flow over any number of databases, each with a pool.
     Stock,
     /// Over a pool for each database, with each order inserted.
-    Writing,
+    Writing(Writes),
 }
 
 impl Rival {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("--rival", Self::Pooled(Prepares::Once)),
         ("--rival-preparing", Self::Pooled(Prepares::Always)),
         ("--rival-pinned", Self::Pinned(Waiting::Apart)),
         ("--rival-pinned-coalescing", Self::Pinned(Waiting::Together)),
         ("--rival-stock", Self::Stock),
-        ("--rival-writing", Self::Writing),
+        ("--rival-writing", Self::Writing(Writes::Order)),
+        ("--rival-writing-once", Self::Writing(Writes::OrderOnce)),
     ];
 
     /// Serves if these arguments, which [`Process::rival`] gave, say so; whether they do.
@@ -44,8 +45,8 @@ impl Rival {
         let Some((_, rival)) = Self::ALL.into_iter().find(|(given, _)| given == argument) else { return false };
         let (address, urls) = rest.split_first().expect("an address");
         match rival {
-            Self::Pooled(prepares) => rival::serve(address, urls, (prepares, false)),
-            Self::Writing => rival::serve(address, urls, (Prepares::Once, true)),
+            Self::Pooled(prepares) => rival::serve(address, urls, (prepares, Writes::Nothing)),
+            Self::Writing(writes) => rival::serve(address, urls, (Prepares::Once, writes)),
             Self::Pinned(waiting) => pinned::serve(address, urls, waiting),
             Self::Stock => rival::serve_stock(address, urls),
         }

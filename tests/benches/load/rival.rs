@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::{App, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -31,8 +31,19 @@ const CONNECTIONS: usize = 20;
 struct Pools {
     domains: [Pool; 4],
     prepares: Prepares,
-    /// Whether orders are inserted.
-    writes: bool,
+    writes: Writes,
+}
+
+/// What is written of a decision that orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// Nothing.
+    Nothing,
+    /// The order, in a transaction, as often as it is asked for.
+    Order,
+    /// The order, its event, and the answer with the key of the request, in a transaction, once for a key. The events of a product are in
+    /// the order of commit.
+    OrderOnce,
 }
 
 /// How often a statement is prepared.
@@ -67,8 +78,8 @@ pub struct Found {
     pub first: usize,
 }
 
-/// Serves at `address`, on the databases at these URLs. `writes`: orders are inserted.
-pub fn serve(address: &str, urls: &[String], (prepares, writes): (Prepares, bool)) {
+/// Serves at `address`, on the databases at these URLs.
+pub fn serve(address: &str, urls: &[String], (prepares, writes): (Prepares, Writes)) {
     let domains: Vec<Pool> = urls.iter().map(|url| pool(url)).collect();
     let domains = Pools { domains: domains.try_into().expect("four databases"), prepares, writes };
     actix_web::rt::System::new()
@@ -134,7 +145,7 @@ async fn ask(pool: &Pool, query: &str, product: &str, prepares: Prepares) -> Res
     Ok(Found { row, first: 0 })
 }
 
-async fn decide(domains: web::Data<Pools>, input: web::Json<Input>) -> HttpResponse {
+async fn decide(domains: web::Data<Pools>, input: web::Json<Input>, request: HttpRequest) -> HttpResponse {
     let ([oms, inventory, supplier, uom], prepares) = (&domains.domains, domains.prepares);
     let [a, b, c, d] = QUERIES;
     let product = &input.product_id;
@@ -144,17 +155,42 @@ async fn decide(domains: web::Data<Pools>, input: web::Json<Input>) -> HttpRespo
         ask(supplier, c, product, prepares),
         ask(uom, d, product, prepares),
     );
-    let Ok((oms, inventory, supplier, uom)) = asked.await else {
+    let key = request.headers().get("Idempotency-Key").and_then(|key| key.to_str().ok());
+    let key = key.filter(|_| domains.writes == Writes::OrderOnce);
+    let stored = async {
+        match key {
+            Some(key) => find(&domains.domains[0], key).await,
+            None => Ok(None),
+        }
+    };
+    let Ok((stored, (oms, inventory, supplier, uom))) = futures_util::future::try_join(stored, asked).await else {
         return HttpResponse::InternalServerError().finish();
     };
+    if let Some(answer) = stored {
+        return HttpResponse::Ok().content_type("application/json").body(answer);
+    }
     let mut decision = decide_order(product, &[oms, inventory, supplier, uom]);
-    if domains.writes
-        && let Some(order) = decision.get_mut("purchase_order")
-        && place(&domains.domains[0], order).await.is_err()
+    if domains.writes != Writes::Nothing
+        && decision.get("purchase_order").is_some()
+        && place(&domains.domains[0], &mut decision, key).await.is_err()
     {
         return HttpResponse::InternalServerError().finish();
     }
     HttpResponse::Ok().json(decision)
+}
+
+const FIND: &str = "SELECT answer FROM tributary_keys WHERE caller = 'hand' AND flow = 'purchasing' AND key = $1";
+const CLAIM: &str = "INSERT INTO tributary_keys (caller, flow, key, inputs, decision, status, answer, effect, expires_at) \
+                     VALUES ('hand', 'purchasing', $1, $2, gen_random_uuid(), 200, $3, 'place_order', now() + interval '1 day')";
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('purchase_order ' || $1::text, 1))";
+const ANNOUNCE: &str = "INSERT INTO tributary_outbox (id, aggregatetype, aggregateid, type, payload) \
+                        VALUES (gen_random_uuid(), 'purchase_order', $1, 'purchase_order.placed', $2::text::jsonb)";
+
+/// The answer that a key got before.
+async fn find(pool: &Pool, key: &str) -> Result<Option<String>, Error> {
+    let client = pool.get().await.expect("a connection");
+    let statement = client.prepare_cached(FIND).await?;
+    Ok(client.query_opt(&statement, &[&key]).await?.map(|row| row.get(0)))
 }
 
 const INSERT: &str = "INSERT INTO purchase_orders (product_id, supplier_name, order_qty, order_unit, unit_price, total_cost, \
@@ -162,10 +198,11 @@ const INSERT: &str = "INSERT INTO purchase_orders (product_id, supplier_name, or
                       VALUES ($1, $2, $3::float8, $4, $5::float8, $6::float8, $7::float8, $8::float8, $9::float8, $10::float8, $11, \
                       CURRENT_DATE + 7) RETURNING po_number";
 
-/// Inserts an order, and adds its number.
-async fn place(pool: &Pool, order: &mut Json) -> Result<(), Error> {
+/// Inserts the order of a decision, and adds its number. With a key, its event and the answer are inserted, too.
+async fn place(pool: &Pool, decision: &mut Json, key: Option<&str>) -> Result<(), Error> {
     let mut client = pool.get().await.expect("a connection");
     let statement = client.prepare_cached(INSERT).await?;
+    let order = &decision["purchase_order"];
     let text = |name: &str| order[name].as_str().unwrap_or_default();
     let number = |name: &str| order[name].as_f64().unwrap_or_default();
     let texts = ["product_id", "supplier_name", "order_unit", "approval_status"].map(text);
@@ -181,9 +218,21 @@ async fn place(pool: &Pool, order: &mut Json) -> Result<(), Error> {
             &[product, supplier, quantity, unit, price, total, discount, remaining, tax, grand_total, approval],
         )
         .await?;
-    transaction.commit().await?;
-    order["po_number"] = row.get::<_, String>(0).into();
-    Ok(())
+    let product = order["product_id"].as_str().unwrap_or_default().to_owned();
+    decision["purchase_order"]["po_number"] = row.get::<_, String>(0).into();
+    if let Some(key) = key {
+        let statements = [LOCK, ANNOUNCE, CLAIM].map(|text| transaction.prepare_cached(text));
+        let statements = futures_util::future::try_join_all(statements).await?;
+        let (answer, event) = (decision.to_string(), decision["purchase_order"].to_string());
+        // They are sent together, in this order.
+        futures_util::future::try_join3(
+            transaction.query_one(&statements[0], &[&product]),
+            transaction.execute(&statements[1], &[&product, &event]),
+            transaction.execute(&statements[2], &[&key, &product, &answer]),
+        )
+        .await?;
+    }
+    transaction.commit().await
 }
 
 /// The answer with the decision about a product, from what the queries found.
