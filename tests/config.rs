@@ -227,6 +227,7 @@ fn a_faulty_file_is_refused_with_all_its_errors() {
         "http: {bind: '${HIDDEN}', workers: '${HIDDEN}'}\nlog: {format: '${HIDDEN}', filter: '${HIDDEN}=x=y'}\n",
         "domains:\n  defaults: {pool: {min: 30}}\n  oms_db: {pool: {max: 3}, timeouts: {query_ms: 5}}\n  bad-name: {}\n",
         "domains: {oms_db: {pol: {}, pool: {max: 0}, timeouts: {query: 5}}}\n",
+        "domains: {oms_db: {pool: {acquire_ms: 5}}}\n",
         "http: {bind: 1\n",
         "http: {}\nhttp: {}\n",
         "- http\n",

@@ -302,7 +302,7 @@ async fn the_loan_flow_reaches_each_of_its_endings_and_the_demo_says_how_to_ask_
     let demo = DemoProgram::start(state.path(), &["--graph", "config/flows/loan"]);
     assert!(demo.said.contains("databases credits_db, customers_db, registry_db\n"), "{}", demo.said);
     let printed: Vec<&str> = demo.said.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-    assert_eq!(printed.len(), 5, "{}", demo.said);
+    assert_eq!(printed.len(), 6, "{}", demo.said);
     for command in printed {
         let config = format!("--config {} --explain", state.path().join("service.yaml").display());
         let command = command.replace("--explain", &config);

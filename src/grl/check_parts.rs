@@ -158,17 +158,20 @@ impl Checker<'_> {
     }
 
     /// A map of single values.
-    pub(super) fn map(&mut self, fields: &[(String, Expr)], at: &At) -> (Node, Type) {
+    pub(super) fn map(&mut self, parts: &[(String, Expr)], at: &At) -> (Node, Type) {
         let (mut names, mut nodes, mut types) = (Vec::new(), Vec::new(), Vec::new());
-        for (name, value) in fields {
+        for (name, value) in parts {
             let (node, ty) = self.check(value, false);
             if matches!(ty, Type::List(_) | Type::Map(_)) {
-                return self.report(
-                    "nested-map",
-                    &value.at(),
-                    format!("a map holds single values; this is {ty}"),
-                    None,
-                );
+                let message = format!("a map holds single values; this is {ty}");
+                let help = match (&ty, value, fields(&ty).next()) {
+                    (Type::List(_), ..) => "assign the list to a fact of its own".to_owned(),
+                    (_, Expr::Path(path), Some(field)) => {
+                        format!("write each of its fields by itself, such as `{field}: {}.{field}`", path.written())
+                    }
+                    _ => "write its fields beside the others".to_owned(),
+                };
+                return self.report("nested-map", &value.at(), message, Some(help));
             }
             names.push(FieldName::from(name.as_str()));
             nodes.push(node);

@@ -18,7 +18,7 @@ pub struct EvalError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalErrorKind {
     /// Null cannot be computed with, ordered, or taken for true or false.
-    #[error("{operand} is null, which {operator} does not take")]
+    #[error("{operand} is null, which {operator} does not take: `!= null` tests for it, and `coalesce` replaces it")]
     Null {
         /// The operator or function.
         operator: &'static str,

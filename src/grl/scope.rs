@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::definitions::Definitions;
 use super::facts::{FactRef, Owner};
 use crate::diagnostics::{Diagnostic, Place, nearest};
-use crate::types::{FieldName, Type};
+use crate::types::{FieldName, Type, continues_name};
 
 /// The names an expression may use: node ids, their aliases, and `input`.
 #[derive(Debug, Clone, Default)]
@@ -88,12 +88,20 @@ pub enum ScopeError {
     },
 }
 
+/// The remedy where an expression stands in place of a name.
+const EXPRESSION: &str =
+    "only the name of a fact may stand here: compute it in the query, or in a rule node before this one";
+
 impl ScopeError {
     /// The error of a name that is `written` at this place.
     pub fn diagnostic(&self, written: &str, place: impl Into<Place>) -> Diagnostic {
         let (code, message, help) = match self {
             Self::Unknown { nearest } => {
-                let help = nearest.as_ref().map(|name| format!("did you mean `{name}`?"));
+                let is_name = written.chars().all(|letter| continues_name(letter) || ". ".contains(letter));
+                let help = match nearest {
+                    _ if !is_name => Some(EXPRESSION.to_owned()),
+                    name => name.as_ref().map(|name| format!("did you mean `{name}`?")),
+                };
                 ("unknown-fact", format!("there is no fact `{written}`"), help)
             }
             Self::Ambiguous { owners } => {

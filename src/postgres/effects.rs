@@ -68,6 +68,8 @@ pub struct EffectStatements {
     pub confirm: Arc<Query>,
     /// Lists the approvals of a flow that wait: flow.
     pub pending: Arc<Query>,
+    /// Counts them, and tells how many seconds the oldest has waited: flow.
+    pub waiting: Arc<Query>,
     /// Finds an approval: flow, decision.
     pub approval: Arc<Query>,
     /// As `approval`, and has the replicas confirm it, as `confirm` does.
@@ -108,6 +110,12 @@ impl EffectStatements {
                 "SELECT decision, caller, key, effect, request, params, answer, claimed_at FROM tributary_keys \
                  WHERE approval = 'pending' AND flow = $1 ORDER BY claimed_at, decision LIMIT 1000",
                 1_000,
+            ),
+            waiting: of(
+                "SELECT count(*) AS approvals, \
+                 coalesce(extract(epoch FROM clock_timestamp() - min(claimed_at)), 0)::float8 AS seconds \
+                 FROM tributary_keys WHERE approval = 'pending' AND flow = $1",
+                1,
             ),
             approval: of(APPROVAL, 1),
             confirmed_approval: of(&format!("{APPROVAL} FOR KEY SHARE"), 1),

@@ -37,22 +37,25 @@ pub(super) struct Place<'a> {
     pub(super) head: Span,
     /// Its key in backticks, or the number of the item; `None` for the whole.
     pub(super) name: Option<String>,
+    /// The schema of the mapping that it is a value of.
+    pub(super) within: Option<&'a Schema>,
 }
 
 impl<'a> Place<'a> {
     pub(super) fn root(node: &'a Marked) -> Self {
-        Self { node, value: node.head(), head: node.head(), name: None }
+        Self { node, value: node.head(), head: node.head(), name: None, within: None }
     }
 
     pub(super) fn at_key(entry: &'a Entry) -> Self {
-        let node = entry.value();
-        Self { node, value: node.head(), head: entry.key_span().clone(), name: Some(format!("`{}`", entry.key())) }
+        let (node, name) = (entry.value(), Some(format!("`{}`", entry.key())));
+        Self { node, value: node.head(), head: entry.key_span().clone(), name, within: None }
     }
 
     pub(super) fn at_item(&self, index: usize) -> Option<Self> {
         let node = self.node.items().get(index)?;
         let owner = self.name.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
-        Some(Self { node, value: node.head(), head: node.head(), name: Some(format!("item {}{owner}", index + 1)) })
+        let name = Some(format!("item {}{owner}", index + 1));
+        Some(Self { node, value: node.head(), head: node.head(), name, within: None })
     }
 
     pub(super) fn named(&self) -> &str {
@@ -85,7 +88,7 @@ fn object(schema: &Schema, entries: &[Entry], place: &Place<'_>, found: &mut Dia
         let is_default = own.is_some() && entry.value().is_null() && !required.contains(&entry.key());
         match own.or(others) {
             Some(_) if is_default => {}
-            Some(of) => check(of, &Place::at_key(entry), found),
+            Some(of) => check(of, &Place { within: Some(schema), ..Place::at_key(entry) }, found),
             None => {
                 let known: Vec<&str> = known.into_iter().flat_map(|known| known.keys()).map(String::as_str).collect();
                 found.push(unknown_key(place, entry, &known));
@@ -222,13 +225,21 @@ fn grouped(number: i64) -> String {
 fn unknown_key(place: &Place<'_>, entry: &Entry, known: &[&str]) -> Diagnostic {
     let key = entry.key();
     let owner = place.name.as_ref().map(|name| format!(" in {name}")).unwrap_or_default();
-    let help = match nearest(key, known.iter().copied()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if known.is_empty() => "no key is allowed here".to_owned(),
-        None => format!("known here: {}", in_words(known)),
+    let help = match (beside(place, key), nearest(key, known.iter().copied())) {
+        (Some(owner), _) => format!("`{key}` is a key of `{owner}`"),
+        (None, Some(name)) => format!("did you mean `{name}`?"),
+        (None, None) if known.is_empty() => "no key is allowed here".to_owned(),
+        (None, None) => format!("known here: {}", in_words(known)),
     };
     let message = format!("unknown key `{key}`{owner}");
     Diagnostic::error("unknown-key", entry.key_span(), message).label("not a known key").help(help)
+}
+
+/// The mapping beside `place` that has this key.
+fn beside<'a>(place: &Place<'a>, key: &str) -> Option<&'a str> {
+    let siblings = place.within?["properties"].as_object()?;
+    let mut owners = siblings.iter().filter(|(_, schema)| without_null(schema)["properties"].get(key).is_some());
+    owners.next().map(|(owner, _)| owner.as_str())
 }
 
 fn misfit(schema: &Schema, place: &Place<'_>) -> Diagnostic {

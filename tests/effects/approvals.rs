@@ -11,6 +11,13 @@ impl Purchasing {
         TestApp::answer(request).await
     }
 
+    /// A gauge of the flow.
+    async fn gauge(&self, name: &str) -> Option<f64> {
+        let text = self.app.get("/metrics").await.text;
+        let value = text.lines().find_map(|line| line.strip_prefix(&format!("{name}{{flow=\"purchasing\"}} ")));
+        value?.parse().ok()
+    }
+
     async fn resolve(&self, id: &str, body: &Json) -> Answer {
         let request = self.app.client.post(self.app.url(&format!("/approvals/{id}"))).bearer_auth(ADMIN);
         TestApp::answer(request.json(body)).await
@@ -35,6 +42,8 @@ async fn an_approved_order_is_written_once_and_the_key_keeps_its_first_answer() 
     assert_eq!(first.status, 202);
     let listed = flow.approvals("").await.json();
     assert_eq!(listed["approvals"][0]["id"], id.as_str(), "{listed}");
+    assert_eq!(flow.gauge("tributary_approvals_waiting").await, Some(1.0));
+    assert!(flow.gauge("tributary_approvals_oldest_seconds").await.is_some_and(|seconds| seconds > 0.0));
     let shown = flow.approvals(&format!("/{id}")).await.json();
     assert_eq!((&shown["state"], &shown["now"]["changes"]), (&json!("pending"), &json!([])), "{shown}");
     assert_eq!(flow.orders().await, 0);
@@ -49,6 +58,8 @@ async fn an_approved_order_is_written_once_and_the_key_keeps_its_first_answer() 
     assert_eq!(flow.orders().await, 1);
     assert_eq!(flow.order("PROD-002", "k").await.text, first.text);
     assert_eq!(flow.approvals("").await.json()["approvals"], json!([]));
+    assert_eq!(flow.gauge("tributary_approvals_waiting").await, Some(0.0));
+    assert_eq!(flow.gauge("tributary_approvals_oldest_seconds").await, Some(0.0));
 }
 
 impl Purchasing {

@@ -241,3 +241,31 @@ outcomes:
     let (code, text, errors) = run(directory.path(), None, &["test", "it.test.yaml"]);
     assert_eq!(code, 0, "{text}{errors}");
 }
+
+#[actix_web::test]
+async fn the_text_of_an_explanation_says_what_is_added_to_a_list_and_which_rows_were_counted() {
+    let graph = "
+flow: order
+input: { n: { type: integer } }
+nodes:
+  loans:
+    type: DBNode
+    database: some_db
+    query: 'SELECT g::int AS id FROM generate_series(1, $1::int) g'
+    params: [input.n]
+    rows: many
+  why: { type: RuleNode, rules: why.grl }
+outcomes: [{ status: done, body: { reasons: why.reasons, loans: count(loans) } }]
+";
+    let rules = "rule \"One\" salience 2 no-loop { when count(loans) > 0 then reasons += \"one\"; }
+                 rule \"Two\" salience 1 no-loop { when count(loans) > 1 then reasons += \"two\"; }";
+    let directory = files(&[("graph.yaml", graph), ("why.grl", rules)]);
+    let database = Database::empty().await;
+    let (code, text, errors) = run(directory.path(), Some(&database), &["run", "--input", "n=2", "--explain"]);
+    assert_eq!(code, 0, "{text}{errors}");
+    for line in
+        ["  + One: reasons = [\"one\"]  ", "  + Two: reasons += [\"two\"]  ", "loans = count(loans)  from loans\n"]
+    {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

@@ -80,6 +80,17 @@ impl EffectBinding {
         Ok(found.rows.iter().filter_map(Approval::of).collect())
     }
 
+    /// How many approvals of `flow` wait, and how many seconds the oldest has waited.
+    ///
+    /// # Errors
+    /// [`FlowError::Effect`].
+    pub async fn waiting(&self, flow: &str, deadline: Deadline) -> Result<(f64, f64), FlowError> {
+        let call = Call { statement: self.statements.waiting.clone(), params: vec![Value::text(flow)] };
+        let found = self.read(&call, deadline).await.map_err(|error| self.error(error))?;
+        let number = |name| found.rows.first().and_then(|row| row.at([name])?.to_string().parse().ok());
+        Ok((number("approvals").unwrap_or_default(), number("seconds").unwrap_or_default()))
+    }
+
     /// The approval of `flow` with this id, a UUID.
     ///
     /// # Errors

@@ -61,8 +61,8 @@ async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Res
     }
     let env_file = write_env(demo, own, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
-    let examples = examples(&project.flows, &arguments.files.graphs);
-    let said = Said { examples, env_file, records, token };
+    let graphs = graphs(&arguments.files.graphs);
+    let said = Said { examples: examples(&project.flows, &graphs), graphs, env_file, records, token };
     serve(project, sources, (traces, signals), |app| announce(demo, app, &said)).await
 }
 
@@ -129,6 +129,8 @@ fn answering_itself(sources: Sources) -> std::io::Result<(Sources, Vec<(String, 
 /// What the demo says once it serves.
 struct Said {
     examples: Vec<Example>,
+    /// The arguments that name the graphs; none for `graph.yaml`.
+    graphs: Vec<String>,
     env_file: PathBuf,
     records: PathBuf,
     token: Option<String>,
@@ -142,9 +144,12 @@ struct Example {
     arguments: String,
 }
 
-fn examples(flows: &[Flow], graphs: &[PathBuf]) -> Vec<Example> {
+fn graphs(graphs: &[PathBuf]) -> Vec<String> {
     let named = graphs.iter().map(|graph| format!("--graph {}", quoted(&graph.display().to_string())));
-    let graphs: Vec<String> = if graphs == [Path::new("graph.yaml")] { Vec::new() } else { named.collect() };
+    if graphs == [Path::new("graph.yaml")] { Vec::new() } else { named.collect() }
+}
+
+fn examples(flows: &[Flow], graphs: &[String]) -> Vec<Example> {
     let example = |flow: &Flow| {
         let named = (flows.len() > 1).then(|| format!("--flow {}", flow.name));
         let fields = flow.inputs.fields().iter();
@@ -197,6 +202,8 @@ fn announce(demo: &Demo, app: &App, said: &Said) -> std::io::Result<()> {
     for Example { arguments, .. } in &said.examples {
         writeln!(stdout, "  {program} run --env-file {env_file} {arguments} --explain")?;
     }
+    let check: Vec<&str> = said.graphs.iter().map(String::as_str).chain(["--db"]).collect();
+    writeln!(stdout, "  {program} check --env-file {env_file} {}", check.join(" "))?;
     writeln!(stdout, "\nDecisions are recorded in {}", said.records.display())?;
     let state = if demo.is_fresh() { "new" } else { "of an earlier run" };
     writeln!(stdout, "Data ({state}): {}", demo.options().data_dir.display())?;

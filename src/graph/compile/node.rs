@@ -74,6 +74,12 @@ impl Compiler<'_> {
                 let single = std::slice::from_ref(rules);
                 let files = if rules.scalar().is_some() { single } else { rules.items() };
                 for file in files {
+                    if let Some(path) = file.as_text().filter(|path| Table::is_named_by(path)) {
+                        let error = format!("`{path}` is a decision table, not a rule file");
+                        let help = format!("write `table: {path}` in place of `rules`");
+                        errors.push(Diagnostic::error("wrong-key", file.head(), error).help(help));
+                        continue;
+                    }
                     match file.as_text().map(|path| (path, self.files.read(path))) {
                         Some((_, Ok(source))) => texts.push(source.snippet()),
                         Some((path, Err(error))) => {

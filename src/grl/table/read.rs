@@ -39,6 +39,12 @@ pub(super) struct Row {
 }
 
 impl Table {
+    /// Whether the name of a file is that of a table.
+    pub fn is_named_by(path: &str) -> bool {
+        let file = path.split_once('#').map_or(path, |(file, _)| file);
+        matches!(&*ending(file), "csv" | "xlsx" | "dmn")
+    }
+
     /// Reads the table of the file `name`, whose ending says what it is: CSV, a workbook, of which `part` is the sheet, or a DMN
     /// model, of which it is the decision.
     ///

@@ -107,6 +107,16 @@ impl Gauges {
         self.gauge("domain_staleness_seconds", help, &["domain"], known)
     }
 
+    /// Adds the approvals of each flow that wait: how many, and how many seconds the oldest has waited.
+    pub(super) fn approvals(&self, waiting: &[(&str, (f64, f64))]) -> Result<(), MetricsError> {
+        let each =
+            |figure: fn((f64, f64)) -> f64| waiting.iter().map(move |(flow, waiting)| (vec![*flow], figure(*waiting)));
+        let help = "Effects in the database that wait for an approval.";
+        self.gauge("approvals_waiting", help, &["flow"], each(|(number, _)| number))?;
+        let help = "How long the oldest of them has waited.";
+        self.gauge("approvals_oldest_seconds", help, &["flow"], each(|(_, seconds)| seconds))
+    }
+
     /// Adds the recorder.
     pub(super) fn records(&self, records: &RecorderStatus) -> Result<(), MetricsError> {
         let RecorderStatus { written, dropped, waited, failed, queued, .. } = *records;

@@ -40,7 +40,11 @@ pub(super) fn explanation(explanation: &Explanation) -> String {
         line(&mut text, "\nwhere the answer comes from");
     }
     for (field, lineage) in &explanation.lineage {
-        let columns = lineage.columns.iter().map(|column| format!("{}.{}", column.node, column.column));
+        // Without a column it is all rows of the node.
+        let columns = lineage.columns.iter().map(|column| match &*column.column {
+            "" => column.node.clone(),
+            name => format!("{}.{name}", column.node),
+        });
         let sources: Vec<String> = columns.chain(lineage.inputs.iter().map(|input| format!("input.{input}"))).collect();
         let mut rules: Vec<&str> = Vec::new();
         for rule in lineage.rules.iter().map(|rule| rule.rule.as_str()) {
@@ -104,9 +108,13 @@ fn fired(rule: &Fired, text: &mut String) {
     let facts: Vec<String> = rule
         .facts
         .iter()
-        .map(|change| match &change.before {
-            Some(before) => format!("{} {} -> {}", change.fact, before, change.after),
-            None => format!("{} = {}", change.fact, change.after),
+        .map(|change| match (&change.before, &change.after) {
+            (Some(Value::List(before)), Value::List(after)) if after.starts_with(before) => {
+                let added = after.iter().skip(before.len()).cloned();
+                format!("{} += {}", change.fact, Value::List(added.collect()))
+            }
+            (Some(before), after) => format!("{} {before} -> {after}", change.fact),
+            (None, after) => format!("{} = {after}", change.fact),
         })
         .collect();
     line(text, &format!("  + {}: {}  ({})", rule.rule, facts.join(", "), rule.place));
