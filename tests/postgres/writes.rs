@@ -42,8 +42,8 @@ async fn written(pool: &Pool, text: &str) -> Result<Value, QueryErrorKind> {
     Ok(first(&written.rows[0]))
 }
 
-fn has_sqlstate<T: std::fmt::Debug>(outcome: Result<T, QueryErrorKind>, expected: &str) {
-    assert!(matches!(&outcome, Err(QueryErrorKind::Sql { sqlstate, .. }) if sqlstate == expected), "{outcome:?}");
+fn has_sqlstate<T: std::fmt::Debug>(outcome: &Result<T, QueryErrorKind>, expected: &str) {
+    assert!(matches!(outcome, Err(QueryErrorKind::Sql { sqlstate, .. }) if sqlstate == expected), "{outcome:?}");
 }
 
 #[actix::test]
@@ -60,12 +60,12 @@ async fn the_write_role_writes_and_all_other_sessions_stay_read_only() {
     assert_eq!(sessions(shared_server(), &database).await, 2);
     assert_eq!(domain.value("SELECT n FROM orders", &[]).await, Value::Integer(7));
 
-    has_sqlstate::<()>(Err(domain.refused(INSERT, &[]).await), "25006");
-    has_sqlstate(written(writer.pool(), "DELETE FROM orders RETURNING n").await, "42501");
+    has_sqlstate::<()>(&Err(domain.refused(INSERT, &[]).await), "25006");
+    has_sqlstate(&written(writer.pool(), "DELETE FROM orders RETURNING n").await, "42501");
     // Outside of a transaction that writes it writes nothing. So what was sent with a BEGIN that failed does not, either.
     let session = Session::from(writer.pool().acquire(Deadline::after(LONG)).await.expect("a session"));
-    has_sqlstate(session.query(&QueryState::new(query(INSERT)), &[], LONG).await, "25006");
-    has_sqlstate(session.call(&Call { statement: query(INSERT), params: Vec::new() }).await, "25006");
+    has_sqlstate(&session.query(&QueryState::new(query(INSERT)), &[], LONG).await, "25006");
+    has_sqlstate(&session.call(&Call { statement: query(INSERT), params: Vec::new() }).await, "25006");
     drop(session);
     assert_eq!(domain.value("SELECT count(*) FROM orders", &[]).await, Value::Integer(1));
     assert_eq!(
