@@ -254,8 +254,8 @@ nodes:
     query: 'SELECT g::int AS id FROM generate_series(1, $1::int) g'
     params: [input.n]
     rows: many
-  why: { type: RuleNode, rules: why.grl }
-outcomes: [{ status: done, body: { reasons: why.reasons, loans: count(loans) } }]
+  why: { type: RuleNode, rules: why.grl, facts: { reasons: [] } }
+outcomes: [{ status: done, when: 'len(why.reasons) > 0', body: { reasons: why.reasons, loans: count(loans) } }]
 ";
     let rules = "rule \"One\" salience 2 no-loop { when count(loans) > 0 then reasons += \"one\"; }
                  rule \"Two\" salience 1 no-loop { when count(loans) > 1 then reasons += \"two\"; }";
@@ -264,7 +264,7 @@ outcomes: [{ status: done, body: { reasons: why.reasons, loans: count(loans) } }
     let (code, text, errors) = run(directory.path(), Some(&database), &["run", "--input", "n=2", "--explain"]);
     assert_eq!(code, 0, "{text}{errors}");
     for line in
-        ["  + One: reasons = [\"one\"]  ", "  + Two: reasons += [\"two\"]  ", "loans = count(loans)  from loans\n"]
+        ["  + One: reasons += [\"one\"]  ", "  + Two: reasons += [\"two\"]  ", "loans = count(loans)  from loans\n"]
     {
         assert!(text.contains(line), "{line}: {text}");
     }
