@@ -170,6 +170,7 @@ impl Conclusion {
                 None => decision.to_value(),
             };
             let (aggregate, ty) = (event.aggregate.clone(), event.ty.clone());
+            let payload = flow.decimals.written(&payload).into_owned();
             Ok(Some(EventRow { aggregate, key, ty, payload }))
         })
     }

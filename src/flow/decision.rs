@@ -1,29 +1,41 @@
 //! A decision.
 
-use serde::{Serialize, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::explain::{REDACTED, Redaction};
-use crate::graph::Outcome;
+use crate::graph::{Decimals, Outcome};
 use crate::types::{FieldName, NodeId, Value};
 
 /// A decision: `{"status", "message", ...body, "degraded"}`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The outcome's name, such as `success` or `no_order`.
     pub status: String,
     /// What it means, for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The other fields, in the order of the graph.
-    #[serde(flatten, serialize_with = "fields")]
     pub body: Vec<(FieldName, Value)>,
     /// The nodes whose default replaced an answer of their database.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub degraded: Vec<NodeId>,
+    /// What decimals are in its JSON. Records, tests and replays compare it by value, and have numbers.
+    pub decimals: Decimals,
 }
 
-fn fields<S: Serializer>(body: &[(FieldName, Value)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(body.iter().map(|(name, value)| (&**name, value)))
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", &self.status)?;
+        if let Some(message) = &self.message {
+            map.serialize_entry("message", message)?;
+        }
+        for (name, value) in &self.body {
+            map.serialize_entry(&**name, &self.decimals.written(value))?;
+        }
+        if !self.degraded.is_empty() {
+            map.serialize_entry("degraded", &self.degraded)?;
+        }
+        map.end()
+    }
 }
 
 impl Decision {

@@ -97,7 +97,7 @@ impl Case {
     /// # Errors
     /// [`CaseError`].
     pub fn decide(&self, flow: &Flow, detail: Detail, engines: &OfflineEngines) -> Result<Report, CaseError> {
-        let inputs = flow.inputs.parse_json(self.input.to_string().as_bytes())?;
+        let inputs = flow.inputs.parse_kept(&self.input.to_string())?;
         let options = RunOptions::new(self.clock.clone(), Deadline::after(Duration::ZERO));
         let options = RunOptions { detail, concludes: true, ..options };
         Ok(decide(flow, inputs, &self.answers, &options, engines)?)

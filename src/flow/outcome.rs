@@ -86,6 +86,7 @@ impl<'a> Filler<'a> {
             message: self.outcome.message.as_ref().map(|message| self.message(message)).transpose()?,
             body: self.fields(&self.outcome.body)?,
             degraded,
+            decimals: self.flow.decimals,
         })
     }
 
@@ -126,7 +127,7 @@ impl<'a> Filler<'a> {
                 let kept = elements.iter().filter(|element| !self.is_left_out(element));
                 kept.map(|element| self.template(element)).collect::<Result<_, _>>().map(Value::List)
             }
-            Template::Leaf(expression) => self.value(expression),
+            Template::Leaf(expression) => Ok(self.flow.decimals.typed(self.value(expression)?, expression.ty())),
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::error::FlowError;
 use crate::diagnostics::suggest;
-use crate::graph::{Flow, Node, Rows, Work};
+use crate::graph::{Decimals, Flow, Node, Rows, Work};
 use crate::grl::Owner;
 use crate::types::{FieldName, Shape, Value, parse_moment};
 
@@ -22,6 +22,7 @@ pub struct Override {
     value: Value,
     /// The value as it was typed on a command line, where it may mean text.
     typed: Option<String>,
+    decimals: Decimals,
 }
 
 impl Overrides {
@@ -73,7 +74,7 @@ impl Overrides {
         if path.iter().any(|name| name.is_empty()) || (owner == Owner::Input && path.is_empty()) {
             return Err(refused(fact, "write it as `node.column` or `input.name`".to_owned()));
         }
-        self.0.push(Override { owner, path, written: fact.to_owned(), value, typed });
+        self.0.push(Override { owner, path, written: fact.to_owned(), value, typed, decimals: flow.decimals });
         Ok(())
     }
 
@@ -167,6 +168,9 @@ impl Override {
             (Value::Null, new, _) | (_, new @ Value::Null, _) => Some(new.clone()),
             (Value::Integer(_) | Value::Decimal(_), new @ (Value::Integer(_) | Value::Decimal(_)), _) => {
                 Some(new.clone())
+            }
+            (Value::Decimal(_), _, Some(text)) if self.decimals == Decimals::String => {
+                Decimals::read(text).map(Value::Decimal)
             }
             (Value::Text(_), _, Some(text)) => Some(Value::text(text)),
             (Value::Date(_), _, Some(text)) => text.parse().ok().map(Value::Date),

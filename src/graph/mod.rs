@@ -6,6 +6,7 @@
 //! errors at once. Nothing here asks a database: what one said of the queries comes in a [`Catalog`].
 
 mod compile;
+mod decimals;
 mod finite;
 mod input;
 pub mod listing;
@@ -20,6 +21,7 @@ mod unknown_type;
 mod values;
 
 pub use compile::{Catalog, Context, RuleFiles, compile};
+pub use decimals::Decimals;
 pub use input::{FieldProblem, InputError, InputField, InputSchema, KEY_MEMBER, KeyedInputs, Scalar, without_bom};
 pub use load::load;
 pub use plan::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 
+use super::decimals::Decimals;
 use super::input::InputSchema;
 use super::query::Query;
 use crate::config::{Env, UrlConnection};
@@ -25,6 +26,8 @@ pub struct Flow {
     pub path_span: Span,
     /// Its description.
     pub description: Option<String>,
+    /// What decimals are in its JSON.
+    pub decimals: Decimals,
     /// Its inputs.
     pub inputs: InputSchema,
     /// The constants and functions that its rules and expressions know.
@@ -77,7 +80,7 @@ pub struct Guard {
 #[derive(Debug)]
 pub enum Work {
     /// Asks a database.
-    Query(QueryNode),
+    Query(Box<QueryNode>),
     /// Runs rules.
     Rules(RuleNode),
 }
@@ -103,6 +106,8 @@ pub struct QueryNode {
     pub defaults: Occasional,
     /// Its columns, as far as they are known.
     pub columns: Shape,
+    /// Those of them that are UUIDs, whose values are texts.
+    pub uuids: Vec<FieldName>,
     /// Columns whose values are in no explanation, record or recorded test.
     pub redact: Vec<FieldName>,
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny};
 use serde_json::{Map, Value as Json, json};
 
+use super::decimals::Decimals;
 use super::input::InputSpec;
 use super::plan::Cause;
 use crate::config::Coalescing;
@@ -69,6 +70,8 @@ pub(super) struct FlowSpec {
     pub(super) path: Option<String>,
     /// What it decides, for people.
     pub(super) description: Option<String>,
+    /// Whether decimals are JSON numbers (the default) or JSON strings with the same digits, in inputs, answers and events.
+    pub(super) decimals: Option<Decimals>,
     /// The inputs of a request: names and types.
     #[schemars(extend("propertyNames" = { "pattern": NAME }))]
     pub(super) input: Option<Apart<BTreeMap<String, InputSpec>>>,

@@ -248,6 +248,13 @@ async fn types_are_told_where_the_databases_tell_them_and_nothing_where_they_do_
     let row = promised.field("orders.outcome.checked", "details");
     assert_eq!(row["items"]["properties"]["ordered_on"], json!({ "type": ["string", "null"], "format": "date" }));
     assert_eq!(row["items"]["properties"]["extra"], json!({}));
+    let uuid = json!({ "type": ["string", "null"], "format": "uuid" });
+    assert_eq!(row["items"]["properties"]["parcel"], uuid);
+    assert_eq!(promised.field("orders.outcome.checked", "parcels")["items"], uuid);
+    assert_eq!(promised.field("orders.outcome.checked", "customer")["properties"]["account"], uuid);
+    for plain in ["account", "reference"] {
+        assert_eq!(promised.field("orders.outcome.checked", plain), &uuid);
+    }
     // The database that is down, and whose default stands in, tells nothing.
     assert_eq!(promised.field("orders.outcome.checked", "score"), &json!({}));
     let limits = promised.document.0.pointer("/components/schemas/orders.input").expect("inputs");
@@ -267,6 +274,9 @@ async fn the_status_tells_the_schemas_of_outcomes_apart() {
     assert_eq!(schema("purchasing.decision")["discriminator"], discriminator);
     // Two outcomes have this status.
     assert_eq!(schema("purchasing.outcome.no_order")["anyOf"].as_array().map(Vec::len), Some(2));
+    let replaced = |status: &str| format!("#/components/schemas/purchasing.replaced.{status}");
+    let mapping = json!({ "success": replaced("success"), "no_order": replaced("no_order") });
+    assert_eq!(schema("purchasing.replaced")["discriminator"]["mapping"], mapping);
     let mapping = json!({ "success": path("success") });
     assert_eq!(schema("purchasing.pending")["discriminator"]["mapping"], mapping);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod answers;
+mod decimals;
 mod deployed;
 mod document;
 mod files;

@@ -123,7 +123,7 @@ pub async fn fresh(
     run: &RunOptions,
 ) -> Result<Fresh, FlowError> {
     let plan = flow.flow();
-    let inputs = plan.inputs.parse_json(approval.request.as_bytes());
+    let inputs = plan.inputs.parse_kept(&approval.request);
     let inputs = inputs.map_err(|error| FlowError::Override { fact: "input".to_owned(), why: error.to_string() })?;
     let run = RunOptions { concludes: true, ..run.clone() };
     let mut report = coordinator.decide(Request { flow: Arc::clone(flow), inputs, run }).await;

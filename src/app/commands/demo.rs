@@ -168,7 +168,8 @@ fn body(flow: &Flow) -> String {
     if fields().any(|field| field.required && field.default.is_none() && field.example.is_none()) {
         return "{...}".to_owned();
     }
-    let given = fields().filter_map(|field| Some((field.name.to_string(), json!(field.example.as_ref()?))));
+    let given = fields()
+        .filter_map(|field| Some((field.name.to_string(), json!(field.decimals.written(field.example.as_ref()?)))));
     Json::Object(given.collect()).to_string()
 }
 

@@ -26,9 +26,17 @@ impl CompiledFrom {
 impl Flow {
     /// The same flow with the types that `catalog` knows; `None` if they do not fit.
     pub fn described(&self, catalog: &dyn Catalog) -> Option<Self> {
+        self.again(Some(catalog))
+    }
+
+    /// The same flow without the types that databases described: the one that runs.
+    pub fn undescribed(&self) -> Option<Self> {
+        self.again(None)
+    }
+
+    fn again(&self, catalog: Option<&dyn Catalog>) -> Option<Self> {
         let CompiledFrom { source, rules, tables, env, rule_limits, file_limits } = &self.compiled_from;
-        let context =
-            Context { rule_limits: rule_limits.clone(), file_limits: *file_limits, env, catalog: Some(catalog) };
+        let context = Context { rule_limits: rule_limits.clone(), file_limits: *file_limits, env, catalog };
         compile(source, &Remembered { rules, tables }, &context).ok().map(|(flow, _)| flow)
     }
 }

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::decimals::Decimals;
 use super::input::{self, InputSchema};
 use super::plan::{CompiledFrom, Effect, Flow};
 use super::spec::FlowSpec;
@@ -156,6 +157,7 @@ pub fn compile(
         path: head.path,
         path_span: head.path_span,
         description: keys.description,
+        decimals: head.decimals,
         inputs: head.inputs,
         definitions,
         nodes,
@@ -201,13 +203,16 @@ struct Head {
     name: FlowName,
     path: String,
     path_span: Span,
+    decimals: Decimals,
     inputs: InputSchema,
 }
 
 impl Head {
     fn read(keys: &FlowSpec, root: &Marked, found: &mut Diagnostics) -> Option<Self> {
         let place = |key| root.get(key).map_or_else(|| root.head(), Marked::head);
-        let inputs = root.get("input").map_or_else(InputSchema::default, |section| input::read(section, found));
+        let decimals = keys.decimals.unwrap_or_default();
+        let section = root.get("input");
+        let inputs = section.map_or_else(InputSchema::default, |section| input::read(section, decimals, found));
         let name = match FlowName::parse(&keys.flow) {
             Ok(name) => name,
             Err(error) => {
@@ -228,7 +233,7 @@ impl Head {
             let help = "write a path such as /purchasing/flow: a slash, then letters, digits, `-`, `_`, `.` and `/`";
             found.push(Diagnostic::error("bad-path", &path_span, message).help(help));
         }
-        Some(Self { name, path, path_span, inputs })
+        Some(Self { name, path, path_span, decimals, inputs })
     }
 }
 

@@ -50,6 +50,10 @@ impl Compiler<'_> {
         let on_error = self.on_error(index, rows, &row, query.request());
         let redact = self.redact(index, &row);
         let columns = row.clone();
+        let id = &self.nodes.get(index)?.id;
+        let described = self.context.catalog.and_then(|catalog| catalog.description(&self.head.name, id));
+        let uuids = described.iter().flat_map(|described| &described.columns).filter(|column| column.ty.name == "uuid");
+        let uuids = uuids.map(|column| FieldName::from(column.name.as_str())).collect();
         let row = Type::Map(Arc::new(row));
         let ty = if rows == Rows::Many { Type::List(Arc::new(row)) } else { row };
         let defaults = Occasional::default();
@@ -64,6 +68,7 @@ impl Compiler<'_> {
                 on_error,
                 defaults,
                 columns,
+                uuids,
                 redact,
             },
             ty,

@@ -46,7 +46,7 @@ impl Compiler<'_> {
             let all: Vec<(usize, bool)> = done.iter().map(|node| (*node, true)).collect();
             let (query, ty) = self.query(index, &self.scope(&all, places))?;
             self.set_type(index, ty);
-            Work::Query(query)
+            Work::Query(Box::new(query))
         } else {
             let ruleset = self.ruleset(index, scope.clone(), places)?;
             self.set_type(index, Type::Map(ruleset.shape().into()));

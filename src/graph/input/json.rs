@@ -67,7 +67,15 @@ impl InputSchema {
     /// # Errors
     /// [`InputError`], with all problems.
     pub fn parse_json(&self, body: &[u8]) -> Result<Value, InputError> {
-        self.parse_members(read(without_bom(body))?.0)
+        self.parse_members(read(without_bom(body))?.0, false)
+    }
+
+    /// As [`Self::parse_json`], of inputs that a record, an approval or a test keeps: decimals may be numbers whatever the flow says.
+    ///
+    /// # Errors
+    /// As [`Self::parse_json`].
+    pub fn parse_kept(&self, inputs: &str) -> Result<Value, InputError> {
+        self.parse_members(read(inputs.as_bytes())?.0, true)
     }
 
     /// As [`Self::parse_json`], of an element of a batch. It may have the member `Idempotency-Key` beside the inputs, none of
@@ -78,7 +86,7 @@ impl InputSchema {
     pub fn parse_element(&self, body: &[u8]) -> Result<KeyedInputs, InputError> {
         let is_key = |member: &(MemberName<'_>, _)| member.0.0 == KEY_MEMBER;
         let (keys, fields): (Vec<_>, Vec<_>) = read(without_bom(body))?.0.into_iter().partition(is_key);
-        let inputs = self.parse_members(fields)?;
+        let inputs = self.parse_members(fields, false)?;
         let key = match keys.as_slice() {
             [] => None,
             [(_, serde_json::Value::String(text))] => Some(IdempotencyKey::parse(text)),
@@ -88,10 +96,14 @@ impl InputSchema {
         Ok(KeyedInputs { inputs, key })
     }
 
-    fn parse_members(&self, members: Vec<(MemberName<'_>, serde_json::Value)>) -> Result<Value, InputError> {
+    fn parse_members(
+        &self,
+        members: Vec<(MemberName<'_>, serde_json::Value)>,
+        is_kept: bool,
+    ) -> Result<Value, InputError> {
         let mut given = Given::of(self);
         for (MemberName(name), json) in members {
-            given.add(&name, |field, problems| value(field, &json, problems));
+            given.add(&name, |field, problems| value(field, &json, is_kept, problems));
         }
         given.complete()
     }
@@ -108,7 +120,7 @@ impl InputSchema {
                     return field.scalar.read_text(text).and_then(|value| field.check(&value).map(|()| value));
                 }
                 match serde_json::from_str(text) {
-                    Ok(json) => value(field, &json, problems),
+                    Ok(json) => value(field, &json, true, problems),
                     Err(_) => Err(("wrong_type", "must be a list, written as a JSON array".to_owned())),
                 }
             });
@@ -128,7 +140,7 @@ impl InputSchema {
             Some(text) if !field.is_list && !new.is_null() => {
                 field.scalar.read_text(text).and_then(|value| field.check(&value).map(|()| value))
             }
-            _ => value(field, &serde_json::to_value(new).unwrap_or_default(), &mut problems),
+            _ => value(field, &serde_json::to_value(new).unwrap_or_default(), true, &mut problems),
         };
         Some(read.map_err(|(_, message)| problems.first().map_or(message, |problem| problem.message.clone())))
     }
@@ -197,13 +209,17 @@ impl<'a> Given<'a> {
 }
 
 /// The problems of a list's elements go to `problems`; the list's own message is then empty.
-fn value(field: &InputField, json: &serde_json::Value, problems: &mut Vec<FieldProblem>) -> Result<Value, Misfit> {
+fn value(
+    field: &InputField,
+    json: &serde_json::Value,
+    is_kept: bool,
+    problems: &mut Vec<FieldProblem>,
+) -> Result<Value, Misfit> {
     if json.is_null() && !field.required {
         return Ok(field.default.clone().unwrap_or_default());
     }
-    let scalar = |json| field.scalar.read_json(json).and_then(|value| field.check(&value).map(|()| value));
     if !field.is_list {
-        return scalar(json);
+        return field.read_json(json, is_kept);
     }
     let serde_json::Value::Array(items) = json else {
         return Err(("wrong_type", format!("must be a {}", field.type_name())));
@@ -211,7 +227,7 @@ fn value(field: &InputField, json: &serde_json::Value, problems: &mut Vec<FieldP
     let mut values = Vec::with_capacity(items.len());
     let before = problems.len();
     for (index, item) in items.iter().enumerate() {
-        match scalar(item) {
+        match field.read_json(item, is_kept) {
             Ok(value) => values.push(value),
             Err(misfit) => problems.push(problem(&field.name, Some(index), misfit)),
         }

@@ -1,6 +1,6 @@
 //! The inputs of a flow: their schema, and the reading of bodies and command lines against it.
 //!
-//! Types are not converted: a number is never a text. An unknown name is an error. All problems are reported at once, each with
+//! Types are not converted: a number is never a text, but for the decimals of a flow that has them as strings. An unknown name is an error. All problems are reported at once, each with
 //! its JSON pointer. No message repeats a value.
 
 mod json;
@@ -15,6 +15,7 @@ use serde::ser::{SerializeMap, Serializer};
 pub use json::{FieldProblem, InputError, KEY_MEMBER, KeyedInputs, without_bom};
 pub(super) use schema::{InputSpec, read};
 
+use super::decimals::Decimals;
 use crate::types::{FieldName, Shape, Type, Value};
 
 /// The inputs of a flow.
@@ -34,6 +35,8 @@ pub struct InputField {
     pub scalar: Scalar,
     /// Whether it is a list.
     pub is_list: bool,
+    /// What decimals are in the JSON of its flow.
+    pub decimals: Decimals,
     /// Whether it must be given. If it is not given, it is its default, or null.
     pub required: bool,
     /// The most characters of a text.
@@ -170,11 +173,12 @@ impl Serialize for InputField {
         ];
         for (key, value) in values {
             if let Some(value) = value {
-                map.serialize_entry(key, value)?;
+                map.serialize_entry(key, &self.decimals.written(value))?;
             }
         }
         if let Some(values) = &self.one_of {
-            map.serialize_entry("enum", values)?;
+            let values: Vec<_> = values.iter().map(|value| self.decimals.written(value)).collect();
+            map.serialize_entry("enum", &values)?;
         }
         if let Some(description) = &self.description {
             map.serialize_entry("description", description)?;

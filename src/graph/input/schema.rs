@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::value::less;
 use super::{InputField, InputSchema, Scalar};
 use crate::diagnostics::{Diagnostic, Diagnostics};
+use crate::graph::decimals::Decimals;
 use crate::graph::unknown_type::unknown_type;
 use crate::graph::values;
 use crate::types::{FieldName, Value, check_name};
@@ -54,7 +55,7 @@ pub(in crate::graph) struct InputKeys {
 }
 
 /// Reads the section.
-pub(in crate::graph) fn read(section: &Marked, found: &mut Diagnostics) -> InputSchema {
+pub(in crate::graph) fn read(section: &Marked, decimals: Decimals, found: &mut Diagnostics) -> InputSchema {
     let mut fields = Vec::new();
     if section.entries().is_empty() && !section.is_null() {
         let message = format!("`input` is {}, not a mapping of names to types", section.describe());
@@ -67,7 +68,7 @@ pub(in crate::graph) fn read(section: &Marked, found: &mut Diagnostics) -> Input
         if let Err(error) = check_name("input", entry.key()) {
             found.push(Diagnostic::error("bad-name", entry.key_span(), error.to_string()));
         }
-        fields.extend(field(entry.key(), entry.value(), found));
+        fields.extend(field(entry.key(), entry.value(), found).map(|field| InputField { decimals, ..field }));
     }
     InputSchema::new(fields)
 }
@@ -103,6 +104,7 @@ fn plain(name: FieldName, scalar: Scalar, is_list: bool) -> InputField {
         name,
         scalar,
         is_list,
+        decimals: Decimals::default(),
         required: true,
         max_length: None,
         pattern: None,

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::{InputField, Scalar};
+use crate::graph::decimals::Decimals;
 use crate::types::{Value, parse_moment};
 
 /// Why a value does not fit: a stable code and a message.
@@ -11,7 +12,7 @@ pub(super) type Misfit = (&'static str, String);
 
 impl Scalar {
     /// Reads a JSON value.
-    pub(super) fn read_json(self, json: &serde_json::Value) -> Result<Value, Misfit> {
+    fn read_json(self, json: &serde_json::Value) -> Result<Value, Misfit> {
         let found = match json {
             serde_json::Value::String(text) if self.is_written_as_text() => return self.read_text(text),
             serde_json::Value::Number(number) => match (self, Value::from_number(&number.to_string())) {
@@ -78,6 +79,20 @@ impl Scalar {
 }
 
 impl InputField {
+    /// Reads a JSON value, or an element of a list. `is_kept`: a record, an approval or a test has it, and a decimal may be a number there
+    /// whatever the flow says.
+    pub(super) fn read_json(&self, json: &serde_json::Value, is_kept: bool) -> Result<Value, Misfit> {
+        let value = match (self.scalar, self.decimals, json) {
+            (Scalar::Decimal, Decimals::String, serde_json::Value::Number(_)) if is_kept => self.scalar.read_json(json),
+            (Scalar::Decimal, Decimals::String, json) => {
+                let read = json.as_str().and_then(Decimals::read).map(Value::Decimal);
+                read.ok_or_else(|| ("wrong_type", "must be a decimal in a string, such as \"9.50\"".to_owned()))
+            }
+            _ => self.scalar.read_json(json),
+        }?;
+        self.check(&value).map(|()| value)
+    }
+
     /// Checks a value, or an element of a list, against the limits.
     pub(super) fn check(&self, value: &Value) -> Result<(), Misfit> {
         if let (Value::Text(text), Some(most)) = (value, self.max_length) {

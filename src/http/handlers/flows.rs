@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use crate::graph::{Flow, InputSchema, Work};
+use crate::graph::{Decimals, Flow, InputSchema, Work};
 use crate::http::endpoint::{Access, Endpoint, Operation, schema};
 use crate::http::{Problem, Service};
 
@@ -29,6 +29,7 @@ struct FlowEntry<'a> {
     flow: &'a str,
     path: &'a str,
     description: Option<&'a str>,
+    decimals: Decimals,
     #[schemars(schema_with = "inputs")]
     inputs: &'a InputSchema,
     nodes: Vec<NodeEntry<'a>>,
@@ -86,6 +87,7 @@ impl<'a> FlowEntry<'a> {
             flow: flow.name.as_str(),
             path: &flow.path,
             description: flow.description.as_deref(),
+            decimals: flow.decimals,
             inputs: &flow.inputs,
             nodes: flow.nodes.iter().map(node).collect(),
             outcomes: flow.outcomes.iter().map(|outcome| outcome.status.as_str()).collect(),

@@ -8,7 +8,7 @@ use super::schemas::{self, Body};
 use super::{Contract, keys, responses};
 use crate::flow::explain::Explanation;
 use crate::flow::flip::{Flips, MOST_FACTS};
-use crate::graph::{Flow, Node, OnError, Outcome, Rows, Work};
+use crate::graph::{Decimals, Flow, Node, OnError, Outcome, Rows, Work};
 use crate::http::handlers::batch::LastLine;
 use crate::http::problem::Problem;
 use crate::http::problem::kinds::{self, Kind};
@@ -24,9 +24,11 @@ pub(super) struct FlowContract {
 pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut SchemaGenerator) -> FlowContract {
     let mut writer = Writer { flow, whole, generator };
     let (mut schemas, mut paths) = (Map::new(), Map::new());
-    let statuses = Status::of(flow);
+    let statuses = Status::of(flow, "outcome");
+    let undescribed = if flow.decimals == Decimals::String { flow.undescribed() } else { None };
+    let body = Body { flow, typed: true, undescribed: undescribed.as_ref() };
     for status in &statuses {
-        schemas.insert(status.schema.clone(), status.schema(&Body { flow, typed: true }));
+        schemas.insert(status.schema.clone(), status.schema(&body));
     }
     schemas.insert(named(flow, "input"), schemas::input(&flow.inputs));
     schemas.insert(named(flow, "decision"), writer.answer(&statuses, &Members::default()));
@@ -43,8 +45,10 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
     paths.insert(flow.path.clone(), json!({ "post": writer.decide() }));
     paths.insert(format!("{}/batch", flow.path), json!({ "post": writer.batch() }));
     if whole.with_admin || whole.with_tokens {
-        let explain = writer.reference::<Explanation>();
-        schemas.insert(named(flow, "replaced"), replaced(flow, Some(explain)));
+        // Facts are replaced by values of whatever type.
+        let (replaced, untyped) = (Status::of(flow, "replaced"), Body { typed: false, ..body });
+        schemas.extend(replaced.iter().map(|status| (status.schema.clone(), status.schema(&untyped))));
+        schemas.insert(named(flow, "replaced"), writer.answer(&replaced, &replaced_facts()));
         paths.insert(format!("{}/what-if", flow.path), json!({ "post": writer.what_if() }));
         paths.insert(format!("{}/flip", flow.path), json!({ "post": writer.flip() }));
     }
@@ -55,6 +59,8 @@ pub(super) fn contract(flow: &Flow, whole: &Contract<'_>, generator: &mut Schema
 pub(in crate::http) struct FlowSchemas {
     /// The inputs.
     pub(in crate::http) input: Json,
+    /// The inputs, and a key where the flow has effects.
+    pub(in crate::http) keyed: Json,
     /// A decision.
     pub(in crate::http) decision: Json,
     /// A decision with its explanation.
@@ -72,19 +78,27 @@ pub(in crate::http) struct FlowSchemas {
 impl FlowSchemas {
     /// Those of `flow`.
     pub(in crate::http) fn of(flow: &Flow) -> Self {
-        let body = Body { flow, typed: true };
-        let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&body, outcome)).collect();
-        let any = json!({ "type": "object", "anyOf": outcomes });
+        let body = Body { flow, typed: true, undescribed: None };
+        let one_of = |body| {
+            let statuses = Status::of(flow, "outcome");
+            json!({ "type": "object", "oneOf": statuses.iter().map(|status| status.schema(body)).collect::<Vec<_>>() })
+        };
+        let any = one_of(&body);
         let why = json!({ "type": "object", "description": "Why the decision is so" });
         let why = Members { required: vec![("explain", why)], ..Members::default() };
         let input = schemas::input(&flow.inputs);
+        let mut pending = Members::default();
+        if flow.outcomes.iter().any(keys::may_wait) {
+            pending.optional.push(("approval", keys::approval()));
+        }
         Self {
-            decision: completed(flow, any.clone(), &Members::default(), None),
+            keyed: if flow.effects.is_empty() { input.clone() } else { keys::element(input.clone()) },
+            decision: completed(flow, any.clone(), &pending, None),
             explained: completed(flow, any, &why, None),
             what_if: what_if_body(flow, &input),
-            replaced: replaced(flow, None),
             flip: flip_body(flow, &input),
             flips: flips(),
+            replaced: completed(flow, one_of(&Body { typed: false, ..body }), &replaced_facts(), None),
             input,
         }
     }
@@ -149,8 +163,8 @@ struct Status<'a> {
 }
 
 impl<'a> Status<'a> {
-    /// Those of `flow`, in the order of its outcomes.
-    fn of(flow: &'a Flow) -> Vec<Self> {
+    /// Those of `flow`, in the order of its outcomes; the names of their schemas have `what` in them.
+    fn of(flow: &'a Flow, what: &str) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::with_capacity(flow.outcomes.len());
         for outcome in &flow.outcomes {
             if let Some(known) = all.iter_mut().find(|known| known.name == outcome.status) {
@@ -159,7 +173,7 @@ impl<'a> Status<'a> {
             }
             let valid = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
             let status: String = outcome.status.chars().map(valid).collect();
-            let first = named(flow, &format!("outcome.{status}"));
+            let first = named(flow, &format!("{what}.{status}"));
             let mut schema = first.clone();
             let mut number = 2;
             while all.iter().any(|known| known.schema == schema) {
@@ -174,7 +188,11 @@ impl<'a> Status<'a> {
     fn schema(&self, body: &Body<'_>) -> Json {
         match &self.outcomes[..] {
             [outcome] => outcome_schema(body, outcome),
-            several => json!({ "anyOf": several.iter().map(|each| outcome_schema(body, each)).collect::<Vec<_>>() }),
+            // Generators of clients look for the discriminator in an object.
+            several => json!({
+                "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "const": self.name } },
+                "anyOf": several.iter().map(|each| outcome_schema(body, each)).collect::<Vec<_>>()
+            }),
         }
     }
 }
@@ -220,15 +238,12 @@ fn completed(flow: &Flow, mut schema: Json, more: &Members, explain: Option<Json
     schema
 }
 
-/// An answer for which facts were replaced, by values of whatever type.
-fn replaced(flow: &Flow, explain: Option<Json>) -> Json {
-    let untyped = Body { flow, typed: false };
-    let outcomes: Vec<Json> = flow.outcomes.iter().map(|outcome| outcome_schema(&untyped, outcome)).collect();
+/// What an answer has for which facts were replaced.
+fn replaced_facts() -> Members {
     let facts = json!({
         "type": "array", "minItems": 1, "items": { "type": "string" }, "description": "The facts that were replaced"
     });
-    let facts = Members { required: vec![("what_if", facts)], ..Members::default() };
-    completed(flow, json!({ "type": "object", "anyOf": outcomes }), &facts, explain)
+    Members { required: vec![("what_if", facts)], ..Members::default() }
 }
 
 /// The body that asks for a decision with facts replaced; `input` is the schema of the inputs.

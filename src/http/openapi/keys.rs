@@ -62,10 +62,11 @@ pub(super) fn replayed() -> Json {
     json!({ "const": true, "description": "The answer was stored with the key before" })
 }
 
-/// The inputs of a line of a batch, which may have a key beside them.
+/// The inputs of a line of a batch or of a tool, which may have a key beside them.
 pub(super) fn element(mut input: Json) -> Json {
     if let Some(Json::Object(properties)) = input.get_mut("properties") {
-        let description = "The key of this line. A line without a key writes nothing";
+        let description = "A new key for each decision to write, such as a UUID. With it the decision writes its effect once, and the \
+             same inputs with the same key get the stored answer. Without it nothing is written";
         properties.insert(KEY_MEMBER.to_owned(), key(description));
     }
     input

@@ -3,9 +3,11 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys;
-use crate::graph::{Flow, InputField, InputSchema, Scalar, Template};
+use crate::graph::{
+    Decimals, Flow, InputField, InputSchema, OnError, Outcome, QueryNode, Rows, Scalar, Template, Work,
+};
 use crate::grl::{Expression, Owner};
-use crate::types::{Field, Shape, Type};
+use crate::types::{Field, FieldName, Shape, Type};
 
 /// The body that asks for a decision.
 pub(super) fn input(inputs: &InputSchema) -> Json {
@@ -29,10 +31,10 @@ fn field(field: &InputField) -> Json {
             schema.insert("description".to_owned(), json!(description));
         }
         if let Some(default) = &field.default {
-            schema.insert("default".to_owned(), json!(default));
+            schema.insert("default".to_owned(), json!(field.decimals.written(default)));
         }
         if let Some(example) = &field.example {
-            schema.insert("examples".to_owned(), json!([example]));
+            schema.insert("examples".to_owned(), json!([field.decimals.written(example)]));
         }
     }
     schema
@@ -44,7 +46,7 @@ fn scalar(field: &InputField) -> Json {
         // PostgreSQL takes no NUL.
         Scalar::Text => json!({ "type": "string", "pattern": "^[^\\u0000]*$" }),
         Scalar::Integer => json!({ "type": "integer", "format": "int64", "minimum": i64::MIN, "maximum": i64::MAX }),
-        Scalar::Decimal => json!({ "type": "number" }),
+        Scalar::Decimal => decimal(field.decimals),
         Scalar::Boolean => json!({ "type": "boolean" }),
         Scalar::Date => json!({ "type": "string", "format": "date" }),
         Scalar::Timestamp => json!({ "type": "string", "format": "date-time" }),
@@ -58,7 +60,10 @@ fn scalar(field: &InputField) -> Json {
         let no_nul = keys.insert("pattern".to_owned(), json!(format!("^(?:{pattern})$")));
         keys.insert("allOf".to_owned(), json!([{ "pattern": no_nul }]));
     }
-    let is_number = matches!(field.scalar, Scalar::Integer | Scalar::Decimal);
+    let is_number = match field.scalar {
+        Scalar::Decimal => field.decimals == Decimals::Number,
+        scalar => scalar == Scalar::Integer,
+    };
     let mut limits: Vec<String> = Vec::new();
     for (key, word, value) in [("minimum", "at least", &field.minimum), ("maximum", "at most", &field.maximum)] {
         match value {
@@ -74,6 +79,7 @@ fn scalar(field: &InputField) -> Json {
         keys.insert("$comment".to_owned(), json!(limits.join(", ")));
     }
     if let Some(values) = &field.one_of {
+        let values: Vec<_> = values.iter().map(|value| field.decimals.written(value)).collect();
         keys.insert("enum".to_owned(), json!(values));
     }
     schema
@@ -93,18 +99,23 @@ pub(super) fn nullable(mut schema: Json) -> Json {
     if let Some(Json::Array(values)) = keys.get_mut("enum") {
         values.push(Json::Null);
     }
-    if let Some(ty) = keys.get_mut("type") {
-        *ty = json!([ty, "null"]);
+    match keys.get_mut("type") {
+        Some(Json::Array(types)) => types.push(json!("null")),
+        Some(ty) => *ty = json!([ty, "null"]),
+        None => {}
     }
     schema
 }
 
 /// The schema of the body of an answer.
+#[derive(Clone, Copy)]
 pub(super) struct Body<'a> {
     /// The flow that answers.
     pub(super) flow: &'a Flow,
     /// Whether its types hold: facts that a request replaces may be of others.
     pub(super) typed: bool,
+    /// The flow as it runs, without what databases described, where that decides how its JSON has decimals.
+    pub(super) undescribed: Option<&'a Flow>,
 }
 
 impl Body<'_> {
@@ -128,43 +139,110 @@ impl Body<'_> {
                 json!({ "type": "array", "prefixItems": elements, "minItems": length, "maxItems": length })
             }
             Template::Leaf(_) if !self.typed => json!({}),
-            Template::Leaf(expression) => of_type(expression.ty(), self.may_be_null(expression)),
+            Template::Leaf(expression) => {
+                let (runs, may_be_null) = (self.at_run_time(expression), self.may_be_null(expression));
+                self.with_uuids(expression, of_type(expression.ty(), &runs, may_be_null, self.flow.decimals))
+            }
         }
+    }
+
+    /// The query and the path below its rows, where an expression is just that.
+    fn column<'e>(&'e self, expression: &'e Expression) -> Option<(&'e QueryNode, &'e [FieldName])> {
+        let [fact] = expression.reads() else { return None };
+        match (fact.owner, expression.text().trim() == &*fact.written) {
+            (Owner::Node(place), true) => match &self.flow.nodes.get(place)?.work {
+                // A default has no column's type.
+                Work::Query(query) if matches!(query.on_error, OnError::Fail) => Some((query, &fact.path)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// `schema`, which is that of `expression`, with the format of UUIDs: they are texts.
+    fn with_uuids(&self, expression: &Expression, mut schema: Json) -> Json {
+        let places: Vec<String> = match self.column(expression) {
+            Some((query, path)) => {
+                let row = if query.rows == Rows::Many { "/items" } else { "" };
+                let place = |column: &FieldName| match path {
+                    [] => Some(format!("{row}/properties/{column}")),
+                    [name] if name == column => Some(row.to_owned()),
+                    _ => None,
+                };
+                query.uuids.iter().filter_map(place).collect()
+            }
+            None => {
+                let inputs = self.input(expression).into_iter().filter(|input| input.scalar == Scalar::Uuid);
+                inputs.map(|input| if input.is_list { "/items" } else { "" }.to_owned()).collect()
+            }
+        };
+        for place in places {
+            if let Some(Json::Object(text)) = schema.pointer_mut(&place) {
+                text.insert("format".to_owned(), json!("uuid"));
+            }
+        }
+        schema
+    }
+
+    /// The input that an expression just is.
+    fn input(&self, expression: &Expression) -> Option<&InputField> {
+        let [fact] = expression.reads() else { return None };
+        let is_plain = fact.owner == Owner::Input && expression.text().trim() == &*fact.written;
+        self.flow.inputs.fields().iter().find(|field| is_plain && *fact.path == [field.name.clone()])
+    }
+
+    /// The type that makes whole numbers of an expression decimals. A column is of its own type at run time.
+    fn at_run_time(&self, expression: &Expression) -> Type {
+        let is_column = self.column(expression).is_some();
+        let outcomes = self.undescribed.iter().filter(|_| !is_column).flat_map(|flow| &flow.outcomes);
+        let mut expressions = outcomes.flat_map(Outcome::expressions);
+        expressions.find(|each| each.text() == expression.text()).unwrap_or(expression).ty().clone()
     }
 
     /// A column or a fact may be null; a literal, or an input that always has a value, is not.
     fn may_be_null(&self, expression: &Expression) -> bool {
-        match expression.reads() {
-            [] => serde_json::from_str::<Json>(expression.text()).map_or(true, |literal| literal.is_null()),
-            [fact] if fact.owner == Owner::Input && expression.text().trim() == &*fact.written => {
-                let is_input = |field: &&InputField| fact.path.first() == Some(&field.name);
-                let input = self.flow.inputs.fields().iter().find(is_input);
-                input.is_none_or(|input| !input.required && input.default.is_none())
-            }
-            _ => true,
+        if expression.reads().is_empty() {
+            return serde_json::from_str::<Json>(expression.text()).map_or(true, |literal| literal.is_null());
         }
+        self.input(expression).is_none_or(|input| !input.required && input.default.is_none())
     }
 }
 
-/// The values of a type.
-fn of_type(ty: &Type, may_be_null: bool) -> Json {
+/// The values of type `ty`, known as `runs` at run time: a decimal that is not known as one may be a whole number.
+fn of_type(ty: &Type, runs: &Type, may_be_null: bool, decimals: Decimals) -> Json {
     let schema = match ty {
         Type::Any => json!({}),
         Type::Boolean => json!({ "type": "boolean" }),
         Type::Integer => json!({ "type": "integer", "format": "int64" }),
-        Type::Decimal => json!({ "type": "number" }),
+        Type::Decimal if decimals == Decimals::String && runs != ty => {
+            json!({ "type": ["string", "integer"], "pattern": Decimals::PATTERN })
+        }
+        Type::Decimal => decimal(decimals),
         Type::Text => json!({ "type": "string" }),
         Type::Date => json!({ "type": "string", "format": "date" }),
         Type::Timestamp => json!({ "type": "string", "format": "date-time" }),
-        Type::List(element) => json!({ "type": "array", "items": of_type(element, true) }),
-        Type::Map(shape) => object(shape),
+        Type::List(element) => {
+            let runs = if let Type::List(runs) = runs { runs } else { &Type::Any };
+            json!({ "type": "array", "items": of_type(element, runs, true, decimals) })
+        }
+        Type::Map(shape) => object(shape, runs, decimals),
     };
     if may_be_null { nullable(schema) } else { schema }
 }
 
+fn decimal(decimals: Decimals) -> Json {
+    match decimals {
+        Decimals::Number => json!({ "type": "number" }),
+        Decimals::String => json!({ "type": "string", "format": "decimal", "pattern": Decimals::PATTERN }),
+    }
+}
+
 /// A row, or the facts of a rule node, of which some may be unset.
-fn object(shape: &Shape) -> Json {
-    let fields = shape.fields.iter().map(|field| (field.name.to_string(), of_type(&field.ty, true)));
+fn object(shape: &Shape, runs: &Type, decimals: Decimals) -> Json {
+    let runs = |name: &str| if let Type::Map(runs) = runs { runs.field(name) } else { None };
+    let fields = shape.fields.iter().map(|field| {
+        (field.name.to_string(), of_type(&field.ty, runs(&field.name).unwrap_or(&Type::Any), true, decimals))
+    });
     json!({ "type": "object", "properties": fields.collect::<Map<_, _>>() })
 }
 

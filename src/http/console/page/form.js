@@ -4,6 +4,8 @@ import { h } from "./dom.js";
 import { plain } from "./format.js";
 import { Num, parse } from "./json.js";
 
+// The types that are numbers in JSON, unless the flow says otherwise.
+const NUMBERS = ["integer", "decimal"];
 // As JSON writes one: 007 is none.
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
@@ -12,7 +14,9 @@ export function number(text) {
 }
 
 export class Form {
-  constructor(inputs) {
+  // `decimals`: "number" or "string", what they are in JSON.
+  constructor(inputs, decimals) {
+    this.numbers = decimals === "string" ? ["integer"] : NUMBERS;
     this.inputs = inputs;
     this.fields = new Map(Object.entries(inputs).map(([name, input]) => [name, new Field(name, input)]));
   }
@@ -23,7 +27,7 @@ export class Form {
 
   // What was given, as the body of a request has it.
   read() {
-    const entries = [...this.fields].map(([name, field]) => [name, read(field.text, field.input)]);
+    const entries = [...this.fields].map(([name, field]) => [name, read(field.text, field.input, this.numbers)]);
     return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
   }
 
@@ -107,7 +111,7 @@ function control(id, name, input) {
   const example = /such as ([^\s,;]+)/.exec(input.description ?? "")?.[1];
   return of(h("input", {
     id, type: input.type === "date" ? "date" : "text", autocomplete: "off", spellcheck: "false", value: initial,
-    inputmode: ["integer", "decimal"].includes(input.type) ? "decimal" : null,
+    inputmode: NUMBERS.includes(input.type) ? "decimal" : null,
     placeholder: example ?? { timestamp: "2026-01-31T09:00:00Z", uuid: "00000000-0000-0000-0000-000000000000" }[input.type] ?? null,
   }));
 }
@@ -129,23 +133,23 @@ function boxes(id, input) {
 }
 
 // A JSON list, or texts with commas between them.
-function listOf(text, type) {
+function listOf(text, type, numbers = NUMBERS) {
   if (text.trim().startsWith("[")) {
     try { return parse(text); } catch { return undefined; }
   }
   const scalar = type.replace(/^list of /, "");
-  return text.split(",").map((piece) => scalarOf(piece.trim(), scalar));
+  return text.split(",").map((piece) => scalarOf(piece.trim(), scalar, numbers));
 }
 
-function scalarOf(text, type) {
+function scalarOf(text, type, numbers) {
   if (type === "boolean" && ["true", "false"].includes(text)) return text === "true";
-  if (["integer", "decimal"].includes(type)) return number(text) ?? text;
+  if (numbers.includes(type)) return number(text) ?? text;
   return text;
 }
 
 // What was typed, as JSON has it; what does not fit goes as it is, for the service says best what is wrong.
-function read(text, { type }) {
+function read(text, { type }, numbers) {
   if (text === "") return undefined;
-  if (type.startsWith("list")) return listOf(text, type) ?? text;
-  return scalarOf(text, type);
+  if (type.startsWith("list")) return listOf(text, type, numbers) ?? text;
+  return scalarOf(text, type, numbers);
 }

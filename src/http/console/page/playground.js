@@ -20,7 +20,7 @@ export class PlaygroundView {
   constructor(flow, context) {
     this.flow = flow;
     this.context = context;
-    this.inputs = new Form(flow.inputs);
+    this.inputs = new Form(flow.inputs, flow.decimals);
     // By fact: what is supposed, and what it is otherwise.
     this.supposed = new Map();
     // The last plain decision, to which others are compared.
