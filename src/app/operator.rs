@@ -93,10 +93,11 @@ impl Operator {
         let needs_restart = self.started.needs_restart(&project.config);
         let release = core::release(&project.config, (project.flows, project.nodes), &self.domains, &self.metrics)
             .map_err(|error| OperationError::NotReplaced { domain: error.domain.clone(), why: error.to_string() })?;
+        // First the tokens: who hears of the release sees what the caller may ask now.
+        self.watch.follow(&project.config, project.access);
         let before = self.releases.publish(release);
         let names = before.flows().into_iter().map(|flow| flow.flow().name.clone());
         let removed_flows = names.filter(|name| !flows.iter().any(|version| version.flow == *name)).collect();
-        self.watch.follow(&project.config, project.access);
         let removed: Vec<DomainName> = in_service.keys().filter(|name| !wanted.contains_key(*name)).cloned().collect();
         for name in &removed {
             in_service.remove(name);

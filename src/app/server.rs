@@ -268,7 +268,7 @@ fn most_connections(wanted: usize, database_connections: usize) -> usize {
 }
 
 /// Reloads at each SIGHUP, and ends at the first signal that stops the service.
-async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder: Option<&Recorder>) {
+pub(super) async fn serve_signals(signals: &mut Signals, operator: &Arc<Operator>, recorder: Option<&Recorder>) {
     while signals.next().await == Request::Reload {
         let (operator, recorder) = (Arc::clone(operator), recorder.cloned());
         // A signal that stops the service does not wait for a reload.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::tz::TimeZone;
+use tokio::sync::watch;
 
 use super::nodes::Nodes;
 use crate::actors::coordinator::BoundFlow;
@@ -139,21 +140,31 @@ impl Catalog for Columns<'_> {
 
 /// The current release, shared by all workers.
 #[derive(Clone)]
-pub struct Releases(Arc<ArcSwap<Release>>);
+pub struct Releases {
+    current: Arc<ArcSwap<Release>>,
+    published: watch::Sender<()>,
+}
 
 impl Releases {
     /// Starts with `release`.
     pub fn new(release: Release) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(release)))
+        Self { current: Arc::new(ArcSwap::from_pointee(release)), published: watch::Sender::default() }
     }
 
     /// The current release. A request keeps the release with which it began.
     pub fn current(&self) -> Arc<Release> {
-        self.0.load_full()
+        self.current.load_full()
+    }
+
+    /// Changes each time that a release is published from now on.
+    pub(super) fn published(&self) -> watch::Receiver<()> {
+        self.published.subscribe()
     }
 
     /// Puts `release` in its place and gives the old one.
     pub fn publish(&self, release: Release) -> Arc<Release> {
-        self.0.swap(Arc::new(release))
+        let before = self.current.swap(Arc::new(release));
+        self.published.send_replace(());
+        before
     }
 }

@@ -39,7 +39,7 @@ const CONSOLE: &[Endpoint] =
     &[console::assets::PART, console::flows::ONE, console::record::TEST, console::events::STREAM];
 
 /// The endpoint of the Model Context Protocol.
-const MCP: &[Endpoint] = &[mcp::endpoint::MESSAGE];
+const MCP: &[Endpoint] = &[mcp::endpoint::MESSAGE, mcp::endpoint::CHANGES];
 
 /// What follows a flow's path for its other endpoints, and so ends no path of a flow.
 pub const RESERVED_ENDINGS: &[&str] = &["batch", "flip", "graph", "what-if"];

@@ -2,11 +2,10 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use actix_web::HttpRequest;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tracing::{Instrument, Span};
 
 use super::console::{Console, Recent};
@@ -56,17 +55,23 @@ pub struct Shared {
 
 /// Whether the service is about to stop. It is then not ready, but answers.
 #[derive(Debug, Clone, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct Stopping(watch::Sender<bool>);
 
 impl Stopping {
     /// The service is about to stop.
     pub fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.send_replace(true);
     }
 
     /// Whether it is.
     pub(super) fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        *self.0.borrow()
+    }
+
+    /// Ends once it is.
+    pub(super) async fn begun(&self) {
+        // The sender is `self`, so the wait ends with the value.
+        drop(self.0.subscribe().wait_for(|begun| *begun).await);
     }
 }
 

@@ -39,7 +39,7 @@ async def decide(client):
     """Decides, asks why, supposes other facts, and searches what would change the decision."""
     listed = (await client.list_tools()).tools
     assert [tool.name for tool in listed] == TOOLS, listed
-    assert all(tool.annotations.read_only_hint and tool.output_schema for tool in listed), listed
+    assert all(tool.annotations.read_only_hint == (tool.name != TOOLS[0]) and tool.output_schema for tool in listed), listed
     decided = await result(client, "purchasing_decide", INPUT)
     assert decided["status"] == "success", decided
     assert decided["purchase_order"]["order_qty"] == 550, decided
@@ -52,6 +52,11 @@ async def decide(client):
     flip = await result(client, "purchasing_flip", {"input": INPUT, "facts": [FACT]})
     flip = flip["flips"][0]
     assert (flip["ending"], flip["above"]["first"], flip["above"]["ending"]) == ("success", 1050, "no_order"), flip
+    keyed = {**INPUT, "Idempotency-Key": "from-python"}
+    written = await result(client, "purchasing_decide", keyed)
+    assert written["purchase_order"]["po_number"], written
+    again = await client.call_tool("purchasing_decide", keyed)
+    assert again.structured_content == written and again.meta["idempotency_replayed"], again
     wrong = await client.call_tool("purchasing_decide", {"product": "PROD-001"})
     assert wrong.is_error and wrong.structured_content["code"] == "invalid_input", wrong
 

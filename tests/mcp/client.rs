@@ -32,7 +32,8 @@ async fn sees(task: &str, broken: bool) {
     let databases = SampleDatabases::create().await;
     let directory = tempfile::tempdir().expect("a directory");
     let token = configured(directory.path());
-    let setup = Setup { config: Some(directory.path().join("service.yaml")), ..Setup::shipped() }.on(&databases);
+    let setup =
+        Setup { config: Some(directory.path().join("service.yaml")), ..Setup::shipped() }.on(&databases).writing();
     let nobody = format!("postgres://tributary@127.0.0.1:{}/none", Port::any().number());
     let setup = if broken { setup.domain("inventory_db", &nobody) } else { setup };
     let environment: Vec<(String, String)> = setup.environment.clone().into_iter().collect();

@@ -3,10 +3,11 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value as Json, json};
 
 use crate::request;
-use crate::support::{Process, SampleDatabases, json as parsed, program, repository, run};
+use crate::support::{Process, SampleDatabases, copy_shipped, json as parsed, program, repository, run};
 
 #[actix_web::test]
 async fn a_client_that_starts_the_program_has_every_tool_and_nothing_else_on_standard_output() {
@@ -41,6 +42,36 @@ async fn a_client_that_starts_the_program_has_every_tool_and_nothing_else_on_sta
     // It ends with its client, in order.
     drop(input);
     assert_eq!(lines.next(), None);
+    assert!(process.ended().success());
+}
+
+#[actix_web::test]
+async fn a_client_hears_of_a_reload_that_changes_the_tools() {
+    let databases = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let graph = copy_shipped(directory.path());
+    let mut command = program(directory.path(), &databases.environment());
+    command.args(["mcp"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process(command.spawn().expect("the program starts"));
+    let mut input = process.0.stdin.take().expect("standard input");
+    let output = BufReader::new(process.0.stdout.take().expect("standard output"));
+    let mut lines = output.lines().map(|line| parsed(&line.expect("a line")));
+    let client = json!({ "name": "test", "version": "1" });
+    let begin = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
+    writeln!(input, "{}", request("initialize", &begin)).expect("the program reads");
+    let told = lines.next().expect("an answer");
+    assert_eq!(told["result"]["capabilities"]["tools"]["listChanged"], true);
+    writeln!(input, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).expect("it reads");
+    // The answer shows that the client was heard.
+    writeln!(input, "{}", request("tools/list", &json!({}))).expect("the program reads");
+    assert_eq!(lines.next().expect("an answer")["result"]["tools"][0]["name"], "purchasing_decide");
+    let text = std::fs::read_to_string(&graph).expect("a graph");
+    std::fs::write(&graph, text.replace("flow: purchasing", "flow: buying")).expect("written");
+    process.signal(Signal::SIGHUP);
+    assert_eq!(lines.next().expect("a notification")["method"], "notifications/tools/list_changed");
+    writeln!(input, "{}", request("tools/list", &json!({}))).expect("the program reads");
+    assert_eq!(lines.next().expect("an answer")["result"]["tools"][0]["name"], "buying_decide");
+    drop(input);
     assert!(process.ended().success());
 }
 

@@ -19,8 +19,20 @@ fn holds(listed: &Json, tool: &str, result: &Json) {
     let given = &result["structuredContent"];
     let wrong: Vec<String> = schema.iter_errors(given).map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{tool}: {wrong:?}: {given}");
-    let text: Json = serde_json::from_str(result["content"][0]["text"].as_str().expect("a text")).expect("JSON");
-    assert_eq!(&text, given);
+    let text = result["content"][0]["text"].as_str().expect("a text");
+    if let Some(explanation) = given.get("explain") {
+        // In its place there are lines, which are shorter.
+        let (decision, lines) = text.split_once("\n\n").expect("two parts");
+        let mut without = given.clone();
+        without.as_object_mut().expect("an object").shift_remove("explain");
+        assert_eq!(serde_json::from_str::<Json>(decision).expect("JSON"), without);
+        for part in ["rules of discount", "where the answer comes from"] {
+            assert!(lines.contains(part), "{lines}");
+        }
+        assert!(text.len() * 3 < explanation.to_string().len(), "{} of {}", text.len(), explanation.to_string().len());
+    } else {
+        assert_eq!(&serde_json::from_str::<Json>(text).expect("JSON"), given);
+    }
 }
 
 #[actix_web::test]
@@ -43,7 +55,8 @@ async fn the_tools_of_a_flow_give_what_its_endpoints_give() {
     let listed = result(&app, Some(ADMIN), "tools/list", json!({})).await;
     insta::assert_snapshot!(serde_json::to_string_pretty(&listed["tools"][3]).expect("text"));
     for tool in listed["tools"].as_array().expect("tools") {
-        assert_eq!(tool["annotations"]["readOnlyHint"], true);
+        assert_eq!(tool["annotations"]["readOnlyHint"], tool["name"] != "purchasing_decide");
+        assert!(!tool["outputSchema"].to_string().contains("\"$ref\""), "a schema is complete in itself");
         jsonschema::validator_for(&tool["inputSchema"]).expect("a schema");
     }
 
@@ -169,7 +182,8 @@ async fn what_is_wrong_with_a_call_is_an_error_that_says_where() {
         (post().json(&json!({ "long": "x".repeat(300_000) })), 413, "body_too_large"),
         (post().header("Origin", "https://elsewhere.example").json(&list), 403, "http.cors"),
         (app.client.post(app.url("/mcp")).json(&list), 406, "text/event-stream"),
-        (accepts(app.client.get(app.url("/mcp"))), 405, "method_not_allowed"),
+        (app.client.get(app.url("/mcp")).header("Accept", "application/json"), 406, "text/event-stream"),
+        (accepts(app.client.get(app.url("/mcp"))).header("Origin", "https://elsewhere.example"), 403, "http.cors"),
         (app.client.delete(app.url("/mcp")), 405, "method_not_allowed"),
         (post().header("MCP-Protocol-Version", "1999-01-01").json(&list), 400, "1999-01-01"),
     ] {
@@ -222,14 +236,91 @@ async fn the_tools_are_those_of_the_current_release() {
     let app = TestApp::start(open(setup.on(&databases)));
     app.wait_for("/readyz", 200).await;
     assert_eq!(names(&app, None).await, ["doubled_decide", "doubled_explain"]);
+    let stream = |request: reqwest::RequestBuilder| request.header("Accept", "application/json, text/event-stream");
+    let mut events = stream(app.client.get(app.url("/mcp"))).send().await.expect("a stream");
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" }
+    });
+    let listen = json!({ "notifications": { "toolsListChanged": true }, "_meta": meta });
+    let listen = app.client.post(app.url("/mcp")).json(&request("subscriptions/listen", &listen));
+    let listen = listen.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", "subscriptions/listen");
+    let mut subscription = stream(listen).send().await.expect("a stream");
+    let acknowledged = next_event(&mut subscription).await;
+    assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+    let reload = async || {
+        let reload = app.client.post(app.url("/admin/reload")).bearer_auth(ADMIN);
+        let reloaded = TestApp::answer(reload).await;
+        assert_eq!(reloaded.status, 200, "{}", reloaded.text);
+    };
+    // This one changes no tool, so that the first event is that of the second.
+    reload().await;
     let text = std::fs::read_to_string(&graph).expect("a graph").replace("rules/", "../rules/");
     std::fs::write(flows.join("purchasing.yaml"), text).expect("written");
-    let reload = app.client.post(app.url("/admin/reload")).bearer_auth(ADMIN);
-    let reloaded = TestApp::answer(reload).await;
-    assert_eq!(reloaded.status, 200, "{}", reloaded.text);
+    reload().await;
+    for stream in [&mut events, &mut subscription] {
+        assert_eq!(next_event(stream).await["method"], "notifications/tools/list_changed");
+    }
     let all = ["doubled_decide", "doubled_explain", "purchasing_decide", "purchasing_explain"];
     assert_eq!(names(&app, None).await, all);
     assert_eq!(call(&app, None, "doubled_decide", json!({ "n": 21 })).await["structuredContent"]["twice"], 42);
+}
+
+/// The message of the next event.
+async fn next_event(stream: &mut reqwest::Response) -> Json {
+    let mut text = String::new();
+    loop {
+        let part = stream.chunk().await.expect("it goes on").expect("an event");
+        text.push_str(std::str::from_utf8(&part).expect("text"));
+        let mut data = text.split("\n\n").filter_map(|event| event.lines().find_map(|line| line.strip_prefix("data:")));
+        if let Some(message) = data.find_map(|data| serde_json::from_str(data.trim()).ok()) {
+            return message;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_decision_with_a_key_is_written_once_as_over_http() {
+    let (databases, app) = TestApp::shipped_with(|setup| open(setup.writing())).await;
+    let listed = result(&app, Some(ADMIN), "tools/list", json!({})).await;
+    let orders = async || {
+        let oms = crate::support::connect(&databases.url("oms_db")).await;
+        oms.query_one("SELECT count(*) FROM purchase_orders", &[]).await.expect("a count").get::<_, i64>(0)
+    };
+    let decide = async |product: &str, key: Json| {
+        let given =
+            call(&app, None, "purchasing_decide", json!({ "product_id": product, "Idempotency-Key": key })).await;
+        holds(&listed, "purchasing_decide", &given);
+        given
+    };
+    let first = decide("PROD-001", json!("k-1")).await;
+    assert_eq!(first["structuredContent"]["purchase_order"]["po_number"], "PO-000001", "{first}");
+    let again = decide("PROD-001", json!("k-1")).await;
+    assert_eq!(again["structuredContent"], first["structuredContent"]);
+    let replayed = json!({ "decision_id": first["_meta"]["decision_id"], "idempotency_replayed": true });
+    assert_eq!((&again["_meta"], orders().await), (&replayed, 1));
+    // The endpoint of the flow knows the key, and so does a tool what was written there.
+    let endpoint = app.client.post(app.url("/purchasing/flow")).json(&json!({ "product_id": "PROD-001" }));
+    let endpoint = TestApp::answer(endpoint.header("Idempotency-Key", "k-1")).await;
+    assert_eq!((&endpoint.json(), orders().await), (&first["structuredContent"], 1));
+    let pending = decide("PROD-002", json!("k-2")).await;
+    assert_eq!(pending["structuredContent"]["approval"]["state"], "pending", "{pending}");
+    let nothing = call(&app, None, "purchasing_decide", json!({ "product_id": "PROD-001" })).await;
+    assert!(nothing["structuredContent"]["purchase_order"].get("po_number").is_none(), "{nothing}");
+    for (product, key, code) in [
+        ("PROD-002", json!("k-1"), "key_reused"),
+        ("NOPE", json!("k-3"), "not_found"),
+        ("NOPE", json!("k-3"), "not_found"),
+        ("PROD-001", json!(""), "bad_key"),
+        ("PROD-001", json!(7), "bad_key"),
+        ("PROD-001", json!("k".repeat(256)), "bad_key"),
+    ] {
+        let refused = decide(product, key).await;
+        assert_eq!((&refused["isError"], &refused["structuredContent"]["code"]), (&json!(true), &json!(code)));
+    }
+    let explained = json!({ "product_id": "PROD-001", "Idempotency-Key": "k-4" });
+    let explained = call(&app, None, "purchasing_explain", explained).await;
+    assert_eq!((&explained["structuredContent"]["code"], orders().await), (&json!("invalid_input"), 1));
 }
 
 #[actix_web::test]

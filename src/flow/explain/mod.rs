@@ -2,7 +2,7 @@
 //!
 //! An [`Explanation`] is made from a finished run's [`Trace`]: what each node asked, answered and took (`nodes`), which
 //! rules fired with what they changed and what kept the others from firing (`rules`), what the effect of the outcome is given
-//! (`effect`), where each field of the body comes from (`lineage`). Columns that the graph names in `redact:`, and facts that rules computed from them, show as
+//! (`effect`), where each field of the body comes from (`lineage`). `text` writes it in lines. Columns that the graph names in `redact:`, and facts that rules computed from them, show as
 //! `(redacted)` (`redact`). It looks at nothing but the trace and the plan, and decides nothing.
 
 mod effect;
@@ -10,6 +10,7 @@ mod lineage;
 mod nodes;
 mod redact;
 mod rules;
+mod text;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -25,6 +26,7 @@ pub use self::lineage::Lineage;
 pub use self::nodes::NodeExplanation;
 pub use self::redact::{REDACTED, Redaction};
 pub use self::rules::{FactChange, Fired, NotFired};
+pub use self::text::text;
 
 /// Why a run ended as it did. Times are in microseconds since the run began.
 #[derive(Debug, Clone, Serialize, JsonSchema)]

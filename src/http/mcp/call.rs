@@ -1,25 +1,28 @@
 //! One call of a tool: whether the caller may, the arguments, the decision, and its result.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use rmcp::model::{CallToolRequestParams, CallToolResult, ErrorData, JsonObject, MetaObject, Tool};
+use rmcp::model::{CallToolRequestParams, CallToolResult, ContentBlock, ErrorData, JsonObject, MetaObject, Tool};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::protocol::Ask;
 use super::tool::{VERBS, Verb, describe, name};
 use crate::actors::coordinator::BoundFlow;
 use crate::config::Right;
-use crate::flow::{Detail, RunOptions};
-use crate::graph::Flow;
+use crate::flow::{Detail, RunOptions, explain};
+use crate::graph::{Flow, KEY_MEMBER};
 use crate::http::handlers::body::{flip, what_if};
-use crate::http::handlers::decide::answer;
+use crate::http::handlers::decide::{answer, problem};
 use crate::http::handlers::flip::flips;
 use crate::http::handlers::options::privileged;
+use crate::http::keyed::KeyedDecision;
 use crate::http::{Asker, Label, Problem, Release, Service, Settings};
-use crate::types::{Clock, Deadline, FlowName, Value};
+use crate::types::{Clock, Deadline, FlowName, IdempotencyKey, Value};
 
 /// Who calls.
 pub(super) enum Caller {
@@ -65,8 +68,16 @@ pub(super) struct Tools {
 }
 
 impl Tools {
+    /// Answers what is asked, until nobody can ask any more. Calls are answered at the same time.
+    pub(super) async fn serve(self: Rc<Self>, mut asked: mpsc::Receiver<Ask>) {
+        while let Some(ask) = asked.recv().await {
+            let tools = Rc::clone(&self);
+            actix_web::rt::spawn(async move { tools.answer(ask).await });
+        }
+    }
+
     /// Answers what the client asks. A call that is cancelled ends.
-    pub(super) async fn answer(&self, ask: Ask) {
+    async fn answer(&self, ask: Ask) {
         // Where the receiver is gone, nobody waits for the answer any more.
         match ask {
             Ask::List(reply) => drop(reply.send(self.list())),
@@ -74,6 +85,25 @@ impl Tools {
                 result = self.call(*call) => drop(reply.send(result)),
                 () = reply.closed() => {}
             },
+            Ask::Changes(changes) => self.announce(&changes).await,
+        }
+    }
+
+    /// Announces each release that changes what [`Self::list`] gives, until the service stops or nobody listens.
+    pub(super) async fn announce(&self, changes: &mpsc::Sender<()>) {
+        let mut published = self.service.releases.published();
+        let mut known = self.list();
+        loop {
+            tokio::select! {
+                Ok(()) = published.changed() => {}
+                () = self.service.stopping.begun() => return,
+                () = changes.closed() => return,
+            }
+            let now = self.list();
+            if now != known && changes.send(()).await.is_err() {
+                return;
+            }
+            known = now;
         }
     }
 
@@ -103,9 +133,10 @@ impl Tools {
             Err(problem) => return self.refused(problem, None),
         };
         let label = self.caller.label(flow.flow(), &asker);
-        let run = Run { service: &self.service, flow, settings: release.settings(), label: &label };
+        let caller = &self.caller;
+        let run = Run { service: &self.service, caller, flow, settings: release.settings(), label: &label };
         match run.tool(verb, call.arguments.unwrap_or_default()).await {
-            Ok(result) => Ok(CallToolResult::structured(result).with_meta(Some(run.meta()))),
+            Ok(result) => Ok(result),
             Err(problem) => self.refused(problem, Some(run.meta())),
         }
     }
@@ -130,23 +161,32 @@ fn structured(result: &impl Serialize) -> Result<Json, Problem> {
 /// One run of a tool.
 struct Run<'a> {
     service: &'a Service,
+    caller: &'a Caller,
     flow: &'a Arc<BoundFlow>,
     settings: &'a Settings,
     label: &'a Label,
 }
 
 impl Run<'_> {
-    async fn tool(&self, verb: Verb, arguments: JsonObject) -> Result<Json, Problem> {
+    async fn tool(&self, verb: Verb, arguments: JsonObject) -> Result<CallToolResult, Problem> {
         let run = RunOptions::new(
             Clock::system(self.settings.time_zone.clone()),
             Deadline::after(self.settings.request_timeout),
         );
         match verb {
-            Verb::Decide | Verb::Explain => {
-                let explains = verb == Verb::Explain;
-                let detail = if explains { Detail::Reasons } else { Detail::Decision };
+            Verb::Decide => {
+                let element = self.flow.flow().inputs.parse_element(&bytes(arguments)).map_err(Problem::input)?;
+                let key = element.key.transpose();
+                let key = key.map_err(|error| Problem::bad_key(format!("{KEY_MEMBER}: {error}")))?;
+                // A flow without effects writes nothing, so its decisions can be repeated without a key.
+                match key.filter(|_| self.flow.effects().is_some()) {
+                    Some(key) => self.write(element.inputs, run, &key).await,
+                    None => self.decide(element.inputs, run, false).await,
+                }
+            }
+            Verb::Explain => {
                 let inputs = self.flow.flow().inputs.parse_json(&bytes(arguments)).map_err(Problem::input)?;
-                self.decide(inputs, RunOptions { detail, ..run }, explains).await
+                self.decide(inputs, RunOptions { detail: Detail::Reasons, ..run }, true).await
             }
             Verb::WhatIf => {
                 let (inputs, overrides) = what_if(&bytes(arguments), self.flow, true)?;
@@ -155,25 +195,62 @@ impl Run<'_> {
             Verb::Flip => {
                 let (inputs, overrides, question) = flip(&bytes(arguments), self.flow)?;
                 let run = (inputs, RunOptions { overrides, ..run }, &question);
-                structured(&flips(self.service, (self.flow, self.settings), run, self.label).await?)
+                self.result(&flips(self.service, (self.flow, self.settings), run, self.label).await?)
             }
         }
     }
 
-    async fn decide(&self, inputs: Value, run: RunOptions, explains: bool) -> Result<Json, Problem> {
-        structured(&answer(self.service, self.flow, (inputs, run, explains), self.label).await?)
+    async fn decide(&self, inputs: Value, run: RunOptions, explains: bool) -> Result<CallToolResult, Problem> {
+        let mut answer = answer(self.service, self.flow, (inputs, run, explains), self.label).await?;
+        let mut result = self.result(&answer)?;
+        if let Some(explanation) = answer.explain.take() {
+            // The structured content has the explanation whole. Its text is a tenth as long.
+            let text = format!("{}\n\n{}", structured(&answer)?, explain::text(&explanation));
+            result.content = vec![ContentBlock::text(text)];
+        }
+        Ok(result)
+    }
+
+    /// Decides, and writes the decision once for this key.
+    async fn write(&self, inputs: Value, run: RunOptions, key: &IdempotencyKey) -> Result<CallToolResult, Problem> {
+        let decision = KeyedDecision {
+            service: self.service,
+            flow: self.flow,
+            label: self.label,
+            key,
+            lifetime: self.settings.key_lifetime,
+            explains: false,
+            complete: &|problem| self.caller.answering(problem),
+        };
+        let answer = decision.decide(inputs, run).await;
+        let answer = answer.map_err(|(error, explain)| problem(&self.flow.flow().name, &error, explain))?;
+        let body: Json = serde_json::from_str(&answer.ending.body).map_err(|error| Problem::unwritable(&error))?;
+        let give =
+            if answer.ending.status < 400 { CallToolResult::structured } else { CallToolResult::structured_error };
+        let meta = match answer.repeats {
+            Some(id) => meta([("decision_id", json!(id)), ("idempotency_replayed", json!(true))]),
+            None => self.meta(),
+        };
+        Ok(give(body).with_meta(Some(meta)))
+    }
+
+    fn result(&self, given: &impl Serialize) -> Result<CallToolResult, Problem> {
+        Ok(CallToolResult::structured(structured(given)?).with_meta(Some(self.meta())))
     }
 
     /// What a client keeps to find the decision again: its id, as in log and record, and what decided.
     fn meta(&self) -> MetaObject {
         let flow = self.flow.flow();
-        let meta = [
-            ("decision_id", &*self.label.id),
-            ("graph_version", &flow.graph_hash),
-            ("rules_version", &flow.rules_hash),
-        ];
-        MetaObject(meta.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
+        meta([
+            ("decision_id", json!(self.label.id)),
+            ("graph_version", json!(flow.graph_hash)),
+            ("rules_version", json!(flow.rules_hash)),
+        ])
     }
+}
+
+fn meta(members: impl IntoIterator<Item = (&'static str, Json)>) -> MetaObject {
+    MetaObject(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn bytes(arguments: JsonObject) -> Vec<u8> {

@@ -1,25 +1,36 @@
 //! `POST /mcp`: the transport that the specification calls Streamable HTTP, without sessions. Each request is answered by itself, as
-//! JSON, so that any instance of the service can answer it.
+//! JSON, so that any instance of the service can answer it. A subscription is a stream of events, and so is `GET /mcp`, by which
+//! clients of older revisions hear that the tools have changed.
 
 use std::convert::Infallible;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::ORIGIN;
+use actix_web::http::header::{ACCEPT, CACHE_CONTROL, ORIGIN};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
+use futures_util::stream;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response};
 use rmcp::model::ClientJsonRpcMessage;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::call::{Caller, Tools};
 use super::protocol::Protocol;
-use crate::http::endpoint::Endpoint;
+use crate::http::endpoint::{Endpoint, Method};
 use crate::http::handlers::body::read_json;
 use crate::http::{Problem, Service};
+
+/// A comment is sent where there was no event for so long, so that both sides notice a broken connection.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const EVENT_STREAM: &str = "text/event-stream";
 
 /// Answers one message of a client.
 pub(in crate::http) const MESSAGE: Endpoint = Endpoint::post("/mcp", |route| route.to(message));
@@ -29,31 +40,65 @@ async fn message(
     payload: web::Payload,
     service: web::Data<Service>,
 ) -> Result<HttpResponse, Problem> {
-    check_origin(&request, &service)?;
-    if service.gate.is_closed() && !service.gate.knows(&request) && service.authorize(&request).is_err() {
-        return Err(Problem::no_token());
-    }
+    admit(&request, &service)?;
     let release = service.releases.current();
     let body = read_json(&request, payload, release.settings()).await?;
     if let Err(error) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
         return Err(Problem::malformed(format!("the body is no message of the Model Context Protocol: {error}")));
     }
-    let (protocol, mut asked) = Protocol::new();
+    let (protocol, asked) = Protocol::new();
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
         .with_json_response(true)
+        .with_sse_keep_alive(Some(HEARTBEAT))
         .disable_allowed_hosts()
         .with_max_request_body_bytes(release.settings().max_body_bytes);
     let sessions = Arc::new(NeverSessionManager::default());
     let transport = StreamableHttpService::new(move || Ok(protocol.clone()), sessions, config);
-    let tools = Tools { service: Service::clone(&service), caller: Caller::Request(request.clone()) };
-    let mut answer = std::pin::pin!(transport.handle(converted(&request, body)?));
-    loop {
-        tokio::select! {
-            response = &mut answer => return Ok(returned(response).await),
-            Some(ask) = asked.recv() => tools.answer(ask).await,
-        }
+    // It ends with the last of `protocol`: with the answer, or with the stream that the answer is.
+    actix_web::rt::spawn(Rc::new(tools(&request, &service)).serve(asked));
+    Ok(returned(transport.handle(converted(&request, body)?).await).await)
+}
+
+fn tools(request: &HttpRequest, service: &Service) -> Tools {
+    Tools { service: service.clone(), caller: Caller::Request(request.clone()) }
+}
+
+/// Refuses who may use no tool.
+fn admit(request: &HttpRequest, service: &Service) -> Result<(), Problem> {
+    check_origin(request, service)?;
+    if service.gate.is_closed() && !service.gate.knows(request) && service.authorize(request).is_err() {
+        return Err(Problem::no_token());
     }
+    Ok(())
+}
+
+/// Sends an event for each reload that changes the tools of the caller.
+pub(in crate::http) const CHANGES: Endpoint =
+    Endpoint { method: Method::Stream, ..Endpoint::get("/mcp", |route| route.to(changes)) };
+
+async fn changes(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
+    admit(&request, &service)?;
+    let accepted = request.headers().get_all(ACCEPT).filter_map(|accepted| accepted.to_str().ok());
+    if !accepted.into_iter().any(|accepted| accepted.contains(EVENT_STREAM) || accepted.contains("*/*")) {
+        return Ok(HttpResponse::NotAcceptable().body("Not Acceptable: Client must accept text/event-stream"));
+    }
+    let (changes, changed) = mpsc::channel(1);
+    let tools = tools(&request, &service);
+    actix_web::rt::spawn(async move { tools.announce(&changes).await });
+    let change = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
+    let events = stream::unfold(changed, move |mut changed| {
+        let change = format!("event: message\ndata: {change}\n\n");
+        async move {
+            let text = match timeout(HEARTBEAT, changed.recv()).await {
+                Ok(Some(())) => change,
+                Ok(None) => return None,
+                Err(_) => ": still here\n\n".to_owned(),
+            };
+            Some((Ok::<_, Infallible>(Bytes::from(text)), changed))
+        }
+    });
+    Ok(HttpResponse::Ok().content_type(EVENT_STREAM).insert_header((CACHE_CONTROL, "no-store")).streaming(events))
 }
 
 /// Refuses a page of another origin than those that may ask, as the specification demands: its address may have been made to
@@ -83,6 +128,9 @@ async fn returned(response: Response<BoxBody<Bytes, Infallible>>) -> HttpRespons
     answer.content_type("text/plain; charset=utf-8");
     for (name, value) in &head.headers {
         answer.insert_header((name.as_str(), value.as_bytes()));
+    }
+    if head.headers.get("content-type").is_some_and(|ty| ty.as_bytes().starts_with(EVENT_STREAM.as_bytes())) {
+        return answer.streaming(body.into_data_stream());
     }
     let Ok(body) = body.collect().await;
     answer.body(body.to_bytes())

@@ -16,6 +16,7 @@ pub(super) mod endpoint;
 mod protocol;
 mod tool;
 
+use std::future::pending;
 use std::rc::Rc;
 
 use rmcp::ServiceExt;
@@ -38,24 +39,40 @@ where
     T: IntoTransport<RoleServer, E, A>,
     E: std::error::Error + Send + Sync + 'static,
 {
-    let tools = Rc::new(Tools { service, caller: Caller::Process });
-    let (protocol, mut asked) = Protocol::new();
-    let conversation = async {
-        match protocol.serve(transport).await {
-            // How it ended is the client's business.
-            Ok(running) => running.waiting().await.map_or(Ok(()), |_| Ok(())),
-            Err(ServerInitializeError::ConnectionClosed(_)) => Ok(()),
-            Err(error) => Err(Box::new(error)),
-        }
+    let (protocol, asked) = Protocol::new();
+    let answers = actix_web::rt::spawn(Rc::new(Tools { service, caller: Caller::Process }).serve(asked));
+    let ended = hold(protocol, transport).await;
+    answers.abort();
+    ended
+}
+
+/// Speaks with the client until it leaves.
+async fn hold<T, E, A>(protocol: Protocol, transport: T) -> Result<(), Box<ServerInitializeError>>
+where
+    T: IntoTransport<RoleServer, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let running = match protocol.clone().serve(transport).await {
+        Ok(running) => running,
+        Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error) => return Err(Box::new(error)),
     };
-    let mut conversation = std::pin::pin!(conversation);
-    loop {
-        tokio::select! {
-            ended = &mut conversation => return ended,
-            Some(ask) = asked.recv() => {
-                let tools = Rc::clone(&tools);
-                actix_web::rt::spawn(async move { tools.answer(ask).await });
+    let peer = running.peer().clone();
+    let announcements = async {
+        // A client of a revision without a handshake subscribes to them.
+        if peer.peer_info().is_some_and(|info| info.protocol_version.has_initialize())
+            && let Ok(mut changes) = protocol.changes().await
+        {
+            while changes.recv().await.is_some() {
+                // That the client is gone ends the conversation.
+                drop(peer.notify_tool_list_changed().await);
             }
         }
+        pending::<()>().await;
+    };
+    tokio::select! {
+        // How it ended is the client's business.
+        ended = running.waiting() => ended.map_or(Ok(()), |_| Ok(())),
+        () = announcements => Ok(()),
     }
 }

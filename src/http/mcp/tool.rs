@@ -63,7 +63,7 @@ pub(super) fn name(flow: &Flow, verb: Verb) -> String {
 pub(super) fn describe(flow: &Flow, verb: Verb) -> Tool {
     let schemas = FlowSchemas::of(flow);
     let (takes, gives) = match verb {
-        Verb::Decide => (schemas.input, schemas.decision),
+        Verb::Decide => (schemas.keyed, schemas.decision),
         Verb::Explain => (schemas.input, schemas.explained),
         Verb::WhatIf => (by_name(flow, schemas.what_if), schemas.replaced),
         Verb::Flip => (by_name(flow, schemas.flip), schemas.flips),
@@ -72,10 +72,11 @@ pub(super) fn describe(flow: &Flow, verb: Verb) -> Tool {
     let mut outcomes: Vec<String> = flow.outcomes.iter().map(|outcome| format!("`{}`", outcome.status)).collect();
     outcomes.dedup();
     let description = format!("{}\n\n{} Its outcomes (`status`): {}.", about.trim(), verb.does(), outcomes.join(", "));
+    let writes = verb == Verb::Decide && !flow.effects.is_empty();
     let annotations = ToolAnnotations::with_title(format!("{} {}", flow.name, verb.word().replace('_', " ")));
     Tool::new(name(flow, verb), description, object(takes))
         .with_raw_output_schema(object(or_problem(&gives)))
-        .with_annotations(annotations.read_only(true).open_world(false))
+        .with_annotations(annotations.read_only(!writes).idempotent(true).open_world(false))
 }
 
 /// The arguments of a what-if or a search, with the names of all facts in place of the schemas of whole rows.
@@ -103,7 +104,7 @@ fn facts(node: &Node) -> Vec<String> {
 fn or_problem(result: &Json) -> Json {
     json!({
         "type": "object",
-        "anyOf": [
+        "oneOf": [
             result,
             {
                 "description": "With isError: why there is no result (RFC 9457)",

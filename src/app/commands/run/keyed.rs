@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{Exit, inputs, print_json, print_problem, run, text};
+use super::{Exit, inputs, print_json, print_problem, run};
 use crate::actors::coordinator::BoundFlow;
 use crate::actors::effects::Wrote;
 use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
 use crate::flow::Overrides;
-use crate::flow::explain::Explanation;
+use crate::flow::explain::{self, Explanation};
 use crate::http::{AdminSide, KeyedAnswer, KeyedDecision, Label, Problem};
 use crate::types::{DomainName, IdempotencyKey};
 
@@ -93,7 +93,7 @@ fn print(
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{}", serde_json::to_string_pretty(&document)?)?;
     if let Some(explanation) = explain {
-        writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
+        writeln!(stdout, "\n{}", explain::text(explanation).trim_end())?;
     }
     Ok(exit)
 }

@@ -16,6 +16,7 @@ use crate::actors::coordinator::BoundFlow;
 use crate::app::cli::{Format, Run as Arguments};
 use crate::app::core::Core;
 use crate::diagnostics::Diagnostics;
+use crate::flow::explain;
 use crate::flow::flip::{Flips, Question};
 use crate::flow::{Answer, Decision, Detail, FlowError, Overrides, RunOptions, Trace};
 use crate::flowtests;
@@ -87,7 +88,7 @@ impl Decided {
                 let mut stdout = std::io::stdout().lock();
                 writeln!(stdout, "{}", serde_json::to_string_pretty(&self.answer.decision)?)?;
                 if let Some(explanation) = &self.answer.explain {
-                    writeln!(stdout, "\n{}", text::explanation(explanation).trim_end())?;
+                    writeln!(stdout, "\n{}", explain::text(explanation).trim_end())?;
                 }
                 for flip in flips.iter().flat_map(|found| &found.flips) {
                     writeln!(stdout, "\n{}", text::flip(flip).trim_end())?;
