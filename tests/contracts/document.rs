@@ -73,7 +73,8 @@ impl Document {
             for (status, target) in mapping {
                 let target = target.as_str().and_then(|target| target.strip_prefix('#')).expect("a reference");
                 let target = &document.pointer(target).expect("a schema");
-                let outcomes = target["anyOf"].as_array().map_or(std::slice::from_ref(*target), Vec::as_slice);
+                let outcomes =
+                    target["allOf"][0]["anyOf"].as_array().map_or(std::slice::from_ref(*target), Vec::as_slice);
                 for outcome in outcomes {
                     assert_eq!(outcome["properties"]["status"]["const"], **status, "{name}");
                 }

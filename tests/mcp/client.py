@@ -67,7 +67,7 @@ async def outage(client):
         ("purchasing_decide", INPUT),
         ("purchasing_explain", INPUT),
         ("purchasing_what_if", {"input": INPUT, "set": {"oms_history.avg_daily_demand": 1}}),
-        ("purchasing_flip", {"input": INPUT, "fact": "oms_history.avg_daily_demand"}),
+        ("purchasing_flip", {"input": INPUT, "facts": ["oms_history.avg_daily_demand"]}),
     ]:
         answer = await client.call_tool(tool, arguments)
         problem = answer.structured_content

@@ -188,11 +188,11 @@ impl<'a> Status<'a> {
     fn schema(&self, body: &Body<'_>) -> Json {
         match &self.outcomes[..] {
             [outcome] => outcome_schema(body, outcome),
-            // Generators of clients look for the discriminator in an object.
-            several => json!({
-                "type": "object", "required": ["status"], "properties": { "status": { "type": "string", "const": self.name } },
-                "anyOf": several.iter().map(|each| outcome_schema(body, each)).collect::<Vec<_>>()
-            }),
+            // openapi-typescript takes the schema of a mapping that is an object, or an `allOf`, which it adds the status to.
+            several => {
+                let any: Vec<Json> = several.iter().map(|each| outcome_schema(body, each)).collect();
+                json!({ "allOf": [{ "anyOf": any }] })
+            }
         }
     }
 }
