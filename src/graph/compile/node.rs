@@ -77,7 +77,7 @@ impl Compiler<'_> {
                     if let Some(path) = file.as_text().filter(|path| Table::is_named_by(path)) {
                         let error = format!("`{path}` is a decision table, not a rule file");
                         let help = format!("write `table: {path}` in place of `rules`");
-                        errors.push(Diagnostic::error("wrong-key", file.head(), error).help(help));
+                        errors.push(Diagnostic::error("bad-table", file.head(), error).help(help));
                         continue;
                     }
                     match file.as_text().map(|path| (path, self.files.read(path))) {
