@@ -132,7 +132,7 @@ impl<C: Connect> Pool<C> {
         // They are idle again when this returns.
         let mut others = Vec::new();
         while !found.birth().is_on_current_thread() && self.inner.status().available > 0 {
-            let Ok(next) = self.get_available().await else { break };
+            let Ok(Ok(next)) = timeout(deadline.remaining(), self.get_available()).await else { break };
             others.push(std::mem::replace(&mut found, next));
         }
         Ok(self.lease_of(found))
