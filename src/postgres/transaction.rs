@@ -134,13 +134,13 @@ impl Session {
         }
     }
 
-    /// Notifies the listeners of a channel. It has a transaction of its own: NOTIFY holds a lock of the whole server while its
-    /// transaction commits. That commit does not wait for the disk: a notification is lost in a crash, anyway.
+    /// Notifies the listeners of a channel. It has a transaction of its own, which ends with the message: NOTIFY holds a lock of the
+    /// whole server while its transaction commits. That commit does not wait for the disk: a notification is lost in a crash, anyway.
     ///
     /// # Errors
     /// [`QueryErrorKind`].
     pub async fn notify(&self, channel: &str) -> Result<(), QueryErrorKind> {
-        self.command(&format!("BEGIN; SET LOCAL synchronous_commit = off; NOTIFY {channel}; COMMIT")).await
+        self.command(&format!("SET LOCAL synchronous_commit = off; NOTIFY {channel}")).await
     }
 
     async fn command(&self, text: &str) -> Result<(), QueryErrorKind> {

@@ -87,6 +87,22 @@ async fn the_write_role_writes_and_all_other_sessions_stay_read_only() {
 }
 
 #[actix::test]
+async fn a_notification_that_fails_leaves_the_session_as_it_was() {
+    let (config, _) = writable("notified", "notifying_writer").await;
+    let domain = Domain::ready(config).await;
+    let writer = domain.handle.writer().expect("a write role");
+    let session = Session::from(writer.pool().acquire(Deadline::after(LONG)).await.expect("a session"));
+    session.notify("orders").await.expect("notified");
+    // A payload has less than 8,000 bytes.
+    has_sqlstate(&session.notify(&format!("orders, '{}'", "x".repeat(8_000))).await, "22023");
+    let setting = Call { statement: query("SELECT current_setting('synchronous_commit')"), params: Vec::new() };
+    let written = session.call(&setting).await.expect("no transaction is open");
+    assert_eq!(first(&written.rows[0]), Value::text("on"));
+    drop((session, writer));
+    domain.drain().await;
+}
+
+#[actix::test]
 async fn a_domain_without_a_write_role_has_no_writer() {
     let database = database(shared_server(), "unwritten", "").await;
     let domain = Domain::start(config(shared_server(), &database));
