@@ -10,6 +10,7 @@ mod connection;
 mod console;
 mod decision_log;
 mod endpoint;
+mod event_stream;
 mod gate;
 mod handlers;
 mod keyed;

@@ -5,24 +5,19 @@
 //! sent if nothing else is, so that both sides notice a broken connection.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
-use std::time::Duration;
 
-use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use futures_util::stream::{self, Stream};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
-use tokio::time::timeout;
 
 use super::Console;
 use super::pulse::{Latest, Listener, MOST_LISTENERS};
 use crate::http::endpoint::{Endpoint, Method};
+use crate::http::event_stream::{event_or_comment, response};
 use crate::http::{Gate, Problem, Service};
 use crate::types::FlowName;
 
-/// A comment is sent where there was no event for so long.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long browsers wait before they connect again, in milliseconds.
 const RETRY_MS: u32 = 1_000;
 
@@ -46,15 +41,10 @@ async fn stream(
     });
     let first = format!("retry: {RETRY_MS}\nevent: hello\ndata: {hello}\n\n");
     let gate = service.gate.clone();
-    Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
-        .insert_header((CACHE_CONTROL, "no-store"))
-        .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
-        .insert_header((HeaderName::from_static("x-content-type-options"), "nosniff"))
-        .streaming(events(first, Subscriber { listener, gate, request, sent: HashMap::new() })))
+    Ok(response(events(first, Subscriber { listener, gate, request, sent: HashMap::new() })))
 }
 
-/// A listener, and what it may hsubscriber.
+/// A listener, and what it may hear.
 struct Subscriber {
     listener: Listener,
     gate: Gate,
@@ -63,15 +53,15 @@ struct Subscriber {
     sent: HashMap<FlowName, Timestamp>,
 }
 
-fn events(first: String, mut subscriber: Subscriber) -> impl Stream<Item = Result<web::Bytes, Infallible>> {
+fn events(first: String, mut subscriber: Subscriber) -> impl Stream<Item = String> {
     // A new listener gets the latest event at once.
     subscriber.listener.latest.mark_changed();
     stream::unfold((Some(first), subscriber), |(first, mut subscriber)| async move {
         let text = match first {
             Some(first) => first,
-            None => subscriber.next().await?,
+            None => event_or_comment(subscriber.next()).await?,
         };
-        Some((Ok(web::Bytes::from(text)), (None, subscriber)))
+        Some((text, (None, subscriber)))
     })
 }
 
@@ -79,18 +69,13 @@ impl Subscriber {
     /// The next event; `None` after the last.
     async fn next(&mut self) -> Option<String> {
         loop {
-            match timeout(HEARTBEAT, self.listener.latest.changed()).await {
-                Ok(Ok(())) => {
-                    let latest = self.listener.latest.borrow_and_update().clone();
-                    if latest.closed {
-                        return None;
-                    }
-                    if !latest.domains.is_null() {
-                        return self.event(&latest);
-                    }
-                }
-                Ok(Err(_)) => return None,
-                Err(_) => return Some(": still here\n\n".to_owned()),
+            self.listener.latest.changed().await.ok()?;
+            let latest = self.listener.latest.borrow_and_update().clone();
+            if latest.closed {
+                return None;
+            }
+            if !latest.domains.is_null() {
+                return self.event(&latest);
             }
         }
     }

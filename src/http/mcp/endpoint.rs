@@ -5,10 +5,9 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, ORIGIN};
+use actix_web::http::header::ORIGIN;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
@@ -20,17 +19,13 @@ use rmcp::transport::streamable_http_server::session::never::NeverSessionManager
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 use super::call::{Caller, Tools};
 use super::protocol::Protocol;
 use crate::http::endpoint::{Endpoint, Method};
+use crate::http::event_stream::{EVENT_STREAM, HEARTBEAT, event_or_comment, must_be_accepted, response};
 use crate::http::handlers::body::read_json;
 use crate::http::{Problem, Service};
-
-/// A comment is sent where there was no event for so long, so that both sides notice a broken connection.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-const EVENT_STREAM: &str = "text/event-stream";
 
 /// Answers one message of a client.
 pub(in crate::http) const MESSAGE: Endpoint = Endpoint::post("/mcp", |route| route.to(message));
@@ -79,26 +74,16 @@ pub(in crate::http) const CHANGES: Endpoint =
 
 async fn changes(request: HttpRequest, service: web::Data<Service>) -> Result<HttpResponse, Problem> {
     admit(&request, &service)?;
-    let accepted = request.headers().get_all(ACCEPT).filter_map(|accepted| accepted.to_str().ok());
-    if !accepted.into_iter().any(|accepted| accepted.contains(EVENT_STREAM) || accepted.contains("*/*")) {
-        return Ok(HttpResponse::NotAcceptable().body("Not Acceptable: Client must accept text/event-stream"));
-    }
+    must_be_accepted(&request)?;
     let (changes, changed) = mpsc::channel(1);
     let tools = tools(&request, &service);
     actix_web::rt::spawn(async move { tools.announce(&changes).await });
     let change = json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" });
-    let events = stream::unfold(changed, move |mut changed| {
-        let change = format!("event: message\ndata: {change}\n\n");
-        async move {
-            let text = match timeout(HEARTBEAT, changed.recv()).await {
-                Ok(Some(())) => change,
-                Ok(None) => return None,
-                Err(_) => ": still here\n\n".to_owned(),
-            };
-            Some((Ok::<_, Infallible>(Bytes::from(text)), changed))
-        }
-    });
-    Ok(HttpResponse::Ok().content_type(EVENT_STREAM).insert_header((CACHE_CONTROL, "no-store")).streaming(events))
+    let change = format!("event: message\ndata: {change}\n\n");
+    Ok(response(stream::unfold((changed, change), async |(mut changed, change)| {
+        let text = event_or_comment(async { changed.recv().await.map(|()| change.clone()) }).await?;
+        Some((text, (changed, change)))
+    })))
 }
 
 /// Refuses a page of another origin than those that may ask, as the specification demands: its address may have been made to
