@@ -9,6 +9,7 @@ use crate::actors::coordinator::BoundFlow;
 use crate::actors::effects::{Ending, Keyed, KeyedRequest, Wrote};
 use crate::flow::explain::Explanation;
 use crate::flow::{Answer, FlowError, PendingApproval, Report, RunOptions};
+use crate::graph::{KEY_MEMBER, KeyedInputs};
 use crate::types::{IdempotencyKey, Value};
 
 /// A decision with a key.
@@ -39,6 +40,24 @@ pub struct KeyedAnswer {
     pub repeats: Option<String>,
     /// The run, where the decision was made now.
     pub report: Option<Report>,
+}
+
+/// The inputs and the key of an element of a batch, or of the arguments of a tool. A flow without effects writes nothing, so its
+/// decisions can be repeated without a key. `supposes`: as in [`super::handlers::key::key_of`].
+///
+/// # Errors
+/// A [`Problem`] for what is no key, and for a key of a decision that is never written.
+pub(super) fn key_of_element(
+    KeyedInputs { inputs, key }: KeyedInputs,
+    flow: &BoundFlow,
+    supposes: bool,
+) -> Result<(Value, Option<IdempotencyKey>), Problem> {
+    let Some(key) = key else { return Ok((inputs, None)) };
+    let key = key.map_err(|error| Problem::bad_key(format!("{KEY_MEMBER}: {error}")))?;
+    if supposes {
+        return Err(Problem::key_of_nothing());
+    }
+    Ok((inputs, Some(key).filter(|_| flow.effects().is_some())))
 }
 
 impl KeyedDecision<'_> {

@@ -9,26 +9,11 @@ use uuid::Uuid;
 
 use super::line::{LineResult, StoredLine};
 use super::lines::Batch;
-use crate::graph::{KEY_MEMBER, KeyedInputs};
+use crate::http::Label;
 use crate::http::keyed::KeyedDecision;
-use crate::http::{Label, Problem};
 use crate::types::{Deadline, IdempotencyKey, Value};
 
 impl Batch {
-    /// The inputs and the key of an element. A flow without effects writes nothing, so its decisions can be repeated without a key.
-    ///
-    /// # Errors
-    /// A [`Problem`] for what is no key, and for a key of a decision that is never written.
-    pub(super) fn key(&self, element: KeyedInputs) -> Result<(Value, Option<IdempotencyKey>), Problem> {
-        let KeyedInputs { inputs, key } = element;
-        let Some(key) = key else { return Ok((inputs, None)) };
-        let key = key.map_err(|error| Problem::bad_key(format!("{KEY_MEMBER}: {error}")))?;
-        if self.as_of.is_some() {
-            return Err(Problem::key_of_nothing());
-        }
-        Ok((inputs, Some(key).filter(|_| self.flow.effects().is_some())))
-    }
-
     /// Decides and writes in its turn. Nothing is begun once the batch has been dropped.
     pub(super) async fn write(self, inputs: Value, key: IdempotencyKey) -> LineResult {
         let broken = self.problem(&crate::flow::FlowError::Broken, None);

@@ -16,6 +16,7 @@ use crate::actors::coordinator::{BatchPlace, BoundFlow};
 use crate::flow::explain::Explanation;
 use crate::flow::{Detail, FlowError, RunOptions};
 use crate::graph::KeyedInputs;
+use crate::http::keyed::key_of_element;
 use crate::http::{Label, Problem, Service, Settings};
 use crate::types::{Clock, Deadline, Value};
 
@@ -131,7 +132,7 @@ impl Batch {
     }
 
     async fn result(&self, index: usize, inputs: Result<KeyedInputs, Problem>) -> LineResult {
-        let (inputs, key) = match inputs.and_then(|inputs| self.key(inputs)) {
+        let (inputs, key) = match inputs.and_then(|inputs| key_of_element(inputs, &self.flow, self.as_of.is_some())) {
             Ok(element) => element,
             Err(problem) => return LineResult::Problem(self.traced(problem)),
         };

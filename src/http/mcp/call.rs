@@ -15,12 +15,12 @@ use super::tool::{VERBS, Verb, describe, name};
 use crate::actors::coordinator::BoundFlow;
 use crate::config::Right;
 use crate::flow::{Detail, RunOptions, explain};
-use crate::graph::{Flow, KEY_MEMBER};
+use crate::graph::Flow;
 use crate::http::handlers::body::{flip, what_if};
 use crate::http::handlers::decide::{answer, problem};
 use crate::http::handlers::flip::flips;
 use crate::http::handlers::options::privileged;
-use crate::http::keyed::KeyedDecision;
+use crate::http::keyed::{KeyedDecision, key_of_element};
 use crate::http::{Asker, Label, Problem, Release, Service, Settings};
 use crate::types::{Clock, Deadline, FlowName, IdempotencyKey, Value};
 
@@ -176,12 +176,9 @@ impl Run<'_> {
         match verb {
             Verb::Decide => {
                 let element = self.flow.flow().inputs.parse_element(&bytes(arguments)).map_err(Problem::input)?;
-                let key = element.key.transpose();
-                let key = key.map_err(|error| Problem::bad_key(format!("{KEY_MEMBER}: {error}")))?;
-                // A flow without effects writes nothing, so its decisions can be repeated without a key.
-                match key.filter(|_| self.flow.effects().is_some()) {
-                    Some(key) => self.write(element.inputs, run, &key).await,
-                    None => self.decide(element.inputs, run, false).await,
+                match key_of_element(element, self.flow, false)? {
+                    (inputs, Some(key)) => self.write(inputs, run, &key).await,
+                    (inputs, None) => self.decide(inputs, run, false).await,
                 }
             }
             Verb::Explain => {
@@ -204,7 +201,7 @@ impl Run<'_> {
         let mut answer = answer(self.service, self.flow, (inputs, run, explains), self.label).await?;
         let mut result = self.result(&answer)?;
         if let Some(explanation) = answer.explain.take() {
-            // The structured content has the explanation whole. Its text is a tenth as long.
+            // The structured content has the explanation whole. Its lines are much shorter.
             let text = format!("{}\n\n{}", structured(&answer)?, explain::text(&explanation));
             result.content = vec![ContentBlock::text(text)];
         }
