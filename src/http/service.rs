@@ -126,15 +126,18 @@ impl Service {
 
     /// Decides, and records the decision if decisions are recorded. One whose facts were replaced never is.
     pub async fn decide(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: &Label) -> Report {
-        let request = |run| Request { flow: Arc::clone(flow), inputs, run };
         let supposes = !run.overrides.is_empty();
-        self.recorded(flow, run, (label, supposes), async |run| self.coordinator.decide(request(run)).await).await
+        self.decide_as(flow, inputs, run, (label, supposes)).await
     }
 
     /// As [`Self::decide`], for a decision that is as if facts were replaced, also if none is: nobody acts on it.
     pub async fn suppose(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: &Label) -> Report {
+        self.decide_as(flow, inputs, run, (label, true)).await
+    }
+
+    async fn decide_as(&self, flow: &Arc<BoundFlow>, inputs: Value, run: RunOptions, label: (&Label, bool)) -> Report {
         let request = |run| Request { flow: Arc::clone(flow), inputs, run };
-        self.recorded(flow, run, (label, true), async |run| self.coordinator.decide(request(run)).await).await
+        self.recorded(flow, run, label, async |run| self.coordinator.decide(request(run)).await).await
     }
 
     /// Searches what changes the decision that `run` made, of which `trace` has the notes.

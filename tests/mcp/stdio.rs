@@ -59,8 +59,8 @@ async fn a_client_hears_of_a_reload_that_changes_the_tools() {
     let client = json!({ "name": "test", "version": "1" });
     let begin = json!({ "protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client });
     writeln!(input, "{}", request("initialize", &begin)).expect("the program reads");
-    let told = lines.next().expect("an answer");
-    assert_eq!(told["result"]["capabilities"]["tools"]["listChanged"], true);
+    let answer = lines.next().expect("an answer");
+    assert_eq!(answer["result"]["capabilities"]["tools"]["listChanged"], true);
     writeln!(input, "{}", json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).expect("it reads");
     // The answer shows that the client was heard.
     writeln!(input, "{}", request("tools/list", &json!({}))).expect("the program reads");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rmcp::transport::io::stdio_pipes;
 
-use super::{Exit, load, sources};
+use super::{Exit, load_from, sources};
 use crate::app::cli::{Format, Mcp as Arguments};
 use crate::app::core::Core;
 use crate::app::operator::Operator;
@@ -20,7 +20,7 @@ use crate::types::Deadline;
 pub(super) async fn execute(arguments: &Arguments) -> anyhow::Result<Exit> {
     let mut signals = Signals::listen(Hangup::Reloads)?;
     let Some(sources) = sources(&arguments.files, None, Format::Text)? else { return Ok(Exit::Refused) };
-    let Some((project, _)) = load(&arguments.files, Format::Text)? else { return Ok(Exit::Refused) };
+    let Some((project, _)) = load_from(&sources, Format::Text)? else { return Ok(Exit::Refused) };
     if project.config.records.to == RecordsTo::Stdout {
         anyhow::bail!(
             "standard output has the protocol, and no place for records: set `records: {{ to: file }}` or `to: off`"

@@ -141,11 +141,13 @@ fn sources(files: &Files, bind: Option<SocketAddr>, format: Format) -> std::io::
 /// Reads the project and starts logging as it says. Prints what is wrong with it; the warnings are for the document of a command
 /// that prints JSON.
 fn load(files: &Files, format: Format) -> anyhow::Result<Option<(Project, Diagnostics)>> {
-    let loaded = files.sources(None).and_then(|sources| {
-        stderr::expect(sources.log_format());
-        Project::load(&sources, None)
-    });
-    let Some((project, warnings)) = passed(loaded, format)? else { return Ok(None) };
+    sources(files, None, format)?.map_or(Ok(None), |sources| load_from(&sources, format))
+}
+
+/// As [`load`], of these sources.
+fn load_from(sources: &Sources, format: Format) -> anyhow::Result<Option<(Project, Diagnostics)>> {
+    stderr::expect(sources.log_format());
+    let Some((project, warnings)) = passed(Project::load(sources, None), format)? else { return Ok(None) };
     super::telemetry::start(&project.config.log, COMMAND_FILTER, None)?;
     Ok(Some((project, warnings)))
 }

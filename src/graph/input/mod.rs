@@ -1,7 +1,7 @@
 //! The inputs of a flow: their schema, and the reading of bodies and command lines against it.
 //!
-//! Types are not converted: a number is never a text, but for the decimals of a flow that has them as strings. An unknown name is an error. All problems are reported at once, each with
-//! its JSON pointer. No message repeats a value.
+//! Types are not converted: a number is never a text, but for the decimals of a flow that has them as strings. An unknown name is an
+//! error. All problems are reported at once, each with its JSON pointer. No message repeats a value.
 
 mod json;
 mod schema;

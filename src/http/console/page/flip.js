@@ -5,7 +5,7 @@ import { h, icon, isBusy, setBusy, replace } from "./dom.js";
 import { prose, shown } from "./format.js";
 import { isMap, isNum } from "./json.js";
 
-// The choice of a number, and below it what `search` gives for it: an element, or null where nobody gave the token that it needs.
+// The choice of a number, and below it what `search` gives for it: an element, or null without the token that it needs.
 export function flipPart(explain, input, search) {
   const owners = [["input", input], ...explain.nodes.map(({ node, value }) => [node, value])];
   const groups = owners.map(([owner, value]) => h("optgroup", { label: owner }, numbers(owner, value).map((fact) => h("option", { value: fact }, fact))));
@@ -19,11 +19,11 @@ export function flipPart(explain, input, search) {
     if (isBusy(begin)) return;
     setBusy(begin, true);
     try {
-      const told = await search(fact.value);
-      if (told) replace(found, told);
+      const words = await search(fact.value);
+      if (words) replace(found, words);
     } finally { setBusy(begin, false); }
   };
-  return titled("What would change this?", "The nearest values of one number, that a search finds, at which the outcome is another",
+  return titled("What would change this?", "The nearest values of one number at which a search finds another outcome",
     h("form.flip", { onsubmit }, h("label", { for: fact.id }, "Number"), h("div.row", fact, begin)), found);
 }
 

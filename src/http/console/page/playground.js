@@ -167,7 +167,7 @@ export class PlaygroundView {
     }
   }
 
-  // A decision or why there is none; null where nobody gave the token that it needs.
+  // A decision or why there is none; null without the token that it needs.
   async #ask(input, set, key = null) {
     const supposes = Object.keys(set).length > 0;
     let begun = performance.now();
@@ -177,7 +177,7 @@ export class PlaygroundView {
     };
     let result;
     try {
-      const answer = supposes ? await withToken("Supposing facts is for whoever has the admin token.", timed) : await timed(null);
+      const answer = supposes ? await withToken("Supposing facts needs the admin token.", timed) : await timed(null);
       if (!answer) return null;
       result = { answer: answer.body, id: answer.id, ...answer.kept };
     } catch (error) {
@@ -187,11 +187,11 @@ export class PlaygroundView {
     return { ...result, input, set, key, there_and_back: performance.now() - begun };
   }
 
-  // What a search around the decision that is shown says of a fact; null where nobody gave the token that it needs.
+  // What a search around the decision that is shown says of a fact; null without the token that it needs.
   async #flip(fact) {
     const { input, set } = this.result;
     try {
-      const flip = await withToken("The search replaces facts, which is for whoever has the admin token.", (token) => api.flip(this.flow.path, input, set, fact, token));
+      const flip = await withToken("The search replaces facts, which needs the admin token.", (token) => api.flip(this.flow.path, input, set, fact, token));
       return flip && flipWords(flip);
     } catch (error) {
       const { title, detail } = api.problemOf(error);
@@ -264,7 +264,7 @@ export class PlaygroundView {
     const needsToken = Object.keys(set).length > 0 || this.details.redacts;
     const ask = (token) => api.asTest(this.flow.flow, input, set, token);
     try {
-      const text = needsToken ? await withToken("This flow test holds rows as they are, or supposed facts: it is for whoever has the admin token.", ask) : await ask(null);
+      const text = needsToken ? await withToken("This flow test holds rows as they are, or supposed facts: it needs the admin token.", ask) : await ask(null);
       if (text === null || this.ended) return;
       const name = `${this.flow.flow}.test.yaml`;
       showText("Flow test", ["The decision, made once more, with the rows it was made from. Keep it beside the other tests, such as tests/flows/", name, ", and run it with: tributary test"], { text, language: "yaml", name, type: "application/yaml" });
