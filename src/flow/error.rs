@@ -96,8 +96,8 @@ pub enum FlowError {
         /// When a retry may succeed.
         retry_after: Duration,
     },
-    /// A fact cannot be replaced as requested.
-    #[error("`{fact}` cannot be replaced: {why}")]
+    /// A fact cannot be replaced or searched as requested.
+    #[error("`{fact}`: {why}")]
     Override {
         /// The fact.
         fact: String,

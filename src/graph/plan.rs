@@ -219,6 +219,11 @@ impl Outcome {
         all
     }
 
+    /// Whether its answer may have this field. The names of nested ones are joined by dots.
+    pub fn may_have(&self, field: &str) -> bool {
+        matches!(field, "status" | "message" | "degraded") || has(&self.body, field)
+    }
+
     /// The facts that its condition, message and body read.
     pub fn reads(&self) -> Vec<FactRef> {
         self.expressions().into_iter().flat_map(|expression| expression.reads().iter().cloned()).collect()
@@ -260,6 +265,17 @@ impl Template {
             Self::Leaf(expression) => into.push(expression),
         }
     }
+}
+
+/// Whether `fields` may have a field of this name. What the value of an expression has is not known.
+fn has(fields: &[(FieldName, Template)], name: &str) -> bool {
+    let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+    let found = fields.iter().find(|(known, _)| **known == *first);
+    found.is_some_and(|(_, field)| match (field, rest) {
+        (Template::Map(fields), Some(rest)) => has(fields, rest),
+        (Template::List(_), Some(_)) => false,
+        _ => true,
+    })
 }
 
 /// What a decision writes: statements on one domain in one transaction, once for each `Idempotency-Key`.

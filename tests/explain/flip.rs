@@ -110,12 +110,15 @@ async fn what_cannot_be_searched_is_refused_with_its_place_in_the_body() {
         assert!(error["message"].as_str().is_some_and(|message| message.contains(says)), "{says}: {}", answer.text);
         assert!(!answer.text.contains("15.5"), "{}", answer.text);
     }
+    let mut unknown_field = search(&json!([STOCK]));
+    unknown_field["field"] = json!("purchase_order.approval");
     for (query, body, status, code, says) in [
         ("", search(&json!([])), 400, "malformed_body", "`facts` names the numbers"),
         ("", search(&json!("a.b")), 400, "malformed_body", "`facts` names the numbers"),
         ("", json!({ "facts": [STOCK] }), 422, "invalid_input", "product_id"),
         ("", json!({ "facts": [STOCK], "fact": 1 }), 400, "malformed_body", "no key `fact`"),
         ("", json!({ "facts": [STOCK], "field": 1 }), 400, "malformed_body", "`field`"),
+        ("", unknown_field, 422, "invalid_override", "no outcome has this field"),
         ("", json!({ "facts": [STOCK], "input": { "product_id": "NOPE" } }), 404, "not_found", ""),
         ("?explain=true", search(&json!([STOCK])), 400, "bad_query", "?explain=true"),
     ] {

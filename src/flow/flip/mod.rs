@@ -9,6 +9,7 @@ mod alone;
 mod together;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use num_bigint::BigInt;
 use schemars::JsonSchema;
@@ -66,14 +67,25 @@ impl Search<'_> {
     /// Searches around the present values. `ask` decides with databases, where the answers of the run are not enough.
     ///
     /// # Errors
-    /// [`FlowError::Override`] if a fact is not a number, is named twice, or there are too many; or if the run cannot be
-    /// repeated.
+    /// [`FlowError::Override`] if a fact is not a number, is named twice, or there are too many; if no outcome has the field; or if
+    /// the run cannot be repeated.
     pub async fn flips(
         &self,
         question: &Question,
         ask: impl AsyncFn(RunOptions) -> Report,
     ) -> Result<Flips, FlowError> {
         let numbers = self.numbers(&question.facts)?;
+        if let Some(field) =
+            question.field.as_deref().filter(|field| !self.flow.outcomes.iter().any(|outcome| outcome.may_have(field)))
+        {
+            let names: BTreeSet<&str> =
+                self.flow.outcomes.iter().flat_map(|outcome| &outcome.body).map(|(name, _)| &**name).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(refused(
+                field,
+                format!("no outcome has this field; beside `status` and `message` they have {names}"),
+            ));
+        }
         let answers = offline::answers(self.flow, self.trace);
         let tries = Tries {
             search: self,

@@ -66,6 +66,7 @@ fn refused(flow: &BoundFlow, question: &Question, error: &FlowError) -> Problem 
     let FlowError::Override { fact, why } = error else { return problem };
     match question.facts.iter().rposition(|asked| asked == fact) {
         Some(place) => problem.at(format!("/facts/{place}"), why),
+        None if question.field.as_ref() == Some(fact) => problem.at("/field".to_owned(), why),
         None => problem,
     }
 }

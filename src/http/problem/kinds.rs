@@ -46,7 +46,7 @@ pub(in crate::http) const BAD_PARAMETER: Kind =
 pub(in crate::http) const INTERNAL: Kind =
     ("internal_error", StatusCode::INTERNAL_SERVER_ERROR, "The decision broke off");
 pub(in crate::http) const BAD_OVERRIDE: Kind =
-    ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced as was asked");
+    ("invalid_override", StatusCode::UNPROCESSABLE_ENTITY, "A fact cannot be replaced or searched as was asked");
 pub(in crate::http) const ADMIN_OFF: Kind = ("admin_off", StatusCode::NOT_FOUND, "The admin endpoints are off");
 pub(in crate::http) const UNAUTHORIZED: Kind =
     ("unauthorized", StatusCode::UNAUTHORIZED, "The token is missing or wrong");
