@@ -70,6 +70,13 @@ try {
   const rules = play.page.locator('.of-rules[data-node="create_po"]');
   await rules.scrollIntoViewIfNeeded();
   await rules.screenshot({ path: join(DIRECTORY, "rules.png"), animations: "disabled" });
+  await play.page.getByLabel("Number").selectOption("inventory_levels.available_qty");
+  await play.page.getByRole("button", { name: "Search" }).click();
+  await play.page.locator("#token").fill(TOKEN);
+  await play.page.keyboard.press("Enter");
+  await play.page.locator(".flip-found li").first().waitFor();
+  const flip = play.page.locator("section", { has: play.page.locator("form.flip") }).last();
+  await flip.screenshot({ path: join(DIRECTORY, "flip.png"), animations: "disabled" });
   await play.close();
 
   const dense = await open(browser, service, "#/play/dense?product_id=PROD-001&run=1", { width: 1500, height: 1000 });

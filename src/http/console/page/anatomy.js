@@ -2,7 +2,7 @@
 
 import { block } from "./code.js";
 import { h, icon, signButton } from "./dom.js";
-import { duration, durations, leaves, plain, plural, prose, shown, time } from "./format.js";
+import { codeName, duration, durations, leaves, plain, plural, prose, shown, time } from "./format.js";
 import { compact, isMap, write } from "./json.js";
 import { nice } from "./shapes.js";
 
@@ -95,7 +95,7 @@ export function answerPart(answer, colour) {
   const roots = new Set(fields.map(([path]) => path.split(".")[0]));
   const root = roots.size === 1 && fields.length > 1 ? `${[...roots][0]}.` : "";
   const rows = fields.map(([path, value]) => h("tr",
-    h("th", { scope: "row" }, h("code", path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour, path))));
+    h("th", { scope: "row" }, codeName(path.slice(root.length))), h("td.is", shown(value)), h("td", lineageOf(explain?.lineage?.[path], colour, path))));
   return titled("Answer", root ? h("code", root.slice(0, -1)) : "Each field, and where it comes from",
     h("div.scroll", { tabindex: "0", role: "region", "aria-label": "The answer" }, h("table.plain.answer", h("thead", h("tr", ["field", "value", "comes from"].map((head) => h("th", { scope: "col" }, head)))), h("tbody", rows))),
     h("details.raw", { "data-key": "json" }, h("summary", "As JSON"), block(write({ status, message, ...body }), "json", "The answer as JSON")));
@@ -271,7 +271,7 @@ export function changes(base, result) {
   const ending = ({ answer, problem }) => answer?.status ?? problem.code;
   const rows = [];
   const compare = (label, before, after) => {
-    if (text(before) !== text(after)) rows.push(h("tr", h("th", { scope: "row" }, h("code", label)), h("td", h("span.before", cell(before))), h("td", h("span.after", cell(after)))));
+    if (text(before) !== text(after)) rows.push(h("tr", h("th", { scope: "row" }, codeName(label)), h("td", h("span.before", cell(before))), h("td", h("span.after", cell(after)))));
   };
   compare("status", ending(base), ending(result));
   compare("message", base.answer?.message ?? base.problem?.detail, result.answer?.message ?? result.problem?.detail);

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { announce, button, h, icon, isBusy, replace, setBusy } from "./dom.js";
 import { withToken } from "./dialogs.js";
-import { plural, shown, time } from "./format.js";
+import { codeName, plural, shown, time } from "./format.js";
 
 const WHY = "Approvals need the right to approve, or the admin token.";
 // What became of an approval, in words.
@@ -185,8 +185,8 @@ function difference({ version, changes }, written) {
 // "answer.total" is the field total of the answer; "params[0][4]" the fifth parameter of the first statement, which is an expression.
 function fieldName(field, written) {
   const [, statement, place] = /^params\[(\d+)\]\[(\d+)\]$/.exec(field) ?? [];
-  if (place === undefined) return h("code", field.replace(/^answer\./, ""));
-  return [h("code", written[statement]?.[place] ?? field), h("span.muted", ` $${Number(place) + 1}${written.length > 1 ? ` of statement ${Number(statement) + 1}` : ""}`)];
+  if (place === undefined) return codeName(field.replace(/^answer\./, ""));
+  return [codeName(written[statement]?.[place] ?? field), h("span.muted", ` $${Number(place) + 1}${written.length > 1 ? ` of statement ${Number(statement) + 1}` : ""}`)];
 }
 
 const statements = (params, written) => h("ol.statements", (Array.isArray(params) ? params : []).map((values, index) => h("li", written.length > 1 && h("p.muted", `Statement ${index + 1}`),

@@ -58,6 +58,9 @@ export function shown(value) {
   return h("span.value.json", compact(value));
 }
 
+// A name of code, which a narrow table breaks after "." and "_".
+export const codeName = (name) => h("code", name.split(/(?<=[._])/).map((part, index) => [index > 0 && h("wbr"), part]));
+
 // What stands between backticks is code.
 export function prose(text) {
   return h("bdi", String(text).split("`").map((part, index) => (index % 2 ? h("code", part) : part)));
