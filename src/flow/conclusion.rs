@@ -47,6 +47,11 @@ impl Conclusion {
         flow.outcomes.get(self.outcome).ok_or(FlowError::Broken)
     }
 
+    /// The facts, for [`Known::of_parts`].
+    pub(super) fn facts(&self) -> &(Value, Vec<State>) {
+        &self.facts
+    }
+
     /// The checked inputs.
     pub fn inputs(&self) -> &Value {
         &self.facts.0

@@ -52,6 +52,13 @@ impl<'a> Known<'a> {
         self.put(node, State::Unknown);
     }
 
+    /// Takes over the value that a node has in `other`. Returns whether there is one.
+    pub(super) fn copy(&mut self, node: usize, other: &Known<'_>) -> bool {
+        let Some(state @ State::Value(..)) = other.nodes.get(node) else { return false };
+        self.put(node, state.clone());
+        true
+    }
+
     fn put(&mut self, node: usize, state: State) {
         if let Some(slot) = self.nodes.to_mut().get_mut(node) {
             *slot = state;

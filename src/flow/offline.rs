@@ -135,6 +135,25 @@ impl OfflineEngines {
     pub fn new(limits: Limits) -> Self {
         Self { limits, engines: RefCell::default() }
     }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn evaluate(
+        &self,
+        ruleset: &Arc<Ruleset>,
+        reads: &[Lookup],
+        run: &RunOptions,
+    ) -> Result<Evaluation, RulesError> {
+        let mut engines = self.engines.borrow_mut();
+        let engine = engines.of(ruleset, &self.limits)?;
+        let evaluation = match run.detail {
+            Detail::Reasons => engine.explain(reads, &run.clock, run.deadline),
+            Detail::Decision | Detail::Answers => engine.evaluate(reads, &run.clock, run.deadline),
+        };
+        Ok(evaluation?)
+    }
 }
 
 /// Decides `flow` for checked `inputs` over `answers`. The deadline of the options is ignored.
@@ -205,12 +224,6 @@ impl Ports for Offline<'_> {
         reads: Vec<Lookup>,
         run: &RunOptions,
     ) -> Result<Evaluation, RulesError> {
-        let mut engines = self.engines.engines.borrow_mut();
-        let engine = engines.of(ruleset, &self.engines.limits)?;
-        let evaluation = match run.detail {
-            Detail::Reasons => engine.explain(&reads, &run.clock, run.deadline),
-            Detail::Decision | Detail::Answers => engine.evaluate(&reads, &run.clock, run.deadline),
-        };
-        Ok(evaluation?)
+        self.engines.evaluate(ruleset, &reads, run)
     }
 }

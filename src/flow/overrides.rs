@@ -83,6 +83,11 @@ impl Overrides {
         self.0.iter().map(|each| each.written.as_str())
     }
 
+    /// The owner and the dotted path of each fact.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Owner, String)> {
+        self.0.iter().map(|each| (each.owner, each.path.join(".")))
+    }
+
     /// The override of a node's whole value. Its work is then skipped.
     pub(super) fn whole(&self, node: usize) -> Option<&Override> {
         self.0.iter().rfind(|each| each.owner == Owner::Node(node) && each.path.is_empty())

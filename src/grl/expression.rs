@@ -98,7 +98,7 @@ impl Expression {
         self.reads.iter().map(|fact| facts.read(fact)).collect()
     }
 
-    fn env<'a>(&'a self, reads: &'a [Lookup], clock: &'a Clock) -> Env<'a> {
+    pub(super) fn env<'a>(&'a self, reads: &'a [Lookup], clock: &'a Clock) -> Env<'a> {
         let limit = TimeLimit::AfterFirstLook(self.max_evaluation, OnceCell::new());
         Env {
             reads,

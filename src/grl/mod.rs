@@ -1,9 +1,10 @@
 //! The rule language.
 //!
-//! The lexer and the parsers (`parse_rule`, `parse_expression`) make a syntax tree of GRL text; `check` resolves names and
-//! types; `compile` makes a [`Ruleset`] of the nodes of `program`, which `evaluate` evaluates. rust-rule-engine schedules the compiled rules
-//! (`engine`) and never sees their text. Text that could be read in two ways, or that belongs to another dialect, is refused
-//! with its place. Names come from a [`Scope`], values from [`Facts`]; nothing here knows graphs, rows or files.
+//! The lexer and the parsers (`parse_rule`, `parse_expression`) make a syntax tree of GRL text; `check` resolves names and types;
+//! `compile` makes a [`Ruleset`] of the nodes of `program`, which `evaluate` evaluates. rust-rule-engine schedules the compiled
+//! rules (`engine`) and never sees their text. `enclosure` evaluates them over intervals of numbers. Text that could be read in
+//! two ways, or that belongs to another dialect, is refused with its place. Names come from a [`Scope`], values from [`Facts`];
+//! nothing here knows graphs, rows or files.
 
 mod ast;
 mod canonical;
@@ -14,6 +15,7 @@ mod compile;
 mod cursor;
 mod define;
 mod definitions;
+mod enclosure;
 mod engine;
 mod error;
 mod evaluate;
@@ -23,6 +25,7 @@ mod finite;
 mod fold;
 mod foreign;
 mod functions;
+mod interval;
 mod lexer;
 mod limits;
 mod links;
@@ -48,11 +51,13 @@ mod unknown;
 
 pub use canonical::canonical;
 pub use definitions::{Constant, Definitions, OwnFunction};
+pub use enclosure::OverBox;
 pub use engine::{Engine, Engines, Evaluation};
 pub use error::{EvalError, EvalErrorKind, RuleError};
 pub use expression::{Expression, ExpressionKind};
 pub use facts::{FactRef, Facts, Lookup, Origin, Owner, overlap};
 pub use finite::{Makers, Outside};
+pub use interval::{Branches, Interval, Part, Stop};
 pub use lexer::refuse_invisible;
 pub use limits::Limits;
 pub use read::{Term, heads, term};

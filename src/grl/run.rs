@@ -390,12 +390,7 @@ impl Run {
             let operand = if before.is_null() { name() } else { "the value to the right".to_owned() };
             return Err(Fault::new(at, EvalErrorKind::Null { operator: operator.text(), operand }));
         }
-        let result = match before {
-            Value::List(items) if operator == Arithmetic::Add => appended(items, &value),
-            Value::Text(_) => Err(unfit("+=", "numbers and lists", before)),
-            before => arithmetic(operator, before, &value),
-        };
-        result.map(Some).map_err(|kind| Fault::new(at, kind))
+        added(operator, before, &value).map(Some).map_err(|kind| Fault::new(at, kind))
     }
 
     pub(super) fn env<'a>(&'a self, ruleset: &'a Ruleset) -> Env<'a> {
@@ -416,5 +411,14 @@ impl Run {
             EvalErrorKind::OutOfTime => RuleError::Timeout { limit_ms: 0, rule: rule_name },
             _ => RuleError::Rule { rule: rule_name, source: fault.in_snippet(&rule.snippet) },
         });
+    }
+}
+
+/// The value of a fact after `+=` or `-=`. Neither is null.
+pub(super) fn added(operator: Arithmetic, before: &Value, value: &Value) -> Result<Value, EvalErrorKind> {
+    match before {
+        Value::List(items) if operator == Arithmetic::Add => appended(items, value),
+        Value::Text(_) => Err(unfit("+=", "numbers and lists", before)),
+        before => arithmetic(operator, before, value),
     }
 }

@@ -71,7 +71,7 @@ async fn the_smallest_change_of_several_facts_together_alters_the_outcome_when_i
     for told in [
         "inventory_levels.available_qty, oms_history.avg_daily_demand together: success",
         "  then: no_order",
-        "found by search over",
+        "found by proof over",
     ] {
         assert!(text.contains(told), "{told} is missing:\n{text}");
     }

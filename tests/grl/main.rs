@@ -12,6 +12,7 @@ mod certain;
 mod decisions;
 mod dialect;
 mod functions;
+mod intervals;
 mod limits;
 mod lints;
 #[path = "../support/mutants.rs"]

@@ -1,11 +1,12 @@
 //! What changes a decision: numbers, and how far they must move for the run to end otherwise.
 //!
 //! A search repeats the run over the same answers and replaces only its facts. `alone` searches around each fact by itself,
-//! `together` the smallest change of several. Where a query depends on a fact, the databases are queried. A value that cannot
-//! be tried (the input does not allow it, a database does not answer, or the time is over) bounds the search, and the result
-//! says where and why.
+//! `together` the smallest change of several, and `proof` shows that there is no smaller one. Where a query depends on a fact, the
+//! databases are queried. A value that cannot be tried (the input does not allow it, a database does not answer, or the time is
+//! over) bounds the search, and the result says where and why.
 
 mod alone;
+mod proof;
 mod together;
 
 use std::cell::Cell;

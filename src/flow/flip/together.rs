@@ -3,10 +3,13 @@
 //! A change moves each number up, down or not at all, all by the same share of their values. For each choice of directions the
 //! share grows in steps that double until the run ends with another decision, and the interval is then halved down to
 //! 0.1 percent. Of the smallest share that was found, each number goes back as far as the other decision allows. Every
-//! change that is reported was tried. That there is no smaller one does not follow: the search looks along these directions only,
-//! and where the ending changes more than once along one, it finds one of the changes. A change is smaller than another if the
-//! largest share by which it moves a number is. Where the smaller ones, in steps of the last digits, are few, each of them is
-//! tried, which finds the smallest one and proves it, unless one of them ends in an error or a query depends on a number.
+//! change that is reported was tried. A change is smaller than another if the largest share by which it moves a number is.
+//!
+//! The search looks along these directions only, so there may be smaller changes. They are a box around the present values. Its
+//! parts are halved until `proof` shows of each that no run in it ends with another decision, or a single change is left, which is
+//! tried. So the smallest change is found, and proved to be the smallest in steps of the last digits, where the rules are linear in
+//! the facts, and, whatever the rules are, where there are few smaller changes. A change that was tried and ended in an error, and
+//! a query that depends on a number, leave it to the search: the next time there might be another decision.
 
 use std::cell::{Cell, RefCell};
 
@@ -16,6 +19,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+use super::proof::{Proof, Seen};
 use super::{Number, Tries};
 use crate::flow::options::RunOptions;
 use crate::flow::report::Report;
@@ -101,6 +105,12 @@ impl Together {
 /// Where each number is moved, in units of its last digit.
 type Moves = Vec<BigInt>;
 
+/// By how many units a number is moved at least and at most.
+type Side = (BigInt, BigInt);
+
+/// A box of changes: a side for each number.
+type Region = Vec<Side>;
+
 /// Another decision, and how the run ends.
 type Other = (String, Json);
 
@@ -127,7 +137,9 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
         }
         let (_, moves, other) = best?;
         let (moves, other) = self.without_needless(moves, other).await;
-        let (moves, (ending, decision), is_proved) = self.exhausted(moves, other).await;
+        let (smallest, other, is_proved) = self.exhausted(moves.clone(), other).await;
+        let (moves, (ending, decision)) =
+            if smallest == moves { (smallest, other) } else { self.without_needless(smallest, other).await };
         let changed = self.numbers.iter().zip(&moves).filter(|(_, by)| !by.is_zero());
         let changed = changed.filter_map(|(number, by)| {
             let after = number.at(&(&number.unscaled + by))?;
@@ -186,39 +198,85 @@ impl<A: AsyncFn(RunOptions) -> Report> Space<'_, A> {
         (moves, other)
     }
 
-    /// The smallest change, if those that are smaller than `moves` are few enough to try each of them; and whether it is.
+    /// The smallest change that is found among those smaller than `moves`, and whether there is no smaller one. They are a box, of
+    /// which parts are halved until a proof covers them, or they are points, which are tried.
     async fn exhausted(&self, mut moves: Moves, mut other: Other) -> (Moves, Other, bool) {
-        while let Some(most) = self.smaller(&moves) {
-            self.has_untried.set(false);
-            match self.within(&most).await {
-                Some(found) => (moves, other) = found,
-                None => return (moves, other, !self.has_untried.get() && !self.tries.has_asked.get()),
+        let Tries { search, answers, field, .. } = self.tries;
+        let facts = self.numbers.iter().map(|number| number.fact.as_str());
+        let proof = Proof::new(search, answers, facts, (*field, self.here)).filter(|_| !self.tries.has_asked.get());
+        self.has_untried.set(false);
+        let mut open: Vec<Region> = self.below(&moves).map(|most| around(&most)).into_iter().collect();
+        while let Some(region) = open.pop() {
+            tokio::task::yield_now().await;
+            let is_late = self.tries.is_in_time().map_err(|why| self.cut_off.replace(Some(why))).is_err();
+            if is_late || self.runs.get() >= MOST_RUNS {
+                return (moves, other, false);
             }
+            let is_point = region.iter().all(|(low, high)| low == high);
+            let seen = match (&proof, self.sides(&region)) {
+                _ if is_point => Seen::Other,
+                (Some(proof), Some(sides)) => proof.look(&sides),
+                _ => Seen::Unknown(0),
+            };
+            let of = match seen {
+                Seen::Same => continue,
+                Seen::Unknown(of) => of,
+                Seen::Other => {
+                    let nearest: Moves = region.iter().map(nearest).collect();
+                    if let Some(found) = self.other(&nearest).await {
+                        (moves, other) = (nearest, found);
+                        let smaller = self.below(&moves).map(|most| around(&most)).unwrap_or_default();
+                        open = open.iter().filter_map(|region| common(region, &smaller)).collect();
+                        continue;
+                    }
+                    if is_point {
+                        continue;
+                    }
+                    u8::MAX
+                }
+            };
+            let halves = self.halves(&region, of);
+            open.push(region);
+            let are_few = || open.iter().map(points).sum::<BigInt>() <= BigInt::from(MOST_RUNS - self.runs.get());
+            let halves = halves.or_else(|| if are_few() { self.halves(open.last()?, u8::MAX) } else { None });
+            let Some(halves) = halves else { return (moves, other, false) };
+            open.pop();
+            open.extend(halves);
         }
-        (moves, other, false)
+        (moves, other, !self.has_untried.get() && !self.tries.has_asked.get())
     }
 
-    /// By how many units each number moves at most in a change smaller than `moves`; `None` if there are too many of them.
-    fn smaller(&self, moves: &Moves) -> Option<Moves> {
+    /// The least and the greatest value of each number in the region.
+    fn sides(&self, region: &Region) -> Option<Vec<(Value, Value)>> {
+        let at = |number: &Number, by: &BigInt| number.at(&(&number.unscaled + by));
+        self.numbers
+            .iter()
+            .zip(region)
+            .map(|(number, (low, high))| Some((at(number, low)?, at(number, high)?)))
+            .collect()
+    }
+
+    /// Halves the region along the longest side, in shares, of those of the bits `of`; the half nearer to the present values is the
+    /// last one. `None` where none of them can be halved.
+    fn halves(&self, region: &Region, of: u8) -> Option<[Region; 2]> {
+        let lengths = region.iter().map(|(low, high)| high - low).zip(self.numbers).enumerate();
+        let lengths = lengths.filter(|(place, (length, _))| of >> place & 1 == 1 && !length.is_zero());
+        let (place, _) = lengths.max_by(|(_, (a, of_a)), (_, (b, of_b))| (a * of_b.size()).cmp(&(b * of_a.size())))?;
+        let (mut lower, mut upper) = (region.clone(), region.clone());
+        let (first, second) = (lower.get_mut(place)?, upper.get_mut(place)?);
+        let middle = &first.0 + (&first.1 - &first.0) / 2;
+        second.0 = &middle + 1;
+        first.1 = middle;
+        let is_upper_nearer = nearest(second).magnitude() < nearest(first).magnitude();
+        Some(if is_upper_nearer { [lower, upper] } else { [upper, lower] })
+    }
+
+    /// By how many units each number moves at most in a change smaller than `moves`.
+    fn below(&self, moves: &Moves) -> Option<Moves> {
         let sizes: Moves = self.numbers.iter().map(Number::size).collect();
         let shares = moves.iter().map(BigInt::abs).zip(&sizes);
         let (by, of) = shares.max_by(|(a, size), (b, other)| (a * *other).cmp(&(b * *size)))?;
-        let most: Moves = sizes.iter().map(|size| (&by * size - 1) / of).collect();
-        let all = most.iter().fold(BigInt::from(1), |all, most| all * (most * 2 + 1));
-        (all <= BigInt::from(MOST_RUNS - self.runs.get().min(MOST_RUNS))).then_some(most)
-    }
-
-    /// Tries each change that moves no number by more than `most`, until one leads to another decision.
-    async fn within(&self, most: &Moves) -> Option<(Moves, Other)> {
-        let mut moves: Moves = most.iter().map(|most| -most).collect();
-        loop {
-            if let Some(other) = self.other(&moves).await {
-                return Some((moves, other));
-            }
-            let next = moves.iter().zip(most).position(|(by, most)| by < most)?;
-            *moves.get_mut(next)? += 1;
-            moves.iter_mut().zip(most).take(next).for_each(|(by, most)| *by = -most);
-        }
+        Some(sizes.iter().map(|size| (&by * size - 1) / of).collect())
     }
 
     /// A share of each number, rounded up to its last digit; of zero so many units.
@@ -254,6 +312,29 @@ impl Number {
     fn size(&self) -> BigInt {
         if self.unscaled.is_zero() { BigInt::from(SHARES) } else { self.unscaled.abs() }
     }
+}
+
+/// The region in which no number is moved by more than `most`.
+fn around(most: &Moves) -> Region {
+    most.iter().map(|most| (-most, most.clone())).collect()
+}
+
+/// What two regions have in common.
+fn common(a: &Region, b: &Region) -> Option<Region> {
+    let side = |((low, high), (least, most)): (&Side, &Side)| {
+        let (low, high) = (low.max(least).clone(), high.min(most).clone());
+        (low <= high).then_some((low, high))
+    };
+    a.iter().zip(b).map(side).collect()
+}
+
+fn points(region: &Region) -> BigInt {
+    region.iter().map(|(low, high)| high - low + 1).product()
+}
+
+/// What is nearest to zero.
+fn nearest((low, high): &Side) -> BigInt {
+    if low.is_positive() { low.clone() } else { high.clone().min(BigInt::zero()) }
 }
 
 /// All directions of so many numbers, without the one that moves none.

@@ -37,7 +37,7 @@ pub(super) fn together(together: &Together) -> String {
     }
     let runs = together.runs;
     let proved = together.found_by == "proof";
-    let rest = if proved { "every smaller change was tried" } else { "a smaller change is not excluded" };
+    let rest = if proved { "there is no smaller change" } else { "a smaller change is not excluded" };
     line(&mut text, &format!("  found by {} over {runs} runs; {rest}", together.found_by));
     if let Some(why) = &together.cut_off {
         line(&mut text, &format!("  the search was cut off: {why}"));
