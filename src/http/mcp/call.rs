@@ -81,8 +81,9 @@ impl Tools {
         // Where the receiver is gone, nobody waits for the answer any more.
         match ask {
             Ask::List(reply) => drop(reply.send(self.list())),
+            // Boxed to keep the future small.
             Ask::Call(call, mut reply) => tokio::select! {
-                result = self.call(*call) => drop(reply.send(result)),
+                result = Box::pin(self.call(*call)) => drop(reply.send(result)),
                 () = reply.closed() => {}
             },
             Ask::Changes(changes) => self.announce(&changes).await,
