@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, WriteRole};
+use super::keys::prefix;
 use super::origin::Origin;
 use super::tls::SessionAttrs;
 use super::values::MOST;
@@ -177,6 +178,14 @@ impl DomainConfig {
         let pool = PoolConfig { min: 0, max: self.pool.write_max.saturating_add(1), ..self.pool };
         let access = SessionAccess::ReadWrite;
         Some(Self { connection, access, write: None, pool, max_staleness: None, ..self.clone() })
+    }
+
+    /// The setting that has the role of its connections.
+    pub fn user_setting(&self) -> String {
+        match self.access {
+            SessionAccess::ReadOnly => self.origin.of("USER", "user"),
+            SessionAccess::ReadWrite => format!("{}WRITE_USER", prefix(&self.name)),
+        }
     }
 
     /// The setting that has the password of its connections, or should have it.

@@ -1,4 +1,4 @@
-//! `check --db` of effects: every error names its place and its remedy.
+//! `check --db` and `doctor` of effects: every error names its place and its remedy.
 
 use crate::support::{SampleDatabases, repository, run, write_environment};
 
@@ -14,12 +14,16 @@ impl Checked {
 
     /// The status and the output of `check --db`.
     fn check(&self) -> (i32, String) {
+        self.run(&["check", "--db"])
+    }
+
+    fn run(&self, arguments: &[&str]) -> (i32, String) {
         let mut environment = self.databases.environment();
         environment.extend(write_environment());
         if !self.role.is_empty() {
             environment.push(("OMS_DB_WRITE_USER".to_owned(), self.role.clone()));
         }
-        let (code, out, err) = run(repository(), &environment, &["check", "--db"]);
+        let (code, out, err) = run(repository(), &environment, arguments);
         (code, format!("{out}{err}"))
     }
 
@@ -33,6 +37,25 @@ impl Checked {
 async fn the_shipped_effect_passes() {
     let (code, output) = Checked::new().await.check();
     assert_eq!((code, output.contains("ok: 1 flow")), (0, true), "{output}");
+}
+
+#[actix_web::test]
+async fn the_doctor_examines_the_write_role() {
+    let mut checked = Checked::new().await;
+    let doctor = |checked: &Checked, code: i32, parts: &[&str]| {
+        let (status, output) = checked.run(&["doctor"]);
+        assert_eq!(status, code, "{output}");
+        for part in parts {
+            assert!(output.contains(part), "no `{part}` in\n{output}");
+        }
+    };
+    doctor(&checked, 0, &["as tributary_writer to ", "tributary_writer may run the 8 statements of effects"]);
+    checked.databases.database("oms_db").run("REVOKE INSERT ON tributary_outbox FROM tributary_writer").await;
+    doctor(&checked, 1, &["FAIL  effects", "tributary_outbox (SQLSTATE 42501)", "`tributary check --db`"]);
+    checked.role = "nobody_of_that_name".to_owned();
+    doctor(&checked, 1, &["FAIL  log in", "nobody_of_that_name", "OMS_DB_WRITE_USER"]);
+    checked.role = "postgres".to_owned();
+    doctor(&checked, 0, &["warn  role      postgres is a superuser", "`tributary schema effects` has the grants"]);
 }
 
 #[actix_web::test]

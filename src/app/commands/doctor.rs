@@ -9,9 +9,9 @@ use super::{Exit, load, plural, with_diagnostics};
 use crate::app::cli::{Doctor, Format};
 use crate::config::{DomainConfig, Protocol};
 use crate::diagnostics::Diagnostics;
-use crate::graph::{Flow, Query, Work};
+use crate::graph::{Effect, Flow, Query, Work};
 use crate::pool::{Finding, Verdict};
-use crate::postgres::examination;
+use crate::postgres::{EffectStatements, examination};
 use crate::service;
 
 pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
@@ -19,10 +19,11 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     let mut all: Vec<(String, Vec<Finding>)> = Vec::new();
     for domain in &project.domains {
         let queries = queries_of(domain, &project.flows);
-        let findings = match domain.connection.protocol {
+        let mut findings = match domain.connection.protocol {
             Protocol::Postgres => examine_database(domain, &queries).await,
             Protocol::Http { .. } => service::examine(domain, &queries).await,
         };
+        findings.extend(examine_writes(domain, &project.flows).await);
         all.push((domain.name.to_string(), findings));
     }
     print(&all, &warnings, arguments.format)?;
@@ -37,8 +38,27 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
 }
 
 async fn examine_database(domain: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {
-    let limit = examination::time_limit(domain, queries.len());
-    timeout(limit, examination::examine(domain, queries)).await.unwrap_or_else(|_| {
+    in_time(domain, queries.len(), examination::examine(domain, queries)).await
+}
+
+/// What the write role of a domain may do, where effects write to it.
+async fn examine_writes(domain: &DomainConfig, flows: &[Flow]) -> Vec<Finding> {
+    let effects: Vec<&Effect> =
+        flows.iter().flat_map(|flow| &flow.effects).filter(|effect| effect.domain == domain.name).collect();
+    let (Some(config), Some(first)) = (domain.for_writes(), effects.first()) else { return Vec::new() };
+    let tables = EffectStatements::new(&first.name);
+    let statements = effects.iter().flat_map(|effect| &effect.statements).map(|statement| statement.query.as_ref());
+    let statements: Vec<&Query> = statements.chain(tables.of_tables()).collect();
+    in_time(&config, statements.len(), examination::examine_writes(&config, &statements)).await
+}
+
+async fn in_time(
+    config: &DomainConfig,
+    queries: usize,
+    examination: impl Future<Output = Vec<Finding>>,
+) -> Vec<Finding> {
+    let limit = examination::time_limit(config, queries);
+    timeout(limit, examination).await.unwrap_or_else(|_| {
         let saw = format!("not done within {} s", limit.as_secs());
         vec![Finding { step: "examination", verdict: Verdict::Failure, saw, remedy: None }]
     })

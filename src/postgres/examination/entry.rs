@@ -108,7 +108,7 @@ impl Examination<'_> {
                 format!("raise the server's max_connections, or lower `pool.max` of {}", self.config.name)
             }
             SqlState::CANNOT_CONNECT_NOW => "wait until the server has started".to_owned(),
-            _ => format!("check {} and {rules}", self.setting("USER", "user")),
+            _ => format!("check {} and {rules}", self.config.user_setting()),
         };
         match tls::find_cause(error).map(DbError::code) {
             Some(code) => by_role(code),

@@ -22,11 +22,21 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
     if examination.reach().await
         && let Some(client) = examination.log_in().await
     {
-        let outcome = examination.examine_server(&client, queries).await;
-        if let Err(error) = outcome {
-            let why = of_attempt(&error).to_string();
-            examination.find("catalogues", Verdict::Failure, why, Some("try again: the connection broke off"));
+        if let Err(error) = examination.examine_server(&client, queries).await {
+            examination.broken(&error);
         }
+    }
+    examination.findings
+}
+
+/// Examines the write role of a domain, as `config` has it ([`DomainConfig::for_writes`]), and the statements of effects that it runs.
+/// They are prepared, and not executed.
+pub async fn examine_writes(config: &DomainConfig, statements: &[&Query]) -> Vec<Finding> {
+    let mut examination = Examination { config, findings: Vec::new() };
+    if let Some(client) = examination.log_in().await
+        && let Err(error) = examination.may_write(&client, statements).await
+    {
+        examination.broken(&error);
     }
     examination.findings
 }
@@ -50,6 +60,11 @@ struct Examination<'a> {
 impl Examination<'_> {
     fn find(&mut self, step: &'static str, verdict: Verdict, saw: String, remedy: Option<&str>) {
         self.findings.push(Finding { step, verdict, saw, remedy: remedy.map(str::to_owned) });
+    }
+
+    fn broken(&mut self, error: &tokio_postgres::Error) {
+        let why = of_attempt(error).to_string();
+        self.find("catalogues", Verdict::Failure, why, Some("try again: the connection broke off"));
     }
 
     /// Reports whether the server is as it should be, and otherwise warns with a remedy.

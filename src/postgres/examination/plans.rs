@@ -80,7 +80,7 @@ async fn size(client: &Client, table: &Table) -> Result<Size, tokio_postgres::Er
 
 /// The generic plan of a query. Nothing is executed. The transaction keeps the session of a pooler, and no prepared statement is
 /// left behind.
-async fn explained(client: &Client, query: &Query) -> Result<Json, tokio_postgres::Error> {
+pub(super) async fn explained(client: &Client, query: &Query) -> Result<Json, tokio_postgres::Error> {
     client.batch_execute("BEGIN READ ONLY; SET LOCAL plan_cache_mode = force_generic_plan").await?;
     let text = sql::without_semicolon(query.text());
     let prepared = client.batch_execute(&format!("PREPARE tributary_doctor AS {text}\n")).await;

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::plans::{Table, qualified_name};
+use super::plans::{Table, explained, qualified_name};
 use super::{Examination, Verdict};
 use crate::config::{SslMode, Statements};
 use crate::graph::Query;
@@ -137,16 +137,47 @@ impl Examination<'_> {
         Ok(())
     }
 
-    /// Checks that the role can only read.
-    async fn rights(&mut self, client: &Client, tables: &BTreeSet<Table>) -> Result<(), tokio_postgres::Error> {
+    /// Checks that the write role can prepare the statements of effects, and is no superuser.
+    pub(super) async fn may_write(
+        &mut self,
+        client: &Client,
+        statements: &[&Query],
+    ) -> Result<(), tokio_postgres::Error> {
+        let mut refused = BTreeSet::new();
+        for statement in statements {
+            let Err(error) = explained(client, statement).await else { continue };
+            let Some(answer) = error.as_db_error() else { return Err(error) };
+            refused.insert(format!("{} (SQLSTATE {})", answer.message(), answer.code().code()));
+        }
+        for why in refused {
+            self.find("effects", Verdict::Failure, why, Some("`tributary check --db` shows the place and the remedy"));
+        }
+        let superuser =
+            "create a role that may write what the effects write: `tributary schema effects` has the grants";
+        if let Some(role) = self.own_role(client, superuser).await?
+            && !self.findings.iter().any(|finding| finding.step == "effects")
+        {
+            let count = statements.len();
+            self.find("effects", Verdict::Ok, format!("{role} may run the {count} statements of effects"), None);
+        }
+        Ok(())
+    }
+
+    /// The role of the session; `None` for a superuser, of whom it warns.
+    async fn own_role(&mut self, client: &Client, remedy: &str) -> Result<Option<String>, tokio_postgres::Error> {
         let sql = "SELECT rolsuper, rolname::text FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER";
         let row = client.query_typed_one(sql, &[]).await?;
         let (is_super, role): (bool, String) = (row.try_get(0)?, row.try_get(1)?);
         if is_super {
-            let remedy = "create a role for the service: CREATE ROLE ... LOGIN; GRANT SELECT ON the tables TO it";
             self.find("role", Verdict::Warning, format!("{role} is a superuser"), Some(remedy));
-            return Ok(());
         }
+        Ok((!is_super).then_some(role))
+    }
+
+    /// Checks that the role can only read.
+    async fn rights(&mut self, client: &Client, tables: &BTreeSet<Table>) -> Result<(), tokio_postgres::Error> {
+        let superuser = "create a role for the service: CREATE ROLE ... LOGIN; GRANT SELECT ON the tables TO it";
+        let Some(role) = self.own_role(client, superuser).await? else { return Ok(()) };
         let mut writable = Vec::new();
         for table in tables {
             let sql = "SELECT pg_catalog.has_table_privilege($1, 'INSERT, UPDATE, DELETE, TRUNCATE')";
