@@ -187,7 +187,7 @@ fn the_command_line_replaces_the_environment_then_dotenv_then_the_file() {
     let path = directory.path().join("service.yaml");
     std::fs::write(&path, file).unwrap();
     let (environment, errors) = env_with_dotenv(&process, dotenv);
-    let arguments = Arguments { config: Some(path), bind: Some("localhost:4".to_owned()), log_format: None };
+    let arguments = Arguments { config: Some(path), bind: Some("localhost:4".to_owned()), ..Arguments::default() };
     let config = Config::load(&arguments, environment, errors).unwrap();
     assert_eq!(config.http.bind.to_string(), "127.0.0.1:4");
     assert_eq!(config.http.workers.count(), 3);

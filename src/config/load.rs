@@ -8,7 +8,7 @@ use serde_yaml::Value;
 use super::env::Env;
 use super::file::File;
 use super::secret;
-use super::service::{Config, LogFormat};
+use super::service::{Config, LogFormat, RecordsTo};
 use super::settings::{merge, shown_keys, variables};
 use super::traces;
 use crate::diagnostics::{Diagnostic, Diagnostics, Place, Source, nearest};
@@ -34,6 +34,8 @@ pub struct Arguments {
     pub bind: Option<String>,
     /// `--log-format`.
     pub log_format: Option<LogFormat>,
+    /// The file of records where the configuration has none.
+    pub records: Option<PathBuf>,
 }
 
 impl Config {
@@ -64,6 +66,9 @@ impl Config {
         });
         if let Some(format) = arguments.log_format {
             config.log.format = format;
+        }
+        if let Some(path) = arguments.records.as_ref().filter(|_| config.records.to == RecordsTo::Off) {
+            (config.records.to, config.records.path) = (RecordsTo::File, path.clone());
         }
         (config.sections, config.warnings) = (file.sections, file.warnings);
         let token = secret::read(&loading.env, "ADMIN_TOKEN", |name| loading.env.value(name), &mut loading.errors);

@@ -127,7 +127,7 @@ impl TestApp {
                     arguments: Arguments {
                         config: setup.config,
                         bind: Some("127.0.0.1:0".to_owned()),
-                        log_format: None,
+                        ..Arguments::default()
                     },
                     env: Env::from_pairs(setup.environment),
                     env_file: setup.env_file,

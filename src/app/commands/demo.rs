@@ -16,7 +16,7 @@ use crate::app::cli::{Demo as Arguments, Format};
 use crate::app::project::{Project, Sources};
 use crate::app::server::App;
 use crate::app::signals::{Hangup, Signals};
-use crate::config::{Env, RecordsTo, prefix};
+use crate::config::{Arguments as Settings, Env, prefix};
 use crate::demo::{Demo, SampleDatabase, ServerError};
 use crate::diagnostics::Diagnostics;
 use crate::graph::{Flow, Work};
@@ -53,12 +53,9 @@ async fn on(demo: &Demo, arguments: &Arguments, signals: Signals) -> anyhow::Res
     let mut found = Diagnostics::new();
     let (env, token) = with_admin(&on_private_server(&sources.variables(&mut found), demo));
     super::report(&found)?;
-    let (sources, own) = answering_itself(Sources { env, env_file: None, ..sources })?;
-    let Some((mut project, traces)) = super::read_to_serve(&sources)? else { return Ok(Exit::Refused) };
-    if project.config.records.to == RecordsTo::Off {
-        project.config.records.to = RecordsTo::File;
-        project.config.records.path = arguments.state_dir.join(RECORDS);
-    }
+    let settings = Settings { records: Some(arguments.state_dir.join(RECORDS)), ..sources.arguments };
+    let (sources, own) = answering_itself(Sources { env, env_file: None, arguments: settings, ..sources })?;
+    let Some((project, traces)) = super::read_to_serve(&sources)? else { return Ok(Exit::Refused) };
     let env_file = write_env(demo, own, &arguments.state_dir)?;
     let records = project.config.records.path.clone();
     let graphs = graphs(&arguments.files.graphs);
@@ -122,7 +119,7 @@ fn answering_itself(sources: Sources) -> std::io::Result<(Sources, Vec<(String, 
     };
     let own: Vec<(String, String)> =
         prefixes.iter().map(|prefix| (format!("{prefix}URL"), format!("http://{address}"))).collect();
-    let arguments = crate::config::Arguments { bind: Some(address.to_string()), ..sources.arguments };
+    let arguments = Settings { bind: Some(address.to_string()), ..sources.arguments };
     Ok((Sources { env: sources.env.with_pairs(own.clone()), arguments, ..sources }, own))
 }
 

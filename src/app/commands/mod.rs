@@ -127,7 +127,7 @@ impl Files {
         let env_file = Some(self.env_file.clone().unwrap_or_else(|| PathBuf::from(".env")));
         let env = Env::of_process();
         let bind = bind.map(|bind| bind.to_string());
-        let arguments = Arguments { config: self.config.clone(), bind, log_format: None };
+        let arguments = Arguments { config: self.config.clone(), bind, ..Arguments::default() };
         let sources = Sources { graphs: self.graphs.clone(), arguments, env, env_file, domain: None };
         found.into_result(sources).map(|(sources, _)| sources)
     }
