@@ -156,7 +156,11 @@ fn undone(kind: QueryErrorKind) -> PlaceError {
 fn failed(number: usize, kind: QueryErrorKind) -> PlaceError {
     match kind.sqlstate().filter(|_| is_conflict(&kind)) {
         Some(sqlstate) => {
-            PlaceError::Conflict { statement: number, why: format!("met another transaction (SQLSTATE {sqlstate})") }
+            let met = match sqlstate {
+                "23505" | "23P01" => "a row that a unique index or an exclusion constraint allows once",
+                _ => "another transaction",
+            };
+            PlaceError::Conflict { statement: number, why: format!("met {met} (SQLSTATE {sqlstate})") }
         }
         None => undone(kind),
     }
