@@ -372,32 +372,42 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `is_set` and `default` may ask about an own fact only after every rule that writes it was tried.
+    /// `is_set` and `default` may ask about an own fact only after every rule that writes it was tried, and nothing that such a rule
+    /// reads may change after that.
     fn refuse_early_questions(&mut self, rules: &[CompiledRule]) {
-        let mut last: HashMap<usize, &CompiledRule> = HashMap::new();
-        for rule in rules {
-            for CompiledAssignment { local, .. } in rule.assignments() {
-                let known = last.entry(LOCAL + local).or_insert(rule);
-                if rule.salience < known.salience {
-                    *known = rule;
-                }
-            }
-        }
+        let mut questions = Vec::new();
         for rule in rules {
             let mut asked = Vec::new();
             rule.when.asks(&mut asked);
             let values = rule.assignments().map(|assignment| &assignment.value);
             values.chain(rule.logged()).for_each(|value| value.asks(&mut asked));
-            for (slot, at) in asked {
-                let Some(writer) = last.get(&slot).filter(|writer| writer.salience <= rule.salience) else { continue };
-                let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
-                let message =
-                    format!("whether `{fact}` is set is not known yet: the rule `{}` may still set it", writer.name);
-                let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
-                let help =
-                    format!("give every rule that sets it a salience above {}, or ask in a later node", rule.salience);
-                self.found.push(error.related(writer.span(), "this rule sets it").help(help));
-            }
+            questions.extend(asked.into_iter().map(|(slot, at)| (rule, slot, at)));
+        }
+        if questions.is_empty() {
+            return;
+        }
+        let links = Links::of(rules, self.locals.len());
+        let (writers, late) = (links.writers(), links.late_writers(rules));
+        for (rule, slot, at) in questions {
+            let of_slot = writers.get(&slot).map(Vec::as_slice).unwrap_or_default();
+            let writers = || of_slot.iter().filter_map(|writer| Some((rules.get(*writer)?, late.get(*writer)?)));
+            let last = writers().map(|(writer, _)| writer).min_by_key(|writer| writer.salience);
+            let late = || writers().find_map(|(writer, late)| Some((writer, rules.get((*late)?)?)));
+            let (other, why, help) = if let Some(last) = last.filter(|last| last.salience <= rule.salience) {
+                let help = format!("give every rule that sets it a salience above {}", rule.salience);
+                (last, format!("the rule `{}` may still set it", last.name), help)
+            } else if let Some((writer, late)) = late() {
+                let why = format!("the rule `{}` may still change what the rule `{}` reads", late.name, writer.name);
+                let first = "give it a salience above those of the rules that read what it sets, and `no-loop`";
+                (late, why, first.to_owned())
+            } else {
+                continue;
+            };
+            let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
+            let message = format!("whether `{fact}` is set is not known yet: {why}");
+            let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
+            let help = format!("{help}, or ask in a later node");
+            self.found.push(error.related(other.span(), "this rule").help(help));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The facts that the rules of a ruleset read and write.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::ast::{Assign, Compare};
@@ -69,6 +70,38 @@ impl Links {
     /// Whether a rule assigns the own fact.
     pub(super) fn is_written(&self, local: usize) -> bool {
         self.rules.iter().any(|rule| rule.targets.contains(&local))
+    }
+
+    /// By slot: the rules that assign it.
+    pub(super) fn writers(&self) -> BTreeMap<usize, Vec<usize>> {
+        let mut writers: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, rule) in self.rules.iter().enumerate() {
+            rule.targets.iter().for_each(|local| writers.entry(LOCAL + local).or_default().push(index));
+        }
+        writers
+    }
+
+    /// By rule: one that may change what it reads after it was tried for the first time, itself or by way of others.
+    pub(super) fn late_writers(&self, rules: &[CompiledRule]) -> Vec<Option<usize>> {
+        let writers = self.writers();
+        let turn = |index: usize| rules.get(index).map(|rule| (Reverse(rule.salience), index));
+        let is_late = |writer: usize, reader: usize| {
+            turn(writer) > turn(reader) || writer == reader && rules.get(writer).is_some_and(|rule| !rule.no_loop)
+        };
+        let mut late: Vec<Option<usize>> = vec![None; rules.len()];
+        let mut is_changed = true;
+        while std::mem::take(&mut is_changed) {
+            for (reader, rule) in self.rules.iter().enumerate().rev() {
+                let mut before = rule.needs.iter().chain(&rule.asks).filter_map(|slot| writers.get(slot)).flatten();
+                let found = before.find_map(|writer| {
+                    if is_late(*writer, reader) { Some(*writer) } else { late.get(*writer).copied().flatten() }
+                });
+                if let Some(known) = late.get_mut(reader).filter(|known| known.is_none() && found.is_some()) {
+                    (*known, is_changed) = (found, true);
+                }
+            }
+        }
+        late
     }
 
     pub(super) fn changes(&self, local: usize) -> Changes {

@@ -63,6 +63,34 @@ rule "Reader" {reader} no-loop {{ when !is_set(minor) then found += 1; }}"#
 }
 
 #[test]
+fn so_are_those_of_a_fact_whose_writer_reads_what_changes_after_it_was_tried() {
+    let chain = |level: &str, minor: &str| {
+        flow(&format!(
+            r#"rule "Level" {level} {{ when years < 18 then level = 1; }}
+rule "Minor" {minor} no-loop {{ when level == 1 then minor = true; }}
+rule "Reader" salience 1 no-loop {{ when !is_set(minor) then found += 1; }}"#
+        ))
+    };
+    let early = ["early-question"];
+    assert_eq!(chain("salience 9 no-loop", "salience 5").codes(), Vec::<&str>::new());
+    // Of one salience, the rules are tried in the order of their file.
+    assert_eq!(chain("salience 5 no-loop", "salience 5").codes(), Vec::<&str>::new());
+    assert_eq!(chain("salience 3 no-loop", "salience 5").codes(), early);
+    assert_eq!(chain("no-loop", "salience 5").codes(), early);
+    let by_way_of_others = r#"rule "Last" no-loop { when years < 18 then low = true; }
+rule "Level" salience 9 no-loop { when low then level = 1; }
+rule "Minor" salience 5 no-loop { when level == 1 then minor = true; }
+rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
+    assert_eq!(flow(by_way_of_others).codes(), early);
+    let repeated = r#"rule "Count" salience 9 { when years < 18 && level < 3 then level += 1; }
+rule "Minor" salience 5 no-loop { when level == 3 then minor = true; }
+rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
+    let repeated = flow(repeated);
+    let graph = repeated.graph.replace("found: 0", "found: 0, level: 0");
+    assert_eq!(Written { graph, ..repeated }.codes(), early);
+}
+
+#[test]
 fn is_set_and_default_take_facts_and_a_default_has_the_type_of_its_fact() {
     let codes = |condition: &str| flow(&format!(r#"rule "R" no-loop {{ when {condition} then found += 1; }}"#)).codes();
     assert_eq!(codes("is_set(years + 1)"), ["wrong-argument"]);
