@@ -25,7 +25,7 @@ pub use digest::{Digest, hex};
 pub use foreign::type_meant_by;
 pub use invisible::invisible_characters;
 pub use key::{IdempotencyKey, KeyError};
-pub use members::{MemberName, Members};
+pub use members::{MemberName, Members, from_unique_json};
 pub use milliseconds::Milliseconds;
 pub use moment::{MomentError, parse_moment};
 pub use names::{DomainName, FlowName, NameError, NodeId, check_name, continues_name, starts_name};

@@ -126,6 +126,11 @@ async fn what_cannot_be_searched_is_refused_with_its_place_in_the_body() {
         assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}: {}", answer.text);
         assert!(answer.json()["detail"].as_str().is_some_and(|detail| detail.contains(says)), "{}", answer.text);
     }
+    let twice = r#"{"input": {"product_id": "PROD-001", "product_id": "PROD-002"}, "facts": ["inventory_levels.available_qty"]}"#;
+    let post = app.client.post(app.url(path)).bearer_auth(TOKEN).header("Content-Type", "application/json");
+    let answer = TestApp::answer(post.body(twice)).await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "malformed_body"), "{}", answer.text);
+    assert!(answer.text.contains("`product_id` is given twice"), "{}", answer.text);
     let body = search(&json!([STOCK]));
     assert_eq!(TestApp::answer(app.client.post(app.url(path)).json(&body)).await.code(), "unauthorized");
     assert_eq!(app.get(path).await.code(), "method_not_allowed");

@@ -11,6 +11,10 @@ fn open(setup: Setup) -> Setup {
     setup.set("TRIBUTARY_MCP", "true").set("ADMIN_TOKEN", ADMIN)
 }
 
+/// A call whose key could be either of two.
+const TWO_KEYS: &str = r#"{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "purchasing_decide",
+    "arguments": {"product_id": "PROD-001", "Idempotency-Key": "a", "Idempotency-Key": "b"}}}"#;
+
 /// Holds a result to the schema that the list of tools has for it. A text says the same to clients that read only text.
 fn holds(listed: &Json, tool: &str, result: &Json) {
     let tools = listed["tools"].as_array().expect("tools");
@@ -177,6 +181,7 @@ async fn what_is_wrong_with_a_call_is_an_error_that_says_where() {
     for (sent, status, says) in [
         (post().header("Content-Type", "application/json").body("{"), 400, "malformed_body"),
         (post().json(&json!({ "method": "tools/list" })), 400, "malformed_body"),
+        (post().header("Content-Type", "application/json").body(TWO_KEYS), 400, "malformed_body"),
         (post().json(&json!([list])), 400, "malformed_body"),
         (post().header("Content-Type", "text/plain").body("{}"), 415, "wrong_media_type"),
         (post().json(&json!({ "long": "x".repeat(300_000) })), 413, "body_too_large"),

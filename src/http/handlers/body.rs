@@ -12,7 +12,7 @@ use crate::flow::flip::Question;
 use crate::flow::{FlowError, Overrides};
 use crate::graph::{Flow, without_bom};
 use crate::http::{Problem, Settings};
-use crate::types::Value;
+use crate::types::{Value, from_unique_json};
 
 /// The media type of the body, without its parameters.
 pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
@@ -91,7 +91,7 @@ struct Fields {
 
 impl Fields {
     fn read(body: &[u8], shape: &'static str) -> Result<Self, Problem> {
-        match serde_json::from_slice(without_bom(body)) {
+        match from_unique_json(without_bom(body)) {
             Ok(Json::Object(fields)) => Ok(Self { fields, shape }),
             Ok(_) => Err(Problem::malformed(shape.to_owned())),
             Err(error) => Err(Problem::malformed(format!("{shape}; {error}"))),

@@ -26,6 +26,7 @@ use crate::http::endpoint::{Endpoint, Method};
 use crate::http::event_stream::{EVENT_STREAM, HEARTBEAT, event_or_comment, must_be_accepted, response};
 use crate::http::handlers::body::read_json;
 use crate::http::{Problem, Service};
+use crate::types::from_unique_json;
 
 /// Answers one message of a client.
 pub(in crate::http) const MESSAGE: Endpoint = Endpoint::post("/mcp", |route| route.to(message));
@@ -38,7 +39,7 @@ async fn message(
     admit(&request, &service)?;
     let release = service.releases.current();
     let body = read_json(&request, payload, release.settings()).await?;
-    if let Err(error) = serde_json::from_slice::<ClientJsonRpcMessage>(&body) {
+    if let Err(error) = from_unique_json::<ClientJsonRpcMessage>(&body) {
         return Err(Problem::malformed(format!("the body is no message of the Model Context Protocol: {error}")));
     }
     let (protocol, asked) = Protocol::new();
