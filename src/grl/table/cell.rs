@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::grid::{Cell, trimmed};
 use super::header::Condition;
 use super::reader::Reader;
-use super::value::{literal, operand};
+use super::value::{literal, operand, tested};
 use crate::grl::ast::{At, Compare, Expr};
 use crate::types::Value;
 
@@ -239,7 +239,7 @@ impl Tests<'_, '_> {
     /// A number, a text in quotes, a date.
     fn value(&mut self, is_inside: bool) -> Option<Test> {
         let at = self.operand(if is_inside { &[",", ")"] } else { &[","] });
-        operand(self.reader, at).map(Test::Value)
+        tested(self.reader, at).map(Test::Value)
     }
 
     /// Moves to the first of `stops` that is outside quotes and brackets; the place of what stands before it.

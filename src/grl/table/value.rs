@@ -81,10 +81,10 @@ fn pattern(text: &str) -> Regex {
 static DAY: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d{4}-\d{2}-\d{2}$"));
 static MOMENT: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}"));
 /// Values that people write and the language does not have, each with what to write.
-static UNCLEAR: LazyLock<[(Regex, &str, &str); 7]> = LazyLock::new(|| {
+static UNCLEAR: LazyLock<[(Regex, &str, &str); 8]> = LazyLock::new(|| {
     [
         (
-            pattern(r"^\d{4}-\d{2}-\d{2}"),
+            pattern(r"^\d{4}-\d{1,2}-\d{1,2}"),
             "this is no day of the calendar, and no moment",
             "write a day as `2026-01-31`, a moment as `2026-01-31T08:00:00Z`",
         ),
@@ -92,6 +92,11 @@ static UNCLEAR: LazyLock<[(Regex, &str, &str); 7]> = LazyLock::new(|| {
             pattern(r"^\d{1,4}([./])\d{1,2}([./])\d{1,4}$"),
             "a date is not written in this way",
             "write it as `2026-01-31`",
+        ),
+        (
+            pattern(r"^[-+]?0\d+$"),
+            "a number has no leading zero",
+            "write it without the zero, or a text in quotes: '01067'",
         ),
         (
             pattern(r"^[-+]?\d[\d.]*\s*%$"),
@@ -112,6 +117,19 @@ static UNCLEAR: LazyLock<[(Regex, &str, &str); 7]> = LazyLock::new(|| {
         (pattern(r"^\+\d"), "a number has no plus sign", "leave it out"),
     ]
 });
+
+static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[-+]?\d[\d.]*(\s*[-–/]\s*\d[\d.]*)+$"));
+
+/// The value of a test without an operator. Numbers with a dash or a slash between them are mostly meant as a range.
+pub(super) fn tested(reader: &mut Reader<'_>, at: Range<usize>) -> Option<Expr> {
+    let text = reader.text(at.clone()).to_owned();
+    if !reader.is_feel && DIFFERENCE.is_match(&text) && !UNCLEAR.iter().any(|(pattern, ..)| pattern.is_match(&text)) {
+        let help = "write a range as `[10..20]`, a text in quotes, and an expression behind an operator: `= 10 - 2`";
+        reader.refuse(at, format!("`{text}` can be read in two ways"), help);
+        return None;
+    }
+    operand(reader, at)
+}
 
 fn refuse_unclear_value(reader: &mut Reader<'_>, text: &str, at: &At) -> Option<()> {
     if text.is_empty() {
