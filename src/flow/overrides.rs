@@ -7,7 +7,7 @@ use super::error::FlowError;
 use crate::diagnostics::suggest;
 use crate::graph::{Decimals, Flow, Node, Rows, Work};
 use crate::grl::Owner;
-use crate::types::{FieldName, Shape, Value, parse_moment};
+use crate::types::{FieldName, Shape, Type, Value, parse_moment};
 
 /// Facts that are replaced.
 #[derive(Debug, Clone, Default)]
@@ -124,7 +124,13 @@ impl Overrides {
 impl Override {
     /// The value as the whole value of `node`, where it fits.
     pub(super) fn as_answer(&self, node: &Node) -> Result<Value, FlowError> {
-        let Work::Query(query) = &node.work else { return Ok(self.value.clone()) };
+        let query = match &node.work {
+            Work::Query(query) => query,
+            Work::Rules(rules) => {
+                let problem = other_facts(&rules.ruleset.shape(), &self.value);
+                return problem.map_or_else(|| Ok(self.value.clone()), |why| Err(refused(&self.written, why)));
+            }
+        };
         let fits = match (query.rows, &self.value) {
             (Rows::Optional, Value::Null) | (Rows::One | Rows::Optional, Value::Map(_)) => true,
             (Rows::Many, Value::List(rows)) => rows.iter().all(|row| matches!(row, Value::Map(_))),
@@ -211,6 +217,18 @@ fn other_columns(columns: &Shape, value: &Value) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What is wrong with the facts of a rule node.
+fn other_facts(shape: &Shape, value: &Value) -> Option<String> {
+    let Value::Map(facts) = value else { return Some("it takes the node's facts, such as {\"fact\": 1}".to_owned()) };
+    facts.iter().find_map(|(name, value)| match shape.field(name) {
+        None if shape.open => None,
+        None => Some(format!("the node has no fact `{name}`")),
+        Some(Type::Date | Type::Timestamp) if matches!(value, Value::Text(_)) => None,
+        Some(ty) if value.is_null() || ty.comparable_with(&value.ty()) => None,
+        Some(ty) => Some(format!("its fact `{name}` is of type {ty}, and the new value is {}", value.type_name())),
+    })
 }
 
 fn refused(fact: &str, why: String) -> FlowError {
