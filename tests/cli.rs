@@ -228,6 +228,33 @@ async fn check_db_finds_type_changes_that_break_a_rule_and_missing_permissions()
 }
 
 #[actix_web::test]
+async fn check_db_finds_defaults_of_other_types_than_their_columns() {
+    let databases = SampleDatabases::create().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let check = |default: &str| {
+        let graph = format!(
+            "flow: f\nnodes: {{ q: {{ type: DBNode, database: uom_db, query: 'SELECT 1.5 AS factor, current_date AS day, NULL::text AS note',\n  \
+             on_error: {{ default: {{ {default} }} }} }} }}\noutcomes: [{{ status: done, body: {{ day: q.day, factor: q.factor }} }}]\n"
+        );
+        let file = directory.path().join("f.yaml");
+        std::fs::write(&file, graph).expect("written");
+        let file = file.to_str().expect("text");
+        let (code, stdout, _) = run(repository(), &databases.environment(), &["check", "--db", "--graph", file]);
+        (code, stdout)
+    };
+    let (code, stdout) = check("factor: 1, day: null, note: none");
+    assert_eq!(code, 0, "{stdout}");
+    for (default, says) in [
+        ("factor: '1', day: null, note: none", "`factor` is text, and the column is of type decimal"),
+        ("factor: 1, day: 2026-02-03, note: none", "of type date; select it as text (`::text`)"),
+        ("factor: 1, day: null, note: 5", "`note` is integer, and the column is of type text"),
+    ] {
+        let (code, stdout) = check(default);
+        assert!(code == 1 && stdout.contains("bad-default") && stdout.contains(says), "{default}: {stdout}");
+    }
+}
+
+#[actix_web::test]
 async fn check_db_tells_a_database_that_is_away_from_one_that_disagrees() {
     let databases = SampleDatabases::create().await;
     databases.database("oms_db").run("DROP TABLE oms_history").await;

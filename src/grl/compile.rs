@@ -437,7 +437,7 @@ impl<'a> Compiler<'a> {
                 let misfit = [&known, &ty].into_iter().find(|ty| !ty.may_be_number());
                 if let (Some(misfit), Some(verb)) = (misfit, operator.verb()) {
                     let message = format!("`{}` {verb} numbers; this is {misfit}", operator.text());
-                    let help = if *misfit == Type::Text && operator == Assign::Add {
+                    let help = if known == Type::Text && operator == Assign::Add {
                         let target = target.written();
                         format!("join texts with `+` or `concat`: `{target} = concat({target}, ...);`")
                     } else {

@@ -71,7 +71,7 @@ async fn what_is_missing_is_named_with_its_remedy() {
         ),
         (
             "ALTER TABLE purchase_orders ALTER order_unit TYPE date USING NULL",
-            ["parameter-type", "uom_conversion.from_uom", "date"],
+            ["parameter-type", "uom_conversion.from_uom", "::text::date`"],
         ),
     ] {
         let (code, output) = Checked::new().await.after(statements).await;

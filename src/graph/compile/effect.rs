@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use super::node::expression_text;
-use super::query::fits_parameter;
+use super::query::{fits_parameter, remedy_of_parameter};
 use crate::config::Coalescing;
 use crate::diagnostics::{Diagnostic, Span, nearest};
 use crate::graph::plan::{Effect, Event, Outcome, Rows, Statement};
@@ -143,7 +143,8 @@ impl Compiler<'_> {
             {
                 let message =
                     format!("`{}` is of type {}, and ${} takes {}", param.text(), param.ty(), number + 1, column.name);
-                self.found.push(Diagnostic::error("parameter-type", item.head(), message));
+                let help = remedy_of_parameter(param.ty(), expected, number + 1);
+                self.found.push(Diagnostic::error("parameter-type", item.head(), message).help(help));
             }
             params.push(param);
         }

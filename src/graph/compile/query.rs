@@ -12,7 +12,7 @@ use crate::graph::spec::RowsSpec;
 use crate::graph::sql::{self, SqlFacts};
 use crate::graph::{Description, Query, Request, values};
 use crate::grl::{FactRef, Owner, Scope};
-use crate::types::{DomainName, FieldName, Occasional, Shape, Type, Value};
+use crate::types::{DomainName, Field, FieldName, Occasional, Shape, Type, Value};
 use crate::yaml::{Kind, Marked};
 
 /// The domain of nodes without `database`.
@@ -338,10 +338,22 @@ impl Compiler<'_> {
                 let given: Vec<&str> = record.names().iter().map(|name| &**name).collect();
                 let missing = row.fields.iter().map(|field| &*field.name).find(|name| !given.contains(name));
                 let stray = given.iter().find(|name| !row.open && !row.has(name));
+                // The types of a query are known once it was described. A request converts the default to those it declares.
+                let other_type = || {
+                    let column = |field: &Field| {
+                        let value = record.get(&field.name).filter(|value| !value.is_null())?;
+                        (!field.ty.comparable_with(&value.ty())).then(|| (field.clone(), value.type_name()))
+                    };
+                    let (Field { name, ty }, given) =
+                        row.fields.iter().find_map(column).filter(|_| request.is_none())?;
+                    let cast =
+                        if matches!(ty, Type::Date | Type::Timestamp) { "; select it as text (`::text`)" } else { "" };
+                    Some(format!("the default of column `{name}` is {given}, and the column is of type {ty}{cast}"))
+                };
                 let problem = match (missing, stray) {
                     (Some(name), _) => Some(format!("the default has no value for column `{name}`")),
                     (None, Some(name)) => Some(format!("the default has `{name}`, which is not a column of the query")),
-                    (None, None) => misfit(),
+                    (None, None) => misfit().or_else(other_type),
                 };
                 problem.into_iter().for_each(refuse);
             }
@@ -409,6 +421,10 @@ pub(super) fn remedy_of_parameter(fact: &Type, expected: &Type, number: usize) -
         (Type::Date, Type::Timestamp) => format!(
             "give a timestamp, which has a time and its offset, such as 2026-01-01T00:00:00Z; or write `${number}::date` in the query"
         ),
+        (Type::Text, Type::Integer | Type::Decimal | Type::Boolean | Type::Date | Type::Timestamp)
+        | (Type::Integer | Type::Decimal | Type::Boolean | Type::Date | Type::Timestamp, Type::Text) => {
+            format!("name a fact of type {expected}, or convert it in the query: `${number}::{fact}::{expected}`")
+        }
         _ => format!(
             "name a fact of type {expected}, or write the type of the parameter in the query: `${number}::type`"
         ),
