@@ -81,20 +81,20 @@ impl Links {
         writers
     }
 
-    /// By rule: one that may change what it reads after it was tried for the first time, itself or by way of others.
+    /// By rule: another one that may change what it reads after it was tried for the first time, itself or by way of others.
     pub(super) fn late_writers(&self, rules: &[CompiledRule]) -> Vec<Option<usize>> {
         let writers = self.writers();
         let turn = |index: usize| rules.get(index).map(|rule| (Reverse(rule.salience), index));
-        let is_late = |writer: usize, reader: usize| {
-            turn(writer) > turn(reader) || writer == reader && rules.get(writer).is_some_and(|rule| !rule.no_loop)
-        };
+        let repeats: Vec<bool> =
+            self.rules.iter().zip(rules).map(|(of, rule)| !rule.no_loop && of.changes_itself()).collect();
         let mut late: Vec<Option<usize>> = vec![None; rules.len()];
         let mut is_changed = true;
         while std::mem::take(&mut is_changed) {
             for (reader, rule) in self.rules.iter().enumerate().rev() {
-                let mut before = rule.needs.iter().chain(&rule.asks).filter_map(|slot| writers.get(slot)).flatten();
-                let found = before.find_map(|writer| {
-                    if is_late(*writer, reader) { Some(*writer) } else { late.get(*writer).copied().flatten() }
+                let before = rule.needs.iter().chain(&rule.asks).filter_map(|slot| writers.get(slot)).flatten();
+                let found = before.filter(|writer| **writer != reader).find_map(|writer| {
+                    let is_late = turn(*writer) > turn(reader) || repeats.get(*writer) == Some(&true);
+                    if is_late { Some(*writer) } else { late.get(*writer).copied().flatten() }
                 });
                 if let Some(known) = late.get_mut(reader).filter(|known| known.is_none() && found.is_some()) {
                     (*known, is_changed) = (found, true);
@@ -134,6 +134,12 @@ impl RuleLinks {
             }
         }
         links
+    }
+
+    /// Whether it reads, or adds to, a fact that it assigns.
+    fn changes_itself(&self) -> bool {
+        let reads = |local: &usize| self.needs.contains(&(LOCAL + local)) || self.asks.contains(&(LOCAL + local));
+        !self.adds.is_empty() || self.targets.iter().any(reads)
     }
 
     /// Notes what `node` reads besides the slots `here`.

@@ -82,6 +82,12 @@ rule "Level" salience 9 no-loop { when low then level = 1; }
 rule "Minor" salience 5 no-loop { when level == 1 then minor = true; }
 rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
     assert_eq!(flow(by_way_of_others).codes(), early);
+    // A rule that fires again sets nothing that it had not set before.
+    let own = r#"rule "Minor" salience 5 { when years < 18 && level < 3 then level += 1; minor = true; }
+rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
+    let own = flow(own);
+    let graph = own.graph.replace("found: 0", "found: 0, level: 0");
+    assert_eq!(Written { graph, ..own }.codes(), Vec::<&str>::new());
     let repeated = r#"rule "Count" salience 9 { when years < 18 && level < 3 then level += 1; }
 rule "Minor" salience 5 no-loop { when level == 3 then minor = true; }
 rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
