@@ -119,7 +119,7 @@ describe("playground", () => {
       await settled(page);
       await run(page, product);
       const answer = page.locator(".answer");
-      const value = (field) => answer.locator("tr").filter({ has: page.locator(`th code:text-is("${field}")`) }).locator("td").first().innerText();
+      const value = (field) => answer.locator("tr").filter({ has: page.locator("th", { hasText: new RegExp(`^${field}$`) }) }).locator("td").first().innerText();
       assert.equal(await value("order_qty"), quantity);
       assert.equal(await value("grand_total"), total);
       assert.equal(await page.locator(".timeline tbody tr").count(), 7);

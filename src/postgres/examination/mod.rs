@@ -21,10 +21,9 @@ pub async fn examine(config: &DomainConfig, queries: &[&Query]) -> Vec<Finding> 
     let mut examination = Examination { config, findings: Vec::new() };
     if examination.reach().await
         && let Some(client) = examination.log_in().await
+        && let Err(error) = examination.examine_server(&client, queries).await
     {
-        if let Err(error) = examination.examine_server(&client, queries).await {
-            examination.broken(&error);
-        }
+        examination.broken(&error);
     }
     examination.findings
 }
