@@ -5,7 +5,7 @@
 
 use super::error::FlowError;
 use crate::diagnostics::suggest;
-use crate::graph::{Decimals, Flow, Node, Rows, Work};
+use crate::graph::{Decimals, Flow, Node, QueryNode, Rows, Work};
 use crate::grl::Owner;
 use crate::types::{FieldName, Shape, Type, Value, parse_moment};
 
@@ -124,21 +124,10 @@ impl Overrides {
 impl Override {
     /// The value as the whole value of `node`, where it fits.
     pub(super) fn as_answer(&self, node: &Node) -> Result<Value, FlowError> {
-        let query = match &node.work {
-            Work::Query(query) => query,
-            Work::Rules(rules) => {
-                let problem = other_facts(&rules.ruleset.shape(), &self.value);
-                return problem.map_or_else(|| Ok(self.value.clone()), |why| Err(refused(&self.written, why)));
-            }
+        let problem = match &node.work {
+            Work::Query(query) => other_rows(query, &self.value),
+            Work::Rules(rules) => other_facts(&rules.ruleset.shape(), &self.value),
         };
-        let fits = match (query.rows, &self.value) {
-            (Rows::Optional, Value::Null) | (Rows::One | Rows::Optional, Value::Map(_)) => true,
-            (Rows::Many, Value::List(rows)) => rows.iter().all(|row| matches!(row, Value::Map(_))),
-            _ => false,
-        };
-        let expected = if query.rows == Rows::Many { "a list of rows" } else { "a row, such as {\"column\": 1}" };
-        let problem =
-            if fits { other_columns(&query.columns, &self.value) } else { Some(format!("it takes {expected}")) };
         problem.map_or_else(|| Ok(self.value.clone()), |why| Err(refused(&self.written, why)))
     }
 
@@ -199,6 +188,17 @@ impl Override {
             refused(&self.written, why)
         })
     }
+}
+
+/// What is wrong with the rows of a query.
+fn other_rows(query: &QueryNode, value: &Value) -> Option<String> {
+    let fits = match (query.rows, value) {
+        (Rows::Optional, Value::Null) | (Rows::One | Rows::Optional, Value::Map(_)) => true,
+        (Rows::Many, Value::List(rows)) => rows.iter().all(|row| matches!(row, Value::Map(_))),
+        _ => false,
+    };
+    let expected = if query.rows == Rows::Many { "a list of rows" } else { "a row, such as {\"column\": 1}" };
+    if fits { other_columns(&query.columns, value) } else { Some(format!("it takes {expected}")) }
 }
 
 /// The first column that a row lacks, or that its query does not select.

@@ -221,7 +221,14 @@ impl Outcome {
 
     /// Whether its answer may have this field. The names of nested ones are joined by dots.
     pub fn may_have(&self, field: &str) -> bool {
-        matches!(field, "status" | "message" | "degraded") || has(&self.body, field)
+        matches!(field, "status" | "message" | "degraded")
+            || self.template(field).is_some_and(|found| !matches!(found, (Template::List(_), Some(_))))
+    }
+
+    /// What makes the field of this name in the body. Behind it, the rest of the name, where that leads into a list or the value of
+    /// an expression.
+    pub fn template<'n>(&self, field: &'n str) -> Option<(&Template, Option<&'n str>)> {
+        template(&self.body, field)
     }
 
     /// The facts that its condition, message and body read.
@@ -267,15 +274,12 @@ impl Template {
     }
 }
 
-/// Whether `fields` may have a field of this name. What the value of an expression has is not known.
-fn has(fields: &[(FieldName, Template)], name: &str) -> bool {
+fn template<'f, 'n>(fields: &'f [(FieldName, Template)], name: &'n str) -> Option<(&'f Template, Option<&'n str>)> {
     let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
-    let found = fields.iter().find(|(known, _)| **known == *first);
-    found.is_some_and(|(_, field)| match (field, rest) {
-        (Template::Map(fields), Some(rest)) => has(fields, rest),
-        (Template::List(_), Some(_)) => false,
-        _ => true,
-    })
+    match (fields.iter().find(|(known, _)| **known == *first)?, rest) {
+        ((_, Template::Map(fields)), Some(rest)) => template(fields, rest),
+        ((_, found), rest) => Some((found, rest)),
+    }
 }
 
 /// What a decision writes: statements on one domain in one transaction, once for each `Idempotency-Key`.

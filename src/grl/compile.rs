@@ -207,6 +207,9 @@ impl<'a> Compiler<'a> {
         let shape = self.shape(&local_names);
         let read_names = reads.iter().map(|fact| fact.written.clone()).collect();
         let links = Links::of(&compiled, local_names.len());
+        if !self.found.has_errors() {
+            self.refuse_questions_before_late_writers(&compiled, &links);
+        }
         Ruleset {
             rules: compiled,
             links,
@@ -372,43 +375,52 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// `is_set` and `default` may ask about an own fact only after every rule that writes it was tried, and nothing that such a rule
-    /// reads may change after that.
+    /// `is_set` and `default` may ask about an own fact only after every rule that writes it was tried.
     fn refuse_early_questions(&mut self, rules: &[CompiledRule]) {
-        let mut questions = Vec::new();
+        let mut last: HashMap<usize, &CompiledRule> = HashMap::new();
         for rule in rules {
-            let mut asked = Vec::new();
-            rule.when.asks(&mut asked);
-            let values = rule.assignments().map(|assignment| &assignment.value);
-            values.chain(rule.logged()).for_each(|value| value.asks(&mut asked));
-            questions.extend(asked.into_iter().map(|(slot, at)| (rule, slot, at)));
+            for CompiledAssignment { local, .. } in rule.assignments() {
+                let known = last.entry(LOCAL + local).or_insert(rule);
+                if rule.salience < known.salience {
+                    *known = rule;
+                }
+            }
         }
+        for (rule, slot, at) in questions(rules) {
+            let Some(writer) = last.get(&slot).filter(|writer| writer.salience <= rule.salience) else { continue };
+            let why = format!("the rule `{}` may still set it", writer.name);
+            let help = format!("give every rule that sets it a salience above {}", rule.salience);
+            self.refuse_early_question((rule, at), (writer, why), &help);
+        }
+    }
+
+    /// Nothing that such a rule reads may change after it was tried. The rules are in the order in which they are tried.
+    fn refuse_questions_before_late_writers(&mut self, rules: &[CompiledRule], links: &Links) {
+        let questions = questions(rules);
         if questions.is_empty() {
             return;
         }
-        let links = Links::of(rules, self.locals.len());
-        let (writers, late) = (links.writers(), links.late_writers(rules));
+        let writers = links.writers();
+        let late = links.late_writers(rules, &writers);
         for (rule, slot, at) in questions {
-            let of_slot = writers.get(&slot).map(Vec::as_slice).unwrap_or_default();
-            let writers = || of_slot.iter().filter_map(|writer| Some((rules.get(*writer)?, late.get(*writer)?)));
-            let last = writers().map(|(writer, _)| writer).min_by_key(|writer| writer.salience);
-            let late = || writers().find_map(|(writer, late)| Some((writer, rules.get((*late)?)?)));
-            let (other, why, help) = if let Some(last) = last.filter(|last| last.salience <= rule.salience) {
-                let help = format!("give every rule that sets it a salience above {}", rule.salience);
-                (last, format!("the rule `{}` may still set it", last.name), help)
-            } else if let Some((writer, late)) = late() {
-                let why = format!("the rule `{}` may still change what the rule `{}` reads", late.name, writer.name);
-                let first = "give it a salience above those of the rules that read what it sets, and `no-loop`";
-                (late, why, first.to_owned())
-            } else {
-                continue;
-            };
-            let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
-            let message = format!("whether `{fact}` is set is not known yet: {why}");
-            let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
-            let help = format!("{help}, or ask in a later node");
-            self.found.push(error.related(other.span(), "this rule").help(help));
+            let late = |writer: &usize| Some((rules.get(*writer)?, rules.get((*late.get(*writer)?)?)?));
+            let Some((writer, late)) = writers.get(&slot).into_iter().flatten().find_map(late) else { continue };
+            let why = format!("the rule `{}` may still change what the rule `{}` reads", late.name, writer.name);
+            let help = "give it a salience above those of the rules that read what it sets, and `no-loop`";
+            self.refuse_early_question((rule, at), (late, why), help);
         }
+    }
+
+    fn refuse_early_question(
+        &mut self,
+        (rule, at): (&CompiledRule, At),
+        (other, why): (&CompiledRule, String),
+        help: &str,
+    ) {
+        let fact = rule.snippet.text().get(at.clone()).unwrap_or("");
+        let message = format!("whether `{fact}` is set is not known yet: {why}");
+        let error = Diagnostic::error("early-question", rule.snippet.span(at), message);
+        self.found.push(error.related(other.span(), "this rule").help(format!("{help}, or ask in a later node")));
     }
 
     fn checker<'b>(&'b mut self, snippet: &'b Snippet) -> Checker<'b> {
@@ -492,12 +504,29 @@ impl<'a> Compiler<'a> {
     }
 }
 
+/// What the rules ask about: the rule, the slot, and the place.
+fn questions(rules: &[CompiledRule]) -> Vec<(&CompiledRule, usize, At)> {
+    let mut questions = Vec::new();
+    for rule in rules {
+        let mut asked = Vec::new();
+        rule.when.asks(&mut asked);
+        let values = rule.assignments().map(|assignment| &assignment.value);
+        values.chain(rule.logged()).for_each(|value| value.asks(&mut asked));
+        questions.extend(asked.into_iter().map(|(slot, at)| (rule, slot, at)));
+    }
+    questions
+}
+
 /// Gives each `let` the salience of the last rule that writes what it reads, so that it is computed right after that. What no rule
 /// writes is known from the start.
 fn place_lets(rules: &mut [CompiledRule]) {
-    let needs = |rule: &CompiledRule| {
-        let mut slots = Vec::new();
-        rule.assignments().for_each(|assignment| assignment.value.needs(&mut slots));
+    let reads = |rule: &CompiledRule| {
+        let (mut slots, mut asked) = (Vec::new(), Vec::new());
+        for CompiledAssignment { value, .. } in rule.assignments() {
+            value.needs(&mut slots);
+            value.asks(&mut asked);
+        }
+        slots.extend(asked.into_iter().map(|(slot, _)| slot));
         slots
     };
     let lets = rules.iter().filter(|rule| rule.is_let).count();
@@ -513,7 +542,7 @@ fn place_lets(rules: &mut [CompiledRule]) {
         }
         let mut settled = true;
         for rule in rules.iter_mut().filter(|rule| rule.is_let) {
-            let salience = needs(rule).iter().filter_map(|slot| last.get(slot)).min().copied().unwrap_or(i32::MAX);
+            let salience = reads(rule).iter().filter_map(|slot| last.get(slot)).min().copied().unwrap_or(i32::MAX);
             settled &= rule.salience == salience;
             rule.salience = salience;
         }

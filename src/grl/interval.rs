@@ -204,7 +204,7 @@ fn is_true(operator: Compare, order: Ordering) -> Option<bool> {
 }
 
 impl Branches {
-    /// Begins the next branch; `false` if there is none.
+    /// Begins the next branch. `false` after the last one.
     pub fn another(&mut self) -> bool {
         (self.next, self.of) = (0, 0);
         self.results.clear();

@@ -1,6 +1,5 @@
 //! The facts that the rules of a ruleset read and write.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::ast::{Assign, Compare};
@@ -82,9 +81,11 @@ impl Links {
     }
 
     /// By rule: another one that may change what it reads after it was tried for the first time, itself or by way of others.
-    pub(super) fn late_writers(&self, rules: &[CompiledRule]) -> Vec<Option<usize>> {
-        let writers = self.writers();
-        let turn = |index: usize| rules.get(index).map(|rule| (Reverse(rule.salience), index));
+    pub(super) fn late_writers(
+        &self,
+        rules: &[CompiledRule],
+        writers: &BTreeMap<usize, Vec<usize>>,
+    ) -> Vec<Option<usize>> {
         let repeats: Vec<bool> =
             self.rules.iter().zip(rules).map(|(of, rule)| !rule.no_loop && of.changes_itself()).collect();
         let mut late: Vec<Option<usize>> = vec![None; rules.len()];
@@ -93,7 +94,7 @@ impl Links {
             for (reader, rule) in self.rules.iter().enumerate().rev() {
                 let before = rule.needs.iter().chain(&rule.asks).filter_map(|slot| writers.get(slot)).flatten();
                 let found = before.filter(|writer| **writer != reader).find_map(|writer| {
-                    let is_late = turn(*writer) > turn(reader) || repeats.get(*writer) == Some(&true);
+                    let is_late = *writer > reader || repeats.get(*writer) == Some(&true);
                     if is_late { Some(*writer) } else { late.get(*writer).copied().flatten() }
                 });
                 if let Some(known) = late.get_mut(reader).filter(|known| known.is_none() && found.is_some()) {

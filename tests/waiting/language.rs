@@ -82,6 +82,16 @@ rule "Level" salience 9 no-loop { when low then level = 1; }
 rule "Minor" salience 5 no-loop { when level == 1 then minor = true; }
 rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
     assert_eq!(flow(by_way_of_others).codes(), early);
+    // `let` is computed after what it reads, wherever it stands, and so is what it asks about.
+    let computed = r#"let next = level + 1;
+rule "Level" salience 9 no-loop { when years < 18 then level = 1; }
+rule "Minor" salience 5 no-loop { when next == 2 then minor = true; }
+rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;
+    assert_eq!(flow(computed).codes(), Vec::<&str>::new());
+    let asking = r#"let known = default(level, 0);
+rule "Level" salience 9 no-loop { when years < 18 then level = 1; }
+rule "Reader" no-loop { when known == 0 then found += 1; }"#;
+    assert_eq!([r#"{"age": 5}"#, r#"{"age": 50}"#].map(|input| flow(asking).ending(input)), ["in", "out"]);
     // A rule that fires again sets nothing that it had not set before.
     let own = r#"rule "Minor" salience 5 { when years < 18 && level < 3 then level += 1; minor = true; }
 rule "Reader" salience 1 no-loop { when !is_set(minor) then found += 1; }"#;

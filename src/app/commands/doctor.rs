@@ -20,7 +20,7 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
     for domain in &project.domains {
         let queries = queries_of(domain, &project.flows);
         let mut findings = match domain.connection.protocol {
-            Protocol::Postgres => examine_database(domain, &queries).await,
+            Protocol::Postgres => in_time(domain, queries.len(), examination::examine(domain, &queries)).await,
             Protocol::Http { .. } => service::examine(domain, &queries).await,
         };
         findings.extend(examine_writes(domain, &project.flows).await);
@@ -35,10 +35,6 @@ pub(super) async fn execute(arguments: Doctor) -> anyhow::Result<Exit> {
         Some(Verdict::Failure) => Exit::Refused,
         _ => Exit::Success,
     })
-}
-
-async fn examine_database(domain: &DomainConfig, queries: &[&Query]) -> Vec<Finding> {
-    in_time(domain, queries.len(), examination::examine(domain, queries)).await
 }
 
 /// What the write role of a domain may do, where effects write to it.

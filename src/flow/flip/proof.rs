@@ -233,14 +233,7 @@ impl Walk<'_, '_> {
     fn is_present(&mut self, outcome: &Outcome) -> Result<bool, Stop> {
         let Proof { field, here, search: Search { flow, .. }, .. } = self.proof;
         let Some(field) = field else { return Ok(outcome.status == *here) };
-        let mut fields = Some(outcome.body.as_slice());
-        let mut found = None;
-        for name in field.split('.') {
-            let named = fields.and_then(|fields| fields.iter().find(|(known, _)| **known == *name));
-            found = named.map(|(_, template)| template);
-            fields = if let Some(Template::Map(fields)) = found { Some(fields) } else { None };
-        }
-        let Some(Template::Leaf(leaf)) = found else { return Err(Stop::NotCovered(0)) };
+        let Some((Template::Leaf(leaf), None)) = outcome.template(field) else { return Err(Stop::NotCovered(0)) };
         if leaf.reads().iter().any(|fact| flow.effect_of(fact.owner).is_some()) {
             return Err(Stop::NotCovered(0));
         }

@@ -143,7 +143,7 @@ impl Compiler<'_> {
             {
                 let message =
                     format!("`{}` is of type {}, and ${} takes {}", param.text(), param.ty(), number + 1, column.name);
-                let help = remedy_of_parameter(param.ty(), expected, number + 1);
+                let help = remedy_of_parameter(param.ty(), (expected, &column.name), number + 1);
                 self.found.push(Diagnostic::error("parameter-type", item.head(), message).help(help));
             }
             params.push(param);

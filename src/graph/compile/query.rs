@@ -222,7 +222,7 @@ impl Compiler<'_> {
                 let message =
                     format!("`{}` is of type {ty}, and ${} takes {}", path.join("."), number + 1, column.name);
                 let error = Diagnostic::error("parameter-type", place, message);
-                self.found.push(error.help(remedy_of_parameter(&ty, expected, number + 1)));
+                self.found.push(error.help(remedy_of_parameter(&ty, (expected, &column.name), number + 1)));
             }
             params.push(fact);
         }
@@ -416,14 +416,14 @@ pub(super) fn rows(spec: Option<RowsSpec>) -> Rows {
 }
 
 /// What to do about a parameter of another type.
-pub(super) fn remedy_of_parameter(fact: &Type, expected: &Type, number: usize) -> String {
+pub(super) fn remedy_of_parameter(fact: &Type, (expected, name): (&Type, &str), number: usize) -> String {
     match (fact, expected) {
         (Type::Date, Type::Timestamp) => format!(
             "give a timestamp, which has a time and its offset, such as 2026-01-01T00:00:00Z; or write `${number}::date` in the query"
         ),
         (Type::Text, Type::Integer | Type::Decimal | Type::Boolean | Type::Date | Type::Timestamp)
-        | (Type::Integer | Type::Decimal | Type::Boolean | Type::Date | Type::Timestamp, Type::Text) => {
-            format!("name a fact of type {expected}, or convert it in the query: `${number}::{fact}::{expected}`")
+        | (Type::Integer | Type::Decimal | Type::Boolean | Type::Date, Type::Text) => {
+            format!("name a fact of type {expected}, or convert it in the query: `${number}::{fact}::{name}`")
         }
         _ => format!(
             "name a fact of type {expected}, or write the type of the parameter in the query: `${number}::type`"

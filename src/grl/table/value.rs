@@ -122,13 +122,14 @@ static DIFFERENCE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[-+]?\d[\d.]*(\
 
 /// The value of a test without an operator. Numbers with a dash or a slash between them are mostly meant as a range.
 pub(super) fn tested(reader: &mut Reader<'_>, at: Range<usize>) -> Option<Expr> {
+    let value = operand(reader, at.clone())?;
     let text = reader.text(at.clone()).to_owned();
-    if !reader.is_feel && DIFFERENCE.is_match(&text) && !UNCLEAR.iter().any(|(pattern, ..)| pattern.is_match(&text)) {
+    if !reader.is_feel && !matches!(value, Expr::Literal { .. }) && DIFFERENCE.is_match(&text) {
         let help = "write a range as `[10..20]`, a text in quotes, and an expression behind an operator: `= 10 - 2`";
         reader.refuse(at, format!("`{text}` can be read in two ways"), help);
         return None;
     }
-    operand(reader, at)
+    Some(value)
 }
 
 fn refuse_unclear_value(reader: &mut Reader<'_>, text: &str, at: &At) -> Option<()> {

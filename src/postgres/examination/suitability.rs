@@ -149,13 +149,14 @@ impl Examination<'_> {
             let Some(answer) = error.as_db_error() else { return Err(error) };
             refused.insert(format!("{} (SQLSTATE {})", answer.message(), answer.code().code()));
         }
+        let may_all = refused.is_empty();
         for why in refused {
             self.find("effects", Verdict::Failure, why, Some("`tributary check --db` shows the place and the remedy"));
         }
         let superuser =
             "create a role that may write what the effects write: `tributary schema effects` has the grants";
         if let Some(role) = self.own_role(client, superuser).await?
-            && !self.findings.iter().any(|finding| finding.step == "effects")
+            && may_all
         {
             let count = statements.len();
             self.find("effects", Verdict::Ok, format!("{role} may run the {count} statements of effects"), None);

@@ -5,7 +5,6 @@ mod batch;
 mod keyed;
 mod text;
 
-use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -189,13 +188,13 @@ fn inputs(flow: &BoundFlow, arguments: &Arguments) -> anyhow::Result<Result<Valu
 }
 
 fn overrides(flow: &BoundFlow, set: &[String]) -> anyhow::Result<Result<Overrides, FlowError>> {
-    let (mut overrides, mut facts) = (Overrides::none(), HashSet::new());
+    let mut overrides = Overrides::none();
     for each in set {
         let Some((fact, value)) = each.split_once('=') else {
             anyhow::bail!("--set takes FACT=VALUE, such as inventory_levels.available_qty=2000; one has no `=`");
         };
         let (fact, value) = (fact.trim(), value.trim());
-        if !facts.insert(fact) {
+        if overrides.facts().any(|known| known == fact) {
             return Ok(Err(FlowError::Override { fact: fact.to_owned(), why: "it is given twice".to_owned() }));
         }
         if let Err(error) = overrides.set_typed(flow.flow(), fact, value) {
